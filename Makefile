@@ -1,0 +1,55 @@
+# Each command does its own set-up: a Python (3.11 or later), a C compiler and make are all it needs.
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: help demo test bench lint clean
+help:
+	@echo "make demo    build, run the demo, write fastdl-demo.html"
+	@echo "make test    build, run the tests"
+	@echo "make bench   build, compare with the peers that install here"
+	@echo "make lint    ruff, format check, mypy"
+	@echo "make clean   remove .venv and what was built"
+
+# A stamp per extra, so that a second run sets nothing up again; the sources of the build make the stamps stale.
+SOURCES = pyproject.toml setup.py $(wildcard fastdl_ext/*.pyx fastdl_ext/*.pxd)
+
+.venv/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@touch $@
+
+.venv/test: .venv/python $(SOURCES)
+	FASTDL_REQUIRE_EXT=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+.venv/report: .venv/python $(SOURCES)
+	FASTDL_REQUIRE_EXT=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
+	@touch $@
+
+.venv/lint: .venv/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ruff mypy numpy
+	@touch $@
+
+# The peers are many and large; one that has no build for this machine is left out, and its benchmarks skip.
+.venv/bench: .venv/test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 || true
+	for peer in scipy scikit-learn librosa seqpro 'spconv cumm>=0.7.11,<0.8' small_gicp kiss-icp open3d jax; do \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check $$peer || echo "left out: $$peer"; done
+	@touch $@
+
+demo: .venv/report
+	$(BIN)/fastdl demo
+
+test: .venv/test
+	$(BIN)/python -m pytest
+
+bench: .venv/bench
+	$(BIN)/python -m pytest bench --benchmark-quiet
+
+lint: .venv/lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build *.egg-info fastdl_ext/*.so

@@ -1,0 +1,34 @@
+"""fastdl: the CPU side of a deep-learning pipeline, at memory speed.
+
+This file is the one list of the public API; each name is loaded from its module at first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "audio": ["mu_law_encode", "mu_law_decode", "g711_encode", "g711_decode"],
+    "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = sorted([*_HOME, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"fastdl.{_HOME[name]}"), name)
+    elif name in ("audio", "files", "reference", "streaming"):
+        value = importlib.import_module(f"fastdl.{name}")
+    else:
+        raise AttributeError(f"module 'fastdl' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

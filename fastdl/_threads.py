@@ -1,0 +1,119 @@
+"""The only file that knows threads and fork.
+
+Kernels are serial. `split` cuts the work at fixed block borders, whatever the number of threads, and gives the blocks'
+results back in block order: that is what makes the bits independent of the threads. One pool of Python threads serves
+everything; a forked child starts its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from fastdl import _check
+
+_pool: ThreadPoolExecutor | None = None
+_lock = threading.Lock()
+
+
+def _forget() -> None:
+    """Threads do not survive a fork, nor can a lock held by one of them be released."""
+    global _pool, _lock
+    _pool, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def pool() -> ThreadPoolExecutor:
+    """The one pool; its threads start as they are needed and end with the interpreter."""
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(32, available()), thread_name_prefix="fastdl")
+        return _pool
+
+
+def available() -> int:
+    """The processors this process may use: affinity and cgroup quota considered."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(count, _quota() or count))
+
+
+def _quota() -> int | None:
+    """The cgroup's processor quota, rounded up, or None where there is none."""
+    root = Path("/sys/fs/cgroup")
+    try:
+        limit, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            limit = (root / "cpu/cpu.cfs_quota_us").read_text()
+            period = (root / "cpu/cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    if limit == "max" or int(limit) <= 0:
+        return None
+    return -(-int(limit) // int(period))
+
+
+def count(threads: int | None) -> int:
+    """The number of threads asked for; None means all this process may use."""
+    return available() if threads is None else _check.integer("threads", threads, 1)
+
+
+def split(n: int, threads: int | None, run: Callable[[slice], Any], block: int) -> list[Any]:
+    """Call run(slice) for each block of `block` rows out of n, on `threads` threads; the results in block order.
+
+    Serial where there is one block. Ctrl-C, like any error, takes effect at the next block border.
+    """
+    threads = count(threads)
+    if n <= block:
+        return [run(slice(0, n))] if n else []
+    if threads == 1:
+        return [run(slice(i, min(i + block, n))) for i in range(0, n, block)]
+    starts = range(0, n, block)
+    return share(len(starts), threads, lambda k: run(slice(starts[k], min(starts[k] + block, n))))
+
+
+def share(jobs: int, threads: int, run: Callable[[int], Any]) -> list[Any]:
+    """Call run(k) for k in range(jobs), each by whichever thread is free; the results in order of k."""
+    results: list[Any] = [None] * jobs
+    if threads == 1 or jobs <= 1:
+        for k in range(jobs):
+            results[k] = run(k)
+        return results
+    todo = iter(range(jobs))
+    turn = threading.Lock()
+    stop = False
+
+    def work() -> None:
+        nonlocal stop
+        while not stop:
+            with turn:
+                k = next(todo, None)
+            if k is None:
+                return
+            try:
+                results[k] = run(k)
+            except BaseException:
+                stop = True
+                raise
+
+    helpers = [pool().submit(work) for _ in range(min(threads, jobs) - 1)]
+    try:
+        work()
+    except BaseException:  # Ctrl-C may fall between two blocks, outside run
+        stop = True
+        raise
+    finally:
+        # A helper still queued has nothing left to do; waiting for it could deadlock when the pool itself calls share.
+        running = [h for h in helpers if not h.cancel()]
+        wait(running)
+    for helper in running:
+        helper.result()
+    return results

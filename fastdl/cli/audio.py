@@ -1,0 +1,7 @@
+"""fastdl encode-audio, decode-audio."""
+
+from typing import Any
+
+
+def register(commands: Any) -> None:
+    del commands

@@ -1,0 +1,27 @@
+"""The HTML report of `fastdl demo`: a chapter a subject, each a module here with a function chapter() -> Chapter."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from fastdl.report.page import Chapter, render
+
+#: The modules of this package that hold a chapter, in the order of the report.
+CHAPTERS = ("audio",)
+
+
+def build(path: str | Path, chapters: Iterable[str] = CHAPTERS, progress: Callable[[str], None] | None = None) -> Path:
+    """Run the chapters and write the report, one self-contained HTML file, to `path`."""
+    from fastdl.files.atomic import replacing
+
+    pages: list[Chapter] = []
+    for name in chapters:
+        if progress is not None:
+            progress(name)
+        pages.append(importlib.import_module(f"fastdl.report.{name}").chapter())
+    path = Path(path)
+    with replacing(path) as file:
+        file.write(render(pages).encode())
+    return path

@@ -1,0 +1,23 @@
+"""Which of the compiled CPU levels this machine runs."""
+
+from fastdl_ext._common cimport HAS_CLONES
+
+cdef extern from *:
+    """
+    #if FASTDL_HAS_CLONES
+    static const char* fastdl_level(void) {
+        __builtin_cpu_init();
+        return __builtin_cpu_supports("x86-64-v4") ? "x86-64-v4" :
+               __builtin_cpu_supports("x86-64-v3") ? "x86-64-v3" : "default";
+    }
+    #elif defined(FASTDL_LEVEL)
+    static const char* fastdl_level(void) { return FASTDL_LEVEL " (this build has one level)"; }
+    #else
+    static const char* fastdl_level(void) { return "default (this platform has one level)"; }
+    #endif
+    """
+    const char* fastdl_level() nogil
+
+
+def level():
+    return fastdl_level().decode()
