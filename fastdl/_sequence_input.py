@@ -1,0 +1,76 @@
+"""What a user calls a sequence, as an array of bytes; and many of them, as one array and where each begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+
+Array = np.ndarray
+_BYTE = np.dtype(np.uint8)
+
+
+def read(seq: Any, name: str = "seq") -> tuple[Array, Array | None]:
+    """(bytes, None): uint8 of the shape given, letters along the last axis; or (bytes end to end, offsets) of a list."""
+    if isinstance(seq, (list, tuple)):
+        return _join(seq, name)
+    if isinstance(seq, np.ndarray) and seq.dtype.kind in "US" and seq.dtype.itemsize != 1:
+        if seq.ndim > 1:
+            raise _check.InputError(f"{name} of strings must have 1 dimension, got shape {seq.shape}")
+        return (one(seq.item(), name), None) if seq.ndim == 0 else _join(seq.tolist(), name)
+    return one(seq, name), None
+
+
+def one(seq: Any, name: str = "seq") -> Array:
+    """The letters of one sequence, or of an array of them, as uint8; no copy but of a str and of what is not contiguous."""
+    if isinstance(seq, str):
+        return np.frombuffer(_ascii(seq, name), _BYTE)
+    if type(seq) is np.ndarray and seq.dtype == _BYTE and seq.flags.c_contiguous and seq.ndim:
+        return seq
+    if isinstance(seq, (bytes, bytearray)):
+        return np.frombuffer(seq, _BYTE)
+    x = _check.asarray(name, seq)
+    if x.dtype.kind in "SU" and x.dtype.itemsize != 1:
+        raise _check.InputTypeError(f"{name} must hold single letters (S1) or uint8, got {x.dtype}")
+    if x.size == 0 and x.dtype.kind == "f" and not isinstance(seq, np.ndarray):
+        x = x.astype(_BYTE)
+    _check.dtype(name, x.dtype, (_BYTE, "S"))
+    if x.ndim == 0:
+        x = x.reshape(1)
+    return np.ascontiguousarray(x).view(_BYTE)
+
+
+def _ascii(seq: str, name: str) -> bytes:
+    try:
+        return seq.encode("ascii")
+    except UnicodeEncodeError as error:
+        letter = seq[error.start]
+        raise _check.InputError(f"{name} must be ASCII, got {letter!r} at index {error.start}") from None
+
+
+def _join(seqs: Any, name: str) -> tuple[Array, Array]:
+    if all(isinstance(s, str) for s in seqs):
+        text = "".join(seqs)
+        if not text.isascii():
+            which = next(i for i, s in enumerate(seqs) if not s.isascii())
+            _ascii(seqs[which], f"{name}[{which}]")
+        data, lengths = np.frombuffer(text.encode("ascii"), _BYTE), [len(s) for s in seqs]
+    else:
+        if any(isinstance(s, (int, float)) for s in seqs):
+            raise _check.InputTypeError(f"{name} must be a list of sequences (str, bytes or arrays), got one of numbers")
+        parts = [one(s, f"{name}[{i}]") for i, s in enumerate(seqs)]
+        for i, part in enumerate(parts):
+            if part.ndim != 1:
+                raise _check.InputError(f"{name}[{i}] must have 1 dimension, got shape {part.shape}")
+        data, lengths = np.concatenate(parts), [len(p) for p in parts]
+    return data, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+
+
+def offsets(given: Any, size: int) -> Array:
+    """Where each of the sequences in `size` bytes begins, and the end: checked."""
+    at = _check.array("offsets", given, ("i", "u"), 1).astype(np.int64)
+    if len(at) == 0 or at[0] < 0 or at[-1] > size or (np.diff(at) < 0).any():
+        raise _check.InputError(f"offsets must rise from 0 or more to at most {size}, the number of letters")
+    return at

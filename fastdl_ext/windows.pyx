@@ -1,0 +1,164 @@
+"""Windows of a genome of bytes or 2-bit codes: fetch, turn, encode and pad in one pass.  Trusts its caller: lows and highs
+lie in the genome, starts are near it.
+
+A window passes through a buffer in the first cache only where its bytes do not stand in memory as the encoder wants them.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.string cimport memcpy, memset
+
+from fastdl_ext.audio cimport decode_8_32
+from fastdl_ext.sequences cimport Coder, encode_planes, encode_rows, first_unknown, reverse
+
+cdef enum:
+    BLOCK = 4096
+
+cdef struct Genome:
+    const uint8_t* x            # bytes, or four bases a byte
+    const uint32_t* letters     # the four letters of a packed byte; NULL: x holds letters
+    const int64_t* unknown      # (n, 2) sorted ranges that are N
+    Py_ssize_t unknowns
+    const int64_t* masked       # (n, 2) sorted ranges in lower case
+    Py_ssize_t masks
+
+
+cdef inline Py_ssize_t first_range(const int64_t* ranges, Py_ssize_t n, int64_t at) noexcept nogil:
+    # The first range that ends after `at`.
+    cdef Py_ssize_t low = 0, high = n, middle
+    while low < high:
+        middle = (low + high) // 2
+        if ranges[2 * middle + 1] <= at:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef const uint8_t* load(const Genome* genome, int64_t at, Py_ssize_t n, uint8_t* buffer) noexcept nogil:
+    # Letters at .. at + n, n <= BLOCK; the buffer holds BLOCK + 8 bytes.
+    cdef Py_ssize_t k, j
+    cdef int64_t low, high
+    cdef uint8_t* letters
+    if genome.letters == NULL:
+        return genome.x + at
+    decode_8_32(genome.x + at // 4, genome.letters, <uint32_t*>buffer, (at + n + 3) // 4 - at // 4)
+    letters = buffer + at % 4
+    k = first_range(genome.unknown, genome.unknowns, at)
+    while k < genome.unknowns and genome.unknown[2 * k] < at + n:
+        low, high = max(genome.unknown[2 * k], at), min(genome.unknown[2 * k + 1], at + n)
+        memset(letters + (low - at), 78, high - low)
+        k += 1
+    k = first_range(genome.masked, genome.masks, at)
+    while k < genome.masks and genome.masked[2 * k] < at + n:
+        low, high = max(genome.masked[2 * k], at), min(genome.masked[2 * k + 1], at + n)
+        for j in range(low - at, high - at):
+            letters[j] |= 0x20
+        k += 1
+    return letters
+
+
+cdef inline void fill(const Coder* coder, const uint8_t* blank, uint8_t* out, Py_ssize_t length, bint first, Py_ssize_t start,
+                      Py_ssize_t stop) noexcept nogil:
+    cdef Py_ssize_t i, j
+    if first:
+        for j in range(coder.channels):
+            for i in range(start, stop):
+                memcpy(out + (j * length + i) * coder.size, blank + j * coder.size, coder.size)
+    else:
+        for i in range(start, stop):
+            memcpy(out + i * coder.width, blank, coder.width)
+
+
+cdef Py_ssize_t window(const Genome* genome, int64_t start, int64_t low, int64_t high, bint backwards, const Coder* coder,
+                       const uint8_t* blank, const uint8_t* known, Py_ssize_t length, bint first,
+                       uint8_t* out) noexcept nogil:
+    # One window; the place in it of the first unknown byte, or -1.
+    cdef uint8_t buffer[BLOCK + 8]
+    cdef uint8_t turned[BLOCK]
+    cdef const uint8_t* x
+    cdef Py_ssize_t at, n, stop, found
+    low, high = min(max(start, low), start + length), max(min(start + length, high), start)
+    high = max(low, high)
+    at = start + length - high if backwards else low - start
+    stop = at + high - low
+    fill(coder, blank, out, length, first, 0, at)
+    fill(coder, blank, out, length, first, stop, length)
+    while at < stop:
+        n = min(BLOCK, stop - at)
+        if backwards:
+            reverse(load(genome, start + length - at - n, n, buffer), turned, n)
+            x = turned
+        else:
+            x = load(genome, start + at, n, buffer)
+        if known != NULL:
+            found = first_unknown(x, known, n)
+            if found >= 0:
+                return at + found
+        if first:
+            encode_planes(coder, x, out + at * coder.size, length * coder.size, n)
+        else:
+            encode_rows(coder, x, out + at * coder.width, n)
+        at += n
+    return -1
+
+
+cdef Coder coder_of(tuple parts):
+    cdef const uint8_t[:, ::1] rows = parts[0], columns = parts[1]
+    cdef const uint8_t[::1] letters = parts[3]
+    cdef Coder coder
+    coder.rows, coder.columns = &rows[0, 0], &columns[0, 0]
+    coder.width, coder.channels, coder.size = rows.shape[1], columns.shape[0], parts[2]
+    coder.letters, coder.mask = NULL, parts[4]
+    if letters is not None:
+        coder.letters = &letters[0]
+    return coder
+
+
+cdef Genome genome_of(const uint8_t[::1] x, const uint32_t[::1] letters, const int64_t[:, ::1] unknown,
+                      const int64_t[:, ::1] masked):
+    cdef Genome genome
+    genome.x, genome.letters, genome.unknown, genome.masked = NULL, NULL, NULL, NULL
+    if x.shape[0]:
+        genome.x = &x[0]
+    genome.unknowns, genome.masks = 0, 0
+    if letters is not None:
+        genome.letters = &letters[0]
+        genome.unknowns, genome.masks = unknown.shape[0], masked.shape[0]
+        if genome.unknowns:
+            genome.unknown = &unknown[0, 0]
+        if genome.masks:
+            genome.masked = &masked[0, 0]
+    return genome
+
+
+def one_hot_windows(const uint8_t[::1] x, const uint32_t[::1] letters, const int64_t[:, ::1] unknown,
+                    const int64_t[:, ::1] masked, const int64_t[::1] starts, const int64_t[::1] lows,
+                    const int64_t[::1] highs, const uint8_t[::1] backwards, tuple forward, tuple backward,
+                    const uint8_t[::1] blank, const uint8_t[::1] known, Py_ssize_t length, bint first, uint8_t[:, ::1] out):
+    """(window, place) of the first unknown byte, or None."""
+    cdef Genome genome = genome_of(x, letters, unknown, masked)
+    cdef Coder ahead = coder_of(forward), back = coder_of(backward)
+    cdef const uint8_t* allowed = NULL
+    cdef Py_ssize_t b, found = -1
+    if known is not None:
+        allowed = &known[0]
+    with nogil:
+        for b in range(starts.shape[0]):
+            found = window(&genome, starts[b], lows[b], highs[b], backwards[b], &back if backwards[b] else &ahead, &blank[0],
+                           allowed, length, first, &out[b, 0])
+            if found >= 0:
+                break
+    return (b, found) if found >= 0 else None
+
+
+def unpack(const uint8_t[::1] x, const uint32_t[::1] letters, const int64_t[:, ::1] unknown, const int64_t[:, ::1] masked,
+           int64_t start, uint8_t[::1] out):
+    """The letters from start on."""
+    cdef Genome genome = genome_of(x, letters, unknown, masked)
+    cdef uint8_t buffer[BLOCK + 8]
+    cdef Py_ssize_t at = 0, n
+    with nogil:
+        while at < out.shape[0]:
+            n = min(BLOCK, out.shape[0] - at)
+            memcpy(&out[at], load(&genome, start + at, n, buffer), n)
+            at += n
