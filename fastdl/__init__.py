@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "audio": ["mu_law_encode", "mu_law_decode", "g711_encode", "g711_decode"],
-    "sequences": ["one_hot", "one_hot_decode", "reverse_complement", "kmer_index"],
+    "sequences": ["one_hot", "one_hot_decode"],
+    "bases": ["reverse_complement", "kmer_index"],
     "windows": ["one_hot_windows", "PackedSequence"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }

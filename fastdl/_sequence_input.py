@@ -13,7 +13,7 @@ _BYTE = np.dtype(np.uint8)
 
 
 def read(seq: Any, name: str = "seq") -> tuple[Array, Array | None]:
-    """(bytes, None): uint8 of the shape given, letters along the last axis; or (bytes end to end, offsets) of a list."""
+    """(bytes, None): uint8 of the shape given, letters on the last axis; or (bytes end to end, offsets) of a list."""
     if isinstance(seq, (list, tuple)):
         return _join(seq, name)
     if isinstance(seq, np.ndarray) and seq.dtype.kind in "US" and seq.dtype.itemsize != 1:
@@ -24,7 +24,7 @@ def read(seq: Any, name: str = "seq") -> tuple[Array, Array | None]:
 
 
 def one(seq: Any, name: str = "seq") -> Array:
-    """The letters of one sequence, or of an array of them, as uint8; no copy but of a str and of what is not contiguous."""
+    """One sequence, or an array of them, as uint8; a copy only of a str and of what is not contiguous."""
     if isinstance(seq, str):
         return np.frombuffer(_ascii(seq, name), _BYTE)
     if type(seq) is np.ndarray and seq.dtype == _BYTE and seq.flags.c_contiguous and seq.ndim:
@@ -59,7 +59,9 @@ def _join(seqs: Any, name: str) -> tuple[Array, Array]:
         data, lengths = np.frombuffer(text.encode("ascii"), _BYTE), [len(s) for s in seqs]
     else:
         if any(isinstance(s, (int, float)) for s in seqs):
-            raise _check.InputTypeError(f"{name} must be a list of sequences (str, bytes or arrays), got one of numbers")
+            raise _check.InputTypeError(
+                f"{name} must be a list of str, bytes or arrays, got one of numbers"
+            )
         parts = [one(s, f"{name}[{i}]") for i, s in enumerate(seqs)]
         for i, part in enumerate(parts):
             if part.ndim != 1:

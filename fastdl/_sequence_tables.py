@@ -9,6 +9,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl.reference import sequences as reference
+from fastdl.reference.bases import complement
 
 Array = np.ndarray
 
@@ -116,7 +117,7 @@ def _coder(alphabet: str, unknown: str, case: str, dtype: str, ignore: str) -> C
 @lru_cache(64)
 def _other(alphabet: str, unknown: str, case: str, dtype: str, ignore: str) -> Coder:
     ahead = _coder(alphabet, unknown, case, dtype, ignore)
-    return _build(ahead.rows[reference.complement(alphabet)], ahead.known)
+    return _build(ahead.rows[complement(alphabet)], ahead.known)
 
 
 def _build(rows: Array, known: Array | None) -> Coder:

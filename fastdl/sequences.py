@@ -1,4 +1,4 @@
-"""Letters of DNA, RNA and proteins to one-hot rows and back, the other strand, and k-mer numbers."""
+"""Letters of DNA, RNA and proteins to one-hot rows, and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from fastdl import _check, _kernels
 from fastdl import _sequence_tables as tables
 from fastdl._sequence_input import offsets as check_offsets
-from fastdl._sequence_input import one, read
+from fastdl._sequence_input import read
 from fastdl._threads import split
 from fastdl.reference import sequences as reference
 from fastdl.windows import pad_row, windows_into
@@ -50,8 +50,8 @@ def one_hot(
     alphabet : str
         The letters of the channels, in order: "ACGT"; `fastdl.sequences.RNA` and `PROTEIN` are others.
     unknown : {"zero", "uniform", "n-uniform", "iupac", "channel", "raise"}
-        What another letter becomes: zeros (default); 1/A in every channel; the same for N, zeros for others; the fractions
-        of the IUPAC code (R is half A, half G), zeros for others; a 1 in one channel more; an error.
+        What another letter becomes: zeros (default); 1/A in every channel; the same for N, zeros for others; the
+        fractions of the IUPAC code (R is half A, half G), zeros for others; a 1 in one channel more; an error.
     case : {"fold", "strict"}
         Whether lower case counts as upper (default) or as unknown.
     layout : {"last", "first"}
@@ -78,14 +78,14 @@ def one_hot(
     Returns
     -------
     ndarray or (ndarray, ndarray)
-        (..., L, A) or (..., A, L); of a batch (B, length, A) or (B, A, length); with `ragged` (total, A) or (A, total), and
-        the offsets (B + 1,) as int64. A is one more with ``unknown="channel"``.
+        (..., L, A) or (..., A, L); of a batch (B, length, A) or (B, A, length); with `ragged` (total, A) or (A, total),
+        and the offsets (B + 1,) as int64. A is one more with ``unknown="channel"``.
 
     Raises
     ------
     InputError
-        For an unknown letter with ``unknown="raise"``, non-ASCII text, settings that do not go together, or an `out` that
-        does not fit.
+        For an unknown letter with ``unknown="raise"``, non-ASCII text, settings that do not go together, or an `out`
+        that does not fit.
     InputTypeError
         For what is no sequence, or fractions in an integer dtype.
 
@@ -195,8 +195,8 @@ def _padded(
     shape = (n, channels, length) if how.first else (n, length, channels)
     result = _check.out("out", out, shape, how.dtype, *([seq] if isinstance(seq, np.ndarray) else []), x)
     blank = pad_row(pad, coder)
-    ahead = np.zeros(n, np.uint8)
-    windows_into(x, starts[:-1], starts[:-1], starts[1:], length, ahead, (coder, coder), blank, result, how.first, threads)
+    spans, ahead = (starts[:-1], starts[:-1], starts[1:]), np.zeros(n, np.uint8)
+    windows_into(x, *spans, length, ahead, (coder, coder), blank, result, how.first, threads)
     return result
 
 
@@ -220,7 +220,8 @@ def one_hot_decode(
         The letters of the channels.
     unknown : {"zero", "uniform", "n-uniform", "iupac", "channel", "raise"}
         How unknown letters were encoded. Rows of zeros, rows of 1/A ("uniform", "n-uniform") and the last channel
-        ("channel") become `unknown_char`; the fractions of "iupac" become their code. With "raise" there are none of them.
+        ("channel") become `unknown_char`; the fractions of "iupac" become their code. With "raise", and rows of zeros
+        with "channel", they are errors.
     layout : {"last", "first"}
         Where the channels are.
     unknown_char : str
@@ -260,9 +261,8 @@ def one_hot_decode(
     letters = _check.out("out", out, shape, "S1", x)
     if letters.size:
         _decode(x, alphabet, unknown, layout == "first", unknown_char, letters.view(_BYTE), threads)
-        bad = letters.view(_BYTE) == 0 if not letters.view(_BYTE).all() else np.zeros(0, bool)
-        if bad.any():
-            place = tuple(int(i) for i in np.argwhere(bad)[0])
+        if letters.view(_BYTE).min() == 0:  # the kernels' sign that a row stands for no letter
+            place = tuple(int(i) for i in np.argwhere(letters.view(_BYTE) == 0)[0])
             row = np.swapaxes(x, -1, -2)[place] if layout == "first" else x[place]
             raise _check.InputError(f"x holds no letter at {place}, for unknown={unknown!r}: {row.tolist()}")
     return letters
@@ -271,15 +271,15 @@ def one_hot_decode(
 def _decode(
     x: Array, alphabet: str, unknown: str, first: bool, unknown_char: str, letters: Array, threads: int | None
 ) -> None:
-    if kernel is None:
+    if kernel is None or (unknown in ("uniform", "n-uniform") and len(alphabet) > 8):
         how = {"alphabet": alphabet, "unknown": unknown, "layout": "first" if first else "last"}
         letters[...] = reference.one_hot_decode(x, **how, unknown_char=unknown_char).view(_BYTE)
         return
     rows, names = reference.choices(alphabet, unknown, unknown_char)
     chars = np.frombuffer(names.encode("ascii"), _BYTE)
-    flat = letters.reshape(-1)
-    if x.dtype.itemsize == 1 and not first and len(alphabet) == 4 and unknown in ("zero", "raise"):
-        zero = ord(unknown_char) if unknown == "zero" else 0
+    zero = ord(unknown_char) if unknown not in ("raise", "channel") else 0
+    flat, channels, length = letters.reshape(-1), rows.shape[1], x.shape[-1]
+    if x.dtype.itemsize == 1 and not first and channels == 4 and unknown in ("zero", "raise"):
         bits = x.reshape(-1).view(_BYTE)
         split(
             len(flat), threads, lambda s: kernel.decode_4(bits[4 * s.start : 4 * s.stop], chars, zero, flat[s]), _BLOCK
@@ -289,165 +289,29 @@ def _decode(
         rows = rows.astype(x.dtype)  # a third is another number in float16 than in float64
     real = np.dtype(x.dtype if x.dtype in (np.float32, np.float64) else np.float32 if x.itemsize <= 2 else np.float64)
     rows = rows.astype(real)
-    channels, length = rows.shape[1], x.shape[-1]
-    if not first:
+
+    def run(values: Array, row: int, channel: int, target: Array) -> None:
+        values = values.astype(real, copy=False)
+        if channels <= 8:
+            kernel.decode(values, rows, chars, _choice(rows), row, channel, target)
+        else:
+            kernel.decode_many(values, chars, channels, zero, row, channel, target)
+
+    if first:
+        for planes, target in zip(x.reshape(-1, channels * length), flat.reshape(-1, length)):
+            run(planes, 1, length, target)
+    else:
         values = x.reshape(-1)
         split(
             len(flat),
             threads,
-            lambda s: kernel.decode(
-                values[s.start * channels : s.stop * channels].astype(real, copy=False), rows, chars, channels, 1, flat[s]
-            ),
+            lambda s: run(values[s.start * channels : s.stop * channels], channels, 1, flat[s]),
             _BLOCK,
         )
-        return
-    for planes, target in zip(x.reshape(-1, channels, length), flat.reshape(-1, length)):
-        kernel.decode(planes.reshape(-1).astype(real, copy=False), rows, chars, 1, length, target)
 
 
-def reverse_complement(
-    seq: Any,
-    *,
-    alphabet: str = "ACGT",
-    layout: str | None = None,
-    out: Array | None = None,
-    threads: int | None = 1,
-) -> Any:
-    """The other strand of bases or of one-hot rows.
-
-    Parameters
-    ----------
-    seq : str, bytes, bytearray, or array
-        Bases as S1 or uint8 of shape (..., L); or, with `layout`, one-hot rows (..., L, A) or (..., A, L) of any dtype.
-    alphabet : str
-        "ACGT", or "ACGU" for RNA; in any order for one-hot rows.
-    layout : {"last", "first"}, optional
-        Where the channels of one-hot rows are; without it `seq` holds bases.
-    out : ndarray, optional
-        Where to write, of seq's shape and dtype; for arrays only.
-    threads : int or None
-        Threads to use; None means all this process may.
-
-    Returns
-    -------
-    str, bytes or ndarray
-        Of the type given (bytes for what is no array). Case is kept; IUPAC codes have complements too; other characters,
-        and further channels, stay what they are.
-
-    Raises
-    ------
-    InputError
-        For an alphabet without complements, or one-hot rows with fewer channels than it has letters.
-
-    References
-    ----------
-    Cornish-Bowden, "Nomenclature for incompletely specified bases in nucleic acid sequences", 1985.
-
-    Examples
-    --------
-    >>> import fastdl
-    >>> fastdl.reverse_complement("AACgn")
-    'ncGTT'
-    >>> fastdl.reverse_complement(fastdl.one_hot("AC"), layout="last").tolist()
-    [[0, 0, 1, 0], [0, 0, 0, 1]]
-    """
-    tables.complementary(alphabet)
-    if layout is not None:
-        return _other_rows(seq, alphabet, _check.one_of("layout", layout, tables.LAYOUTS), out, threads)
-    if isinstance(seq, (list, tuple)):
-        raise _check.InputTypeError("seq must be one sequence or an array, got a list; call for each of its sequences")
-    x, is_array = one(seq), hasattr(seq, "dtype")
-    dtype = np.dtype("S1") if is_array and np.asarray(seq).dtype.kind == "S" else _BYTE
-    result = _check.out("out", out, x.shape, dtype, x)
-    other, target = reference.complement(alphabet), result.view(_BYTE)
-    if kernel is None:
-        target[...] = other[x[..., ::-1]]
-    elif x.size:
-        length = x.shape[-1]
-        for source, goal in zip(x.reshape(-1, length), target.reshape(-1, length)):
-            _turn(source, other, goal, threads)
-    if isinstance(seq, str):
-        return target.tobytes().decode("ascii")
-    return result if is_array or out is not None else target.tobytes()
-
-
-def _turn(x: Array, other: Array, out: Array, threads: int | None) -> None:
-    n = len(x)
-    split(n, threads, lambda s: kernel.reverse_complement(x[n - s.stop : n - s.start], other, out[s]), _BLOCK)
-
-
-def _other_rows(seq: Any, alphabet: str, layout: str, out: Array | None, threads: int | None) -> Array:
-    x = _check.array("seq", seq, ("b", "i", "u", "f"))
-    axis = -1 if layout == "last" else -2
-    if x.ndim < 2 or x.shape[axis] < 4:
-        raise _check.InputError(f"seq must have 4 channels or more on axis {axis}, got shape {x.shape}")
-    result = _check.out("out", out, x.shape, x.dtype, x)
-    mirrored = x.shape[-1] == 4 and alphabet.upper() in (DNA, RNA)
-    if kernel is None or layout == "first" or x.itemsize != 1 or not mirrored or not x.size:
-        result[...] = reference.reverse_complement(x, alphabet=alphabet, layout=layout)
-        return result
-    width = 4 * x.shape[-2]
-    for source, goal in zip(x.view(_BYTE).reshape(-1, width), result.view(_BYTE).reshape(-1, width)):
-        kernel.turn_4(source, goal)
-    return result
-
-
-def kmer_index(
-    seq: Any, k: int, *, canonical: bool = False, out: Array | None = None, threads: int | None = 1
-) -> Array:
-    """Number every k-mer of a sequence: its bases as digits of base 4, the first the highest, A, C, G, T = 0..3.
-
-    Parameters
-    ----------
-    seq : str, bytes, bytearray, memoryview, or array of S1 or uint8 of shape (..., L)
-        Bases in either case.
-    k : int
-        1 to 31.
-    canonical : bool
-        Whether to take the smaller number of a k-mer and of its reverse complement, so that both strands count as one.
-    out : ndarray, optional
-        Where to write.
-    threads : int or None
-        Threads to use; None means all this process may.
-
-    Returns
-    -------
-    ndarray of int32 (k <= 15) or int64, shape (..., max(L - k + 1, 0))
-        Numbers below 4^k; -1 where a k-mer holds another letter than A, C, G or T.
-
-    Raises
-    ------
-    InputError
-        For k out of range.
-
-    Examples
-    --------
-    >>> import fastdl
-    >>> fastdl.kmer_index("ACGNAC", 2)
-    array([ 1,  6, -1, -1,  1], dtype=int32)
-    """
-    k = _check.integer("k", k, 1, 31)
-    if isinstance(seq, (list, tuple)):
-        raise _check.InputTypeError("seq must be one sequence or an array, got a list; call for each of its sequences")
-    x = one(seq)
-    n = max(x.shape[-1] - k + 1, 0)
-    result = _check.out("out", out, (*x.shape[:-1], n), np.int32 if k <= 15 else np.int64, x)
-    if kernel is None:
-        result[...] = reference.kmer_index(x, k, canonical=canonical)
-    elif result.size:
-        for source, goal in zip(x.reshape(-1, x.shape[-1]), result.reshape(-1, n)):
-            _number(source, k, bool(canonical), goal, threads)
-    return result
-
-
-_CODE = np.full(256, 4, np.uint8)
-_CODE[list(b"ACGTacgt")] = [0, 1, 2, 3] * 2
-
-
-def _number(x: Array, k: int, canonical: bool, out: Array, threads: int | None) -> None:
-    split(
-        len(out),
-        threads,
-        lambda s: kernel.kmer_index(x[s.start : s.stop + k - 1], _CODE, k, canonical, out[s]),
-        _BLOCK,
-    )
+def _choice(rows: Array) -> Array:
+    """The row for each set of channels that are not 0; the first for none, which differs from it in a channel."""
+    choice = np.zeros(256, np.uint8)
+    choice[(rows != 0) @ (1 << np.arange(rows.shape[1]))] = np.arange(len(rows))
+    return choice

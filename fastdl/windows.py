@@ -205,7 +205,8 @@ def windows_into(
     packed = isinstance(genome, PackedSequence)
     ahead, back = coders
     if kernel is None:
-        _by_reference(genome[:] if packed else genome, starts, lows, highs, length, backwards, coders, blank, out, first)
+        spans = starts, length, lows, highs, backwards.astype(bool)
+        _by_reference(genome[:] if packed else genome, spans, coders, blank, out, first)
         return
     x, unknown, masked = (genome.packed, genome.unknown, genome.masked) if packed else (genome, None, None)
     letters = tables.quads() if packed else None
@@ -223,21 +224,19 @@ def windows_into(
             _refuse(genome, starts, length, backwards, found[0] + k * block, found[1])
 
 
-def _by_reference(
-    genome: Array, starts: Any, lows: Any, highs: Any, length: int, backwards: Any, coders: Any, blank: Any, out: Any, first: bool
-) -> None:
+def _by_reference(genome: Array, spans: Any, coders: Any, blank: Array, out: Array, first: bool) -> None:
     ahead, back = coders
-    reverse = backwards.astype(bool)
     if ahead.known is not None:
-        args = starts, length, lows, highs, reverse
-        bad = reference.encode(genome, *args, *[1 - ahead.known[:, None]] * 2, np.zeros(1, np.uint8))[..., 0]
+        wrong = 1 - ahead.known[:, None]
+        bad = reference.encode(genome, *spans, wrong, wrong, np.zeros(1, np.uint8))[..., 0]
         if bad.any():
+            starts, length, *_, backwards = spans
             _refuse(genome, starts, length, backwards, *np.argwhere(bad)[0])
-    rows = reference.encode(genome, starts, length, lows, highs, reverse, ahead.rows, back.rows, blank)
+    rows = reference.encode(genome, *spans, ahead.rows, back.rows, blank)
     out[...] = np.swapaxes(rows, -1, -2) if first else rows
 
 
-def _refuse(genome: Any, starts: Array, length: int, backwards: Array, window: int, place: int) -> None:
+def _refuse(genome: Any, starts: Array, length: int, backwards: Array, window: Any, place: Any) -> None:
     at = int(starts[window]) + (length - 1 - int(place) if backwards[window] else int(place))
     letter = chr(genome[at : at + 1][0])
     raise _check.InputError(f"window {window} holds {letter!r} at base {at}, which is not in the alphabet")

@@ -1,10 +1,10 @@
-"""Letters to one-hot rows and back, the other strand, k-mer numbers.  Trusts its caller: sizes fit, tables are of full size.
+"""Letters to one-hot rows and back.  Trusts its caller: sizes fit, tables are of full size.
 
 A base is one byte in and `width` bytes out, so memory is the limit if the processor takes less than a nanosecond: four
 compares in 32-bit lanes make the row of a base in the commonest case, one copy of a table's row in the others.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from fastdl_ext._common cimport cloned
@@ -31,10 +31,6 @@ ctypedef fused number:      # what a row that is decoded may hold
     uint8_t
     float
     double
-
-ctypedef fused index:
-    int32_t
-    int64_t
 
 cdef enum:
     BLOCK = 8192            # bases that stay in the first cache while each channel reads them
@@ -127,72 +123,46 @@ cdef cloned reverse(const uint8_t* x, uint8_t* out, Py_ssize_t n) noexcept nogil
         out[i] = x[n - 1 - i]
 
 
-cdef void translate_reversed(const uint8_t* x, const uint8_t* other, uint8_t* out, Py_ssize_t n) noexcept nogil:
-    # Eight bases in one load and one store.
-    cdef Py_ssize_t i = 0
-    cdef uint64_t eight, turned
-    while i + 8 <= n:
-        memcpy(&eight, x + n - 8 - i, 8)
-        turned = (<uint64_t>other[eight & 0xFF] << 56 | <uint64_t>other[(eight >> 8) & 0xFF] << 48
-                  | <uint64_t>other[(eight >> 16) & 0xFF] << 40 | <uint64_t>other[(eight >> 24) & 0xFF] << 32
-                  | <uint64_t>other[(eight >> 32) & 0xFF] << 24 | <uint64_t>other[(eight >> 40) & 0xFF] << 16
-                  | <uint64_t>other[(eight >> 48) & 0xFF] << 8 | other[eight >> 56])
-        memcpy(out + i, &turned, 8)
-        i += 8
-    while i < n:
-        out[i] = other[x[n - 1 - i]]
-        i += 1
-
-
-cdef cloned turn_rows_of_4(const u32* x, u32* out, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef uint32_t v
-    for i in range(n):
-        v = x[n - 1 - i]
-        out[i] = v >> 24 | ((v >> 8) & 0xFF00) | ((v & 0xFF00) << 8) | v << 24
-
-
 cdef cloned letters_of_4(const u32* x, const uint8_t* letters, uint8_t zero, uint8_t* out, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     cdef uint32_t v, c, a0 = letters[0], a1 = letters[1], a2 = letters[2], a3 = letters[3], a4 = zero
     for i in range(n):
         v = x[i]
-        c = (a0 if v == 1 else 0) | (a1 if v == 0x100 else 0) | (a2 if v == 0x10000 else 0) | (a3 if v == 0x1000000 else 0)
-        out[i] = <uint8_t>(c | (a4 if v == 0 else 0))
+        c = a0 * (v == 1) + a1 * (v == 0x100) + a2 * (v == 0x10000) + a3 * (v == 0x1000000) + a4 * (v == 0)
+        out[i] = <uint8_t>c
 
 
-cdef inline void letters_of_rows(const number* x, const number* rows, const uint8_t* letters, Py_ssize_t choices,
+cdef inline void letters_of_rows(const number* x, const number* rows, const uint8_t* letters, const uint8_t* choice,
                                  Py_ssize_t channels, Py_ssize_t row, Py_ssize_t channel, uint8_t* out,
                                  Py_ssize_t n) noexcept nogil:
+    # Which channels are not 0 leaves one choice, choice[bits]; then each must hold what that row holds.
     cdef Py_ssize_t i, j, k
+    cdef uint32_t bits
     cdef bint same
     for i in range(n):
-        out[i] = 0
-        for k in range(choices):
-            same = True
-            for j in range(channels):
-                same = same and x[i * row + j * channel] == rows[k * channels + j]
-            if same:
-                out[i] = letters[k]
+        bits = 0
+        for j in range(channels):
+            bits |= <uint32_t>(x[i * row + j * channel] != 0) << j
+        k = choice[bits]
+        same = True
+        for j in range(channels):
+            same &= x[i * row + j * channel] == rows[k * channels + j]
+        out[i] = letters[k] if same else 0
 
 
-cdef void numbers_of_kmers(const uint8_t* x, const uint8_t* code, int k, bint canonical, index* out,
-                           Py_ssize_t n) noexcept nogil:
-    # x holds n + k - 1 bases.  The number is not masked as it rolls: old digits leave at the top.
-    cdef Py_ssize_t i
-    cdef int top = 2 * (k - 1)
-    cdef uint64_t mask = (<uint64_t>1 << 2 * k) - 1, forward = 0, backward = 0, c, best
-    cdef Py_ssize_t known = 0
-    for i in range(n + k - 1):
-        c = code[x[i]]
-        known = known + 1 if c < 4 else 0
-        forward = forward << 2 | (c & 3)
-        backward = backward >> 2 | (3 - (c & 3)) << top
-        if i >= k - 1:
-            best = forward & mask
-            if canonical:
-                best = min(best, backward)
-            out[i - k + 1] = <index>best if known >= k else -1
+cdef inline void letters_of_many(const number* x, const uint8_t* letters, Py_ssize_t channels, uint8_t zero, Py_ssize_t row,
+                                 Py_ssize_t channel, uint8_t* out, Py_ssize_t n) noexcept nogil:
+    # One-hot rows of any number of channels, or zeros.
+    cdef Py_ssize_t i, j, k, ones, others
+    cdef number v
+    for i in range(n):
+        k = ones = others = 0
+        for j in range(channels):
+            v = x[i * row + j * channel]
+            ones += v == 1
+            others += v != 0
+            k += j * (v == 1)
+        out[i] = 0 if ones != others or ones > 1 else letters[k] if ones else zero
 
 
 cdef Coder coder_of(const uint8_t[:, ::1] rows, const uint8_t[:, ::1] columns, Py_ssize_t size,
@@ -235,22 +205,16 @@ def decode_4(const uint8_t[::1] x, const uint8_t[::1] letters, uint8_t zero, uin
         letters_of_4(<const u32*>&x[0], &letters[0], zero, &out[0], out.shape[0])
 
 
-def decode(const number[::1] x, const number[:, ::1] rows, const uint8_t[::1] letters, Py_ssize_t row, Py_ssize_t channel,
-           uint8_t[::1] out):
+def decode(const number[::1] x, const number[:, ::1] rows, const uint8_t[::1] letters, const uint8_t[::1] choice,
+           Py_ssize_t row, Py_ssize_t channel, uint8_t[::1] out):
     with nogil:
-        letters_of_rows(&x[0], &rows[0, 0], &letters[0], rows.shape[0], rows.shape[1], row, channel, &out[0], out.shape[0])
+        if rows.shape[1] == 4:
+            letters_of_rows(&x[0], &rows[0, 0], &letters[0], &choice[0], 4, row, channel, &out[0], out.shape[0])
+        else:
+            letters_of_rows(&x[0], &rows[0, 0], &letters[0], &choice[0], rows.shape[1], row, channel, &out[0], out.shape[0])
 
 
-def reverse_complement(const uint8_t[::1] x, const uint8_t[::1] other, uint8_t[::1] out):
+def decode_many(const number[::1] x, const uint8_t[::1] letters, Py_ssize_t channels, uint8_t zero, Py_ssize_t row,
+                Py_ssize_t channel, uint8_t[::1] out):
     with nogil:
-        translate_reversed(&x[0], &other[0], &out[0], x.shape[0])
-
-
-def turn_4(const uint8_t[::1] x, uint8_t[::1] out):
-    with nogil:
-        turn_rows_of_4(<const u32*>&x[0], <u32*>&out[0], x.shape[0] // 4)
-
-
-def kmer_index(const uint8_t[::1] x, const uint8_t[::1] code, int k, bint canonical, index[::1] out):
-    with nogil:
-        numbers_of_kmers(&x[0], &code[0], k, canonical, &out[0], out.shape[0])
+        letters_of_many(&x[0], &letters[0], channels, zero, row, channel, &out[0], out.shape[0])

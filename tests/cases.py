@@ -6,6 +6,7 @@ the same bits as the reference; `moved` is the number of bytes an item must move
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,3 +72,4 @@ def audio_cases() -> list[Case]:
 
 
 CASES: list[Case] = audio_cases()
+CASES += importlib.import_module("tests.cases_sequences").CASES_SEQUENCES

@@ -1,12 +1,9 @@
-"""Sequences: what one-hot rows, their letters, the other strand and k-mer numbers are."""
+"""Sequences: what one-hot rows and their letters are."""
 
 import numpy as np
 
 #: What each ambiguity code of the IUPAC stands for.
-IUPAC = {
-    **{"R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC"},
-    **{"B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT"},
-}
+IUPAC = dict(zip("RYSWKMBDHVN", ["AG", "CT", "CG", "AT", "GT", "AC", "CGT", "AGT", "ACT", "ACG", "ACGT"]))
 #: How each peer encodes.
 LIKE = {
     "seqpro": {"unknown": "zero", "case": "strict", "layout": "last", "dtype": "uint8", "ignore": ""},
@@ -85,37 +82,3 @@ def one_hot_decode(x, *, alphabet="ACGT", unknown="zero", layout="last", unknown
         # In the precision of x: a third is another number in float16 than in float64.
         letters[(x == row.astype(x.dtype if x.dtype.kind == "f" else float)).all(axis=-1)] = ord(letter)
     return letters.view("S1")
-
-
-def complement(alphabet="ACGT"):
-    """The complement of each byte: bases and IUPAC codes in both cases; others are their own."""
-    t = "U" if "U" in alphabet.upper() else "T"
-    pairs = dict(zip("ATUCGYRWSKMDHBVN", f"{t}AAGCRYWSMKHDVBN"))
-    other = np.arange(256, dtype=np.uint8)
-    for one, two in pairs.items():
-        other[ord(one)], other[ord(one.lower())] = ord(two), ord(two.lower())
-    return other
-
-
-def reverse_complement(seq, *, alphabet="ACGT", layout=None):
-    """The other strand, of bytes along the last axis or of one-hot rows; further channels stay where they are."""
-    if layout is None:
-        return complement(alphabet)[data(seq)[..., ::-1]]
-    other = [alphabet.upper().index(chr(c)) for c in complement(alphabet)[data(alphabet.upper())]]
-    channels = [*other, *range(len(other), seq.shape[-1 if layout == "last" else -2])]
-    return seq[..., ::-1, :][..., channels] if layout == "last" else seq[..., channels, ::-1]
-
-
-def kmer_index(seq, k, *, canonical=False):
-    """Numbers of the k-mers, base 4, the first base the highest digit; -1 where one holds an unknown base."""
-    dtype = np.int32 if k <= 15 else np.int64
-    x = data(seq)
-    code = np.full(256, -1, np.int64)
-    for i, base in enumerate("ACGT"):
-        code[[ord(base), ord(base.lower())]] = i
-    n = max(x.shape[-1] - k + 1, 0)
-    digits = [code[x[..., j : j + n]] for j in range(k)]
-    forward = sum((d << 2 * (k - 1 - j) for j, d in enumerate(digits)), np.zeros((*x.shape[:-1], n), np.int64))
-    if canonical:
-        forward = np.minimum(forward, sum((3 - d) << 2 * j for j, d in enumerate(digits)))
-    return np.where(np.any([d < 0 for d in digits], axis=0), -1, forward).astype(dtype)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastdl.reference import sequences
+from fastdl.reference import bases, sequences
 
 
 def unpack(packed, length, unknown=(), masked=()):
@@ -40,6 +40,6 @@ def one_hot_windows(genome, starts, length, *, strand=None, pad=None, layout="la
     rows = sequences.table(alphabet, **how)
     blank = np.zeros_like(rows[0]) if pad is None else rows[ord(pad)]
     ends = np.zeros_like(starts), np.full_like(starts, len(genome))
-    other = rows[sequences.complement(alphabet)]
+    other = rows[bases.complement(alphabet)]
     result = encode(genome, starts, length, *ends, reverse, rows, other, blank)
     return np.ascontiguousarray(np.swapaxes(result, -1, -2)) if layout == "first" else result
