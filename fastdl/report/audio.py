@@ -14,7 +14,7 @@ VOWELS = ((730, 1090, 2440), (530, 1840, 2480), (270, 2290, 3010), (570, 840, 24
 
 
 def voice(seconds: float = 2.0, seed: int = 0) -> np.ndarray:
-    """A voice-like recording as int16: pulses of a gliding pitch through formants, a breath of noise, pauses between."""
+    """A voice-like recording as int16: pulses of a gliding pitch through formants, with breath and pauses."""
     rng = np.random.default_rng(seed)
     t = np.arange(int(seconds * RATE)) / RATE
     pitch = 120 + 25 * np.sin(2 * np.pi * 0.7 * t) + 4 * np.sin(2 * np.pi * 5 * t)
@@ -24,7 +24,8 @@ def voice(seconds: float = 2.0, seed: int = 0) -> np.ndarray:
     spoken = np.zeros(len(t))
     ring = np.arange(int(0.04 * RATE)) / RATE
     for k, formants in enumerate(VOWELS):
-        answer = sum(np.exp(-90 * ring) * np.sin(2 * np.pi * f * ring) / (i + 1) for i, f in enumerate(formants))
+        waves = [np.exp(-90 * ring) * np.sin(2 * np.pi * f * ring) / (i + 1) for i, f in enumerate(formants)]
+        answer = np.sum(waves, axis=0)
         within = t / seconds * len(VOWELS) - k
         envelope = np.clip(np.minimum(within, 0.9 - within) * 8, 0, 1) * (part == k)
         spoken += np.convolve(source, answer)[: len(t)] * envelope
@@ -43,8 +44,8 @@ def chapter() -> Chapter:
     x = voice()
     codes = fastdl.mu_law_encode(x)
     c.text(
-        "A voice made of pulses and formants, as `int16`. `fastdl.mu_law_encode` turns each sample into one of 256 classes, "
-        "finer where it is quiet; `mu_law_decode` takes the middle of the class."
+        "A voice made of pulses and formants, as `int16`. `fastdl.mu_law_encode` turns each sample into one of 256 "
+        "classes, finer where it is quiet; `mu_law_decode` takes the middle of the class."
     )
     t = np.arange(len(x)) / RATE
     with c.figure(1, 2, caption="The recording, and 8 ms of it with what comes back from the classes.") as (
