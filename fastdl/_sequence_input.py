@@ -59,9 +59,7 @@ def _join(seqs: Any, name: str) -> tuple[Array, Array]:
         data, lengths = np.frombuffer(text.encode("ascii"), _BYTE), [len(s) for s in seqs]
     else:
         if any(isinstance(s, (int, float)) for s in seqs):
-            raise _check.InputTypeError(
-                f"{name} must be a list of str, bytes or arrays, got one of numbers"
-            )
+            raise _check.InputTypeError(f"{name} must be a list of str, bytes or arrays, got one of numbers")
         parts = [one(s, f"{name}[{i}]") for i, s in enumerate(seqs)]
         for i, part in enumerate(parts):
             if part.ndim != 1:

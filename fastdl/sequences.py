@@ -196,7 +196,7 @@ def _padded(
     result = _check.out("out", out, shape, how.dtype, *([seq] if isinstance(seq, np.ndarray) else []), x)
     blank = pad_row(pad, coder)
     spans, ahead = (starts[:-1], starts[:-1], starts[1:]), np.zeros(n, np.uint8)
-    windows_into(x, *spans, length, ahead, (coder, coder), blank, result, how.first, threads)
+    windows_into(x, *spans, length, ahead, (coder, coder), blank, result, how.first, threads, "sequence")
     return result
 
 

@@ -198,6 +198,7 @@ def windows_into(
     out: Array,
     first: bool,
     threads: int | None,
+    what: str = "window",
 ) -> None:
     """Fill `out` with the windows; what is outside lows to highs becomes `blank`."""
     if not out.size:
@@ -206,7 +207,7 @@ def windows_into(
     ahead, back = coders
     if kernel is None:
         spans = starts, length, lows, highs, backwards.astype(bool)
-        _by_reference(genome[:] if packed else genome, spans, coders, blank, out, first)
+        _by_reference(genome[:] if packed else genome, spans, coders, blank, out, first, what)
         return
     x, unknown, masked = (genome.packed, genome.unknown, genome.masked) if packed else (genome, None, None)
     letters = tables.quads() if packed else None
@@ -221,22 +222,25 @@ def windows_into(
 
     for k, found in enumerate(split(len(starts), threads, run, block)):
         if found is not None:
-            _refuse(genome, starts, length, backwards, found[0] + k * block, found[1])
+            _refuse(genome, starts, length, lows, backwards, found[0] + k * block, found[1], what)
 
 
-def _by_reference(genome: Array, spans: Any, coders: Any, blank: Array, out: Array, first: bool) -> None:
+def _by_reference(genome: Array, spans: Any, coders: Any, blank: Array, out: Array, first: bool, what: str) -> None:
     ahead, back = coders
     if ahead.known is not None:
         wrong = 1 - ahead.known[:, None]
         bad = reference.encode(genome, *spans, wrong, wrong, np.zeros(1, np.uint8))[..., 0]
         if bad.any():
-            starts, length, *_, backwards = spans
-            _refuse(genome, starts, length, backwards, *np.argwhere(bad)[0])
+            starts, length, lows, _, backwards = spans
+            _refuse(genome, starts, length, lows, backwards, *np.argwhere(bad)[0], what)
     rows = reference.encode(genome, *spans, ahead.rows, back.rows, blank)
     out[...] = np.swapaxes(rows, -1, -2) if first else rows
 
 
-def _refuse(genome: Any, starts: Array, length: int, backwards: Array, window: Any, place: Any) -> None:
+def _refuse(
+    genome: Any, starts: Array, length: int, lows: Array, backwards: Array, window: Any, place: Any, what: str
+) -> None:
     at = int(starts[window]) + (length - 1 - int(place) if backwards[window] else int(place))
     letter = chr(genome[at : at + 1][0])
-    raise _check.InputError(f"window {window} holds {letter!r} at base {at}, which is not in the alphabet")
+    base = at - int(lows[window])
+    raise _check.InputError(f"{what} {window} holds {letter!r} at index {base}, which is not in the alphabet")
