@@ -225,15 +225,16 @@ def windows_into(
             _refuse(genome, starts, length, lows, backwards, found[0] + k * block, found[1], what)
 
 
-def _by_reference(genome: Array, spans: Any, coders: Any, blank: Array, out: Array, first: bool, what: str) -> None:
+def _by_reference(genome: Array, spans: tuple, coders: Any, blank: Array, out: Array, first: bool, what: str) -> None:
     ahead, back = coders
+    starts, length, lows, highs, backwards = spans
     if ahead.known is not None:
         wrong = 1 - ahead.known[:, None]
-        bad = reference.encode(genome, *spans, wrong, wrong, np.zeros(1, np.uint8))[..., 0]
+        bad = reference.encode(genome, starts, length, lows, highs, backwards, wrong, wrong, np.zeros(1, np.uint8))
         if bad.any():
-            starts, length, lows, _, backwards = spans
-            _refuse(genome, starts, length, lows, backwards, *np.argwhere(bad)[0], what)
-    rows = reference.encode(genome, *spans, ahead.rows, back.rows, blank)
+            window, place, _ = np.argwhere(bad)[0]
+            _refuse(genome, starts, length, lows, backwards, window, place, what)
+    rows = reference.encode(genome, starts, length, lows, highs, backwards, ahead.rows, back.rows, blank)
     out[...] = np.swapaxes(rows, -1, -2) if first else rows
 
 

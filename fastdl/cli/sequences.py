@@ -1,0 +1,174 @@
+"""fastdl one-hot."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from fastdl.cli import _jobs
+
+_BASES = 1 << 20  # letters of a batch: what is in memory of a file is a few of these
+_SETTINGS = ("alphabet", "unknown", "case", "layout", "dtype", "ignore", "like")
+
+
+def register(commands: Any) -> None:
+    command = commands.add_parser(
+        "one-hot",
+        help="sequences to one-hot arrays",
+        description="Encode FASTA (plain, gzip, bgzip), 2bit or FASTQ files as .npy or .zarr: all letters end to end "
+        "(a .json beside it says where each sequence begins); with --length, windows of N letters one after the other, "
+        "the last of a sequence padded; with --windows, the regions of a BED file on their strands.",
+    )
+    _jobs.add_arguments(command, "file (.npy or .zarr) or folder to write to")
+    command.add_argument("--windows", type=Path, metavar="BED", help="regions to encode instead of whole sequences")
+    command.add_argument(
+        "--length", type=int, metavar="N", help="letters of a window; with --windows, round its middle"
+    )
+    command.add_argument("--layout", help="last: (L, 4), the default; first: (4, L)")
+    command.add_argument("--dtype", help="bool, uint8 (default), int8, float16, float32, float64")
+    command.add_argument("--unknown", help="zero (default), uniform, n-uniform, iupac, channel, raise")
+    command.add_argument("--case", help="fold (default) or strict")
+    command.add_argument("--alphabet", default="ACGT", help="the letters of the channels (default: %(default)s)")
+    command.add_argument("--ignore", metavar="LETTERS", help="letters that become zeros, whatever --unknown is")
+    command.add_argument("--like", help="as seqpro, tangermeme, selene, kipoiseq, enformer or basenji encodes")
+    command.add_argument("--pad", metavar="LETTER", help="what stands beyond the ends (default: zeros)")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from fastdl import _check
+    from fastdl import _sequence_tables as tables
+    from fastdl.files.sequences import SUFFIXES
+    from fastdl.windows import pad_row
+
+    how = tables.settings(*(getattr(options, name) for name in _SETTINGS))
+    pad_row(options.pad, how.coder())
+    if options.length is not None:
+        _check.integer("--length", options.length, 1)
+    pairs = _plan(_jobs.find(options.sources, SUFFIXES), options)
+    total = sum(source.stat().st_size for source, _ in pairs)
+    if options.windows is not None:
+        total = sum(len(regions.names) for regions in _bed(options)) * len(pairs)
+    with _jobs.Progress(total, "B" if options.windows is None else "windows", options.quiet) as progress:
+        done, failed = _jobs.each(pairs, options.jobs, lambda s, t: _encode(s, t, options, how, progress))
+        seconds = progress.seconds
+    letters = sum(done)
+    print(
+        f"encoded {letters / 1e6:.1f} M letters of {len(done)} file{'s' * (len(done) != 1)} "
+        f"in {seconds:.2f} s ({letters / 1e6 / seconds:.0f} M letters/s) -> {options.output}"
+        + (f"; {failed} failed" if failed else "")
+    )
+    return 1 if failed else 0
+
+
+def _plan(files: Any, options: argparse.Namespace) -> list[tuple[Path, Path]]:
+    """As for other commands, but a .zarr is a folder and yet one output."""
+    from fastdl import _check
+
+    if options.output.suffix != ".zarr":
+        return _jobs.plan(files, options.output, ".npy", overwrite=options.overwrite)
+    if len(files) != 1:
+        raise _check.InputError(f"{options.output} takes one file, got {len(files)}; name a folder for more")
+    if options.output.exists() and not options.overwrite:
+        raise _check.FileError(options.output, "exists; --overwrite replaces it")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    return [(files[0][0], options.output)]
+
+
+def _encode(source: Path, target: Path, options: argparse.Namespace, how: Any, progress: _jobs.Progress) -> int:
+    """Stream one file: the number of letters encoded."""
+    import fastdl
+    from fastdl import _check
+    from fastdl.files import sequences
+    from fastdl.files.onehot import writing
+    from fastdl.files.regions import one_hot_regions
+    from fastdl.streaming import run
+
+    settings = how._asdict()  # the peer's too: `like` is in them
+    reader: Any = sequences.open_sequences(source)
+    reads = not hasattr(reader, "fetch")
+    length, channels, total = options.length, how.coder().rows.shape[1], None
+    places: list[dict] = []
+    batches: Any
+    step: Any
+    if options.windows is not None:
+        if reads:
+            raise _check.FileError(source, "holds reads, which have no regions: --windows needs FASTA or 2bit")
+        length = _length(options)
+        batches = _windows(options, reader, length)
+        step = lambda b: one_hot_regions(reader, b[0], b[1], length, strand=b[2], pad=options.pad, **settings)  # noqa: E731
+    elif length is not None:
+        batches = sequences.tiles(reader, _BASES, length, places)
+        step = lambda b: fastdl.one_hot(b[0], offsets=b[1], length=length, pad=options.pad, **settings)  # noqa: E731
+    elif reads:
+        raise _check.FileError(source, "holds reads: --length says how long they are made, so that they are one array")
+    else:
+        total = sum(reader.lengths.values()) if how.first else None
+        batches = sequences.whole(reader, _BASES, places)
+        step = lambda letters: fastdl.one_hot(letters, **settings)  # noqa: E731
+
+    row = (channels,) if length is None else (channels, length) if how.first else (length, channels)
+    letters = reached = 0
+
+    def tell(batch: Any) -> None:
+        nonlocal reached
+        before, reached = reached, reader.read
+        progress(reached - before if options.windows is None else len(batch[0]))
+
+    with writing(target, how.dtype, row, total) as writer, ThreadPoolExecutor(1) as encoder:
+
+        def write(rows: Any) -> None:
+            nonlocal letters
+            writer.write(rows)
+            letters += rows.size // channels
+
+        # One thread encodes while this one reads and writes.
+        run(batches, step, write, executor=encoder, progress=tell)
+    _sidecar(target, how, length, places)
+    return letters
+
+
+def _sidecar(target: Path, how: Any, length: int | None, places: list[dict]) -> None:
+    """Say beside the array how it was encoded and where its sequences begin."""
+    from fastdl.files.atomic import replacing
+
+    fields = {**how._asdict(), "dtype": how.dtype.name, "length": length, "sequences": places}
+    with replacing(target.with_name(target.name + ".json")) as file:
+        file.write(json.dumps(fields).encode() + b"\n")
+
+
+def _bed(options: argparse.Namespace) -> Iterator[Any]:
+    from fastdl.files.regions import read_bed
+
+    return read_bed(options.windows)
+
+
+def _length(options: argparse.Namespace) -> int:
+    """That of the windows: as asked for, or that of the first region."""
+    if options.length is not None:
+        return options.length
+    first = next(_bed(options), None)
+    return 0 if first is None else int(first.stops[0] - first.starts[0])
+
+
+def _windows(options: argparse.Namespace, reader: Any, length: int) -> Iterator[tuple[Any, Any, Any]]:
+    """(names, starts, strands) of a few windows at once."""
+    from fastdl import _check
+    from fastdl.files.regions import centred
+
+    known = frozenset(reader.lengths)
+    few = max(1, _BASES // max(length, 1))
+    for regions in _bed(options):
+        for name, start, stop, line in zip(regions.names, regions.starts, regions.stops, regions.lines):
+            if name not in known:
+                raise _check.FileError(options.windows, f"{reader.path} holds no sequence {name!r}", line=line)
+            if options.length is None and stop - start != length:
+                problem = f"{stop - start} letters, but {length} in the first region: --length makes them equal"
+                raise _check.FileError(options.windows, problem, line=line)
+        starts = regions.starts if options.length is None else centred(regions, length)
+        for at in range(0, len(starts), few):
+            yield regions.names[at : at + few], starts[at : at + few], regions.strand[at : at + few]

@@ -1,0 +1,95 @@
+"""One-hot rows to files, a batch at a time: .npy or .zarr, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl.files.atomic import replacing, replacing_folder
+from fastdl.files.npy import NpyWriter
+
+Array = np.ndarray
+
+_CHUNK = 1 << 22  # bytes of a chunk of zarr, before it is compressed
+
+
+class _Planes:
+    """A .npy file of (A, total), of which columns are written in turn."""
+
+    def __init__(self, file: IO[bytes], dtype: np.dtype, channels: int, total: int):
+        self.file, self.total, self.at = file, total, 0
+        fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (channels, total)}
+        np.lib.format.write_array_header_1_0(file, fields)
+        self.start = file.tell()
+        file.truncate(self.start + channels * total * dtype.itemsize)
+
+    def write(self, columns: Array) -> None:
+        """Put columns (A, n) after those before."""
+        size = columns.itemsize
+        for j, plane in enumerate(columns):
+            self.file.seek(self.start + (j * self.total + self.at) * size)
+            self.file.write(np.ascontiguousarray(plane).data.cast("B") if plane.size else b"")
+        self.at += columns.shape[1]
+
+    def finish(self) -> None:
+        """Nothing is left to do: the header was complete from the start."""
+
+
+class _Zarr:
+    """A zarr array that grows along one axis, written in whole chunks."""
+
+    def __init__(self, path: Path, dtype: np.dtype, row: tuple[int, ...], axis: int):
+        zarr = _check.extra("zarr", "scale", "writing .zarr")
+        self.axis, self.rows, self.waiting, self.held = axis, 0, [], 0
+        size = max(1, int(np.prod(row)) * dtype.itemsize)
+        self.step = max(1, _CHUNK // size)
+        self.shape = row if axis == 0 else row[:axis]
+        shape, chunks = self._sized(0), self._sized(self.step)
+        self.array = zarr.create_array(store=str(path), shape=shape, chunks=chunks, dtype=dtype)
+
+    def _sized(self, n: int) -> tuple[int, ...]:
+        return (n, *self.shape) if self.axis == 0 else (*self.shape, n)
+
+    def write(self, rows: Array) -> None:
+        """Append rows, or columns with axis 1."""
+        self.waiting.append(rows)
+        self.held += rows.shape[self.axis]
+        if self.held >= self.step:
+            self._flush(self.held // self.step * self.step)
+
+    def _flush(self, n: int) -> None:
+        if not n:
+            return
+        whole = np.concatenate(self.waiting, axis=self.axis)
+        head, tail = np.split(whole, [n], axis=self.axis)
+        self.array.resize(self._sized(self.rows + n))
+        span = slice(self.rows, self.rows + n)
+        self.array[span if self.axis == 0 else (slice(None), span)] = head
+        self.rows += n
+        self.waiting, self.held = [tail], self.held - n
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._flush(self.held)
+
+
+@contextmanager
+def writing(path: Path, dtype: Any, row: tuple[int, ...], total: int | None = None) -> Iterator[Any]:
+    """A writer with write(batch): batches of shape (n, *row); or, with `total`, columns (A, n) of (A, total), row (A,)."""
+    dtype = np.dtype(dtype)
+    writer: Any
+    if path.suffix == ".zarr":
+        with replacing_folder(path) as folder:
+            writer = _Zarr(folder, dtype, row, 0 if total is None else 1)
+            yield writer
+            writer.finish()
+    else:
+        with replacing(path) as file:
+            writer = NpyWriter(file, dtype, row) if total is None else _Planes(file, dtype, row[0], total)
+            yield writer
+            writer.finish()
