@@ -89,45 +89,49 @@ def _encode(source: Path, target: Path, options: argparse.Namespace, how: Any, p
     from fastdl.streaming import run
 
     settings = how._asdict()  # the peer's too: `like` is in them
-    reader: Any = sequences.open_sequences(source)
-    reads = not hasattr(reader, "fetch")
-    length, channels, total = options.length, how.coder().rows.shape[1], None
-    places: list[dict] = []
-    batches: Any
-    step: Any
-    if options.windows is not None:
-        if reads:
-            raise _check.FileError(source, "holds reads, which have no regions: --windows needs FASTA or 2bit")
-        length = _length(options)
-        batches = _windows(options, reader, length)
-        step = lambda b: one_hot_regions(reader, b[0], b[1], length, strand=b[2], pad=options.pad, **settings)  # noqa: E731
-    elif length is not None:
-        batches = sequences.tiles(reader, _BASES, length, places)
-        step = lambda b: fastdl.one_hot(b[0], offsets=b[1], length=length, pad=options.pad, **settings)  # noqa: E731
-    elif reads:
-        raise _check.FileError(source, "holds reads: --length says how long they are made, so that they are one array")
-    else:
-        total = sum(reader.lengths.values()) if how.first else None
-        batches = sequences.whole(reader, _BASES, places)
-        step = lambda letters: fastdl.one_hot(letters, **settings)  # noqa: E731
+    with sequences.open_sequences(source) as reader:
+        length, total = options.length, None
+        places: list[dict] = []
+        batches: Iterator[Any]
+        if options.windows is not None:
+            length = _length(options)
+            batches = _windows(options, reader, length)
+        elif length is not None:
+            batches = sequences.tiles(reader, _BASES, length, places)
+        elif hasattr(reader, "lengths"):
+            total = sum(reader.lengths.values()) if how.first else None
+            batches = sequences.whole(reader, _BASES, places)
+        else:
+            raise _check.FileError(
+                source, "holds reads: --length says how long to make them, so that they are one array"
+            )
 
-    row = (channels,) if length is None else (channels, length) if how.first else (length, channels)
-    letters = reached = 0
+        def step(batch: Any) -> Any:
+            if options.windows is not None:
+                names, starts, strand = batch
+                return one_hot_regions(reader, names, starts, length, strand=strand, pad=options.pad, **settings)
+            if length is not None:
+                return fastdl.one_hot(batch[0], offsets=batch[1], length=length, pad=options.pad, **settings)
+            return fastdl.one_hot(batch, **settings)
 
-    def tell(batch: Any) -> None:
-        nonlocal reached
-        before, reached = reached, reader.read
-        progress(reached - before if options.windows is None else len(batch[0]))
+        reached = 0
 
-    with writing(target, how.dtype, row, total) as writer, ThreadPoolExecutor(1) as encoder:
+        def tell(batch: Any) -> None:
+            nonlocal reached
+            before, reached = reached, reader.read
+            progress(reached - before if options.windows is None else len(batch[0]))
 
-        def write(rows: Any) -> None:
-            nonlocal letters
-            writer.write(rows)
-            letters += rows.size // channels
+        letters, channels = 0, how.coder().rows.shape[1]
+        row = (channels,) if length is None else (channels, length) if how.first else (length, channels)
+        with writing(target, how.dtype, row, total) as writer, ThreadPoolExecutor(1) as encoder:
 
-        # One thread encodes while this one reads and writes.
-        run(batches, step, write, executor=encoder, progress=tell)
+            def write(rows: Any) -> None:
+                nonlocal letters
+                writer.write(rows)
+                letters += rows.size // channels
+
+            # One thread encodes while this one reads and writes.
+            run(batches, step, write, executor=encoder, progress=tell)
     _sidecar(target, how, length, places)
     return letters
 
@@ -160,6 +164,8 @@ def _windows(options: argparse.Namespace, reader: Any, length: int) -> Iterator[
     from fastdl import _check
     from fastdl.files.regions import centred
 
+    if not hasattr(reader, "lengths"):
+        raise _check.FileError(reader.path, "holds reads, which have no regions: --windows needs FASTA or 2bit")
     known = frozenset(reader.lengths)
     few = max(1, _BASES // max(length, 1))
     for regions in _bed(options):

@@ -64,6 +64,15 @@ class Fastq:
         self.size = self.path.stat().st_size
         self.read = 0  # bytes of the file that batches() has gone through
 
+    def __enter__(self) -> Fastq:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is held open between batches."""
+
     def batches(self, size: int = _TEXT) -> Iterator[Reads]:
         """All reads, in batches of about `size` bytes of text."""
         _check.integer("size", size, 1)

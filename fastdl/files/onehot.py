@@ -45,7 +45,8 @@ class _Zarr:
 
     def __init__(self, path: Path, dtype: np.dtype, row: tuple[int, ...], axis: int):
         zarr = _check.extra("zarr", "scale", "writing .zarr")
-        self.axis, self.rows, self.waiting, self.held = axis, 0, [], 0
+        self.axis, self.rows, self.held = axis, 0, 0
+        self.waiting: list[Array] = []
         size = max(1, int(np.prod(row)) * dtype.itemsize)
         self.step = max(1, _CHUNK // size)
         self.shape = row if axis == 0 else row[:axis]
@@ -80,7 +81,7 @@ class _Zarr:
 
 @contextmanager
 def writing(path: Path, dtype: Any, row: tuple[int, ...], total: int | None = None) -> Iterator[Any]:
-    """A writer with write(batch): batches of shape (n, *row); or, with `total`, columns (A, n) of (A, total), row (A,)."""
+    """A writer: write(batch) takes (n, *row); or, with `total`, the next columns (A, n) of (A, total), row (A,)."""
     dtype = np.dtype(dtype)
     writer: Any
     if path.suffix == ".zarr":

@@ -42,7 +42,7 @@ def shape(x, state, last):
     if last and state[OPEN_WIDTH]:
         fits = take_line(state, state[OPEN_BASES], state[OPEN_WIDTH])
         state[OPEN_BASES] = state[OPEN_WIDTH] = 0
-        return -1 if fits else len(lines) - 1
+        return -1 if fits else bytes(x).count(b"\n")
     return -1
 
 
