@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,12 +24,14 @@ class Coder(NamedTuple):
     """What a byte becomes: for the reference, and as the kernels want it."""
 
     rows: Array  # (256, channels)
-    parts: tuple[Array, Array, int, Array | None, int]  # rows and columns as bytes, size, letters and mask of a compare
+    by_rows: tuple  # rows as bytes; the letters and mask of a compare
+    by_planes: tuple  # columns as bytes, bytes of an entry; letters and mask
     known: Array | None  # 1 for each byte that is allowed, where others are errors
 
 
-class How(NamedTuple):
-    """Every setting of an encoding."""
+@dataclass(frozen=True, eq=False)
+class How:
+    """Every setting of an encoding, and its tables."""
 
     alphabet: str
     unknown: str
@@ -36,62 +39,60 @@ class How(NamedTuple):
     layout: str
     dtype: np.dtype
     ignore: str
+    first: bool  # whether the channels come before the letters
+    coder: Coder  # of the forward strand
 
-    @property
-    def first(self) -> bool:
-        """Whether the channels come before the letters."""
-        return self.layout == "first"
-
-    def coder(self) -> Coder:
-        """The tables of the forward strand."""
-        return _coder(*self._key())
-
+    @cached_property
     def other(self) -> Coder:
         """The tables of the reverse strand."""
         complementary(self.alphabet)
-        return _other(*self._key())
+        return _build(self.coder.rows[complement(self.alphabet)], self.coder.known)
 
-    def _key(self) -> tuple:
-        return self.alphabet, self.unknown, self.case, self.dtype.str, self.ignore
-
-
-@lru_cache(256)
-def how(
-    alphabet: str, unknown: str | None, case: str | None, layout: str | None, dtype: Any, ignore: str | None, like: Any
-) -> How:
-    """The settings as given, else the peer's, else the default: checked."""
-    if like is not None:
-        _check.one_of("like", like, tuple(reference.LIKE))
-    all_ = reference.settings(like, unknown=unknown, case=case, layout=layout, dtype=dtype, ignore=ignore)
-    _check.one_of("unknown", all_["unknown"], UNKNOWN)
-    _check.one_of("case", all_["case"], CASES)
-    _check.one_of("layout", all_["layout"], LAYOUTS)
-    kind = np.dtype(all_["dtype"])
-    _check.dtype("dtype", kind, DTYPES)
-    _letters("alphabet", alphabet, all_["case"])
-    if all_["ignore"]:
-        _letters("ignore", all_["ignore"], all_["case"])
-        _letters("alphabet + ignore", alphabet + all_["ignore"], all_["case"])
-    if all_["unknown"] in ("uniform", "n-uniform", "iupac") and kind.kind != "f":
-        raise _check.InputTypeError(f"unknown={all_['unknown']!r} gives fractions: dtype must be a float, got {kind}")
-    if all_["unknown"] == "iupac":
-        complementary(alphabet)
-    if all_["unknown"] == "n-uniform" and "N" in alphabet.upper():
-        raise _check.InputError(f"unknown='n-uniform' needs an alphabet without N, got {alphabet!r}")
-    return How(alphabet, all_["unknown"], all_["case"], all_["layout"], kind.newbyteorder("="), all_["ignore"])
+    def named(self) -> dict[str, Any]:
+        """The settings as keywords."""
+        return {name: getattr(self, name) for name in ("alphabet", "unknown", "case", "layout", "dtype", "ignore")}
 
 
 def settings(alphabet: Any, unknown: Any, case: Any, layout: Any, dtype: Any, ignore: Any, like: Any) -> How:
-    """`how`, for anything a user gives."""
-    for name, value in (("alphabet", alphabet), ("ignore", ignore or "")):
-        if not isinstance(value, str):
-            raise _check.InputTypeError(f"{name} must be a str, got {type(value).__name__}")
+    """The settings as given, else the peer's, else the default: checked, and built once."""
     try:
-        return how(alphabet, unknown, case, layout, None if dtype is None else np.dtype(dtype), ignore, like)
+        return _how(alphabet, unknown, case, layout, dtype, ignore, like)
     except TypeError as error:
         if isinstance(error, _check.FastdlError):
             raise
-        raise _check.InputTypeError(f"dtype must be bool, an 8-bit integer or a float, got {dtype!r}") from None
+        given = (alphabet, unknown, case, layout, dtype, ignore, like)
+        raise _check.InputTypeError(f"settings must be names and a dtype, got {given}") from None
+
+
+@lru_cache(256)
+def _how(alphabet: Any, unknown: Any, case: Any, layout: Any, dtype: Any, ignore: Any, like: Any) -> How:
+    for name, value in (("alphabet", alphabet), ("ignore", ignore or "")):
+        if not isinstance(value, str):
+            raise _check.InputTypeError(f"{name} must be a str, got {type(value).__name__}")
+    if like is not None:
+        _check.one_of("like", like, tuple(reference.LIKE))
+    given = {"unknown": unknown, "case": case, "layout": layout, "dtype": dtype, "ignore": ignore}
+    unknown, case, layout, dtype, ignore = reference.settings(like, **given).values()
+    _check.one_of("unknown", unknown, UNKNOWN)
+    _check.one_of("case", case, CASES)
+    _check.one_of("layout", layout, LAYOUTS)
+    kind = np.dtype(dtype).newbyteorder("=")
+    _check.dtype("dtype", kind, DTYPES)
+    _letters("alphabet", alphabet, case)
+    if ignore:
+        _letters("ignore", ignore, case)
+        _letters("alphabet + ignore", alphabet + ignore, case)
+    if unknown in ("uniform", "n-uniform", "iupac") and kind.kind != "f":
+        raise _check.InputTypeError(f"unknown={unknown!r} gives fractions: dtype must be a float, got {kind}")
+    if unknown == "iupac":
+        complementary(alphabet)
+    if unknown == "n-uniform" and "N" in alphabet.upper():
+        raise _check.InputError(f"unknown='n-uniform' needs an alphabet without N, got {alphabet!r}")
+    known = None
+    if unknown == "raise":
+        known = reference.table(alphabet + ignore, "zero", case, np.uint8).any(axis=1).astype(np.uint8)
+    coder = _build(reference.table(alphabet, unknown, case, kind, ignore), known)
+    return How(alphabet, unknown, case, layout, kind, ignore, layout == "first", coder)
 
 
 def _letters(name: str, letters: str, case: str) -> None:
@@ -106,20 +107,6 @@ def complementary(alphabet: str) -> None:
         raise _check.InputError(f"alphabet must be that of DNA or RNA here, in any order, got {alphabet!r}")
 
 
-@lru_cache(64)
-def _coder(alphabet: str, unknown: str, case: str, dtype: str, ignore: str) -> Coder:
-    known = None
-    if unknown == "raise":
-        known = reference.table(alphabet + ignore, "zero", case, np.uint8).any(axis=1).astype(np.uint8)
-    return _build(reference.table(alphabet, unknown, case, np.dtype(dtype), ignore), known)
-
-
-@lru_cache(64)
-def _other(alphabet: str, unknown: str, case: str, dtype: str, ignore: str) -> Coder:
-    ahead = _coder(alphabet, unknown, case, dtype, ignore)
-    return _build(ahead.rows[complement(alphabet)], ahead.known)
-
-
 def _build(rows: Array, known: Array | None) -> Coder:
     rows, columns = np.ascontiguousarray(rows), np.ascontiguousarray(rows.T)
     letters = (rows == 1).argmax(axis=0).astype(np.uint8)
@@ -131,7 +118,9 @@ def _build(rows: Array, known: Array | None) -> Coder:
             break
     for x in (rows, columns, letters):
         x.flags.writeable = False
-    return Coder(rows, (rows.view(np.uint8), columns.view(np.uint8), rows.itemsize, compared, mask), known)
+    size, four = rows.itemsize, rows.shape[1] == 4
+    by_rows = rows.view(np.uint8), compared if size == 1 and four else None, mask
+    return Coder(rows, by_rows, (columns.view(np.uint8), size, compared, mask), known)
 
 
 @lru_cache(1)

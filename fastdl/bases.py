@@ -73,21 +73,21 @@ def reverse_complement(
     x, is_array = one(seq), hasattr(seq, "dtype")
     dtype = np.dtype("S1") if is_array and np.asarray(seq).dtype.kind == "S" else _BYTE
     result = _check.out("out", out, x.shape, dtype, x)
-    other, target = reference.complement(alphabet), result.view(_BYTE)
+    target = result.view(_BYTE)
     if kernel is None:
-        target[...] = other[x[..., ::-1]]
+        target[...] = reference.complement(alphabet)[x[..., ::-1]]
     elif x.size:
-        length = x.shape[-1]
+        length, t = x.shape[-1], ord("U" if "U" in alphabet.upper() else "T")
         for source, goal in zip(x.reshape(-1, length), target.reshape(-1, length)):
-            _turn(source, other, goal, threads)
+            _turn(source, t, goal, threads)
     if isinstance(seq, str):
         return target.tobytes().decode("ascii")
     return result if is_array or out is not None else target.tobytes()
 
 
-def _turn(x: Array, other: Array, out: Array, threads: int | None) -> None:
+def _turn(x: Array, t: int, out: Array, threads: int | None) -> None:
     n = len(x)
-    split(n, threads, lambda s: kernel.reverse_complement(x[n - s.stop : n - s.start], other, out[s]), _BLOCK)
+    split(n, threads, lambda s: kernel.reverse_complement(x[n - s.stop : n - s.start], t, out[s]), _BLOCK)
 
 
 def _other_rows(seq: Any, alphabet: str, layout: str, out: Array | None, threads: int | None) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,7 @@ def one_hot(
            [0.  , 0.  , 0.25]], dtype=float32)
     """
     how = tables.settings(alphabet, unknown, case, layout, dtype, ignore, like)
-    coder = how.coder()
+    coder = how.coder
     x, starts = read(seq)
     if offsets is not None:
         if starts is not None or x.ndim != 1:
@@ -153,7 +154,7 @@ def _encode(x: Array, coder: tables.Coder, out: Array, first: bool, threads: int
         split(
             len(flat),
             threads,
-            lambda s: kernel.one_hot_rows(flat[s], *coder.parts, target[s.start * width : s.stop * width]),
+            lambda s: kernel.one_hot_rows(flat[s], *coder.by_rows, target[s.start * width : s.stop * width]),
             _BLOCK,
         )
         return
@@ -162,14 +163,14 @@ def _encode(x: Array, coder: tables.Coder, out: Array, first: bool, threads: int
         split(
             length,
             threads,
-            lambda s: kernel.one_hot_planes(batch, *coder.parts, planes, s.start, s.stop),
+            lambda s: kernel.one_hot_planes(batch, *coder.by_planes, planes, s.start, s.stop),
             _BLOCK,
         )
     else:
         split(
             len(batch),
             threads,
-            lambda s: kernel.one_hot_planes(batch[s], *coder.parts, planes[s], 0, length),
+            lambda s: kernel.one_hot_planes(batch[s], *coder.by_planes, planes[s], 0, length),
             max(1, _BLOCK // length),
         )
 
@@ -190,7 +191,7 @@ def _padded(
     if longest > length:
         which = int(np.argmax(lengths))
         raise _check.InputError(f"length must be at least {longest}, that of sequence {which}, got {length}")
-    coder = how.coder()
+    coder = how.coder
     channels, n = coder.rows.shape[1], len(lengths)
     shape = (n, channels, length) if how.first else (n, length, channels)
     result = _check.out("out", out, shape, how.dtype, *([seq] if isinstance(seq, np.ndarray) else []), x)
@@ -275,7 +276,7 @@ def _decode(
         how = {"alphabet": alphabet, "unknown": unknown, "layout": "first" if first else "last"}
         letters[...] = reference.one_hot_decode(x, **how, unknown_char=unknown_char).view(_BYTE)
         return
-    rows, names = reference.choices(alphabet, unknown, unknown_char)
+    rows, names = _choices(alphabet, unknown, unknown_char)
     chars = np.frombuffer(names.encode("ascii"), _BYTE)
     zero = ord(unknown_char) if unknown not in ("raise", "channel") else 0
     flat, channels, length = letters.reshape(-1), rows.shape[1], x.shape[-1]
@@ -308,6 +309,9 @@ def _decode(
             lambda s: run(values[s.start * channels : s.stop * channels], channels, 1, flat[s]),
             _BLOCK,
         )
+
+
+_choices = lru_cache(64)(reference.choices)
 
 
 def _choice(rows: Array) -> Array:

@@ -149,8 +149,8 @@ def one_hot_windows(
         at = np.minimum(at, np.uint64(size))
     at = np.clip(at.astype(np.int64), -length, size)  # what lies farther out is padding all the same
     backwards = strands(strand, len(at))
-    coder = how.coder()
-    pair = (coder, how.other() if backwards.any() else coder)
+    coder = how.coder
+    pair = (coder, how.other if backwards.any() else coder)
     channels = coder.rows.shape[1]
     shape = (len(at), channels, length) if how.first else (len(at), length, channels)
     result = _check.out("out", out, shape, how.dtype, *([] if isinstance(genome, PackedSequence) else [genome]))
@@ -217,7 +217,20 @@ def windows_into(
     def run(s: slice) -> Any:
         ends = starts[s], lows[s], highs[s], backwards[s]
         return kernel.one_hot_windows(
-            x, letters, unknown, masked, *ends, ahead.parts, back.parts, pad, ahead.known, length, first, flat[s]
+            x,
+            letters,
+            unknown,
+            masked,
+            *ends,
+            *ahead.by_rows[:1],
+            *ahead.by_planes,
+            *back.by_rows[:1],
+            *back.by_planes,
+            pad,
+            ahead.known,
+            length,
+            first,
+            flat[s],
         )
 
     for k, found in enumerate(split(len(starts), threads, run, block)):

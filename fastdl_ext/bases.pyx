@@ -1,7 +1,6 @@
 """Bases to the other strand, and to k-mer numbers.  Trusts its caller: sizes fit, tables are of full size."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 
 from fastdl_ext._common cimport cloned
 
@@ -16,21 +15,21 @@ ctypedef fused index:
     int64_t
 
 
-cdef void translate_reversed(const uint8_t* x, const uint8_t* other, uint8_t* out, Py_ssize_t n) noexcept nogil:
-    # Eight bases in one load and one store.
-    cdef Py_ssize_t i = 0
-    cdef uint64_t eight, turned
-    while i + 8 <= n:
-        memcpy(&eight, x + n - 8 - i, 8)
-        turned = (<uint64_t>other[eight & 0xFF] << 56 | <uint64_t>other[(eight >> 8) & 0xFF] << 48
-                  | <uint64_t>other[(eight >> 16) & 0xFF] << 40 | <uint64_t>other[(eight >> 24) & 0xFF] << 32
-                  | <uint64_t>other[(eight >> 32) & 0xFF] << 24 | <uint64_t>other[(eight >> 40) & 0xFF] << 16
-                  | <uint64_t>other[(eight >> 48) & 0xFF] << 8 | other[eight >> 56])
-        memcpy(out + i, &turned, 8)
-        i += 8
-    while i < n:
-        out[i] = other[x[n - 1 - i]]
-        i += 1
+cdef cloned complement_reversed(const uint8_t* x, uint8_t t, uint8_t* out, Py_ssize_t n) noexcept nogil:
+    # A letter and its complement differ by some bits, the same in both cases: compares and masks are vectors, a table is
+    # not.  Of T and U, t is the one that A becomes; both become A.
+    cdef Py_ssize_t i
+    cdef uint8_t c, u, flip
+    for i in range(n):
+        c = x[n - 1 - i]
+        u = c & 0xDF
+        flip = ((65 ^ t) if u == 65 else 0) | (0x15 if u == 84 else 0) | (0x14 if u == 85 else 0)       # A T U
+        flip |= (0x04 if u == 67 else 0) | (0x04 if u == 71 else 0)                                     # C G
+        flip |= (0x0B if u == 82 else 0) | (0x0B if u == 89 else 0)                                     # R Y
+        flip |= (0x06 if u == 75 else 0) | (0x06 if u == 77 else 0)                                     # K M
+        flip |= (0x14 if u == 66 else 0) | (0x14 if u == 86 else 0)                                     # B V
+        flip |= (0x0C if u == 68 else 0) | (0x0C if u == 72 else 0)                                     # D H
+        out[i] = c ^ flip
 
 
 cdef cloned turn_rows_of_4(const u32* x, u32* out, Py_ssize_t n) noexcept nogil:
@@ -64,9 +63,9 @@ cdef inline void numbers_of_kmers(const uint8_t* x, const uint8_t* code, int k, 
         out[i] = <index>(<int64_t>best | -<int64_t>(known < k))
 
 
-def reverse_complement(const uint8_t[::1] x, const uint8_t[::1] other, uint8_t[::1] out):
+def reverse_complement(const uint8_t[::1] x, uint8_t t, uint8_t[::1] out):
     with nogil:
-        translate_reversed(&x[0], &other[0], &out[0], x.shape[0])
+        complement_reversed(&x[0], t, &out[0], x.shape[0])
 
 
 def turn_4(const uint8_t[::1] x, uint8_t[::1] out):

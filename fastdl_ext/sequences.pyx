@@ -52,7 +52,7 @@ cdef inline void copy_rows(const uint8_t* x, const uint8_t* table, Py_ssize_t wi
 
 
 cdef void encode_rows(const Coder* coder, const uint8_t* x, uint8_t* out, Py_ssize_t n) noexcept nogil:
-    if coder.width == 4 and coder.letters != NULL and coder.channels == 4:
+    if coder.width == 4 and coder.channels == 4 and coder.letters != NULL:
         rows_of_4(x, coder.letters, coder.mask, <u32*>out, n)
     elif coder.width == 4:
         decode_8_32(x, <const uint32_t*>coder.rows, <uint32_t*>out, n)
@@ -165,29 +165,27 @@ cdef inline void letters_of_many(const number* x, const uint8_t* letters, Py_ssi
         out[i] = 0 if ones != others or ones > 1 else letters[k] if ones else zero
 
 
-cdef Coder coder_of(const uint8_t[:, ::1] rows, const uint8_t[:, ::1] columns, Py_ssize_t size,
-                    const uint8_t[::1] letters, uint8_t mask) noexcept:
+def one_hot_rows(const uint8_t[::1] x, const uint8_t[:, ::1] rows, const uint8_t[::1] letters, uint8_t mask,
+                 uint8_t[::1] out):
+    # The rows of letters are four entries of a byte.
     cdef Coder coder
-    coder.rows, coder.columns = &rows[0, 0], &columns[0, 0]
-    coder.width, coder.channels, coder.size = rows.shape[1], columns.shape[0], size
-    coder.letters, coder.mask = NULL, mask
+    coder.rows, coder.width, coder.channels, coder.mask = &rows[0, 0], rows.shape[1], 4, mask
+    coder.letters = NULL
     if letters is not None:
         coder.letters = &letters[0]
-    return coder
-
-
-def one_hot_rows(const uint8_t[::1] x, const uint8_t[:, ::1] rows, const uint8_t[:, ::1] columns, Py_ssize_t size,
-                 const uint8_t[::1] letters, uint8_t mask, uint8_t[::1] out):
-    cdef Coder coder = coder_of(rows, columns, size, letters, mask)
     with nogil:
         encode_rows(&coder, &x[0], &out[0], x.shape[0])
 
 
-def one_hot_planes(const uint8_t[:, ::1] x, const uint8_t[:, ::1] rows, const uint8_t[:, ::1] columns, Py_ssize_t size,
-                   const uint8_t[::1] letters, uint8_t mask, uint8_t[:, :, ::1] out, Py_ssize_t start, Py_ssize_t stop):
+def one_hot_planes(const uint8_t[:, ::1] x, const uint8_t[:, ::1] columns, Py_ssize_t size, const uint8_t[::1] letters,
+                   uint8_t mask, uint8_t[:, :, ::1] out, Py_ssize_t start, Py_ssize_t stop):
     """Positions start to stop of every sequence of x."""
-    cdef Coder coder = coder_of(rows, columns, size, letters, mask)
+    cdef Coder coder
     cdef Py_ssize_t b
+    coder.columns, coder.channels, coder.size, coder.mask = &columns[0, 0], columns.shape[0], size, mask
+    coder.letters = NULL
+    if letters is not None:
+        coder.letters = &letters[0]
     with nogil:
         for b in range(x.shape[0]):
             encode_planes(&coder, &x[b, start], &out[b, 0, start * size], out.shape[2], stop - start)

@@ -102,13 +102,12 @@ cdef Py_ssize_t window(const Genome* genome, int64_t start, int64_t low, int64_t
     return -1
 
 
-cdef Coder coder_of(tuple parts):
-    cdef const uint8_t[:, ::1] rows = parts[0], columns = parts[1]
-    cdef const uint8_t[::1] letters = parts[3]
+cdef Coder coder_of(const uint8_t[:, ::1] rows, const uint8_t[:, ::1] columns, Py_ssize_t size,
+                    const uint8_t[::1] letters, uint8_t mask) noexcept:
     cdef Coder coder
     coder.rows, coder.columns = &rows[0, 0], &columns[0, 0]
-    coder.width, coder.channels, coder.size = rows.shape[1], columns.shape[0], parts[2]
-    coder.letters, coder.mask = NULL, parts[4]
+    coder.width, coder.channels, coder.size = rows.shape[1], columns.shape[0], size
+    coder.letters, coder.mask = NULL, mask
     if letters is not None:
         coder.letters = &letters[0]
     return coder
@@ -133,11 +132,15 @@ cdef Genome genome_of(const uint8_t[::1] x, const uint32_t[::1] letters, const i
 
 def one_hot_windows(const uint8_t[::1] x, const uint32_t[::1] letters, const int64_t[:, ::1] unknown,
                     const int64_t[:, ::1] masked, const int64_t[::1] starts, const int64_t[::1] lows,
-                    const int64_t[::1] highs, const uint8_t[::1] backwards, tuple forward, tuple backward,
-                    const uint8_t[::1] blank, const uint8_t[::1] known, Py_ssize_t length, bint first, uint8_t[:, ::1] out):
+                    const int64_t[::1] highs, const uint8_t[::1] backwards,
+                    const uint8_t[:, ::1] rows, const uint8_t[:, ::1] columns, Py_ssize_t size,
+                    const uint8_t[::1] compared, uint8_t mask, const uint8_t[:, ::1] back_rows,
+                    const uint8_t[:, ::1] back_columns, Py_ssize_t back_size, const uint8_t[::1] back_compared,
+                    uint8_t back_mask, const uint8_t[::1] blank, const uint8_t[::1] known, Py_ssize_t length, bint first, uint8_t[:, ::1] out):
     """(window, place) of the first unknown byte, or None."""
     cdef Genome genome = genome_of(x, letters, unknown, masked)
-    cdef Coder ahead = coder_of(forward), back = coder_of(backward)
+    cdef Coder ahead = coder_of(rows, columns, size, compared, mask)
+    cdef Coder back = coder_of(back_rows, back_columns, back_size, back_compared, back_mask)
     cdef const uint8_t* allowed = NULL
     cdef Py_ssize_t b, found = -1
     if known is not None:

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from fastdl.windows import pad_row
 
     how = tables.settings(*(getattr(options, name) for name in _SETTINGS))
-    pad_row(options.pad, how.coder())
+    pad_row(options.pad, how.coder)
     if options.length is not None:
         _check.integer("--length", options.length, 1)
     pairs = _plan(_jobs.find(options.sources, SUFFIXES), options)
@@ -88,7 +88,7 @@ def _encode(source: Path, target: Path, options: argparse.Namespace, how: Any, p
     from fastdl.files.regions import one_hot_regions
     from fastdl.streaming import run
 
-    settings = how._asdict()  # the peer's too: `like` is in them
+    settings = how.named()  # those of --like too
     with sequences.open_sequences(source) as reader:
         length, total = options.length, None
         places: list[dict] = []
@@ -121,7 +121,7 @@ def _encode(source: Path, target: Path, options: argparse.Namespace, how: Any, p
             before, reached = reached, reader.read
             progress(reached - before if options.windows is None else len(batch[0]))
 
-        letters, channels = 0, how.coder().rows.shape[1]
+        letters, channels = 0, how.coder.rows.shape[1]
         row = (channels,) if length is None else (channels, length) if how.first else (length, channels)
         with writing(target, how.dtype, row, total) as writer, ThreadPoolExecutor(1) as encoder:
 
@@ -140,7 +140,7 @@ def _sidecar(target: Path, how: Any, length: int | None, places: list[dict]) -> 
     """Say beside the array how it was encoded and where its sequences begin."""
     from fastdl.files.atomic import replacing
 
-    fields = {**how._asdict(), "dtype": how.dtype.name, "length": length, "sequences": places}
+    fields = {**how.named(), "dtype": how.dtype.name, "length": length, "sequences": places}
     with replacing(target.with_name(target.name + ".json")) as file:
         file.write(json.dumps(fields).encode() + b"\n")
 

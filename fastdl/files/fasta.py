@@ -158,13 +158,13 @@ class Fasta:
                             yield self._name(head, line), b"", line, offset
                             line, head, seen = line + 1, b"", True
                         continue
-                    end = block.find(b"\n>", at) + 1 or len(block)
+                    end = _header(block, at)
                     text = view[at:end]
                     if not seen and bytes(text).strip():
                         raise _check.FileError(self.path, "not FASTA: text before the first line with >", line=line)
                     if seen:
                         yield None, text, line, offset
-                    line, offset = line + block.count(b"\n", at, end), offset + end - at
+                    line, offset = line + _lines(text), offset + end - at
                     at, fresh = end, block[end - 1] == 10
             if head:
                 yield self._name(head, line), b"", line, offset + len(head)
@@ -230,7 +230,7 @@ class Fasta:
             lines = kernel.shape(text, state, False)
             if lines >= 0:
                 raise self._uneven(line + lines)
-            at = line + bytes(text).count(b"\n")
+            at = line + _lines(text)
         close()
         return index
 
@@ -262,6 +262,20 @@ class Fasta:
         if self._file < 0:
             self._file = os.open(self.path, os.O_RDONLY)
         return os.pread(self._file, stop - start, start)
+
+
+def _header(block: bytes, at: int) -> int:
+    """Where the next line with > begins, or the end: a search for one byte is much faster than for two."""
+    while (at := block.find(b">", at)) >= 0:
+        if at and block[at - 1] == 10:
+            return at
+        at += 1
+    return len(block)
+
+
+def _lines(text: Any) -> int:
+    """The number of line ends."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == 10))
 
 
 def _place(entry: Entry, base: int) -> int:

@@ -131,8 +131,8 @@ def one_hot_regions(
     x = np.concatenate(parts) if parts else np.zeros(0, np.uint8)
     ends = np.cumsum([0, *(len(p) for p in parts)]).astype(np.int64)
     lows, highs = ends[:-1].copy(), ends[1:].copy()
-    coder = how.coder()
-    pair = (coder, how.other() if backwards.any() else coder)
+    coder = how.coder
+    pair = (coder, how.other if backwards.any() else coder)
     channels = coder.rows.shape[1]
     shape = (len(at), channels, length) if how.first else (len(at), length, channels)
     result = _check.out("out", out, shape, how.dtype)
