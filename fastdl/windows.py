@@ -161,7 +161,7 @@ def one_hot_windows(
 
 def strands(strand: Any, n: int) -> Array:
     """1 for each of n windows on the reverse strand, as uint8."""
-    if strand is None:
+    if strand is None or (isinstance(strand, str) and strand in ("+", ".")):
         return np.zeros(n, np.uint8)
     each = np.asarray(list(strand) if isinstance(strand, str) and len(strand) != 1 else strand)
     if each.ndim == 0:

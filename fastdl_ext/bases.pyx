@@ -15,6 +15,10 @@ ctypedef fused index:
     int64_t
 
 
+cdef inline uint8_t if_equal(uint8_t u, uint8_t letter, uint8_t bits) noexcept nogil:
+    return bits & <uint8_t>-<uint8_t>(u == letter)
+
+
 cdef cloned complement_reversed(const uint8_t* x, uint8_t t, uint8_t* out, Py_ssize_t n) noexcept nogil:
     # A letter and its complement differ by some bits, the same in both cases: compares and masks are vectors, a table is
     # not.  Of T and U, t is the one that A becomes; both become A.
@@ -23,12 +27,12 @@ cdef cloned complement_reversed(const uint8_t* x, uint8_t t, uint8_t* out, Py_ss
     for i in range(n):
         c = x[n - 1 - i]
         u = c & 0xDF
-        flip = ((65 ^ t) if u == 65 else 0) | (0x15 if u == 84 else 0) | (0x14 if u == 85 else 0)       # A T U
-        flip |= (0x04 if u == 67 else 0) | (0x04 if u == 71 else 0)                                     # C G
-        flip |= (0x0B if u == 82 else 0) | (0x0B if u == 89 else 0)                                     # R Y
-        flip |= (0x06 if u == 75 else 0) | (0x06 if u == 77 else 0)                                     # K M
-        flip |= (0x14 if u == 66 else 0) | (0x14 if u == 86 else 0)                                     # B V
-        flip |= (0x0C if u == 68 else 0) | (0x0C if u == 72 else 0)                                     # D H
+        flip = if_equal(u, 65, 65 ^ t) | if_equal(u, 84, 0x15) | if_equal(u, 85, 0x14)      # A T U
+        flip |= if_equal(u, 67, 0x04) | if_equal(u, 71, 0x04)                               # C G
+        flip |= if_equal(u, 82, 0x0B) | if_equal(u, 89, 0x0B)                               # R Y
+        flip |= if_equal(u, 75, 0x06) | if_equal(u, 77, 0x06)                               # K M
+        flip |= if_equal(u, 66, 0x14) | if_equal(u, 86, 0x14)                               # B V
+        flip |= if_equal(u, 68, 0x0C) | if_equal(u, 72, 0x0C)                               # D H
         out[i] = c ^ flip
 
 

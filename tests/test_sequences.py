@@ -415,3 +415,15 @@ def test_out_must_not_overlap_and_is_returned():
     frozen.flags.writeable = False
     with pytest.raises(fastdl.InputError, match="read-only"):
         one_hot("AC", out=frozen)
+
+
+def test_the_chapter_shows_the_gene_and_the_peers():
+    pytest.importorskip("matplotlib")
+    from fastdl.report.sequences import chapter
+
+    page = "".join(chapter().blocks)
+    assert page.count("<img") == 3
+    for name in LIKE:
+        assert f"like=&#x27;{name}&#x27;" in page
+    assert "0.5 0 0.5 0" in page
+    assert "error" in page
