@@ -6,6 +6,7 @@ same first factor stand side by side.  Stores are whole and in order, so that me
 """
 
 from libc.math cimport INFINITY, NAN, fabs
+from libc.stdint cimport int64_t
 
 from fastdl_ext._common cimport cloned, real
 from fastdl_ext._rows cimport CHEBYSHEV, LEGENDRE, MONOMIAL, row_d, row_f, rows_d, rows_f, tile_d, tile_f
@@ -100,6 +101,14 @@ cdef cloned keep_above(const real* x, real edge, real* out, Py_ssize_t n, Py_ssi
     outside[0] = count
 
 
+cdef cloned keep_from(const real* x, real edge, real* out, Py_ssize_t n, Py_ssize_t* outside) noexcept nogil:
+    cdef Py_ssize_t i, count = 0
+    for i in range(n):
+        out[i] = x[i] if x[i] >= edge else <real>NAN
+        count += x[i] < edge
+    outside[0] = count
+
+
 cdef cloned keep_nonzero(const real* x, real* out, Py_ssize_t n, Py_ssize_t* outside) noexcept nogil:
     cdef Py_ssize_t i, count = 0
     for i in range(n):
@@ -146,18 +155,30 @@ def put_columns(const real[:, ::1] columns, real[:, ::1] out):
         columns_to_rows(&columns[0, 0], &out[0, 0], out.shape[0], out.shape[1], columns.shape[1])
 
 
-def inside(const real[::1] x, str kind, real edge, real[::1] out):
-    """x where it is "above" the edge, "nonzero" or "finite", else NaN; returns how many were outside, NaN not counted."""
-    cdef Py_ssize_t count, n = x.shape[0]
-    cdef int which = 0 if kind == "above" else 1 if kind == "nonzero" else 2
+def inside(const real[:, ::1] x, Py_ssize_t first, Py_ssize_t n, str kind, real edge, real[:, ::1] out, Py_ssize_t at,
+           int64_t[::1] counts):
+    """The first n of each column of x, from column `first` on, to the columns of out from `at` on.
+
+    Numbers that are not "above" or "from" the edge, "nonzero" or "finite" become NaN; counts[k] is how many there were in
+    the k-th column.
+    """
+    cdef int which = ("above", "from", "nonzero", "finite").index(kind)
+    cdef Py_ssize_t k, count
+    cdef const real* source
+    cdef real* to
     with nogil:
-        if which == 0:
-            keep_above(&x[0], edge, &out[0], n, &count)
-        elif which == 1:
-            keep_nonzero(&x[0], &out[0], n, &count)
-        else:
-            keep_finite(&x[0], &out[0], n, &count)
-    return count
+        for k in range(counts.shape[0]):
+            source = &x[first + k, 0]
+            to = &out[at + k, 0]
+            if which == 0:
+                keep_above(source, edge, to, n, &count)
+            elif which == 1:
+                keep_from(source, edge, to, n, &count)
+            elif which == 2:
+                keep_nonzero(source, to, n, &count)
+            else:
+                keep_finite(source, to, n, &count)
+            counts[k] = count
 
 
 def count_new_nans(const real[::1] x, const real[::1] y):

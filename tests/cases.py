@@ -79,3 +79,8 @@ def audio_cases() -> list[Case]:
 
 
 CASES: list[Case] = audio_cases()
+
+
+from tests.cases_features import CASES_FEATURES  # noqa: E402 - needs Case
+
+CASES += CASES_FEATURES

@@ -71,7 +71,6 @@ FUNCTIONS = {
 
 def feature_map(X, functions):
     """For each (function, columns): a name gives one feature a column; a callable one of all the columns as float64."""
-    X = X.reshape(len(X), -1)
     features = [np.empty((len(X), 0), X.dtype)]
     with np.errstate(all="ignore"):
         for function, columns in functions:
