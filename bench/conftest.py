@@ -40,11 +40,7 @@ def effort(run) -> dict:
     run()
     once = perf_counter() - start
     iterations = max(1, int(2e-5 / max(once, 1e-9)))
-    return {
-        "rounds": int(np.clip(0.7 / (once * iterations + 1e-9), 3, 200)),
-        "iterations": iterations,
-        "warmup_rounds": 1,
-    }
+    return {"rounds": int(np.clip(0.7 / (once * iterations + 1e-9), 3, 200)), "iterations": iterations, "warmup_rounds": 1}
 
 
 def pytest_terminal_summary(terminalreporter, config):

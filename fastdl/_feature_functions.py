@@ -119,12 +119,10 @@ def _arity(function: Any) -> int:
             f"a feature function must be a Python function, a lambda, a NumPy ufunc or compiled by numba.njit, "
             f"got {type(function).__name__}"
         )
-    kinds = [p.kind for p in inspect.signature(function).parameters.values() if p.default is p.empty]
-    if not kinds or any(
-        k not in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for k in kinds
-    ):
+    needed = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty]
+    if not needed or any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in needed):
         raise _check.InputError(f"{function.__name__} must take one or more numbers, each a parameter of its own")
-    return len(kinds)
+    return len(needed)
 
 
 def compiled(step: Step, dtype: np.dtype) -> Any:
@@ -135,9 +133,9 @@ def compiled(step: Step, dtype: np.dtype) -> Any:
         return brought_features.loop(step.function, len(step.columns), dtype.char)
     except brought_features.CannotCompile as error:
         raise _check.InputError(
-            f"{step.name} cannot be compiled by Numba: {error}. A feature function takes numbers and returns one number, "
-            f"by arithmetic, conditions, loops, and functions of math and NumPy; other functions that it calls must be "
-            f"decorated with numba.njit"
+            f"{step.name} cannot be compiled by Numba: {error}. A feature function takes numbers and returns one "
+            "number, by arithmetic, conditions, loops, and functions of math and NumPy; what it calls must be "
+            "decorated with numba.njit"
         ) from error.__cause__
 
 
@@ -158,7 +156,7 @@ class Block:
 
     def _doer(self, step: Step, at: int) -> Callable[[Array, Array, int, Array], Any]:
         """do(columns, features, n, counts): fill the step's features, and count where they are not defined."""
-        function, width = step.function, step.width
+        function = step.function
         if callable(function):
             run = _into(function) if isinstance(function, np.ufunc) else compiled(step, self.X.dtype)
 

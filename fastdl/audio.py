@@ -342,6 +342,4 @@ class InputNaN(_check.InputError):
 
     def __init__(self, count: int, x: Array):
         first = int(np.flatnonzero(np.isnan(x))[0])
-        super().__init__(
-            f"x must not hold NaN (or name a class for it by nan=), got {count}, the first at index {first}"
-        )
+        super().__init__(f"x must not hold NaN (or name a class for it by nan=), got {count}, the first at index {first}")

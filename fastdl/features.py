@@ -273,14 +273,14 @@ def feature_map(
     X : array_like, shape (N, D) or (N,)
         float32 or float64 keep their dtype; integers and bool become float64.
     functions : list of str, callable or (str or callable, columns)
-        What stands alone is applied to every column, a tuple to the columns it names (one index or several; negative ones
-        count from the end). Names: identity, square, cube, sqrt, cbrt, abs, sign, reciprocal, exp, expm1, log, log1p,
-        log2, log10, sin, cos, tan, tanh, arctan. Functions: in plain Python, from numbers to a number, compiled by Numba;
-        NumPy's ufuncs; functions compiled by `numba.njit`. A function of k > 1 numbers takes k columns.
+        What stands alone is applied to every column, a tuple to the columns it names (one index or several; negative
+        ones count from the end). Names: identity, square, cube, sqrt, cbrt, abs, sign, reciprocal, exp, expm1, log,
+        log1p, log2, log10, sin, cos, tan, tanh, arctan. Functions: in plain Python, from numbers to a number, compiled
+        by Numba; NumPy's ufuncs; functions compiled by `numba.njit`. A function of k > 1 numbers takes k columns.
     invalid : {"nan", "raise"}
         What happens where a function is not defined: the feature is NaN, or an error names the first such row.
-        Not defined are log, log2, log10 of x <= 0, log1p of x <= -1, sqrt of x < 0, reciprocal of 0, sin, cos and tan of
-        infinities; of your own functions, whatever makes NaN from numbers. NaN in X gives NaN, and is not counted.
+        Not defined are log, log2, log10 of x <= 0, log1p of x <= -1, sqrt of x < 0, reciprocal of 0, sin, cos and tan
+        of infinities; of your own functions, whatever makes NaN from numbers. NaN in X is not counted.
     return_invalid : bool
         Whether to return also, for each feature, in how many rows it was not defined.
     out : ndarray, optional
@@ -291,8 +291,8 @@ def feature_map(
     Returns
     -------
     ndarray, shape (N, M)
-        The features, in the order of `functions`: a function of one number gives one for each of its columns, a function
-        of several gives one. With `return_invalid` (features, counts), counts int64 of shape (M,).
+        The features, in the order of `functions`: a function of one number gives one for each of its columns, a
+        function of several gives one. With `return_invalid` (features, counts), counts int64 of shape (M,).
 
     Raises
     ------
@@ -304,11 +304,11 @@ def feature_map(
 
     Notes
     -----
-    Blocks of rows that fit in the cache are turned into columns, the functions fill columns, and these leave as rows: X is
-    read once and the result written once. Named functions are NumPy's, and give its bits. Your functions see float64 and
-    their result is rounded to the dtype; each is compiled once a process, and kept on disk (in NUMBA_CACHE_DIR, or fastdl
-    in the user's cache folder) where a folder is writable. Rows are independent, so chunks of a stream give the rows of the
-    whole: ``run(chunks, lambda chunk: feature_map(chunk, functions))``.
+    Blocks of rows that fit in the cache are turned into columns, the functions fill columns, and these leave as rows:
+    X is read once and the result written once. Named functions are NumPy's, and have its bits; your functions see
+    float64, and their result is rounded to the dtype. Each of yours is compiled once a process, and kept on disk (in
+    NUMBA_CACHE_DIR, or in fastdl of the user's cache folder) where a folder is writable. Rows are independent, so
+    chunks of a stream give the rows of the whole: ``run(chunks, lambda chunk: feature_map(chunk, functions))``.
 
     Examples
     --------
@@ -324,7 +324,7 @@ def feature_map(
     X = _floats("X", X, (1, 2))
     _check.dtype("X", X.dtype, _FLOATS)
     _check.one_of("invalid", invalid, ("nan", "raise"))
-    X = X.reshape(len(X), -1) if X.size or X.ndim == 2 else X.reshape(0, 1)
+    X = X if X.ndim == 2 else X.reshape(-1, 1)
     steps = plans.steps(functions, X.shape[1])
     result = _check.out("out", out, (len(X), sum(s.width for s in steps)), X.dtype, X)
     counts = np.zeros(result.shape[1], np.int64)

@@ -59,8 +59,8 @@ def _compile(function: Any, arity: int, char: str, key: str | None) -> Any:
     space: dict[str, Any] = {"__name__": __name__, "function": inner, "float64": numba.float64}
     exec(compile(source, __file__, "exec"), space)
     compiled = numba.njit(space["feature"], nogil=True, error_model="numpy")
-    folder = None if key is None else _folder()
-    if folder is not None:
+    folder = _folder()
+    if folder is not None and key is not None:
         with suppress(Exception):  # Numba's cache is not a public interface: without it there is no cache
             compiled._cache = _disk(folder, key)
     dtype = numba.float64 if char == "d" else numba.float32
@@ -74,29 +74,17 @@ def _compile(function: Any, arity: int, char: str, key: str | None) -> Any:
 
 
 def _short(message: str) -> str:
-    """The lines of a Numba error that speak of the user's function."""
-    noise = (
-        "Failed in",
-        "During:",
-        "File ",
-        "This error",
-        "See ",
-        "To see",
-        "For more",
-        "If you think",
-        "- Resolution",
-    )
-    lines = [line.strip() for line in message.replace("\x1b", "").splitlines()]
-    lines = [line for line in lines if line and not line.startswith(noise) and "<source" not in line]
-    telling = [
-        line
-        for line in lines
-        if line.startswith(("Untyped", "Unknown", "No implementation", "Use of unsupported", "Cannot", "The "))
-        or " not supported" in line
-        or "nsupported" in line
-        or "not defined" in line
-    ]
-    return " ".join((telling or lines)[:2])[:300]
+    """What a Numba error says of the user's function, in one line."""
+    lines = [line.strip() for line in message.splitlines()]
+    calls = [line.removeprefix(">>> ") for line in lines if line.startswith(">>>")]
+    if any(call.startswith("setitem(array(") for call in calls):
+        return "it does not return one number"
+    for line in lines:
+        if line.startswith("No implementation of function"):
+            return f"there is no {calls[0]}" if calls else line
+        if line.startswith(("Untyped", "Unknown", "NameError", "Use of unsupported")) or "nsupported" in line:
+            return line.rstrip(".")
+    return next((line for line in lines if line and not line.startswith("Failed in")), "no reason given")[:300]
 
 
 def _key(function: Any) -> str | None:
@@ -179,7 +167,7 @@ def _names(code: types.CodeType) -> set[str]:
 
 
 def _folder() -> Path | None:
-    """Where compiled functions are kept: NUMBA_CACHE_DIR, or the user's cache folder; None where nothing can be written."""
+    """Where compiled functions are kept: NUMBA_CACHE_DIR, or the user's cache folder; None where none is writable."""
     given = os.environ.get("NUMBA_CACHE_DIR")
     try:
         base = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")

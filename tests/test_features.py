@@ -317,7 +317,7 @@ def test_changed_content_is_compiled_anew(monkeypatch):
         (lambda x: helper(x), "helper.*must be decorated with numba.njit"),
         (lambda x: (x, x), "returns one number"),
         (lambda x: undefined_name(x), "undefined_name"),  # noqa: F821
-        (lambda x: open("/dev/null"), "cannot be compiled"),
+        (lambda x: sorted(str(x)), "cannot be compiled"),
     ],
 )
 def test_what_numba_cannot_compile(function, words):
@@ -342,7 +342,8 @@ SCRIPT = """
 import fastdl, numba, sys
 from fastdl_ext import brought_features
 f = lambda x: x * 3.5 - 1
-print(fastdl.feature_map([2.0], f).tolist(), sum(v.stats.cache_hits.__len__() for v in brought_features._BY_CONTENT.values()))
+loops = brought_features._BY_CONTENT.values()
+print(fastdl.feature_map([2.0], f).tolist(), sum(len(loop.stats.cache_hits) for loop in loops))
 """
 
 
@@ -424,15 +425,18 @@ def test_input_is_not_modified_and_out_is_used():
     out = np.empty((100, 4))
     assert fastdl.feature_map(X, ["log", smooth], out=out) is out
     np.testing.assert_array_equal(X, before)
+    both = np.ones((5, 2))
     with pytest.raises(fastdl.InputError, match="overlap"):
-        both = np.ones((5, 2))
         fastdl.feature_map(both, "log", out=both)
     for layout in (np.asfortranarray(X), X[::-1][::-1], X.astype(">f8")):
         np.testing.assert_array_equal(fastdl.feature_map(layout, ["log", smooth]), out)
 
 
 def test_importing_features_loads_no_numba():
-    code = "import sys, fastdl; fastdl.vandermonde([1.0], 2); fastdl.feature_map([1.0], 'log'); assert 'numba' not in sys.modules"
+    code = (
+        "import sys, fastdl; fastdl.vandermonde([1.0], 2); fastdl.feature_map([1.0], 'log')\n"
+        "assert 'numba' not in sys.modules"
+    )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code], env=env, check=True)
 

@@ -10,9 +10,7 @@ from typing import Any
 
 def register(commands: Any) -> None:
     demo = commands.add_parser("demo", help="see every subject at work: writes an HTML report")
-    demo.add_argument(
-        "-o", "--output", type=Path, default=Path("fastdl-demo.html"), help="the report (default: %(default)s)"
-    )
+    demo.add_argument("-o", "--output", type=Path, default=Path("fastdl-demo.html"), help="the report (default: %(default)s)")
     demo.add_argument("--only", nargs="+", metavar="CHAPTER", help="these chapters only")
     demo.set_defaults(run=run_demo)
     info = commands.add_parser("info", help="versions, kernels, CPU level, threads and memory bandwidth")

@@ -26,7 +26,7 @@ def vandermonde(x, degree, *, basis="monomial", domain=None):
 def polynomial_features(X, degree, *, interaction_only=False, include_bias=True):
     """Products of up to `degree` columns; each is its first factor times the product of the others."""
     choose = combinations if interaction_only else combinations_with_replacement
-    product = {(): np.ones(len(X), X.dtype)}
+    product: dict[tuple, np.ndarray] = {(): np.ones(len(X), X.dtype)}
     for d in range(1, degree + 1):
         for factors in choose(range(X.shape[1]), d):
             rest = product[factors[1:]]

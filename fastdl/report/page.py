@@ -47,9 +47,7 @@ class Chapter:
         self.blocks.append(f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
     @contextmanager
-    def figure(
-        self, rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (9, 3.2), caption: str = "", **kw: Any
-    ):
+    def figure(self, rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (9, 3.2), caption: str = "", **kw: Any):
         """`with chapter.figure(1, 2) as (left, right):` draws on matplotlib axes, and the figure joins the chapter."""
         _check.extra("matplotlib", "report", "the report")
         import matplotlib
