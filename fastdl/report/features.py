@@ -24,9 +24,9 @@ def chapter() -> Chapter:
 
 def _bases(page: Chapter) -> None:
     page.text(
-        "`vandermonde(x, degree, basis=...)` gives a number the values of polynomials of degree 0, 1, 2, ... A linear fit on "
-        "these columns is a polynomial fit on x. All three bases span the same polynomials; they differ in how alike their "
-        "columns are."
+        "`vandermonde(x, degree, basis=...)` gives a number the values of polynomials of degree 0, 1, 2, ... A linear fit "
+        "on these columns is a polynomial fit on x. All three bases span the same polynomials; they differ in how alike "
+        "their columns are."
     )
     x = np.linspace(-1, 1, 400)
     with page.figure(1, 3, sharey=True, caption="The columns of degree 0 to 5 on [-1, 1].") as axes:
@@ -34,13 +34,13 @@ def _bases(page: Chapter) -> None:
             for k, column in enumerate(features.vandermonde(x, 5, basis=basis).T):
                 axis.plot(x, column, label=str(k))
             axis.set(title=basis, xlabel="x")
-        axes[-1].legend(title="degree", fontsize=8)
+        axes[-1].legend(title="degree", fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def points() -> tuple[Array, Array]:
     """Twelve noisy observations of a smooth curve, on [0, 10]."""
     rng = np.random.default_rng(3)
-    x = np.sort(rng.uniform(0, 10, 12))
+    x = np.linspace(0.3, 9.7, 12) + rng.uniform(-0.3, 0.3, 12)
     return x, np.sin(x) + 0.15 * x + rng.normal(0, 0.25, len(x))
 
 
@@ -62,8 +62,8 @@ def _fits(page: Chapter) -> None:
             axis.set(title=f"degree {degree}", ylim=(y.min() - 1, y.max() + 1))
             rows.append([degree, degree + 1, round(float(np.sqrt(np.mean(residual**2))), 4)])
     page.text(
-        "Every degree contains the ones before it, so the error on the points can only fall: it says nothing about the best "
-        "degree. Choosing one needs points that the fit has not seen."
+        "Every degree contains the ones before it, so the error on the points can only fall: it says nothing about the "
+        "best degree. Choosing one needs points that the fit has not seen."
     )
     page.table(["degree", "coefficients", "root mean square error on the points"], rows)
 
@@ -81,16 +81,16 @@ def _conditioning(page: Chapter) -> None:
         "The condition number of the columns for 2,000 points: how many times a relative error of the data can grow."
     )
     with page.figure(caption=caption) as axis:
-        for basis, domain, label in cases:
+        for (basis, domain, label), line in zip(cases, ("-", "-", "-", "--")):
             columns = features.vandermonde(x, int(degrees[-1]), basis=basis, domain=domain)
-            axis.semilogy(degrees, [np.linalg.cond(columns[:, : d + 1]) for d in degrees], label=label)
+            axis.semilogy(degrees, [np.linalg.cond(columns[:, : d + 1]) for d in degrees], line, label=label)
         axis.axhline(1 / np.finfo(float).eps, color="0.5", linestyle=":")
         axis.text(degrees[-1], 1e16, "no digit left", ha="right", va="bottom", color="0.4", fontsize=8)
         axis.set(xlabel="degree", ylabel="condition", ylim=(1, 1e22))
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     page.text(
-        "With powers of x as it comes, no digit of a float64 fit is left from about degree 12 on. Mapped to [-1, 1], powers "
-        "last twice as long, and Chebyshev and Legendre columns stay nearly independent at any degree."
+        "With powers of x as it comes, no digit of a float64 fit is left from about degree 13 on. Mapped to [-1, 1], "
+        "powers lose a digit every three degrees; Chebyshev and Legendre columns stay nearly independent at any degree."
     )
 
 
@@ -99,7 +99,7 @@ def _functions(page: Chapter) -> None:
         return x if x > 0 else 0.25 * x
 
     x = np.linspace(-2.0, 4.0, 601)
-    names = ["identity", "square", "log", "sqrt", "sin", step]
+    names = ["square", "log", "sqrt", "sin", "tanh", step]
     columns, counts = features.feature_map(x, names, return_invalid=True)
     labels = [*names[:-1], "your own: x if x > 0 else x / 4"]
     caption = "Columns of one feature map; where a function is not defined, the column is NaN, and counted."
@@ -107,5 +107,5 @@ def _functions(page: Chapter) -> None:
         for column, label in zip(columns.T, labels):
             axis.plot(x, column, label=label)
         axis.set(xlabel="x", ylim=(-2.5, 4.5))
-        axis.legend(fontsize=8, loc="upper left")
+        axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     page.table(["function", f"rows of {len(x)} where it is not defined"], [[n, int(c)] for n, c in zip(labels, counts)])
