@@ -140,17 +140,26 @@ def compiled(step: Step, dtype: np.dtype) -> Any:
 
 
 class Block:
-    """What is done to a block of rows: read them as columns, fill columns, write these as rows."""
+    """What is done to a block of rows: read them as columns, fill columns, write these as rows.
+
+    Where every function is applied to all columns in order, columns need not be told apart: a row is a run of values.
+    """
 
     def __init__(self, steps: Sequence[Step], X: Array, result: Array):
         self.X, self.result = X, result
-        wide = X.shape[1] + result.shape[1]
-        self.rows = min(max(_CACHED // (wide * X.itemsize) // 8 * 8, 64), 1 << 13, -(-len(X) // 8) * 8)
-        self.stride = self.rows + 8  # columns a power of two apart would share few places in the cache
+        d = X.shape[1]
+        whole = _whole(steps, d)
+        self.run = d if whole else 1  # values of a row that are treated alike
+        self.steps = whole or list(steps)
+        self.columns = d // self.run
+        self.features = result.shape[1] // self.run
+        wide = (self.columns + self.features) * self.run * X.itemsize
+        self.rows = min(max(_CACHED // wide // 8 * 8, 64), 1 << 13, -(-len(X) // 8) * 8)
+        self.stride = self.rows * self.run + 8  # columns a power of two apart would share few places in the cache
         self.span = 64 * self.rows  # memory for the columns is taken once for so many
         self.work = []
         at = 0
-        for step in steps:
+        for step in self.steps:
             self.work.append(self._doer(step, at))
             at += step.width
 
@@ -171,9 +180,10 @@ class Block:
 
         def named(columns: Array, features: Array, n: int, counts: Array) -> None:
             for first, end, k in runs:
-                made = features[at + k : at + k + end - first]
+                one = end - first == 1
+                made = features[at + k, :n] if one else features[at + k : at + k + end - first]
                 if domain is None:
-                    ufunc(columns[first:end], out=made)
+                    ufunc(columns[first, :n] if one else columns[first:end], out=made)
                 else:
                     kernel.inside(columns, first, n, *domain, features, at + k, counts[at + k : at + k + end - first])
                     ufunc(made, out=made)
@@ -183,24 +193,46 @@ class Block:
     def __call__(self, rows: slice) -> Array:
         """Do `span` rows or fewer; the counts of each feature."""
         X, result = self.X[rows], self.result[rows]
-        d, m = X.shape[1], result.shape[1]
-        # A ufunc is fastest on one run of memory, so it does whole columns: what is behind the n rows is any number.
-        columns, features = np.ones((d, self.stride), X.dtype), np.ones((m, self.stride), X.dtype)
-        total, counts = np.zeros(m, np.int64), np.zeros(m, np.int64)
+        # A ufunc is fastest on one run of memory, so it does whole columns: what is behind the n values is any number.
+        columns = np.ones((self.columns, self.stride), X.dtype)
+        features = np.ones((self.features, self.stride), X.dtype)
+        total, counts = np.zeros(result.shape[1], np.int64), np.zeros(self.features, np.int64)
         with np.errstate(all="ignore"):
             for start in range(0, len(X), self.rows):
                 x, y = X[start : start + self.rows], result[start : start + self.rows]
-                n = len(x)
-                if d == m == 1:  # a column is its own rows
-                    columns, features = x.reshape(1, n), y.reshape(1, n)
+                n = len(x) * self.run
+                if self.columns == 1:
+                    columns = x.reshape(1, n)
                 else:
                     kernel.take_columns(x, columns)
+                if self.features == 1:
+                    features = y.reshape(1, n)
                 for do in self.work:
                     do(columns, features, n, counts)
-                if not d == m == 1:
-                    kernel.put_columns(features, y)
-                total += counts
+                if self.features > 1:
+                    kernel.put_columns(features, y, self.run)
+                if self.run == 1:
+                    total += counts
+                else:
+                    for k in np.flatnonzero(counts):
+                        of = slice(k * self.run, (k + 1) * self.run)
+                        total[of] += (np.isnan(y[:, of]) & ~np.isnan(x)).sum(axis=0)
         return total
+
+
+def _whole(steps: Sequence[Step], d: int) -> list[Step] | None:
+    """One step for each function, where every function is applied to all d > 1 columns in order; else None."""
+    groups: list[Step] = []
+    k = 0
+    while k < len(steps):
+        step = steps[k]
+        same = steps[k : k + d] if callable(step.function) else [step]
+        columns = [c for s in same for c in s.columns if s.function is step.function]
+        if d == 1 or columns != list(range(d)) or (callable(step.function) and len(step.columns) > 1):
+            return None
+        groups.append(Step(step.function, (0,)))
+        k += len(same)
+    return groups
 
 
 def _runs(columns: Sequence[int]) -> Iterator[tuple[int, int, int]]:

@@ -93,6 +93,18 @@ cdef cloned columns_to_rows(const real* columns, real* out, Py_ssize_t n, Py_ssi
             out[i * m + k] = columns[k * stride + i]
 
 
+cdef cloned runs_to_rows(const real* runs, real* out, Py_ssize_t n, Py_ssize_t m, Py_ssize_t stride,
+                         Py_ssize_t run) noexcept nogil:
+    cdef Py_ssize_t i, j, k
+    cdef const real* source
+    for i in range(n):
+        for k in range(m):
+            source = runs + k * stride + i * run
+            for j in range(run):
+                out[j] = source[j]
+            out += run
+
+
 cdef cloned keep_above(const real* x, real edge, real* out, Py_ssize_t n, Py_ssize_t* outside) noexcept nogil:
     cdef Py_ssize_t i, count = 0
     for i in range(n):
@@ -149,10 +161,13 @@ def take_columns(const real[:, ::1] x, real[:, ::1] columns):
         rows_to_columns(&x[0, 0], &columns[0, 0], x.shape[0], x.shape[1], columns.shape[1])
 
 
-def put_columns(const real[:, ::1] columns, real[:, ::1] out):
-    """columns[:, :n] as the n rows of out."""
+def put_columns(const real[:, ::1] columns, real[:, ::1] out, Py_ssize_t run):
+    """The rows of out, each made of the next `run` values of each column."""
     with nogil:
-        columns_to_rows(&columns[0, 0], &out[0, 0], out.shape[0], out.shape[1], columns.shape[1])
+        if run == 1:
+            columns_to_rows(&columns[0, 0], &out[0, 0], out.shape[0], columns.shape[0], columns.shape[1])
+        else:
+            runs_to_rows(&columns[0, 0], &out[0, 0], out.shape[0], columns.shape[0], columns.shape[1], run)
 
 
 def inside(const real[:, ::1] x, Py_ssize_t first, Py_ssize_t n, str kind, real edge, real[:, ::1] out, Py_ssize_t at,
