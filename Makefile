@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test bench lint clean
+.PHONY: help demo test bench lint levels clean
 help:
 	@echo "make demo    build, run the demo, write fastdl-demo.html"
 	@echo "make test    build, run the tests"
 	@echo "make bench   build, compare with the peers that install here"
 	@echo "make lint    ruff, format check, mypy"
+	@echo "make levels  build once per CPU level, compare the bits"
 	@echo "make clean   remove .venv and what was built"
 
 # A stamp per extra, so that a second run sets nothing up again; the sources of the build make the stamps stale.
@@ -50,6 +51,15 @@ lint: .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The same bits whatever the CPU: build once per level, compare a hash of every case. Levels this CPU lacks are left out.
+LEVELS = default x86-64-v3 x86-64-v4
+levels: .venv/test
+	@for level in $(LEVELS); do \
+	  $(BIN)/python -c "import sys; from fastdl_ext.cpu import level; sys.exit('$$level' not in 'default x86-64-v3 x86-64-v4'.partition(level())[0] + level())" || continue; \
+	  FASTDL_REQUIRE_EXT=1 FASTDL_CPU=$$level $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/level-$$level . \
+	  && PYTHONPATH=build/level-$$level:. $(BIN)/python -P -m tests.digest > build/$$level.txt || exit 1; \
+	  cmp build/default.txt build/$$level.txt || exit 1; echo "$$level: same bits"; done
 
 clean:
 	rm -rf .venv build *.egg-info fastdl_ext/*.so

@@ -65,4 +65,6 @@ class Build(build_ext):
         return os.path.join(self.build_lib, self.get_ext_filename(ext.name))
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": Build})
+# Objects of one CPU level must not serve another.
+apart = {"build": {"build_base": f"build/{LEVEL}"}, "build_ext": {"force": True}} if LEVEL else {}
+setup(ext_modules=extensions(), cmdclass={"build_ext": Build}, options=apart)

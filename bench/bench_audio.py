@@ -37,23 +37,23 @@ def bench_mu_law_encode(compare, size, who):
     check = equal(want)
     if who.startswith("fastdl"):
         threads = 2 if "2" in who else 1
-        run = lambda: fastdl.mu_law_encode(x, out=out, threads=threads)  # noqa: E731
+        run = lambda: fastdl.mu_law_encode(x, out=out, threads=threads)
     elif who == "reference":
         if len(x) > 5_000_000:
             pytest.skip("minutes")
-        run = lambda: reference.mu_law_encode(x)  # noqa: E731
+        run = lambda: reference.mu_law_encode(x)
     elif who == "torchaudio formula":
         torch = pytest.importorskip("torch")
         torch.set_num_threads(1)
         tensor = torch.from_numpy(x)
-        run = lambda: torchaudio_formula(torch, tensor)  # noqa: E731
+        run = lambda: torchaudio_formula(torch, tensor)
     elif who == "librosa":
         librosa = pytest.importorskip("librosa")
         floats, check = x / np.float32(32768), equal(fastdl.mu_law_encode(x, dialect="librosa").astype(int) - 128)
-        run = lambda: librosa.mu_compress(floats)  # noqa: E731
+        run = lambda: librosa.mu_compress(floats)
     else:
         table = fastdl.mu_law_encode(np.arange(65536, dtype=np.uint16).view(np.int16))
-        run = lambda: np.take(table, x.view(np.uint16), out=out)  # noqa: E731
+        run = lambda: np.take(table, x.view(np.uint16), out=out)
     compare(f"mu-law encode, {size}", who, run, items=len(x), moved=3, check=check)
 
 
@@ -66,10 +66,10 @@ def bench_mu_law_decode(compare, size, who):
     check = equal(want)
     if who.startswith("fastdl"):
         threads = 2 if "2" in who else 1
-        run = lambda: fastdl.mu_law_decode(codes, out=out, threads=threads)  # noqa: E731
+        run = lambda: fastdl.mu_law_decode(codes, out=out, threads=threads)
     elif who == "np.take":
         table = fastdl.mu_law_decode(np.arange(256))
-        run = lambda: np.take(table, codes, out=out)  # noqa: E731
+        run = lambda: np.take(table, codes, out=out)
     else:
         torch = pytest.importorskip("torch")
         torch.set_num_threads(1)
@@ -79,7 +79,7 @@ def bench_mu_law_decode(compare, size, who):
             s = tensor.float() / 255.0 * 2 - 1.0
             return torch.sign(s) * (torch.exp(torch.abs(s) * float(np.log1p(255.0))) - 1.0) / 255.0
 
-        check = lambda got: np.testing.assert_allclose(got.numpy(), want, atol=1e-6)  # noqa: E731
+        check = lambda got: np.testing.assert_allclose(got.numpy(), want, atol=1e-6)
     compare(f"mu-law decode to float32, {size}", who, run, items=len(codes), moved=5, check=check)
 
 
@@ -97,10 +97,10 @@ def bench_g711_encode(compare, size, who):
         except ImportError:
             pytest.skip("needs audioop, or audioop-lts from Python 3.13")
         data = x.tobytes()
-        run = lambda: audioop.lin2ulaw(data, 2)  # noqa: E731
-        check = lambda got: equal(out)(np.frombuffer(got, np.uint8))  # noqa: E731
+        run = lambda: audioop.lin2ulaw(data, 2)
+        check = lambda got: equal(out)(np.frombuffer(got, np.uint8))
         fastdl.g711_encode(x, dialect="sun", out=out)
     else:
         threads = 2 if "2" in who else 1
-        run = lambda: fastdl.g711_encode(x, dialect="sun", out=out, threads=threads)  # noqa: E731
+        run = lambda: fastdl.g711_encode(x, dialect="sun", out=out, threads=threads)
     compare(f"G.711 mu-law encode, {size}", who, run, items=len(x), moved=3, check=check)

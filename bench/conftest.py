@@ -1,4 +1,4 @@
-"""Runs reference, fastdl and peers in one process and prints one table: throughput, fraction of the limit, times faster."""
+"""Runs reference, fastdl and peers in one process and prints one table: throughput, part of the limit, times faster."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LIMITS = {"copy": _limits.copy_bandwidth, "read": _limits.read_bandwidth, "write
 
 @pytest.fixture
 def compare(benchmark):
-    """compare(group, label, run, items=, moved=, limit=, check=): time run(), after check(run()) has compared its result.
+    """compare(group, label, run, items=, moved=, limit=, check=): time run(), once check(run()) has compared.
 
-    `group` names the line of competitors, `label` this one ("fastdl", "reference", a peer); `moved` is the bytes an item must
-    move, `limit` the bandwidth it is held against ("copy", "read" or "write").
+    `group` names the line of competitors, `label` this one ("fastdl", "reference", a peer); `moved` is the bytes an
+    item must move, `limit` the bandwidth it is held against ("copy", "read" or "write").
     """
 
     def go(group, label, run, *, items, moved=0.0, limit="copy", check=None):
@@ -40,7 +40,11 @@ def effort(run) -> dict:
     run()
     once = perf_counter() - start
     iterations = max(1, int(2e-5 / max(once, 1e-9)))
-    return {"rounds": int(np.clip(0.7 / (once * iterations + 1e-9), 3, 200)), "iterations": iterations, "warmup_rounds": 1}
+    return {
+        "rounds": int(np.clip(0.7 / (once * iterations + 1e-9), 3, 200)),
+        "iterations": iterations,
+        "warmup_rounds": 1,
+    }
 
 
 def pytest_terminal_summary(terminalreporter, config):

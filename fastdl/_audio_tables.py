@@ -71,7 +71,7 @@ def of_float(channels: int, dialect: str, dtype: str) -> Edges:
         if len(np.unique(bucket)) == len(bucket):
             break
         shift -= 1
-    # The lowest float of a bucket has the bucket's lowest class; among the negative ones that is the one farthest from 0.
+    # The lowest float of a bucket has its lowest class; of negative floats, that is the one farthest from 0.
     low = (np.arange(half, dtype=np.uint64) << np.uint64(shift)).astype(bits) + bits.type(first)
     low[0] = 0
     high = np.append(low[1:], one + bits.type(1)) - bits.type(1)

@@ -124,8 +124,8 @@ def _list(allowed: Sequence[Any]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def out(name: str, given: Any, shape: tuple[int, ...], dtype: Any, *inputs: Array) -> Array:
-    """The array to write to: a fresh one, or `given` when it fits and overlaps none of `inputs`."""
+def out(name: str, given: Any, shape: tuple[int, ...], dtype: Any, *inputs: Any) -> Array:
+    """The array to write to: a fresh one, or `given` where it fits and overlaps none of the user's `inputs`."""
     if given is None:
         return np.empty(shape, dtype)
     dtype = np.dtype(dtype)
@@ -144,7 +144,7 @@ def out(name: str, given: Any, shape: tuple[int, ...], dtype: Any, *inputs: Arra
         )
         raise InputError(f"{name} must be a writable C-contiguous {dtype} array of shape {shape}, got {got}")
     for x in inputs:
-        if np.may_share_memory(given, x):
+        if np.may_share_memory(given, np.asarray(x)):
             raise InputError(f"{name} must not overlap an input")
     return given
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastdl import _audio_tables as tables
 from fastdl import _check, _kernels
-from fastdl._threads import split
+from fastdl._threads import count, split
 from fastdl.reference import audio as reference
 
 Array = np.ndarray
@@ -61,19 +61,19 @@ def mu_law_encode(
 ) -> Array | tuple[Array, int]:
     """Quantize audio to the mu-law classes of WaveNet.
 
-    With mu = Q - 1 and ``y = sign(x) log1p(mu |x|) / log1p(mu)``, the class is ``trunc((y + 1) / 2 * mu + 0.5)`` in the
-    dialect "wavenet"; the others round differently.
+    With mu = Q - 1 and ``y = sign(x) log1p(mu |x|) / log1p(mu)``, the class is ``trunc((y + 1) / 2 * mu + 0.5)`` in
+    the dialect "wavenet"; the others round differently.
 
     Parameters
     ----------
     x : array_like, any shape
-        int16 as fractions of 32768; other integers as fractions of their full scale (intN / 2^(N-1), unsigned ones around
-        their middle); floats as samples of [-1, 1], clipped to it.
+        int16 as fractions of 32768; other integers as fractions of their full scale (intN / 2^(N-1), unsigned ones
+        around their middle); floats as samples of [-1, 1], clipped to it.
     quantization_channels : int
         Q, the number of classes, 2 to 65536.
     dialect : {"wavenet", "librosa", "nnmnkwii"}
-        "wavenet" is the formula of the paper's implementations and of torchaudio; "librosa" takes the ceiling (its classes
-        here start at 0); "nnmnkwii" the floor.
+        "wavenet" is the formula of the paper's implementations and of torchaudio; "librosa" takes the ceiling (its
+        classes here start at 0); "nnmnkwii" the floor.
     nan : int, optional
         The class of a NaN; by default a NaN is an error.
     return_clipped : bool
@@ -107,22 +107,22 @@ def mu_law_encode(
     --------
     >>> import numpy as np, fastdl
     >>> fastdl.mu_law_encode(np.array([-32768, -1, 0, 1000, 32767], np.int16))
-    array([  0, 127, 128, 203, 255], dtype=uint8)
+    array([  0, 127, 128, 177, 255], dtype=uint8)
     """
-    x = _samples(x)
+    threads, samples = count(threads), _samples(x)
     q = _channels(quantization_channels, dialect)
-    codes = _check.out("out", out, x.shape, _UINT8 if q <= 256 else _UINT16, x)
+    result = _check.out("out", out, samples.shape, _UINT8 if q <= 256 else _UINT16, x)
     if nan is not None:
         nan = _check.integer("nan", nan, 0, q - 1)
-    clipped = 0
-    if x.dtype == _INT16:
-        _encode_int16(x.reshape(-1), q, dialect, codes.reshape(-1), threads)
+    flat, codes, clipped = samples.reshape(-1), result.reshape(-1), 0
+    if samples.dtype == _INT16:
+        _encode_int16(flat, q, dialect, codes, threads)
     else:
-        clipped = _encode_floats(x.reshape(-1), q, dialect, nan, codes.reshape(-1), threads)
-    return (codes, clipped) if return_clipped else codes
+        clipped = _encode_floats(flat, q, dialect, nan, codes, threads)
+    return (result, clipped) if return_clipped else result
 
 
-def _encode_int16(x: Array, q: int, dialect: str, codes: Array, threads: int | None) -> None:
+def _encode_int16(x: Array, q: int, dialect: str, codes: Array, threads: int) -> None:
     if kernel is None:
         codes[:] = tables.of_int16(q, dialect)[x.view(_UINT16)]
     elif q == 256 and dialect == "wavenet":
@@ -131,12 +131,12 @@ def _encode_int16(x: Array, q: int, dialect: str, codes: Array, threads: int | N
         _by_table(x, tables.of_int16(q, dialect), codes, threads)
 
 
-def _by_table(x: Array, table: Array, codes: Array, threads: int | None) -> None:
+def _by_table(x: Array, table: Array, codes: Array, threads: int) -> None:
     bits = x.view(_UINT16)
     split(len(x), threads, lambda s: kernel.encode_by_table(bits[s], table, codes[s]), _BLOCK)
 
 
-def _encode_floats(x: Array, q: int, dialect: str, nan: int | None, codes: Array, threads: int | None) -> int:
+def _encode_floats(x: Array, q: int, dialect: str, nan: int | None, codes: Array, threads: int) -> int:
     """Fill `codes`; the number of samples that were clipped."""
     if kernel is None:
         missing = np.isnan(x)
@@ -205,13 +205,14 @@ def mu_law_decode(
 
 
 def _decode(codes: Any, q: int, table: Array, out: Array | None, threads: int | None) -> Array:
+    threads = count(threads)
     given = _check.array("codes", codes, ("u", "i")) if np.size(codes) else np.empty(np.shape(codes), _UINT8)
     narrow = _UINT8 if q <= 256 else _UINT16
     if given.size and not (given.dtype == narrow and q == len(table)):
         low, high = given.min(), given.max()
         if low < 0 or high >= q:
             raise _check.InputError(f"codes must be between 0 and {q - 1}, got {low if low < 0 else high}")
-    result = _check.out("out", out, given.shape, table.dtype, given)
+    result = _check.out("out", out, given.shape, table.dtype, codes)
     codes, flat = given.astype(narrow, copy=False).reshape(-1), result.reshape(-1)
     if kernel is None:
         flat[:] = table[codes]
@@ -268,22 +269,22 @@ def g711_encode(
     """
     _check.one_of("law", law, LAWS)
     _check.one_of("dialect", dialect, G711_DIALECTS)
-    x = _check.array("x", x, ("i", "u", "f")) if np.size(x) else np.empty(np.shape(x), _INT16)
-    codes = _check.out("out", out, x.shape, _UINT8, x)
-    if x.dtype != _INT16:
-        if x.dtype.kind == "f" and np.isnan(x).any():
-            raise InputNaN(int(np.isnan(x).sum()), x.reshape(-1))
-        x = reference.pcm16(x)
-    samples, flat = x.reshape(-1), codes.reshape(-1)
+    threads = count(threads)
+    given = _check.array("x", x, ("i", "u", "f")) if np.size(x) else np.empty(np.shape(x), _INT16)
+    result = _check.out("out", out, given.shape, _UINT8, x)
+    if given.dtype.kind == "f" and np.isnan(given).any():
+        raise InputNaN(int(np.isnan(given).sum()), given.reshape(-1))
+    samples = (given if given.dtype == _INT16 else reference.pcm16(given)).reshape(-1)
+    codes = result.reshape(-1)
     if kernel is None:
-        flat[:] = tables.g711_of_int16(law, dialect)[samples.view(_UINT16)]
-        return codes
+        codes[:] = tables.g711_of_int16(law, dialect)[samples.view(_UINT16)]
+        return result
     direct = getattr(kernel, f"g711_encode_{law}_{'itu' if law == 'a' and dialect == 'sun' else dialect}", None)
     if direct is None:
-        _by_table(samples, tables.g711_of_int16(law, dialect), flat, threads)
+        _by_table(samples, tables.g711_of_int16(law, dialect), codes, threads)
     else:
-        split(len(samples), threads, lambda s: direct(samples[s], flat[s]), _BLOCK)
-    return codes
+        split(len(samples), threads, lambda s: direct(samples[s], codes[s]), _BLOCK)
+    return result
 
 
 def g711_decode(codes: Any, law: str = "mu", *, out: Array | None = None, threads: int | None = 1) -> Array:
@@ -342,4 +343,6 @@ class InputNaN(_check.InputError):
 
     def __init__(self, count: int, x: Array):
         first = int(np.flatnonzero(np.isnan(x))[0])
-        super().__init__(f"x must not hold NaN (or name a class for it by nan=), got {count}, the first at index {first}")
+        super().__init__(
+            f"x must not hold NaN (or name a class for it by nan=), got {count}, the first at index {first}"
+        )

@@ -102,28 +102,53 @@ cdef void look_up_16(const uint16_t* x, const code* table, code* codes, Py_ssize
         i += 1
 
 
-cdef void step_up(const real* x, const code* base, const real* edge, key first, int shift, Py_ssize_t half, code nan,
-                  code* codes, Py_ssize_t n, Py_ssize_t* clipped, Py_ssize_t* nans, int top) noexcept nogil:
-    # A monotone step function of floats: the sign and the upper bits of |x| name a bucket that holds at most one edge.
+cdef enum:
+    BATCH = 512     # samples whose buckets are found together, in a loop that vectorises, before the look-ups, which do not
+
+
+cdef cloned buckets(const real* x, key first, int shift, Py_ssize_t half, int32_t* bucket, Py_ssize_t n, real* held,
+                    Py_ssize_t* clipped, Py_ssize_t* nans) noexcept nogil:
     # No branch on the data: the sign of a sample is as good as random.
-    cdef Py_ssize_t i, k, outside = 0, missing = 0
+    cdef Py_ssize_t i
+    cdef int32_t outside = 0, missing = 0
     cdef real v
-    cdef key bits, sign
-    cdef code c
+    cdef key bits, sign, top = 8 * sizeof(key) - 1
     for i in range(n):
         v = x[i]
-        outside += (v > 1) + (v < -1)
+        outside += (v > 1) | (v < -1)
         missing += v != v
         v = v if v < 1 else 1           # NaN becomes 1, so that it cannot reach an index
         v = v if v > -1 else -1
+        held[i] = v
         memcpy(&bits, &v, sizeof(real))
         sign = bits >> top
         bits ^= sign << top
-        k = <Py_ssize_t>((max(bits, first) - first) >> shift) + half * <Py_ssize_t>sign
-        c = base[k] + (v >= edge[k])
-        codes[i] = nan if x[i] != x[i] else c
-    clipped[0] = outside
-    nans[0] = missing
+        bits = bits if bits > first else first
+        bucket[i] = <int32_t>((bits - first) >> shift) + <int32_t>half * <int32_t>sign
+    clipped[0] += outside
+    nans[0] += missing
+
+
+cdef void step_up(const real* x, const code* base, const real* edge, key first, int shift, Py_ssize_t half, code nan,
+                  code* codes, Py_ssize_t n, Py_ssize_t* clipped, Py_ssize_t* nans) noexcept nogil:
+    # A monotone step function of floats: the sign and the upper bits of |x| name a bucket that holds at most one edge.
+    cdef Py_ssize_t start, i, m, before
+    cdef int32_t bucket[BATCH]
+    cdef real held[BATCH]
+    clipped[0] = 0
+    nans[0] = 0
+    start = 0
+    while start < n:
+        m = min(<Py_ssize_t>BATCH, n - start)
+        before = nans[0]
+        buckets(x + start, first, shift, half, bucket, m, held, clipped, nans)
+        for i in range(m):
+            codes[start + i] = base[bucket[i]] + (held[i] >= edge[bucket[i]])
+        if nans[0] > before:
+            for i in range(start, start + m):
+                if x[i] != x[i]:
+                    codes[i] = nan
+        start += m
 
 
 cdef void decode_8_32(const uint8_t* codes, const uint32_t* table, uint32_t* out, Py_ssize_t n) noexcept nogil:
@@ -174,9 +199,9 @@ def encode_by_edges(const real[::1] x, const code[::1] base, const real[::1] edg
     cdef Py_ssize_t clipped, nans, half = base.shape[0] // 2, n = x.shape[0]
     with nogil:
         if real is float:
-            step_up(&x[0], &base[0], &edge[0], <uint32_t>first, shift, half, nan, &codes[0], n, &clipped, &nans, 31)
+            step_up(&x[0], &base[0], &edge[0], <uint32_t>first, shift, half, nan, &codes[0], n, &clipped, &nans)
         else:
-            step_up(&x[0], &base[0], &edge[0], first, shift, half, nan, &codes[0], n, &clipped, &nans, 63)
+            step_up(&x[0], &base[0], &edge[0], first, shift, half, nan, &codes[0], n, &clipped, &nans)
     return clipped, nans
 
 

@@ -57,24 +57,16 @@ def audio_cases() -> list[Case]:
                 cases.append(Case("audio", "mu_law_decode", decode, f"{dialect}-{q}-{dtype}", moved=moved))
     for law in ("mu", "a"):
         for dialect in ("itu", "sun", "libsndfile", "ffmpeg"):
-            cases.append(
-                Case(
-                    "audio",
-                    "g711_encode",
-                    lambda rng, n, law=law, dialect=dialect: ((pcm(rng, n), law), {"dialect": dialect}),
-                    f"{law}-{dialect}",
-                    moved=3,
-                )
-            )
-        cases.append(
-            Case(
-                "audio",
-                "g711_decode",
-                lambda rng, n, law=law: ((rng.integers(0, 256, n, dtype=np.uint8), law), {}),
-                law,
-                moved=3,
-            )
-        )
+
+            def g711_encode(rng, n, law=law, dialect=dialect):
+                return (pcm(rng, n), law), {"dialect": dialect}
+
+            cases.append(Case("audio", "g711_encode", g711_encode, f"{law}-{dialect}", moved=3))
+
+        def g711_decode(rng, n, law=law):
+            return (rng.integers(0, 256, n, dtype=np.uint8), law), {}
+
+        cases.append(Case("audio", "g711_decode", g711_decode, law, moved=3))
     return cases
 
 

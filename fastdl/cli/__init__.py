@@ -15,7 +15,9 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     from fastdl import __version__
 
-    top = argparse.ArgumentParser(prog="fastdl", description="The CPU side of a deep-learning pipeline, at memory speed.")
+    top = argparse.ArgumentParser(
+        prog="fastdl", description="The CPU side of a deep-learning pipeline, at memory speed."
+    )
     top.add_argument("--version", action="version", version=f"fastdl {__version__}")
     commands = top.add_subparsers(metavar="command", required=True)
     for subject in SUBJECTS:

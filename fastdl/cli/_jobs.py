@@ -19,13 +19,15 @@ def add_arguments(command: argparse.ArgumentParser, output: str = "folder or fil
     """SRC... -o DST --jobs N --overwrite --quiet: the same for every command that turns files into files."""
     command.add_argument("sources", nargs="+", metavar="SRC", help="files, folders or globs")
     command.add_argument("-o", "--output", required=True, metavar="DST", type=Path, help=output)
-    command.add_argument("--jobs", type=int, metavar="N", help="files at once (default: the processors this process has)")
+    command.add_argument(
+        "--jobs", type=int, metavar="N", help="files at once (default: the processors this process has)"
+    )
     command.add_argument("--overwrite", action="store_true", help="replace files that are there")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def find(sources: Iterable[str], suffixes: Sequence[str]) -> list[tuple[Path, Path]]:
-    """(file, its path relative to the source it came from) for files as named, globs, and folders searched for `suffixes`."""
+    """(file, its path relative to its source) for files as named, globs, and folders searched for `suffixes`."""
     found: list[tuple[Path, Path]] = []
     for source in sources:
         path = Path(source)
@@ -94,7 +96,9 @@ class Progress:
         return time.perf_counter() - self.start
 
 
-def each(pairs: Sequence[tuple[Path, Path]], jobs: int | None, work: Callable[[Path, Path], Any]) -> tuple[list[Any], int]:
+def each(
+    pairs: Sequence[tuple[Path, Path]], jobs: int | None, work: Callable[[Path, Path], Any]
+) -> tuple[list[Any], int]:
     """work(source, target) for every pair, `jobs` at once: the results of those that went well, and how many did not.
 
     A file that fails says so and does not stop the others.

@@ -10,7 +10,9 @@ from typing import Any
 
 def register(commands: Any) -> None:
     demo = commands.add_parser("demo", help="see every subject at work: writes an HTML report")
-    demo.add_argument("-o", "--output", type=Path, default=Path("fastdl-demo.html"), help="the report (default: %(default)s)")
+    demo.add_argument(
+        "-o", "--output", type=Path, default=Path("fastdl-demo.html"), help="the report (default: %(default)s)"
+    )
     demo.add_argument("--only", nargs="+", metavar="CHAPTER", help="these chapters only")
     demo.set_defaults(run=run_demo)
     info = commands.add_parser("info", help="versions, kernels, CPU level, threads and memory bandwidth")
@@ -54,7 +56,7 @@ def facts() -> dict[str, str]:
     elif not missing:
         state = "compiled (" + ", ".join(kernels) + ")"
     else:
-        state = f"NOT BUILT: {', '.join(missing)}: these run on the NumPy reference, slowly; a C compiler was missing or failed"
+        state = f"NOT BUILT: {', '.join(missing)}; these run on the NumPy reference, as there was no working C compiler"
     versions = {"numpy": numpy.__version__, "numba": _version(metadata, "numba")}
     return {
         "fastdl": __version__,

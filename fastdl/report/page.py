@@ -47,10 +47,11 @@ class Chapter:
         self.blocks.append(f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
     @contextmanager
-    def figure(self, rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (9, 3.2), caption: str = "", **kw: Any):
+    def figure(
+        self, rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (9, 3.2), caption: str = "", **kw: Any
+    ):
         """`with chapter.figure(1, 2) as (left, right):` draws on matplotlib axes, and the figure joins the chapter."""
-        _check.extra("matplotlib", "report", "the report")
-        import matplotlib
+        matplotlib = _check.extra("matplotlib", "report", "the report")
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -69,7 +70,8 @@ class Chapter:
 
 def _cell(value: Any) -> str:
     number = isinstance(value, (int, float))
-    return f"<td{' class=n' if number else ''}>{html.escape(f'{value:g}' if isinstance(value, float) else str(value))}</td>"
+    text = html.escape(f"{value:g}" if isinstance(value, float) else str(value))
+    return f"<td class=n>{text}</td>" if number else f"<td>{text}</td>"
 
 
 CSS = """
