@@ -15,6 +15,7 @@ _MODULES = {
     "sequences": ["one_hot", "one_hot_decode"],
     "bases": ["reverse_complement", "kmer_index"],
     "windows": ["one_hot_windows", "PackedSequence"],
+    "features": ["vandermonde", "polynomial_features", "feature_map"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

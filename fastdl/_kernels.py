@@ -8,6 +8,11 @@ from typing import Any
 
 #: The stems that have a compiled module.
 STEMS = ("audio", "bases", "cpu", "records", "sequences", "windows")
+STEMS = (
+    "audio",
+    "cpu",
+    "features",
+)
 #: Set to 1 to run everything on the NumPy reference.
 FORCED = os.environ.get("FASTDL_REFERENCE") == "1"
 

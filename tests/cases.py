@@ -73,3 +73,8 @@ def audio_cases() -> list[Case]:
 
 CASES: list[Case] = audio_cases()
 CASES += importlib.import_module("tests.cases_sequences").CASES_SEQUENCES
+
+
+from tests.cases_features import CASES_FEATURES  # noqa: E402 - needs Case
+
+CASES += CASES_FEATURES

@@ -10,6 +10,10 @@ from fastdl.report.page import Chapter, render
 
 #: The modules of this package that hold a chapter, in the order of the report.
 CHAPTERS = ("audio", "sequences")
+CHAPTERS = (
+    "audio",
+    "features",
+)
 
 
 def build(path: str | Path, chapters: Iterable[str] = CHAPTERS, progress: Callable[[str], None] | None = None) -> Path:

@@ -1,0 +1,11 @@
+"""Feature kernels for other people's Cython: `from fastdl_ext.features cimport basis_rows, products`."""
+
+from fastdl_ext._common cimport cloned, real
+
+# n rows of m values of a basis (MONOMIAL, CHEBYSHEV or LEGENDRE of _rows.pxd); low and high are mapped to -1 and 1 when
+# `mapped`; ratio[k] = (k + 1) / (k + 2) for k < m.
+cdef cloned basis_rows(const real* x, const real* ratio, int basis, real* out, Py_ssize_t n, Py_ssize_t m, bint mapped,
+                       real low, real high) noexcept nogil
+# n rows of d values to rows of m products: `plan` holds `steps` times (to, from, length, factor).
+cdef cloned products(const real* x, const Py_ssize_t* plan, Py_ssize_t steps, real* out, Py_ssize_t n, Py_ssize_t d,
+                     Py_ssize_t m, bint bias) noexcept nogil
