@@ -7,11 +7,14 @@ import os
 from typing import Any
 
 #: The stems that have a compiled module.
-STEMS = ("audio", "bases", "cpu", "records", "sequences", "windows")
 STEMS = (
     "audio",
+    "bases",
     "cpu",
     "features",
+    "records",
+    "sequences",
+    "windows",
 )
 #: Set to 1 to run everything on the NumPy reference.
 FORCED = os.environ.get("FASTDL_REFERENCE") == "1"

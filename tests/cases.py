@@ -6,7 +6,6 @@ the same bits as the reference; `moved` is the number of bytes an item must move
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,9 +71,10 @@ def audio_cases() -> list[Case]:
 
 
 CASES: list[Case] = audio_cases()
-CASES += importlib.import_module("tests.cases_sequences").CASES_SEQUENCES
 
 
 from tests.cases_features import CASES_FEATURES  # noqa: E402 - needs Case
+from tests.cases_sequences import CASES_SEQUENCES  # noqa: E402
 
 CASES += CASES_FEATURES
+CASES += CASES_SEQUENCES

@@ -9,10 +9,10 @@ from pathlib import Path
 from fastdl.report.page import Chapter, render
 
 #: The modules of this package that hold a chapter, in the order of the report.
-CHAPTERS = ("audio", "sequences")
 CHAPTERS = (
     "audio",
     "features",
+    "sequences",
 )
 
 

@@ -64,9 +64,9 @@ def _windows(page: Chapter, gene: str) -> None:
     starts, strand = [start, start, -8, len(gene) - 22], "+-++"
     page.text(
         "Training takes windows. `one_hot_windows` fetches, turns, encodes and pads them in one pass over the genome, "
-        "which may be bytes, a memory-mapped file or the two bits a base of a .2bit file. The second window is the "
-        "first on the other strand: its picture is turned by half a circle. The last two reach over the ends, where rows "
-        "are zeros."
+        "which may be bytes, a memory-mapped file or the two bits a base of a .2bit file. The second is the "
+        "first on the other strand: its picture is turned by half a circle. The last two reach over the ends, where "
+        "rows are zeros."
     )
     x = one_hot_windows(gene, starts, length, strand=strand, layout="first")
     with page.figure(
