@@ -25,7 +25,7 @@ def compress(data):
         at = seen.get(key, -1)
         if len(key) == 3:
             seen[key] = i
-        if 0 <= at and i - at <= 8192:
+        if at >= 0 and i - at <= 8192:
             length = 3
             while length < 264 and i + length < len(data) and data[at + length] == data[i + length]:
                 length += 1

@@ -8,7 +8,11 @@ import sys
 from collections.abc import Sequence
 
 #: The modules of this package, in the order of the help.
-SUBJECTS = ("general", "audio")
+SUBJECTS = (
+    "general",
+    "audio",
+    "points",
+)
 
 
 def parser() -> argparse.ArgumentParser:
