@@ -11,6 +11,7 @@ STEMS = (
     "audio",
     "cpu",
     "lzf",
+    "points",
 )
 #: Set to 1 to run everything on the NumPy reference.
 FORCED = os.environ.get("FASTDL_REFERENCE") == "1"
