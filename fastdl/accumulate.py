@@ -263,7 +263,9 @@ class VoxelAccumulator:
         if self._dtype is None:
             self._start(other._dtype, other._columns)
         elif (self._dtype, self._columns) != (other._dtype, other._columns):
-            raise _check.InputError(f"chunks must be alike, got {other._dtype} of {other._columns} columns after {self._dtype}")
+            raise _check.InputError(
+                f"chunks must be alike, got {other._dtype} of {other._columns} columns after {self._dtype}"
+            )
         if self._holds or kernel is None:
             if other._seen:
                 raise _check.InputError("a state from fresh() takes in only states from fresh()")
@@ -332,6 +334,21 @@ class VoxelAccumulator:
         }
         return VoxelSummary(points, coords, counts, accounting)
 
+    def parts(self) -> Iterator[tuple[Array, Array, Array, Array]]:
+        """The voxels a part at a time, for results that are larger than memory.
+
+        Yields
+        ------
+        (first, points, coords, counts)
+            Each voxel's first point as its number in the input, and the rows of `finish()`. A part is in order of first
+            appearance, and the parts have no voxel in common.
+        """
+        if kernel is None or self._held or self._dtype is None:
+            found = self.finish()
+            yield np.arange(len(found.counts)), found.points, found.coords, found.counts
+        else:
+            yield from self._parts()
+
     def _parts(self) -> Iterator[_Part]:
         fold, m = self._fold, len(self._table)
         assert fold is not None
@@ -381,7 +398,9 @@ class _Spill:
     def write(self, when: Array, cells: Array, points: Array) -> None:
         rows = np.empty(len(when), self.row)
         rows["when"], rows["cell"], rows["point"] = when, cells, points
-        mixed = reference.point_hash(self.depth, cells[:, 0] * 73856093 ^ cells[:, 1] * 19349663 ^ cells[:, 2] * 83492791)
+        mixed = reference.point_hash(
+            self.depth, cells[:, 0] * 73856093 ^ cells[:, 1] * 19349663 ^ cells[:, 2] * 83492791
+        )
         part = (mixed >> np.uint64(60)).astype(np.uint8)
         rows = rows[np.argsort(part, kind="stable")]
         ends = np.cumsum(np.bincount(part, minlength=_PARTS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ def register(commands: Any) -> None:
     voxelize = commands.add_parser(
         "voxelize",
         help="point clouds to the voxels of a detection network",
-        description="Hard voxelization, bit-equal to spconv's: a .npz of voxels, coords (zyx), counts and accounting for "
-        "each cloud (LAS, LAZ, COPC, PCD, PLY, KITTI .bin, nuScenes .pcd.bin, .npy, .npz).",
+        description="Hard voxelization, bit-equal to spconv's: a .npz of voxels, coords (zyx), counts and accounting "
+        "for each cloud (LAS, LAZ, COPC, PCD, PLY, KITTI .bin, nuScenes .pcd.bin, .npy, .npz).",
     )
     _common(voxelize)
     voxelize.add_argument(
@@ -50,10 +51,10 @@ def register(commands: Any) -> None:
     downsample = commands.add_parser(
         "downsample",
         help="one point per voxel, with all its attributes",
-        description="Reduce clouds of any size to one point per voxel: .laz, .las, .ply, .npy or .npz, as DST ends; into a "
-        "folder, LAS and LAZ stay what they are and the rest becomes .ply. Coordinates, floats, intensity, colours and scan "
-        "angles become the mean (rounded, for integers), classes the majority (ties: the smallest), other integers those of "
-        "the voxel's first point.",
+        description="Reduce clouds of any size to one point per voxel: .laz, .las, .ply, .npy or .npz, as DST ends; into "
+        "a folder, LAS and LAZ stay what they are and the rest becomes .ply. Coordinates, floats, intensity, colours and "
+        "scan angles become the mean (rounded, for integers), classes the majority (ties: the smallest), other integers "
+        "those of the voxel's first point.",
     )
     _common(downsample)
     downsample.add_argument(
@@ -174,8 +175,11 @@ def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: _jobs.Prog
 
 
 def run_downsample(options: argparse.Namespace) -> int:
-    from fastdl import VoxelAccumulator, _threads
+    import numpy as np
+
+    from fastdl import VoxelAccumulator, _check, _threads
     from fastdl.files.points import FORMATS, write_points
+    from fastdl.files.spool import Spool
     from fastdl.streaming import run
 
     size, origin = _three(options.voxel_size), _three(options.origin)
@@ -185,8 +189,6 @@ def run_downsample(options: argparse.Namespace) -> int:
     memory = max(1, options.memory // min(_threads.count(options.jobs), len(files)))
 
     def work(source: Path, target: Path, progress: _jobs.Progress) -> dict[str, int]:
-        from fastdl import _check
-
         _check.one_of("the ending of the output", target.suffix.lower(), FORMATS)
         reader = _open(source, options)
         state = VoxelAccumulator(size, origin=origin, reduce=_plan(rules, reader), memory=memory)
@@ -204,12 +206,18 @@ def run_downsample(options: argparse.Namespace) -> int:
                 in_flight=2,
                 progress=lambda chunk: progress(len(chunk)),
             )
-        found = state.finish()
-        table = found.points if len(found.points) else found.points.reshape(0, len(reader.columns))
-        accounting = _record(found.accounting)
-        extra = {"coords": found.coords, "counts": found.counts, "accounting": accounting}
-        write_points(target, table, reader.schema, like=reader, extra=extra)
-        return {**found.accounting, "voxels": len(found.coords)}
+        # The voxels wait on the disk as they will be in the file; only .npz holds cells and counts, too.
+        fields = reader.schema.descr
+        if target.suffix.lower() == ".npz":
+            fields = [*fields, ("coords", np.int64, 3), ("counts", np.int64)]
+        kept = 0
+        with closing(Spool(np.dtype(fields))) as rows:
+            for when, *columns, counts in state.parts():
+                rows.add(when, *columns, counts)
+                kept += int(counts.sum())
+            accounting = {"in": reader.points, "kept": kept, "non_finite": reader.points - kept}
+            write_points(target, rows, like=reader, extra={"accounting": _record(accounting)})
+            return {**accounting, "voxels": rows.count}
 
     def ending(source: Path) -> str:
         return source.suffix.lower() if source.suffix.lower() in (".las", ".laz") else ".ply"
@@ -287,10 +295,8 @@ def _run(options: argparse.Namespace, files: Any, ending: Callable[[Path], str],
     ]
     total = 0
     for source, _ in pairs:
-        try:
+        with suppress(_check.FastdlError, OSError):  # it will be said when its turn comes
             total += _open(source, options).points
-        except (_check.FastdlError, OSError):
-            pass  # it will be said when its turn comes
     with _jobs.Progress(total, "points", options.quiet) as progress:
         done, failed = _jobs.each(pairs, options.jobs, lambda source, target: work(source, target, progress))
         seconds = progress.seconds

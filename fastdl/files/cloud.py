@@ -1,4 +1,4 @@
-"""What all point-cloud readers and writers share: columns, tables of floats and back, rows of text."""
+"""What all point-cloud readers share: columns, tables of floats, rows of text."""
 
 from __future__ import annotations
 
@@ -84,20 +84,6 @@ class PointReader:
 def _real(dtype: np.dtype) -> np.dtype:
     """The dtype of a coordinate: a float, for means of integers need not be integers."""
     return dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float64)
-
-
-def rows(table: Array, schema: np.dtype) -> Array:
-    """A structured array of the columns of `table`; integers are the nearest ones (ties to even)."""
-    out = np.empty(len(table), schema)
-    for k, name in enumerate(schema.names or ()):
-        out[name] = np.rint(table[:, k]) if schema[name].kind in "iu" else table[:, k]
-    return out
-
-
-def blocks(table: Array, schema: np.dtype, size: int = 1 << 18) -> Iterator[Array]:
-    """`rows` of the whole table, a block at a time."""
-    for start in range(0, len(table), size):
-        yield rows(table[start : start + size], schema)
 
 
 def binary(path: Path, dtype: np.dtype, offset: int, total: int, size: int) -> Iterator[Array]:

@@ -14,7 +14,8 @@ from typing import IO, Any
 import numpy as np
 
 from fastdl import _check
-from fastdl.files.cloud import PointReader, announced, rows
+from fastdl.files.cloud import PointReader, announced
+from fastdl.files.spool import Rows
 
 Array = np.ndarray
 
@@ -182,10 +183,8 @@ def lattice(
     return np.array(shifts, np.int64), np.array(steps, np.int64)
 
 
-def write_las(
-    file: IO[bytes], table: Array, schema: np.dtype, like: PointReader | None = None, *, compress: bool = False
-) -> None:
-    """A LAS or LAZ file with every column of `table`, in the point format, scale, offset and projection of `like`.
+def write_las(file: IO[bytes], rows: Rows, like: PointReader | None = None, *, compress: bool = False) -> None:
+    """A LAS or LAZ file with every column of `rows`, in the point format, scale, offset and projection of `like`.
 
     Where `like` is not a LAS file: LAS 1.4, columns with a LAS name that fit in that field there, the others as extra
     bytes; coordinates in steps of 0.0001, or of the least power of ten that reaches over the cloud.
@@ -193,38 +192,35 @@ def write_las(
     laspy = _laspy("writing")
     if compress:
         _check.extra("lazrs", "points", "writing LAZ")
+    names = (rows.schema.names or ())[3:]
     if isinstance(like, LasReader):
-        header, place = copy.deepcopy(like.header), {name: name for name in schema.names or ()}
+        header, place = copy.deepcopy(like.header), {name: name for name in names}
         header.vlrs = [vlr for vlr in header.vlrs if vlr.user_id not in ("copc", "laszip encoded")]
     else:
-        header, place = _new_header(laspy, table, schema)
+        header, place = _new_header(laspy, rows)
     evlrs = [vlr for vlr in header.evlrs or () if vlr.user_id != "copc"]
     header.evlrs = None
     record = header.point_format.dtype()
     flat = _flat(record)
     writer = laspy.LasWriter(file, header, do_compress=compress, closefd=False)
-    for start in range(0, len(table), 1 << 18):
-        part = table[start : start + (1 << 18)]
-        out = np.zeros(len(part), flat)
-        for k, name in enumerate("XYZ"):
-            steps = np.rint((part[:, k] - header.offsets[k]) / header.scales[k])
+    for block in rows.blocks():
+        out = np.zeros(len(block), flat)
+        for name, scale, offset in zip("XYZ", header.scales, header.offsets):
+            steps = np.rint((block[name.lower()] - offset) / scale)
             if not (np.abs(steps) <= 0x7FFFFFFF).all():
-                raise _check.InputError(
-                    f"{name.lower()} does not fit in a LAS file's 32-bit integers of {header.scales[k]}"
-                )
+                raise _check.InputError(f"{name.lower()} does not fit in a LAS file's 32-bit integers of {scale}")
             out[name] = steps
-        named = np.dtype([(name, schema[name]) for name in (schema.names or ())[3:]])
-        values = rows(part[:, 3:], named)
-        for name in named.names or ():
-            out[place[name]] = values[name]
+        for name in names:
+            out[place[name]] = block[name]
         writer.write_points(laspy.PackedPointRecord(out.view(record), header.point_format))
     if evlrs and header.version.minor >= 4:
         writer.write_evlrs(laspy.vlrs.vlrlist.VLRList(evlrs))
     writer.close()
 
 
-def _new_header(laspy: Any, table: Array, schema: np.dtype) -> tuple[Any, dict[str, str]]:
+def _new_header(laspy: Any, rows: Rows) -> tuple[Any, dict[str, str]]:
     """A header for columns from elsewhere, and the LAS field of each."""
+    schema = rows.schema
     names = (schema.names or ())[3:]
     colour = {"red", "green", "blue"} <= {name.lower() for name in names}
     header = laspy.LasHeader(version="1.4", point_format=7 if colour else 6)
@@ -242,11 +238,9 @@ def _new_header(laspy: Any, table: Array, schema: np.dtype) -> tuple[Any, dict[s
         kind = np.dtype(np.float32) if kind == np.float16 else kind
         header.add_extra_dim(laspy.ExtraBytesParams(given[:32], kind))
         place[name] = given[:32]
-    low, high = (
-        (np.floor(f(axis=0)) for f in (table[:, :3].min, table[:, :3].max)) if len(table) else (np.zeros(3),) * 2
-    )
+    low, high = (np.floor(rows.low), rows.high) if rows.count else (np.zeros(3), np.zeros(3))
     step = 1e-4
-    while np.max(high - low, initial=0) + 1 > step * (1 << 30):
+    while (high - low).max() + 1 > step * (1 << 30):
         step *= 10
     header.offsets, header.scales = low, np.full(3, float(f"{step:.0e}"))
     return header, place

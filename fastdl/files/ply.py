@@ -10,7 +10,8 @@ from typing import IO
 import numpy as np
 
 from fastdl import _check
-from fastdl.files.cloud import PointReader, announced, binary, blocks, text
+from fastdl.files.cloud import PointReader, announced, binary, text
+from fastdl.files.spool import Rows
 
 Array = np.ndarray
 
@@ -103,15 +104,17 @@ class PlyReader(PointReader):
             yield from text(self.path, file, self._line + self._skip, self.dtype, self.points, points)
 
 
-def write_ply(file: IO[bytes], table: Array, schema: np.dtype) -> None:
+def write_ply(file: IO[bytes], rows: Rows) -> None:
     """A binary little-endian PLY file with one property a column."""
-    kinds = {name: schema[name].newbyteorder("=").str[1:] for name in schema.names or ()}
+    kinds = {name: rows.schema[name].newbyteorder("=").str[1:] for name in rows.schema.names or ()}
     for name, kind in kinds.items():
         if kind not in _NAMES or len(name.split()) != 1:
-            raise _check.InputError(f"a PLY file cannot hold column {name!r} of {schema[name]}; write .npz or .npy")
-    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(table)}"]
+            raise _check.InputError(
+                f"a PLY file cannot hold column {name!r} of {rows.schema[name]}; write .npz or .npy"
+            )
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {rows.count}"]
     lines += [f"property {_NAMES[kind]} {name}" for name, kind in kinds.items()]
     file.write("\n".join([*lines, "end_header", ""]).encode())
     little = np.dtype([(name, "<" + kind) for name, kind in kinds.items()])
-    for block in blocks(table, little):
-        file.write(block.view(np.uint8).data)
+    for block in rows.blocks():
+        file.write(block.astype(little, copy=False).view(np.uint8).data)

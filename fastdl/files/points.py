@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from fastdl import _check
 from fastdl.files import las, pcd, ply, raw_points
 from fastdl.files.atomic import replacing
 from fastdl.files.cloud import PointReader
+from fastdl.files.spool import Rows
 
 Array = np.ndarray
 
@@ -75,22 +75,15 @@ def open_points(path: str | Path, *, bounds: bool = True) -> PointReader:
 
 
 def write_points(
-    path: str | Path,
-    table: Array,
-    schema: np.dtype,
-    *,
-    like: PointReader | None = None,
-    extra: dict[str, Any] | None = None,
+    path: str | Path, rows: Rows, *, like: PointReader | None = None, extra: dict[str, Array] | None = None
 ) -> None:
     """Write a cloud as .npz, .npy, .las, .laz or .ply, as `path` ends.
 
     Parameters
     ----------
     path : str or Path
-    table : ndarray, shape (N, C)
-        One column per field of `schema`; the first three are x, y, z.
-    schema : numpy.dtype
-        The dtype of each column in the file.
+    rows : TableRows or Spool
+        The columns and the points; the first three columns are x, y, z.
     like : PointReader, optional
         Where the cloud comes from: a LAS file gives a LAS file its point format, scale and projection.
     extra : dict of arrays, optional
@@ -100,10 +93,10 @@ def write_points(
     kind = _check.one_of("the ending of the output", path.suffix.lower(), FORMATS)
     with replacing(path) as file:
         if kind == ".npz":
-            raw_points.write_npz(file, table, schema, extra or {})
+            raw_points.write_npz(file, rows, extra or {})
         elif kind == ".npy":
-            raw_points.write_npy(file, table, schema)
+            raw_points.write_npy(file, rows)
         elif kind == ".ply":
-            ply.write_ply(file, table, schema)
+            ply.write_ply(file, rows)
         else:
-            las.write_las(file, table, schema, like, compress=kind == ".laz")
+            las.write_las(file, rows, like, compress=kind == ".laz")

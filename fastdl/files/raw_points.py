@@ -6,13 +6,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from fastdl import _check
-from fastdl.files.cloud import PointReader, binary, blocks
+from fastdl.files.cloud import PointReader, binary
 from fastdl.files.npy import NpyReader
+from fastdl.files.spool import Rows
 
 Array = np.ndarray
 
@@ -111,26 +112,30 @@ def _records(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.dtype:
     return np.dtype([(name, dtype) for name in names])
 
 
-def write_npy(file: IO[bytes], table: Array, schema: np.dtype) -> None:
+def write_npy(file: IO[bytes], rows: Rows) -> None:
     """(N, C) numbers where all columns have one dtype, else records with a field a column."""
-    kinds = {schema[name] for name in schema.names or ()}
+    kinds = {rows.schema[name] for name in rows.schema.names or ()}
     one = kinds.pop() if len(kinds) == 1 else None
-    header = {
-        "descr": np.lib.format.dtype_to_descr(one or schema),
-        "fortran_order": False,
-        "shape": table.shape if one else (len(table),),
-    }
-    np.lib.format.write_array_header_2_0(file, header)
-    for block in blocks(table, schema):
+    shape = (rows.count, len(rows.schema.names or ())) if one else (rows.count,)
+    _npy_header(file, one or rows.schema, shape)
+    for block in rows.blocks():
         file.write(block.view(np.uint8).data)
 
 
-def write_npz(file: IO[bytes], table: Array, schema: np.dtype, extra: dict[str, Any]) -> None:
-    """One array a column, each in its own dtype, and those of `extra`."""
-    columns: dict[str, Any] = {name: np.empty(len(table), schema[name]) for name in schema.names or ()}
-    start = 0
-    for block in blocks(table, schema):
-        for name, column in columns.items():
-            column[start : start + len(block)] = block[name]
-        start += len(block)
-    np.savez(file, **{**columns, **extra})
+def write_npz(file: IO[bytes], rows: Rows, extra: dict[str, Array]) -> None:
+    """One array a column, each in its own dtype, and those of `extra`; no column is held whole."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in rows.schema.names or ():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                dtype, shape = rows.schema[name].subdtype or (rows.schema[name], ())
+                _npy_header(member, dtype, (rows.count, *shape))
+                for block in rows.blocks():
+                    member.write(np.ascontiguousarray(block[name]).view(np.uint8).data)
+        for name, x in extra.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, x)
+
+
+def _npy_header(file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
