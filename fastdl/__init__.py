@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "audio": ["mu_law_encode", "mu_law_decode", "g711_encode", "g711_decode"],
+    "points": ["voxelize", "voxel_coords", "voxel_features", "Voxelizer", "Voxels"],
     "accumulate": ["VoxelAccumulator", "VoxelSummary"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,11 +172,15 @@ def around(points: Array, voxel_size: Any, origin: Any) -> Geometry:
 class Table:
     """Numbers keys in order of first appearance; keeps what it has seen."""
 
-    def __init__(self, key: np.dtype, expected: int):
+    def __init__(self, key: np.dtype, expected: int, take: Callable[..., Array] | None = None):
         self.narrow = key == np.uint32
         self.bits = max(6, (2 * expected - 1).bit_length())
-        self.slots = self._empty()
         self.size = np.zeros(1, np.int64)
+        if take is None:
+            self.slots = self._empty()
+        else:  # memory that is used again costs no page faults
+            self.slots = take("slots", (1 if self.narrow else 2) << self.bits, np.uint64)
+            self.slots.fill(0)
 
     def __len__(self) -> int:
         return int(self.size[0])
