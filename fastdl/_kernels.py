@@ -10,6 +10,7 @@ from typing import Any
 STEMS = (
     "audio",
     "cpu",
+    "partition",
     "points",
 )
 #: Set to 1 to run everything on the NumPy reference.
