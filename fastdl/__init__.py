@@ -12,6 +12,8 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "audio": ["mu_law_encode", "mu_law_decode", "g711_encode", "g711_decode"],
+    "points": ["voxelize", "voxel_coords", "voxel_features", "Voxelizer", "Voxels"],
+    "voxels": ["voxel_reduce", "voxel_downsample", "voxel_grid", "VoxelReducer", "VoxelReduction"],
     "accumulate": ["VoxelAccumulator", "VoxelSummary"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fastdl import _check, _kernels
+from fastdl import _check, _kernels, _threads
 from fastdl.reference import points as reference
 
 Array = np.ndarray
@@ -146,11 +146,11 @@ def fits(grid: Sequence[Any]) -> tuple[int, ...]:
     return counts
 
 
-def cell_bounds(points: Array, low: Array, size: Array) -> tuple[Array, Array] | None:
+def cell_bounds(points: Array, low: Array, size: Array, threads: int | None = 1) -> tuple[Array, Array] | None:
     """The least and the greatest cell of the finite points, or None where there are none."""
     if kernel is not None and len(points):
-        ends = np.array([np.inf] * 3 + [-np.inf] * 3, points.dtype)
-        kernel.bounds(points, ends)
+        blocks = _threads.split(len(points), threads, lambda s: _ends(points[s]), 1 << 18)
+        ends = np.concatenate([np.min(blocks, axis=0)[:3], np.max(blocks, axis=0)[3:]])
         if not np.isfinite(ends).all():
             return None
     else:
@@ -166,10 +166,16 @@ def cell_bounds(points: Array, low: Array, size: Array) -> tuple[Array, Array] |
     return cells[0].astype(np.int64), cells[1].astype(np.int64)
 
 
-def around(points: Array, voxel_size: Any, origin: Any) -> Geometry:
+def _ends(points: Array) -> Array:
+    ends = np.array([np.inf] * 3 + [-np.inf] * 3, points.dtype)
+    kernel.bounds(points, ends)
+    return ends
+
+
+def around(points: Array, voxel_size: Any, origin: Any, threads: int | None = 1) -> Geometry:
     """The grid that holds a cloud, as down-sampling uses it: in float64, cells counted from the origin."""
     size, low = sizes(voxel_size), three("origin", origin)
-    ends = cell_bounds(points, low, size)
+    ends = cell_bounds(points, low, size, threads)
     if ends is None:
         return Geometry(low, size, (0, 0, 0), (1, 1, 1))
     return Geometry(low, size, tuple(int(b) for b in ends[0]), fits(ends[1] - ends[0] + 1))
@@ -178,11 +184,15 @@ def around(points: Array, voxel_size: Any, origin: Any) -> Geometry:
 class Table:
     """Numbers keys in order of first appearance; keeps what it has seen."""
 
-    def __init__(self, key: np.dtype, expected: int):
+    def __init__(self, key: np.dtype, expected: int, take: Callable[..., Array] | None = None):
         self.narrow = key == np.uint32
         self.bits = max(6, (2 * expected - 1).bit_length())
-        self.slots = self._empty()
         self.size = np.zeros(1, np.int64)
+        if take is None:
+            self.slots = self._empty()
+        else:  # memory that is used again costs no page faults
+            self.slots = take("slots", (1 if self.narrow else 2) << self.bits, np.uint64)
+            self.slots.fill(0)
 
     def __len__(self) -> int:
         return int(self.size[0])

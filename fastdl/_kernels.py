@@ -11,6 +11,7 @@ STEMS = (
     "audio",
     "cpu",
     "lzf",
+    "partition",
     "points",
 )
 #: Set to 1 to run everything on the NumPy reference.

@@ -5,7 +5,7 @@ so it runs on separate x, y, z in blocks that stay in L1; the rest of the time i
 """
 
 from libc.math cimport floor, floorf
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastdl_ext._common cimport cloned, real
@@ -290,12 +290,13 @@ def assign_direct(const uint32_t[::1] keys, int32_t[::1] ids, int32_t[::1] table
         count[0] = m
 
 
-def clear_direct(const int64_t[::1] keys, int32_t[::1] table):
-    """Undo what assign_direct wrote: cheaper than the whole table."""
+def clear_direct(const uint32_t[::1] keys, int32_t[::1] table):
+    """Undo what assign_direct wrote."""
     cdef Py_ssize_t i
     with nogil:
         for i in range(keys.shape[0]):
-            table[keys[i]] = -1
+            if keys[i] != <uint32_t>NONE:
+                table[keys[i]] = -1
 
 
 def find(const uint64_t[::1] keys, int32_t[::1] ids, const uint64_t[::1] table, int bits):
@@ -393,6 +394,17 @@ def fold_rows(const real[:, ::1] points, const int32_t[::1] ids, double[:, ::1] 
             sum_rows(&points[0, 0], c, &ids[0], &sums[0, 0], n)
 
 
+def finish_rows(const double[:, ::1] sums, const int32_t[::1] counts, bint mean, real[:, ::1] out):
+    """Sums, or means: one division, one cast."""
+    cdef Py_ssize_t i, k, c = sums.shape[1]
+    cdef double by
+    with nogil:
+        for i in range(sums.shape[0]):
+            by = counts[i] if mean else 1
+            for k in range(c):
+                out[i, k] = <real>(sums[i, k] / by)
+
+
 def fold_column(const real[:, ::1] points, Py_ssize_t column, int op, const int32_t[::1] ids, double[::1] state):
     """Fold one column into its voxels: op 0 sum, 1 min, 2 max.  NaN wins over everything."""
     cdef Py_ssize_t i, n = points.shape[0], c = points.shape[1]
@@ -456,3 +468,35 @@ def fill(const real[:, ::1] points, const int32_t[::1] ids, real[:, :, ::1] voxe
             used = min(<Py_ssize_t>counts[v], t)
             if used < t:
                 memset(&voxels[v, used, 0], 0, (t - used) * c * sizeof(real))
+
+
+def features(const real[:, :, ::1] voxels, const int32_t[::1] counts, const int32_t[:, ::1] cells, const real[::1] size,
+             const real[::1] low, int centred, real[:, :, ::1] out):
+    """Columns, offsets from the mean of the used points, and from the cell's centre on the first `centred` axes."""
+    cdef Py_ssize_t v, t, k, c = voxels.shape[2], slots = voxels.shape[1], width = out.shape[2]
+    cdef double total[3]
+    cdef real mean[3]
+    cdef real centre[3]
+    cdef const real* p
+    cdef real* q
+    with nogil:
+        for v in range(voxels.shape[0]):
+            for k in range(3):
+                total[k] = 0
+                centre[k] = cells[v, k] * size[k] + low[k]
+            for t in range(counts[v]):
+                for k in range(3):
+                    total[k] += voxels[v, t, k]
+            for k in range(3):
+                mean[k] = <real>(total[k] / max(counts[v], 1))
+            for t in range(counts[v]):
+                p = &voxels[v, t, 0]
+                q = &out[v, t, 0]
+                for k in range(c):
+                    q[k] = p[k]
+                for k in range(3):
+                    q[c + k] = p[k] - mean[k]
+                for k in range(centred):
+                    q[c + 3 + k] = p[k] - centre[k]
+            if counts[v] < slots:
+                memset(&out[v, counts[v], 0], 0, (slots - counts[v]) * width * sizeof(real))
