@@ -51,10 +51,10 @@ def register(commands: Any) -> None:
     downsample = commands.add_parser(
         "downsample",
         help="one point per voxel, with all its attributes",
-        description="Reduce clouds of any size to one point per voxel: .laz, .las, .ply, .npy or .npz, as DST ends; into "
-        "a folder, LAS and LAZ stay what they are and the rest becomes .ply. Coordinates, floats, intensity, colours and "
-        "scan angles become the mean (rounded, for integers), classes the majority (ties: the smallest), other integers "
-        "those of the voxel's first point.",
+        description="Reduce clouds of any size to one point per voxel: .laz, .las, .ply, .npy or .npz, as DST ends; "
+        "into a folder, LAS and LAZ stay what they are and the rest becomes .ply. Coordinates, floats, intensity, "
+        "colours and scan angles become the mean (rounded, for integers), classes the majority (ties: the smallest), "
+        "other integers those of the voxel's first point.",
     )
     _common(downsample)
     downsample.add_argument(
@@ -192,6 +192,7 @@ def run_downsample(options: argparse.Namespace) -> int:
         _check.one_of("the ending of the output", target.suffix.lower(), FORMATS)
         reader = _open(source, options)
         state = VoxelAccumulator(size, origin=origin, reduce=_plan(rules, reader), memory=memory)
+        state.update(np.zeros((0, len(reader.columns))))  # the columns are known even where there is no point
 
         def prepare(chunk: Any) -> tuple[Any, Any]:
             return reader.table(chunk), reader.cells(chunk, size, origin)

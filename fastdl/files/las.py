@@ -47,12 +47,13 @@ class LasReader(PointReader):
         self.path = _check.existing(path)
         self.laspy = _laspy(self.path)
         with open(self.path, "rb") as file:
-            start = file.read(4)
-            if start != b"LASF":
+            start = file.read(100)
+            if start[:4] != b"LASF":
                 raise _check.FileError(self.path, "not a LAS file: it does not start with LASF", 0)
-            file.seek(0)
             size = self.path.stat().st_size
-            with self._open(file, size) as las:
+            whole = len(start) == 100 and size >= int.from_bytes(start[96:100], "little")  # the offset of the points
+            file.seek(0)
+            with self._open(file, 0 if whole else size) as las:
                 self.header = las.header
         header = self.header
         self.compressed = bool(header.are_points_compressed)

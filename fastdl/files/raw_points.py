@@ -58,7 +58,7 @@ class NpzPointReader(PointReader):
         self.path = _check.existing(path)
         name = ""
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
+            with open(self.path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 names = archive.files
                 name = "points" if "points" in names else names[0] if len(names) == 1 else ""
                 if name:

@@ -70,7 +70,7 @@ class Spool:
         self.count = 0
 
     def add(self, keys: Array, *tables: Array) -> None:
-        """Take in a part: its keys, an (n, C) table, and further fields as they stand (left, where there is no field)."""
+        """Take in a part: its keys, an (n, C) table, and further fields as they stand, if the schema has them."""
         if not len(keys):
             return
         if (keys[1:] < keys[:-1]).any():
