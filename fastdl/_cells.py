@@ -18,6 +18,9 @@ kernel = _kernels.load("points")
 
 AXES = "xyz"
 NONE = {np.dtype(np.uint32): np.uint32(2**32 - 1), np.dtype(np.uint64): np.uint64(2**64 - 1)}
+#: The strides, and the z cells, of a key of 32 bits. Times the golden ratio they leave neighbours on every axis, and so the voxels of a
+#: surface, far apart in a hash table; a grid's own strides may send them to the same place.
+SPREAD = (2226, 2118, 910)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -84,9 +87,19 @@ class Geometry:
     single: bool = False
     long_keys: bool = False  # for a table that outlives this grid
 
+    tight: bool = False  # keys from 0 to the number of cells
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """key = (z strides[1] + y) strides[0] + x."""
+        x, y, z = self.grid
+        if self.long_keys or self.tight or x > SPREAD[0] or y > SPREAD[1] or z > SPREAD[2]:
+            return x, y
+        return SPREAD[:2]
+
     @property
     def numbers(self) -> Array:
-        return np.concatenate([self.low, self.size, np.array([*self.base, *self.grid], np.float64)])
+        return np.concatenate([self.low, self.size, np.array([*self.base, *self.grid, *self.strides], np.float64)])
 
     @property
     def narrow(self) -> bool:
@@ -99,7 +112,7 @@ class Geometry:
 
     def decode(self, keys: Array) -> Array:
         """Cells (x, y, z) of keys, base added, as int64."""
-        gx, gy = self.grid[:2]
+        gx, gy = self.strides
         keys = keys.astype(np.int64)
         rest = keys // gx
         cells = np.stack([keys - rest * gx, rest % gy, rest // gy], axis=1)
@@ -110,7 +123,7 @@ class Geometry:
         """Keys of int64 cells (x, y, z), all ones outside the grid."""
         c = cells - np.array(self.base, np.int64)
         inside = ((c >= 0) & (c < np.array(self.grid, np.int64))).all(axis=1)
-        keys = (c[:, 2] * self.grid[1] + c[:, 1]) * self.grid[0] + c[:, 0]
+        keys = (c[:, 2] * self.strides[1] + c[:, 1]) * self.strides[0] + c[:, 0]
         return np.where(inside, keys.astype(self.key), NONE[self.key])
 
 

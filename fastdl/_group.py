@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from fastdl._cells import Array, Geometry, Table, kernel
 
 _DIRECT = 1 << 18  # cells that have a table of their own: 1 MiB, what a core's L2 holds
 _BLOCK = 1 << 17  # points of one turn
+_KEEP = 1 << 24  # bytes: a larger array is made anew, and given back
 
 
 class Workspace(threading.local):
@@ -20,13 +22,16 @@ class Workspace(threading.local):
 
     def __init__(self) -> None:
         self.arrays: dict[str, Array] = {}
+        self.voxels = 16  # what the last cloud had: the next is likely to have as many
 
     def take(self, name: str, size: int, dtype: Any) -> Array:
         """An array of any content."""
         dtype = np.dtype(dtype)
         found = self.arrays.get(name)
         if found is None or found.nbytes < size * dtype.itemsize:
-            found = self.arrays[name] = np.empty(size * dtype.itemsize * 5 // 4 + 64, np.uint8)
+            found = np.empty(size * dtype.itemsize * 5 // 4 + 64, np.uint8)
+            if found.nbytes <= _KEEP:
+                self.arrays[name] = found
         return found[: size * dtype.itemsize].view(dtype)
 
     def direct(self, cells: int) -> Array:
@@ -40,6 +45,10 @@ class Workspace(threading.local):
         return Workspace, ()
 
 
+#: For calls that have none of their own.
+SPARE = Workspace()
+
+
 def keys_of(points: Array, geometry: Geometry, keys: Array, threads: int | None) -> int:
     """Fill in the keys; the number of points that are not finite."""
     numbers = geometry.numbers
@@ -50,36 +59,34 @@ def keys_of(points: Array, geometry: Geometry, keys: Array, threads: int | None)
     )
 
 
-def number(points: Array, geometry: Geometry, threads: int | None, workspace: Workspace) -> tuple[Array, int, int]:
+def number(
+    points: Array, geometry: Geometry, threads: int | None, workspace: Workspace, ids: Array | None = None
+) -> tuple[Array, int, int]:
     """(ids, voxels, points that are not finite); ids as int32 in order of first appearance, -1 outside."""
     n = len(points)
-    ids = np.empty(n, np.int32)
+    ids = np.empty(n, np.int32) if ids is None else ids
     if not n:
         return ids, 0, 0
     cells = math.prod(geometry.grid)
+    direct = cells <= _DIRECT and cells <= 8 * n
+    if direct:
+        geometry = replace(geometry, tight=True)
     keys = workspace.take("keys", n, geometry.key)
     missing = keys_of(points, geometry, keys, threads)
-    if cells <= _DIRECT and cells <= 8 * n:
+    if direct:
         table, size = workspace.direct(cells), np.zeros(1, np.int64)
         kernel.assign_direct(keys, ids, table, size)
         kernel.clear_direct(keys, table)
         return ids, int(size[0]), missing
-    numbers = Table(geometry.key, max(n // 4, 16), workspace.take)
+    numbers = Table(geometry.key, max(n // 8, workspace.voxels), workspace.take)
     numbers.assign(keys, ids)
+    workspace.voxels = len(numbers)
     return ids, len(numbers), missing
 
 
-def first_points(ids: Array, size: int) -> Array:
-    """The first point of each of the first `size` voxels."""
-    first = np.empty(size, np.int64)
+def cells_of(points: Array, ids: Array, size: int, geometry: Geometry, axes: str = "xyz") -> Array:
+    """Cells of the first `size` voxels without the grid's base, as int32 rows (x, y, z) or (z, y, x)."""
+    cells = np.empty((size, 3), np.int32)
     if size:
-        kernel.firsts(ids, size, first)
-    return first
-
-
-def cells_at(points: Array, geometry: Geometry, axes: str = "xyz") -> Array:
-    """Cells of points without the grid's base, as int32 rows (x, y, z) or (z, y, x); -1 outside."""
-    cells = np.empty((len(points), 3), np.int32)
-    if len(points):
-        kernel.cells_of(points, geometry.numbers, geometry.single, axes == "zyx", cells)
+        kernel.voxel_cells(points, ids, size, geometry.numbers, geometry.single, axes == "zyx", cells)
     return cells

@@ -37,8 +37,8 @@ class Partition:
             )
         )
         places = np.concatenate([[0], np.cumsum(counts.T)])
-        self.starts = np.ascontiguousarray(places[::blocks])
-        turns = np.ascontiguousarray(places[:-1].reshape(buckets, blocks).T)
+        self.starts = places[::blocks].copy()
+        turns = places[:-1].reshape(buckets, blocks).T.copy()
         inside = int(places[-1])
         keys, self.index = np.empty(max(inside, 1), key), np.empty(max(inside, 1), np.uint32)
         _threads.split(

@@ -192,7 +192,7 @@ def voxelize(
     ([[0, 0, 0], [0, 0, 2]], [2, 1], [0, 1, 0])
     """
     settings = _Settings(max_points, max_voxels, sample, seed, order, params, axes, like, max_bytes)
-    return _run(points, voxel_size, point_range, settings, row_splits, out, threads, _group.Workspace())
+    return _run(points, voxel_size, point_range, settings, row_splits, out, threads, _group.SPARE)
 
 
 class Voxelizer:
@@ -376,7 +376,7 @@ def _one(
         return v
     ids, size, missing = _group.number(x, geometry, threads, workspace)
     keep = size if s.max_voxels is None else min(size, s.max_voxels)
-    coords = _group.cells_at(x[_group.first_points(ids, keep)], geometry, s.axes)
+    coords = _group.cells_of(x, ids, keep, geometry, s.axes)
     over_voxels = 0
     if keep < size:
         capped = ids >= keep

@@ -192,8 +192,7 @@ def voxel_reduce(
         )
     ids, voxels, missing = _numbered(x, geometry, threads)
     fold.update(x, ids, voxels, _keys(x, geometry, fold, threads), geometry)
-    first = _group.first_points(ids, voxels)
-    coords = _group.cells_at(x[first], geometry).astype(np.int64) + np.array(geometry.base, np.int64)
+    coords = _group.cells_of(x, ids, voxels, geometry).astype(np.int64) + np.array(geometry.base, np.int64)
     values, counts = fold.finish(), fold.state["counts"][:voxels]
     if order == "sorted" and voxels:
         place = np.lexsort(coords.T)
@@ -207,7 +206,7 @@ def voxel_reduce(
 
 def _numbered(x: Array, geometry: Geometry, threads: int | None) -> tuple[Array, int, int]:
     if len(x) < LARGE:
-        return _group.number(x, geometry, threads, _group.Workspace())
+        return _group.number(x, geometry, threads, _group.SPARE)
     parts = Partition(x, geometry, threads)
     return parts.numbered(), parts.size, parts.missing
 
@@ -263,20 +262,37 @@ def voxel_downsample(
     if kernel is None or order != "first" or reduce not in ("mean", "sum"):
         return voxel_reduce(points, voxel_size, origin=origin, reduce=reduce, order=order, threads=threads).points
     x = _cells.cloud(points)
-    geometry = _cells.around(x, voxel_size, origin, threads)
-    if len(x) >= LARGE:
-        return Partition(x, geometry, threads).sums(reduce == "mean")
-    ids, size, _ = _group.number(x, geometry, threads, _SPARE)
-    sums, counts = np.zeros((size, x.shape[1])), np.zeros(size, np.int32)
-    out = np.empty(sums.shape, x.dtype)
+    n, c = x.shape
+    if n >= LARGE:
+        return Partition(x, _cells.around(x, voxel_size, origin, threads), threads).sums(reduce == "mean")
+    spare = _group.SPARE
+    ids, size = _near(x, voxel_size, origin, threads, spare.take("ids", n, np.int32))
+    out = np.empty((size, c), x.dtype)
     if size:
-        kernel.fold_rows(x, ids, sums)
-        kernel.count_ids(ids, size, counts)
+        sums, counts = spare.take("sums", size * c, np.float64).reshape(size, c), spare.take("counts", size, np.int32)
+        sums.fill(0)
+        counts.fill(0)
+        if c in (3, 4):
+            kernel.sum_and_count(x, ids, sums, counts)
+        else:
+            kernel.fold_rows(x, ids, sums)
+            kernel.count_ids(ids, size, counts)
         kernel.finish_rows(sums, counts, reduce == "mean", out)
     return out
 
 
-_SPARE = _group.Workspace()
+def _near(x: Array, voxel_size: Any, origin: Any, threads: int | None, ids: Array) -> tuple[Array, int]:
+    """(ids, voxels) of a cloud that is tried in a grid around its first point: where it fits, its bounds need not be known."""
+    size, low = _cells.sizes(voxel_size), _cells.three("origin", origin)
+    if len(x):
+        with np.errstate(invalid="ignore", over="ignore"):
+            cell = np.floor((x[0, :3].astype(np.float64) - low) / size)
+        if (np.abs(cell) < 2**52).all():
+            window = Geometry(low, size, tuple(int(a) - g // 2 for a, g in zip(cell, _cells.SPREAD)), _cells.SPREAD)
+            _, voxels, missing = _group.number(x, window, threads, _group.SPARE, ids)
+            if np.count_nonzero(ids < 0) == missing:
+                return ids, voxels
+    return _group.number(x, _cells.around(x, size, low, threads), threads, _group.SPARE, ids)[:2]
 
 
 def _like(points: Any, voxel_size: Any, like: str, threads: int | None) -> Array:

@@ -24,6 +24,7 @@ cdef struct geometry:
     double size[3]
     double base[3]
     double grid[3]
+    double strides[2]       # key = (z strides[1] + y) strides[0] + x
     bint single
 
 cdef void fill_geometry(geometry* g, const double* numbers, bint single) noexcept nogil

@@ -12,12 +12,13 @@ from fastdl_ext._common cimport cloned, real
 from fastdl_ext.points cimport BLOCK, NONE, geometry, key, wide
 
 
-cdef cloned place(const wide* x, const wide* y, const wide* z, const geometry* g, int32_t* cx, int32_t* cy, int32_t* cz,
-                  Py_ssize_t n, Py_ssize_t* missing) noexcept nogil:
-    # The test is on the float, before the cast: NaN and Inf fail it, and nothing out of range reaches an integer.
+cdef cloned place(const real* x, const real* y, const real* z, const geometry* g, wide one, int32_t* cx, int32_t* cy,
+                  int32_t* cz, Py_ssize_t n, Py_ssize_t* missing) noexcept nogil:
+    # `one` tells the type to compute in.  The test is on the float, before the cast: NaN and Inf fail it, and nothing out of range reaches an integer.
     cdef Py_ssize_t i
     cdef int32_t bad = 0
-    cdef wide a, b, c, t
+    cdef real t
+    cdef wide a, b, c
     cdef wide x0 = <wide>g.low[0], y0 = <wide>g.low[1], z0 = <wide>g.low[2]
     cdef wide xs = <wide>g.size[0], ys = <wide>g.size[1], zs = <wide>g.size[2]
     cdef wide xb = <wide>g.base[0], yb = <wide>g.base[1], zb = <wide>g.base[2]
@@ -27,13 +28,13 @@ cdef cloned place(const wide* x, const wide* y, const wide* z, const geometry* g
         t = (x[i] - x[i]) + (y[i] - y[i]) + (z[i] - z[i])
         bad += t != t
         if wide is float:
-            a = floorf((x[i] - x0) / xs) - xb
-            b = floorf((y[i] - y0) / ys) - yb
-            c = floorf((z[i] - z0) / zs) - zb
+            a = floorf((<wide>x[i] - x0) / xs) - xb
+            b = floorf((<wide>y[i] - y0) / ys) - yb
+            c = floorf((<wide>z[i] - z0) / zs) - zb
         else:
-            a = floor((x[i] - x0) / xs) - xb
-            b = floor((y[i] - y0) / ys) - yb
-            c = floor((z[i] - z0) / zs) - zb
+            a = floor((<wide>x[i] - x0) / xs) - xb
+            b = floor((<wide>y[i] - y0) / ys) - yb
+            c = floor((<wide>z[i] - z0) / zs) - zb
         inside = (a >= 0) & (a < xg) & (b >= 0) & (b < yg) & (c >= 0) & (c < zg)
         a = a if inside else -1
         b = b if inside else -1
@@ -44,55 +45,67 @@ cdef cloned place(const wide* x, const wide* y, const wide* z, const geometry* g
     missing[0] += bad
 
 
-cdef cloned join_32(const int32_t* cx, const int32_t* cy, const int32_t* cz, uint32_t gx, uint32_t gy, uint32_t* keys,
+cdef cloned join_32(const int32_t* cx, const int32_t* cy, const int32_t* cz, uint32_t row, uint32_t rows, uint32_t* keys,
                     Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     cdef uint32_t k
     for i in range(n):
-        k = (<uint32_t>cz[i] * gy + <uint32_t>cy[i]) * gx + <uint32_t>cx[i]
+        k = (<uint32_t>cz[i] * rows + <uint32_t>cy[i]) * row + <uint32_t>cx[i]
         keys[i] = k if cx[i] >= 0 else <uint32_t>NONE
 
 
-cdef cloned join_64(const int32_t* cx, const int32_t* cy, const int32_t* cz, uint64_t gx, uint64_t gy, uint64_t* keys,
+cdef cloned join_64(const int32_t* cx, const int32_t* cy, const int32_t* cz, uint64_t row, uint64_t rows, uint64_t* keys,
                     Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     cdef uint64_t k
     for i in range(n):
-        k = (<uint64_t>cz[i] * gy + <uint64_t>cy[i]) * gx + <uint64_t>cx[i]
+        k = (<uint64_t>cz[i] * rows + <uint64_t>cy[i]) * row + <uint64_t>cx[i]
         keys[i] = k if cx[i] >= 0 else <uint64_t>NONE
 
 
-cdef inline void columns(const real* p, Py_ssize_t c, wide* x, wide* y, wide* z, Py_ssize_t n) noexcept nogil:
+cdef cloned columns_3(const real* p, real* x, real* y, real* z, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
-        x[i] = p[i * c]
-        y[i] = p[i * c + 1]
-        z[i] = p[i * c + 2]
+        x[i] = p[3 * i]
+        y[i] = p[3 * i + 1]
+        z[i] = p[3 * i + 2]
+
+
+cdef cloned columns_4(const real* p, real* x, real* y, real* z, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        x[i] = p[4 * i]
+        y[i] = p[4 * i + 1]
+        z[i] = p[4 * i + 2]
+
+
+cdef void columns(const real* p, Py_ssize_t c, real* x, real* y, real* z, Py_ssize_t n) noexcept nogil:
+    # With the row lengths most clouds have known, the loads are whole vectors.
+    cdef Py_ssize_t i
+    if c == 3:
+        columns_3(p, x, y, z, n)
+    elif c == 4:
+        columns_4(p, x, y, z, n)
+    else:
+        for i in range(n):
+            x[i] = p[i * c]
+            y[i] = p[i * c + 1]
+            z[i] = p[i * c + 2]
 
 
 cdef void block_cells(const real* p, Py_ssize_t c, const geometry* g, int32_t* cx, int32_t* cy, int32_t* cz, Py_ssize_t n,
                       Py_ssize_t* missing) noexcept nogil:
-    cdef float xf[BLOCK]
-    cdef float yf[BLOCK]
-    cdef float zf[BLOCK]
-    cdef double xd[BLOCK]
-    cdef double yd[BLOCK]
-    cdef double zd[BLOCK]
+    cdef real x[BLOCK]
+    cdef real y[BLOCK]
+    cdef real z[BLOCK]
+    columns(p, c, x, y, z, n)
     if real is float:
         if g.single:
-            if c == 4:                          # the row length most clouds have: known, the loads vectorise
-                columns(p, 4, xf, yf, zf, n)
-            else:
-                columns(p, c, xf, yf, zf, n)
-            place(xf, yf, zf, g, cx, cy, cz, n, missing)
-            return
-    if c == 3:
-        columns(p, 3, xd, yd, zd, n)
-    elif c == 4:
-        columns(p, 4, xd, yd, zd, n)
+            place(x, y, z, g, <float>1, cx, cy, cz, n, missing)
+        else:
+            place(x, y, z, g, <double>1, cx, cy, cz, n, missing)
     else:
-        columns(p, c, xd, yd, zd, n)
-    place(xd, yd, zd, g, cx, cy, cz, n, missing)
+        place(x, y, z, g, <double>1, cx, cy, cz, n, missing)
 
 
 cdef void block_keys(const real* p, Py_ssize_t c, const geometry* g, key* keys, Py_ssize_t n,
@@ -102,9 +115,9 @@ cdef void block_keys(const real* p, Py_ssize_t c, const geometry* g, key* keys, 
     cdef int32_t cz[BLOCK]
     block_cells(p, c, g, cx, cy, cz, n, missing)
     if key is uint32_t:
-        join_32(cx, cy, cz, <uint32_t>g.grid[0], <uint32_t>g.grid[1], keys, n)
+        join_32(cx, cy, cz, <uint32_t>g.strides[0], <uint32_t>g.strides[1], keys, n)
     else:
-        join_64(cx, cy, cz, <uint64_t>g.grid[0], <uint64_t>g.grid[1], keys, n)
+        join_64(cx, cy, cz, <uint64_t>g.strides[0], <uint64_t>g.strides[1], keys, n)
 
 
 cdef void fill_geometry(geometry* g, const double* numbers, bint single) noexcept nogil:
@@ -112,7 +125,13 @@ cdef void fill_geometry(geometry* g, const double* numbers, bint single) noexcep
     memcpy(g.size, numbers + 3, 24)
     memcpy(g.base, numbers + 6, 24)
     memcpy(g.grid, numbers + 9, 24)
+    memcpy(g.strides, numbers + 12, 16)
     g.single = single
+
+
+cdef inline uint64_t mix(uint64_t k) noexcept nogil:
+    # By the golden ratio: neighbouring keys fall far apart, and one multiplication is all it takes.
+    return k * <uint64_t>0x9E3779B97F4A7C15
 
 
 cdef Py_ssize_t find_or_add(const key* keys, int32_t* ids, Py_ssize_t start, Py_ssize_t n, uint64_t* table, int bits,
@@ -133,7 +152,7 @@ cdef Py_ssize_t find_or_add(const key* keys, int32_t* ids, Py_ssize_t start, Py_
         if k == <key>NONE:
             ids[i] = -1
             continue
-        h = (<uint64_t>k * <uint64_t>0x9E3779B97F4A7C15) >> shift
+        h = mix(k) >> shift
         if key is uint32_t:
             while True:
                 slot = table[h]
@@ -250,12 +269,7 @@ def bounds(const real[:, ::1] points, real[::1] ends):
     with nogil:
         for i in range(0, n, 512):
             m = min(<Py_ssize_t>512, n - i)
-            if c == 3:
-                columns(&points[i, 0], 3, x, y, z, m)
-            elif c == 4:
-                columns(&points[i, 0], 4, x, y, z, m)
-            else:
-                columns(&points[i, 0], c, x, y, z, m)
+            columns(&points[i, 0], c, x, y, z, m)
             for j in range(m, (m + 15) // 16 * 16):
                 x[j] = nan
             widen(x, y, z, &ends[0], (m + 15) // 16 * 16)
@@ -306,7 +320,7 @@ def find(const uint64_t[::1] keys, int32_t[::1] ids, const uint64_t[::1] table, 
     with nogil:
         for i in range(keys.shape[0]):
             ids[i] = -1
-            h = (keys[i] * <uint64_t>0x9E3779B97F4A7C15) >> (64 - bits)
+            h = mix(keys[i]) >> (64 - bits)
             while table[2 * h + 1] != 0:
                 if table[2 * h] == keys[i]:
                     ids[i] = <int32_t>(table[2 * h + 1] - 1)
@@ -322,14 +336,14 @@ def rehash(const uint64_t[::1] old, uint64_t[::1] table, int bits, bint narrow):
         if narrow:
             for i in range(old.shape[0]):
                 if old[i] != 0:
-                    h = ((old[i] >> 32) * <uint64_t>0x9E3779B97F4A7C15) >> (64 - bits)
+                    h = mix(old[i] >> 32) >> (64 - bits)
                     while table[h] != 0:
                         h = (h + 1) & mask
                     table[h] = old[i]
         else:
             for i in range(old.shape[0] // 2):
                 if old[2 * i + 1] != 0:
-                    h = (old[2 * i] * <uint64_t>0x9E3779B97F4A7C15) >> (64 - bits)
+                    h = mix(old[2 * i]) >> (64 - bits)
                     while table[2 * h + 1] != 0:
                         h = (h + 1) & mask
                     table[2 * h] = old[2 * i]
@@ -362,16 +376,36 @@ def count_ids(const int32_t[::1] ids, Py_ssize_t keep, int32_t[::1] counts):
     return rest
 
 
-def firsts(const int32_t[::1] ids, Py_ssize_t keep, int64_t[::1] first):
-    """The first point of each voxel below `keep`."""
-    cdef Py_ssize_t i, next = 0
+def voxel_cells(const real[:, ::1] points, const int32_t[::1] ids, Py_ssize_t keep, const double[::1] numbers, bint single,
+                bint reverse, int32_t[:, ::1] cells):
+    """Cells of the first `keep` voxels as rows (x, y, z), or (z, y, x) when reversed."""
+    cdef geometry g
+    cdef real rows[3 * BLOCK]
+    cdef int32_t cx[BLOCK]
+    cdef int32_t cy[BLOCK]
+    cdef int32_t cz[BLOCK]
+    cdef Py_ssize_t i, j, next = 0, filled = 0, missing = 0
+    cdef int32_t* row
     with nogil:
+        fill_geometry(&g, &numbers[0], single)
         for i in range(ids.shape[0]):
-            if ids[i] == next:
+            if ids[i] != next:
+                continue
+            rows[3 * filled] = points[i, 0]
+            rows[3 * filled + 1] = points[i, 1]
+            rows[3 * filled + 2] = points[i, 2]
+            filled += 1
+            next += 1
+            if filled == BLOCK or next == keep:
+                block_cells(&rows[0], 3, &g, cx, cy, cz, filled, &missing)
+                row = &cells[next - filled, 0]
+                for j in range(filled):
+                    row[3 * j] = cz[j] if reverse else cx[j]
+                    row[3 * j + 1] = cy[j]
+                    row[3 * j + 2] = cx[j] if reverse else cz[j]
+                filled = 0
                 if next == keep:
                     break
-                first[next] = i
-                next += 1
 
 
 cdef inline void sum_rows(const real* p, Py_ssize_t c, const int32_t* ids, double* sums, Py_ssize_t n) noexcept nogil:
@@ -382,16 +416,48 @@ cdef inline void sum_rows(const real* p, Py_ssize_t c, const int32_t* ids, doubl
                 sums[ids[i] * c + k] += p[i * c + k]
 
 
+cdef inline void sum_runs(const real* p, Py_ssize_t c, Py_ssize_t used, const int32_t* ids, double* sums, int32_t* counts,
+                          Py_ssize_t n) noexcept nogil:
+    # Neighbours in a scan often share a voxel: its sums stay in registers, as the trip through memory takes longer than the sum.
+    cdef Py_ssize_t i, k
+    cdef int32_t id = -1, run = 0
+    cdef double s[4]
+    for i in range(n):
+        if ids[i] != id:
+            if id >= 0:
+                for k in range(used):
+                    sums[id * c + k] = s[k]
+                counts[id] += run
+            id = ids[i]
+            run = 0
+            if id >= 0:
+                for k in range(used):
+                    s[k] = sums[id * c + k]
+        if id >= 0:
+            run += 1
+            for k in range(used):
+                s[k] += p[i * c + k]
+    if id >= 0:
+        for k in range(used):
+            sums[id * c + k] = s[k]
+        counts[id] += run
+
+
 def fold_rows(const real[:, ::1] points, const int32_t[::1] ids, double[:, ::1] sums):
     """Add every row to its voxel's."""
     cdef Py_ssize_t n = points.shape[0], c = points.shape[1]
     with nogil:
-        if c == 4:
-            sum_rows(&points[0, 0], 4, &ids[0], &sums[0, 0], n)
-        elif c == 3:
-            sum_rows(&points[0, 0], 3, &ids[0], &sums[0, 0], n)
+        sum_rows(&points[0, 0], c, &ids[0], &sums[0, 0], n)
+
+
+def sum_and_count(const real[:, ::1] points, const int32_t[::1] ids, double[:, ::1] sums, int32_t[::1] counts):
+    """Add every row of three or four columns to its voxel's, and count it."""
+    cdef Py_ssize_t n = points.shape[0], c = points.shape[1]
+    with nogil:
+        if c == 3:
+            sum_runs(&points[0, 0], 3, 3, &ids[0], &sums[0, 0], &counts[0], n)
         else:
-            sum_rows(&points[0, 0], c, &ids[0], &sums[0, 0], n)
+            sum_runs(&points[0, 0], 4, 4, &ids[0], &sums[0, 0], &counts[0], n)
 
 
 def finish_rows(const double[:, ::1] sums, const int32_t[::1] counts, bint mean, real[:, ::1] out):
