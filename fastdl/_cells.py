@@ -30,15 +30,18 @@ def cloud(points: Any, name: str = "points") -> Array:
     if x.ndim == 1 and x.size == 0:
         x = np.zeros((0, 3), x.dtype if x.dtype in _FLOATS else np.float64)
     if x.ndim != 2 or x.shape[1] < 3:
-        raise _check.InputError(
-            f"{name} must have shape (N, C) with x, y, z in the first of C >= 3 columns, got {x.shape}"
-        )
+        raise _check.InputError(f"{name} must have shape (N, C) with x, y, z in the first of C >= 3 columns, got {x.shape}")
     x = _check.array(name, x, ("f", "i", "u", "b"))
     if x.dtype in _FLOATS:
         return x
     if x.dtype.itemsize == 8 and x.size and (x.max() > 2**53 or x.min() < -(2**53)):
         raise _check.InputError(f"{name} must be within 2^53 where they are integers, got {x.min()} to {x.max()}")
     return x.astype(np.float32 if x.dtype == np.float16 else np.float64)
+
+
+def kept_dtype(given: Array, x: Array) -> np.dtype:
+    """The dtype that values of points come out in: their own, float32 for float16."""
+    return given.dtype.newbyteorder("=") if given.dtype.kind in "iu" else x.dtype
 
 
 def sizes(voxel_size: Any) -> Array:
@@ -70,9 +73,7 @@ def ranges(point_range: Any) -> Array:
     x = _check.array("point_range", x, ("f", "i", "u")).reshape(2, 3).astype(np.float64)
     for axis, low, high in zip(AXES, *x):
         if not (math.isfinite(low) and math.isfinite(high)) or low >= high:
-            raise _check.InputError(
-                f"point_range must be finite and rise on every axis, got {low} to {high} on axis {axis}"
-            )
+            raise _check.InputError(f"point_range must be finite and rise on every axis, got {low} to {high} on axis {axis}")
     return x
 
 
@@ -134,9 +135,7 @@ def bounded(voxel_size: Any, point_range: Any, dtype: np.dtype, params: str = "f
     rounded, edges, grid = reference.grid_of(size, ends.reshape(6), dtype, params)
     for axis, s, low, high, g, r in zip(AXES, rounded, edges[:3], edges[3:], grid, (edges[3:] - edges[:3]) / rounded):
         if not s > 0 or low >= high or not math.isfinite(high - low):
-            raise _check.InputError(
-                f"voxel_size and point_range are lost in float32 on axis {axis}: try params='exact'"
-            )
+            raise _check.InputError(f"voxel_size and point_range are lost in float32 on axis {axis}: try params='exact'")
         if not 1 <= g < 2**31:
             raise _check.InputError(f"a grid must have 1 to 2^31 - 1 cells on an axis, got {g:.0f} on axis {axis}")
         if warn and abs(r - g) > 1e-3:

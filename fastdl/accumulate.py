@@ -156,9 +156,10 @@ class VoxelAccumulator:
             cells = _check.array("cells", cells, ("i", "u"), 2).astype(np.int64, copy=False)
             if cells.shape != (len(data), 3):
                 raise _check.InputError(f"cells must have shape ({len(data)}, 3), got {cells.shape}")
+        dtype = _cells.kept_dtype(given, data)
         if self._dtype is None:
-            self._start(given.dtype, data.shape[1])
-        elif data.shape[1] != self._columns or given.dtype.newbyteorder("=") != self._dtype:
+            self._start(dtype, data.shape[1])
+        elif data.shape[1] != self._columns or dtype != self._dtype:
             raise _check.InputError(
                 f"a chunk must be {self._dtype} of {self._columns} columns like the first, got {given.dtype} of {data.shape[1]}"
             )
@@ -169,10 +170,10 @@ class VoxelAccumulator:
         return self
 
     def _start(self, dtype: np.dtype, columns: int) -> None:
-        self._dtype, self._columns = dtype.newbyteorder("="), columns
+        self._dtype, self._columns = dtype, columns
         self._fold = Fold(self.reduce, columns, self._dtype, self.ignore)
         if self.point_range is not None:
-            floats = np.dtype(np.float32 if dtype.itemsize == 2 else np.float64) if dtype.kind != "f" else self._dtype
+            floats = dtype if dtype.kind == "f" else np.dtype(np.float64)
             box = _cells.bounded(self.voxel_size, self.point_range, floats, self.params or "float32")
             self._box = Geometry(box.low, box.size, box.base, _cells.fits(box.grid), box.single, long_keys=True)
 
@@ -263,9 +264,7 @@ class VoxelAccumulator:
         if self._dtype is None:
             self._start(other._dtype, other._columns)
         elif (self._dtype, self._columns) != (other._dtype, other._columns):
-            raise _check.InputError(
-                f"chunks must be alike, got {other._dtype} of {other._columns} columns after {self._dtype}"
-            )
+            raise _check.InputError(f"chunks must be alike, got {other._dtype} of {other._columns} columns after {self._dtype}")
         if self._holds or kernel is None:
             if other._seen:
                 raise _check.InputError("a state from fresh() takes in only states from fresh()")
@@ -398,9 +397,7 @@ class _Spill:
     def write(self, when: Array, cells: Array, points: Array) -> None:
         rows = np.empty(len(when), self.row)
         rows["when"], rows["cell"], rows["point"] = when, cells, points
-        mixed = reference.point_hash(
-            self.depth, cells[:, 0] * 73856093 ^ cells[:, 1] * 19349663 ^ cells[:, 2] * 83492791
-        )
+        mixed = reference.point_hash(self.depth, cells[:, 0] * 73856093 ^ cells[:, 1] * 19349663 ^ cells[:, 2] * 83492791)
         part = (mixed >> np.uint64(60)).astype(np.uint8)
         rows = rows[np.argsort(part, kind="stable")]
         ends = np.cumsum(np.bincount(part, minlength=_PARTS))

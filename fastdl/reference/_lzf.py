@@ -9,7 +9,7 @@ def decompress(source: np.ndarray, target: np.ndarray) -> int:
     """Fill `target` from `source`; -1 when it came out exactly, else the offset in `source` where it went wrong.
 
     A byte below 32 announces that many literal bytes and one. Another one begins a copy from earlier output: its upper
-    three bits are the length less 2 (7: one more byte adds to it), its lower five and the next byte the distance less 1.
+    three bits are the length less 2 (7: one more byte adds to it), the rest and the next byte the distance less 1.
     """
     data, n, i, out = source.tobytes(), len(source), 0, bytearray()
     while i < n:
