@@ -366,6 +366,8 @@ class VoxelAccumulator:
         dtype = self._dtype or np.dtype(np.float64)
         points = np.concatenate([np.zeros((0, self._columns)), *(p for p, _ in self._held)]).astype(dtype)
         given = [c for _, c in self._held if c is not None]
+        if self.point_range is None and not given:
+            _cells.around(points, self.voxel_size, self.origin)  # an error where keys would not do
         values, coords, counts, _, accounting = reference.voxel_reduce(
             points,
             self.voxel_size,
