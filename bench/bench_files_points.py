@@ -42,7 +42,7 @@ def bench_lzf(compare, size, who):
         assert way.decompress(packed, out) == -1
         return out
 
-    check = lambda got: np.testing.assert_array_equal(got, plain)  # noqa: E731
+    check = lambda got: np.testing.assert_array_equal(got, plain)
     compare(f"LZF decompression, {size} bytes", who, run, items=size, moved=1, limit="write", check=check)
 
 
@@ -58,10 +58,10 @@ def bench_read(compare, tmp_path, kind, who):
     open3d.io.write_point_cloud(str(path), cloud, write_ascii="ascii" in kind, compressed="compressed" in kind)
     want = np.asarray(open3d.io.read_point_cloud(str(path)).points)
     if who == "fastdl":
-        run = lambda: everything(path)  # noqa: E731
+        run = lambda: everything(path)
     else:
-        run = lambda: np.asarray(open3d.io.read_point_cloud(str(path)).points)  # noqa: E731
-    check = lambda got: np.testing.assert_array_equal(got, want)  # noqa: E731
+        run = lambda: np.asarray(open3d.io.read_point_cloud(str(path)).points)
+    check = lambda got: np.testing.assert_array_equal(got, want)
     compare(f"read {kind}, {len(x)} points", who, run, items=len(x), check=check)
 
 
@@ -72,7 +72,7 @@ def bench_read_las(compare, tmp_path, ending, who):
     path = tmp_path / f"x.{ending}"
     clouds.las(path, POINTS, compressed=ending == "laz")
     run = (lambda: everything(path)) if who == "fastdl" else (lambda: laspy.read(path).xyz)
-    check = lambda got: np.testing.assert_array_equal(got, laspy.read(path).xyz)  # noqa: E731
+    check = lambda got: np.testing.assert_array_equal(got, laspy.read(path).xyz)
     compare(f"read {ending} coordinates, {POINTS} points", who, run, items=POINTS, check=check)
 
 

@@ -20,6 +20,7 @@ from fastdl.files.spool import Rows
 Array = np.ndarray
 
 _LARGEST = 1 << 62
+_LAZ_CHUNK = 50_000  # points that are mostly compressed together: none are decoded in two halves
 
 
 def _laspy(purpose: object) -> Any:
@@ -98,6 +99,8 @@ class LasReader(PointReader):
 
     def chunks(self, points: int) -> Iterator[Array]:
         """Structured arrays of at most `points` points, X, Y and Z as the integers in the file."""
+        if self.compressed and points > _LAZ_CHUNK:
+            points -= points % _LAZ_CHUNK
         with open(self.path, "rb") as file, self._open(file, 0) as las:
             for start in range(0, self.points, points):
                 n = min(points, self.points - start)
