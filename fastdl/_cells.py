@@ -39,6 +39,11 @@ def cloud(points: Any, name: str = "points") -> Array:
     return x.astype(np.float32 if x.dtype == np.float16 else np.float64)
 
 
+def kept_dtype(given: Array, x: Array) -> np.dtype:
+    """The dtype that values of points come out in: their own, float32 for float16."""
+    return given.dtype.newbyteorder("=") if given.dtype.kind in "iu" else x.dtype
+
+
 def sizes(voxel_size: Any) -> Array:
     """The edge of a voxel on x, y, z, each above 0."""
     return _three("voxel_size", voxel_size, above_zero=True)

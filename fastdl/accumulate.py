@@ -156,9 +156,10 @@ class VoxelAccumulator:
             cells = _check.array("cells", cells, ("i", "u"), 2).astype(np.int64, copy=False)
             if cells.shape != (len(data), 3):
                 raise _check.InputError(f"cells must have shape ({len(data)}, 3), got {cells.shape}")
+        dtype = _cells.kept_dtype(given, data)
         if self._dtype is None:
-            self._start(given.dtype, data.shape[1])
-        elif data.shape[1] != self._columns or given.dtype.newbyteorder("=") != self._dtype:
+            self._start(dtype, data.shape[1])
+        elif data.shape[1] != self._columns or dtype != self._dtype:
             raise _check.InputError(
                 f"a chunk must be {self._dtype} of {self._columns} columns like the first, got {given.dtype} of {data.shape[1]}"
             )
@@ -169,10 +170,10 @@ class VoxelAccumulator:
         return self
 
     def _start(self, dtype: np.dtype, columns: int) -> None:
-        self._dtype, self._columns = dtype.newbyteorder("="), columns
+        self._dtype, self._columns = dtype, columns
         self._fold = Fold(self.reduce, columns, self._dtype, self.ignore)
         if self.point_range is not None:
-            floats = np.dtype(np.float32 if dtype.itemsize == 2 else np.float64) if dtype.kind != "f" else self._dtype
+            floats = dtype if dtype.kind == "f" else np.dtype(np.float64)
             box = _cells.bounded(self.voxel_size, self.point_range, floats, self.params or "float32")
             self._box = Geometry(box.low, box.size, box.base, _cells.fits(box.grid), box.single, long_keys=True)
 

@@ -181,7 +181,7 @@ def voxel_reduce(
         raise _check.InputError("params='float32' needs a point_range; without one cells are computed in float64")
     else:
         geometry = _cells.around(x, size, low)
-    dtype = given.dtype.newbyteorder("=") if given.size else x.dtype
+    dtype = _cells.kept_dtype(given, x)
     fold = Fold(reduce, x.shape[1], dtype, ignore)
     if kernel is None:
         data = x if dtype.kind == "f" else x.astype(dtype)
@@ -369,13 +369,14 @@ def voxel_grid(
     given = _check.asarray("points", points)
     x = _cells.cloud(given)
     geometry = _cells.bounded(voxel_size, point_range, x.dtype, params)
-    fold = Fold(reduce, x.shape[1], given.dtype, ignore)
+    own = _cells.kept_dtype(given, x)
+    fold = Fold(reduce, x.shape[1], own, ignore)
     depth = fold.reducer.columns if fold.reducer else len(fold.plan)
-    dtype = np.dtype(np.float64) if fold.reducer else reference.result_dtype(given.dtype, [n for _, n in fold.plan])
+    dtype = np.dtype(np.float64) if fold.reducer else reference.result_dtype(own, [n for _, n in fold.plan])
     shape = (*(geometry.grid["xyz".index(a)] for a in axes), depth)
     if out is None:
         limit("a dense grid", shape, dtype, max_bytes)
-    dense = _check.out("out", out, shape, dtype.newbyteorder("="), x)
+    dense = _check.out("out", out, shape, dtype, x)
     import warnings
 
     with warnings.catch_warnings():
