@@ -21,13 +21,16 @@ Plan = tuple[tuple[int, str], ...]
 def plan_of(reduce: Any, columns: int) -> Plan:
     """(column, name) for every column of the result."""
     try:
+        if not isinstance(reduce, (str, list, tuple)):
+            raise TypeError
         plan = tuple(reference.plan_of(reduce, columns))
         pairs = [(column, name) for column, name in plan]
     except (TypeError, ValueError):
         raise _check.InputTypeError(
             f"reduce must be a name, a name per column or (column, name) pairs, got {reduce!r}"
         ) from None
-    if not isinstance(reduce, str) and not any(isinstance(r, (list, tuple)) for r in reduce) and len(plan) != columns:
+    listed = isinstance(reduce, (list, tuple))
+    if listed and not any(isinstance(r, (list, tuple)) for r in reduce) and len(plan) != columns:
         raise _check.InputError(f"reduce must name one reduction for each of {columns} columns, got {len(plan)}")
     for column, name in pairs:
         _check.integer("column", column, 0, columns - 1)

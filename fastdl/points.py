@@ -369,6 +369,7 @@ def _one(
                 axes=s.axes,
             )
         )
+        limit("the voxels", v.voxels.shape, x.dtype, s.max_bytes)
         if out is not None:
             rows = _rows(x, len(v.coords), v.voxels.shape[1], s, out)
             rows[:] = v.voxels

@@ -129,6 +129,18 @@ def reduce_column(x, name, ids, cells, distance, ignore):
     return x[keep[np.searchsorted(ids[keep], np.arange(m))]]
 
 
+def own_reduction(reducer, points, ids, m):
+    """The user's functions init(state), update(state, row), finish(state, count, out), a voxel at a time."""
+    out = np.zeros((m, reducer.columns))
+    for v in range(m):
+        state = np.zeros(reducer.state_size)
+        reducer.init(state)
+        for row in points[ids == v]:
+            reducer.update(state, row)
+        reducer.finish(state, (ids == v).sum(), out[v])
+    return out
+
+
 def result_dtype(dtype, names):
     """Floats stay what they are; integers do too unless a mean or a sum is taken of them."""
     return np.dtype(np.float64) if np.dtype(dtype).kind in "iub" and {"sum", "mean"} & set(names) else np.dtype(dtype)
@@ -154,11 +166,13 @@ def voxel_reduce(
         size, low = size.astype(np.float64), ends[:3].astype(np.float64)
     step = (floats[k, :3] - ((coords[ids[k]] + 0.5) * size + low)) ** 2
     distance = step[:, 0] + step[:, 1] + step[:, 2]
-    plan = plan_of(reduce, points.shape[1])
+    plan = [] if hasattr(reduce, "update") else plan_of(reduce, points.shape[1])
     values = np.empty((len(coords), len(plan)), result_dtype(points.dtype, [name for _, name in plan]))
     with np.errstate(invalid="ignore", over="ignore"):
         for j, (column, name) in enumerate(plan):
             values[:, j] = reduce_column(floats[k, column], name, ids[k], coords, distance, ignore)
+    if hasattr(reduce, "update"):
+        values = own_reduction(reduce, floats[k], ids[k], len(coords))
     accounting = {
         "in": len(points), "kept": int(k.sum()), "out_of_range": int((finite & ~inside).sum()),
         "non_finite": int((~finite).sum()),
