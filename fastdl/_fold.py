@@ -105,7 +105,9 @@ class Fold:
         tables = sum(a.slots.nbytes + b.slots.nbytes + g.nbytes for a, b, g in self.votes.values())
         return self.state.nbytes + tables
 
-    def update(self, points: Array, ids: Array, size: int, keys: Array, geometry: Geometry, index: Array | None = None) -> None:
+    def update(
+        self, points: Array, ids: Array, size: int, keys: Array, geometry: Geometry, index: Array | None = None
+    ) -> None:
         """Fold in points; there are `size` voxels now, and `index` tells the points' places in the whole input."""
         if not len(points):
             return
@@ -205,7 +207,9 @@ class Fold:
             voxel, label, votes = self._ballots(column)
             order = np.lexsort((label, -votes, voxel))
             value = np.full(m, self.ignore, np.float64)
-            value[voxel[order][::-1]] = label[order][::-1]  # of repeated indices the last assignment stays: the first in order
+            value[voxel[order][::-1]] = label[order][
+                ::-1
+            ]  # of repeated indices the last assignment stays: the first in order
             return value
         return state[name, column][:m]
 

@@ -37,7 +37,14 @@ def cases_points():
             add("points", "voxel_coords", params, {"params": params, "axes": "xyz"}, dtype, moved=28)
             for sample in ("first", "random"):
                 for order in ("first", "sorted"):
-                    kwargs = {"max_points": 2, "max_voxels": 300, "sample": sample, "order": order, "params": params, "seed": 5}
+                    kwargs = {
+                        "max_points": 2,
+                        "max_voxels": 300,
+                        "sample": sample,
+                        "order": order,
+                        "params": params,
+                        "seed": 5,
+                    }
                     add("points", "voxelize", f"{params}-{sample}-{order}", kwargs, dtype)
         add("points", "voxelize", "no caps", {}, dtype)
     for dtype in ("float32", "float64", "int32"):

@@ -1,4 +1,4 @@
-"""What only points promise: spconv's bits, the edges of cells, the account of every point, errors that say what is wrong."""
+"""What only points promise: spconv's bits, the edges of cells, the account of every point, errors that say why."""
 
 import hashlib
 import pickle
@@ -152,13 +152,13 @@ def test_keys_beyond_64_bits():
     for run in (fastdl.voxel_downsample, lambda p, s: fastdl.VoxelAccumulator(s).update(p).finish()):
         if fastdl.points.kernel is None:  # the reference numbers any cell
             break
-        with pytest.raises(fastdl.InputError, match="less than 2\\^63 cells.*axis z"):
+        with pytest.raises(fastdl.InputError, match=r"less than 2\^63 cells.*axis z"):
             run(far, 1e-2 / 8)
-        with pytest.raises(fastdl.InputError, match="less than 2\\^31 voxels on an axis.*axis x"):
+        with pytest.raises(fastdl.InputError, match=r"less than 2\^31 voxels on an axis.*axis x"):
             run(far, 1e-4)
-        with pytest.raises(fastdl.InputError, match="within 2\\^52.*axis x"):
+        with pytest.raises(fastdl.InputError, match=r"within 2\^52.*axis x"):
             run([[1e30, 0, 0]], 1.0)
-    with pytest.raises(fastdl.InputError, match="2.98 GiB"):
+    with pytest.raises(fastdl.InputError, match=r"2\.98 GiB"):
         fastdl.voxel_grid(np.zeros((1, 4), np.float32), 1.0, (0, 0, 0, 1000, 1000, 200), max_bytes=1 << 30)
 
 
@@ -195,7 +195,9 @@ def test_batch():
     one = [fastdl.voxelize(c, SIZE, ENDS, max_points=4, max_voxels=100) for c in clouds]
     both = fastdl.voxelize(clouds, SIZE, ENDS, max_points=4, max_voxels=100, threads=2)
     splits = np.cumsum([0, *map(len, clouds)])
-    assert_same(fastdl.voxelize(np.concatenate(clouds), SIZE, ENDS, max_points=4, max_voxels=100, row_splits=splits), both)
+    assert_same(
+        fastdl.voxelize(np.concatenate(clouds), SIZE, ENDS, max_points=4, max_voxels=100, row_splits=splits), both
+    )
     assert_same(both.voxels, np.concatenate([v.voxels for v in one]))
     assert both.coords[:, 0].tolist() == [0] * len(one[0].coords) + [2] * len(one[2].coords)
     assert_same(both.coords[:, 1:], np.concatenate([v.coords for v in one]))

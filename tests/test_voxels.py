@@ -162,7 +162,12 @@ def test_own_reducer_equals_the_reference():
 
 @pytest.mark.parametrize(
     ("reduce", "error"),
-    [("median", "must be one of"), (["mean"], "for each of 5 columns"), ([(9, "mean")], "between 0 and 4"), (3, "a name")],
+    [
+        ("median", "must be one of"),
+        (["mean"], "for each of 5 columns"),
+        ([(9, "mean")], "between 0 and 4"),
+        (3, "a name"),
+    ],
 )
 def test_bad_reductions(reduce, error):
     with pytest.raises((fastdl.InputError, fastdl.InputTypeError), match=error):
@@ -195,7 +200,9 @@ def test_like_peers(size):
     assert len(ours) == len(theirs)
     np.testing.assert_allclose(rows(ours), rows(theirs), rtol=1e-4, atol=1e-5)
     kiss = pytest.importorskip("kiss_icp.voxelization")
-    assert_same(rows(fastdl.voxel_downsample(points, size, like="kiss_icp")), rows(kiss.voxel_down_sample(points, size)))
+    assert_same(
+        rows(fastdl.voxel_downsample(points, size, like="kiss_icp")), rows(kiss.voxel_down_sample(points, size))
+    )
 
 
 def test_like_pcl_and_pdal():
@@ -216,7 +223,9 @@ def test_dense_grid():
     assert dense.shape == (16, 32, 4, 2)
     assert (dense[tuple(r.coords.T)] == r.points).all()
     assert (dense == -9).all(-1).sum() == 16 * 32 * 4 - len(r.points)
-    other = fastdl.voxel_grid(points, SIZE, ENDS, reduce=names, fill=-9, axes="zyx", out=np.empty((4, 32, 16, 2), np.float32))
+    other = fastdl.voxel_grid(
+        points, SIZE, ENDS, reduce=names, fill=-9, axes="zyx", out=np.empty((4, 32, 16, 2), np.float32)
+    )
     assert_same(other.transpose(2, 1, 0, 3).copy(), dense)
     with pytest.raises(fastdl.InputError, match="axes"):
         fastdl.voxel_grid(points, SIZE, ENDS, axes="xy")
