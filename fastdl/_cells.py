@@ -18,8 +18,8 @@ kernel = _kernels.load("points")
 
 AXES = "xyz"
 NONE = {np.dtype(np.uint32): np.uint32(2**32 - 1), np.dtype(np.uint64): np.uint64(2**64 - 1)}
-#: The strides, and the z cells, of a key of 32 bits. Times the golden ratio they leave neighbours on every axis, and so the voxels of a
-#: surface, far apart in a hash table; a grid's own strides may send them to the same place.
+#: The strides, and the z cells, of a key of 32 bits. Times the golden ratio they leave neighbours on every axis, and so
+#: the voxels of a surface, far apart in a hash table; a grid's own strides may send them to the same place.
 SPREAD = (2226, 2118, 910)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -30,7 +30,9 @@ def cloud(points: Any, name: str = "points") -> Array:
     if x.ndim == 1 and x.size == 0:
         x = np.zeros((0, 3), x.dtype if x.dtype in _FLOATS else np.float64)
     if x.ndim != 2 or x.shape[1] < 3:
-        raise _check.InputError(f"{name} must have shape (N, C) with x, y, z in the first of C >= 3 columns, got {x.shape}")
+        raise _check.InputError(
+            f"{name} must have shape (N, C) with x, y, z in the first of C >= 3 columns, got {x.shape}"
+        )
     x = _check.array(name, x, ("f", "i", "u", "b"))
     if x.dtype in _FLOATS:
         return x
@@ -73,7 +75,9 @@ def ranges(point_range: Any) -> Array:
     x = _check.array("point_range", x, ("f", "i", "u")).reshape(2, 3).astype(np.float64)
     for axis, low, high in zip(AXES, *x):
         if not (math.isfinite(low) and math.isfinite(high)) or low >= high:
-            raise _check.InputError(f"point_range must be finite and rise on every axis, got {low} to {high} on axis {axis}")
+            raise _check.InputError(
+                f"point_range must be finite and rise on every axis, got {low} to {high} on axis {axis}"
+            )
     return x
 
 
@@ -135,7 +139,9 @@ def bounded(voxel_size: Any, point_range: Any, dtype: np.dtype, params: str = "f
     rounded, edges, grid = reference.grid_of(size, ends.reshape(6), dtype, params)
     for axis, s, low, high, g, r in zip(AXES, rounded, edges[:3], edges[3:], grid, (edges[3:] - edges[:3]) / rounded):
         if not s > 0 or low >= high or not math.isfinite(high - low):
-            raise _check.InputError(f"voxel_size and point_range are lost in float32 on axis {axis}: try params='exact'")
+            raise _check.InputError(
+                f"voxel_size and point_range are lost in float32 on axis {axis}: try params='exact'"
+            )
         if not 1 <= g < 2**31:
             raise _check.InputError(f"a grid must have 1 to 2^31 - 1 cells on an axis, got {g:.0f} on axis {axis}")
         if warn and abs(r - g) > 1e-3:

@@ -21,13 +21,16 @@ Plan = tuple[tuple[int, str], ...]
 def plan_of(reduce: Any, columns: int) -> Plan:
     """(column, name) for every column of the result."""
     try:
+        if not isinstance(reduce, (str, list, tuple)):
+            raise TypeError
         plan = tuple(reference.plan_of(reduce, columns))
         pairs = [(column, name) for column, name in plan]
     except (TypeError, ValueError):
         raise _check.InputTypeError(
             f"reduce must be a name, a name per column or (column, name) pairs, got {reduce!r}"
         ) from None
-    if not isinstance(reduce, str) and not any(isinstance(r, (list, tuple)) for r in reduce) and len(plan) != columns:
+    listed = isinstance(reduce, (list, tuple))
+    if listed and not any(isinstance(r, (list, tuple)) for r in reduce) and len(plan) != columns:
         raise _check.InputError(f"reduce must name one reduction for each of {columns} columns, got {len(plan)}")
     for column, name in pairs:
         _check.integer("column", column, 0, columns - 1)
@@ -102,7 +105,9 @@ class Fold:
         tables = sum(a.slots.nbytes + b.slots.nbytes + g.nbytes for a, b, g in self.votes.values())
         return self.state.nbytes + tables
 
-    def update(self, points: Array, ids: Array, size: int, keys: Array, geometry: Geometry, index: Array | None = None) -> None:
+    def update(
+        self, points: Array, ids: Array, size: int, keys: Array, geometry: Geometry, index: Array | None = None
+    ) -> None:
         """Fold in points; there are `size` voxels now, and `index` tells the points' places in the whole input."""
         if not len(points):
             return
@@ -202,7 +207,9 @@ class Fold:
             voxel, label, votes = self._ballots(column)
             order = np.lexsort((label, -votes, voxel))
             value = np.full(m, self.ignore, np.float64)
-            value[voxel[order][::-1]] = label[order][::-1]  # of repeated indices the last assignment stays: the first in order
+            value[voxel[order][::-1]] = label[order][
+                ::-1
+            ]  # of repeated indices the last assignment stays: the first in order
             return value
         return state[name, column][:m]
 

@@ -78,7 +78,7 @@ def number(
         kernel.assign_direct(keys, ids, table, size)
         kernel.clear_direct(keys, table)
         return ids, int(size[0]), missing
-    numbers = Table(geometry.key, max(n // 8, workspace.voxels), workspace.take)
+    numbers = Table(geometry.key, max(n // 8, workspace.voxels * 3 // 2), workspace.take)
     numbers.assign(keys, ids)
     workspace.voxels = len(numbers)
     return ids, len(numbers), missing

@@ -40,7 +40,8 @@ class Partition:
         self.starts = places[::blocks].copy()
         turns = places[:-1].reshape(buckets, blocks).T.copy()
         inside = int(places[-1])
-        keys, self.index = np.empty(max(inside, 1), key), np.empty(max(inside, 1), np.uint32)
+        keys = np.empty(max(inside, 1), key)
+        self.index = np.empty(max(inside, 1), np.uint32)
         _threads.split(
             n,
             self.threads,
@@ -55,7 +56,6 @@ class Partition:
         step = max(1, buckets // _TURNS)
         self.turns = [(a, min(a + step, buckets)) for a in range(0, buckets, step)]
         self._each(lambda a, b: self._assign(keys, flags, a, b))
-        del keys
         self.words = np.packbits(flags, bitorder="little").view("<u8").astype(np.uint64, copy=False)
         ones = np.cumsum(np.bitwise_count(self.words), dtype=np.int32)
         self.before = np.concatenate([np.zeros(1, np.int32), ones[:-1]])

@@ -68,8 +68,10 @@ class VoxelAccumulator:
     order : {"first", "sorted"}
         Voxels in order of first appearance, or by (z, y, x).
     memory : int, optional
-        Bytes the voxels' state may take. When it is full, points of voxels not yet seen go to temporary files by place, and
-        are reduced at the end, a part at a time; the files have no name, so that nothing is left behind however the process ends.
+        Bytes the voxels' state may take. When it is full, points of voxels not yet seen go to temporary files by
+        place, and
+        are reduced at the end, a part at a time; the files have no name, so that nothing is left behind however the
+        process ends.
     params : {"float32", "exact"}, optional
         As in `voxel_reduce`.
     ignore : float
@@ -77,7 +79,8 @@ class VoxelAccumulator:
 
     Notes
     -----
-    `fresh()` gives a state that holds its chunks, numbered, until it is merged or finished: merged in order, the sums are those
+    `fresh()` gives a state that holds its chunks, numbered, until it is merged or finished: merged in order, the
+    sums are those
     of one pass, to the bit. Merging a state that was filled directly adds its sums: for voxels that both have seen the
     last bit may then differ from one pass where float64 sums are not exact.
 
@@ -147,7 +150,8 @@ class VoxelAccumulator:
         points : array_like, shape (N, C)
             x, y, z and any other columns; every chunk has the same columns and dtype.
         cells : array_like of integers, shape (N, 3), optional
-            The points' cells (x, y, z) where the caller knows them exactly, as on LAS's integer lattice; with a range they
+            The points' cells (x, y, z) where the caller knows them exactly, as on LAS's integer lattice; with a
+            range they
             count from its lower corner.
         """
         given = _check.asarray("points", points)
@@ -160,11 +164,13 @@ class VoxelAccumulator:
         if self._dtype is None:
             self._start(dtype, data.shape[1])
         elif data.shape[1] != self._columns or dtype != self._dtype:
+            got = f"{given.dtype} of {data.shape[1]}"
             raise _check.InputError(
-                f"a chunk must be {self._dtype} of {self._columns} columns like the first, got {given.dtype} of {data.shape[1]}"
+                f"a chunk must be {self._dtype} of {self._columns} columns like the first, got {got}"
             )
         if self._holds or kernel is None:
-            self._held.append((data.copy() if np.may_share_memory(data, given) else data, cells))
+            own = data.copy() if np.may_share_memory(data, given) else data
+            self._held.append((own, None if cells is None else cells.copy()))
         else:
             self._absorb(data, cells)
         return self
@@ -264,7 +270,9 @@ class VoxelAccumulator:
         if self._dtype is None:
             self._start(other._dtype, other._columns)
         elif (self._dtype, self._columns) != (other._dtype, other._columns):
-            raise _check.InputError(f"chunks must be alike, got {other._dtype} of {other._columns} columns after {self._dtype}")
+            raise _check.InputError(
+                f"chunks must be alike, got {other._dtype} of {other._columns} columns after {self._dtype}"
+            )
         if self._holds or kernel is None:
             if other._seen:
                 raise _check.InputError("a state from fresh() takes in only states from fresh()")
@@ -399,7 +407,9 @@ class _Spill:
     def write(self, when: Array, cells: Array, points: Array) -> None:
         rows = np.empty(len(when), self.row)
         rows["when"], rows["cell"], rows["point"] = when, cells, points
-        mixed = reference.point_hash(self.depth, cells[:, 0] * 73856093 ^ cells[:, 1] * 19349663 ^ cells[:, 2] * 83492791)
+        mixed = reference.point_hash(
+            self.depth, cells[:, 0] * 73856093 ^ cells[:, 1] * 19349663 ^ cells[:, 2] * 83492791
+        )
         part = (mixed >> np.uint64(60)).astype(np.uint8)
         rows = rows[np.argsort(part, kind="stable")]
         ends = np.cumsum(np.bincount(part, minlength=_PARTS))

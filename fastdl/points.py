@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,8 @@ def voxel_coords(
     point_range : six floats
         (x0, y0, z0, x1, y1, z1). The grid has (x1 - x0) / size cells, rounded, halves away from zero.
     params : {"float32", "exact"}
-        "float32" rounds size and range to float32, and computes in the points' dtype, as every peer does; "exact" computes in float64.
+        "float32" rounds size and range to float32, and computes in the points' dtype, as every peer does; "exact"
+        computes in float64.
     axes : {"zyx", "xyz"}
         Order of the columns out.
     row_splits : array_like of integers, optional
@@ -198,7 +200,8 @@ def voxelize(
 class Voxelizer:
     """`voxelize` for a loop: settings are checked once, and memory is used again.
 
-    Safe to share between threads, to pickle, and to fork; results never alias what is kept. Parameters are those of `voxelize`.
+    Safe to share between threads, to pickle, and to fork; results never alias what is kept. Parameters are those of
+    `voxelize`.
 
     Examples
     --------
@@ -241,7 +244,15 @@ class Voxelizer:
     def __call__(self, points: Any, *, row_splits: Any = None, out: Array | None = None) -> Voxels:
         """Voxels of a cloud, or of a batch."""
         return _run(
-            points, self.voxel_size, self.point_range, self.settings, row_splits, out, self.threads, self._workspace, False
+            points,
+            self.voxel_size,
+            self.point_range,
+            self.settings,
+            row_splits,
+            out,
+            self.threads,
+            self._workspace,
+            False,
         )
 
 
@@ -327,7 +338,9 @@ def _padded(voxels: Array, t: int) -> Array:
 def _numbered(parts: Sequence[Array]) -> Array:
     """Rows of all parts, each after the number of its part."""
     rows = np.concatenate([np.zeros((0, 3), np.int32), *parts])
-    return np.concatenate([np.repeat(np.arange(len(parts), dtype=np.int32), [len(p) for p in parts])[:, None], rows], axis=1)
+    return np.concatenate(
+        [np.repeat(np.arange(len(parts), dtype=np.int32), [len(p) for p in parts])[:, None], rows], axis=1
+    )
 
 
 def _batch(points: Any, row_splits: Any) -> list[Any] | None:
@@ -340,7 +353,7 @@ def _batch(points: Any, row_splits: Any) -> list[Any] | None:
     splits = _check.array("row_splits", row_splits, ("i", "u"), 1).astype(np.int64, copy=False)
     if not len(splits) or splits[0] != 0 or splits[-1] != len(x) or (splits[1:] < splits[:-1]).any():
         raise _check.InputError(f"row_splits must rise from 0 to {len(x)}, got {splits.tolist()[:10]}")
-    return [x[a:b] for a, b in zip(splits[:-1], splits[1:])]
+    return [x[a:b] for a, b in pairwise(splits)]
 
 
 def _one(
@@ -369,6 +382,7 @@ def _one(
                 axes=s.axes,
             )
         )
+        limit("the voxels", v.voxels.shape, x.dtype, s.max_bytes)
         if out is not None:
             rows = _rows(x, len(v.coords), v.voxels.shape[1], s, out)
             rows[:] = v.voxels
@@ -428,8 +442,9 @@ def limit(what: str, shape: tuple[int, ...], dtype: Any, max_bytes: int) -> None
     for k in shape:
         size *= int(k)
     if size > max_bytes:
+        most = max_bytes / 2**30
         raise _check.InputError(
-            f"{what} of shape {shape} would take {size / 2**30:.2f} GiB, more than max_bytes = {max_bytes / 2**30:.2f} GiB"
+            f"{what} of shape {shape} would take {size / 2**30:.2f} GiB, more than max_bytes = {most:.2f} GiB"
         )
 
 
@@ -470,7 +485,8 @@ def voxel_features(
     voxel_size, point_range, params
         As given to `voxelize`.
     kind : {"voxelnet", "pointpillars9", "pointpillars10"}
-        After the C columns: the offset from the mean of the voxel's points (3 columns); for pillars then the offset from the
+        After the C columns: the offset from the mean of the voxel's points (3 columns); for pillars then the offset
+        from the
         centre of the cell, on x and y (the paper's 9 for C = 4), or on x, y and z (OpenPCDet's 10).
     axes : {"zyx", "xyz"}
         Order of the columns of `coords`.
@@ -514,7 +530,9 @@ def voxel_features(
     wide = v.shape[2] + FEATURES[kind]
     features = _check.out("out", out, (*v.shape[:2], wide), v.dtype, v)
     if kernel is None or not v.size:
-        features[:] = reference.voxel_features(v, n, cells, voxel_size, point_range, kind=kind, axes=axes, params=params)
+        features[:] = reference.voxel_features(
+            v, n, cells, voxel_size, point_range, kind=kind, axes=axes, params=params
+        )
         return features
     size, ends, _ = reference.grid_of(voxel_size, np.asarray(point_range), v.dtype, params)
     step, low = size.astype(v.dtype), (size / 2 + ends[:3]).astype(v.dtype)

@@ -60,7 +60,8 @@ class VoxelReducer:
     state_size, columns : int
         Lengths of the state and of the result.
     merge : callable (state, other), optional
-        Takes in the state of later points of the same voxel; needed only to merge accumulators that were filled directly.
+        Takes in the state of later points of the same voxel; needed only to merge accumulators that were filled
+        directly.
 
     Examples
     --------
@@ -107,7 +108,9 @@ class VoxelReducer:
         """Take in other states, `new` ones as they are."""
         states[ids[new]] = others[new]
         if self.merge is None and not new.all():
-            raise _check.InputError("this VoxelReducer has no merge function, so states of the same voxel cannot be merged")
+            raise _check.InputError(
+                "this VoxelReducer has no merge function, so states of the same voxel cannot be merged"
+            )
         for i in np.flatnonzero(~new):
             self.merge(states[ids[i]], others[i])  # type: ignore[misc]
 
@@ -135,16 +138,17 @@ def voxel_reduce(
     point_range : six floats, optional
         (x0, y0, z0, x1, y1, z1), as in `voxelize`; without it every finite point is kept.
     reduce : str, sequence, or VoxelReducer
-        One reduction for all columns, one for each, or (column, name) pairs, of "count", "sum", "mean" (float64 sums in input
-        order, one division, one cast), "min", "max" (NaN wins), "first", "last", "nearest" (the value of the point nearest to the
-        cell's centre, the first of equals), "majority" (ties to the smaller label; NaN has no vote), "consensus" (the value
-        if all agree, else `ignore`).
+        One reduction for all columns, one for each, or (column, name) pairs, of "count", "sum", "mean" (float64 sums
+        in input order, one division, one cast), "min", "max" (NaN wins), "first", "last", "nearest" (the value of
+        the point nearest to the cell's centre, the first of equals), "majority" (ties to the smaller label; NaN has
+        no vote), "consensus" (the value if all agree, else `ignore`).
     origin : float or three
         A corner of the lattice where there is no range.
     order : {"first", "sorted"}
         Voxels in order of first appearance, or by (z, y, x).
     params : {"float32", "exact"}, optional
-        With a range, "float32" (default) computes cells as `voxelize` does, "exact" in float64. Without one it is always float64.
+        With a range, "float32" (default) computes cells as `voxelize` does, "exact" in float64. Without one it is
+        always float64.
     ignore : float
         The label without a vote, and the result where there is no majority or no consensus.
     threads : int or None
@@ -181,7 +185,7 @@ def voxel_reduce(
         raise _check.InputError("params='float32' needs a point_range; without one cells are computed in float64")
     else:
         geometry = _cells.around(x, size, low)
-    dtype = given.dtype.newbyteorder("=") if given.size else x.dtype
+    dtype = _cells.kept_dtype(given, x)
     fold = Fold(reduce, x.shape[1], dtype, ignore)
     if kernel is None:
         data = x if dtype.kind == "f" else x.astype(dtype)
@@ -239,9 +243,9 @@ def voxel_downsample(
         As in `voxel_reduce`.
     like : {"open3d", "open3d_t", "kiss_icp", "pcl", "pdal"}, optional
         The lattice, the reduction and the order of that library: Open3D's legacy cloud (lattice half a voxel below the
-        cloud, mean), its tensor cloud (cells in the points' dtype, mean), KISS-ICP (first point), PCL's VoxelGrid (float32
-        times 1/size, mean, sorted), PDAL's voxeldownsize in mode "first" (lattice around the first point). Where their
-        order follows a hash, it is that of first appearance here; sums are float64.
+        cloud, mean), its tensor cloud (cells in the points' dtype, mean), KISS-ICP (first point), PCL's VoxelGrid
+        (float32 times 1/size, mean, sorted), PDAL's voxeldownsize in mode "first" (lattice around the first point).
+        Where their order follows a hash, it is that of first appearance here; sums are float64.
     threads : int or None
         Threads to use; None means all this process may.
 
@@ -282,7 +286,7 @@ def voxel_downsample(
 
 
 def _near(x: Array, voxel_size: Any, origin: Any, threads: int | None, ids: Array) -> tuple[Array, int]:
-    """(ids, voxels) of a cloud that is tried in a grid around its first point: where it fits, its bounds need not be known."""
+    """(ids, voxels), first tried in a grid around the first point: a cloud that fits it needs no search for bounds."""
     size, low = _cells.sizes(voxel_size), _cells.three("origin", origin)
     if len(x):
         with np.errstate(invalid="ignore", over="ignore"):
@@ -361,7 +365,7 @@ def voxel_grid(
     Examples
     --------
     >>> import fastdl
-    >>> fastdl.voxel_grid([[0.5, 0.5, 0.5], [1.5, 0.5, 0.5]], 1.0, (0, 0, 0, 2, 1, 1), reduce=[(0, "count")])[:, 0, 0, 0]
+    >>> fastdl.voxel_grid([[0.5, 0.5, 0.5], [1.5, 0.5, 0.5]], 1.0, (0, 0, 0, 2, 1, 1), reduce=[(0, "count")]).ravel()
     array([1., 1.])
     """
     if sorted(axes) != list("xyz"):
@@ -369,13 +373,14 @@ def voxel_grid(
     given = _check.asarray("points", points)
     x = _cells.cloud(given)
     geometry = _cells.bounded(voxel_size, point_range, x.dtype, params)
-    fold = Fold(reduce, x.shape[1], given.dtype, ignore)
+    own = _cells.kept_dtype(given, x)
+    fold = Fold(reduce, x.shape[1], own, ignore)
     depth = fold.reducer.columns if fold.reducer else len(fold.plan)
-    dtype = np.dtype(np.float64) if fold.reducer else reference.result_dtype(given.dtype, [n for _, n in fold.plan])
+    dtype = np.dtype(np.float64) if fold.reducer else reference.result_dtype(own, [n for _, n in fold.plan])
     shape = (*(geometry.grid["xyz".index(a)] for a in axes), depth)
     if out is None:
         limit("a dense grid", shape, dtype, max_bytes)
-    dense = _check.out("out", out, shape, dtype.newbyteorder("="), x)
+    dense = _check.out("out", out, shape, dtype, x)
     import warnings
 
     with warnings.catch_warnings():

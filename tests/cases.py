@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.cases_points import cases_points
+
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -71,3 +73,4 @@ def audio_cases() -> list[Case]:
 
 
 CASES: list[Case] = audio_cases()
+CASES += cases_points()

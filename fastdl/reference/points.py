@@ -4,7 +4,7 @@ import numpy as np
 
 
 def grid_of(voxel_size, point_range, dtype, params="float32"):
-    """Size, range and number of cells per axis, in the type that cells are computed in; halves are rounded away from 0."""
+    """Size, range and number of cells per axis, in the type cells are computed in; halves are rounded away from 0."""
     wide = np.dtype(dtype).type if params == "float32" and np.dtype(dtype) == np.float32 else np.float64
     stored = np.float32 if params == "float32" else np.float64
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -29,7 +29,9 @@ def cells_of(points, voxel_size, point_range=None, origin=0.0, params="float32")
 def number(cells, inside, order="first"):
     """Every point's voxel, -1 outside, in order of first appearance or sorted by (z, y, x); the cells of the voxels."""
     where = np.flatnonzero(inside)
-    unique, first, inverse = np.unique(cells[where][:, ::-1].astype(np.int64), axis=0, return_index=True, return_inverse=True)
+    unique, first, inverse = np.unique(
+        cells[where][:, ::-1].astype(np.int64), axis=0, return_index=True, return_inverse=True
+    )
     place = np.argsort(first, kind="stable") if order == "first" else np.arange(len(first))
     rank = np.empty_like(place)
     rank[place] = np.arange(len(place))
@@ -41,7 +43,9 @@ def number(cells, inside, order="first"):
 def point_hash(seed, index):
     """A random 64-bit number for every point: SplitMix64 of the seed and the point's index."""
     with np.errstate(over="ignore"):
-        z = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + (index.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        z = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + (index.astype(np.uint64) + np.uint64(1)) * np.uint64(
+            0x9E3779B97F4A7C15
+        )
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return z ^ (z >> np.uint64(31))
@@ -66,7 +70,7 @@ def voxelize(
     points, voxel_size, point_range, *, max_points=None, max_voxels=None, sample="first", seed=0, order="first",
     params="float32", axes="zyx",
 ):  # fmt: skip
-    """(voxels, coords, counts, true_counts, inverse, accounting): the caps act in input order, whatever the order out."""
+    """(voxels, coords, counts, true_counts, inverse, accounting); the caps act in input order in any case."""
     cells, inside, finite = cells_of(points, voxel_size, point_range, params=params)
     ids, coords = number(cells, inside)
     capped = ids >= (len(coords) if max_voxels is None else max_voxels)
@@ -129,6 +133,18 @@ def reduce_column(x, name, ids, cells, distance, ignore):
     return x[keep[np.searchsorted(ids[keep], np.arange(m))]]
 
 
+def own_reduction(reducer, points, ids, m):
+    """The user's functions init(state), update(state, row), finish(state, count, out), a voxel at a time."""
+    out = np.zeros((m, reducer.columns))
+    for v in range(m):
+        state = np.zeros(reducer.state_size)
+        reducer.init(state)
+        for row in points[ids == v]:
+            reducer.update(state, row)
+        reducer.finish(state, (ids == v).sum(), out[v])
+    return out
+
+
 def result_dtype(dtype, names):
     """Floats stay what they are; integers do too unless a mean or a sum is taken of them."""
     return np.dtype(np.float64) if np.dtype(dtype).kind in "iub" and {"sum", "mean"} & set(names) else np.dtype(dtype)
@@ -154,11 +170,13 @@ def voxel_reduce(
         size, low = size.astype(np.float64), ends[:3].astype(np.float64)
     step = (floats[k, :3] - ((coords[ids[k]] + 0.5) * size + low)) ** 2
     distance = step[:, 0] + step[:, 1] + step[:, 2]
-    plan = plan_of(reduce, points.shape[1])
+    plan = [] if hasattr(reduce, "update") else plan_of(reduce, points.shape[1])
     values = np.empty((len(coords), len(plan)), result_dtype(points.dtype, [name for _, name in plan]))
     with np.errstate(invalid="ignore", over="ignore"):
         for j, (column, name) in enumerate(plan):
             values[:, j] = reduce_column(floats[k, column], name, ids[k], coords, distance, ignore)
+    if hasattr(reduce, "update"):
+        values = own_reduction(reduce, floats[k], ids[k], len(coords))
     accounting = {
         "in": len(points), "kept": int(k.sum()), "out_of_range": int((finite & ~inside).sum()),
         "non_finite": int((~finite).sum()),
