@@ -96,10 +96,12 @@ def las(path, points=2000, *, compressed=False, seed=0, version="1.2", fmt=3, sc
             a["X"] = rng.integers(-extent // 2, extent // 2, n)
             a["Y"] = np.linspace(start, start + n, n) / points * extent + rng.integers(0, int(20 / scale), n)
             a["Z"] = (20 + 8 * np.sin(a["X"] * scale / 30)) / scale + rng.normal(0, 0.3 / scale, n)
-            a["intensity"], a["gps_time"] = rng.integers(0, 60000, n), np.linspace(start, start + n, n)
+            a["intensity"] = rng.integers(0, 60000, n)
             a["bit_fields"] = 9 + 16 * (fmt >= 6)
             a["classification" if fmt >= 6 else "raw_classification"] = rng.integers(1, 7, n)
             a["point_source_id"] = rng.integers(0, 65536, n)
+            if "gps_time" in a.dtype.names:
+                a["gps_time"] = np.linspace(start, start + n, n)
             if "red" in a.dtype.names:
                 a["red"] = rng.integers(0, 65536, n)
             if extra:

@@ -27,8 +27,7 @@ def downsample(source, target, *options, size="1"):
 
 
 def voxelize(source, target, *options, size=SIZE_TEXT, ends=RANGE_TEXT):
-    # An argument that starts with a minus must hang on its option.
-    return main(["voxelize", str(source), "-o", str(target), "--voxel-size", size, f"--range={ends}", *options])
+    return main(["voxelize", str(source), "-o", str(target), "--voxel-size", size, "--range", ends, *options])
 
 
 def table(path):

@@ -243,8 +243,6 @@ def las(tmp_path):
 @pytest.mark.parametrize("fmt", [0, 1, 3, 6, 7, 8])
 def test_las_reads_and_writes_all_fields(las, tmp_path, ending, fmt):
     laspy = pytest.importorskip("laspy")
-    if fmt == 0:
-        pytest.skip("has no gps_time, which the maker of these files fills")
     version = "1.4" if fmt >= 6 else "1.2"
     path, a = las(f"a.{ending}", compressed=ending == "laz", fmt=fmt, version=version, extra=True)
     reader, table = read(path)

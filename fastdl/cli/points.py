@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -74,6 +75,8 @@ def register(commands: Any) -> None:
 
 def _common(command: argparse.ArgumentParser) -> None:
     _jobs.add_arguments(command)
+    # argparse takes -40,0,1 for an option unless told that it is numbers.
+    command._negative_number_matcher = re.compile(r"^-[\d.][\d.,e+-]*$")
     command.add_argument("--voxel-size", required=True, type=_floats(1, 3), metavar="S[,S,S]", help="edges of a voxel")
     command.add_argument(
         "--any-bounds", action="store_true", help="read LAZ points outside the bounds their header gives, too"
