@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -335,6 +337,22 @@ def test_a_cloud_larger_than_the_memory_given(tmp_path):
             assert peak * 1024 <= 190e6 + 17 * points
         files.append(target.read_bytes())
     assert files[0] == files[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+@pytest.mark.skipif(os.environ.get("FASTDL_REFERENCE") == "1", reason="the reference does not stop half-way")
+def test_ctrl_c_stops_soon_and_leaves_nothing(tmp_path):
+    with open(tmp_path / "x.bin", "wb") as file:
+        file.truncate(8_000_000_000)  # a hole: no disk is used
+    (tmp_path / "out").mkdir()
+    arguments = ["downsample", tmp_path / "x.bin", "-o", tmp_path / "out" / "y.ply", "--voxel-size", "1"]
+    child = subprocess.Popen([sys.executable, "-m", "fastdl", *arguments], stderr=subprocess.PIPE, text=True)
+    time.sleep(1.5)
+    assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    assert "fastdl: interrupted" in child.communicate(timeout=60)[1]
+    assert child.returncode == 130
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_real_files(tmp_path, shared_data, capsys):

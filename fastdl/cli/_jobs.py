@@ -65,13 +65,14 @@ def plan(files: Sequence[tuple[Path, Path]], output: Path, suffix: str, *, overw
 
 @dataclass
 class Progress:
-    """A bar where a terminal and tqdm are there, and nothing where not; counts from any thread."""
+    """A bar where a terminal and tqdm are there, and nothing where not; counts from any thread, and stops them."""
 
     total: float | None
     unit: str
     quiet: bool = False
     scale: bool = True
     bar: Any = field(default=None, init=False)
+    stopped: bool = field(default=False, init=False)
     start: float = field(default_factory=time.perf_counter, init=False)
 
     def __enter__(self) -> Progress:
@@ -84,6 +85,8 @@ class Progress:
         return self
 
     def __call__(self, amount: float) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
         if self.bar is not None:
             self.bar.update(amount)
 
@@ -97,15 +100,18 @@ class Progress:
 
 
 def each(
-    pairs: Sequence[tuple[Path, Path]], jobs: int | None, work: Callable[[Path, Path], Any]
+    pairs: Sequence[tuple[Path, Path]],
+    jobs: int | None,
+    work: Callable[[Path, Path, Progress], Any],
+    progress: Progress,
 ) -> tuple[list[Any], int]:
-    """work(source, target) for every pair, `jobs` at once: the results of those that went well, and how many did not.
+    """work(source, target, progress) for every pair, `jobs` at once: the results that went well, and how many did not.
 
-    A file that fails says so and does not stop the others.
+    A file that fails says so and does not stop the others; Ctrl-C stops each when it next tells its progress.
     """
     results, failed = [], 0
     with ThreadPoolExecutor(max_workers=min(len(pairs), _threads.count(jobs))) as executor:
-        futures = [executor.submit(work, source, target) for source, target in pairs]
+        futures = [executor.submit(work, source, target, progress) for source, target in pairs]
         try:
             for future in as_completed(futures):
                 try:
@@ -114,6 +120,7 @@ def each(
                     failed += 1
                     print(f"fastdl: {error}", file=sys.stderr)
         except BaseException:
+            progress.stopped = True
             executor.shutdown(cancel_futures=True, wait=False)
             raise
     return results, failed

@@ -217,8 +217,10 @@ def run_downsample(options: argparse.Namespace) -> int:
         kept = 0
         with closing(Spool(np.dtype(fields))) as rows:
             for when, *columns, counts in state.parts():
+                progress(0)
                 rows.add(when, *columns, counts)
                 kept += int(counts.sum())
+            progress(0)
             accounting = {"in": reader.points, "kept": kept, "non_finite": reader.points - kept}
             write_points(target, rows, like=reader, extra={"accounting": _record(accounting)})
             return {**accounting, "voxels": rows.count}
@@ -302,7 +304,7 @@ def _run(options: argparse.Namespace, files: Any, ending: Callable[[Path], str],
         with suppress(_check.FastdlError, OSError):  # it will be said when its turn comes
             total += _open(source, options).points
     with _jobs.Progress(total, "points", options.quiet) as progress:
-        done, failed = _jobs.each(pairs, options.jobs, lambda source, target: work(source, target, progress))
+        done, failed = _jobs.each(pairs, options.jobs, work, progress)
         seconds = progress.seconds
     sums = {name: sum(d[name] for d in done) for name in (done[0] if done else ())}
     points, voxels = sums.pop("in", 0), sums.pop("voxels", 0)
