@@ -224,9 +224,13 @@ class Table:
         while start < len(keys):
             start = kernel.assign(keys, ids, start, self.slots, self.bits, self.size, 1 << (self.bits - 1))
             if start < len(keys):
-                self.bits += 1 if len(self) > 1 << 20 else 2
-                old, self.slots = self.slots, self._empty()
-                kernel.rehash(old, self.slots, self.bits, self.narrow)
+                self.grow()
+
+    def grow(self) -> None:
+        """Make room for more."""
+        self.bits += 1 if self.bits > 20 else 2
+        old, self.slots = self.slots, self._empty()
+        kernel.rehash(old, self.slots, self.bits, self.narrow)
 
     def keys(self) -> Array:
         """The keys in order of their numbers; 64-bit tables only."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _cells, _check, _group
-from fastdl._cells import Array, Geometry, kernel
+from fastdl._cells import Array, Geometry, Table, kernel
 from fastdl._fold import Fold
 from fastdl._partition import Partition
 from fastdl.points import limit
@@ -269,34 +269,51 @@ def voxel_downsample(
     n, c = x.shape
     if n >= LARGE:
         return Partition(x, _cells.around(x, voxel_size, origin, threads), threads).sums(reduce == "mean")
-    spare = _group.SPARE
-    ids, size = _near(x, voxel_size, origin, threads, spare.take("ids", n, np.int32))
+    if c in (3, 4) and n:
+        near = _near(x, voxel_size, origin, threads, reduce == "mean")
+        if near is not None:
+            return near
+    ids, size, _ = _group.number(x, _cells.around(x, voxel_size, origin, threads), threads, _group.SPARE)
+    sums, counts = np.zeros((size, c)), np.zeros(size, np.int32)
     out = np.empty((size, c), x.dtype)
     if size:
-        sums, counts = spare.take("sums", size * c, np.float64).reshape(size, c), spare.take("counts", size, np.int32)
-        sums.fill(0)
-        counts.fill(0)
-        if c in (3, 4):
-            kernel.sum_and_count(x, ids, sums, counts)
-        else:
-            kernel.fold_rows(x, ids, sums)
-            kernel.count_ids(ids, size, counts)
+        kernel.fold_rows(x, ids, sums)
+        kernel.count_ids(ids, size, counts)
         kernel.finish_rows(sums, counts, reduce == "mean", out)
     return out
 
 
-def _near(x: Array, voxel_size: Any, origin: Any, threads: int | None, ids: Array) -> tuple[Array, int]:
-    """(ids, voxels), first tried in a grid around the first point: a cloud that fits it needs no search for bounds."""
-    size, low = _cells.sizes(voxel_size), _cells.three("origin", origin)
-    if len(x):
-        with np.errstate(invalid="ignore", over="ignore"):
-            cell = np.floor((x[0, :3].astype(np.float64) - low) / size)
-        if (np.abs(cell) < 2**52).all():
-            window = Geometry(low, size, tuple(int(a) - g // 2 for a, g in zip(cell, _cells.SPREAD)), _cells.SPREAD)
-            _, voxels, missing = _group.number(x, window, threads, _group.SPARE, ids)
-            if np.count_nonzero(ids < 0) == missing:
-                return ids, voxels
-    return _group.number(x, _cells.around(x, size, low, threads), threads, _group.SPARE, ids)[:2]
+def _near(x: Array, voxel_size: Any, origin: Any, threads: int | None, mean: bool) -> Array | None:
+    """Sums or means of a cloud that fits a grid around its first point, so that its bounds need not be known, else None."""
+    size, low, (n, c) = _cells.sizes(voxel_size), _cells.three("origin", origin), x.shape
+    with np.errstate(invalid="ignore", over="ignore"):
+        cell = np.floor((x[0, :3].astype(np.float64) - low) / size)
+    if not (np.abs(cell) < 2**52).all():
+        return None
+    window = Geometry(low, size, tuple(int(a) - g // 2 for a, g in zip(cell, _cells.SPREAD)), _cells.SPREAD)
+    spare = _group.SPARE
+    keys = spare.take("keys", n, window.key)
+    missing = _group.keys_of(x, window, keys, threads)
+    table = Table(window.key, max(n // 8, spare.voxels * 3 // 2), spare.take)
+    count, start = np.zeros(2, np.int64), 0
+    sums, counts = np.empty((0, c)), np.empty(0, np.int32)
+    while True:
+        most, held = 1 << (table.bits - 1), int(count[0])
+        more = spare.take(f"sums {table.bits}", most * c, np.float64).reshape(most, c)
+        numbers = spare.take(f"counts {table.bits}", most, np.int32)
+        more[:held], numbers[:held] = sums[:held], counts[:held]
+        sums, counts = more, numbers
+        start = kernel.sum_by_key(x, keys, start, table.slots, table.bits, count, most, sums, counts)
+        if start == n:
+            break
+        table.grow()
+    if count[1] != missing:
+        return None
+    spare.voxels = int(count[0])
+    out = np.empty((spare.voxels, c), x.dtype)
+    if len(out):
+        kernel.finish_rows(sums[: len(out)], counts[: len(out)], mean, out)
+    return out
 
 
 def _like(points: Any, voxel_size: Any, like: str, threads: int | None) -> Array:

@@ -416,33 +416,6 @@ cdef inline void sum_rows(const real* p, Py_ssize_t c, const int32_t* ids, doubl
                 sums[ids[i] * c + k] += p[i * c + k]
 
 
-cdef inline void sum_runs(const real* p, Py_ssize_t c, Py_ssize_t used, const int32_t* ids, double* sums, int32_t* counts,
-                          Py_ssize_t n) noexcept nogil:
-    # Neighbours in a scan often share a voxel: its sums stay in registers, as the trip through memory takes longer than the sum.
-    cdef Py_ssize_t i, k
-    cdef int32_t id = -1, run = 0
-    cdef double s[4]
-    for i in range(n):
-        if ids[i] != id:
-            if id >= 0:
-                for k in range(used):
-                    sums[id * c + k] = s[k]
-                counts[id] += run
-            id = ids[i]
-            run = 0
-            if id >= 0:
-                for k in range(used):
-                    s[k] = sums[id * c + k]
-        if id >= 0:
-            run += 1
-            for k in range(used):
-                s[k] += p[i * c + k]
-    if id >= 0:
-        for k in range(used):
-            sums[id * c + k] = s[k]
-        counts[id] += run
-
-
 def fold_rows(const real[:, ::1] points, const int32_t[::1] ids, double[:, ::1] sums):
     """Add every row to its voxel's."""
     cdef Py_ssize_t n = points.shape[0], c = points.shape[1]
@@ -450,14 +423,82 @@ def fold_rows(const real[:, ::1] points, const int32_t[::1] ids, double[:, ::1] 
         sum_rows(&points[0, 0], c, &ids[0], &sums[0, 0], n)
 
 
-def sum_and_count(const real[:, ::1] points, const int32_t[::1] ids, double[:, ::1] sums, int32_t[::1] counts):
-    """Add every row of three or four columns to its voxel's, and count it."""
-    cdef Py_ssize_t n = points.shape[0], c = points.shape[1]
-    with nogil:
-        if c == 3:
-            sum_runs(&points[0, 0], 3, 3, &ids[0], &sums[0, 0], &counts[0], n)
+cdef inline Py_ssize_t sum_runs(const real* p, Py_ssize_t c, const uint32_t* keys, Py_ssize_t start, Py_ssize_t n,
+                                uint64_t* table, int bits, int64_t* count, Py_ssize_t limit, double* sums,
+                                int32_t* counts) noexcept nogil:
+    # `find_or_add` and the sums in one loop: neighbours in a scan often share a voxel, the end of such a run cannot be
+    # predicted, and so it is met once; within it the sums stay in registers.
+    cdef Py_ssize_t i, k
+    cdef int64_t m = count[0], skipped = 0, id = -1
+    cdef int32_t run = 0
+    cdef int shift = 64 - bits
+    cdef uint64_t h, slot, mask = (<uint64_t>1 << bits) - 1
+    cdef uint32_t key_, last = <uint32_t>NONE
+    cdef double s[4]
+    for k in range(4):
+        s[k] = 0
+    i = start
+    while i < n:
+        key_ = keys[i]
+        if key_ != last:
+            if id >= 0:
+                for k in range(c):
+                    sums[id * c + k] = s[k]
+                counts[id] = run
+            id = -1
+            last = key_
+            if key_ != <uint32_t>NONE:
+                h = mix(key_) >> shift
+                while True:
+                    slot = table[h]
+                    if <uint32_t>(slot >> 32) == key_ and slot != 0:
+                        id = <int64_t>(<uint32_t>slot) - 1
+                        run = counts[id]
+                        for k in range(c):
+                            s[k] = sums[id * c + k]
+                        break
+                    if slot == 0:
+                        if m >= limit:
+                            count[0] = m
+                            count[1] += skipped
+                            return i
+                        id = m
+                        m += 1
+                        table[h] = <uint64_t>key_ << 32 | <uint64_t>m
+                        run = 0
+                        for k in range(c):
+                            s[k] = 0
+                        break
+                    h = (h + 1) & mask
+        if id < 0:
+            skipped += 1
         else:
-            sum_runs(&points[0, 0], 4, 4, &ids[0], &sums[0, 0], &counts[0], n)
+            run += 1
+            for k in range(c):
+                s[k] += p[i * c + k]
+        i += 1
+    if id >= 0:
+        for k in range(c):
+            sums[id * c + k] = s[k]
+        counts[id] = run
+    count[0] = m
+    count[1] += skipped
+    return n
+
+
+def sum_by_key(const real[:, ::1] points, const uint32_t[::1] keys, Py_ssize_t start, uint64_t[::1] table, int bits,
+               int64_t[::1] count, Py_ssize_t limit, double[:, ::1] sums, int32_t[::1] counts):
+    """Sums and counts of points of three or four columns by key, and in count[1] the points without one.
+
+    The index of the point at which the table was full is returned.
+    """
+    cdef Py_ssize_t stop, n = points.shape[0]
+    with nogil:
+        if points.shape[1] == 3:
+            stop = sum_runs(&points[0, 0], 3, &keys[0], start, n, &table[0], bits, &count[0], limit, &sums[0, 0], &counts[0])
+        else:
+            stop = sum_runs(&points[0, 0], 4, &keys[0], start, n, &table[0], bits, &count[0], limit, &sums[0, 0], &counts[0])
+    return stop
 
 
 def finish_rows(const double[:, ::1] sums, const int32_t[::1] counts, bint mean, real[:, ::1] out):
