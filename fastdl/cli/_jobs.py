@@ -102,16 +102,16 @@ class Progress:
 def each(
     pairs: Sequence[tuple[Path, Path]],
     jobs: int | None,
-    work: Callable[[Path, Path, Progress], Any],
-    progress: Progress,
+    work: Callable[[Path, Path], Any],
+    progress: Progress | None = None,
 ) -> tuple[list[Any], int]:
-    """work(source, target, progress) for every pair, `jobs` at once: the results that went well, and how many did not.
+    """work(source, target) for every pair, `jobs` at once: the results of those that went well, and how many did not.
 
-    A file that fails says so and does not stop the others; Ctrl-C stops each when it next tells its progress.
+    A file that fails says so and does not stop the others; Ctrl-C stops each when it next tells its `progress`.
     """
     results, failed = [], 0
     with ThreadPoolExecutor(max_workers=min(len(pairs), _threads.count(jobs))) as executor:
-        futures = [executor.submit(work, source, target, progress) for source, target in pairs]
+        futures = [executor.submit(work, source, target) for source, target in pairs]
         try:
             for future in as_completed(futures):
                 try:
@@ -120,7 +120,8 @@ def each(
                     failed += 1
                     print(f"fastdl: {error}", file=sys.stderr)
         except BaseException:
-            progress.stopped = True
+            if progress is not None:
+                progress.stopped = True
             executor.shutdown(cancel_futures=True, wait=False)
             raise
     return results, failed

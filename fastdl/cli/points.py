@@ -304,7 +304,7 @@ def _run(options: argparse.Namespace, files: Any, ending: Callable[[Path], str],
         with suppress(_check.FastdlError, OSError):  # it will be said when its turn comes
             total += _open(source, options).points
     with _jobs.Progress(total, "points", options.quiet) as progress:
-        done, failed = _jobs.each(pairs, options.jobs, work, progress)
+        done, failed = _jobs.each(pairs, options.jobs, lambda s, t: work(s, t, progress), progress)
         seconds = progress.seconds
     sums = {name: sum(d[name] for d in done) for name in (done[0] if done else ())}
     points, voxels = sums.pop("in", 0), sums.pop("voxels", 0)
