@@ -16,6 +16,9 @@ _MODULES = {
     "bases": ["reverse_complement", "kmer_index"],
     "windows": ["one_hot_windows", "PackedSequence"],
     "features": ["vandermonde", "polynomial_features", "feature_map"],
+    "points": ["voxelize", "voxel_coords", "voxel_features", "Voxelizer", "Voxels"],
+    "voxels": ["voxel_reduce", "voxel_downsample", "voxel_grid", "VoxelReducer", "VoxelReduction"],
+    "accumulate": ["VoxelAccumulator", "VoxelSummary"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

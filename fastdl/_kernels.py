@@ -15,6 +15,10 @@ STEMS = (
     "records",
     "sequences",
     "windows",
+    "cpu",
+    "lzf",
+    "partition",
+    "points",
 )
 #: Set to 1 to run everything on the NumPy reference.
 FORCED = os.environ.get("FASTDL_REFERENCE") == "1"

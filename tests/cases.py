@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.cases_points import cases_points
+
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -78,3 +80,4 @@ from tests.cases_sequences import CASES_SEQUENCES  # noqa: E402
 
 CASES += CASES_FEATURES
 CASES += CASES_SEQUENCES
+CASES += cases_points()

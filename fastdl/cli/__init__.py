@@ -9,6 +9,11 @@ from collections.abc import Sequence
 
 #: The modules of this package, in the order of the help.
 SUBJECTS = ("general", "audio", "sequences")
+SUBJECTS = (
+    "general",
+    "audio",
+    "points",
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -65,13 +65,14 @@ def plan(files: Sequence[tuple[Path, Path]], output: Path, suffix: str, *, overw
 
 @dataclass
 class Progress:
-    """A bar where a terminal and tqdm are there, and nothing where not; counts from any thread."""
+    """A bar where a terminal and tqdm are there, and nothing where not; counts from any thread, and stops them."""
 
     total: float | None
     unit: str
     quiet: bool = False
     scale: bool = True
     bar: Any = field(default=None, init=False)
+    stopped: bool = field(default=False, init=False)
     start: float = field(default_factory=time.perf_counter, init=False)
 
     def __enter__(self) -> Progress:
@@ -84,6 +85,8 @@ class Progress:
         return self
 
     def __call__(self, amount: float) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
         if self.bar is not None:
             self.bar.update(amount)
 
@@ -97,11 +100,14 @@ class Progress:
 
 
 def each(
-    pairs: Sequence[tuple[Path, Path]], jobs: int | None, work: Callable[[Path, Path], Any]
+    pairs: Sequence[tuple[Path, Path]],
+    jobs: int | None,
+    work: Callable[[Path, Path], Any],
+    progress: Progress | None = None,
 ) -> tuple[list[Any], int]:
     """work(source, target) for every pair, `jobs` at once: the results of those that went well, and how many did not.
 
-    A file that fails says so and does not stop the others.
+    A file that fails says so and does not stop the others; Ctrl-C stops each when it next tells its `progress`.
     """
     results, failed = [], 0
     with ThreadPoolExecutor(max_workers=min(len(pairs), _threads.count(jobs))) as executor:
@@ -114,6 +120,8 @@ def each(
                     failed += 1
                     print(f"fastdl: {error}", file=sys.stderr)
         except BaseException:
+            if progress is not None:
+                progress.stopped = True
             executor.shutdown(cancel_futures=True, wait=False)
             raise
     return results, failed

@@ -116,7 +116,7 @@ def _convert(
 def _run(options: argparse.Namespace, pairs: Any, work: Any, verb: str) -> int:
     total = sum(source.stat().st_size for source, _ in pairs)
     with _jobs.Progress(total, "B", options.quiet) as progress:
-        done, failed = _jobs.each(pairs, options.jobs, lambda source, target: work(source, target, progress))
+        done, failed = _jobs.each(pairs, options.jobs, lambda s, t: work(s, t, progress), progress)
         seconds = progress.seconds
     size, length = sum(d["bytes"] for d in done), sum(d["seconds"] for d in done)
     clipped = sum(d["clipped"] for d in done)

@@ -57,12 +57,12 @@ class NpyReader:
                 version = np.lib.format.read_magic(file)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 self.shape, fortran, self.dtype = read(file)
-            except (ValueError, EOFError) as error:
+            except Exception as error:  # NumPy parses the header as Python, and raises what that leads to
                 raise _check.FileError(self.path, f"not a .npy file: {error}", 0) from None
             self.offset = file.tell()
         if fortran and len(self.shape) > 1:
             raise _check.FileError(self.path, "is in Fortran order; only C order is streamed")
-        if self.dtype.hasobject or not self.shape:
+        if self.dtype.hasobject or not self.shape or min(self.shape) < 0:
             raise _check.FileError(self.path, f"must hold rows of numbers, got shape {self.shape}, {self.dtype}")
         size, there = self.dtype.itemsize * int(np.prod(self.shape)), self.path.stat().st_size - self.offset
         if there < size:

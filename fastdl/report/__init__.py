@@ -13,6 +13,7 @@ CHAPTERS = (
     "audio",
     "features",
     "sequences",
+    "points",
 )
 
 

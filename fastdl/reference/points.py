@@ -1,0 +1,215 @@
+"""Points to voxels: what cells, caps and reductions mean."""
+
+import numpy as np
+
+
+def grid_of(voxel_size, point_range, dtype, params="float32"):
+    """Size, range and number of cells per axis, in the type cells are computed in; halves are rounded away from 0."""
+    wide = np.dtype(dtype).type if params == "float32" and np.dtype(dtype) == np.float32 else np.float64
+    stored = np.float32 if params == "float32" else np.float64
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        size = np.broadcast_to(np.asarray(voxel_size, np.float64), 3).astype(stored).astype(wide)
+        ends = np.asarray(point_range, np.float64).reshape(6).astype(stored).astype(wide)
+        return size, ends, np.floor((ends[3:] - ends[:3]) / size + wide(0.5))
+
+
+def cells_of(points, voxel_size, point_range=None, origin=0.0, params="float32"):
+    """Cells (x, y, z) as floats, and which points are in the grid and which are finite."""
+    finite = np.isfinite(points[:, :3]).all(1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if point_range is None:
+            size = np.broadcast_to(np.asarray(voxel_size, np.float64), 3)
+            cells = np.floor((points[:, :3].astype(np.float64) - origin) / size)
+            return cells, finite, finite
+        size, ends, grid = grid_of(voxel_size, point_range, points.dtype, params)
+        cells = np.floor((points[:, :3].astype(size.dtype) - ends[:3]) / size)
+        return cells, ((cells >= 0) & (cells < grid)).all(1), finite
+
+
+def number(cells, inside, order="first"):
+    """Every point's voxel, -1 outside, in order of first appearance or sorted by (z, y, x); the cells of the voxels."""
+    where = np.flatnonzero(inside)
+    unique, first, inverse = np.unique(
+        cells[where][:, ::-1].astype(np.int64), axis=0, return_index=True, return_inverse=True
+    )
+    place = np.argsort(first, kind="stable") if order == "first" else np.arange(len(first))
+    rank = np.empty_like(place)
+    rank[place] = np.arange(len(place))
+    ids = np.full(len(cells), -1)
+    ids[where] = rank[inverse.reshape(-1)]
+    return ids, unique[place][:, ::-1]
+
+
+def point_hash(seed, index):
+    """A random 64-bit number for every point: SplitMix64 of the seed and the point's index."""
+    with np.errstate(over="ignore"):
+        z = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + (index.astype(np.uint64) + np.uint64(1)) * np.uint64(
+            0x9E3779B97F4A7C15
+        )
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def slots(ids, by=None):
+    """The place of every point among its voxel's, in input order or by rising `by`."""
+    order = np.lexsort((ids,) if by is None else (by, ids))
+    start = np.searchsorted(ids[order], ids[order], side="left")
+    place = np.empty(len(ids), np.int64)
+    place[order] = np.arange(len(ids)) - start
+    return place
+
+
+def voxel_coords(points, voxel_size, point_range, *, params="float32", axes="zyx"):
+    """The cell of every point, -1 on all axes where it has none."""
+    cells, inside, _ = cells_of(points, voxel_size, point_range, params=params)
+    return np.where(inside[:, None], cells, -1).astype(np.int32)[:, :: -1 if axes == "zyx" else 1].copy()
+
+
+def voxelize(
+    points, voxel_size, point_range, *, max_points=None, max_voxels=None, sample="first", seed=0, order="first",
+    params="float32", axes="zyx",
+):  # fmt: skip
+    """(voxels, coords, counts, true_counts, inverse, accounting); the caps act in input order in any case."""
+    cells, inside, finite = cells_of(points, voxel_size, point_range, params=params)
+    ids, coords = number(cells, inside)
+    capped = ids >= (len(coords) if max_voxels is None else max_voxels)
+    ids, coords = number(cells, inside & ~capped, order)
+    true_counts = np.bincount(ids[ids >= 0], minlength=len(coords)).astype(np.int32)
+    t = max_points or int(true_counts.max(initial=0))
+    kept = ids >= 0
+    if sample == "random":
+        kept &= slots(ids, point_hash(seed, np.arange(len(ids)))) < t
+    place = slots(np.where(kept, ids, -1))
+    kept &= place < t
+    voxels = np.zeros((len(coords), t, points.shape[1]), points.dtype)
+    voxels[ids[kept], place[kept]] = points[kept]
+    accounting = {
+        "in": len(points), "kept": int(kept.sum()), "over_points": int(((ids >= 0) & ~kept).sum()),
+        "over_voxels": int(capped.sum()), "out_of_range": int((finite & ~inside).sum()),
+        "non_finite": int((~finite).sum()),
+    }  # fmt: skip
+    coords = coords.astype(np.int32)[:, :: -1 if axes == "zyx" else 1].copy()
+    return voxels, coords, np.minimum(true_counts, t), true_counts, ids.astype(np.int32), accounting
+
+
+def plan_of(reduce, columns):
+    """(column, name) for every column of the result."""
+    if isinstance(reduce, str) or not isinstance(reduce, (list, tuple)):
+        return [(k, reduce) for k in range(columns)]
+    return [tuple(r) if isinstance(r, (list, tuple)) else (k, r) for k, r in enumerate(reduce)]
+
+
+def reduce_column(x, name, ids, cells, distance, ignore):
+    """One number per voxel, from the column x; the points of every voxel in input order."""
+    m = len(cells)
+    index = np.arange(len(x))
+    if name == "count":
+        return np.bincount(ids, minlength=m)
+    if name in ("sum", "mean"):
+        total = np.zeros(m)
+        np.add.at(total, ids, x.astype(np.float64))
+        return total / np.bincount(ids, minlength=m) if name == "mean" else total
+    if name in ("min", "max"):
+        value = np.full(m, np.inf if name == "min" else -np.inf)
+        (np.minimum if name == "min" else np.maximum).at(value, ids, x.astype(np.float64))
+        return value
+    if name == "consensus":
+        low, high = (reduce_column(x, n, ids, cells, distance, ignore) for n in ("min", "max"))
+        return np.where(low == high, low, ignore)
+    if name == "majority":
+        value = np.full(m, ignore, np.float64)
+        for v in range(m):
+            labels, votes = np.unique(x[(ids == v) & (x != ignore) & (x == x)], return_counts=True)
+            if len(labels):
+                value[v] = labels[votes.argmax()]
+        return value
+    if name == "first":
+        keep = np.lexsort((index, ids))
+    elif name == "last":
+        keep = np.lexsort((-index, ids))
+    else:
+        keep = np.lexsort((index, distance, ids))
+    return x[keep[np.searchsorted(ids[keep], np.arange(m))]]
+
+
+def own_reduction(reducer, points, ids, m):
+    """The user's functions init(state), update(state, row), finish(state, count, out), a voxel at a time."""
+    out = np.zeros((m, reducer.columns))
+    for v in range(m):
+        state = np.zeros(reducer.state_size)
+        reducer.init(state)
+        for row in points[ids == v]:
+            reducer.update(state, row)
+        reducer.finish(state, (ids == v).sum(), out[v])
+    return out
+
+
+def result_dtype(dtype, names):
+    """Floats stay what they are; integers do too unless a mean or a sum is taken of them."""
+    return np.dtype(np.float64) if np.dtype(dtype).kind in "iub" and {"sum", "mean"} & set(names) else np.dtype(dtype)
+
+
+def voxel_reduce(
+    points, voxel_size, point_range=None, *, reduce="mean", origin=0.0, order="first", params=None, ignore=-1,
+    given_cells=None,
+):  # fmt: skip
+    """(points, coords, counts, inverse, accounting), coords as (x, y, z)."""
+    params = params or ("exact" if point_range is None else "float32")
+    floats = points if points.dtype.kind == "f" else points.astype(np.float64)
+    cells, inside, finite = cells_of(floats, voxel_size, point_range, origin, params)
+    if given_cells is not None:
+        cells, finite = given_cells, np.full(len(points), True)
+        grid = np.inf if point_range is None else grid_of(voxel_size, point_range, floats.dtype, params)[2]
+        inside = ((cells >= (-np.inf if point_range is None else 0)) & (cells < grid)).all(1)
+    ids, coords = number(cells, inside, order)
+    k = ids >= 0
+    size, low = np.broadcast_to(np.asarray(voxel_size, np.float64), 3), origin
+    if point_range is not None:
+        size, ends, _ = grid_of(voxel_size, point_range, floats.dtype, params)
+        size, low = size.astype(np.float64), ends[:3].astype(np.float64)
+    step = (floats[k, :3] - ((coords[ids[k]] + 0.5) * size + low)) ** 2
+    distance = step[:, 0] + step[:, 1] + step[:, 2]
+    plan = [] if hasattr(reduce, "update") else plan_of(reduce, points.shape[1])
+    values = np.empty((len(coords), len(plan)), result_dtype(points.dtype, [name for _, name in plan]))
+    with np.errstate(invalid="ignore", over="ignore"):
+        for j, (column, name) in enumerate(plan):
+            values[:, j] = reduce_column(floats[k, column], name, ids[k], coords, distance, ignore)
+    if hasattr(reduce, "update"):
+        values = own_reduction(reduce, floats[k], ids[k], len(coords))
+    accounting = {
+        "in": len(points), "kept": int(k.sum()), "out_of_range": int((finite & ~inside).sum()),
+        "non_finite": int((~finite).sum()),
+    }  # fmt: skip
+    return values, coords, np.bincount(ids[k], minlength=len(coords)), ids.astype(np.int32), accounting
+
+
+def voxel_downsample(points, voxel_size, *, origin=0.0, reduce="mean", order="first"):
+    """One point per occupied voxel."""
+    return voxel_reduce(points, voxel_size, origin=origin, reduce=reduce, order=order)[0]
+
+
+def voxel_grid(points, voxel_size, point_range, *, reduce="mean", axes="xyz", fill=0, params="float32", ignore=-1):
+    """The reductions as a dense array."""
+    values, coords, *_ = voxel_reduce(points, voxel_size, point_range, reduce=reduce, params=params, ignore=ignore)
+    floats = points if points.dtype.kind == "f" else points.astype(np.float64)
+    grid = grid_of(voxel_size, point_range, floats.dtype, params)[2].astype(np.int64)
+    dense = np.full((*grid, values.shape[1]), fill, values.dtype)
+    dense[tuple(coords.T)] = values
+    return dense.transpose([*("xyz".index(a) for a in axes), 3]).copy()
+
+
+def voxel_features(voxels, counts, coords, voxel_size, point_range, *, kind="voxelnet", axes="zyx", params="float32"):
+    """Each point's columns, its offset from the voxel's mean, and (pillars) from the centre; unused slots are 0."""
+    size, ends, _ = grid_of(voxel_size, point_range, voxels.dtype, params)
+    used = np.arange(voxels.shape[1]) < counts[:, None]
+    total = np.zeros((len(voxels), 3))
+    for t in range(voxels.shape[1]):
+        total += np.where(used[:, t, None], voxels[:, t, :3], 0)
+    parts = [voxels, voxels[..., :3] - (total / np.maximum(counts, 1)[:, None]).astype(voxels.dtype)[:, None]]
+    if kind != "voxelnet":
+        xyz = (coords[:, ::-1] if axes == "zyx" else coords).astype(voxels.dtype)
+        centre = xyz * size.astype(voxels.dtype) + (size / 2 + ends[:3]).astype(voxels.dtype)
+        n = 2 if kind == "pointpillars9" else 3
+        parts.append(voxels[..., :n] - centre[:, None, :n])
+    return np.where(used[..., None], np.concatenate(parts, axis=2), 0).astype(voxels.dtype)

@@ -1,0 +1,609 @@
+"""Points to voxels: cells, keys, ids, and reductions by id.  Trusts its caller: equal lengths, ids below the rows they name.
+
+A point moves 16 bytes in (x, y, z, intensity as float32) and 4 out (its voxel's id).  Division is what the key pass costs,
+so it runs on separate x, y, z in blocks that stay in L1; the rest of the time is look-ups in a table that should stay in L2.
+"""
+
+from libc.math cimport floor, floorf
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from fastdl_ext._common cimport cloned, real
+from fastdl_ext.points cimport BLOCK, NONE, geometry, key, wide
+
+
+cdef cloned place(const real* x, const real* y, const real* z, const geometry* g, wide one, int32_t* cx, int32_t* cy,
+                  int32_t* cz, Py_ssize_t n, Py_ssize_t* missing) noexcept nogil:
+    # `one` tells the type to compute in.  The test is on the float, before the cast: NaN and Inf fail it, and nothing out of range reaches an integer.
+    cdef Py_ssize_t i
+    cdef int32_t bad = 0
+    cdef real t
+    cdef wide a, b, c
+    cdef wide x0 = <wide>g.low[0], y0 = <wide>g.low[1], z0 = <wide>g.low[2]
+    cdef wide xs = <wide>g.size[0], ys = <wide>g.size[1], zs = <wide>g.size[2]
+    cdef wide xb = <wide>g.base[0], yb = <wide>g.base[1], zb = <wide>g.base[2]
+    cdef wide xg = <wide>g.grid[0], yg = <wide>g.grid[1], zg = <wide>g.grid[2]
+    cdef bint inside
+    for i in range(n):
+        t = (x[i] - x[i]) + (y[i] - y[i]) + (z[i] - z[i])
+        bad += t != t
+        if wide is float:
+            a = floorf((<wide>x[i] - x0) / xs) - xb
+            b = floorf((<wide>y[i] - y0) / ys) - yb
+            c = floorf((<wide>z[i] - z0) / zs) - zb
+        else:
+            a = floor((<wide>x[i] - x0) / xs) - xb
+            b = floor((<wide>y[i] - y0) / ys) - yb
+            c = floor((<wide>z[i] - z0) / zs) - zb
+        inside = (a >= 0) & (a < xg) & (b >= 0) & (b < yg) & (c >= 0) & (c < zg)
+        a = a if inside else -1
+        b = b if inside else -1
+        c = c if inside else -1
+        cx[i] = <int32_t>a
+        cy[i] = <int32_t>b
+        cz[i] = <int32_t>c
+    missing[0] += bad
+
+
+cdef cloned join_32(const int32_t* cx, const int32_t* cy, const int32_t* cz, uint32_t row, uint32_t rows, uint32_t* keys,
+                    Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef uint32_t k
+    for i in range(n):
+        k = (<uint32_t>cz[i] * rows + <uint32_t>cy[i]) * row + <uint32_t>cx[i]
+        keys[i] = k if cx[i] >= 0 else <uint32_t>NONE
+
+
+cdef cloned join_64(const int32_t* cx, const int32_t* cy, const int32_t* cz, uint64_t row, uint64_t rows, uint64_t* keys,
+                    Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef uint64_t k
+    for i in range(n):
+        k = (<uint64_t>cz[i] * rows + <uint64_t>cy[i]) * row + <uint64_t>cx[i]
+        keys[i] = k if cx[i] >= 0 else <uint64_t>NONE
+
+
+cdef cloned columns_3(const real* p, real* x, real* y, real* z, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        x[i] = p[3 * i]
+        y[i] = p[3 * i + 1]
+        z[i] = p[3 * i + 2]
+
+
+cdef cloned columns_4(const real* p, real* x, real* y, real* z, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        x[i] = p[4 * i]
+        y[i] = p[4 * i + 1]
+        z[i] = p[4 * i + 2]
+
+
+cdef void columns(const real* p, Py_ssize_t c, real* x, real* y, real* z, Py_ssize_t n) noexcept nogil:
+    # With the row lengths most clouds have known, the loads are whole vectors.
+    cdef Py_ssize_t i
+    if c == 3:
+        columns_3(p, x, y, z, n)
+    elif c == 4:
+        columns_4(p, x, y, z, n)
+    else:
+        for i in range(n):
+            x[i] = p[i * c]
+            y[i] = p[i * c + 1]
+            z[i] = p[i * c + 2]
+
+
+cdef void block_cells(const real* p, Py_ssize_t c, const geometry* g, int32_t* cx, int32_t* cy, int32_t* cz, Py_ssize_t n,
+                      Py_ssize_t* missing) noexcept nogil:
+    cdef real x[BLOCK]
+    cdef real y[BLOCK]
+    cdef real z[BLOCK]
+    columns(p, c, x, y, z, n)
+    if real is float:
+        if g.single:
+            place(x, y, z, g, <float>1, cx, cy, cz, n, missing)
+        else:
+            place(x, y, z, g, <double>1, cx, cy, cz, n, missing)
+    else:
+        place(x, y, z, g, <double>1, cx, cy, cz, n, missing)
+
+
+cdef void block_keys(const real* p, Py_ssize_t c, const geometry* g, key* keys, Py_ssize_t n,
+                     Py_ssize_t* missing) noexcept nogil:
+    cdef int32_t cx[BLOCK]
+    cdef int32_t cy[BLOCK]
+    cdef int32_t cz[BLOCK]
+    block_cells(p, c, g, cx, cy, cz, n, missing)
+    if key is uint32_t:
+        join_32(cx, cy, cz, <uint32_t>g.strides[0], <uint32_t>g.strides[1], keys, n)
+    else:
+        join_64(cx, cy, cz, <uint64_t>g.strides[0], <uint64_t>g.strides[1], keys, n)
+
+
+cdef void fill_geometry(geometry* g, const double* numbers, bint single) noexcept nogil:
+    memcpy(g.low, numbers, 24)
+    memcpy(g.size, numbers + 3, 24)
+    memcpy(g.base, numbers + 6, 24)
+    memcpy(g.grid, numbers + 9, 24)
+    memcpy(g.strides, numbers + 12, 16)
+    g.single = single
+
+
+cdef inline uint64_t mix(uint64_t k) noexcept nogil:
+    # By the golden ratio: neighbouring keys fall far apart, and one multiplication is all it takes.
+    return k * <uint64_t>0x9E3779B97F4A7C15
+
+
+cdef Py_ssize_t find_or_add(const key* keys, int32_t* ids, Py_ssize_t start, Py_ssize_t n, uint64_t* table, int bits,
+                            int64_t* count, Py_ssize_t limit) noexcept nogil:
+    # Open addressing with linear probing.  A slot is key and id + 1 in one word for 32-bit keys, in two for 64-bit ones; 0 is
+    # free.  Stops before the voxel that would be number `limit`, at the point whose index is returned.
+    cdef Py_ssize_t i
+    cdef int64_t m = count[0]
+    cdef int shift = 64 - bits
+    cdef uint64_t h, slot, mask = (<uint64_t>1 << bits) - 1
+    cdef key k, last = <key>NONE
+    cdef int32_t id = -1
+    for i in range(start, n):
+        k = keys[i]
+        if k == last:                           # neighbours in a scan often share a voxel
+            ids[i] = id
+            continue
+        if k == <key>NONE:
+            ids[i] = -1
+            continue
+        h = mix(k) >> shift
+        if key is uint32_t:
+            while True:
+                slot = table[h]
+                if <uint32_t>(slot >> 32) == k and slot != 0:
+                    id = <int32_t>(<uint32_t>slot - 1)
+                    break
+                if slot == 0:
+                    if m >= limit:
+                        count[0] = m
+                        return i
+                    id = <int32_t>m
+                    m += 1
+                    table[h] = <uint64_t>k << 32 | <uint64_t>m
+                    break
+                h = (h + 1) & mask
+        else:
+            while True:
+                slot = table[2 * h + 1]
+                if slot == 0:
+                    if m >= limit:
+                        count[0] = m
+                        return i
+                    id = <int32_t>m
+                    m += 1
+                    table[2 * h] = k
+                    table[2 * h + 1] = <uint64_t>m
+                    break
+                if table[2 * h] == k:
+                    id = <int32_t>(slot - 1)
+                    break
+                h = (h + 1) & mask
+        last = k
+        ids[i] = id
+    count[0] = m
+    return n
+
+
+def keys_of(const real[:, ::1] points, const double[::1] numbers, bint single, key[::1] keys):
+    """Keys of points, all ones where a point has none; the number of points that are not finite."""
+    cdef geometry g
+    cdef Py_ssize_t i, n = points.shape[0], c = points.shape[1], missing = 0
+    with nogil:
+        fill_geometry(&g, &numbers[0], single)
+        for i in range(0, n, 512):
+            block_keys(&points[i, 0], c, &g, &keys[i], min(<Py_ssize_t>512, n - i), &missing)
+    return missing
+
+
+def cells_of(const real[:, ::1] points, const double[::1] numbers, bint single, bint reverse, int32_t[:, ::1] cells):
+    """Cells of points as rows (x, y, z), or (z, y, x) when reversed, -1 where a point has none."""
+    cdef geometry g
+    cdef int32_t cx[BLOCK]
+    cdef int32_t cy[BLOCK]
+    cdef int32_t cz[BLOCK]
+    cdef int32_t* row
+    cdef Py_ssize_t i, j, n = points.shape[0], c = points.shape[1], missing = 0
+    with nogil:
+        fill_geometry(&g, &numbers[0], single)
+        for i in range(0, n, 512):
+            block_cells(&points[i, 0], c, &g, cx, cy, cz, min(<Py_ssize_t>512, n - i), &missing)
+            row = &cells[i, 0]
+            if reverse:
+                for j in range(min(<Py_ssize_t>512, n - i)):
+                    row[3 * j] = cz[j]
+                    row[3 * j + 1] = cy[j]
+                    row[3 * j + 2] = cx[j]
+            else:
+                for j in range(min(<Py_ssize_t>512, n - i)):
+                    row[3 * j] = cx[j]
+                    row[3 * j + 1] = cy[j]
+                    row[3 * j + 2] = cz[j]
+    return missing
+
+
+cdef cloned widen(const real* x, const real* y, const real* z, real* ends, Py_ssize_t n) noexcept nogil:
+    # ends = the least x, y, z, then the greatest; a point that is not finite on every axis has no say.
+    cdef Py_ssize_t i, j
+    cdef int k
+    cdef real low[3][16]
+    cdef real high[3][16]
+    cdef real t, a, b, c
+    for k in range(3):
+        for j in range(16):
+            low[k][j] = ends[k]
+            high[k][j] = ends[3 + k]
+    for i in range(0, n, 16):
+        for j in range(16):
+            t = (x[i + j] - x[i + j]) + (y[i + j] - y[i + j]) + (z[i + j] - z[i + j])
+            a = x[i + j] if t == 0 else low[0][j]
+            low[0][j] = a if a < low[0][j] else low[0][j]
+            a = x[i + j] if t == 0 else high[0][j]
+            high[0][j] = a if a > high[0][j] else high[0][j]
+            b = y[i + j] if t == 0 else low[1][j]
+            low[1][j] = b if b < low[1][j] else low[1][j]
+            b = y[i + j] if t == 0 else high[1][j]
+            high[1][j] = b if b > high[1][j] else high[1][j]
+            c = z[i + j] if t == 0 else low[2][j]
+            low[2][j] = c if c < low[2][j] else low[2][j]
+            c = z[i + j] if t == 0 else high[2][j]
+            high[2][j] = c if c > high[2][j] else high[2][j]
+    for k in range(3):
+        for j in range(16):
+            ends[k] = min(ends[k], low[k][j])
+            ends[3 + k] = max(ends[3 + k], high[k][j])
+
+
+def bounds(const real[:, ::1] points, real[::1] ends):
+    """The least and the greatest x, y, z of the finite points; inf and -inf to begin with."""
+    cdef real x[BLOCK]
+    cdef real y[BLOCK]
+    cdef real z[BLOCK]
+    cdef real nan = <real>float("nan")
+    cdef Py_ssize_t i, j, m, n = points.shape[0], c = points.shape[1]
+    with nogil:
+        for i in range(0, n, 512):
+            m = min(<Py_ssize_t>512, n - i)
+            columns(&points[i, 0], c, x, y, z, m)
+            for j in range(m, (m + 15) // 16 * 16):
+                x[j] = nan
+            widen(x, y, z, &ends[0], (m + 15) // 16 * 16)
+
+
+def assign(const key[::1] keys, int32_t[::1] ids, Py_ssize_t start, uint64_t[::1] table, int bits, int64_t[::1] count,
+           Py_ssize_t limit):
+    """Ids of keys in order of first appearance; the index of the point at which the table was full."""
+    cdef Py_ssize_t stop
+    with nogil:
+        stop = find_or_add(&keys[0], &ids[0], start, keys.shape[0], &table[0], bits, &count[0], limit)
+    return stop
+
+
+def assign_direct(const uint32_t[::1] keys, int32_t[::1] ids, int32_t[::1] table, int64_t[::1] count):
+    """Ids of keys by a table with one entry a cell, which is -1 before and after."""
+    cdef Py_ssize_t i, n = keys.shape[0]
+    cdef uint32_t k
+    cdef int32_t m = 0, id
+    with nogil:
+        for i in range(n):
+            k = keys[i]
+            if k == <uint32_t>NONE:
+                ids[i] = -1
+                continue
+            id = table[k]
+            if id < 0:
+                id = m
+                table[k] = m
+                m += 1
+            ids[i] = id
+        count[0] = m
+
+
+def clear_direct(const uint32_t[::1] keys, int32_t[::1] table):
+    """Undo what assign_direct wrote."""
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(keys.shape[0]):
+            if keys[i] != <uint32_t>NONE:
+                table[keys[i]] = -1
+
+
+def find(const uint64_t[::1] keys, int32_t[::1] ids, const uint64_t[::1] table, int bits):
+    """Ids of the keys that are in the table, -1 for the others."""
+    cdef Py_ssize_t i
+    cdef uint64_t h, mask = (<uint64_t>1 << bits) - 1
+    with nogil:
+        for i in range(keys.shape[0]):
+            ids[i] = -1
+            h = mix(keys[i]) >> (64 - bits)
+            while table[2 * h + 1] != 0:
+                if table[2 * h] == keys[i]:
+                    ids[i] = <int32_t>(table[2 * h + 1] - 1)
+                    break
+                h = (h + 1) & mask
+
+
+def rehash(const uint64_t[::1] old, uint64_t[::1] table, int bits, bint narrow):
+    """Every entry of a table, of 32-bit or 64-bit keys, into a larger one."""
+    cdef Py_ssize_t i
+    cdef uint64_t h, mask = (<uint64_t>1 << bits) - 1
+    with nogil:
+        if narrow:
+            for i in range(old.shape[0]):
+                if old[i] != 0:
+                    h = mix(old[i] >> 32) >> (64 - bits)
+                    while table[h] != 0:
+                        h = (h + 1) & mask
+                    table[h] = old[i]
+        else:
+            for i in range(old.shape[0] // 2):
+                if old[2 * i + 1] != 0:
+                    h = mix(old[2 * i]) >> (64 - bits)
+                    while table[2 * h + 1] != 0:
+                        h = (h + 1) & mask
+                    table[2 * h] = old[2 * i]
+                    table[2 * h + 1] = old[2 * i + 1]
+
+
+def tally(const int32_t[::1] ids, Py_ssize_t known, int64_t[::1] first, int64_t[::1] counts):
+    """Add to the counts of voxels; `first` gets the first point of every voxel that is not among the `known`."""
+    cdef Py_ssize_t i, next = known
+    cdef int32_t id
+    with nogil:
+        for i in range(ids.shape[0]):
+            id = ids[i]
+            if id >= 0:
+                if id == next:                  # ids are given in order of first appearance
+                    first[next - known] = i
+                    next += 1
+                counts[id] += 1
+
+
+def count_ids(const int32_t[::1] ids, Py_ssize_t keep, int32_t[::1] counts):
+    """Counts of voxels below `keep`, on top of what is there; the points of other voxels."""
+    cdef Py_ssize_t i, rest = 0
+    with nogil:
+        for i in range(ids.shape[0]):
+            if ids[i] >= keep:
+                rest += 1
+            elif ids[i] >= 0:
+                counts[ids[i]] += 1
+    return rest
+
+
+def voxel_cells(const real[:, ::1] points, const int32_t[::1] ids, Py_ssize_t keep, const double[::1] numbers, bint single,
+                bint reverse, int32_t[:, ::1] cells):
+    """Cells of the first `keep` voxels as rows (x, y, z), or (z, y, x) when reversed."""
+    cdef geometry g
+    cdef real rows[3 * BLOCK]
+    cdef int32_t cx[BLOCK]
+    cdef int32_t cy[BLOCK]
+    cdef int32_t cz[BLOCK]
+    cdef Py_ssize_t i, j, next = 0, filled = 0, missing = 0
+    cdef int32_t* row
+    with nogil:
+        fill_geometry(&g, &numbers[0], single)
+        for i in range(ids.shape[0]):
+            if ids[i] != next:
+                continue
+            rows[3 * filled] = points[i, 0]
+            rows[3 * filled + 1] = points[i, 1]
+            rows[3 * filled + 2] = points[i, 2]
+            filled += 1
+            next += 1
+            if filled == BLOCK or next == keep:
+                block_cells(&rows[0], 3, &g, cx, cy, cz, filled, &missing)
+                row = &cells[next - filled, 0]
+                for j in range(filled):
+                    row[3 * j] = cz[j] if reverse else cx[j]
+                    row[3 * j + 1] = cy[j]
+                    row[3 * j + 2] = cx[j] if reverse else cz[j]
+                filled = 0
+                if next == keep:
+                    break
+
+
+cdef inline void sum_rows(const real* p, Py_ssize_t c, const int32_t* ids, double* sums, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, k
+    for i in range(n):
+        if ids[i] >= 0:
+            for k in range(c):
+                sums[ids[i] * c + k] += p[i * c + k]
+
+
+def fold_rows(const real[:, ::1] points, const int32_t[::1] ids, double[:, ::1] sums):
+    """Add every row to its voxel's."""
+    cdef Py_ssize_t n = points.shape[0], c = points.shape[1]
+    with nogil:
+        sum_rows(&points[0, 0], c, &ids[0], &sums[0, 0], n)
+
+
+cdef inline Py_ssize_t sum_runs(const real* p, Py_ssize_t c, const uint32_t* keys, Py_ssize_t start, Py_ssize_t n,
+                                uint64_t* table, int bits, int64_t* count, Py_ssize_t limit, double* sums,
+                                int32_t* counts) noexcept nogil:
+    # `find_or_add` and the sums in one loop: neighbours in a scan often share a voxel, the end of such a run cannot be
+    # predicted, and so it is met once; within it the sums stay in registers.
+    cdef Py_ssize_t i, k
+    cdef int64_t m = count[0], skipped = 0, id = -1
+    cdef int32_t run = 0
+    cdef int shift = 64 - bits
+    cdef uint64_t h, slot, mask = (<uint64_t>1 << bits) - 1
+    cdef uint32_t key_, last = <uint32_t>NONE
+    cdef double s[4]
+    for k in range(4):
+        s[k] = 0
+    i = start
+    while i < n:
+        key_ = keys[i]
+        if key_ != last:
+            if id >= 0:
+                for k in range(c):
+                    sums[id * c + k] = s[k]
+                counts[id] = run
+            id = -1
+            last = key_
+            if key_ != <uint32_t>NONE:
+                h = mix(key_) >> shift
+                while True:
+                    slot = table[h]
+                    if <uint32_t>(slot >> 32) == key_ and slot != 0:
+                        id = <int64_t>(<uint32_t>slot) - 1
+                        run = counts[id]
+                        for k in range(c):
+                            s[k] = sums[id * c + k]
+                        break
+                    if slot == 0:
+                        if m >= limit:
+                            count[0] = m
+                            count[1] += skipped
+                            return i
+                        id = m
+                        m += 1
+                        table[h] = <uint64_t>key_ << 32 | <uint64_t>m
+                        run = 0
+                        for k in range(c):
+                            s[k] = 0
+                        break
+                    h = (h + 1) & mask
+        if id < 0:
+            skipped += 1
+        else:
+            run += 1
+            for k in range(c):
+                s[k] += p[i * c + k]
+        i += 1
+    if id >= 0:
+        for k in range(c):
+            sums[id * c + k] = s[k]
+        counts[id] = run
+    count[0] = m
+    count[1] += skipped
+    return n
+
+
+def sum_by_key(const real[:, ::1] points, const uint32_t[::1] keys, Py_ssize_t start, uint64_t[::1] table, int bits,
+               int64_t[::1] count, Py_ssize_t limit, double[:, ::1] sums, int32_t[::1] counts):
+    """Sums and counts of points of three or four columns by key, and in count[1] the points without one.
+
+    The index of the point at which the table was full is returned.
+    """
+    cdef Py_ssize_t stop, n = points.shape[0]
+    with nogil:
+        if points.shape[1] == 3:
+            stop = sum_runs(&points[0, 0], 3, &keys[0], start, n, &table[0], bits, &count[0], limit, &sums[0, 0], &counts[0])
+        else:
+            stop = sum_runs(&points[0, 0], 4, &keys[0], start, n, &table[0], bits, &count[0], limit, &sums[0, 0], &counts[0])
+    return stop
+
+
+def finish_rows(const double[:, ::1] sums, const int32_t[::1] counts, bint mean, real[:, ::1] out):
+    """Sums, or means: one division, one cast."""
+    cdef Py_ssize_t i, k, c = sums.shape[1]
+    cdef double by
+    with nogil:
+        for i in range(sums.shape[0]):
+            by = counts[i] if mean else 1
+            for k in range(c):
+                out[i, k] = <real>(sums[i, k] / by)
+
+
+def fold_column(const real[:, ::1] points, Py_ssize_t column, int op, const int32_t[::1] ids, double[::1] state):
+    """Fold one column into its voxels: op 0 sum, 1 min, 2 max.  NaN wins over everything."""
+    cdef Py_ssize_t i, n = points.shape[0], c = points.shape[1]
+    cdef const real* p = &points[0, column]
+    cdef double v, s
+    cdef int32_t id
+    with nogil:
+        for i in range(n):
+            id = ids[i]
+            if id < 0:
+                continue
+            v = p[i * c]
+            s = state[id]
+            if op == 0:
+                state[id] = s + v
+            elif op == 1:
+                state[id] = v if v < s or v != v else s
+            else:
+                state[id] = v if v > s or v != v else s
+
+
+def nearest(const double[::1] distance, const int32_t[::1] ids, double[::1] best, int64_t[::1] pick, Py_ssize_t offset):
+    """The point of the least distance in every voxel; the first of equals."""
+    cdef Py_ssize_t i
+    cdef int32_t id
+    with nogil:
+        for i in range(ids.shape[0]):
+            id = ids[i]
+            if id >= 0 and distance[i] < best[id]:
+                best[id] = distance[i]
+                pick[id] = i + offset
+
+
+cdef inline void fill_rows(const real* p, Py_ssize_t c, const int32_t* ids, Py_ssize_t keep, Py_ssize_t t, real* voxels,
+                           int32_t* counts, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, k
+    cdef int32_t id, slot
+    cdef real* row
+    for i in range(n):
+        id = ids[i]
+        if id < 0 or id >= keep:
+            continue
+        slot = counts[id]
+        counts[id] = slot + 1
+        if slot < t:
+            row = voxels + (id * t + slot) * c
+            for k in range(c):
+                row[k] = p[i * c + k]
+
+
+def fill(const real[:, ::1] points, const int32_t[::1] ids, real[:, :, ::1] voxels, int32_t[::1] counts):
+    """The first T points of every voxel that has a row in `voxels`, then zeros; counts are of all its points."""
+    cdef Py_ssize_t v, used, n = points.shape[0], c = points.shape[1], t = voxels.shape[1], keep = voxels.shape[0]
+    with nogil:
+        memset(&counts[0], 0, 4 * keep)
+        if c == 4:
+            fill_rows(&points[0, 0], 4, &ids[0], keep, t, &voxels[0, 0, 0], &counts[0], n)
+        else:
+            fill_rows(&points[0, 0], c, &ids[0], keep, t, &voxels[0, 0, 0], &counts[0], n)
+        for v in range(keep):
+            used = min(<Py_ssize_t>counts[v], t)
+            if used < t:
+                memset(&voxels[v, used, 0], 0, (t - used) * c * sizeof(real))
+
+
+def features(const real[:, :, ::1] voxels, const int32_t[::1] counts, const int32_t[:, ::1] cells, const real[::1] size,
+             const real[::1] low, int centred, real[:, :, ::1] out):
+    """Columns, offsets from the mean of the used points, and from the cell's centre on the first `centred` axes."""
+    cdef Py_ssize_t v, t, k, c = voxels.shape[2], slots = voxels.shape[1], width = out.shape[2]
+    cdef double total[3]
+    cdef real mean[3]
+    cdef real centre[3]
+    cdef const real* p
+    cdef real* q
+    with nogil:
+        for v in range(voxels.shape[0]):
+            for k in range(3):
+                total[k] = 0
+                centre[k] = cells[v, k] * size[k] + low[k]
+            for t in range(counts[v]):
+                for k in range(3):
+                    total[k] += voxels[v, t, k]
+            for k in range(3):
+                mean[k] = <real>(total[k] / max(counts[v], 1))
+            for t in range(counts[v]):
+                p = &voxels[v, t, 0]
+                q = &out[v, t, 0]
+                for k in range(c):
+                    q[k] = p[k]
+                for k in range(3):
+                    q[c + k] = p[k] - mean[k]
+                for k in range(centred):
+                    q[c + 3 + k] = p[k] - centre[k]
+            if counts[v] < slots:
+                memset(&out[v, counts[v], 0], 0, (slots - counts[v]) * width * sizeof(real))

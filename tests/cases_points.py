@@ -1,0 +1,59 @@
+"""How the point functions are called, for the tests of equivalence and for the bench."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SIZE, ENDS = (0.5, 0.25, 1.0), (-4.0, -4.0, -2.0, 4.0, 4.0, 2.0)
+REDUCTIONS = ("count", "sum", "mean", "min", "max", "first", "last", "nearest", "majority", "consensus")
+
+
+def cloud(rng: np.random.Generator, n: int, dtype: str = "float32") -> np.ndarray:
+    """n points, some out of range, some on cell walls, some not finite; the last column holds labels."""
+    points = rng.normal(0, 2.5, (n, 5))
+    points[::3] = np.round(points[::3] * 4) / 4
+    points[:, 4] = rng.integers(0, 3, n)
+    if np.dtype(dtype).kind == "f" and n > 20:
+        points[3, 0], points[7, 1], points[11, 2], points[13, 0] = np.nan, np.inf, -np.inf, 5e3
+        points[17, 3] = np.nan
+    return points.astype(dtype)
+
+
+def cases_points():
+    """Every function of points, in every mode."""
+    from tests.cases import Case
+
+    cases = []
+    sizes = (0, 1, 2, 7, 160, 2049)
+
+    def add(stem, function, label, kwargs, dtype="float32", ranged=True, moved=20.0):
+        def make(rng, n):
+            return (cloud(rng, n, dtype), SIZE, *((ENDS,) if ranged else ())), dict(kwargs)
+
+        cases.append(Case(stem, function, make, f"{label}-{dtype}", moved=moved, sizes=sizes))
+
+    for dtype in ("float32", "float64"):
+        for params in ("float32", "exact"):
+            add("points", "voxel_coords", params, {"params": params, "axes": "xyz"}, dtype, moved=28)
+            for sample in ("first", "random"):
+                for order in ("first", "sorted"):
+                    kwargs = {
+                        "max_points": 2,
+                        "max_voxels": 300,
+                        "sample": sample,
+                        "order": order,
+                        "params": params,
+                        "seed": 5,
+                    }
+                    add("points", "voxelize", f"{params}-{sample}-{order}", kwargs, dtype)
+        add("points", "voxelize", "no caps", {}, dtype)
+    for dtype in ("float32", "float64", "int32"):
+        for name in REDUCTIONS:
+            add("voxels", "voxel_reduce", f"{name}-range", {"reduce": name}, dtype)
+            add("voxels", "voxel_reduce", f"{name}-sorted", {"reduce": name, "order": "sorted"}, dtype, ranged=False)
+        mixed = [(0, "mean"), (3, "max"), (4, "majority"), (1, "nearest"), (0, "count")]
+        add("voxels", "voxel_reduce", "mixed", {"reduce": mixed, "origin": 0.125}, dtype, ranged=False)
+        for name in ("mean", "sum", "last"):
+            add("voxels", "voxel_downsample", name, {"reduce": name}, dtype, ranged=False)
+        add("voxels", "voxel_grid", "mixed", {"reduce": mixed, "axes": "zyx"}, dtype)
+    return cases
