@@ -1,0 +1,318 @@
+"""Losses of residuals y - X w - b and their gradients, for one model or many.  Trusts its caller: C-contiguous, n, d > 0.
+
+X is read from memory once: a few rows at a time give their residuals, these their losses and slopes, and the slopes
+the gradient while the rows are still in the first-level cache.  Products of X are in its own precision, in 8 or 4 lanes
+summed by a fixed tree; residuals, their powers and all sums over rows are in double.
+"""
+
+from libc.math cimport INFINITY, fabs, sqrt
+from libc.stdint cimport int32_t, uintptr_t
+from libc.string cimport memset
+
+from fastdl_ext._common cimport cloned, real
+from fastdl_ext._lanes cimport (
+    d4, d4_all, d4_keep, d4_totals, f8, f8_all, f8_keep, f8_totals, fetch_ahead, inlined, vec,
+)
+from fastdl_ext.power cimport at_zero, e_high, power
+
+cdef enum:
+    ROWS = 64           # most rows taken at a time
+    TILE = 32           # rows taken at a time for many models
+    AHEAD = 8192        # how many bytes before its use a cache line is asked for
+
+cdef struct Loss:
+    pointwise own       # the user's function, or NULL, then |r|^p:
+    double p
+    int whole           # u^(p-1) as this many factors u ...
+    int half            # ... and sqrt(u) to this power, -1, 0 or 1; 2 where only a general power will do
+    double high         # p - 1 in two parts, for power()
+    double low
+    double zero
+    double infinite
+
+cdef struct Bend:       # curvature p (p - 1) max(u, least)^(p - 2)
+    double factor
+    double least
+    double high
+    double low
+    double zero
+    double infinite
+
+
+cdef inline Loss loss_of(double p, pointwise own) noexcept nogil:
+    cdef Loss q
+    cdef double e = p - 1
+    q.own = own
+    q.p = p
+    q.whole = 0
+    q.half = 2
+    if 0 <= e <= 16 and 2 * e == <int>(2 * e):
+        q.whole = <int>e
+        q.half = <int>(2 * e) - 2 * q.whole
+    elif e == -0.5:
+        q.half = -1
+    q.high = e_high(e)
+    q.low = e - q.high
+    q.zero = at_zero(e)
+    q.infinite = at_zero(-e)
+    return q
+
+
+cdef inline Bend bend_of(double p, double least) noexcept nogil:
+    cdef Bend q
+    cdef double e = p - 2
+    q.factor = p * (p - 1)
+    q.least = least
+    q.high = e_high(e)
+    q.low = e - q.high
+    q.zero = at_zero(e)
+    q.infinite = at_zero(-e)
+    return q
+
+
+cdef inlined terms(const Loss* q, const double* r, Py_ssize_t n, double* value, double* slope) noexcept nogil:
+    # Selects, not branches: signs are as good as random.  One power is enough, u^(p-1) = t: the loss is u t, the slope p t.
+    cdef Py_ssize_t i
+    cdef int k
+    cdef double u, t
+    if q.own != NULL:
+        q.own(r, n, value, slope)
+        return
+    if q.p == 2:
+        for i in range(n):
+            value[i] = r[i] * r[i]
+            slope[i] = 2 * r[i]
+        return
+    if q.p == 1:
+        for i in range(n):
+            value[i] = fabs(r[i])
+            t = -1.0 if r[i] < 0 else r[i] * 0          # NaN stays NaN
+            slope[i] = 1.0 if r[i] > 0 else t
+        return
+    if q.half == 2:
+        for i in range(n):
+            slope[i] = power(fabs(r[i]), q.high, q.low, q.zero, q.infinite)
+    elif q.half == 0:
+        for i in range(n):
+            slope[i] = 1
+    elif q.half == 1:
+        for i in range(n):
+            slope[i] = sqrt(fabs(r[i]))
+    else:
+        for i in range(n):
+            slope[i] = 1 / sqrt(fabs(r[i]))
+    for k in range(q.whole):
+        for i in range(n):
+            slope[i] *= fabs(r[i])
+    for i in range(n):
+        u = fabs(r[i])
+        t = slope[i]
+        value[i] = u * t if (u > 0) & (u < INFINITY) else u
+        t = q.p * t
+        t = t if r[i] > 0 else -t
+        slope[i] = t if u > 0 else u * 0                # 0 at 0, NaN at NaN
+
+
+cdef inlined bends(const Bend* q, const double* r, Py_ssize_t n, double* out) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef double u
+    if q.factor == 0:
+        memset(out, 0, n * sizeof(double))
+        return
+    for i in range(n):
+        u = fabs(r[i])
+        u = q.least if u < q.least else u
+        out[i] = q.factor * power(u, q.high, q.low, q.zero, q.infinite)
+
+
+cdef inlined dots(const vec* w, const char* x, Py_ssize_t stride, Py_ssize_t last, const char* mask, vec* out) noexcept nogil:
+    # <x, w> of as many rows as there are lanes; rows past the last stand for it.
+    cdef vec sums[8]
+    cdef vec c
+    cdef const char* row[8]
+    cdef Py_ssize_t j, k, lanes = 8 if vec is f8 else 4
+    for k in range(lanes):
+        row[k] = x + stride * (k if k < last else last)
+    c = w[0]
+    for k in range(lanes):
+        sums[k] = c * (<const vec*>row[k])[0]
+    for j in range(1, stride // 32):
+        c = w[j]
+        for k in range(lanes):
+            sums[k] = sums[k] + c * (<const vec*>(row[k] + 32 * j))[0]
+    if stride % 32:
+        # The rest of a row, with the end of what was counted masked out: a NaN times 0 would not do.
+        j = stride - 32
+        if vec is f8:
+            c = f8_keep((<const vec*>(<const char*>w + j))[0], mask)
+            for k in range(lanes):
+                sums[k] = sums[k] + c * f8_keep((<const vec*>(row[k] + j))[0], mask)
+        else:
+            c = d4_keep((<const vec*>(<const char*>w + j))[0], mask)
+            for k in range(lanes):
+                sums[k] = sums[k] + c * d4_keep((<const vec*>(row[k] + j))[0], mask)
+    if vec is f8:
+        out[0] = f8_totals(sums)
+    else:
+        out[0] = d4_totals(sums)
+
+
+cdef inlined residuals(const real* X, const real* y, const real* w, double b, Py_ssize_t n, Py_ssize_t d,
+                       double* out) noexcept nogil:
+    cdef Py_ssize_t i, j, k, lanes = 32 // sizeof(real), stride = d * sizeof(real)
+    cdef real dot[8]
+    cdef real sum
+    cdef char mask[64]
+    if d < lanes:
+        for i in range(n):
+            sum = X[i * d] * w[0]
+            for j in range(1, d):
+                sum = sum + X[i * d + j] * w[j]
+            out[i] = (y[i] - b) - sum
+        return
+    memset(mask, 0, 32)
+    memset(mask + 32, 255, 32)
+    i = 0
+    while i < n:
+        j = 0
+        while j < lanes * stride:
+            fetch_ahead(<const char*>(X + i * d) + AHEAD + j)
+            j += 64
+        if real is float:
+            dots[f8](<const f8*>w, <const char*>(X + i * d), stride, n - 1 - i, mask + stride % 32, <f8*>dot)
+        else:
+            dots[d4](<const d4*>w, <const char*>(X + i * d), stride, n - 1 - i, mask + stride % 32, <d4*>dot)
+        for k in range(min(lanes, n - i)):
+            out[i + k] = (y[i + k] - b) - dot[k]
+        i += lanes
+
+
+cdef inlined products(const real* X, const real* g, Py_ssize_t n, Py_ssize_t d, double* total) noexcept nogil:
+    # Eight rows at a time in a fixed tree, then into double.
+    cdef Py_ssize_t i = 0, j
+    cdef const real* x
+    cdef real g0, g1, g2, g3, g4, g5, g6, g7
+    while i + 8 <= n:
+        x = X + i * d
+        g0, g1, g2, g3 = g[i], g[i + 1], g[i + 2], g[i + 3]
+        g4, g5, g6, g7 = g[i + 4], g[i + 5], g[i + 6], g[i + 7]
+        for j in range(d):
+            total[j] += <double>(
+                ((g0 * x[j] + g1 * x[j + d]) + (g2 * x[j + 2 * d] + g3 * x[j + 3 * d]))
+                + ((g4 * x[j + 4 * d] + g5 * x[j + 5 * d]) + (g6 * x[j + 6 * d] + g7 * x[j + 7 * d]))
+            )
+        i += 8
+    while i < n:
+        for j in range(d):
+            total[j] += <double>(g[i] * X[i * d + j])
+        i += 1
+
+
+cdef inlined rows(const real* X, const real* y, const real* s, const int32_t* fold, int32_t held, bint inside, const real* w,
+                  double b, Py_ssize_t n, Py_ssize_t d, const Loss* q, const Bend* bend, real* h, double* out,
+                  bint gradient) noexcept nogil:
+    # out: loss, its derivative by b, then by w.
+    cdef double r[ROWS]
+    cdef double value[ROWS]
+    cdef double slope[ROWS]
+    cdef double weight[ROWS]
+    cdef double losses[8]
+    cdef double slopes[8]
+    cdef real g[ROWS]
+    cdef Py_ssize_t i, k, j, m, size = d * sizeof(real)
+    cdef Py_ssize_t step = ROWS if size <= 256 else ROWS // 2 if size <= 512 else ROWS // 4
+    memset(losses, 0, sizeof(losses))
+    memset(slopes, 0, sizeof(slopes))
+    i = 0
+    while i < n:
+        m = min(step, n - i)
+        residuals(X + i * d, y + i, w, b, m, d, r)
+        terms(q, r, m, value, slope)
+        if s != NULL or fold != NULL:
+            for k in range(m):
+                weight[k] = s[i + k] if s != NULL else 1.0
+            if fold != NULL:
+                for k in range(m):
+                    weight[k] = weight[k] if (fold[i + k] == held) == inside else 0.0
+            for k in range(m):
+                value[k] = weight[k] * value[k] if weight[k] != 0 else 0.0
+                slope[k] = weight[k] * slope[k] if weight[k] != 0 else 0.0
+        if h != NULL:
+            bends(bend, r, m, r)
+            for k in range(m):
+                h[i + k] = <real>r[k]
+            if s != NULL or fold != NULL:
+                for k in range(m):
+                    h[i + k] = <real>(weight[k] * r[k] if weight[k] != 0 else 0.0)
+        for k in range(m, (m + 7) // 8 * 8):
+            value[k] = 0
+            slope[k] = 0
+        for k in range(0, m, 8):
+            for j in range(8):
+                losses[j] += value[k + j]
+        if gradient:
+            for k in range(0, m, 8):
+                for j in range(8):
+                    slopes[j] -= slope[k + j]
+            for k in range(m):
+                g[k] = <real>-slope[k]
+            products(X + i * d, g, m, d, out + 2)
+        i += step
+    out[0] += ((losses[0] + losses[1]) + (losses[2] + losses[3])) + ((losses[4] + losses[5]) + (losses[6] + losses[7]))
+    out[1] += ((slopes[0] + slopes[1]) + (slopes[2] + slopes[3])) + ((slopes[4] + slopes[5]) + (slopes[6] + slopes[7]))
+
+
+cdef cloned rows_f32(const float* X, const float* y, const float* s, const int32_t* fold, int32_t held, bint inside,
+                     const float* w, double b, Py_ssize_t n, Py_ssize_t d, const Loss* q, const Bend* bend, float* h,
+                     double* out, bint gradient) noexcept nogil:
+    if d == 16:
+        rows(X, y, s, fold, held, inside, w, b, n, 16, q, bend, h, out, gradient)
+    else:
+        rows(X, y, s, fold, held, inside, w, b, n, d, q, bend, h, out, gradient)
+
+
+cdef cloned rows_f64(const double* X, const double* y, const double* s, const int32_t* fold, int32_t held, bint inside,
+                     const double* w, double b, Py_ssize_t n, Py_ssize_t d, const Loss* q, const Bend* bend, double* h,
+                     double* out, bint gradient) noexcept nogil:
+    rows(X, y, s, fold, held, inside, w, b, n, d, q, bend, h, out, gradient)
+
+
+cdef cloned residuals_f32(const float* X, const float* y, const float* w, double b, Py_ssize_t n, Py_ssize_t d,
+                          double* residual) noexcept nogil:
+    residuals(X, y, w, b, n, d, residual)
+
+
+cdef cloned residuals_f64(const double* X, const double* y, const double* w, double b, Py_ssize_t n, Py_ssize_t d,
+                          double* residual) noexcept nogil:
+    residuals(X, y, w, b, n, d, residual)
+
+
+cdef cloned lp_terms(const double* residual, Py_ssize_t n, double p, double* value, double* slope) noexcept nogil:
+    cdef Loss q = loss_of(p, NULL)
+    terms(&q, residual, n, value, slope)
+
+
+cdef cloned products_f32(const float* X, const float* g, Py_ssize_t n, Py_ssize_t d, double* total) noexcept nogil:
+    products(X, g, n, d, total)
+
+
+cdef cloned products_f64(const double* X, const double* g, Py_ssize_t n, Py_ssize_t d, double* total) noexcept nogil:
+    products(X, g, n, d, total)
+
+
+def one_model(const real[:, ::1] X, const real[::1] y, const real[::1] s, const int32_t[::1] fold, int32_t held, bint inside,
+              const real[::1] w, double b, double p, uintptr_t own, double least, real[::1] h, double[::1] out):
+    """Add to out: loss, derivative by b, derivative by w (where out has room for it); write the curvature to h."""
+    cdef Loss q = loss_of(p, <pointwise>own)
+    cdef Bend bend = bend_of(p, least)
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1]
+    cdef const real* weights = NULL if s is None else &s[0]
+    cdef const int32_t* folds = NULL if fold is None else &fold[0]
+    cdef real* curve = NULL if h is None else &h[0]
+    with nogil:
+        if real is float:
+            rows_f32(&X[0, 0], &y[0], weights, folds, held, inside, &w[0], b, n, d, &q, &bend, curve, &out[0],
+                     out.shape[0] > 2)
+        else:
+            rows_f64(&X[0, 0], &y[0], weights, folds, held, inside, &w[0], b, n, d, &q, &bend, curve, &out[0],
+                     out.shape[0] > 2)
