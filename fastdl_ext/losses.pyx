@@ -18,7 +18,7 @@ from fastdl_ext.power cimport at_zero, e_high, power
 cdef enum:
     ROWS = 64           # most rows taken at a time
     TILE = 32           # rows taken at a time for many models
-    AHEAD = 8192        # how many bytes before its use a cache line is asked for
+    AHEAD = 4096        # how many bytes before its use a cache line is asked for
 
 cdef struct Loss:
     pointwise own       # the user's function, or NULL, then |r|^p:
@@ -126,31 +126,43 @@ cdef inlined bends(const Bend* q, const double* r, Py_ssize_t n, double* out) no
 
 
 cdef inlined dots(const vec* w, const char* x, Py_ssize_t stride, Py_ssize_t last, const char* mask, vec* out) noexcept nogil:
-    # <x, w> of as many rows as there are lanes; rows past the last stand for it.
+    # <x, w> of as many rows as there are lanes; rows past the last stand for it.  Each row from its start to its end, which
+    # is the order memory likes, in four sums.
     cdef vec sums[8]
-    cdef vec c
-    cdef const char* row[8]
-    cdef Py_ssize_t j, k, lanes = 8 if vec is f8 else 4
+    cdef vec a0, a1, a2, a3
+    cdef const vec* row
+    cdef Py_ssize_t j, k, lanes = 8 if vec is f8 else 4, whole = stride // 32, rest = stride - 32
     for k in range(lanes):
-        row[k] = x + stride * (k if k < last else last)
-    c = w[0]
-    for k in range(lanes):
-        sums[k] = c * (<const vec*>row[k])[0]
-    for j in range(1, stride // 32):
-        c = w[j]
-        for k in range(lanes):
-            sums[k] = sums[k] + c * (<const vec*>(row[k] + 32 * j))[0]
-    if stride % 32:
-        # The rest of a row, with the end of what was counted masked out: a NaN times 0 would not do.
-        j = stride - 32
-        if vec is f8:
-            c = f8_keep((<const vec*>(<const char*>w + j))[0], mask)
-            for k in range(lanes):
-                sums[k] = sums[k] + c * f8_keep((<const vec*>(row[k] + j))[0], mask)
+        row = <const vec*>(x + stride * (k if k < last else last))
+        fetch_ahead(<const char*>row + AHEAD)
+        fetch_ahead(<const char*>row + AHEAD + 64)
+        a0 = row[0] * w[0]
+        if whole >= 4:
+            a1, a2, a3 = row[1] * w[1], row[2] * w[2], row[3] * w[3]
+            j = 4
+            while j + 4 <= whole:
+                fetch_ahead(<const char*>(row + j) + AHEAD)
+                fetch_ahead(<const char*>(row + j) + AHEAD + 64)
+                a0 = a0 + row[j] * w[j]
+                a1 = a1 + row[j + 1] * w[j + 1]
+                a2 = a2 + row[j + 2] * w[j + 2]
+                a3 = a3 + row[j + 3] * w[j + 3]
+                j += 4
+            a0 = (a0 + a1) + (a2 + a3)
         else:
-            c = d4_keep((<const vec*>(<const char*>w + j))[0], mask)
-            for k in range(lanes):
-                sums[k] = sums[k] + c * d4_keep((<const vec*>(row[k] + j))[0], mask)
+            j = 1
+        while j < whole:
+            a0 = a0 + row[j] * w[j]
+            j += 1
+        if stride % 32:
+            # The rest of a row, with the end of what was counted masked out: a NaN times 0 would not do.
+            a1 = (<const vec*>(<const char*>row + rest))[0]
+            a2 = (<const vec*>(<const char*>w + rest))[0]
+            if vec is f8:
+                a0 = a0 + f8_keep(a1, mask) * f8_keep(a2, mask)
+            else:
+                a0 = a0 + d4_keep(a1, mask) * d4_keep(a2, mask)
+        sums[k] = a0
     if vec is f8:
         out[0] = f8_totals(sums)
     else:
@@ -174,10 +186,6 @@ cdef inlined residuals(const real* X, const real* y, const real* w, double b, Py
     memset(mask + 32, 255, 32)
     i = 0
     while i < n:
-        j = 0
-        while j < lanes * stride:
-            fetch_ahead(<const char*>(X + i * d) + AHEAD + j)
-            j += 64
         if real is float:
             dots[f8](<const f8*>w, <const char*>(X + i * d), stride, n - 1 - i, mask + stride % 32, <f8*>dot)
         else:
@@ -194,8 +202,6 @@ cdef inlined products(const real* X, const real* g, Py_ssize_t n, Py_ssize_t d, 
     cdef real g0, g1, g2, g3, g4, g5, g6, g7
     while i + 8 <= n:
         x = X + i * d
-        g0, g1, g2, g3 = g[i], g[i + 1], g[i + 2], g[i + 3]
-        g4, g5, g6, g7 = g[i + 4], g[i + 5], g[i + 6], g[i + 7]
         for j in range(d):
             total[j] += <double>(
                 ((g0 * x[j] + g1 * x[j + d]) + (g2 * x[j + 2 * d] + g3 * x[j + 3 * d]))
@@ -220,7 +226,7 @@ cdef inlined rows(const real* X, const real* y, const real* s, const int32_t* fo
     cdef double slopes[8]
     cdef real g[ROWS]
     cdef Py_ssize_t i, k, j, m, size = d * sizeof(real)
-    cdef Py_ssize_t step = ROWS if size <= 256 else ROWS // 2 if size <= 512 else ROWS // 4
+    cdef Py_ssize_t step = max(8, min(ROWS, 2048 // size // 8 * 8))
     memset(losses, 0, sizeof(losses))
     memset(slopes, 0, sizeof(slopes))
     i = 0
