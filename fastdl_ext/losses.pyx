@@ -13,7 +13,7 @@ from fastdl_ext._common cimport cloned, real
 from fastdl_ext._lanes cimport (
     d4, d4_all, d4_keep, d4_totals, f8, f8_all, f8_keep, f8_totals, fetch_ahead, inlined, vec,
 )
-from fastdl_ext.power cimport at_zero, e_high, power
+from fastdl_ext.power cimport at_zero, e_high, equal, less, power
 
 cdef enum:
     ROWS = 64           # most rows taken at a time
@@ -70,28 +70,33 @@ cdef inline Bend bend_of(double p, double least) noexcept nogil:
     return q
 
 
+cdef cloned powers(const double* u, Py_ssize_t n, double high, double low, double zero, double infinite,
+                   double* out) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[i] = power(fabs(u[i]), high, low, zero, infinite)
+
+
 cdef inlined terms(const Loss* q, const double* r, Py_ssize_t n, double* value, double* slope) noexcept nogil:
     # Selects, not branches: signs are as good as random.  One power is enough, u^(p-1) = t: the loss is u t, the slope p t.
     cdef Py_ssize_t i
     cdef int k
-    cdef double u, t
+    cdef double u, t, p = q.p
     if q.own != NULL:
         q.own(r, n, value, slope)
         return
-    if q.p == 2:
+    if p == 2:
         for i in range(n):
             value[i] = r[i] * r[i]
             slope[i] = 2 * r[i]
         return
-    if q.p == 1:
+    if p == 1:
         for i in range(n):
             value[i] = fabs(r[i])
-            t = -1.0 if r[i] < 0 else r[i] * 0          # NaN stays NaN
-            slope[i] = 1.0 if r[i] > 0 else t
+            slope[i] = less(0, r[i], 1, less(r[i], 0, -1, r[i] * 0))        # 0 at 0, NaN at NaN
         return
     if q.half == 2:
-        for i in range(n):
-            slope[i] = power(fabs(r[i]), q.high, q.low, q.zero, q.infinite)
+        powers(r, n, q.high, q.low, q.zero, q.infinite, slope)
     elif q.half == 0:
         for i in range(n):
             slope[i] = 1
@@ -107,22 +112,22 @@ cdef inlined terms(const Loss* q, const double* r, Py_ssize_t n, double* value, 
     for i in range(n):
         u = fabs(r[i])
         t = slope[i]
-        value[i] = u * t if (u > 0) & (u < INFINITY) else u
-        t = q.p * t
-        t = t if r[i] > 0 else -t
-        slope[i] = t if u > 0 else u * 0                # 0 at 0, NaN at NaN
+        value[i] = less(0, u, less(u, INFINITY, u * t, u), u)
+        t = p * t
+        slope[i] = less(0, r[i], t, less(r[i], 0, -t, r[i] * 0))
 
 
 cdef inlined bends(const Bend* q, const double* r, Py_ssize_t n, double* out) noexcept nogil:
     cdef Py_ssize_t i
-    cdef double u
-    if q.factor == 0:
+    cdef double least = q.least, factor = q.factor
+    if factor == 0:
         memset(out, 0, n * sizeof(double))
         return
     for i in range(n):
-        u = fabs(r[i])
-        u = q.least if u < q.least else u
-        out[i] = q.factor * power(u, q.high, q.low, q.zero, q.infinite)
+        out[i] = less(fabs(r[i]), least, least, fabs(r[i]))
+    powers(out, n, q.high, q.low, q.zero, q.infinite, out)
+    for i in range(n):
+        out[i] *= factor
 
 
 cdef inlined dots(const vec* w, const char* x, Py_ssize_t stride, Py_ssize_t last, const char* mask, vec* out) noexcept nogil:
@@ -138,7 +143,9 @@ cdef inlined dots(const vec* w, const char* x, Py_ssize_t stride, Py_ssize_t las
         fetch_ahead(<const char*>row + AHEAD + 64)
         a0 = row[0] * w[0]
         if whole >= 4:
-            a1, a2, a3 = row[1] * w[1], row[2] * w[2], row[3] * w[3]
+            a1 = row[1] * w[1]
+            a2 = row[2] * w[2]
+            a3 = row[3] * w[3]
             j = 4
             while j + 4 <= whole:
                 fetch_ahead(<const char*>(row + j) + AHEAD)
@@ -202,6 +209,14 @@ cdef inlined products(const real* X, const real* g, Py_ssize_t n, Py_ssize_t d, 
     cdef real g0, g1, g2, g3, g4, g5, g6, g7
     while i + 8 <= n:
         x = X + i * d
+        g0 = g[i + 0]
+        g1 = g[i + 1]
+        g2 = g[i + 2]
+        g3 = g[i + 3]
+        g4 = g[i + 4]
+        g5 = g[i + 5]
+        g6 = g[i + 6]
+        g7 = g[i + 7]
         for j in range(d):
             total[j] += <double>(
                 ((g0 * x[j] + g1 * x[j + d]) + (g2 * x[j + 2 * d] + g3 * x[j + 3 * d]))

@@ -8,6 +8,15 @@ from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
+cdef extern from *:
+    """
+    /* A choice without an int in between, which would halve the lanes of a vectorised loop. */
+    static inline double less(double a, double b, double yes, double no) { return a < b ? yes : no; }
+    static inline double equal(double a, double b, double yes, double no) { return a == b ? yes : no; }
+    """
+    double less(double a, double b, double yes, double no) nogil
+    double equal(double a, double b, double yes, double no) nogil
+
 
 cdef inline double e_high(double e) noexcept nogil:
     # The upper 42 bits of e: their product with an exponent of two, 11 bits, is exact.
@@ -24,8 +33,7 @@ cdef inline double at_zero(double e) noexcept nogil:
 
 cdef inline double power(double u, double high, double low, double zero, double infinite) noexcept nogil:
     cdef uint64_t bits, k
-    cdef bint tiny = u < 2.2250738585072014e-308
-    cdef double v = u * 18014398509481984.0 if tiny else u          # 2^54: subnormal numbers have no leading one
+    cdef double v = less(u, 2.2250738585072014e-308, u * 18014398509481984.0, u)    # subnormals have no leading one: times 2^54
     cdef double m, s, z, l, n, a, b, f, t
     # v = m 2^k with m in [sqrt(1/2), sqrt(2)); k is read as a double through the bits of 2^52 + k, for AVX2 has no other way.
     memcpy(&bits, &v, 8)
@@ -34,7 +42,7 @@ cdef inline double power(double u, double high, double low, double zero, double 
     memcpy(&m, &bits, 8)
     k |= <uint64_t>0x4330000000000000
     memcpy(&n, &k, 8)
-    n -= (4503599627370496.0 + 1023 + 54) if tiny else (4503599627370496.0 + 1023)
+    n -= less(u, 2.2250738585072014e-308, 4503599627370496.0 + 1023 + 54, 4503599627370496.0 + 1023)
     # log2 m = 2 atanh(s) / ln 2
     s = (m - 1) / (m + 1)
     z = s * s
@@ -52,14 +60,14 @@ cdef inline double power(double u, double high, double low, double zero, double 
     a = high * n
     b = low * n + (high + low) * l
     t = a + b
-    t = t if t < 1100 else 1100
-    t = t if t > -1100 else -1100
+    t = less(t, 1100, t, 1100)
+    t = less(-1100, t, t, -1100)
     n = t + 6755399441055744.0                                      # 1.5 2^52: rounds, and holds n in its lowest bits
     memcpy(&bits, &n, 8)
     n -= 6755399441055744.0
     f = (a - n) + b
-    f = f if f < 1 else 1
-    f = f if f > -1 else -1
+    f = less(f, 1, f, 1)
+    f = less(-1, f, f, -1)
     t = 2.5678435993488196e-11 + f * 1.3691488853904124e-12
     t = 4.44553827187081e-10 + f * t
     t = 7.054911620801121e-09 + f * t
@@ -82,6 +90,6 @@ cdef inline double power(double u, double high, double low, double zero, double 
     memcpy(&a, &k, 8)
     memcpy(&b, &bits, 8)
     t = t * a * b
-    t = zero if u == 0 else t
-    t = infinite if u > 1.7976931348623157e308 else t
-    return u if u != u else t
+    t = equal(u, 0, zero, t)
+    t = less(1.7976931348623157e308, u, infinite, t)
+    return equal(u, u, t, u)
