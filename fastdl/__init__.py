@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "audio": ["mu_law_encode", "mu_law_decode", "g711_encode", "g711_decode"],
+    "losses": ["lp_loss", "lp_loss_grad", "LpLoss", "custom_loss", "CustomLoss"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
@@ -22,7 +23,7 @@ __all__ = sorted([*_HOME, "__version__"])
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(importlib.import_module(f"fastdl.{_HOME[name]}"), name)
-    elif name in ("audio", "files", "reference", "streaming"):
+    elif name in ("audio", "files", "losses", "reference", "streaming"):
         value = importlib.import_module(f"fastdl.{name}")
     else:
         raise AttributeError(f"module 'fastdl' has no attribute {name!r}")

@@ -33,6 +33,7 @@ cdef extern from *:
     LANES d4 d4_keep(d4 a, const char* mask) { return (d4)((bits8)a & *(const bits8*)mask); }
 
     #define fetch_ahead(p) __builtin_prefetch(p)
+    #define fetch_far(p) __builtin_prefetch(p, 0, 2)
     """
     ctypedef float f8               # eight floats
     ctypedef double d4              # four doubles
@@ -43,6 +44,7 @@ cdef extern from *:
     f8 f8_keep(f8 a, const char* mask) nogil
     d4 d4_keep(d4 a, const char* mask) nogil
     void fetch_ahead(const char* p) nogil
+    void fetch_far(const char* p) nogil
     ctypedef void inlined "inline __attribute__((always_inline)) void"   # so that a helper is compiled at its caller's CPU level
 
 ctypedef fused vec:

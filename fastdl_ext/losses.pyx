@@ -11,14 +11,16 @@ from libc.string cimport memset
 
 from fastdl_ext._common cimport cloned, real
 from fastdl_ext._lanes cimport (
-    d4, d4_all, d4_keep, d4_totals, f8, f8_all, f8_keep, f8_totals, fetch_ahead, inlined, vec,
+    d4, d4_all, d4_keep, d4_totals, f8, f8_all, f8_keep, f8_totals, fetch_ahead, fetch_far, inlined, vec,
 )
 from fastdl_ext.power cimport at_zero, e_high, equal, less, power
 
 cdef enum:
     ROWS = 64           # most rows taken at a time
     TILE = 32           # rows taken at a time for many models
-    AHEAD = 4096        # how many bytes before its use a cache line is asked for
+    AHEAD = 2048        # a cache line is asked for this many bytes before its use ...
+    FAR = 16384         # ... and this many, into the second-level cache, while the second product leaves memory idle
+    PANEL = 128         # bytes of a row between such requests
 
 cdef struct Loss:
     pointwise own       # the user's function, or NULL, then |r|^p:
@@ -204,7 +206,7 @@ cdef inlined residuals(const real* X, const real* y, const real* w, double b, Py
 
 cdef inlined products(const real* X, const real* g, Py_ssize_t n, Py_ssize_t d, double* total) noexcept nogil:
     # Eight rows at a time in a fixed tree, then into double.
-    cdef Py_ssize_t i = 0, j
+    cdef Py_ssize_t i = 0, j, start, stop
     cdef const real* x
     cdef real g0, g1, g2, g3, g4, g5, g6, g7
     while i + 8 <= n:
@@ -217,11 +219,17 @@ cdef inlined products(const real* X, const real* g, Py_ssize_t n, Py_ssize_t d, 
         g5 = g[i + 5]
         g6 = g[i + 6]
         g7 = g[i + 7]
-        for j in range(d):
-            total[j] += <double>(
-                ((g0 * x[j] + g1 * x[j + d]) + (g2 * x[j + 2 * d] + g3 * x[j + 3 * d]))
-                + ((g4 * x[j + 4 * d] + g5 * x[j + 5 * d]) + (g6 * x[j + 6 * d] + g7 * x[j + 7 * d]))
-            )
+        start = 0
+        while start < d:
+            stop = min(start + PANEL // <Py_ssize_t>sizeof(real), d)
+            for j in range(0, 8 * PANEL, 64):
+                fetch_far(<const char*>(x + 8 * start) + FAR + j)
+            for j in range(start, stop):
+                total[j] += <double>(
+                    ((g0 * x[j] + g1 * x[j + d]) + (g2 * x[j + 2 * d] + g3 * x[j + 3 * d]))
+                    + ((g4 * x[j + 4 * d] + g5 * x[j + 5 * d]) + (g6 * x[j + 6 * d] + g7 * x[j + 7 * d]))
+                )
+            start = stop
         i += 8
     while i < n:
         for j in range(d):
@@ -241,7 +249,7 @@ cdef inlined rows(const real* X, const real* y, const real* s, const int32_t* fo
     cdef double slopes[8]
     cdef real g[ROWS]
     cdef Py_ssize_t i, k, j, m, size = d * sizeof(real)
-    cdef Py_ssize_t step = max(8, min(ROWS, 2048 // size // 8 * 8))
+    cdef Py_ssize_t step = max(8, min(ROWS, 2048 // size // 8 * 8))    # 2 KB of X where that is 8 rows or more
     memset(losses, 0, sizeof(losses))
     memset(slopes, 0, sizeof(slopes))
     i = 0
@@ -256,15 +264,15 @@ cdef inlined rows(const real* X, const real* y, const real* s, const int32_t* fo
                 for k in range(m):
                     weight[k] = weight[k] if (fold[i + k] == held) == inside else 0.0
             for k in range(m):
-                value[k] = weight[k] * value[k] if weight[k] != 0 else 0.0
-                slope[k] = weight[k] * slope[k] if weight[k] != 0 else 0.0
+                value[k] = equal(weight[k], 0, 0, weight[k] * value[k])
+                slope[k] = equal(weight[k], 0, 0, weight[k] * slope[k])
         if h != NULL:
             bends(bend, r, m, r)
             for k in range(m):
                 h[i + k] = <real>r[k]
             if s != NULL or fold != NULL:
                 for k in range(m):
-                    h[i + k] = <real>(weight[k] * r[k] if weight[k] != 0 else 0.0)
+                    h[i + k] = <real>equal(weight[k], 0, 0, weight[k] * r[k])
         for k in range(m, (m + 7) // 8 * 8):
             value[k] = 0
             slope[k] = 0
@@ -296,6 +304,129 @@ cdef cloned rows_f64(const double* X, const double* y, const double* s, const in
                      const double* w, double b, Py_ssize_t n, Py_ssize_t d, const Loss* q, const Bend* bend, double* h,
                      double* out, bint gradient) noexcept nogil:
     rows(X, y, s, fold, held, inside, w, b, n, d, q, bend, h, out, gradient)
+
+
+cdef inlined forward(const vec* W, const char* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t d, vec* out) noexcept nogil:
+    # The products of n rows with two vectors of models, four rows at a time; rows past the last stand for it.
+    cdef vec a[8]
+    cdef vec c
+    cdef const char* row[4]
+    cdef Py_ssize_t i, j, k, size = stride // d
+    for i in range(0, n, 4):
+        for k in range(4):
+            row[k] = x + stride * min(i + k, n - 1)
+            a[2 * k] = W[0] - W[0]
+            a[2 * k + 1] = a[2 * k]
+        for j in range(d):
+            for k in range(4):
+                if vec is f8:
+                    c = f8_all(row[k] + j * size)
+                else:
+                    c = d4_all(row[k] + j * size)
+                a[2 * k] = a[2 * k] + c * W[2 * j]
+                a[2 * k + 1] = a[2 * k + 1] + c * W[2 * j + 1]
+        for k in range(8):
+            out[2 * i + k] = a[k]
+
+
+cdef inlined backward(const vec* g, const char* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t left, Py_ssize_t size,
+                      vec* out) noexcept nogil:
+    # The products of four columns with the slopes of two vectors of models; columns past the last stand for it.
+    cdef vec a[8]
+    cdef vec c
+    cdef Py_ssize_t i, k
+    cdef Py_ssize_t column[4]
+    for k in range(4):
+        column[k] = size * min(k, left - 1)
+        a[2 * k] = g[0] - g[0]
+        a[2 * k + 1] = a[2 * k]
+    for i in range(n):
+        for k in range(4):
+            if vec is f8:
+                c = f8_all(x + i * stride + column[k])
+            else:
+                c = d4_all(x + i * stride + column[k])
+            a[2 * k] = a[2 * k] + c * g[2 * i]
+            a[2 * k + 1] = a[2 * k + 1] + c * g[2 * i + 1]
+    for k in range(8):
+        out[k] = a[k]
+
+
+cdef inlined tiles(const real* X, const real* y, const real* s, const int32_t* fold, const int32_t* held, bint inside,
+                   const real* W, const double* b, Py_ssize_t n, Py_ssize_t d, Py_ssize_t models, const Loss* q,
+                   const Bend* bend, real* h, double* out, bint gradient) noexcept nogil:
+    # Many models, in tiles of 64 bytes: W (tile, d, lane), b and held (tile, lane), out (tile, loss and derivatives, lane).
+    cdef real P[TILE * 16 + 64]
+    cdef real sums[64]
+    cdef double r[TILE * 16]
+    cdef double value[TILE * 16]
+    cdef double slope[TILE * 16]
+    cdef double weight[TILE * 16]
+    cdef double* total
+    cdef Py_ssize_t i, j, k, l, m, t, lanes = 64 // sizeof(real), stride = d * sizeof(real)
+    cdef const real* x
+    i = 0
+    while i < n:
+        m = min(TILE, n - i)
+        x = X + i * d
+        for j in range(0, m * stride, 64):
+            fetch_far(<const char*>x + FAR + j)
+        for t in range((models + lanes - 1) // lanes):
+            total = out + t * (d + 2) * lanes
+            if real is float:
+                forward[f8](<const f8*>(W + t * d * lanes), <const char*>x, stride, m, d, <f8*>P)
+            else:
+                forward[d4](<const d4*>(W + t * d * lanes), <const char*>x, stride, m, d, <d4*>P)
+            for k in range(m):
+                for l in range(lanes):
+                    r[k * lanes + l] = (y[i + k] - b[t * lanes + l]) - P[k * lanes + l]
+            terms(q, r, m * lanes, value, slope)
+            if s != NULL or fold != NULL:
+                for k in range(m):
+                    for l in range(lanes):
+                        weight[k * lanes + l] = s[i + k] if s != NULL else 1.0
+                    if fold != NULL:
+                        for l in range(lanes):
+                            if (fold[i + k] == held[t * lanes + l]) != inside:
+                                weight[k * lanes + l] = 0.0
+                for k in range(m * lanes):
+                    value[k] = equal(weight[k], 0, 0, weight[k] * value[k])
+                    slope[k] = equal(weight[k], 0, 0, weight[k] * slope[k])
+            if h != NULL:
+                bends(bend, r, m * lanes, r)
+                if s != NULL or fold != NULL:
+                    for k in range(m * lanes):
+                        r[k] = equal(weight[k], 0, 0, weight[k] * r[k])
+                for k in range(m):
+                    for l in range(min(lanes, models - t * lanes)):
+                        h[(i + k) * models + t * lanes + l] = <real>r[k * lanes + l]
+            for k in range(m):
+                for l in range(lanes):
+                    total[l] += value[k * lanes + l]
+            for k in range(m if gradient else 0):
+                for l in range(lanes):
+                    total[lanes + l] -= slope[k * lanes + l]
+                    P[k * lanes + l] = <real>-slope[k * lanes + l]
+            for j in range(0, d if gradient else 0, 4):
+                if real is float:
+                    backward[f8](<const f8*>P, <const char*>(x + j), stride, m, d - j, 4, <f8*>sums)
+                else:
+                    backward[d4](<const d4*>P, <const char*>(x + j), stride, m, d - j, 8, <d4*>sums)
+                for k in range(min(4, d - j) * lanes):
+                    total[(2 + j) * lanes + k] += sums[k]
+        i += TILE
+
+
+cdef cloned tiles_f32(const float* X, const float* y, const float* s, const int32_t* fold, const int32_t* held, bint inside,
+                      const float* W, const double* b, Py_ssize_t n, Py_ssize_t d, Py_ssize_t models, const Loss* q,
+                      const Bend* bend, float* h, double* out, bint gradient) noexcept nogil:
+    tiles(X, y, s, fold, held, inside, W, b, n, d, models, q, bend, h, out, gradient)
+
+
+cdef cloned tiles_f64(const double* X, const double* y, const double* s, const int32_t* fold, const int32_t* held,
+                      bint inside, const double* W, const double* b, Py_ssize_t n, Py_ssize_t d, Py_ssize_t models,
+                      const Loss* q, const Bend* bend, double* h, double* out, bint gradient) noexcept nogil:
+    tiles(X, y, s, fold, held, inside, W, b, n, d, models, q, bend, h, out, gradient)
 
 
 cdef cloned residuals_f32(const float* X, const float* y, const float* w, double b, Py_ssize_t n, Py_ssize_t d,
@@ -337,3 +468,23 @@ def one_model(const real[:, ::1] X, const real[::1] y, const real[::1] s, const 
         else:
             rows_f64(&X[0, 0], &y[0], weights, folds, held, inside, &w[0], b, n, d, &q, &bend, curve, &out[0],
                      out.shape[0] > 2)
+
+
+def many_models(const real[:, ::1] X, const real[::1] y, const real[::1] s, const int32_t[::1] fold, const int32_t[::1] held,
+                bint inside, const real[:, :, ::1] W, const double[::1] b, Py_ssize_t models, double p, uintptr_t own,
+                double least, real[:, ::1] h, double[:, :, ::1] out, bint gradient):
+    """Add to out (tile, loss and derivatives by b and w, lane); write the curvature to h (row, model)."""
+    cdef Loss q = loss_of(p, <pointwise>own)
+    cdef Bend bend = bend_of(p, least)
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1]
+    cdef const real* weights = NULL if s is None else &s[0]
+    cdef const int32_t* folds = NULL if fold is None else &fold[0]
+    cdef const int32_t* holds = NULL if held is None else &held[0]
+    cdef real* curve = NULL if h is None else &h[0, 0]
+    with nogil:
+        if real is float:
+            tiles_f32(&X[0, 0], &y[0], weights, folds, holds, inside, &W[0, 0, 0], &b[0], n, d, models, &q, &bend, curve,
+                      &out[0, 0, 0], gradient)
+        else:
+            tiles_f64(&X[0, 0], &y[0], weights, folds, holds, inside, &W[0, 0, 0], &b[0], n, d, models, &q, &bend, curve,
+                      &out[0, 0, 0], gradient)
