@@ -8,8 +8,15 @@ cdef extern from *:
     typedef int bits8 __attribute__((vector_size(32), aligned(4), may_alias));
     #define LANES static inline __attribute__((always_inline))
 
-    LANES f8 f8_all(const char* p) { float x = *(const float*)p; return (f8){x, x, x, x, x, x, x, x}; }
-    LANES d4 d4_all(const char* p) { double x = *(const double*)p; return (d4){x, x, x, x}; }
+    /* By a shuffle: GCC 12 builds {x, x, ...} lane by lane when the helper itself is not compiled for AVX. */
+    LANES f8 f8_all(const char* p) {
+        f8 x = {*(const float*)p};
+        return __builtin_shufflevector(x, x, 0, 0, 0, 0, 0, 0, 0, 0);
+    }
+    LANES d4 d4_all(const char* p) {
+        d4 x = {*(const double*)p};
+        return __builtin_shufflevector(x, x, 0, 0, 0, 0);
+    }
 
     /* Neighbours added: within each half a then b, as two shuffles of one instruction each. */
     LANES f8 f8_pairs(f8 a, f8 b) {

@@ -13,7 +13,7 @@ from fastdl_ext._common cimport cloned, real
 from fastdl_ext._lanes cimport (
     d4, d4_all, d4_keep, d4_totals, f8, f8_all, f8_keep, f8_totals, fetch_ahead, fetch_far, inlined, vec,
 )
-from fastdl_ext.power cimport at_zero, e_high, equal, less, power
+from fastdl_ext.power cimport at_zero, e_high, e_high32, equal, less, less32, power, power32
 
 cdef enum:
     ROWS = 64           # most rows taken at a time
@@ -27,56 +27,41 @@ cdef struct Loss:
     double p
     int whole           # u^(p-1) as this many factors u ...
     int half            # ... and sqrt(u) to this power, -1, 0 or 1; 2 where only a general power will do
-    double high         # p - 1 in two parts, for power()
-    double low
-    double zero
-    double infinite
+    bint narrow         # which may be of single precision
 
 cdef struct Bend:       # curvature p (p - 1) max(u, least)^(p - 2)
-    double factor
+    double p
     double least
-    double high
-    double low
-    double zero
-    double infinite
 
 
-cdef inline Loss loss_of(double p, pointwise own) noexcept nogil:
+cdef inline Loss loss_of(double p, pointwise own, bint narrow) noexcept nogil:
     cdef Loss q
     cdef double e = p - 1
     q.own = own
     q.p = p
     q.whole = 0
     q.half = 2
+    q.narrow = narrow and p <= 4        # above, |r|^(p-1) might not fit
     if 0 <= e <= 16 and 2 * e == <int>(2 * e):
         q.whole = <int>e
         q.half = <int>(2 * e) - 2 * q.whole
     elif e == -0.5:
         q.half = -1
-    q.high = e_high(e)
-    q.low = e - q.high
-    q.zero = at_zero(e)
-    q.infinite = at_zero(-e)
     return q
 
 
-cdef inline Bend bend_of(double p, double least) noexcept nogil:
-    cdef Bend q
-    cdef double e = p - 2
-    q.factor = p * (p - 1)
-    q.least = least
-    q.high = e_high(e)
-    q.low = e - q.high
-    q.zero = at_zero(e)
-    q.infinite = at_zero(-e)
-    return q
-
-
-cdef cloned powers(const double* u, Py_ssize_t n, double high, double low, double zero, double infinite,
-                   double* out) noexcept nogil:
+cdef cloned powers(const double* u, Py_ssize_t n, double e, double* out) noexcept nogil:
     cdef Py_ssize_t i
+    cdef double high = e_high(e), low = e - e_high(e), zero = at_zero(e), infinite = at_zero(-e)
     for i in range(n):
         out[i] = power(fabs(u[i]), high, low, zero, infinite)
+
+
+cdef cloned powers32(const double* u, Py_ssize_t n, double e, double* out) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef float high = e_high32(e), low = <float>(e - e_high32(e)), zero = <float>at_zero(e), infinite = <float>at_zero(-e)
+    for i in range(n):
+        out[i] = power32(<float>fabs(u[i]), high, low, zero, infinite)
 
 
 cdef inlined terms(const Loss* q, const double* r, Py_ssize_t n, double* value, double* slope) noexcept nogil:
@@ -98,7 +83,10 @@ cdef inlined terms(const Loss* q, const double* r, Py_ssize_t n, double* value, 
             slope[i] = less(0, r[i], 1, less(r[i], 0, -1, r[i] * 0))        # 0 at 0, NaN at NaN
         return
     if q.half == 2:
-        powers(r, n, q.high, q.low, q.zero, q.infinite, slope)
+        if q.narrow:
+            powers32(r, n, p - 1, slope)
+        else:
+            powers(r, n, p - 1, slope)
     elif q.half == 0:
         for i in range(n):
             slope[i] = 1
@@ -121,13 +109,13 @@ cdef inlined terms(const Loss* q, const double* r, Py_ssize_t n, double* value, 
 
 cdef inlined bends(const Bend* q, const double* r, Py_ssize_t n, double* out) noexcept nogil:
     cdef Py_ssize_t i
-    cdef double least = q.least, factor = q.factor
+    cdef double least = q.least, factor = q.p * (q.p - 1)
     if factor == 0:
         memset(out, 0, n * sizeof(double))
         return
     for i in range(n):
         out[i] = less(fabs(r[i]), least, least, fabs(r[i]))
-    powers(out, n, q.high, q.low, q.zero, q.infinite, out)
+    powers(out, n, q.p - 2, out)
     for i in range(n):
         out[i] *= factor
 
@@ -352,6 +340,54 @@ cdef inlined backward(const vec* g, const char* x, Py_ssize_t stride, Py_ssize_t
         out[k] = a[k]
 
 
+cdef inlined spread(const real* x, const real* g, Py_ssize_t n, Py_ssize_t d, Py_ssize_t j, real* sums,
+                    double* total) noexcept nogil:
+    cdef Py_ssize_t k, lanes = 64 // sizeof(real), stride = d * sizeof(real)
+    if real is float:
+        backward[f8](<const f8*>g, <const char*>(x + j), stride, n, d - j, 4, <f8*>sums)
+    else:
+        backward[d4](<const d4*>g, <const char*>(x + j), stride, n, d - j, 8, <d4*>sums)
+    for k in range(min(4, d - j) * lanes):
+        total[(2 + j) * lanes + k] += sums[k]
+
+
+cdef inlined plain(const real* y, const double* b, Py_ssize_t n, bint square, real* P, double* total,
+                   bint gradient) noexcept nogil:
+    # p = 1 and 2 without weights: what there is to do for a residual is then so little that it is not put aside.
+    cdef real value[16]
+    cdef real slope[16]
+    cdef real shift[16]
+    cdef real r, g
+    cdef Py_ssize_t k, l, lanes = 64 // sizeof(real)
+    for l in range(lanes):
+        value[l] = 0
+        slope[l] = 0
+        shift[l] = <real>b[l]
+    if square:
+        for k in range(n):
+            for l in range(lanes):
+                r = P[k * lanes + l] - (y[k] - shift[l])
+                g = 2 * r
+                value[l] = value[l] + r * r
+                slope[l] = slope[l] + g
+                P[k * lanes + l] = g
+    else:
+        for k in range(n):
+            for l in range(lanes):
+                r = P[k * lanes + l] - (y[k] - shift[l])
+                if real is float:
+                    g = less32(0, r, 1, less32(r, 0, -1, r * 0))
+                else:
+                    g = less(0, r, 1, less(r, 0, -1, r * 0))
+                value[l] = value[l] + g * r
+                slope[l] = slope[l] + g
+                P[k * lanes + l] = g
+    for l in range(lanes):
+        total[l] += value[l]
+        if gradient:
+            total[lanes + l] += slope[l]
+
+
 cdef inlined tiles(const real* X, const real* y, const real* s, const int32_t* fold, const int32_t* held, bint inside,
                    const real* W, const double* b, Py_ssize_t n, Py_ssize_t d, Py_ssize_t models, const Loss* q,
                    const Bend* bend, real* h, double* out, bint gradient) noexcept nogil:
@@ -377,6 +413,11 @@ cdef inlined tiles(const real* X, const real* y, const real* s, const int32_t* f
                 forward[f8](<const f8*>(W + t * d * lanes), <const char*>x, stride, m, d, <f8*>P)
             else:
                 forward[d4](<const d4*>(W + t * d * lanes), <const char*>x, stride, m, d, <d4*>P)
+            if h == NULL and s == NULL and fold == NULL and q.own == NULL and (q.p == 1 or q.p == 2):
+                plain(y + i, b + t * lanes, m, q.p == 2, P, total, gradient)
+                for j in range(0, d if gradient else 0, 4):
+                    spread(x, P, m, d, j, sums, total)
+                continue
             for k in range(m):
                 for l in range(lanes):
                     r[k * lanes + l] = (y[i + k] - b[t * lanes + l]) - P[k * lanes + l]
@@ -408,12 +449,7 @@ cdef inlined tiles(const real* X, const real* y, const real* s, const int32_t* f
                     total[lanes + l] -= slope[k * lanes + l]
                     P[k * lanes + l] = <real>-slope[k * lanes + l]
             for j in range(0, d if gradient else 0, 4):
-                if real is float:
-                    backward[f8](<const f8*>P, <const char*>(x + j), stride, m, d - j, 4, <f8*>sums)
-                else:
-                    backward[d4](<const d4*>P, <const char*>(x + j), stride, m, d - j, 8, <d4*>sums)
-                for k in range(min(4, d - j) * lanes):
-                    total[(2 + j) * lanes + k] += sums[k]
+                spread(x, P, m, d, j, sums, total)
         i += TILE
 
 
@@ -440,7 +476,7 @@ cdef cloned residuals_f64(const double* X, const double* y, const double* w, dou
 
 
 cdef cloned lp_terms(const double* residual, Py_ssize_t n, double p, double* value, double* slope) noexcept nogil:
-    cdef Loss q = loss_of(p, NULL)
+    cdef Loss q = loss_of(p, NULL, False)
     terms(&q, residual, n, value, slope)
 
 
@@ -455,8 +491,8 @@ cdef cloned products_f64(const double* X, const double* g, Py_ssize_t n, Py_ssiz
 def one_model(const real[:, ::1] X, const real[::1] y, const real[::1] s, const int32_t[::1] fold, int32_t held, bint inside,
               const real[::1] w, double b, double p, uintptr_t own, double least, real[::1] h, double[::1] out):
     """Add to out: loss, derivative by b, derivative by w (where out has room for it); write the curvature to h."""
-    cdef Loss q = loss_of(p, <pointwise>own)
-    cdef Bend bend = bend_of(p, least)
+    cdef Loss q = loss_of(p, <pointwise>own, real is float)
+    cdef Bend bend = Bend(p, least)
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1]
     cdef const real* weights = NULL if s is None else &s[0]
     cdef const int32_t* folds = NULL if fold is None else &fold[0]
@@ -474,8 +510,8 @@ def many_models(const real[:, ::1] X, const real[::1] y, const real[::1] s, cons
                 bint inside, const real[:, :, ::1] W, const double[::1] b, Py_ssize_t models, double p, uintptr_t own,
                 double least, real[:, ::1] h, double[:, :, ::1] out, bint gradient):
     """Add to out (tile, loss and derivatives by b and w, lane); write the curvature to h (row, model)."""
-    cdef Loss q = loss_of(p, <pointwise>own)
-    cdef Bend bend = bend_of(p, least)
+    cdef Loss q = loss_of(p, <pointwise>own, real is float)
+    cdef Bend bend = Bend(p, least)
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1]
     cdef const real* weights = NULL if s is None else &s[0]
     cdef const int32_t* folds = NULL if fold is None else &fold[0]
