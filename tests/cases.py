@@ -79,3 +79,7 @@ def audio_cases() -> list[Case]:
 
 
 CASES: list[Case] = audio_cases()
+
+from tests.cases_losses import CASES_LOSSES  # noqa: E402
+
+CASES += CASES_LOSSES
