@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "audio": ["mu_law_encode", "mu_law_decode", "g711_encode", "g711_decode"],
-    "losses": ["lp_loss", "lp_loss_grad", "LpLoss", "custom_loss", "CustomLoss"],
+    "losses": ["lp_loss", "lp_loss_grad", "LpLoss"],
+    "custom": ["custom_loss", "CustomLoss"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

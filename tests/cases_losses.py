@@ -13,7 +13,12 @@ def problem(rng, n, d, models, dtype):
     X = rng.standard_normal((n, d)).astype(dtype)
     W = rng.standard_normal((models, d) if models else d).astype(dtype)
     sign = rng.choice([-1, 1], n)
-    return X, (sign * rng.uniform(20, 30, n) * np.sqrt(d)).astype(dtype), W, rng.standard_normal(models) if models else 0.5
+    return (
+        X,
+        (sign * rng.uniform(20, 30, n) * np.sqrt(d)).astype(dtype),
+        W,
+        rng.standard_normal(models) if models else 0.5,
+    )
 
 
 def losses_cases() -> list[Case]:
@@ -35,7 +40,9 @@ def losses_cases() -> list[Case]:
                     label = f"{dtype}-{d}-{models}-{p:.3g}"
                     rtol = 2e-5 if dtype == "float32" else 1e-11
                     moved = d * np.dtype(dtype).itemsize
-                    cases.append(Case("losses", function, make, label, rtol=rtol, moved=moved, sizes=(0, 1, 2, 7, 160, 2100)))
+                    cases.append(
+                        Case("losses", function, make, label, rtol=rtol, moved=moved, sizes=(0, 1, 2, 7, 160, 2100))
+                    )
     return cases
 
 

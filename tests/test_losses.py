@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fastdl
+import tests.cases  # noqa: F401  first, for it imports the next
 from fastdl import _kernels
 from fastdl.reference import losses as reference
 from tests.cases_losses import POWERS, problem
@@ -38,7 +39,9 @@ def test_against_a_precise_reference(p, d):
         for got, want in zip(fastdl.lp_loss_grad(x32, y32, w32, 0.25, p), precise(x32, y32, w32, 0.25, p)):
             scale = float(np.abs(want).max()) if np.ndim(want) else max(abs(float(want)), 1e-300)
             if np.ndim(want) == 0 or p >= 1 or dtype is np.float64:
-                np.testing.assert_allclose(got, np.asarray(want, float), rtol=rtol, atol=(100 if p < 1 else 10) * rtol * scale)
+                np.testing.assert_allclose(
+                    got, np.asarray(want, float), rtol=rtol, atol=(100 if p < 1 else 10) * rtol * scale
+                )
 
 
 @powers
@@ -140,7 +143,9 @@ def test_same_bits_for_threads_and_chunks(p, models):
     s, folds = rng.integers(0, 3, len(X)).astype(np.float32), rng.integers(0, 3, len(X))
     want = fastdl.lp_loss_grad(X, y, W, b, p, sample_weight=s, folds=folds, reduction="mean")
     for threads in (2, 3, None):
-        for got, w in zip(fastdl.lp_loss_grad(X, y, W, b, p, sample_weight=s, folds=folds, reduction="mean", threads=threads), want):
+        for got, w in zip(
+            fastdl.lp_loss_grad(X, y, W, b, p, sample_weight=s, folds=folds, reduction="mean", threads=threads), want
+        ):
             np.testing.assert_array_equal(got, w)
     for size in (1000, 4096, 65_537, 69_999):
         state = fastdl.LpLoss(W, b, p, reduction="mean", threads=2)
@@ -271,7 +276,9 @@ def test_custom_loss_without_a_folder_to_write_to(tmp_path):
         "import numba.core.caching as c; c.CacheImpl._locator_classes = []\n"
         "import fastdl; print(fastdl.custom_loss(lambda r: r * r).loss([[1.0]], [3.0], [1.0]))"
     )
-    run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env={**os.environ}, check=True)
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env={**os.environ}, check=True
+    )
     assert run.stdout.strip() == "4.0"
     assert not run.stderr
 
@@ -279,7 +286,11 @@ def test_custom_loss_without_a_folder_to_write_to(tmp_path):
 def test_changed_code_is_not_taken_from_the_cache(tmp_path):
     module = tmp_path / "mine.py"
     code = "import fastdl, mine; print(fastdl.custom_loss(mine.f).loss([[0.0]], [3.0], [0.0]))"
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+    }
     for body, want in (("r * r", "9.0"), ("2.0 * r", "6.0"), ("C * r", "15.0")):
         module.write_text(f"C = 5.0\ndef f(r):\n    return {body}\n")
         run = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, env=env, check=True)

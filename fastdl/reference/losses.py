@@ -3,7 +3,9 @@
 import numpy as np
 
 
-def lp_loss_grad(X, y, W, b=0.0, p=2.0, *, sample_weight=None, folds=None, held_out=None, part="train", reduction="sum"):
+def lp_loss_grad(
+    X, y, W, b=0.0, p=2.0, *, sample_weight=None, folds=None, held_out=None, part="train", reduction="sum"
+):
     """Loss, its derivative by W and by b; floats where W is one model."""
     slope, value, s = _terms(X, y, W, b, p, sample_weight, folds, held_out, part)
     scale = s.sum(axis=0) if reduction == "mean" else np.ones(s.shape[1])
@@ -31,7 +33,11 @@ def curvature(X, y, W, b=0.0, p=2.0, *, sample_weight=None, folds=None, held_out
 
 def _residuals(X, y, W, b, sample_weight, folds, held_out, part):
     W, b = np.atleast_2d(np.asarray(W, float)), np.asarray(b, float)
-    s = np.ones((len(X), len(W))) if sample_weight is None else np.repeat(np.asarray(sample_weight, float)[:, None], len(W), 1)
+    s = (
+        np.ones((len(X), len(W)))
+        if sample_weight is None
+        else np.repeat(np.asarray(sample_weight, float)[:, None], len(W), 1)
+    )
     if folds is not None:
         held_out = np.arange(len(W)) if held_out is None else np.atleast_1d(held_out)
         s = np.where((np.asarray(folds)[:, None] == held_out) == (part == "test"), s, 0)
