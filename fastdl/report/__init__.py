@@ -9,7 +9,10 @@ from pathlib import Path
 from fastdl.report.page import Chapter, render
 
 #: The modules of this package that hold a chapter, in the order of the report.
-CHAPTERS = ("audio",)
+CHAPTERS = (
+    "audio",
+    "losses",
+)
 
 
 def build(path: str | Path, chapters: Iterable[str] = CHAPTERS, progress: Callable[[str], None] | None = None) -> Path:
