@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fastdl import _check, _kernels
-from fastdl._threads import split
+from fastdl import _check, _kernels, _threads
 from fastdl.reference import losses as reference
 
 Array = np.ndarray
 kernel = _kernels.load("losses")
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_ALL = slice(None)
 _FEW = 4  # models from which on they are taken many at a time
 _BLOCK = 1 << 22  # bytes of X in a block
 
@@ -42,14 +42,8 @@ class Sums:
     """The checked arguments of a call, and the sums over any of its rows."""
 
     def __init__(self, X, y, W, b, p, sample_weight=None, folds=None, held_out=None, part="train", reduction="sum"):
-        self.X, self.y = _check.asarray("X", X), _check.asarray("y", y)
-        W, b = _check.asarray("W", W), _check.asarray("b", b)
-        for name, x, ndim in (("X", self.X, (2,)), ("y", self.y, (1,)), ("W", W, (1, 2)), ("b", b, (0, 1))):
-            if x.ndim not in ndim:
-                raise _check.InputError(
-                    f"{name} must have {' or '.join(map(str, ndim))} dimension(s), got shape {x.shape}"
-                )
-            _check.dtype(name, x.dtype, ("f", "i", "u", "b"))
+        self.X, self.y = _numbers("X", X, (2,)), _numbers("y", y, (1,))
+        W, b = _numbers("W", W, (1, 2)), b if type(b) is float else _numbers("b", b, (0, 1))
         n, d = self.X.shape
         self.many, self.shape = W.ndim == 2, W.shape
         models = len(W) if self.many else 1
@@ -57,16 +51,17 @@ class Sums:
             raise _check.InputError(f"y has {len(self.y)} values but X has {n} rows")
         if W.shape[-1] != d:
             raise _check.InputError(f"W has {W.shape[-1]} columns but X has {d}")
-        if b.ndim and b.shape != (models,):
+        if type(b) is not float and b.ndim and b.shape != (models,):
             raise _check.InputError(f"b must be a number or have shape ({models},), got {b.shape}")
-        self.dtype = _FLOAT32 if self.X.dtype.itemsize <= 4 and self.X.dtype.kind == "f" else _FLOAT64
+        kind = self.X.dtype
+        self.dtype = _FLOAT32 if kind is _FLOAT32 or (kind.kind == "f" and kind.itemsize <= 4) else _FLOAT64
         self.own = p if hasattr(p, "terms") else None
-        self.p = 0.0 if self.own else _check.number("p", p, 0, above=True)
+        self.p = 0.0 if self.own else p if type(p) is float and 0 < p < np.inf else _check.number("p", p, 0, above=True)
         self.floor = 0.0
         self.mean = _check.one_of("reduction", reduction, ("sum", "mean")) == "mean"
-        self.W = np.ascontiguousarray(W, self.dtype).reshape(models, d)
+        self.W = _as(W, self.dtype).reshape(models, d)
         self.b = np.empty(models)
-        self.b[:] = b
+        self.b[...] = b
         self.s = self.folds = self.held = None
         self.inside = _check.one_of("part", part, ("train", "test")) == "test"
         if sample_weight is not None:
@@ -83,8 +78,12 @@ class Sums:
 
     def run(self, gradient: bool, threads: int | None, h: Array | None = None) -> Array:
         """(K, 1 + 1 + D): loss, and derivatives by b and W."""
+        if threads != 1:
+            _threads.count(threads)
+        if 0 < len(self.X) <= self.block:
+            return self.divided(self.block_of(_ALL, gradient, h))
         total = self.zeros(gradient)
-        for part in split(len(self.X), threads, lambda s: self.block_of(s, gradient, h), self.block):
+        for part in _threads.split(len(self.X), threads, lambda s: self.block_of(s, gradient, h), self.block):
             total += part
         return self.divided(total)
 
@@ -105,14 +104,17 @@ class Sums:
 
     def block_of(self, rows: slice, gradient: bool, h: Array | None = None) -> Array:
         """The sums over one block of rows."""
-        X, y = (np.ascontiguousarray(a[rows], self.dtype) for a in (self.X, self.y))
-        s = None if self.s is None else np.ascontiguousarray(self.s[rows], self.dtype)
+        X, y, s, folds = (
+            (self.X, self.y, self.s, self.folds)
+            if rows is _ALL
+            else (None if a is None else a[rows] for a in (self.X, self.y, self.s, self.folds))
+        )
+        X, y, s = _as(X, self.dtype), _as(y, self.dtype), None if s is None else _as(s, self.dtype)
         if s is not None and not (s.min() >= 0 and s.max() < np.inf):
             bad = int(np.flatnonzero(~((s >= 0) & (s < np.inf)))[0])
             raise _check.InputError(
-                f"sample_weight must be finite and not negative, got {s[bad]} at index {rows.start + bad}"
+                f"sample_weight must be finite and not negative, got {s[bad]} at index {(rows.start or 0) + bad}"
             )
-        folds = None if self.folds is None else self.folds[rows]
         h = None if h is None else h[rows]
         total = self._sums(X, y, s, folds, self.held, self.W, self.b, gradient, h)
         if gradient and (s is not None or folds is not None) and not np.isfinite(total).all():
@@ -173,6 +175,20 @@ class Sums:
         if folds is None or self.held is None:
             return np.full(len(self.W), s.sum())
         return np.array([s[(folds == k) == self.inside].sum() for k in self.held])
+
+
+def _numbers(name: str, value: Any, ndim: tuple[int, ...]) -> Array:
+    x = _check.asarray(name, value)
+    if x.dtype is not _FLOAT32 and x.dtype is not _FLOAT64:
+        _check.dtype(name, x.dtype, ("f", "i", "u", "b"))
+    if x.ndim not in ndim:
+        raise _check.InputError(f"{name} must have {' or '.join(map(str, ndim))} dimension(s), got shape {x.shape}")
+    return x
+
+
+def _as(x: Array, dtype: np.dtype) -> Array:
+    """C-contiguous, of `dtype`; as it is where it is that already, which np.ascontiguousarray takes longer to find."""
+    return x if x.dtype is dtype and x.flags.c_contiguous else np.ascontiguousarray(x, dtype)
 
 
 def _ints(name: str, value: Any, n: int) -> Array:

@@ -151,7 +151,7 @@ def lp_loss_grad(
     (4.0, array([-8.]), -4.0)
     """
     sums = Sums(X, y, W, b, p, sample_weight, folds, held_out, part, reduction)
-    sums.floor = _check.number("floor", floor, 0)
+    sums.floor = _check.number("floor", floor, 0) if floor else 0.0
     return loss_grad(sums, curvature, out, threads)
 
 

@@ -21,7 +21,9 @@ def chapter() -> Chapter:
         panel(left, right)
     x, y = points()
     lines, losses, seconds = best_lines(x, y)
-    with page.figure(1, 2, size=(9, 3.6), caption="The best line under each loss; one of the points is an outlier.") as axes:
+    with page.figure(
+        1, 2, size=(9, 3.6), caption="The best line under each loss; one of the points is an outlier."
+    ) as axes:
         fits(axes, x, y, lines, losses)
     page.table(
         ["loss", "slope", "intercept", "sum of the loss"],
