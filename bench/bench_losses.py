@@ -1,4 +1,4 @@
-"""Losses and gradients: fastdl, NumPy in two passes, torch's and JAX's differentiation, on the same rows, to memory's limit."""
+"""Losses and gradients: fastdl, NumPy in two passes, torch and JAX differentiating, on the same rows."""
 
 import numpy as np
 import pytest

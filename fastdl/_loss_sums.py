@@ -104,11 +104,10 @@ class Sums:
 
     def block_of(self, rows: slice, gradient: bool, h: Array | None = None) -> Array:
         """The sums over one block of rows."""
-        X, y, s, folds = (
-            (self.X, self.y, self.s, self.folds)
-            if rows is _ALL
-            else (None if a is None else a[rows] for a in (self.X, self.y, self.s, self.folds))
-        )
+        X, y, s, folds = self.X, self.y, self.s, self.folds
+        if rows is not _ALL:
+            X, y = X[rows], y[rows]
+            s, folds = (None if a is None else a[rows] for a in (s, folds))
         X, y, s = _as(X, self.dtype), _as(y, self.dtype), None if s is None else _as(s, self.dtype)
         if s is not None and not (s.min() >= 0 and s.max() < np.inf):
             bad = int(np.flatnonzero(~((s >= 0) & (s < np.inf)))[0])

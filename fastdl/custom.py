@@ -93,7 +93,8 @@ class CustomLoss:
         k = int(off.argmax())
         if not off[k] <= rtol:
             raise _check.InputError(
-                f"derivative must be that of function: at r = {r[k]:g} it is {given[k]:g}, differences give {slope[k]:g}"
+                f"derivative must be that of function: at r = {r[k]:g} it is {given[k]:g}, "
+                f"differences give {slope[k]:g}"
             )
         return float(off[k])
 
@@ -104,16 +105,16 @@ def custom_loss(function: Callable[[float], float], derivative: Callable[[float]
     Parameters
     ----------
     function : callable
-        The loss of one residual, r = y - prediction: float to float, of what Numba compiles (arithmetic, `math`, NumPy's
-        functions of numbers, if and for).
+        The loss of one residual, r = y - prediction: float to float, of what Numba compiles (arithmetic, `math`,
+        NumPy's functions of numbers, if and for).
     derivative : callable, optional
         Its derivative by r. By default a central difference of the function, good to some eight digits.
 
     Returns
     -------
     CustomLoss
-        With ``loss(X, y, W, b, ...)``, ``loss_grad(X, y, W, b, ...)`` and ``check()``, which compares the derivative with
-        differences of the function. It also stands for p in `LpLoss`.
+        With ``loss(X, y, W, b, ...)``, ``loss_grad(X, y, W, b, ...)`` and ``check()``, which compares the derivative
+        with differences of the function. It also stands for p in `LpLoss`.
 
     Raises
     ------
@@ -124,12 +125,15 @@ def custom_loss(function: Callable[[float], float], derivative: Callable[[float]
 
     Notes
     -----
-    Compiled at its first use, once per process, and kept on disk where Numba finds a folder to write to (NUMBA_CACHE_DIR).
+    Compiled at its first use, once per process, and kept on disk where Numba finds a folder to write to
+    (NUMBA_CACHE_DIR).
 
     Examples
     --------
     >>> import fastdl
-    >>> huber = fastdl.custom_loss(lambda r: r * r / 2 if abs(r) < 1 else abs(r) - 0.5, lambda r: min(max(r, -1.0), 1.0))
+    >>> huber = fastdl.custom_loss(
+    ...     lambda r: r * r / 2 if abs(r) < 1 else abs(r) - 0.5, lambda r: min(max(r, -1.0), 1.0)
+    ... )
     >>> huber.loss_grad([[0.0], [1.0], [2.0]], [1.0, 2.0, 5.0], [1.0], 1.0)
     (1.5, array([-2.]), -1.0)
     """

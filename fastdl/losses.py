@@ -1,7 +1,7 @@
 """Losses of linear models, |y - X w - b|^p and the user's own, and their gradients, in one read of X.
 
-Products with X are in its own precision, in short sums of a fixed order; residuals, their powers, and all sums over rows are
-in float64. Work is cut at borders that depend on the shapes alone: threads and chunks do not change a bit.
+Products with X are in its own precision, in short sums of a fixed order; residuals, their powers, and all sums over
+rows are in float64. Work is cut at borders that depend on the shapes alone: threads and chunks do not change a bit.
 """
 
 from __future__ import annotations
@@ -75,8 +75,9 @@ def lp_loss(
 
     Notes
     -----
-    NaN and infinities in X and y give NaN or infinity in the sums they belong to. With float32 X, ``<w, x>`` is formed in
-    float32: its error is some 1e-7 of the sum of ``|w x|``. Where residuals are far smaller than that, give X as float64.
+    NaN and infinities in X and y give NaN or infinity in the sums they belong to. With float32 X, W, y and the weights
+    are rounded to float32, and ``<w, x>`` is formed in it: its error is some 1e-7 of the sum of ``|w x|``. Where
+    residuals are not far larger than that, give X as float64.
     The result has the same bits for any number of threads and, through `LpLoss`, for any chunks.
 
     See Also
@@ -119,8 +120,8 @@ def lp_loss_grad(
     X, y, W, b, p, sample_weight, folds, held_out, part, reduction, threads
         As in `lp_loss`.
     curvature : bool or ndarray, optional
-        Whether to return also the second derivative by the residual, ``s p (p-1) max(|r|, floor)^(p-2)``, row by row: what
-        Newton's method weighs the rows by. An array of X's dtype, (N,) or (N, K), is written to.
+        Whether to return also the second derivative by the residual, ``s p (p-1) max(|r|, floor)^(p-2)``, row by row:
+        what Newton's method weighs the rows by. An array of X's dtype, (N,) or (N, K), is written to.
     floor : float
         The least |r| of the curvature, which for p < 2 is infinite at 0.
     out : ndarray of float64, of W's shape, optional
@@ -141,8 +142,8 @@ def lp_loss_grad(
 
     Notes
     -----
-    A residual of 0 has gradient 0, for p <= 1 too (where 0 is one of the subgradients for p = 1, and the limit from both
-    sides does not exist for p < 1).
+    A residual of 0 has gradient 0, for p <= 1 too (where 0 is one of the subgradients for p = 1, and for p < 1
+    the slope is infinite on both sides).
 
     Examples
     --------
@@ -165,14 +166,15 @@ class LpLoss:
 
     Notes
     -----
-    Rows are kept until they fill a block (of at most 4 MiB). States that are merged agree to the bit with one state where each
-    but the last took a multiple of `block(D)` rows, and to rounding elsewhere.
+    Rows are kept until they fill a block (of at most 4 MiB, or 1024 rows). States that are merged agree to the bit with
+    one state where each but the last took a multiple of `block(D)` rows, and to rounding elsewhere.
 
     Examples
     --------
     >>> import numpy as np, fastdl
     >>> state = fastdl.LpLoss([1.0], 1.0, p=2)
-    >>> state.update((np.array([[0.0], [1.0]]), np.array([1.0, 2.0]))).update((np.array([[2.0]]), np.array([5.0]))).finish()
+    >>> state = state.update((np.array([[0.0], [1.0]]), np.array([1.0, 2.0])))
+    >>> state.update((np.array([[2.0]]), np.array([5.0]))).finish()
     (4.0, array([-8.]), -4.0)
     """
 
@@ -210,7 +212,7 @@ class LpLoss:
 
     def update(self, chunk: tuple[Any, ...]) -> LpLoss:
         """Take in (X, y), (X, y, sample_weight) or (X, y, sample_weight or None, folds); returns itself."""
-        rows = tuple(None if a is None else _check.asarray("chunk", a) for a in (*chunk, None, None)[:4])
+        rows: Any = tuple(None if a is None else _check.asarray("chunk", a) for a in (*chunk, None, None)[:4])
         sums = self._sums(rows)  # the checks, before anything is kept
         have = sum(len(r[0]) for r in self._waiting)
         if have + len(rows[0]) >= sums.block:

@@ -1,4 +1,4 @@
-"""What the user brings, compiled by Numba into loops that the kernels of fastdl_ext call: here losses of one residual."""
+"""What the user brings, compiled by Numba into loops that the kernels call: losses of one residual."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def pointwise(function: Callable, derivative: Callable | None) -> Any:
     import numba
     from numba.extending import register_jitable
 
-    # Inlined, so that the loop is vectorised; plain functions in a closure keep it cacheable, as a dispatcher would not.
+    # Inlined, so that the loop is vectorised; a plain function in a closure keeps it cacheable, a dispatcher would not.
     value_of = _jitable(register_jitable, function)
     pointers = [numba.types.CPointer(numba.types.float64)] * 3
     signature = numba.types.void(pointers[0], numba.types.intp, *pointers[1:])
@@ -51,7 +51,7 @@ def _compiled(numba: Any, signature: Any, loop: Callable) -> Any:
         except numba.core.errors.NumbaError as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise NotCompiled(
-                f"the function must be one that Numba compiles, float to float: {lines[-1] if len(lines) == 1 else ' '.join(lines[:4])}"
+                f"the function must be one that Numba compiles, float to float: {' '.join(lines[:4])}"
             ) from None
         except (RuntimeError, OSError, TypeError):
             # No folder to keep it in, or a closure that cannot be written there: compile for this process alone.

@@ -1,4 +1,4 @@
-"""Cases of the losses: targets stand off the predictions, for a power below 1 has no condition number at a residual of 0."""
+"""Cases of the losses: targets stand off the predictions, for powers below 1 are ill-conditioned at a residual of 0."""
 
 from __future__ import annotations
 

@@ -13,9 +13,10 @@ POWERS = (0.5, 1.0, 2.0)
 def chapter() -> Chapter:
     page = Chapter("Losses")
     page.text(
-        "A loss says how bad a residual r = y - prediction is; its gradient says how hard the residual pulls. Under |r|^2 the pull "
-        "grows with the distance, under |r| it is the same for all, under |r|^0.5 the near points pull hardest: the smaller the "
-        "power, the less a far point counts. `lp_loss_grad` gives loss and gradient for any power, a residual of 0 pulling not at all."
+        "A loss says how bad a residual r = y - prediction is; its gradient says how hard the residual pulls. Under "
+        "|r|^2 the pull grows with the distance, under |r| it is the same for all, under |r|^0.5 the near points pull "
+        "hardest: the smaller the power, the less a far point counts. `lp_loss_grad` gives loss and gradient for any "
+        "power; a residual of 0 does not pull."
     )
     with page.figure(1, 2, caption="The losses of one residual, and their gradients.") as (left, right):
         panel(left, right)
