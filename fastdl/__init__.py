@@ -19,6 +19,8 @@ _MODULES = {
     "points": ["voxelize", "voxel_coords", "voxel_features", "Voxelizer", "Voxels"],
     "voxels": ["voxel_reduce", "voxel_downsample", "voxel_grid", "VoxelReducer", "VoxelReduction"],
     "accumulate": ["VoxelAccumulator", "VoxelSummary"],
+    "losses": ["lp_loss", "lp_loss_grad", "LpLoss"],
+    "custom": ["custom_loss", "CustomLoss"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
@@ -30,6 +32,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(importlib.import_module(f"fastdl.{_HOME[name]}"), name)
     elif name in ("audio", "files", "reference", "sequences", "streaming", "windows"):
+    elif name in ("audio", "files", "losses", "reference", "streaming"):
         value = importlib.import_module(f"fastdl.{name}")
     else:
         raise AttributeError(f"module 'fastdl' has no attribute {name!r}")

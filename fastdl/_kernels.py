@@ -19,6 +19,8 @@ STEMS = (
     "lzf",
     "partition",
     "points",
+    "cpu",
+    "losses",
 )
 #: Set to 1 to run everything on the NumPy reference.
 FORCED = os.environ.get("FASTDL_REFERENCE") == "1"

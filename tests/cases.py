@@ -81,3 +81,6 @@ from tests.cases_sequences import CASES_SEQUENCES  # noqa: E402
 CASES += CASES_FEATURES
 CASES += CASES_SEQUENCES
 CASES += cases_points()
+from tests.cases_losses import CASES_LOSSES  # noqa: E402
+
+CASES += CASES_LOSSES

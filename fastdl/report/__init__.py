@@ -14,6 +14,7 @@ CHAPTERS = (
     "features",
     "sequences",
     "points",
+    "losses",
 )
 
 
