@@ -65,7 +65,8 @@ def vandermonde(
     Notes
     -----
     Powers of x grow dependent quickly: beyond a degree of some ten, use Chebyshev or Legendre columns with the domain
-    of the data. Rows are independent, so chunks of a stream give the rows of the whole (see the example).
+    of the data. Rows are independent, so chunks of a stream give the rows of the whole (see the example). A large fresh
+    result takes longer to come from the system than to be filled: in a loop, give the same `out` again.
 
     References
     ----------
