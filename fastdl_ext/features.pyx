@@ -9,31 +9,26 @@ from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport int64_t
 
 from fastdl_ext._common cimport cloned, real
-from fastdl_ext._rows cimport CHEBYSHEV, LEGENDRE, MONOMIAL, row_d, row_f, rows_d, rows_f, tile_d, tile_f
+from fastdl_ext._rows cimport CHEBYSHEV, LEGENDRE, MONOMIAL, rows_d, rows_f, tile_d, tile_f
 
 
 cdef cloned basis_rows(const real* x, const real* ratio, int basis, real* out, Py_ssize_t n, Py_ssize_t m, bint mapped,
                        real low, real high) noexcept nogil:
     # A constant basis makes three loops of one, without a branch inside.
-    cdef Py_ssize_t i
     if real is double:
         if basis == MONOMIAL:
-            i = rows_d(x, ratio, MONOMIAL, out, n, m, mapped, low, high)
+            rows_d(x, ratio, MONOMIAL, out, n, m, mapped, low, high)
         elif basis == CHEBYSHEV:
-            i = rows_d(x, ratio, CHEBYSHEV, out, n, m, mapped, low, high)
+            rows_d(x, ratio, CHEBYSHEV, out, n, m, mapped, low, high)
         else:
-            i = rows_d(x, ratio, LEGENDRE, out, n, m, mapped, low, high)
-        for i in range(i, n):
-            row_d(x[i], ratio, basis, out + i * m, m, mapped, low, high)
+            rows_d(x, ratio, LEGENDRE, out, n, m, mapped, low, high)
     else:
         if basis == MONOMIAL:
-            i = rows_f(x, ratio, MONOMIAL, out, n, m, mapped, low, high)
+            rows_f(x, ratio, MONOMIAL, out, n, m, mapped, low, high)
         elif basis == CHEBYSHEV:
-            i = rows_f(x, ratio, CHEBYSHEV, out, n, m, mapped, low, high)
+            rows_f(x, ratio, CHEBYSHEV, out, n, m, mapped, low, high)
         else:
-            i = rows_f(x, ratio, LEGENDRE, out, n, m, mapped, low, high)
-        for i in range(i, n):
-            row_f(x[i], ratio, basis, out + i * m, m, mapped, low, high)
+            rows_f(x, ratio, LEGENDRE, out, n, m, mapped, low, high)
 
 
 cdef cloned products(const real* x, const Py_ssize_t* plan, Py_ssize_t steps, real* out, Py_ssize_t n, Py_ssize_t d,
