@@ -19,6 +19,7 @@ kernel = _kernels.load("features")
 BASES = ("monomial", "chebyshev", "legendre")
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_FEW = 4  # columns side by side, on average, below which a loop over them costs more than it does
 _BLOCK = 1 << 20  # values of a result: large enough to hide the cost of a turn, small enough for an even split
 
 
@@ -65,7 +66,8 @@ def vandermonde(
     Notes
     -----
     Powers of x grow dependent quickly: beyond a degree of some ten, use Chebyshev or Legendre columns with the domain
-    of the data. Rows are independent, so chunks of a stream give the rows of the whole (see the example).
+    of the data. Rows are independent, so chunks of a stream give the rows of the whole (see the example). A large fresh
+    result takes longer to come from the system than to be filled: in a loop, give the same `out` again.
 
     References
     ----------
@@ -217,10 +219,12 @@ def polynomial_features(
 def _products(d: int, degree: int, interaction_only: bool, bias: bool) -> Array:
     """(to, from, length, factor): the columns from..from+length times column `factor` of X stand at to..to+length.
 
+    Where lengths are short, (from, factor) of each single column.
+
     The products of k factors that begin with column j are column j times the products of k - 1 factors that begin with
     j or later (later than j for interactions): these stand side by side.
     """
-    steps = []
+    steps: list[tuple[int, ...]] = []
     starts = [*range(bias, bias + d), bias + d]  # where the products that begin with column j start; the end
     end = bias + d
     for _ in range(2, degree + 1):
@@ -232,7 +236,9 @@ def _products(d: int, degree: int, interaction_only: bool, bias: bool) -> Array:
                 steps.append((end, first, starts[d] - first, j))
                 end += starts[d] - first
         starts = [*begins, end]
-    plan = np.array(steps, np.intp).reshape(-1, 4)
+    if end - bias - d < _FEW * len(steps):
+        steps = [(first + k, j) for _, first, length, j in steps for k in range(length)]
+    plan = np.array(steps, np.intp).reshape(-1, len(steps[0]) if steps else 4)
     plan.flags.writeable = False
     return plan
 

@@ -58,12 +58,21 @@ cdef extern from *:
     FASTDL_TURN(double, fastdl_four_d, d)
     FASTDL_TURN(float, fastdl_four_f, f)
 
-    /* Eight rows as two groups of four, whose recurrences overlap in time; returns the number of rows done. */
+    /* GCC makes slow work of these vectors where registers are shorter. */
+    #if defined(__clang__)
+      #define FASTDL_WIDE 1
+    #elif defined(__x86_64__)
+      #define FASTDL_WIDE __builtin_cpu_supports("avx")
+    #else
+      #define FASTDL_WIDE 0
+    #endif
+
+    /* Eight rows as two groups of four, whose recurrences overlap in time; what is left over, row by row. */
     #define FASTDL_ROWS(T, V, S)                                                                                     \\
-    static FASTDL_INLINE Py_ssize_t fastdl_rows_##S(const T* x, const T* ratio, int basis, T* out, Py_ssize_t n,     \\
-                                                    Py_ssize_t m, int mapped, T low, T high) {                       \\
-        Py_ssize_t i = 0, k;                                                                                         \\
-        for (; i + 8 <= n; i += 8, out += 8 * m) {                                                                   \\
+    static FASTDL_INLINE void fastdl_rows_##S(const T* x, const T* ratio, int basis, T* out, Py_ssize_t n,           \\
+                                              Py_ssize_t m, int mapped, T low, T high) {                             \\
+        Py_ssize_t i = 0, k, wide = FASTDL_WIDE ? n - 7 : 0;                                                         \\
+        for (; i < wide; i += 8, out += 8 * m) {                                                                     \\
             V t[2], u[2], v[2], w, c[2][4];                                                                          \\
             for (int g = 0; g < 2; g++) {                                                                            \\
                 memcpy(&t[g], x + i + 4 * g, sizeof(V));                                                             \\
@@ -85,7 +94,7 @@ cdef extern from *:
                     FASTDL_STEP(t[g], v[g], u[g], w, ratio[k])                                                       \\
                 }                                                                                                    \\
         }                                                                                                            \\
-        return i;                                                                                                    \\
+        for (; i < n; i++, out += m) fastdl_row_##S(x[i], ratio, basis, out, m, mapped, low, high);                  \\
     }
 
     FASTDL_ROWS(double, fastdl_four_d, d)
@@ -102,8 +111,10 @@ cdef extern from *:
     FASTDL_TILE(float, fastdl_four_f, f)
     #else
     #define FASTDL_PLAIN(T, S)                                                                                       \\
-    static FASTDL_INLINE Py_ssize_t fastdl_rows_##S(const T* x, const T* ratio, int basis, T* out, Py_ssize_t n,     \\
-                                                    Py_ssize_t m, int mapped, T low, T high) { return 0; }           \\
+    static FASTDL_INLINE void fastdl_rows_##S(const T* x, const T* ratio, int basis, T* out, Py_ssize_t n,           \\
+                                              Py_ssize_t m, int mapped, T low, T high) {                             \\
+        for (Py_ssize_t i = 0; i < n; i++, out += m) fastdl_row_##S(x[i], ratio, basis, out, m, mapped, low, high);  \\
+    }                                                                                                                \\
     static FASTDL_INLINE void fastdl_tile_##S(const T* from, Py_ssize_t step, T* to, Py_ssize_t m) {                 \\
         for (int q = 0; q < 4; q++)                                                                                  \\
             for (int j = 0; j < 4; j++) to[j * m + q] = from[q * step + j];                                          \\
@@ -116,11 +127,9 @@ cdef extern from *:
         MONOMIAL "FASTDL_MONOMIAL"
         CHEBYSHEV "FASTDL_CHEBYSHEV"
         LEGENDRE "FASTDL_LEGENDRE"
-    void row_d "fastdl_row_d"(double, const double*, int, double*, Py_ssize_t, bint, double, double) noexcept nogil
-    void row_f "fastdl_row_f"(float, const float*, int, float*, Py_ssize_t, bint, float, float) noexcept nogil
-    Py_ssize_t rows_d "fastdl_rows_d"(const double*, const double*, int, double*, Py_ssize_t, Py_ssize_t, bint, double,
-                                      double) noexcept nogil
-    Py_ssize_t rows_f "fastdl_rows_f"(const float*, const float*, int, float*, Py_ssize_t, Py_ssize_t, bint, float,
-                                      float) noexcept nogil
+    void rows_d "fastdl_rows_d"(const double*, const double*, int, double*, Py_ssize_t, Py_ssize_t, bint, double,
+                                double) noexcept nogil
+    void rows_f "fastdl_rows_f"(const float*, const float*, int, float*, Py_ssize_t, Py_ssize_t, bint, float,
+                                float) noexcept nogil
     void tile_d "fastdl_tile_d"(const double*, Py_ssize_t, double*, Py_ssize_t) noexcept nogil
     void tile_f "fastdl_tile_f"(const float*, Py_ssize_t, float*, Py_ssize_t) noexcept nogil

@@ -1,4 +1,12 @@
-"""Feature kernels for other people's Cython: `from fastdl_ext.features cimport basis_rows, products`."""
+"""Feature kernels for other people's Cython and Numba.
+
+Cython    from fastdl_ext.features cimport basis_rows
+          basis_rows[double](&x[0], &x[0], 0, &out[0, 0], x.shape[0], out.shape[1], False, -1, 1)     # powers of x
+Numba     address = numba.extending.get_cython_function_address("fastdl_ext.features", "__pyx_fuse_1basis_rows")
+          (__pyx_fuse_0 is float, __pyx_fuse_1 double); ctypes.CFUNCTYPE(...)(address) can be called from @njit code.
+
+Both are whole programs in tests/test_features.py.
+"""
 
 from fastdl_ext._common cimport cloned, real
 

@@ -9,31 +9,26 @@ from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport int64_t
 
 from fastdl_ext._common cimport cloned, real
-from fastdl_ext._rows cimport CHEBYSHEV, LEGENDRE, MONOMIAL, row_d, row_f, rows_d, rows_f, tile_d, tile_f
+from fastdl_ext._rows cimport CHEBYSHEV, LEGENDRE, MONOMIAL, rows_d, rows_f, tile_d, tile_f
 
 
 cdef cloned basis_rows(const real* x, const real* ratio, int basis, real* out, Py_ssize_t n, Py_ssize_t m, bint mapped,
                        real low, real high) noexcept nogil:
     # A constant basis makes three loops of one, without a branch inside.
-    cdef Py_ssize_t i
     if real is double:
         if basis == MONOMIAL:
-            i = rows_d(x, ratio, MONOMIAL, out, n, m, mapped, low, high)
+            rows_d(x, ratio, MONOMIAL, out, n, m, mapped, low, high)
         elif basis == CHEBYSHEV:
-            i = rows_d(x, ratio, CHEBYSHEV, out, n, m, mapped, low, high)
+            rows_d(x, ratio, CHEBYSHEV, out, n, m, mapped, low, high)
         else:
-            i = rows_d(x, ratio, LEGENDRE, out, n, m, mapped, low, high)
-        for i in range(i, n):
-            row_d(x[i], ratio, basis, out + i * m, m, mapped, low, high)
+            rows_d(x, ratio, LEGENDRE, out, n, m, mapped, low, high)
     else:
         if basis == MONOMIAL:
-            i = rows_f(x, ratio, MONOMIAL, out, n, m, mapped, low, high)
+            rows_f(x, ratio, MONOMIAL, out, n, m, mapped, low, high)
         elif basis == CHEBYSHEV:
-            i = rows_f(x, ratio, CHEBYSHEV, out, n, m, mapped, low, high)
+            rows_f(x, ratio, CHEBYSHEV, out, n, m, mapped, low, high)
         else:
-            i = rows_f(x, ratio, LEGENDRE, out, n, m, mapped, low, high)
-        for i in range(i, n):
-            row_f(x[i], ratio, basis, out + i * m, m, mapped, low, high)
+            rows_f(x, ratio, LEGENDRE, out, n, m, mapped, low, high)
 
 
 cdef cloned products(const real* x, const Py_ssize_t* plan, Py_ssize_t steps, real* out, Py_ssize_t n, Py_ssize_t d,
@@ -58,6 +53,23 @@ cdef cloned products(const real* x, const Py_ssize_t* plan, Py_ssize_t steps, re
             for j in range(step[2]):
                 to[j] = source[j] * factor
             step += 4
+
+
+cdef cloned few_products(const real* x, const Py_ssize_t* plan, real* out, Py_ssize_t n, Py_ssize_t d, Py_ssize_t m,
+                         bint bias) noexcept nogil:
+    # Columns side by side are too few to be worth a loop of their own: plan holds (from, factor) for each column.
+    cdef Py_ssize_t i, j, k, first = bias + d
+    cdef real* row
+    cdef const real* factors
+    for i in range(n):
+        row = out + i * m
+        factors = x + i * d
+        if bias:
+            row[0] = 1
+        for j in range(d):
+            row[bias + j] = factors[j]
+        for k in range(first, m):
+            row[k] = row[plan[2 * (k - first)]] * factors[plan[2 * (k - first) + 1]]
 
 
 cdef inline void tile(const real* source, Py_ssize_t step, real* to, Py_ssize_t m) noexcept nogil:
@@ -150,9 +162,13 @@ def vandermonde(const real[::1] x, const real[::1] ratio, int basis, real[:, ::1
 
 
 def polynomial_features(const real[:, ::1] x, const Py_ssize_t[:, ::1] plan, real[:, ::1] out, bint bias):
+    """By a plan of four columns for `products`, of two for `few_products`."""
     cdef const Py_ssize_t* steps = &plan[0, 0] if plan.shape[0] else NULL
     with nogil:
-        products(&x[0, 0], steps, plan.shape[0], &out[0, 0], x.shape[0], x.shape[1], out.shape[1], bias)
+        if plan.shape[1] == 4:
+            products(&x[0, 0], steps, plan.shape[0], &out[0, 0], x.shape[0], x.shape[1], out.shape[1], bias)
+        else:
+            few_products(&x[0, 0], steps, &out[0, 0], x.shape[0], x.shape[1], out.shape[1], bias)
 
 
 def take_columns(const real[:, ::1] x, real[:, ::1] columns):

@@ -1,7 +1,5 @@
 """Features: what each column holds, and in which order it is multiplied."""
 
-from itertools import combinations, combinations_with_replacement
-
 import numpy as np
 
 
@@ -24,16 +22,14 @@ def vandermonde(x, degree, *, basis="monomial", domain=None):
 
 
 def polynomial_features(X, degree, *, interaction_only=False, include_bias=True):
-    """Products of up to `degree` columns; each is its first factor times the product of the others."""
-    choose = combinations if interaction_only else combinations_with_replacement
-    product: dict[tuple, np.ndarray] = {(): np.ones(len(X), X.dtype)}
-    for d in range(1, degree + 1):
-        for factors in choose(range(X.shape[1]), d):
-            rest = product[factors[1:]]
-            product[factors] = X[:, factors[0]] * rest if d > 1 else X[:, factors[0]]
-    if not include_bias:
-        del product[()]
-    return np.stack(list(product.values()), axis=1)
+    """Products of up to `degree` columns; each is its first factor times a product of columns not before it."""
+    d = X.shape[1]
+    products = [(d, np.ones(len(X), X.dtype))]  # (the first factor, the product) of the last degree done
+    columns = [product for _, product in products if include_bias]
+    for _ in range(degree):
+        products = [(j, X[:, j] * product) for j in range(d) for k, product in products if k >= j + interaction_only]
+        columns += [product for _, product in products]
+    return np.stack(columns, axis=1)
 
 
 def _of(ufunc, inside=None):
