@@ -123,7 +123,7 @@ def bench_custom_loss(compare, shape, who):
     mine = fastdl.custom_loss(huber, huber_slope)
     check = close(mine.loss_grad(X, y, W))
     if who == "fastdl":
-        run = lambda: mine.loss_grad(X, y, W)  # noqa: E731
+        run = lambda: mine.loss_grad(X, y, W)
     elif who == "torch":
         torch = pytest.importorskip("torch")
         torch.set_num_threads(1)

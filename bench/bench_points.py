@@ -48,10 +48,10 @@ def bench_voxelize(compare, config, who):
             max_num_points_per_voxel=most,
         )
         tensor = tv.from_numpy(points)
-        run = lambda: tuple(a.numpy() for a in theirs.point_to_voxel(tensor))  # noqa: E731
+        run = lambda: tuple(a.numpy() for a in theirs.point_to_voxel(tensor))
     else:
         out = np.empty((120_000, most, 4), np.float32) if "out" in who else None
-        run = lambda: voxelizer(points, out=out)  # noqa: E731
+        run = lambda: voxelizer(points, out=out)
     compare(f"hard voxelization, 120 k, {config}", who, run, items=len(points), moved=20, check=check)
 
 
@@ -60,11 +60,11 @@ def bench_voxel_coords(compare, who):
     points = cloud("1 M", "scan order")
     want = fastdl.voxel_coords(points, (0.1, 0.1, 0.1), KITTI)
     if who == "NumPy":
-        run = lambda: fastdl.reference.points.voxel_coords(points, (0.1, 0.1, 0.1), KITTI)  # noqa: E731
+        run = lambda: fastdl.reference.points.voxel_coords(points, (0.1, 0.1, 0.1), KITTI)
     else:
         out, threads = np.empty_like(want), 2 if "2" in who else 1
-        run = lambda: fastdl.voxel_coords(points, (0.1, 0.1, 0.1), KITTI, out=out, threads=threads)  # noqa: E731
-    check = lambda got: np.testing.assert_array_equal(got, want)  # noqa: E731
+        run = lambda: fastdl.voxel_coords(points, (0.1, 0.1, 0.1), KITTI, out=out, threads=threads)
+    check = lambda got: np.testing.assert_array_equal(got, want)
     compare("cells of 1 M points", who, run, items=len(points), moved=28, check=check)
 
 
@@ -85,22 +85,22 @@ def bench_downsample(compare, size, order, who):
 
     if who.startswith("fastdl"):
         threads = 2 if "2" in who else 1
-        run = lambda: fastdl.voxel_downsample(points, edge, threads=threads)  # noqa: E731
+        run = lambda: fastdl.voxel_downsample(points, edge, threads=threads)
     elif who.startswith("small_gicp"):
         gicp = pytest.importorskip("small_gicp")
         threads = 2 if "2" in who else 1
-        run = lambda: gicp.voxelgrid_sampling(wide, edge, num_threads=threads).points()[:, :3]  # noqa: E731
+        run = lambda: gicp.voxelgrid_sampling(wide, edge, num_threads=threads).points()[:, :3]
     elif who == "kiss-icp":
         kiss = pytest.importorskip("kiss_icp.voxelization")
-        run = lambda: kiss.voxel_down_sample(wide, edge)  # noqa: E731
+        run = lambda: kiss.voxel_down_sample(wide, edge)
     elif who == "open3d":
         o3d = pytest.importorskip("open3d")
         held = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(wide))
-        run = lambda: np.asarray(held.voxel_down_sample(edge).points)  # noqa: E731
+        run = lambda: np.asarray(held.voxel_down_sample(edge).points)
     elif who == "open3d tensor":
         o3d = pytest.importorskip("open3d")
         tensor = o3d.t.geometry.PointCloud(o3d.core.Tensor(points))
-        run = lambda: tensor.voxel_down_sample(edge).point.positions.numpy()  # noqa: E731
+        run = lambda: tensor.voxel_down_sample(edge).point.positions.numpy()
     else:
 
         def run():

@@ -12,15 +12,13 @@ STEMS = (
     "bases",
     "cpu",
     "features",
-    "records",
-    "sequences",
-    "windows",
-    "cpu",
+    "losses",
     "lzf",
     "partition",
     "points",
-    "cpu",
-    "losses",
+    "records",
+    "sequences",
+    "windows",
 )
 #: Set to 1 to run everything on the NumPy reference.
 FORCED = os.environ.get("FASTDL_REFERENCE") == "1"

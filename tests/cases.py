@@ -1,86 +1,21 @@
-"""One table feeds the equivalence tests and the benchmarks: how to call each function, and what is promised of it.
+"""One table feeds the equivalence tests and what compares builds: how to call each function, and what is promised of it.
 
-To add a kernel, add a Case. `make(rng, n)` gives the positional and keyword arguments for about n items; `rtol=0` means
-the same bits as the reference; `moved` is the number of bytes an item must move between memory and processor at least.
+To add a kernel, add a Case to the list of its stem.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from tests.case import Case
+from tests.cases_audio import CASES_AUDIO
+from tests.cases_features import CASES_FEATURES
+from tests.cases_losses import CASES_LOSSES
+from tests.cases_points import CASES_POINTS
+from tests.cases_sequences import CASES_SEQUENCES
 
-import numpy as np
-
-from tests.cases_points import cases_points
-
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One way to call one public function."""
-
-    stem: str
-    function: str
-    make: Callable[[np.random.Generator, int], Arguments]
-    label: str = ""
-    rtol: float = 0.0
-    moved: float = 0.0
-    sizes: tuple[int, ...] = (0, 1, 2, 7, 160, 4099)
-    threads: tuple[int, ...] = field(default=(1, 2, 3))
-
-    def __str__(self) -> str:
-        return f"{self.function}[{self.label}]" if self.label else self.function
-
-
-def pcm(rng: np.random.Generator, n: int) -> np.ndarray:
-    """n int16 samples over the whole range, so that no value is rare."""
-    return rng.integers(-32768, 32768, n, dtype=np.int16)
-
-
-def audio_cases() -> list[Case]:
-    cases = []
-    for dialect in ("wavenet", "librosa", "nnmnkwii"):
-        for q in (256, 100, 1024):
-            width = 1 if q <= 256 else 2
-            for dtype in ("int16", "float32", "float64"):
-
-                def encode(rng, n, q=q, dialect=dialect, dtype=dtype):
-                    x = pcm(rng, n) if dtype == "int16" else rng.uniform(-1.1, 1.1, n).astype(dtype)
-                    return (x, q), {"dialect": dialect}
-
-                moved = np.dtype(dtype).itemsize + width
-                cases.append(Case("audio", "mu_law_encode", encode, f"{dialect}-{q}-{dtype}", moved=moved))
-
-                def decode(rng, n, q=q, dialect=dialect, dtype=dtype, width=width):
-                    return (rng.integers(0, q, n, dtype=f"u{width}"), q), {"dialect": dialect, "dtype": dtype}
-
-                cases.append(Case("audio", "mu_law_decode", decode, f"{dialect}-{q}-{dtype}", moved=moved))
-    for law in ("mu", "a"):
-        for dialect in ("itu", "sun", "libsndfile", "ffmpeg"):
-
-            def g711_encode(rng, n, law=law, dialect=dialect):
-                return (pcm(rng, n), law), {"dialect": dialect}
-
-            cases.append(Case("audio", "g711_encode", g711_encode, f"{law}-{dialect}", moved=3))
-
-        def g711_decode(rng, n, law=law):
-            return (rng.integers(0, 256, n, dtype=np.uint8), law), {}
-
-        cases.append(Case("audio", "g711_decode", g711_decode, law, moved=3))
-    return cases
-
-
-CASES: list[Case] = audio_cases()
-
-
-from tests.cases_features import CASES_FEATURES  # noqa: E402 - needs Case
-from tests.cases_sequences import CASES_SEQUENCES  # noqa: E402
-
-CASES += CASES_FEATURES
-CASES += CASES_SEQUENCES
-CASES += cases_points()
-from tests.cases_losses import CASES_LOSSES  # noqa: E402
-
-CASES += CASES_LOSSES
+CASES: list[Case] = [
+    *CASES_AUDIO,
+    *CASES_POINTS,
+    *CASES_SEQUENCES,
+    *CASES_LOSSES,
+    *CASES_FEATURES,
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.cases import Case
+from tests.case import Case
 
 BASES = ("monomial", "chebyshev", "legendre")
 

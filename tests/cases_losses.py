@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.cases import Case
+from tests.case import Case
 
 POWERS = (0.5, 0.75, 1, 1.37, 1.5, 2, 3, float(np.pi))
 

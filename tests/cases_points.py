@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.case import Case
+
 SIZE, ENDS = (0.5, 0.25, 1.0), (-4.0, -4.0, -2.0, 4.0, 4.0, 2.0)
 REDUCTIONS = ("count", "sum", "mean", "min", "max", "first", "last", "nearest", "majority", "consensus")
 
@@ -19,10 +21,8 @@ def cloud(rng: np.random.Generator, n: int, dtype: str = "float32") -> np.ndarra
     return points.astype(dtype)
 
 
-def cases_points():
+def _cases():
     """Every function of points, in every mode."""
-    from tests.cases import Case
-
     cases = []
     sizes = (0, 1, 2, 7, 160, 2049)
 
@@ -57,3 +57,6 @@ def cases_points():
             add("voxels", "voxel_downsample", name, {"reduce": name}, dtype, ranged=False)
         add("voxels", "voxel_grid", "mixed", {"reduce": mixed, "axes": "zyx"}, dtype)
     return cases
+
+
+CASES_POINTS = _cases()

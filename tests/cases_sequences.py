@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.cases import Case
+from tests.case import Case
 
 SIZES = (0, 1, 2, 7, 63, 160, 9001)
 LETTERS = np.frombuffer(b"ACGTACGTACGTacgtNnRYSWKMBDHVu-\x00\xff", np.uint8)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import fastdl
-import tests.cases  # noqa: F401  first, for it imports the next
 from fastdl import _kernels
 from fastdl.reference import losses as reference
 from tests.cases_losses import POWERS, problem

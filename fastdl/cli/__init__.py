@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 
 #: The modules of this package, in the order of the help.
-SUBJECTS = ("general", "audio", "sequences")
 SUBJECTS = (
     "general",
     "audio",
     "points",
+    "sequences",
 )
 
 

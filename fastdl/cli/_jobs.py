@@ -103,7 +103,7 @@ def each(
     pairs: Sequence[tuple[Path, Path]],
     jobs: int | None,
     work: Callable[[Path, Path], Any],
-    progress: Progress | None = None,
+    progress: Progress,
 ) -> tuple[list[Any], int]:
     """work(source, target) for every pair, `jobs` at once: the results of those that went well, and how many did not.
 
@@ -120,8 +120,7 @@ def each(
                     failed += 1
                     print(f"fastdl: {error}", file=sys.stderr)
         except BaseException:
-            if progress is not None:
-                progress.stopped = True
+            progress.stopped = True
             executor.shutdown(cancel_futures=True, wait=False)
             raise
     return results, failed

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     if options.windows is not None:
         total = sum(len(regions.names) for regions in _bed(options)) * len(pairs)
     with _jobs.Progress(total, "B" if options.windows is None else "windows", options.quiet) as progress:
-        done, failed = _jobs.each(pairs, options.jobs, lambda s, t: _encode(s, t, options, how, progress))
+        done, failed = _jobs.each(pairs, options.jobs, lambda s, t: _encode(s, t, options, how, progress), progress)
         seconds = progress.seconds
     letters = sum(done)
     print(

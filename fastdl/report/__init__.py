@@ -11,10 +11,10 @@ from fastdl.report.page import Chapter, render
 #: The modules of this package that hold a chapter, in the order of the report.
 CHAPTERS = (
     "audio",
-    "features",
-    "sequences",
     "points",
+    "sequences",
     "losses",
+    "features",
 )
 
 
