@@ -26,7 +26,7 @@ __all__ = sorted([*_HOME, "__version__"])
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(importlib.import_module(f"fastdl.{_HOME[name]}"), name)
-    elif name in ("audio", "files", "reference", "sequences", "streaming", "windows"):
+    elif name in ("audio", "bases", "files", "reference", "sequences", "streaming", "windows"):
         value = importlib.import_module(f"fastdl.{name}")
     else:
         raise AttributeError(f"module 'fastdl' has no attribute {name!r}")
