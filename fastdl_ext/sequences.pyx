@@ -56,8 +56,12 @@ cdef void encode_rows(const Coder* coder, const uint8_t* x, uint8_t* out, Py_ssi
         rows_of_4(x, coder.letters, coder.mask, <u32*>out, n)
     elif coder.width == 4:
         decode_8_32(x, <const uint32_t*>coder.rows, <uint32_t*>out, n)
-    elif coder.width == 8:          # the widths of four channels: a constant makes the copy one or two moves
+    elif coder.width == 8:          # the widths of four channels, and of five: a constant makes the copy a move or two
         copy_rows(x, coder.rows, 8, out, n)
+    elif coder.width == 5:
+        copy_rows(x, coder.rows, 5, out, n)
+    elif coder.width == 20:
+        copy_rows(x, coder.rows, 20, out, n)
     elif coder.width == 16:
         copy_rows(x, coder.rows, 16, out, n)
     elif coder.width == 32:
