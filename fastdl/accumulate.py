@@ -43,6 +43,27 @@ class VoxelSummary:
     accounting: dict[str, int]
 
 
+def _inverse(order: Array) -> Array:
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank
+
+
+def _placed(parts: list[list[Any]], field: int, rank: Array | None) -> Array:
+    """One field of all parts, each row at its rank; the parts let go of it as it is taken, for memory's sake."""
+    if len(parts) == 1 and rank is None:
+        return parts[0][field]
+    rows = sum(len(part[field]) for part in parts)
+    out = np.empty((rows, *parts[0][field].shape[1:]), parts[0][field].dtype)
+    at = 0
+    for part in parts:
+        values, part[field] = part[field], None
+        place = slice(at, at + len(values))
+        out[place if rank is None else rank[place]] = values
+        at += len(values)
+    return out
+
+
 class _Part(NamedTuple):
     when: Array
     points: Array
@@ -322,16 +343,21 @@ class VoxelAccumulator:
             return state.finish()
         if self._dtype is None:
             self._start(np.dtype(np.float64), 3)
-        parts = list(self._parts())
-        when, points, coords, counts = (np.concatenate(a) if len(parts) > 1 else a[0] for a in zip(*parts))
-        del parts
-        order = None
+        parts: list[list[Any]] = [list(part) for part in self._parts()]
+        rank = None
         if self.order == "sorted":
+            coords = np.concatenate([part[2] for part in parts])
             order = np.lexsort(coords.T)
-        elif (when[1:] < when[:-1]).any():
-            order = np.argsort(when)
-        if order is not None:
-            points, coords, counts = points[order], coords[order], counts[order]
+            del coords
+            rank = _inverse(order)
+        else:
+            when = np.concatenate([part[0] for part in parts])
+            if (when[1:] < when[:-1]).any():
+                rank = _inverse(np.argsort(when))
+            del when
+        for part in parts:
+            part[0] = None
+        points, coords, counts = (_placed(parts, k, rank) for k in (1, 2, 3))
         kept = int(counts.sum())
         accounting = {
             "in": kept + self._out_of_range + self._non_finite,
@@ -361,7 +387,7 @@ class VoxelAccumulator:
         assert fold is not None
         coords = self._box.decode(self._table.keys()) if m and self._box is not None else np.zeros((0, 3), np.int64)
         fold.state.reserve(m)
-        yield _Part(fold.state["when"][:m], fold.finish(), coords, fold.state["counts"][:m].copy())
+        yield _Part(fold.state["when"][:m].copy(), fold.finish(), coords, fold.state["counts"][:m].copy())
         for part in range(_PARTS if self._spill is not None else 0):
             state = self.fresh()
             state._holds, state._depth = False, self._depth + 1
