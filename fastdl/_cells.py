@@ -129,7 +129,9 @@ class Geometry:
         c = cells - np.array(self.base, np.int64)
         inside = ((c >= 0) & (c < np.array(self.grid, np.int64))).all(axis=1)
         keys = (c[:, 2] * self.strides[1] + c[:, 1]) * self.strides[0] + c[:, 0]
-        return np.where(inside, keys.astype(self.key), NONE[self.key])
+        found: Array = keys.astype(self.key)
+        found[~inside] = NONE[self.key]
+        return found
 
 
 def bounded(voxel_size: Any, point_range: Any, dtype: np.dtype, params: str = "float32", warn: bool = True) -> Geometry:

@@ -12,7 +12,7 @@ from fastdl._cells import NONE, Array, Geometry
 kernel = _kernels.load("partition")
 
 _ROWS = 1 << 18  # points of one turn of the two passes over the cloud
-_BUCKET = 8192  # points a bucket is meant to have
+_BUCKET = 16384  # points a bucket is meant to have
 _TURNS = 64  # turns of the passes over the buckets
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from fastdl import _cells, _check, _group
 from fastdl._cells import Array, Geometry, Table, kernel
 from fastdl._fold import Fold
+from fastdl._hard import limit
 from fastdl._partition import Partition
-from fastdl.points import limit
 from fastdl.reference import points as reference
 
 LIKES = ("open3d", "open3d_t", "kiss_icp", "pcl", "pdal")
@@ -284,7 +284,7 @@ def voxel_downsample(
 
 
 def _near(x: Array, voxel_size: Any, origin: Any, threads: int | None, mean: bool) -> Array | None:
-    """Sums or means of a cloud that fits a grid around its first point, so that its bounds need not be known, else None."""
+    """Sums or means of a cloud that fits a grid around its first point, whose bounds need no search; else None."""
     size, low, (n, c) = _cells.sizes(voxel_size), _cells.three("origin", origin), x.shape
     with np.errstate(invalid="ignore", over="ignore"):
         cell = np.floor((x[0, :3].astype(np.float64) - low) / size)

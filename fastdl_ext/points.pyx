@@ -501,15 +501,37 @@ def sum_by_key(const real[:, ::1] points, const uint32_t[::1] keys, Py_ssize_t s
     return stop
 
 
+cdef cloned divide_3(const double* sums, const int32_t* counts, real* out, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[3 * i] = <real>(sums[3 * i] / counts[i])
+        out[3 * i + 1] = <real>(sums[3 * i + 1] / counts[i])
+        out[3 * i + 2] = <real>(sums[3 * i + 2] / counts[i])
+
+
+cdef cloned divide_4(const double* sums, const int32_t* counts, real* out, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[4 * i] = <real>(sums[4 * i] / counts[i])
+        out[4 * i + 1] = <real>(sums[4 * i + 1] / counts[i])
+        out[4 * i + 2] = <real>(sums[4 * i + 2] / counts[i])
+        out[4 * i + 3] = <real>(sums[4 * i + 3] / counts[i])
+
+
 def finish_rows(const double[:, ::1] sums, const int32_t[::1] counts, bint mean, real[:, ::1] out):
     """Sums, or means: one division, one cast."""
     cdef Py_ssize_t i, k, c = sums.shape[1]
     cdef double by
     with nogil:
-        for i in range(sums.shape[0]):
-            by = counts[i] if mean else 1
-            for k in range(c):
-                out[i, k] = <real>(sums[i, k] / by)
+        if mean and c == 3:
+            divide_3(&sums[0, 0], &counts[0], &out[0, 0], sums.shape[0])
+        elif mean and c == 4:
+            divide_4(&sums[0, 0], &counts[0], &out[0, 0], sums.shape[0])
+        else:
+            for i in range(sums.shape[0]):
+                by = counts[i] if mean else 1
+                for k in range(c):
+                    out[i, k] = <real>(sums[i, k] / by)
 
 
 def fold_column(const real[:, ::1] points, Py_ssize_t column, int op, const int32_t[::1] ids, double[::1] state):

@@ -9,11 +9,12 @@ import pytest
 
 import fastdl
 from fastdl import _partition, streaming, voxels
+from fastdl._cells import kernel
 from fastdl.reference import points as reference
 from tests.cases_points import ENDS, REDUCTIONS, SIZE, cloud
 from tests.test_equivalence import assert_same
 
-compiled = pytest.mark.skipif(fastdl.points.kernel is None, reason="needs the compiled kernels")
+compiled = pytest.mark.skipif(kernel is None, reason="needs the compiled kernels")
 
 
 def begin(state):
@@ -188,7 +189,7 @@ def rows(points):
 @pytest.mark.parametrize("size", [0.2, 0.5])
 def test_like_peers(size):
     points = np.random.default_rng(7).normal(0, 3, (20_000, 3))
-    if fastdl.points.kernel is None:
+    if kernel is None:
         points = points[:2000]
     o3d = pytest.importorskip("open3d")
     theirs = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points)).voxel_down_sample(size)
