@@ -210,7 +210,7 @@ cdef inlined products(const real* X, const real* g, Py_ssize_t n, Py_ssize_t d, 
         start = 0
         while start < d:
             stop = min(start + PANEL // <Py_ssize_t>sizeof(real), d)
-            for j in range(0, 8 * PANEL, 64):
+            for j in range(0, 8 * min(PANEL, d * <Py_ssize_t>sizeof(real)), 64):
                 fetch_far(<const char*>(x + 8 * start) + FAR + j)
             for j in range(start, stop):
                 total[j] += <double>(
