@@ -194,8 +194,10 @@ class Block:
         """Do `span` rows or fewer; the counts of each feature."""
         X, result = self.X[rows], self.result[rows]
         # A ufunc is fastest on one run of memory, so it does whole columns: what is behind the n values is any number.
-        columns = np.ones((self.columns, self.stride), X.dtype)
-        features = np.ones((self.features, self.stride), X.dtype)
+        if self.columns > 1:
+            columns = np.ones((self.columns, self.stride), X.dtype)
+        if self.features > 1:
+            features = np.ones((self.features, self.stride), X.dtype)
         total, counts = np.zeros(result.shape[1], np.int64), np.zeros(self.features, np.int64)
         with np.errstate(all="ignore"):
             for start in range(0, len(X), self.rows):
@@ -213,7 +215,7 @@ class Block:
                     kernel.put_columns(features, y, self.run)
                 if self.run == 1:
                     total += counts
-                else:
+                elif counts.any():
                     for k in np.flatnonzero(counts):
                         of = slice(k * self.run, (k + 1) * self.run)
                         total[of] += (np.isnan(y[:, of]) & ~np.isnan(x)).sum(axis=0)

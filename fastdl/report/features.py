@@ -25,8 +25,8 @@ def chapter() -> Chapter:
 def _bases(page: Chapter) -> None:
     page.text(
         "`vandermonde(x, degree, basis=...)` gives each number the values of polynomials of degree 0, 1, 2, ... A "
-        "linear fit on these columns is a polynomial fit on x. All three bases span the same polynomials; they differ in "
-        "how alike their columns are."
+        "linear fit on these columns is a polynomial fit on x. All three bases span the same polynomials; they "
+        "differ in how alike their columns are."
     )
     x = np.linspace(-1, 1, 400)
     with page.figure(1, 3, sharey=True, caption="The columns of degree 0 to 5 on [-1, 1].") as axes:
