@@ -32,7 +32,6 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(importlib.import_module(f"fastdl.{_HOME[name]}"), name)
     elif name in _MODULES or name in ("files", "reference", "report", "streaming"):
-    elif name in ("audio", "bases", "files", "reference", "sequences", "streaming", "windows"):
         value = importlib.import_module(f"fastdl.{name}")
     else:
         raise AttributeError(f"module 'fastdl' has no attribute {name!r}")

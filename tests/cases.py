@@ -1,4 +1,4 @@
-"""One table feeds the equivalence tests and what compares builds: how to call each function, and what is promised of it.
+"""One table of how to call each function and what is promised of it: for the equivalence tests, and to compare builds.
 
 To add a kernel, add a Case to the list of its stem.
 """
