@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,10 +12,10 @@ import numpy as np
 from fastdl import _cells, _check
 from fastdl._cells import Array, Geometry, Table, kernel
 from fastdl._fold import Fold
+from fastdl._spill import PARTS, Spill
 from fastdl.reference import points as reference
 
 _STEP = 1 << 16  # points between two looks at the memory
-_PARTS = 16  # temporary files at each level of spilling
 _LONG = np.dtype(np.uint64)
 
 
@@ -89,10 +87,9 @@ class VoxelAccumulator:
     order : {"first", "sorted"}
         Voxels in order of first appearance, or by (z, y, x).
     memory : int, optional
-        Bytes the voxels' state may take. When it is full, points of voxels not yet seen go to temporary files by
-        place, and
-        are reduced at the end, a part at a time; the files have no name, so that nothing is left behind however the
-        process ends.
+        Bytes the voxels' state may take. When it is full, points of voxels not yet seen go to temporary files by place,
+        and are reduced at the end, a part at a time; the files have no name, so that nothing is left behind however
+        the process ends.
     params : {"float32", "exact"}, optional
         As in `voxel_reduce`.
     ignore : float
@@ -100,10 +97,9 @@ class VoxelAccumulator:
 
     Notes
     -----
-    `fresh()` gives a state that holds its chunks, numbered, until it is merged or finished: merged in order, the
-    sums are those
-    of one pass, to the bit. Merging a state that was filled directly adds its sums: for voxels that both have seen the
-    last bit may then differ from one pass where float64 sums are not exact.
+    `fresh()` gives a state that holds its chunks, numbered, until it is merged or finished: merged in order, the sums
+    are those of one pass, to the bit. Merging a state that was filled directly adds its sums: for voxels that both have
+    seen the last bit may then differ from one pass where float64 sums are not exact.
 
     Examples
     --------
@@ -142,7 +138,7 @@ class VoxelAccumulator:
         self._fold: Fold | None = None
         self._table = Table(_LONG, 32)
         self._box: Geometry | None = None
-        self._spill: _Spill | None = None
+        self._spill: Spill | None = None
         self._dtype: np.dtype | None = None
         self._columns = 3
         self._seen = 0
@@ -171,9 +167,8 @@ class VoxelAccumulator:
         points : array_like, shape (N, C)
             x, y, z and any other columns; every chunk has the same columns and dtype.
         cells : array_like of integers, shape (N, 3), optional
-            The points' cells (x, y, z) where the caller knows them exactly, as on LAS's integer lattice; with a
-            range they
-            count from its lower corner.
+            The points' cells (x, y, z) where the caller knows them exactly, as on LAS's integer lattice; with a range
+            they count from its lower corner.
         """
         given = _check.asarray("points", points)
         data = _cells.cloud(given)
@@ -238,7 +233,7 @@ class VoxelAccumulator:
         self._non_finite += missing
         self._out_of_range += n - inside - missing
         if self.memory is not None and self._spill is None and self._needs() > self.memory:
-            self._spill = _Spill(self._columns, points.dtype, self._depth)
+            self._spill = Spill(self._columns, points.dtype, self._depth)
 
     def _needs(self) -> int:
         """The bytes of the state when it next grows."""
@@ -324,7 +319,7 @@ class VoxelAccumulator:
         self._non_finite += other._non_finite
         self._out_of_range += other._out_of_range
         if other._spill is not None:
-            for part in range(_PARTS):
+            for part in range(PARTS):
                 for when, cells, points in other._spill.read(part):
                     self._absorb(points, cells, when + start)
         self._seen = start + other._seen
@@ -388,7 +383,7 @@ class VoxelAccumulator:
         coords = self._box.decode(self._table.keys()) if m and self._box is not None else np.zeros((0, 3), np.int64)
         fold.state.reserve(m)
         yield _Part(fold.state["when"][:m].copy(), fold.finish(), coords, fold.state["counts"][:m].copy())
-        for part in range(_PARTS if self._spill is not None else 0):
+        for part in range(PARTS if self._spill is not None else 0):
             state = self.fresh()
             state._holds, state._depth = False, self._depth + 1
             state._start(self._dtype, self._columns)  # type: ignore[arg-type]
@@ -414,39 +409,3 @@ class VoxelAccumulator:
             given_cells=np.concatenate(given) if given else None,
         )
         return VoxelSummary(values, coords, counts, accounting)
-
-
-def _close(files: list[Any]) -> None:
-    for file in files:
-        file.close()
-
-
-class _Spill:
-    """Points set aside by the place they are in, in files that vanish with the process."""
-
-    def __init__(self, columns: int, dtype: np.dtype, depth: int):
-        self.row = np.dtype([("when", "i8"), ("cell", "i8", 3), ("point", dtype, columns)])
-        self.files = [tempfile.TemporaryFile(prefix="fastdl-") for _ in range(_PARTS)]  # noqa: SIM115
-        self.depth = depth
-        weakref.finalize(self, _close, self.files)
-
-    def write(self, when: Array, cells: Array, points: Array) -> None:
-        rows = np.empty(len(when), self.row)
-        rows["when"], rows["cell"], rows["point"] = when, cells, points
-        mixed = reference.point_hash(
-            self.depth, cells[:, 0] * 73856093 ^ cells[:, 1] * 19349663 ^ cells[:, 2] * 83492791
-        )
-        part = (mixed >> np.uint64(60)).astype(np.uint8)
-        rows = rows[np.argsort(part, kind="stable")]
-        ends = np.cumsum(np.bincount(part, minlength=_PARTS))
-        for file, a, b in zip(self.files, np.concatenate([[0], ends[:-1]]), ends):
-            if b > a:
-                file.seek(0, 2)
-                file.write(rows[a:b].tobytes())
-
-    def read(self, part: int) -> Iterator[tuple[Array, Array, Array]]:
-        file = self.files[part]
-        file.seek(0)
-        while data := file.read(_STEP * self.row.itemsize):
-            rows = np.frombuffer(data, self.row)
-            yield rows["when"].copy(), rows["cell"].copy(), np.ascontiguousarray(rows["point"])
