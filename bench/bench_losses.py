@@ -38,7 +38,7 @@ def torch_grad(X, y, W, p):
     def run():
         w = W.clone().requires_grad_(True)
         b = torch.zeros(W.shape[:-1], requires_grad=True)
-        r = (y[:, None] if W.ndim == 2 else y) - X @ w.T - b
+        r = (y[:, None] if W.ndim == 2 else y) - X @ (w.T if w.ndim == 2 else w) - b
         value = (r * r if p == 2 else r.abs() if p == 1 else r.abs() ** p).sum(0)
         value.sum().backward()
         return value.detach().numpy(), w.grad.numpy(), b.grad.numpy()
