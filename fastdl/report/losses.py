@@ -11,7 +11,7 @@ POWERS = (0.5, 1.0, 2.0)
 
 
 def chapter() -> Chapter:
-    page = Chapter("Losses")
+    page = Chapter("Losses: residuals to a power")
     page.text(
         "A loss says how bad a residual r = y - prediction is; its gradient says how hard the residual pulls. Under "
         "|r|^2 the pull grows with the distance, under |r| it is the same for all, under |r|^0.5 the near points pull "

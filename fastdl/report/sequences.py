@@ -27,7 +27,7 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 
 def chapter() -> Chapter:
     """A small gene, encoded."""
-    page = Chapter("Sequences")
+    page = Chapter("Sequences: letters to one-hot rows")
     gene = "".join(text for _, text in PARTS)
     page.text(
         "A model of DNA reads each base as four numbers, one of them 1. This sequence is put together like a small "
