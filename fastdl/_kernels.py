@@ -7,7 +7,12 @@ import os
 from typing import Any
 
 #: The stems that have a compiled module.
-STEMS = ("audio", "cpu")
+STEMS = (
+    "audio",
+    "graphs",
+    "aggregation",
+    "cpu",
+)
 #: Set to 1 to run everything on the NumPy reference.
 FORCED = os.environ.get("FASTDL_REFERENCE") == "1"
 

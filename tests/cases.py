@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.cases_graphs import graphs_cases
+
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -79,3 +81,4 @@ def audio_cases() -> list[Case]:
 
 
 CASES: list[Case] = audio_cases()
+CASES += graphs_cases(Case)
