@@ -4,6 +4,7 @@ The work is fetching rows of X that lie anywhere.  So a tile of columns stays in
 added, in their order and each column by itself: the bits of a plain loop, whatever the tile; and the rows of the neighbours to
 come are prefetched.  GCC keeps arrays of its vector types in registers; arrays of floats it leaves in memory for some widths.
 */
+#include <math.h>
 #include <stdint.h>
 
 #ifndef FASTDL_NEIGHBOURS
@@ -23,17 +24,15 @@ enum { PLAIN, WEIGHTED, GCN, LARGEST, SMALLEST };           /* what is done with
   typedef VECTOR(float, 8) f2;     typedef VECTOR(int32_t, 8) f2_mask;
   typedef VECTOR(float, 16) f4;    typedef VECTOR(int32_t, 16) f4_mask;
   typedef VECTOR(float, 32) f8;    typedef VECTOR(int32_t, 32) f8_mask;
-  typedef VECTOR(float, 64) f16;   typedef VECTOR(int32_t, 64) f16_mask;
   typedef VECTOR(double, 16) d2;   typedef VECTOR(int64_t, 16) d2_mask;
   typedef VECTOR(double, 32) d4;   typedef VECTOR(int64_t, 32) d4_mask;
-  typedef VECTOR(double, 64) d8;   typedef VECTOR(int64_t, 64) d8_mask;
   #define SELECT(V, mask, x, y) ((V)(((JOIN(V, _mask))(x) & (mask)) | ((JOIN(V, _mask))(y) & ~(mask))))
 #else                                                         /* tiles of single values */
   #define PREFETCH(p)
   #define PREFETCH_ONCE(p)
   #define UNROLL
-  typedef float f2, f4, f8, f16;
-  typedef double d2, d4, d8;
+  typedef float f2, f4, f8;
+  typedef double d2, d4;
   #define SELECT(V, mask, x, y) ((mask) ? (x) : (y))
 #endif
 #define LANES(V) ((int)(sizeof(V) / sizeof(REAL)))
@@ -53,7 +52,7 @@ enum { PLAIN, WEIGHTED, GCN, LARGEST, SMALLEST };           /* what is done with
       const int64_t start = indptr[i], end = indptr[i + 1]; \
       V a[N]; \
       REAL loop = 1; \
-      for (int k = 0; k < N; k++) a[k] = (V){0}; \
+      for (int k = 0; k < N; k++) a[k] = (V){0} + (op == LARGEST ? -(REAL)INFINITY : op == SMALLEST ? (REAL)INFINITY : 0); \
       for (int64_t j = start; j < end; j++) { \
         const int64_t source = indices[j], ahead = indices[j + 8 < edges ? j + 8 : edges - 1]; \
         const REAL* x = X + source * F; \
@@ -63,13 +62,14 @@ enum { PLAIN, WEIGHTED, GCN, LARGEST, SMALLEST };           /* what is done with
         for (int k = 0; k < N; k++) { \
           V v = *(const V*)(x + k * WIDTH); \
           if (op != PLAIN) v *= w; \
-          if (op == LARGEST) a[k] = j == start ? v : SELECT_V(V, (v > a[k]) | (v != v), v, a[k]); \
-          else if (op == SMALLEST) a[k] = j == start ? v : SELECT_V(V, (v < a[k]) | (v != v), v, a[k]); \
+          if (op == LARGEST) a[k] = SELECT_V(V, (v > a[k]) | (v != v), v, a[k]);       /* NaN stays: no value is above it */ \
+          else if (op == SMALLEST) a[k] = SELECT_V(V, (v < a[k]) | (v != v), v, a[k]); \
           else a[k] += v; \
         } \
       } \
       if (op == GCN)                                          /* PyG appends the self loops: they come last */ \
         for (int k = 0; k < N; k++) a[k] += *(const V*)(X + i * F + k * WIDTH) * (root[i] * loop * root[i]); \
+      if (start == end && op != GCN) for (int k = 0; k < N; k++) a[k] = (V){0}; \
       if (mean && end > start) for (int k = 0; k < N; k++) a[k] /= (REAL)(end - start); \
       for (int k = 0; k < N; k++) *(V*)(out + (i - first) * F + k * WIDTH) = a[k]; \
     } \
@@ -81,9 +81,9 @@ TILE(tile1, REAL, SELECT_ONE, 1)
 TILE(tile2, V2, SELECT, 2 / LANES(V2))
 TILE(tile4, V4, SELECT, 4 / LANES(V4))
 TILE(tile8, V8, SELECT, 8 / LANES(V8))
-TILE(tile16, V16, SELECT, 16 / LANES(V16))
-TILE(tile32, V16, SELECT, 32 / LANES(V16))
-TILE(tile64, V16, SELECT, 64 / LANES(V16))
+TILE(tile16, V8, SELECT, 16 / LANES(V8))
+TILE(tile32, V8, SELECT, 32 / LANES(V8))
+TILE(tile64, V8, SELECT, 64 / LANES(V8))
 
 /* A sum of single values waits for X, and for wrong guesses of where a row ends.  So every row ends with seven additions, of
    -0.0 where no neighbour is left, which changes no sum. */

@@ -14,18 +14,15 @@ cdef extern from *:
     #define V2 f2
     #define V4 f4
     #define V8 f8
-    #define V16 f16
     #include "_neighbours.h"
     #undef REAL
     #undef V2
     #undef V4
     #undef V8
-    #undef V16
     #define REAL double
     #define V2 d2
     #define V4 d4
-    #define V8 d8
-    #define V16 d8
+    #define V8 d4
     #include "_neighbours.h"
     """
     void fastdl_neighbours_float(int op, const int64_t* indptr, const int32_t* indices, int64_t edges, int64_t first, int64_t last,
