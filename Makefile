@@ -12,7 +12,7 @@ help:
 	@echo "make clean   remove .venv and what was built"
 
 # A stamp per extra, so that a second run sets nothing up again; the sources of the build make the stamps stale.
-SOURCES = pyproject.toml setup.py $(wildcard fastdl_ext/*.pyx fastdl_ext/*.pxd)
+SOURCES = pyproject.toml setup.py $(wildcard fastdl_ext/*.pyx fastdl_ext/*.pxd fastdl_ext/*.h)
 
 .venv/python:
 	$(PYTHON) -m venv .venv

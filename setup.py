@@ -30,6 +30,8 @@ def extensions():
         Extension(
             f"fastdl_ext.{path.stem}",
             [path.as_posix()],
+            include_dirs=["fastdl_ext"],
+            depends=[header.as_posix() for header in Path("fastdl_ext").glob("*.h")],
             extra_compile_args=flags + (CONTRACTED.get(path.stem, []) if flags else []),
             define_macros=[("FASTDL_LEVEL", f'"arch={LEVEL}"' if LEVEL != "default" else '"default"')] if LEVEL else [],
         )

@@ -21,6 +21,8 @@ _MODULES = {
     "accumulate": ["VoxelAccumulator", "VoxelSummary"],
     "losses": ["lp_loss", "lp_loss_grad", "LpLoss"],
     "custom": ["custom_loss", "CustomLoss"],
+    "graphs": ["Graph", "degree", "gcn_norm"],
+    "aggregation": ["aggregate"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -19,6 +19,9 @@ STEMS = (
     "records",
     "sequences",
     "windows",
+    "graphs",
+    "aggregation",
+    "cpu",
 )
 #: Set to 1 to run everything on the NumPy reference.
 FORCED = os.environ.get("FASTDL_REFERENCE") == "1"

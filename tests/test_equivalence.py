@@ -52,7 +52,7 @@ def test_equals_reference(case):
         assert_same(getattr(fastdl, case.function)(*args, **kwargs), expected(case, args, kwargs), case.rtol)
 
 
-@everything
+@pytest.mark.parametrize("case", [case for case in CASES if case.threads], ids=str)
 def test_same_bits_for_any_threads(case):
     args, kwargs = arguments(case, 1_200_000 if case.stem == "audio" else case.sizes[-1])
     first = getattr(fastdl, case.function)(*args, **kwargs, threads=case.threads[0])
