@@ -22,7 +22,7 @@ _MODULES = {
     "losses": ["lp_loss", "lp_loss_grad", "LpLoss"],
     "custom": ["custom_loss", "CustomLoss"],
     "graphs": ["Graph", "degree", "gcn_norm"],
-    "aggregation": ["aggregate"],
+    "aggregation": ["aggregate", "aggregate_blocks"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -1,4 +1,4 @@
-"""Edges to rows: a stable counting sort by target, in one placement where the caches hold it and by buckets where not."""
+"""Edges to rows: a stable counting sort by target, in one placement where the caches hold it, else by buckets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def survey(x: Array, threads: int | None) -> tuple[int, int, bool]:
 
 
 def by_target(sources: Array, targets: Array, n: int, ordered: bool, threads: int | None) -> tuple[Array, Array, Array]:
-    """(indptr, indices, order) of edges between n nodes, all of them within range; `ordered`: the targets never fall."""
+    """(indptr, indices, order) of edges between n nodes, all within range; `ordered`: the targets never fall."""
     edges = len(targets)
     if kernel is None:
         return reference.from_edges(np.stack([sources, targets]), n)

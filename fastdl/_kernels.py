@@ -8,10 +8,12 @@ from typing import Any
 
 #: The stems that have a compiled module.
 STEMS = (
+    "aggregation",
     "audio",
     "bases",
     "cpu",
     "features",
+    "graphs",
     "losses",
     "lzf",
     "partition",
@@ -19,9 +21,6 @@ STEMS = (
     "records",
     "sequences",
     "windows",
-    "graphs",
-    "aggregation",
-    "cpu",
 )
 #: Set to 1 to run everything on the NumPy reference.
 FORCED = os.environ.get("FASTDL_REFERENCE") == "1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from fastdl.graphs import Graph, require
 from fastdl.reference import aggregation as reference
 
 Array = np.ndarray
+Gather = Callable[[int, int, Array], None]
 kernel = _kernels.load("aggregation")
 
 REDUCTIONS = ("sum", "mean", "max", "min")
@@ -44,15 +45,16 @@ def aggregate(
     features : array_like, (N, ...)
         float32 or float64; float16 is read as float32, integers as float64. May be memory-mapped.
     reduce : {"sum", "mean", "max", "min"}
-        A sum adds the neighbours in the order of the row, which gives the bits of SciPy's ``A @ features``. A mean divides the
-        sum by the number of neighbours, not by that of their weights. Of a node without neighbours all four are 0. A NaN
-        among the neighbours makes the result NaN.
+        A sum adds the neighbours in the order of the row, which gives the bits of SciPy's ``A @ features``. A mean
+        divides the sum by the number of neighbours, not by that of their weights. Of a node without neighbours all
+        four are 0. A NaN among the neighbours makes the result NaN.
     weight : array_like of floats, (E,), or "gcn", optional
-        What each neighbour is multiplied by, in the order of `graph.indices` and read in the dtype of the features: an array
-        in the order of the list of edges goes in as ``weight[graph.edge_order]``. By default `graph.weight`, or nothing. "gcn"
-        is the normalisation of `gcn_norm`, self loops included, made on the way: no array of E weights is.
+        What each neighbour is multiplied by, in the order of `graph.indices` and read in the dtype of the features: an
+        array in the order of the list of edges goes in as ``weight[graph.edge_order]``. By default `graph.weight`, or
+        nothing. "gcn" is the normalisation of `gcn_norm`, self loops included, made on the way: no array of E weights
+        is.
     rows : (int, int), optional
-        Reduce for the nodes first..last - 1 only. With memory-mapped arrays, blocks of rows bound the memory.
+        Reduce for the nodes first..last - 1 only.
     out : ndarray, optional
         Where to write, (N, ...) or (last - first, ...), in the dtype of the result.
     threads : int or None
@@ -67,8 +69,12 @@ def aggregate(
     Raises
     ------
     InputError
-        For features that are not one for each node, weights that are not one for each edge, an unknown reduction, and for
-        "gcn" with another reduction than the sum (use `gcn_norm`).
+        For features that are not one for each node, weights that are not one for each edge, an unknown reduction, and
+        for "gcn" with another reduction than the sum (use `gcn_norm`).
+
+    See Also
+    --------
+    aggregate_blocks : the same by blocks of rows, for results larger than memory.
 
     Examples
     --------
@@ -79,44 +85,100 @@ def aggregate(
            [0.],
            [1.]])
     """
+    x, weight, gather = _ready(graph, features, reduce, weight, threads)
+    first, last = _rows(rows, graph.num_nodes)
+    given = [x, graph.indptr, graph.indices, *([weight] if isinstance(weight, np.ndarray) else [])]
+    result = _check.out("out", out, (last - first, *x.shape[1:]), x.dtype, *given)
+    gather(first, last, result)
+    return result
+
+
+def aggregate_blocks(
+    graph: Graph,
+    features: Any,
+    *,
+    reduce: str = "sum",
+    weight: Any = None,
+    block_bytes: int = 1 << 26,
+    threads: int | None = 1,
+) -> Iterator[Array]:
+    """What `aggregate` returns, as blocks of rows, in order: for results larger than memory.
+
+    Parameters
+    ----------
+    graph, features, reduce, weight, threads
+        As in `aggregate`; what is memory-mapped stays on disk.
+    block_bytes : int
+        The size of a block at most, where a row is not larger.
+
+    Yields
+    ------
+    ndarray, (n, ...)
+        The next n rows, valid until the next block is asked for; one empty block of a graph without nodes.
+
+    Raises
+    ------
+    InputError
+        As `aggregate`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl
+    >>> graph = fastdl.Graph.from_edges([[1, 2, 0], [0, 0, 2]])
+    >>> [len(block) for block in fastdl.aggregate_blocks(graph, np.ones((3, 2)), block_bytes=32)]
+    [2, 1]
+    """
+    block_bytes = _check.integer("block_bytes", block_bytes, 1)
+    x, _, gather = _ready(graph, features, reduce, weight, threads)
+    step = max(1, block_bytes // max(1, x[:1].nbytes))
+    block = np.empty((min(step, graph.num_nodes), *x.shape[1:]), x.dtype)
+
+    def blocks() -> Iterator[Array]:  # apart, so that the checks run before the first block is asked for
+        for first in range(0, max(1, graph.num_nodes), step):
+            rows = block[: min(step, graph.num_nodes - first)]
+            gather(first, first + len(rows), rows)
+            yield rows
+
+    return blocks()
+
+
+def _ready(graph: Any, features: Any, reduce: str, weight: Any, threads: int | None) -> tuple[Array, Any, Gather]:
+    """The features and weights as they are read, and gather(first, last, result), which fills the rows of result."""
     require(graph)
     _check.one_of("reduce", reduce, REDUCTIONS)
     x = _features(features, graph.num_nodes)
     weight = _weight(graph, weight, reduce, x.dtype)
-    first, last = _rows(rows, graph.num_nodes)
-    given = [x, graph.indptr, graph.indices, *([weight] if isinstance(weight, np.ndarray) else [])]
-    result = _check.out("out", out, (last - first, *x.shape[1:]), x.dtype, *given)
-    if result.size == 0:
-        return result
+    threads = count(threads)
     if kernel is None or graph.num_nodes > np.iinfo(np.int32).max:
-        result[...] = reference.aggregate(graph, x, reduce=reduce, weight=weight, rows=(first, last))
-    else:
-        flat = x.reshape(len(x), -1)
-        _reduce(graph, flat, reduce, weight, first, last, result.reshape(last - first, -1), count(threads))
-    return result
 
+        def refer(first: int, last: int, result: Array) -> None:
+            result[...] = reference.aggregate(graph, x, reduce=reduce, weight=weight, rows=(first, last))
 
-def _reduce(
-    graph: Graph, x: Array, reduce: str, weight: Any, first: int, last: int, result: Array, threads: int
-) -> None:
+        return x, weight, refer
+
     op = {"max": _LARGEST, "min": _SMALLEST}.get(reduce, _PLAIN if weight is None else _WEIGHTED)
-    root = np.empty(0, x.dtype)
+    weights, root = weight, np.empty(0, x.dtype)
     if isinstance(weight, str):
-        op, weight = _GCN, None if graph.weight is None else graph.weight.astype(x.dtype, copy=False)
-        root = _inverse_roots(graph, weight, x.dtype, threads)
-    if weight is None:
-        weight = np.ones(1, x.dtype)
+        op, weights = _GCN, None if graph.weight is None else graph.weight.astype(x.dtype, copy=False)
+        root = _inverse_roots(graph, weights, x.dtype, threads)
+    if weights is None:
+        weights = np.ones(1, x.dtype)
 
-    jobs = list(_jobs(graph.indptr, first, last, x.shape[1]))
+    def gather(first: int, last: int, result: Array) -> None:
+        if result.size == 0:
+            return
+        flat, rows = x.reshape(len(x), -1), result.reshape(last - first, -1)
+        jobs = list(_jobs(graph.indptr, first, last, flat.shape[1]))
 
-    def run(k: int) -> None:
-        a, b, column, end = jobs[k]
-        indptr, indices, weights = _part(graph, weight, a, b)
-        kernel.neighbours(
-            op, indptr, indices, a, x, result[a - first : b - first], reduce == "mean", weights, root, column, end
-        )
+        def run(k: int) -> None:
+            a, b, column, end = jobs[k]
+            indptr, indices, part = _part(graph, weights, a, b)
+            into = rows[a - first : b - first]
+            kernel.neighbours(op, indptr, indices, a, flat, into, reduce == "mean", part, root, column, end)
 
-    share(len(jobs), threads, run)
+        share(len(jobs), threads, run)
+
+    return x, weight, gather
 
 
 def _part(graph: Graph, weight: Array, a: int, b: int) -> tuple[Array, Array, Array]:
@@ -132,8 +194,8 @@ def _part(graph: Graph, weight: Array, a: int, b: int) -> tuple[Array, Array, Ar
 def _jobs(indptr: Array, first: int, last: int, columns: int) -> Iterator[tuple[int, int, int, int]]:
     """(row, row, column, column) of blocks of equal work, whatever the number of threads.
 
-    A row is never cut, that would change the order of its sum; but where one row is much more than a block, its columns are
-    handed out apart.
+    A row is never cut, that would change the order of its sum; but where one row is much more than a block, its
+    columns are handed out apart.
     """
     step = min(max(_WORK // columns, 1 << 12), 1 << 18)
     while first < last:

@@ -1,7 +1,7 @@
 """Graphs to what a graph network reads: rows of neighbours (CSR), degrees and the normalisation of a GCN.
 
-An edge (source, target) carries features from its source to its target, as PyTorch Geometric has it. Row i of a graph lists
-the sources of the edges *into* node i. So the sum that `aggregate` makes is ``A @ X`` for SciPy's
+An edge (source, target) carries features from its source to its target, as PyTorch Geometric has it. Row i of a graph
+lists the sources of the edges *into* node i. So the sum that `aggregate` makes is ``A @ X`` for SciPy's
 ``A = csr_matrix((ones, (target, source)))``; for the edges out of a node, transpose the graph.
 """
 
@@ -72,7 +72,9 @@ class Graph:
             got = f"{indptr[0]}..{indptr[-1]}" if len(indptr) else "no value"
             raise _check.InputError(f"indptr must go from 0 to len(indices) = {len(indices)}, got {got}")
         if (indptr[1:] < indptr[:-1]).any():
-            raise _check.InputError(f"indptr must not fall, got a fall at {int((indptr[1:] < indptr[:-1]).argmax()) + 1}")
+            raise _check.InputError(
+                f"indptr must not fall, got a fall at {int((indptr[1:] < indptr[:-1]).argmax()) + 1}"
+            )
         _within("indices", indices, len(indptr) - 1, 1)
         if edge_order is not None:
             edge_order = _node_array("edge_order", edge_order)
@@ -263,9 +265,9 @@ def gcn_norm(
 ) -> Graph:
     """The graph with self loops and the symmetric weights of a graph convolutional network (GCN).
 
-    The weight w of an edge becomes ``(d[source]^-1/2 w) d[target]^-1/2``, where d is the sum of the weights into a node, loops
-    included, and ``0^-1/2`` is 0: as PyTorch Geometric's `gcn_norm` has it. ``aggregate(graph, X, weight="gcn")`` gives the
-    same bits as ``aggregate(gcn_norm(graph), X)`` without making this graph.
+    The weight w of an edge becomes ``(d[source]^-1/2 w) d[target]^-1/2``, where d is the sum of the weights into a
+    node, loops included, and ``0^-1/2`` is 0: as PyTorch Geometric's `gcn_norm` has it. ``aggregate(graph, X,
+    weight="gcn")`` gives the same bits as ``aggregate(gcn_norm(graph), X)`` without making this graph.
 
     Parameters
     ----------
@@ -283,8 +285,8 @@ def gcn_norm(
     Returns
     -------
     Graph
-        With `weight`. ``w[graph.edge_order] = graph.weight`` brings them into PyTorch Geometric's order: the edges of the
-        list, then the loops.
+        With `weight`. ``w[graph.edge_order] = graph.weight`` brings them into PyTorch Geometric's order: the edges of
+        the list, then the loops.
 
     References
     ----------

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tests.case import Case
+
 
 def random_graph(rng, n, weighted=None):
     """About n edges between n / 3 nodes; one in ten goes to node 0, and the last nodes get none."""
@@ -14,8 +16,7 @@ def random_graph(rng, n, weighted=None):
     return Graph.from_edges(edges, nodes + 2, weight=weight)
 
 
-def graphs_cases(case):
-    """The cases, made by `case`, which is cases.Case."""
+def _cases():
     cases = []
     for direction in ("in", "out"):
         for weighted in (None, "float32"):
@@ -24,14 +25,14 @@ def graphs_cases(case):
                 graph = random_graph(rng, n, weighted)
                 return (graph,), {"direction": direction, "weight": graph.weight}
 
-            cases.append(case("graphs", "degree", degree, f"{direction}-{weighted}", threads=()))
+            cases.append(Case("graphs", "degree", degree, f"{direction}-{weighted}", threads=()))
     for dtype in ("float32", "float64"):
         for loops in (True, False):
 
             def norm(rng, n, dtype=dtype, loops=loops):
                 return (random_graph(rng, n, dtype),), {"add_self_loops": loops, "dtype": np.dtype(dtype)}
 
-            cases.append(case("graphs", "gcn_norm", norm, f"{dtype}-{loops}", threads=()))
+            cases.append(Case("graphs", "gcn_norm", norm, f"{dtype}-{loops}", threads=()))
         for columns in (1, 2, 3, 7, 12, 16, 33, 100):
             for weighted in (None, dtype):
                 for reduce in ("sum", "mean", "max", "min"):
@@ -42,11 +43,14 @@ def graphs_cases(case):
                         return (graph, features), {"reduce": reduce}
 
                     label = f"{reduce}-{columns}-{dtype}-{'weighted' if weighted else 'plain'}"
-                    cases.append(case("aggregation", "aggregate", reduction, label))
+                    cases.append(Case("aggregation", "aggregate", reduction, label))
 
                 def gcn(rng, n, columns=columns, weighted=weighted, dtype=dtype):
                     graph = random_graph(rng, n, weighted)
                     return (graph, rng.standard_normal((graph.num_nodes, columns)).astype(dtype)), {"weight": "gcn"}
 
-                cases.append(case("aggregation", "aggregate", gcn, f"gcn-{columns}-{dtype}-{weighted}"))
+                cases.append(Case("aggregation", "aggregate", gcn, f"gcn-{columns}-{dtype}-{weighted}"))
     return cases
+
+
+CASES_GRAPHS = _cases()

@@ -13,6 +13,7 @@ SUBJECTS = (
     "audio",
     "points",
     "sequences",
+    "graphs",
 )
 
 

@@ -6,7 +6,7 @@ from fastdl.reference.graphs import gcn_norm
 
 
 def aggregate(graph, features, *, reduce="sum", weight=None, rows=None):
-    """For every node the sum, mean, max or min of the (weighted) features of its neighbours, in the order of its row."""
+    """For every node the sum, mean, max or min of its neighbours' (weighted) features, in the order of its row."""
     indptr, indices = graph.indptr, graph.indices
     if isinstance(weight, str):
         indptr, indices, _, weight = gcn_norm(graph, dtype=features.dtype)

@@ -1,10 +1,10 @@
-"""Graphs: what the rows, the norms and the aggregations mean.  A graph is anything with indptr, indices, edge_order, weight."""
+"""Graphs: what the rows and the norms mean.  A graph is anything with indptr, indices, edge_order, weight."""
 
 import numpy as np
 
 
 def from_edges(edges, num_nodes=None):
-    """(indptr, indices, edge_order): row i lists the sources of the edges into node i, in the order of `edges` (2, E)."""
+    """(indptr, indices, edge_order): row i lists the sources of the edges into i, in the order of `edges` (2, E)."""
     if num_nodes is None:
         num_nodes = int(edges.max()) + 1 if edges.size else 0
     kind = np.int32 if max(num_nodes, edges.shape[1]) <= np.iinfo(np.int32).max else np.int64
@@ -30,7 +30,7 @@ def degree(graph, *, direction="in", weight=None):
 
 
 def with_self_loops(indptr, indices, edge_order, weight, fill, remaining):
-    """One loop (i, i) last in every row; with `remaining` loops that were there go, and the last one leaves its weight."""
+    """One loop (i, i) last in every row; with `remaining` the old loops go, the last one leaves its weight."""
     n = len(indptr) - 1
     targets, loops = rows(indptr), np.full(n, fill, None if weight is None else weight.dtype)
     keep = indices != targets if remaining else np.ones(len(indices), bool)
@@ -52,7 +52,7 @@ def with_self_loops(indptr, indices, edge_order, weight, fill, remaining):
 
 
 def gcn_norm(graph, *, weight=None, add_self_loops=True, improved=False, dtype=np.float32):
-    """(indptr, indices, edge_order, weight) with the weights (d[source]^-1/2 w) d[target]^-1/2, inf^-1/2 and 0^-1/2 being 0."""
+    """(indptr, indices, edge_order, weight) with weights (d[source]^-1/2 w) d[target]^-1/2, where 0^-1/2 is 0."""
     if weight is None:
         weight = getattr(graph, "weight", None)
     weight = np.ones(len(graph.indices), dtype) if weight is None else weight.astype(dtype)

@@ -13,6 +13,7 @@ CHAPTERS = (
     "audio",
     "points",
     "sequences",
+    "graphs",
     "losses",
     "features",
 )
