@@ -74,8 +74,8 @@ def chapter() -> Chapter:
     start[0, 0] = start[33, 1] = 1
     chapter.text(
         "Every member starts with two features, 0 and 0, save the instructor (1, 0) and the president (0, 1). Three "
-        "rounds of `aggregate` let the news spread. A sum lets the numbers grow with the friends a member has, a mean forgets "
-        'how many there were; `weight="gcn"` counts the member itself and divides by the roots of both degrees.'
+        "rounds of `aggregate` let the news spread. A sum lets the numbers grow with the friends a member has, a mean "
+        'forgets how many there were; `weight="gcn"` counts the member itself and divides by the roots of both degrees.'
     )
     rounds = {
         "start": start,
@@ -107,8 +107,8 @@ def chapter() -> Chapter:
     if weights is not None:
         chapter.text(
             f"`gcn_norm` gives the weights themselves, here {weights.min():.3f} to {weights.max():.3f}; inside "
-            "`aggregate` they are made on the way. Sums add the neighbours in the order of the row, one by one: the same bits as "
-            "SciPy's `A @ X`, for any number of threads."
+            "`aggregate` they are made on the way. Sums add the neighbours in the order of the row, one by one: the same "
+            "bits as SciPy's `A @ X`, for any number of threads."
         )
     return chapter
 
