@@ -107,8 +107,8 @@ def chapter() -> Chapter:
     if weights is not None:
         chapter.text(
             f"`gcn_norm` gives the weights themselves, here {weights.min():.3f} to {weights.max():.3f}; inside "
-            "`aggregate` they are made on the way. Sums add the neighbours in the order of the row, one by one: the same "
-            "bits as SciPy's `A @ X`, for any number of threads."
+            "`aggregate` they are made on the way. Sums add the neighbours in the order of the row, one by one: the "
+            "same bits as SciPy's `A @ X`, for any number of threads."
         )
     return chapter
 

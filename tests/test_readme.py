@@ -1,0 +1,22 @@
+"""The README's Python runs as it stands."""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_python_of_the_readme_runs():
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), {})
+
+
+def test_commands_of_the_readme_exist():
+    from fastdl.cli import parser
+
+    commands = {line.split()[1] for line in README.read_text().splitlines() if line.startswith("fastdl ")}
+    known = next(a for a in parser()._actions if a.choices).choices
+    assert commands <= set(known)
+    assert len(commands) >= 7
