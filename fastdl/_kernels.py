@@ -18,6 +18,7 @@ STEMS = (
     "points",
     "records",
     "sequences",
+    "voxels",
     "windows",
 )
 #: Set to 1 to run everything on the NumPy reference.
