@@ -14,6 +14,7 @@ STEMS = (
     "features",
     "losses",
     "lzf",
+    "models",
     "partition",
     "points",
     "records",
