@@ -14,7 +14,9 @@ from fastdl import _check, _kernels, _threads
 from fastdl.reference import points as reference
 
 Array = np.ndarray
-kernel = _kernels.load("points")
+kernel, by_voxel = _kernels.load("points"), _kernels.load("voxels")
+if by_voxel is None:  # one is of no use without the other
+    kernel = None
 
 AXES = "xyz"
 NONE = {np.dtype(np.uint32): np.uint32(2**32 - 1), np.dtype(np.uint64): np.uint64(2**64 - 1)}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
-from fastdl._cells import Array, Geometry, Table, kernel
+from fastdl._cells import Array, Geometry, Table, by_voxel
 from fastdl.reference import points as reference
 
 REDUCTIONS = ("count", "sum", "mean", "min", "max", "first", "last", "nearest", "majority", "consensus")
@@ -114,11 +114,11 @@ class Fold:
         state, known = self.state, self.size
         state.reserve(size)
         first = np.empty(max(size - known, 1), np.int64)
-        kernel.tally(ids, known, first, state["counts"])
+        by_voxel.tally(ids, known, first, state["counts"])
         first = first[: size - known]
         state["when"][known:size] = first + self.clock if index is None else index[first]
         if self.rows:
-            kernel.fold_rows(points, ids, state["rows"])
+            by_voxel.fold_rows(points, ids, state["rows"])
         elif self.reducer:
             self.reducer.fold(points, ids, state["user"], known, size)
         else:
@@ -132,7 +132,7 @@ class Fold:
         state = self.state
         inside: Array | None = None
         if "pick" in state.arrays:
-            kernel.nearest(self._distance(points, keys, geometry), ids, state["best"], state["pick"], self.clock)
+            by_voxel.nearest(self._distance(points, keys, geometry), ids, state["best"], state["pick"], self.clock)
         done = set()
         for column, name in self.plan:
             for part in _PARTS.get(name, (name,)):
@@ -140,7 +140,7 @@ class Fold:
                     continue
                 done.add((part, column))
                 if part in _OPS:
-                    kernel.fold_column(points, column, _OPS[part], ids, state[part, column])
+                    by_voxel.fold_column(points, column, _OPS[part], ids, state[part, column])
                 elif part == "first":
                     state[part, column][known:size] = points[first, column]
                 elif part in ("last", "nearest", "majority"):

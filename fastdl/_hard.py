@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _cells, _check, _group, _threads
-from fastdl._cells import Array, Geometry, kernel
+from fastdl._cells import Array, Geometry, by_voxel, kernel
 from fastdl.reference import points as reference
 
 LIKES = ("spconv", "mmcv")
@@ -193,14 +193,14 @@ def _one(
     true_counts = np.zeros(keep, np.int32)
     chosen, t = ids, s.max_points
     if keep and (t is None or s.sample == "random"):
-        kernel.count_ids(ids, keep, true_counts)
+        by_voxel.count_ids(ids, keep, true_counts)
         if t is None:
             t = int(true_counts.max())
         else:
             chosen = _random(ids, true_counts, t, s.seed)
     voxels = _rows(x, keep, t or 0, s, out)
     if keep:
-        kernel.fill(x, chosen, voxels, true_counts if chosen is ids else np.empty_like(true_counts))
+        by_voxel.fill(x, chosen, voxels, true_counts if chosen is ids else np.empty_like(true_counts))
     counts = np.minimum(true_counts, t or 0)
     inside, kept = int(true_counts.sum(dtype=np.int64)), int(counts.sum(dtype=np.int64))
     accounting = {

@@ -16,10 +16,12 @@ STEMS = (
     "graphs",
     "losses",
     "lzf",
+    "models",
     "partition",
     "points",
     "records",
     "sequences",
+    "voxels",
     "windows",
 )
 #: Set to 1 to run everything on the NumPy reference.

@@ -10,7 +10,7 @@ from fastdl import _check, _kernels, _threads
 from fastdl.reference import losses as reference
 
 Array = np.ndarray
-kernel = _kernels.load("losses")
+kernel, many = _kernels.load("losses"), _kernels.load("models")
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _ALL = slice(None)
@@ -134,7 +134,7 @@ class Sums:
 
     def _sums(self, X, y, s, folds, held, W, b, gradient, h) -> Array:
         models, d = W.shape
-        if kernel is None or not d:
+        if (kernel if models < _FEW else many) is None or not d:
             return self._by_reference(X, y, s, folds, held, W, b, gradient, h)
         own, p, floor = (self.own.address if self.own else 0), self.p, self.floor
         if models < _FEW:
@@ -156,7 +156,7 @@ class Sums:
         packed[:models], shift[:models], hold[:models] = W, b, 0 if held is None else held
         packed = np.ascontiguousarray(packed.reshape(tiles, lanes, d).swapaxes(1, 2))
         sums = np.zeros((tiles, d + 2, lanes))
-        kernel.many_models(X, y, s, folds, hold, self.inside, packed, shift, models, p, own, floor, h, sums, gradient)
+        many.many_models(X, y, s, folds, hold, self.inside, packed, shift, models, p, own, floor, h, sums, gradient)
         return sums.swapaxes(1, 2).reshape(tiles * lanes, d + 2)[:models, : None if gradient else 2]
 
     def _by_reference(self, X, y, s, folds, held, W, b, gradient, h) -> Array:

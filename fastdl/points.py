@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _cells, _check, _group, _threads
-from fastdl._cells import Array, kernel
+from fastdl._cells import Array, by_voxel, kernel
 from fastdl._hard import Settings, Voxels, batch, numbered, run
 from fastdl.reference import points as reference
 
@@ -304,6 +304,9 @@ def voxel_features(
     step, low = size.astype(v.dtype), (size / 2 + ends[:3]).astype(v.dtype)
     xyz = cells if axes == "xyz" else np.ascontiguousarray(cells[:, ::-1])
     _threads.split(
-        len(v), threads, lambda s: kernel.features(v[s], n[s], xyz[s], step, low, FEATURES[kind] - 3, features[s]), 4096
+        len(v),
+        threads,
+        lambda s: by_voxel.features(v[s], n[s], xyz[s], step, low, FEATURES[kind] - 3, features[s]),
+        4096,
     )
     return features

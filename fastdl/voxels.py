@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _cells, _check, _group
-from fastdl._cells import Array, Geometry, Table, kernel
+from fastdl._cells import Array, Geometry, Table, by_voxel, kernel
 from fastdl._fold import Fold
 from fastdl._hard import limit
 from fastdl._partition import Partition
@@ -277,9 +277,9 @@ def voxel_downsample(
     sums, counts = np.zeros((size, c)), np.zeros(size, np.int32)
     out = np.empty((size, c), x.dtype)
     if size:
-        kernel.fold_rows(x, ids, sums)
-        kernel.count_ids(ids, size, counts)
-        kernel.finish_rows(sums, counts, reduce == "mean", out)
+        by_voxel.fold_rows(x, ids, sums)
+        by_voxel.count_ids(ids, size, counts)
+        by_voxel.finish_rows(sums, counts, reduce == "mean", out)
     return out
 
 
@@ -303,7 +303,7 @@ def _near(x: Array, voxel_size: Any, origin: Any, threads: int | None, mean: boo
         numbers = spare.take(f"counts {table.bits}", most, np.int32)
         more[:held], numbers[:held] = sums[:held], counts[:held]
         sums, counts = more, numbers
-        start = kernel.sum_by_key(x, keys, start, table.slots, table.bits, count, most, sums, counts)
+        start = by_voxel.sum_by_key(x, keys, start, table.slots, table.bits, count, most, sums, counts)
         if start == n:
             break
         table.grow()
@@ -312,7 +312,7 @@ def _near(x: Array, voxel_size: Any, origin: Any, threads: int | None, mean: boo
     spare.voxels = int(count[0])
     out = np.empty((spare.voxels, c), x.dtype)
     if len(out):
-        kernel.finish_rows(sums[: len(out)], counts[: len(out)], mean, out)
+        by_voxel.finish_rows(sums[: len(out)], counts[: len(out)], mean, out)
     return out
 
 

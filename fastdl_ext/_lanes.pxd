@@ -54,6 +54,10 @@ cdef extern from *:
     void fetch_far(const char* p) nogil
     ctypedef void inlined "inline __attribute__((always_inline)) void"   # so that a helper is compiled at its caller's CPU level
 
+cdef enum:
+    AHEAD = 2048        # a cache line is asked for this many bytes before its use ...
+    FAR = 16384         # ... and this many, into the second-level cache, while a product leaves memory idle
+
 ctypedef fused vec:
     f8
     d4

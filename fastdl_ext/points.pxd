@@ -34,3 +34,8 @@ cdef void block_keys(const real* p, Py_ssize_t c, const geometry* g, key* keys, 
 # Ids of keys[start:n] in order of first appearance, by a table of 2^bits slots.
 cdef Py_ssize_t find_or_add(const key* keys, int32_t* ids, Py_ssize_t start, Py_ssize_t n, uint64_t* table, int bits,
                             int64_t* count, Py_ssize_t limit) noexcept nogil
+
+
+cdef inline uint64_t mix(uint64_t k) noexcept nogil:
+    # By the golden ratio: neighbouring keys fall far apart, and one multiplication is all it takes.
+    return k * <uint64_t>0x9E3779B97F4A7C15

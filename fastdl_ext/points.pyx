@@ -1,4 +1,4 @@
-"""Points to voxels: cells, keys, ids, and reductions by id.  Trusts its caller: equal lengths, ids below the rows they name.
+"""Points to voxels: cells, keys and ids; voxels.pyx has what follows from ids.  Trusts its caller: equal lengths.
 
 A point moves 16 bytes in (x, y, z, intensity as float32) and 4 out (its voxel's id).  Division is what the key pass costs,
 so it runs on separate x, y, z in blocks that stay in L1; the rest of the time is look-ups in a table that should stay in L2.
@@ -6,10 +6,10 @@ so it runs on separate x, y, z in blocks that stay in L1; the rest of the time i
 
 from libc.math cimport floor, floorf
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from fastdl_ext._common cimport cloned, real
-from fastdl_ext.points cimport BLOCK, NONE, geometry, key, wide
+from fastdl_ext.points cimport BLOCK, NONE, geometry, key, mix, wide
 
 
 cdef cloned place(const real* x, const real* y, const real* z, const geometry* g, wide one, int32_t* cx, int32_t* cy,
@@ -127,11 +127,6 @@ cdef void fill_geometry(geometry* g, const double* numbers, bint single) noexcep
     memcpy(g.grid, numbers + 9, 24)
     memcpy(g.strides, numbers + 12, 16)
     g.single = single
-
-
-cdef inline uint64_t mix(uint64_t k) noexcept nogil:
-    # By the golden ratio: neighbouring keys fall far apart, and one multiplication is all it takes.
-    return k * <uint64_t>0x9E3779B97F4A7C15
 
 
 cdef Py_ssize_t find_or_add(const key* keys, int32_t* ids, Py_ssize_t start, Py_ssize_t n, uint64_t* table, int bits,
@@ -350,32 +345,6 @@ def rehash(const uint64_t[::1] old, uint64_t[::1] table, int bits, bint narrow):
                     table[2 * h + 1] = old[2 * i + 1]
 
 
-def tally(const int32_t[::1] ids, Py_ssize_t known, int64_t[::1] first, int64_t[::1] counts):
-    """Add to the counts of voxels; `first` gets the first point of every voxel that is not among the `known`."""
-    cdef Py_ssize_t i, next = known
-    cdef int32_t id
-    with nogil:
-        for i in range(ids.shape[0]):
-            id = ids[i]
-            if id >= 0:
-                if id == next:                  # ids are given in order of first appearance
-                    first[next - known] = i
-                    next += 1
-                counts[id] += 1
-
-
-def count_ids(const int32_t[::1] ids, Py_ssize_t keep, int32_t[::1] counts):
-    """Counts of voxels below `keep`, on top of what is there; the points of other voxels."""
-    cdef Py_ssize_t i, rest = 0
-    with nogil:
-        for i in range(ids.shape[0]):
-            if ids[i] >= keep:
-                rest += 1
-            elif ids[i] >= 0:
-                counts[ids[i]] += 1
-    return rest
-
-
 def voxel_cells(const real[:, ::1] points, const int32_t[::1] ids, Py_ssize_t keep, const double[::1] numbers, bint single,
                 bint reverse, int32_t[:, ::1] cells):
     """Cells of the first `keep` voxels as rows (x, y, z), or (z, y, x) when reversed."""
@@ -406,226 +375,3 @@ def voxel_cells(const real[:, ::1] points, const int32_t[::1] ids, Py_ssize_t ke
                 filled = 0
                 if next == keep:
                     break
-
-
-cdef inline void sum_rows(const real* p, Py_ssize_t c, const int32_t* ids, double* sums, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i, k
-    for i in range(n):
-        if ids[i] >= 0:
-            for k in range(c):
-                sums[ids[i] * c + k] += p[i * c + k]
-
-
-def fold_rows(const real[:, ::1] points, const int32_t[::1] ids, double[:, ::1] sums):
-    """Add every row to its voxel's."""
-    cdef Py_ssize_t n = points.shape[0], c = points.shape[1]
-    with nogil:
-        sum_rows(&points[0, 0], c, &ids[0], &sums[0, 0], n)
-
-
-cdef inline Py_ssize_t sum_runs(const real* p, Py_ssize_t c, const uint32_t* keys, Py_ssize_t start, Py_ssize_t n,
-                                uint64_t* table, int bits, int64_t* count, Py_ssize_t limit, double* sums,
-                                int32_t* counts) noexcept nogil:
-    # `find_or_add` and the sums in one loop: neighbours in a scan often share a voxel, the end of such a run cannot be
-    # predicted, and so it is met once; within it the sums stay in registers.
-    cdef Py_ssize_t i, k
-    cdef int64_t m = count[0], skipped = 0, id = -1
-    cdef int32_t run = 0
-    cdef int shift = 64 - bits
-    cdef uint64_t h, slot, mask = (<uint64_t>1 << bits) - 1
-    cdef uint32_t key_, last = <uint32_t>NONE
-    cdef double s[4]
-    for k in range(4):
-        s[k] = 0
-    i = start
-    while i < n:
-        key_ = keys[i]
-        if key_ != last:
-            if id >= 0:
-                for k in range(c):
-                    sums[id * c + k] = s[k]
-                counts[id] = run
-            id = -1
-            last = key_
-            if key_ != <uint32_t>NONE:
-                h = mix(key_) >> shift
-                while True:
-                    slot = table[h]
-                    if <uint32_t>(slot >> 32) == key_ and slot != 0:
-                        id = <int64_t>(<uint32_t>slot) - 1
-                        run = counts[id]
-                        for k in range(c):
-                            s[k] = sums[id * c + k]
-                        break
-                    if slot == 0:
-                        if m >= limit:
-                            count[0] = m
-                            count[1] += skipped
-                            return i
-                        id = m
-                        m += 1
-                        table[h] = <uint64_t>key_ << 32 | <uint64_t>m
-                        run = 0
-                        for k in range(c):
-                            s[k] = 0
-                        break
-                    h = (h + 1) & mask
-        if id < 0:
-            skipped += 1
-        else:
-            run += 1
-            for k in range(c):
-                s[k] += p[i * c + k]
-        i += 1
-    if id >= 0:
-        for k in range(c):
-            sums[id * c + k] = s[k]
-        counts[id] = run
-    count[0] = m
-    count[1] += skipped
-    return n
-
-
-def sum_by_key(const real[:, ::1] points, const uint32_t[::1] keys, Py_ssize_t start, uint64_t[::1] table, int bits,
-               int64_t[::1] count, Py_ssize_t limit, double[:, ::1] sums, int32_t[::1] counts):
-    """Sums and counts of points of three or four columns by key, and in count[1] the points without one.
-
-    The index of the point at which the table was full is returned.
-    """
-    cdef Py_ssize_t stop, n = points.shape[0]
-    with nogil:
-        if points.shape[1] == 3:
-            stop = sum_runs(&points[0, 0], 3, &keys[0], start, n, &table[0], bits, &count[0], limit, &sums[0, 0], &counts[0])
-        else:
-            stop = sum_runs(&points[0, 0], 4, &keys[0], start, n, &table[0], bits, &count[0], limit, &sums[0, 0], &counts[0])
-    return stop
-
-
-cdef cloned divide_3(const double* sums, const int32_t* counts, real* out, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        out[3 * i] = <real>(sums[3 * i] / counts[i])
-        out[3 * i + 1] = <real>(sums[3 * i + 1] / counts[i])
-        out[3 * i + 2] = <real>(sums[3 * i + 2] / counts[i])
-
-
-cdef cloned divide_4(const double* sums, const int32_t* counts, real* out, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        out[4 * i] = <real>(sums[4 * i] / counts[i])
-        out[4 * i + 1] = <real>(sums[4 * i + 1] / counts[i])
-        out[4 * i + 2] = <real>(sums[4 * i + 2] / counts[i])
-        out[4 * i + 3] = <real>(sums[4 * i + 3] / counts[i])
-
-
-def finish_rows(const double[:, ::1] sums, const int32_t[::1] counts, bint mean, real[:, ::1] out):
-    """Sums, or means: one division, one cast."""
-    cdef Py_ssize_t i, k, c = sums.shape[1]
-    cdef double by
-    with nogil:
-        if mean and c == 3:
-            divide_3(&sums[0, 0], &counts[0], &out[0, 0], sums.shape[0])
-        elif mean and c == 4:
-            divide_4(&sums[0, 0], &counts[0], &out[0, 0], sums.shape[0])
-        else:
-            for i in range(sums.shape[0]):
-                by = counts[i] if mean else 1
-                for k in range(c):
-                    out[i, k] = <real>(sums[i, k] / by)
-
-
-def fold_column(const real[:, ::1] points, Py_ssize_t column, int op, const int32_t[::1] ids, double[::1] state):
-    """Fold one column into its voxels: op 0 sum, 1 min, 2 max.  NaN wins over everything."""
-    cdef Py_ssize_t i, n = points.shape[0], c = points.shape[1]
-    cdef const real* p = &points[0, column]
-    cdef double v, s
-    cdef int32_t id
-    with nogil:
-        for i in range(n):
-            id = ids[i]
-            if id < 0:
-                continue
-            v = p[i * c]
-            s = state[id]
-            if op == 0:
-                state[id] = s + v
-            elif op == 1:
-                state[id] = v if v < s or v != v else s
-            else:
-                state[id] = v if v > s or v != v else s
-
-
-def nearest(const double[::1] distance, const int32_t[::1] ids, double[::1] best, int64_t[::1] pick, Py_ssize_t offset):
-    """The point of the least distance in every voxel; the first of equals."""
-    cdef Py_ssize_t i
-    cdef int32_t id
-    with nogil:
-        for i in range(ids.shape[0]):
-            id = ids[i]
-            if id >= 0 and distance[i] < best[id]:
-                best[id] = distance[i]
-                pick[id] = i + offset
-
-
-cdef inline void fill_rows(const real* p, Py_ssize_t c, const int32_t* ids, Py_ssize_t keep, Py_ssize_t t, real* voxels,
-                           int32_t* counts, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i, k
-    cdef int32_t id, slot
-    cdef real* row
-    for i in range(n):
-        id = ids[i]
-        if id < 0 or id >= keep:
-            continue
-        slot = counts[id]
-        counts[id] = slot + 1
-        if slot < t:
-            row = voxels + (id * t + slot) * c
-            for k in range(c):
-                row[k] = p[i * c + k]
-
-
-def fill(const real[:, ::1] points, const int32_t[::1] ids, real[:, :, ::1] voxels, int32_t[::1] counts):
-    """The first T points of every voxel that has a row in `voxels`, then zeros; counts are of all its points."""
-    cdef Py_ssize_t v, used, n = points.shape[0], c = points.shape[1], t = voxels.shape[1], keep = voxels.shape[0]
-    with nogil:
-        memset(&counts[0], 0, 4 * keep)
-        if c == 4:
-            fill_rows(&points[0, 0], 4, &ids[0], keep, t, &voxels[0, 0, 0], &counts[0], n)
-        else:
-            fill_rows(&points[0, 0], c, &ids[0], keep, t, &voxels[0, 0, 0], &counts[0], n)
-        for v in range(keep):
-            used = min(<Py_ssize_t>counts[v], t)
-            if used < t:
-                memset(&voxels[v, used, 0], 0, (t - used) * c * sizeof(real))
-
-
-def features(const real[:, :, ::1] voxels, const int32_t[::1] counts, const int32_t[:, ::1] cells, const real[::1] size,
-             const real[::1] low, int centred, real[:, :, ::1] out):
-    """Columns, offsets from the mean of the used points, and from the cell's centre on the first `centred` axes."""
-    cdef Py_ssize_t v, t, k, c = voxels.shape[2], slots = voxels.shape[1], width = out.shape[2]
-    cdef double total[3]
-    cdef real mean[3]
-    cdef real centre[3]
-    cdef const real* p
-    cdef real* q
-    with nogil:
-        for v in range(voxels.shape[0]):
-            for k in range(3):
-                total[k] = 0
-                centre[k] = cells[v, k] * size[k] + low[k]
-            for t in range(counts[v]):
-                for k in range(3):
-                    total[k] += voxels[v, t, k]
-            for k in range(3):
-                mean[k] = <real>(total[k] / max(counts[v], 1))
-            for t in range(counts[v]):
-                p = &voxels[v, t, 0]
-                q = &out[v, t, 0]
-                for k in range(c):
-                    q[k] = p[k]
-                for k in range(3):
-                    q[c + k] = p[k] - mean[k]
-                for k in range(centred):
-                    q[c + 3 + k] = p[k] - centre[k]
-            if counts[v] < slots:
-                memset(&out[v, counts[v], 0], 0, (slots - counts[v]) * width * sizeof(real))
