@@ -137,8 +137,8 @@ def _add(digest: Any, value: Any, seen: set[int]) -> None:
                 _refer(digest, name, value.__globals__[name], names, seen)
     elif isinstance(value, types.CodeType):
         digest.update(value.co_code)
-        names = (value.co_names, value.co_varnames, value.co_freevars, value.co_argcount, value.co_flags)
-        _add(digest, (*names, value.co_consts), seen)
+        shape = (value.co_names, value.co_varnames, value.co_freevars, value.co_argcount, value.co_flags)
+        _add(digest, (*shape, value.co_consts), seen)
     elif isinstance(value, (tuple, list)):
         digest.update(str(len(value)).encode())
         for item in value:
