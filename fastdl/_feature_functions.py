@@ -127,16 +127,12 @@ def _arity(function: Any) -> int:
 
 def compiled(step: Step, dtype: np.dtype) -> Any:
     """The loop around the user's function, for columns of `dtype`."""
-    from fastdl_ext import brought_features
+    from fastdl_ext import _jit, brought_features
 
     try:
         return brought_features.loop(step.function, len(step.columns), dtype.char)
-    except brought_features.CannotCompile as error:
-        raise _check.InputError(
-            f"{step.name} cannot be compiled by Numba: {error}. A feature function takes numbers and returns one "
-            "number, by arithmetic, conditions, loops, and functions of math and NumPy; what it calls must be "
-            "decorated with numba.njit"
-        ) from error.__cause__
+    except _jit.CannotCompile as error:
+        raise _check.InputError(str(error)) from error.__cause__
 
 
 class Block:

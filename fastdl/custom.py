@@ -50,12 +50,12 @@ class CustomLoss:
 
     def _compile(self) -> Any:
         if not self._compiled:
-            from fastdl_ext import brought
+            from fastdl_ext import _jit, brought_losses
 
             try:
-                self._compiled.append(brought.pointwise(self.function, self.derivative))
-            except brought.NotCompiled as error:
-                raise _check.InputError(str(error)) from None
+                self._compiled.append(brought_losses.pointwise(self.function, self.derivative))
+            except _jit.CannotCompile as error:
+                raise _check.InputError(str(error)) from error.__cause__
         return self._compiled[0]
 
     def check(self, residuals: Any = None, *, rtol: float = 1e-4) -> float:
@@ -125,8 +125,8 @@ def custom_loss(function: Callable[[float], float], derivative: Callable[[float]
 
     Notes
     -----
-    Compiled at its first use, once per process, and kept on disk where Numba finds a folder to write to
-    (NUMBA_CACHE_DIR).
+    Compiled at its first use, once per process, and kept on disk where NUMBA_CACHE_DIR or the user's cache
+    folder can be written to.
 
     Examples
     --------

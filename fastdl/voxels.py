@@ -92,16 +92,22 @@ class VoxelReducer:
 
     def fold(self, points: Array, ids: Array, states: Array, known: int, size: int) -> None:
         """Take in points by their voxel's id; those from `known` are new."""
-        from fastdl_ext import brought_points
+        from fastdl_ext import _jit, brought_points
 
-        brought_points.loops(self.init, self.update, self.finish)[0](points, ids, states, known, size)
+        try:
+            brought_points.fold(self.init, self.update, points, ids, states, known, size)
+        except _jit.CannotCompile as error:
+            raise _check.InputError(str(error)) from error.__cause__
 
     def values(self, states: Array, counts: Array) -> Array:
         """The results, a row per voxel."""
-        from fastdl_ext import brought_points
+        from fastdl_ext import _jit, brought_points
 
         out = np.zeros((len(states), self.columns))
-        brought_points.loops(self.init, self.update, self.finish)[1](states, counts, out)
+        try:
+            brought_points.values(self.finish, states, counts, out)
+        except _jit.CannotCompile as error:
+            raise _check.InputError(str(error)) from error.__cause__
         return out
 
     def join(self, states: Array, others: Array, ids: Array, new: Array) -> None:

@@ -1,21 +1,36 @@
-"""The loop around a user's own voxel reducer, compiled for it by Numba."""
+"""Loops around the voxel reducers that users bring."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
+from fastdl_ext import _jit
 
-@lru_cache(maxsize=64)
-def loops(init: Callable[..., Any], update: Callable[..., Any], finish: Callable[..., Any]) -> tuple[Any, Any]:
-    """(fold, finish) over arrays of states; the user's functions are inlined into them."""
+HINT = (
+    "init(state), update(state, row) and finish(state, count, out) write to float64 arrays, by arithmetic, conditions, "
+    "loops, and functions of math and NumPy; what they call must be decorated with numba.njit"
+)
+
+
+def fold(init: Callable[..., Any], update: Callable[..., Any], *arguments: Any) -> None:
+    """fold(points, ids, states, known, size): begin the states from `known`, take in the points."""
+    _run("fold", (init, update), _fold, arguments)
+
+
+def values(finish: Callable[..., Any], *arguments: Any) -> None:
+    """values(states, counts, out): the result of each state."""
+    _run("values", (finish,), _values, arguments)
+
+
+def _run(name: str, functions: tuple[Any, ...], make: Callable, arguments: tuple[Any, ...]) -> None:
     import numba
 
-    compiled = numba.njit(nogil=True, error_model="numpy")
-    begin, take, end = (compiled(f) if not hasattr(f, "py_func") else f for f in (init, update, finish))
+    given = tuple(map(numba.typeof, arguments))
+    _jit.compiled((name, 1, *map(str, given)), functions, make, given, HINT)(*arguments)
 
-    @compiled
+
+def _fold(begin: Any, take: Any) -> Callable:
     def fold(points, ids, states, known, size):
         for v in range(known, size):
             begin(states[v])
@@ -23,9 +38,12 @@ def loops(init: Callable[..., Any], update: Callable[..., Any], finish: Callable
             if ids[i] >= 0:
                 take(states[ids[i]], points[i])
 
-    @compiled
+    return fold
+
+
+def _values(end: Any) -> Callable:
     def values(states, counts, out):
         for v in range(len(states)):
             end(states[v], counts[v], out[v])
 
-    return fold, values
+    return values

@@ -283,11 +283,11 @@ def test_functions_of_users_equal_the_reference(n, dtype):
 
 @compiled
 def test_a_function_is_compiled_once(monkeypatch):
-    from fastdl_ext import brought_features
+    from fastdl_ext import _jit
 
     made = []
-    compile_ = brought_features._compile
-    monkeypatch.setattr(brought_features, "_compile", lambda *a: made.append(a) or compile_(*a))
+    compile_ = _jit._compile
+    monkeypatch.setattr(_jit, "_compile", lambda *a: made.append(a) or compile_(*a))
     X = np.random.default_rng(6).standard_normal((50, 2))
     with ThreadPoolExecutor(8) as pool:
         runs = list(pool.map(lambda _: fastdl.feature_map(X, [lambda x: x * 5 - 7]), range(8)))
@@ -340,9 +340,9 @@ def test_functions_compiled_before():
 
 SCRIPT = """
 import fastdl, numba, sys
-from fastdl_ext import brought_features
+from fastdl_ext import _jit
 f = lambda x: x * 3.5 - 1
-loops = brought_features._BY_CONTENT.values()
+loops = _jit._KNOWN.values()
 print(fastdl.feature_map([2.0], f).tolist(), sum(len(loop.stats.cache_hits) for loop in loops))
 """
 

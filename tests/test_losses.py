@@ -268,7 +268,7 @@ def test_custom_loss_that_is_wrong():
         fastdl.custom_loss(lambda r: r * r, lambda r: r).check()
     with pytest.raises(fastdl.InputTypeError, match="function must be a function"):
         fastdl.custom_loss(3)
-    with pytest.raises(fastdl.InputError, match="must be one that Numba compiles"):
+    with pytest.raises(fastdl.InputError, match="cannot be compiled by Numba"):
         fastdl.custom_loss(lambda r: {}[r].name).loss([[1.0]], [1.0], [1.0])
 
 

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -159,6 +161,58 @@ def test_own_reducer_equals_the_reference():
     points = cloud(np.random.default_rng(6), 800)
     got = fastdl.voxel_reduce(points, SIZE, ENDS, reduce=HEIGHT)
     assert_same(got, reference.voxel_reduce(points, SIZE, ENDS, reduce=HEIGHT))
+
+
+OWN = """
+import fastdl
+from fastdl_ext import _jit
+def begin(state): state[0] = 0
+def take(state, row): state[0] += row[0]
+def end(state, count, out): out[0] = state[0] * 3
+mine = fastdl.VoxelReducer(begin, take, end, state_size=1, columns=1)
+print(fastdl.voxel_reduce([[0.5, 0.5, 0.5]], 1.0, reduce=mine).points.tolist(), end=" ")
+print(sum(len(loop.stats.cache_hits) for loop in _jit._KNOWN.values()))
+"""
+
+
+def run_own(folder):
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-W", "error", "-c", OWN], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+@compiled
+def test_own_reducers_are_kept_on_disk(tmp_path):
+    assert [run_own(tmp_path / "kept") for _ in range(2)] == [["[[1.5]]", "0"], ["[[1.5]]", "2"]]
+
+
+@compiled
+def test_own_reducers_without_a_folder_to_write_to(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert run_own(tmp_path / "file") == ["[[1.5]]", "0"]
+
+
+def test_changed_own_reducers_are_compiled_anew():
+    k = 2.0
+
+    def scaled(state, count, out):
+        out[0], out[1] = state[0] * k, count
+
+    mine = fastdl.VoxelReducer(begin, take, scaled, state_size=2, columns=2)
+    for k in (2.0, 3.0):
+        got = fastdl.voxel_reduce([[0.5, 0.5, 0.5]], 1.0, reduce=mine)
+        assert got.points.tolist() == [[0.5 * k, 1.0]]
+
+
+@compiled
+def test_own_reducers_that_numba_cannot_compile():
+    def wrong(state, row):
+        state[0] = {}[row].name
+
+    mine = fastdl.VoxelReducer(begin, wrong, end, state_size=2, columns=2)
+    with pytest.raises(fastdl.InputError, match=r"^wrong cannot be compiled by Numba: .*update"):
+        fastdl.voxel_reduce([[0.5, 0.5, 0.5]], 1.0, reduce=mine)
 
 
 @pytest.mark.parametrize(
