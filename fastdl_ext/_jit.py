@@ -56,14 +56,15 @@ def _compile(loop: Any, functions: Any, make: Any, signature: Any, hint: str, ke
     for function in functions:
         if not isinstance(getattr(function, "py_func", function), types.FunctionType):
             raise CannotCompile(f"{_name(function)} cannot be compiled by Numba: it is no Python function. {hint}")
-    # A new dispatcher each time: one that was compiled before keeps the values it referred to then.
+    # A function the user compiled before keeps the values it referred to then: it is not for the disk.
+    theirs = any(hasattr(f, "py_func") for f in functions)
     inner = [f if hasattr(f, "py_func") else numba.njit(f, error_model="numpy") for f in functions]
     if isinstance(signature, tuple):
         made = numba.njit(make(*inner), nogil=True, error_model="numpy")
     else:
         made = CFunc(make(*inner), (signature.args, signature.return_type), locals={}, options={"error_model": "numpy"})
     folder = _folder()
-    if folder is not None and key is not None:
+    if folder is not None and key is not None and not theirs:
         with suppress(Exception):  # Numba's cache is not a public interface: without it there is no cache
             made._cache = _disk(folder, hashlib.sha256(f"{loop} {key}".encode()).hexdigest())
     try:
