@@ -62,3 +62,57 @@ def test_from_cython(tmp_path, monkeypatch):
 def test_only_declared_functions_are_exported():
     capi = importlib.import_module("fastdl_ext.losses").__pyx_capi__
     assert {"residuals_f32", "residuals_f64", "lp_terms", "products_f32", "products_f64"} <= set(capi)
+
+
+def test_features_from_numba():
+    numba = pytest.importorskip("numba")
+    import ctypes
+
+    address = numba.extending.get_cython_function_address("fastdl_ext.features", "__pyx_fuse_1basis_rows")
+    pointer, size, real = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_double
+    kind = ctypes.CFUNCTYPE(None, pointer, pointer, ctypes.c_int, pointer, size, size, ctypes.c_int, real, real)
+    basis_rows = kind(address)
+
+    @numba.njit
+    def chebyshev(x, out):
+        basis_rows(x.ctypes, x.ctypes, 1, out.ctypes, len(x), out.shape[1], 0, -1.0, 1.0)
+
+    x, out = np.linspace(-1, 1, 21), np.empty((21, 6))
+    chebyshev(x, out)
+    np.testing.assert_array_equal(out, fastdl.vandermonde(x, 5, basis="chebyshev"))
+
+
+CALLER = """
+# cython: language_level=3
+from fastdl_ext.features cimport basis_rows
+
+def powers(const double[::1] x, double[:, ::1] out):
+    basis_rows[double](&x[0], &x[0], 0, &out[0, 0], x.shape[0], out.shape[1], False, -1, 1)
+"""
+
+
+def test_features_from_cython(tmp_path, monkeypatch):
+    pytest.importorskip("Cython")
+    setuptools = pytest.importorskip("setuptools")
+    from Cython.Build import cythonize
+
+    (tmp_path / "caller.pyx").write_text(CALLER)
+    monkeypatch.chdir(tmp_path)
+    extension = setuptools.Extension("caller", ["caller.pyx"], extra_compile_args=["-O1", "-Wno-psabi"])
+    try:
+        made = cythonize([extension], include_path=[str(ROOT)], quiet=True)
+        setuptools.setup(
+            name="caller",
+            ext_modules=made,
+            script_args=["--quiet", "build_ext", "--inplace"],
+            packages=[],
+            py_modules=[],
+        )
+    except SystemExit as error:
+        pytest.skip(f"no C compiler: {error}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import caller
+
+    x, out = np.linspace(-2, 2, 21), np.empty((21, 6))
+    caller.powers(x, out)
+    np.testing.assert_array_equal(out, fastdl.vandermonde(x, 5))

@@ -17,7 +17,7 @@ from fastdl.files.fastq import Fastq
 from fastdl.files.regions import one_hot_regions, read_bed
 from fastdl.files.sequences import open_sequences
 from fastdl.files.twobit import TwoBit
-from fastdl.reference import records as reference
+from fastdl.reference import _records as reference
 
 
 def text_of(rng, n, letters="ACGTacgtNRY"):

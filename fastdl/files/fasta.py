@@ -14,7 +14,7 @@ import numpy as np
 from fastdl import _check, _kernels
 from fastdl.files.atomic import replacing
 from fastdl.files.bgzf import Blocks, Text
-from fastdl.reference import records as reference
+from fastdl.reference import _records as reference
 
 Array = np.ndarray
 kernel = _kernels.load("records") or reference
