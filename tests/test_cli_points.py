@@ -348,11 +348,20 @@ def test_ctrl_c_stops_soon_and_leaves_nothing(tmp_path):
         file.truncate(8_000_000_000)  # a hole: no disk is used
     (tmp_path / "out").mkdir()
     arguments = ["downsample", tmp_path / "x.bin", "-o", tmp_path / "out" / "y.ply", "--voxel-size", "1"]
-    child = subprocess.Popen([sys.executable, "-m", "fastdl", *arguments], stderr=subprocess.PIPE, text=True)
-    time.sleep(1.5)
-    assert child.poll() is None
-    child.send_signal(signal.SIGINT)
-    assert "fastdl: interrupted" in child.communicate(timeout=60)[1]
+    code = """
+import signal, sys
+from fastdl.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started with it ignored
+sys.exit(main())
+"""
+    with subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True) as child:
+        try:
+            time.sleep(1.5)
+            assert child.poll() is None
+            child.send_signal(signal.SIGINT)
+            assert "fastdl: interrupted" in child.communicate(timeout=60)[1]
+        finally:
+            child.kill()
     assert child.returncode == 130
     assert list((tmp_path / "out").iterdir()) == []
 

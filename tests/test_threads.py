@@ -111,7 +111,8 @@ def test_available_is_what_this_process_may_use():
 @pytest.mark.parametrize("threads", [1, 2])
 def test_ctrl_c_ends_a_long_call(threads):
     code = f"""
-import numpy as np, fastdl, sys
+import numpy as np, fastdl, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started with it ignored
 x = np.zeros(20_000_000, np.int16)
 print("ready", flush=True)
 try:
@@ -120,11 +121,14 @@ try:
 except KeyboardInterrupt:
     print("stopped", flush=True)
 """
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert child.stdout.readline() == "ready\n"
-    time.sleep(0.3)
-    child.send_signal(signal.SIGINT)
-    assert child.communicate(timeout=60)[0] == "stopped\n"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout.readline() == "ready\n"
+            time.sleep(0.3)
+            child.send_signal(signal.SIGINT)
+            assert child.communicate(timeout=60)[0] == "stopped\n"
+        finally:
+            child.kill()
 
 
 def test_nothing_is_left_running_at_exit():
