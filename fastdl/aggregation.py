@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -197,11 +196,10 @@ def _jobs(indptr: Array, first: int, last: int, columns: int) -> Iterator[tuple[
     A row is never cut, that would change the order of its sum; but where one row is much more than a block, its
     columns are handed out apart.
     """
-    step = min(max(_WORK // columns, 1 << 12), 1 << 18)
+    step = min(max(_WORK // columns, 1 << 12), 1 << 19)
     while first < last:
-        goal = int(indptr[first]) + first + step
-        border = bisect_right(range(last + 1), goal, lo=first + 1, key=lambda i: int(indptr[i]) + i) - 1
-        border = max(border, first + 1)
+        border = int(indptr.searchsorted(indptr[first] + step, "right")) - 1
+        border = min(max(border, first + 1), first + step, last)
         width = _LINE if indptr[border] - indptr[first] > 2 * step else columns
         for column in range(0, columns, width):
             yield first, border, column, min(column + width, columns)
