@@ -1,0 +1,88 @@
+"""What a fit returns: the model, its loss, and how far from the least possible loss it can be at most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastdl import _check
+
+Array = np.ndarray
+
+
+class Certificate(NamedTuple):
+    """Bounds of the least loss any model of the kind can have on the rows of the fit.
+
+    Attributes
+    ----------
+    upper : float
+        The loss of the fit.
+    lower : float
+        No model has a loss below this; -inf where nothing is known.
+    gap : float
+        (upper - lower) / upper, 0 where the two are equal: at most so much, relatively, can be gained. It does not
+        depend on the units of X and y.
+    kind : str
+        How the lower bound is known: "closed form", "vertex" (the optimality of an interpolated set of rows, proven by
+        its dual solution), "dual" (a feasible dual solution), "bound" (another lower bound), "interpolation" (the
+        loss is 0), or "none".
+    """
+
+    upper: float
+    lower: float
+    gap: float
+    kind: str
+
+    @classmethod
+    def of(cls, upper: float, lower: float, kind: str) -> Certificate:
+        """With the gap between the two; a lower bound above the upper by rounding is brought down to it."""
+        lower = min(lower, upper)
+        gap = 0.0 if upper == lower else float("inf") if upper <= 0 else (upper - lower) / upper
+        return cls(float(upper), float(lower), float(gap), kind)
+
+
+@dataclass(frozen=True, eq=False)
+class LpFit:
+    """A linear model f(x) = <w, x> + b and what is known of it.
+
+    Attributes
+    ----------
+    w : ndarray of float64, (D,)
+        The weights.
+    b : float
+        The intercept, 0 where none was fitted.
+    p : float or CustomLoss
+        The loss that was fitted: ``|y - f(x)|^p``, or the user's own.
+    loss : float
+        Its sum over the rows.
+    certificate : Certificate
+        How far from the least loss it can be at most.
+    method : str
+        What found it.
+    history : mapping of str to ndarray
+        What happened on the way, step by step; its keys are those of the method ("loss" wherever there are steps).
+    rank : int or None
+        The rank of X with its column of ones, where the method finds it.
+    condition : float or None
+        The condition number of X with its columns (and that of ones) scaled to unit length, where the method finds it.
+    """
+
+    w: Array
+    b: float
+    p: Any
+    loss: float
+    certificate: Certificate
+    method: str
+    history: Mapping[str, Array] = field(default_factory=dict)
+    rank: int | None = None
+    condition: float | None = None
+
+    def predict(self, X: Any) -> Array:
+        """The model's values, float64 (N,), of X (N, D)."""
+        X = _check.array("X", X, ("f", "i", "u", "b"), 2)
+        if X.shape[1] != len(self.w):
+            raise _check.InputError(f"X must have {len(self.w)} columns, got shape {X.shape}")
+        return X @ self.w + self.b
