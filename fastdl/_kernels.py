@@ -13,6 +13,7 @@ STEMS = (
     "bases",
     "cpu",
     "features",
+    "gram",
     "graphs",
     "losses",
     "lzf",

@@ -1,0 +1,73 @@
+"""p = 2: one pass for the Gram matrix, its factor, and a second pass that refines the solution and proves it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastdl._fit import Certificate, LpFit
+from fastdl._gram import EPS, Frame
+from fastdl._passes import Rows
+
+Array = np.ndarray
+
+_PASSES = 4  # of refinement, at most: one does for all but columns that are nearly dependent
+
+
+def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: int | None) -> LpFit:
+    """The least squares fit."""
+    frame = Frame(rows, intercept, threads)
+    gamma, loss, lower, history = refined(frame)
+    kind = "closed form"
+    if interpolates(frame, gamma, loss):
+        loss, lower, kind = 0.0, 0.0, "interpolation"
+    return result(frame, gamma, p, loss, lower, kind, f"closed form, {frame.solver}", history)
+
+
+def refined(frame: Frame) -> tuple[Array, float, float, dict[str, Array]]:
+    """(gamma, loss, lower bound of the loss, history): the solution by the factor, corrected by its own residuals."""
+    gamma, history = frame.start, []
+    for _ in range(_PASSES):
+        loss, slope = residual_sums(frame, gamma)
+        step = frame.solve(slope)
+        gain = float(slope @ step)
+        history.append(loss)
+        gamma = gamma + step
+        if gain <= 1e-3 * EPS * loss or not gain < loss:
+            break
+    loss = max(loss - gain, 0.0)
+    # No model is below the minimum of this parabola; what rounding may have done to it is taken off.
+    error = frame.rounding(gamma)
+    lower = loss - 2 * np.sqrt(loss) * error - error * error - 256 * EPS * loss
+    losses = np.array([*history[1:], loss])
+    return gamma, loss, max(lower, 0.0), {"loss": losses, "gap": (losses - lower) / np.where(losses > 0, losses, 1)}
+
+
+def residual_sums(frame: Frame, gamma: Array) -> tuple[float, Array]:
+    """The sum of squares of the residuals, and their products with the columns."""
+
+    def work(X: Array, y: Array, s: Array | None) -> Array:
+        X = frame.columns(X)
+        r = frame.residuals(X, frame.target(y), gamma)
+        g = r if s is None else s * r
+        return np.append(np.add.reduce(g * r), frame.products(X, g))
+
+    total = frame.rows.total(work, frame.threads)
+    return (0.0, np.zeros(frame.rank)) if total is None else (float(total[0]), total[1:])
+
+
+def interpolates(frame: Frame, gamma: Array, loss: float) -> bool:
+    """Whether the residuals, of a sum of squares `loss`, are no more than rounding."""
+    return bool(np.sqrt(loss) <= 8 * frame.rounding(gamma))
+
+
+def result(
+    frame: Frame, gamma: Array, p: float, loss: float, lower: float, kind: str, method: str, history: dict[str, Array]
+) -> LpFit:
+    """The fit in the users' units, of losses in the frame's."""
+    w, b = frame.model(gamma)
+    with np.errstate(over="ignore", under="ignore"):
+        unit = np.float64(frame.y_factor) ** -p
+        certificate = Certificate.of(loss, lower, kind)
+        certificate = certificate._replace(upper=float(loss * unit), lower=float(certificate.lower * unit))
+        history = {**history, "loss": history["loss"] * unit}
+    return LpFit(w, b, p, certificate.upper, certificate, method, history, frame.rank, frame.condition)
