@@ -12,7 +12,8 @@ import numpy as np
 
 from fastdl._fit import Certificate
 from fastdl._passes import Rows
-from fastdl._standard import Standard, _cholesky, gram, losses, products, residuals
+from fastdl._gram import Matrix
+from fastdl._standard import Standard, losses
 
 Array = np.ndarray
 
@@ -29,8 +30,12 @@ class _Guess(NamedTuple):
         u = np.maximum(np.abs(r), self.below)
         with np.errstate(divide="ignore", invalid="ignore"):
             bend = np.where(u > 0, u ** (p - 2), 0.0)
-        h = np.where(np.abs(r) < self.below, 1.0, p - 1) * bend
-        return r * bend, np.ones_like(r) if self.flat else h
+        a = r * bend
+        if self.flat:
+            return a, np.ones_like(r)
+        if p == 1:  # a may go to 1 and no further
+            return a, np.maximum(0, 1 - np.abs(a))
+        return a, np.where(np.abs(r) < self.below, 1.0, p - 1) * bend
 
 
 def certificate(upper: float, standard: Standard, w: Array, b: float, p: Any) -> Certificate:
@@ -55,21 +60,21 @@ def bound(standard: Standard, v: Array, c: float, p: float) -> float:
     """As `lower_bound`, of a model in the coordinates of `standard`."""
     if p < 1:
         return _subadditive(standard, p)
-    one, c1 = v[None], np.array([c])
-    loss = float(standard.total(lambda Z, t, s: losses(Z, t, s, one, c1, p)[0] if len(t) else 0.0))
+    one, constant = v[None], np.array([c])
+    loss = float(standard.total(lambda Z, t, s: losses(Z, t, s, one, constant, p)[0]))
     if not 0 < loss < np.inf:
         return 0.0
-    sizes = standard.map(lambda Z, t, s: _sizes(residuals(Z, t, v, c), s) if len(t) else (0.0, 0.0, np.inf))
+    gamma = np.append(c, v) if standard.intercept else v
+    sizes = standard.map(lambda Z, t, s: _sizes(Matrix(Z, standard.intercept).minus(t, gamma), s))
     most, mean = max(size[0] for size in sizes), sum(size[1] for size in sizes) / standard.weight
     guesses = [_Guess(k * mean / most) for k in _SMOOTH] if p < 2 else [_Guess(0.0), _Guess(0.0, True)]
-    mends = _mends(standard, v, c, p, most, guesses)
-    found = standard.map(lambda Z, t, s: _block(Z, t, s, v, c, p, most, guesses, mends, standard) if len(t) else None)
-    parts = [block for block in found if block is not None]
+    mends = _mends(standard, gamma, p, most, guesses)
+    blocks = standard.map(lambda *block: _block(standard, *block, gamma, p, most, guesses, mends))
     # |b* - b| in whitened coordinates is at most this, as the best model's residuals are no larger than these.
     least = min(size[2] for size in sizes)
-    reach = 2 * (loss ** (1 / p)) * (standard.weight if p >= 2 else least) ** (0.5 - 1 / p) / standard.weight**0.5
-    norms = (_norm([block[k] for block in parts], p, reach, standard) for k in range(len(guesses)))
-    return max(0.0, *norms) ** p * standard._y_scale**p
+    reach = 2 * loss ** (1 / p) * (standard.weight if p >= 2 else least) ** (0.5 - 1 / p) / standard.weight**0.5
+    norms = [_norm([block[k] for block in blocks], p, reach, standard) for k in range(len(guesses))]
+    return float(max(0.0, *norms) * standard.scale) ** p
 
 
 def _sizes(r: Array, s: Array | None) -> tuple[float, float, float]:
@@ -77,70 +82,51 @@ def _sizes(r: Array, s: Array | None) -> tuple[float, float, float]:
     return float(u.max()), float((u if s is None else s * u).sum()), 1.0 if s is None else float(s.min())
 
 
-def _mends(standard: Standard, v: Array, c: float, p: float, most: float, guesses: list[_Guess]) -> list[Array]:
+def _mends(standard: Standard, gamma: Array, p: float, most: float, guesses: list[_Guess]) -> list[Array]:
     """For each guess the model x with X'(a - s h X x) = 0."""
 
     def work(Z: Array, t: Array, s: Array | None) -> Array:
-        Z1 = _with_ones(Z, standard)
-        out = np.zeros((len(guesses), Z1.shape[1] + 1, Z1.shape[1]))
-        if len(t):
-            r = residuals(Z, t, v, c) / most
-            for k, guess in enumerate(guesses):
-                a, h = guess(r, p)
-                out[k, 0] = products(Z1, a if s is None else s * a)
-                out[k, 1:] = gram(Z1, h if s is None else s * h)
+        A = Matrix(Z, standard.intercept)
+        out = np.empty((len(guesses), A.width + 1, A.width))
+        r = A.minus(t, gamma) / most
+        for k, guess in enumerate(guesses):
+            a, h = guess(r, p)
+            out[k, 0] = A.products(a if s is None else s * a)
+            out[k, 1:] = A.gram(h if s is None else s * h)
         return out
 
-    return [_solved(total[1:], total[0]) for total in np.asarray(standard.total(work))]
-
-
-def _with_ones(Z: Array, standard: Standard) -> Array:
-    """The columns that count, and that of the intercept."""
-    Z = Z[:, standard.kept] if len(standard.kept) < Z.shape[1] else Z
-    return np.column_stack([Z, np.ones(len(Z))]) if standard.intercept else Z
+    return [_solved(total[1:], total[0]) for total in standard.total(work)]
 
 
 def _solved(G: Array, e: Array) -> Array:
-    scale = np.sqrt(np.diag(G))
+    """G^-1 e where G can be inverted, of its least squares otherwise."""
+    scale = np.sqrt(np.maximum(G.diagonal(), 0))
     scale[scale == 0] = 1
-    kept, L = _cholesky(G / np.outer(scale, scale))
-    x = np.zeros(len(e))
-    if len(kept):
-        x[kept] = np.linalg.solve(L.T, np.linalg.solve(L, (e / scale)[kept]))
-    return x / scale
+    return np.linalg.lstsq(G / np.outer(scale, scale), e / scale, rcond=1e-13)[0] / scale
 
 
-def _block(Z, t, s, v, c, p, most, guesses, mends, standard) -> list[tuple[float, float, float, Array]]:
+def _block(standard, Z, t, s, gamma, p, most, guesses, mends) -> list[tuple[float, float, float, Array]]:
     """Of each guess, mended: r'a, the largest |a|/s, the sum of s (|a| / s / largest)^q, and what is left of X'a."""
-    Z1, r = _with_ones(Z, standard), residuals(Z, t, v, c)
-    q = p / (p - 1) if p > 1 else np.inf
-    out = []
+    A = Matrix(Z, standard.intercept)
+    r, out = A.minus(t, gamma), []
     for guess, x in zip(guesses, mends):
         a, h = guess(r / most, p)
-        a = a - h * -residuals(Z1, np.zeros(len(t)), x, 0.0)
+        a = a - h * A.dot(x)
         u, weighted = np.abs(a), a if s is None else s * a
         largest = float(u.max())
-        relative = (u / largest) ** q if largest > 0 and p > 1 else np.zeros_like(u)
-        out.append(
-            (
-                float((r * weighted).sum()),
-                largest,
-                float((relative if s is None else s * relative).sum()),
-                products(Z1, weighted),
-            )
-        )
+        power = np.zeros_like(u) if p == 1 or largest == 0 else (u / largest) ** (p / (p - 1))
+        total = float((power if s is None else s * power).sum())
+        out.append((float((r * weighted).sum()), largest, total, A.products(weighted)))
     return out
 
 
 def _norm(blocks: list[tuple[float, float, float, Array]], p: float, reach: float, standard: Standard) -> float:
     """The bound of the p-norm of the residuals."""
-    value, left = sum(block[0] for block in blocks), sum((block[3] for block in blocks), np.zeros(0) if not blocks else 0)
-    largest = max(block[1] for block in blocks)
+    value, largest = sum(block[0] for block in blocks), max(block[1] for block in blocks)
     if largest == 0:
         return 0.0
-    k = len(standard.kept)
-    half = np.linalg.solve(standard.factor, left[:k]) if k else left[:0]
-    slack = reach * float(np.sqrt((half**2).sum() + (left[k:] ** 2).sum()))
+    left = sum((block[3] for block in blocks), np.zeros(standard.rank))
+    slack = reach * standard.whitened(left)
     q = p / (p - 1) if p > 1 else np.inf
     size = 1.0 if p == 1 else sum(block[2] * (block[1] / largest) ** q for block in blocks) ** (1 / q)
     return (value - slack) / (largest * size)
@@ -150,11 +136,11 @@ def _subadditive(standard: Standard, p: float) -> float:
     """sum s |r|^p >= (sum s^(1/p) |r|)^p, and for the right side the least is known."""
     from fastdl.linear import fit_lp
 
-    most = max((1.0 if s is None else float(s.max()) for _, _, s in standard.rows.blocks() if s is None or len(s)), default=1.0)
+    most = max((float(s.max()) for _, _, s in standard.blocks() if s is not None and len(s)), default=1.0)
 
-    def chunks():
-        for X, y, s in standard.rows.blocks():
-            yield X, y / standard.y_scale, None if s is None else (s / most) ** (1 / p)
+    def chunks() -> Any:
+        for Z, t, s in standard.blocks():
+            yield Z, t, None if s is None else (s / most) ** (1 / p)
 
     least = fit_lp(chunks, p=1.0, intercept=standard.intercept, threads=standard.threads)
-    return most * max(0.0, least.certificate.lower) ** p * standard.y_scale**p
+    return most * (max(0.0, least.certificate.lower) * standard.scale) ** p

@@ -29,8 +29,6 @@ class Anchor:
         one, c = w[None], np.array([b])
 
         def work(Z: Array, t: Array, s: Array | None) -> Array:
-            if not len(t):
-                return np.zeros(d + 2)
             part = sums(Z, t, s, one, c, p, True)[0] if convex else np.zeros(d + 2)
             part[0] = losses(Z, t, s, one, c, p)[0]
             return part
@@ -120,5 +118,5 @@ class Scores:
         order = np.lexsort((alive[0], alive[3]))[: self.keep + 1]
         order = order[alive[0][order] > 0][: self.keep]
         W, b = alive[1][order], alive[2][order]
-        parts = self.standard.map(lambda Z, t, s: losses(Z, t, s, W, b, self.p) if len(t) else np.zeros(len(W)))
+        parts = self.standard.map(lambda Z, t, s: losses(Z, t, s, W, b, self.p))
         return np.asarray(sum(parts, np.zeros(len(W))))

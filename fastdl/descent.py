@@ -183,16 +183,10 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 class Problem:
-    """The mean loss of a model (v, c), one vector, in the coordinates of `standard`, and its gradient.
-
-    Columns that are combinations of others, as a constant one is, have weight 0.
-    """
+    """The mean loss of a model (v, c), one vector in the coordinates of `standard`, and its gradient."""
 
     def __init__(self, standard: Standard, p: Any):
         self.standard, self.p, self.unit = standard, p, standard.unit
-        self.free = np.zeros(standard.columns + 1)
-        self.free[:-1] = np.diag(standard.correlation)[:-1] > 0
-        self.free[-1] = standard.intercept
 
     def vector(self, start: tuple[Array, float] | None) -> Array:
         v, c = start or (np.zeros(self.standard.columns), 0.0)
@@ -203,8 +197,6 @@ class Problem:
 
     def block(self, x: Array, Z: Array, t: Array, s: Array | None) -> Array:
         """The loss, and the derivatives by c and v, of a block."""
-        if not len(t):
-            return np.zeros(len(x) + 1)
         return sums(Z, t, s, x[None, :-1] * self.unit, x[-1:] * self.unit, self.p, True)[0]
 
     def __call__(self, x: Array) -> tuple[float, Array]:
@@ -213,13 +205,13 @@ class Problem:
 
     def mean(self, total: Array, weight: float) -> tuple[float, Array]:
         total = total / (weight or 1.0)
-        return float(total[0]), np.append(total[2:], total[1]) * self.free * self.unit
+        return float(total[0]), np.append(total[2:], total[1] * self.standard.intercept) * self.unit
 
     def rate(self, x: Array) -> float:
         """The inverse of the largest curvature, were all residuals of the size they have in the mean at x."""
         loss, _ = self(x)
-        top = float(np.linalg.eigvalsh(self.standard.correlation[:-1, :-1]).max(initial=0))
-        bend = max(top, float(self.standard.intercept), 1e-300) * self.unit**2
+        top = float(np.linalg.eigvalsh(self.standard.correlation).max(initial=0))
+        bend = (max(top, float(self.standard.intercept)) or 1.0) * self.unit**2
         if hasattr(self.p, "terms"):
             return 1 / (2 * bend)
         size = loss ** (1 / self.p) if loss > 0 else 1.0
@@ -260,8 +252,8 @@ class Trail:
         """Note a model; whether to go on."""
         w, b = self.problem.folded(x)
         standard = self.problem.standard
-        factor = 1.0 if hasattr(self.problem.p, "terms") else standard.y_scale**self.problem.p
-        entry = [loss * standard.weight * factor, float(np.sqrt(gradient @ gradient)), rate, w, b]
+        factor = 1.0 if hasattr(self.problem.p, "terms") else standard.scale**self.problem.p
+        entry = [loss * standard.weight * factor, float(np.sqrt((gradient * gradient).sum())), rate, w, b]
         score = loss
         if self.valid is not None:
             score = self.valid(w, b)
@@ -354,8 +346,7 @@ def _descend(
         if batch_size is None:
             x = x + step(gradient, now)
             continue
-        count = standard.count if standard.count is not None else sum(standard.map(lambda Z, t, s: len(t)))
-        done = 0
+        done, count = 0, standard.count
         for batch in problem.batches(batch_size, seed, epoch):
             part = len(batch[1])
             _, gradient = problem.mean(problem.block(x, *batch), part * standard.weight / count)

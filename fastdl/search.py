@@ -167,10 +167,10 @@ def model(given: Any, standard: Standard) -> tuple[Array, float] | None:
         return None
     w, b = (given.w, given.b) if isinstance(given, LpFit) else given
     w, b = _check.array("w", w, ("f", "i", "u"), 1).astype(float), _check.number("b", b)
-    if len(w) != standard.columns:
-        raise _check.InputError(f"w must have {standard.columns} values, got {len(w)}")
+    if len(w) != standard.rows.columns:
+        raise _check.InputError(f"w must have {standard.rows.columns} values, got {len(w)}")
     _check.finite("w", w)
-    if b and not standard.intercept:
+    if b and not standard.frame.intercept:
         raise _check.InputError(f"b must be 0 without an intercept, got {b}")
     return standard.unfolded(w, b)
 
@@ -202,7 +202,7 @@ class _Search:
     def spread(self) -> float:
         """The root mean square of the centre's residuals."""
         w, b = self.center
-        total = self.standard.total(lambda Z, t, s: sums(Z, t, s, w[None], np.array([b]), 2.0)[0, 0] if len(t) else 0.0)
+        total = self.standard.total(lambda Z, t, s: sums(Z, t, s, w[None], np.array([b]), 2.0)[0, 0])
         return float(np.sqrt(total / self.standard.weight)) if self.standard.weight else 0.0
 
     def round(self, draw: Callable[[], Iterator[Array]], width: float, candidates: int) -> None:
@@ -224,7 +224,7 @@ class _Search:
             anchor = Anchor(self.standard, w, b, self.p, convex) if self.prune else None
             known = self.losses if len(self.losses) or anchor is None else np.array([anchor.loss])
             _, W, c, values = scores.best(batches(), known, anchor)
-            self.share = scores.read / max(1, candidates * (self.standard.count or 1))
+            self.share = scores.read / max(1, candidates * self.standard.count)
         later = slice(1, None) if len(self.W) else slice(None)
         W, c, values = (np.concatenate(a) for a in ((W, self.W[later]), (c, self.b[later]), (values, self.losses[later])))
         order = np.argsort(values, kind="stable")[: self.keep]
@@ -232,12 +232,11 @@ class _Search:
 
     def _by_products(self, batches: Iterator[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
         """For p = 2: the least loss, and what the distance from its model adds."""
-        best = self.standard.least_squares()
-        C = self.standard.correlation[:-1, :-1]
+        best, C = self.standard.least_squares(), self.standard.correlation
         found = []
         for W, b in batches:
             away = W - best
-            more = ((away @ C) * away).sum(1) + b * b if self.standard.intercept else ((away @ C) * away).sum(1)
+            more = ((away @ C) * away).sum(1) + b * b
             order = np.argsort(more, kind="stable")[: self.keep]
             found.append((W[order], b[order], self.standard.weight * more[order]))
         W, b, more = (np.concatenate(a) for a in zip(*found))
@@ -252,7 +251,7 @@ class _Search:
         loss, width, share = (np.array(column) for column in zip(*trace))
         if self.p == 2:  # what the sums do not say
             loss = loss - self.losses[0]
-        factor = 1.0 if hasattr(self.p, "terms") else self.standard.y_scale**self.p
+        factor = 1.0 if hasattr(self.p, "terms") else self.standard.scale**self.p
         history = {"loss": loss * factor, "scale": width, "read": share, "top_w": W, "top_b": b, "top_loss": top}
         if self.p == 2:
             history["loss"] = history["loss"] + top[0]
