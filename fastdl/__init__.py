@@ -21,6 +21,7 @@ _MODULES = {
     "accumulate": ["VoxelAccumulator", "VoxelSummary"],
     "losses": ["lp_loss", "lp_loss_grad", "LpLoss"],
     "custom": ["custom_loss", "CustomLoss"],
+    "network": ["fit_network", "NetworkFit"],
     "graphs": ["Graph", "degree", "gcn_norm"],
     "aggregation": ["aggregate", "aggregate_blocks"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],

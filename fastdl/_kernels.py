@@ -17,6 +17,7 @@ STEMS = (
     "losses",
     "lzf",
     "models",
+    "network",
     "partition",
     "points",
     "records",

@@ -1,0 +1,212 @@
+"""The training of a network: steps of an optimizer, epochs, and the parameters that are best in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check, _network
+from fastdl._network import ACTIVATIONS, Layout, Units, Window, Windows, generator
+from fastdl.reference import network as reference
+
+Array = np.ndarray
+
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda part: 1.0,
+    "linear": lambda part: 1 - part,
+    "cosine": lambda part: 0.5 + 0.5 * float(np.cos(np.pi * part)),
+    "step": lambda part: 0.1 ** int(part * 3),
+}
+_CALL = 1 << 28  # multiplications in a call of the kernel, some tens of milliseconds: Ctrl-C waits for its end
+_LOWER = 8  # times in a row that the rate is halved before training is given up
+_FAR = 1000.0  # times the loss of a constant: no start is so bad
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked arguments of `fit_network` that training needs."""
+
+    p: Any
+    activation: str
+    batch: int
+    epochs: int
+    rate: float
+    optimizer: str
+    first: float
+    schedule: Callable[[float], float]
+    weight_decay: float
+    patience: int | None
+    seed: int
+    threads: int
+    progress: Callable[[dict[str, Any]], Any] | None
+    second: float = 0.999
+
+    @property
+    def own(self) -> bool:
+        """Whether the loss is the user's own."""
+        return hasattr(self.p, "terms")
+
+    def terms(self, r: Array) -> tuple[Array, Array]:
+        """The losses of residuals and their slopes."""
+        return reference.terms(r, self.p.terms if self.own else self.p)
+
+
+class Steps:
+    """The parameters on their way, and what the optimizer keeps of it."""
+
+    def __init__(self, layout: Layout, flat: Array, settings: Any):
+        self.layout, self.flat, self.settings = layout, flat, settings
+        self.moments = np.zeros((2, layout.size), layout.dtype)
+        self.taken = 0
+        self._room = layout.work()
+
+    def state(self) -> tuple[Array, Array, int]:
+        """What `back` takes."""
+        return self.flat.copy(), self.moments.copy(), self.taken
+
+    def back(self, state: tuple[Array, Array, int]) -> None:
+        """To an earlier state."""
+        self.flat[:], self.moments[:], self.taken = state
+
+    def run(self, rows: Window, order: Array, rates: Array, unit: float, pull: float) -> Array:
+        """One step for each of `rates`; the sums of the losses met and of the weights."""
+        q, total = self.settings, np.zeros(2)
+        t = np.arange(self.taken + 1, self.taken + 1 + len(rates))
+        steps = np.ones((len(rates), 3))
+        steps[:, 0], steps[:, 2] = rates, 1 - rates * q.weight_decay
+        if q.optimizer == "adam":
+            second = np.sqrt(1 - q.second**t)
+            steps[:, 0] *= second / (1 - q.first**t)
+            steps[:, 1] = 1e-8 * second
+        at_once = max(1, _CALL // (3 * self.layout.size * q.batch))
+        for k in range(0, len(rates), at_once):
+            some = order[k * q.batch : (k + at_once) * q.batch]
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._call(rows, some, steps[k : k + at_once], unit, pull, total)
+        self.taken += len(rates)
+        return total
+
+    def _call(self, rows: Window, order: Array, steps: Array, unit: float, pull: float, total: Array) -> None:
+        q, (X, y, s) = self.settings, rows
+        if _network.kernel is None:
+            moments = [sum(self.layout.views(m), []) for m in self.moments]
+            total += reference.train(
+                X[:, : self.layout.columns],
+                y,
+                s,
+                order,
+                q.batch,
+                *self.layout.views(self.flat),
+                moments,
+                steps,
+                activation=q.activation,
+                p=q.p.terms if q.own else q.p,
+                unit=unit,
+                pull=pull,
+                optimizer=q.optimizer,
+                first=q.first,
+                second=q.second,
+            )
+            return
+        which, own, p = ACTIVATIONS.index(q.activation), q.p.address if q.own else 0, 0.0 if q.own else q.p
+        sgd = q.optimizer == "sgd"
+        _network.kernel.train(
+            X, y, s, order, q.batch, self.layout.sizes, which, p, own, unit, pull, sgd, q.first, q.second, steps,
+            self.flat, self.moments, self._room, total,
+        )  # fmt: skip
+
+
+class Training:
+    """Epochs over the windows of the rows, and what they bring."""
+
+    def __init__(self, settings: Settings, layout: Layout, units: Units, windows: Windows, held: Window | None):
+        self.settings, self.layout, self.units, self.windows, self.held = settings, layout, units, windows, held
+        self.steps = Steps(layout, started(layout, settings), settings)
+        lengths = windows.lengths()
+        self.per_epoch = sum(-(-n // settings.batch) for n in lengths)
+        # A loss of the user's own has y's units inside; |r|^p is the same in any, but for a factor.
+        self.unit, self.pull, self.factor = 1.0, 1.0, 1.0
+        y = next(iter(windows))[1].astype(float)
+        if settings.own:
+            self.unit = units.spread
+            size = np.abs(settings.terms(self.unit * y)[1]).mean()
+            self.pull = 1 / size if size > 0 else 1.0
+        else:
+            with np.errstate(over="ignore"):
+                self.factor = float(np.float64(units.spread) ** settings.p)
+        self.limit = _FAR * max(1.0, float(settings.terms(self.unit * y)[0].mean()))
+        self.history: dict[str, list[float]] = {"train": [], "learning_rate": []} | ({} if held is None else {"valid": []})
+
+    def run(self) -> tuple[Array, int]:
+        """The parameters, and the epoch they are from."""
+        q, lower, best, kept, at = self.settings, 1.0, np.inf, self.steps.flat, 0
+        for epoch in range(q.epochs):
+            before = self.steps.state()
+            for _ in range(_LOWER):
+                train, valid = self._epoch(epoch, lower)
+                if np.isfinite(self.steps.flat).all() and train <= self.limit and (valid is None or np.isfinite(valid)):
+                    break
+                self.steps.back(before)
+                lower /= 2
+            else:
+                raise _check.InputError(
+                    f"training diverged in epoch {epoch}, even at a learning rate of {2 * lower * q.rate:.2g}: "
+                    "give a smaller learning_rate, or a p nearer to 2"
+                )
+            self._note(epoch, lower, train, valid)
+            if valid is None:
+                at = epoch
+            elif valid < best:
+                best, kept, at = valid, self.steps.flat.copy(), epoch
+            elif q.patience is not None and epoch - at >= q.patience:
+                break
+        return kept, at
+
+    def _epoch(self, epoch: int, lower: float) -> tuple[float, float | None]:
+        """The mean losses of training and validation."""
+        q, total, done = self.settings, np.zeros(2), 0
+        for k, rows in enumerate(self.windows):
+            order = generator(q.seed, 2, epoch, k).permutation(len(rows[1]))
+            count = -(-len(order) // q.batch)
+            rates = [self._rate(epoch * self.per_epoch + done + i, lower) for i in range(count)]
+            total += self.steps.run(rows, order, np.array(rates), self.unit, self.pull)
+            done += count
+        return total[0] / total[1], None if self.held is None else self.mean(self.held, self.steps.flat)
+
+    def _rate(self, step: int, lower: float) -> float:
+        return self.settings.rate * lower * self.settings.schedule(step / (self.per_epoch * self.settings.epochs))
+
+    def _note(self, epoch: int, lower: float, train: float, valid: float | None) -> None:
+        now = {"train": train * self.factor, "learning_rate": self._rate(epoch * self.per_epoch, lower)}
+        if valid is not None:
+            now["valid"] = valid * self.factor
+        for name, value in now.items():
+            self.history[name].append(value)
+        if self.settings.progress is not None:
+            self.settings.progress({"epoch": epoch, **now})
+
+    def mean(self, rows: Window, flat: Array) -> float:
+        """The mean loss of rows under given parameters, in units of the spread."""
+        X, y, s = rows
+        out = np.empty(len(y), self.layout.dtype)
+        _network.values(self.layout, self.settings.activation, X, flat, out, None, self.settings.threads)
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = self.settings.terms(self.unit * (y.astype(float) - out))[0]
+        return float(value.mean() if s is None else (s * value).sum() / s.sum(dtype=float))
+
+
+def started(layout: Layout, settings: Settings) -> Array:
+    """First parameters: weights of a spread that keeps that of the values from layer to layer."""
+    flat = np.zeros(layout.size, layout.dtype)
+    random = generator(settings.seed, 0)
+    gain = 2.0 if settings.activation in ("relu", "gelu") else 1.0
+    weights, biases = layout.views(flat)
+    for w, b in zip(weights[:-1], biases[:-1]):
+        w[:] = random.standard_normal(w.shape) * np.sqrt(gain / len(w))
+        b[:] = random.uniform(-1, 1, b.shape)
+    weights[-1][:] = random.standard_normal(weights[-1].shape) / np.sqrt(len(weights[-1]))
+    return flat
