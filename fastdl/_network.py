@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,14 @@ class Layout:
         self.lanes = 64 // self.dtype.itemsize
         padded = [-(-columns // 4) * 4, *(-(-h // self.lanes) * self.lanes for h in hidden)]
         self.sizes = np.array(padded, np.intp)
-        self.size = sum((a + 1) * b for a, b in zip(padded, padded[1:])) + padded[-1] + self.lanes
-        between = sum(a * b for a, b in zip(padded[1:], padded[2:]))
+        self.size = sum((a + 1) * b for a, b in pairwise(padded)) + padded[-1] + self.lanes
+        between = sum(a * b for a, b in pairwise(padded[1:]))
         self._work = self.size + between + _ROWS * (padded[0] + 2 * sum(padded[1:]) + 2 * max(padded[1:]))
+
+    @classmethod
+    def of(cls, weights: Any, dtype: Any) -> Layout:
+        """That of given weights."""
+        return cls(weights[0].shape[0], tuple(w.shape[1] for w in weights[:-1]), dtype)
 
     def work(self) -> Array:
         """Memory for a kernel to work in; zeros, for padded units are never written where no kernel computes them."""
@@ -58,10 +64,15 @@ class Layout:
         biases.append(flat[len(flat) - self.lanes :][:1].reshape(()))
         return weights, biases
 
+    def each(self, flat: Array) -> list[Array]:
+        """The weights, then the biases."""
+        weights, biases = self.views(flat)
+        return [*weights, *biases]
+
     def pack(self, weights: Any, biases: Any) -> Array:
         """The vector of given weights and biases."""
         flat = np.zeros(self.size, self.dtype)
-        for view, given in zip(sum(self.views(flat), []), [*weights, *biases]):
+        for view, given in zip(self.each(flat), [*weights, *biases]):
             view[...] = given
         return flat
 
@@ -92,11 +103,32 @@ def values(
         room = z if z is None or z.shape[1] == wide else np.empty((len(z), wide), layout.dtype)
         which = ACTIVATIONS.index(activation)
         kernel.values(layout.rows(X[s]), layout.sizes, which, flat, layout.work(), y, room)
-        if z is not room:
+        if z is not None and room is not None and z is not room:
             z[:] = room[:, : z.shape[1]]
 
     with np.errstate(invalid="ignore", over="ignore"):
         _threads.split(len(X), threads, some, _BLOCK)
+
+
+def gradient(
+    layout: Layout, activation: str, p: Any, X: Array, y: Array, s: Array | None, flat: Array
+) -> tuple[Array, Array]:
+    """The sums over rows of loss and weights, and the gradient."""
+    own = hasattr(p, "terms")
+    total, grad = np.zeros(2), np.zeros(layout.size, layout.dtype)
+    if kernel is None:
+        X, s = X.astype(layout.dtype), np.ones(len(X)) if s is None else s
+        terms = p.terms if own else p
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss, *by = reference.network_loss_grad(
+                X, y, *layout.views(flat), terms, activation=activation, sample_weight=s
+            )
+        total[:] = loss, s.sum()
+        grad = layout.pack(*by)
+        return total, grad
+    which, address, power = ACTIVATIONS.index(activation), p.address if own else 0, 0.0 if own else p
+    kernel.loss_grad(layout.rows(X), y, s, layout.sizes, which, power, address, flat, layout.work(), grad, total)
+    return total, grad
 
 
 class Units:
@@ -104,7 +136,8 @@ class Units:
 
     def __init__(self, rows: Rows, valid: float | None, robust: bool, seed: int):
         self.rows, self.held = rows, None
-        self.count, low, high, self.weighted = 0, np.inf, -np.inf, False
+        self.count, self.weighted = 0, False
+        low, high = np.full(rows.columns + 1, np.inf), np.full(rows.columns + 1, -np.inf)
         for X, y, s in rows.blocks():
             if len(y):
                 all_ = np.column_stack([X, y])
@@ -135,7 +168,9 @@ class Units:
     def _measure(self, middle: Array, half: Array, robust: bool) -> None:
         # In units of the range first: squares of what is left neither overflow nor vanish.
         inverse = _inverse(half)
-        total, first, second, sample, at = 0.0, 0.0, 0.0, [], 0
+        total, first, second = 0.0, np.zeros(len(half)), np.zeros(len(half))
+        sample: list[Array] = []
+        at = 0
         step = -(-self.count // _SAMPLE)
         for X, y, s in self.parts():
             u = (np.column_stack([X, y]) - middle) * inverse

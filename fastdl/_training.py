@@ -22,6 +22,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "step": lambda part: 0.1 ** int(part * 3),
 }
 _CALL = 1 << 28  # multiplications in a call of the kernel, some tens of milliseconds: Ctrl-C waits for its end
+_STEPS = 20_000  # that few epochs should come to
 _LOWER = 8  # times in a row that the rate is halved before training is given up
 _FAR = 1000.0  # times the loss of a constant: no start is so bad
 
@@ -33,7 +34,7 @@ class Settings:
     p: Any
     activation: str
     batch: int
-    epochs: int
+    epochs: int | None
     rate: float
     optimizer: str
     first: float
@@ -93,7 +94,7 @@ class Steps:
     def _call(self, rows: Window, order: Array, steps: Array, unit: float, pull: float, total: Array) -> None:
         q, (X, y, s) = self.settings, rows
         if _network.kernel is None:
-            moments = [sum(self.layout.views(m), []) for m in self.moments]
+            moments = [self.layout.each(m) for m in self.moments]
             total += reference.train(
                 X[:, : self.layout.columns],
                 y,
@@ -128,6 +129,7 @@ class Training:
         self.steps = Steps(layout, started(layout, settings), settings)
         lengths = windows.lengths()
         self.per_epoch = sum(-(-n // settings.batch) for n in lengths)
+        self.epochs = settings.epochs or min(max(_STEPS // self.per_epoch, 20), 1000)
         # A loss of the user's own has y's units inside; |r|^p is the same in any, but for a factor.
         self.unit, self.pull, self.factor = 1.0, 1.0, 1.0
         y = next(iter(windows))[1].astype(float)
@@ -139,12 +141,13 @@ class Training:
             with np.errstate(over="ignore"):
                 self.factor = float(np.float64(units.spread) ** settings.p)
         self.limit = _FAR * max(1.0, float(settings.terms(self.unit * y)[0].mean()))
-        self.history: dict[str, list[float]] = {"train": [], "learning_rate": []} | ({} if held is None else {"valid": []})
+        names = ["train", "learning_rate", *([] if held is None else ["valid"])]
+        self.history: dict[str, list[float]] = {name: [] for name in names}
 
     def run(self) -> tuple[Array, int]:
         """The parameters, and the epoch they are from."""
         q, lower, best, kept, at = self.settings, 1.0, np.inf, self.steps.flat, 0
-        for epoch in range(q.epochs):
+        for epoch in range(self.epochs):
             before = self.steps.state()
             for _ in range(_LOWER):
                 train, valid = self._epoch(epoch, lower)
@@ -178,7 +181,7 @@ class Training:
         return total[0] / total[1], None if self.held is None else self.mean(self.held, self.steps.flat)
 
     def _rate(self, step: int, lower: float) -> float:
-        return self.settings.rate * lower * self.settings.schedule(step / (self.per_epoch * self.settings.epochs))
+        return self.settings.rate * lower * self.settings.schedule(step / (self.per_epoch * self.epochs))
 
     def _note(self, epoch: int, lower: float, train: float, valid: float | None) -> None:
         now = {"train": train * self.factor, "learning_rate": self._rate(epoch * self.per_epoch, lower)}
@@ -200,13 +203,52 @@ class Training:
 
 
 def started(layout: Layout, settings: Settings) -> Array:
-    """First parameters: weights of a spread that keeps that of the values from layer to layer."""
+    """First parameters: weights of a spread that keeps that of the values from layer to layer.
+
+    The biases of the first layer put the bends of its units all over the data, not only in their middle.
+    """
     flat = np.zeros(layout.size, layout.dtype)
     random = generator(settings.seed, 0)
     gain = 2.0 if settings.activation in ("relu", "gelu") else 1.0
     weights, biases = layout.views(flat)
-    for w, b in zip(weights[:-1], biases[:-1]):
+    for k, (w, b) in enumerate(zip(weights[:-1], biases[:-1])):
         w[:] = random.standard_normal(w.shape) * np.sqrt(gain / len(w))
-        b[:] = random.uniform(-1, 1, b.shape)
+        b[:] = random.uniform(-3, 3, b.shape) / (1 if k == 0 else 3)
     weights[-1][:] = random.standard_normal(weights[-1].shape) / np.sqrt(len(weights[-1]))
     return flat
+
+
+class LastLayer:
+    """Least squares of the residuals by the features of the last layer: what its weights should change by."""
+
+    def __init__(self, width: int):
+        self.width, padded = width, -(-(width + 2) // 8) * 8
+        self.sums = np.zeros((padded, padded))
+
+    def add(self, features: Array, residual: Array, s: Array | None) -> None:
+        """Take in rows."""
+        columns = np.zeros((len(residual), len(self.sums)))
+        columns[:, : self.width], columns[:, self.width], columns[:, self.width + 1] = features, 1, residual
+        if s is not None:
+            columns *= np.sqrt(s)[:, None]
+        if _network.kernel is None:
+            self.sums += reference.gram(columns)
+        else:
+            _network.kernel.gram(columns, self.sums)
+
+    def change(self) -> tuple[Array, float]:
+        """Of the weights and the bias.
+
+        Elimination by hand, so that no LAPACK decides on the bits; along directions the features hardly have, the
+        weights stay, for these would fit the rounding.
+        """
+        n = self.width
+        count, mean = self.sums[n, n], self.sums[n, : n + 2] / self.sums[n, n]
+        system = self.sums[: n + 2, : n + 2] - count * np.outer(mean, mean)
+        system = np.delete(system[:n], n, axis=1)
+        system[:, :n][np.diag_indices(n)] += 1e-10 * np.trace(system[:, :n]) / n + 1e-300
+        for k in range(n):
+            system[k] /= system[k, k]
+            others = np.arange(n) != k
+            system[others] -= np.outer(system[others, k], system[k])
+        return system[:, n], float(mean[n + 1] - (mean[:n] * system[:, n]).sum())

@@ -14,12 +14,11 @@ import numpy as np
 from fastdl import _check, _network, _threads
 from fastdl._network import ACTIVATIONS, Layout, Units, Windows
 from fastdl._passes import Rows
-from fastdl._training import OPTIMIZERS, SCHEDULES, Settings, Training
+from fastdl._training import OPTIMIZERS, SCHEDULES, LastLayer, Settings, Training
 from fastdl.reference import network as reference
 
 Array = np.ndarray
 
-_BLOCK = 1024  # rows whose gradients are summed in the network's precision
 _WINDOW = 1 << 28  # bytes of X in a window
 
 
@@ -71,14 +70,10 @@ class NetworkFit:
     def _ready(self, X: Any) -> tuple[Array, Layout]:
         X = _check.asarray("X", X)
         _check.dtype("X", X.dtype, ("f", "i", "u", "b"))
-        layout = _layout(self.weights, np.float64)
+        layout = Layout.of(self.weights, np.float64)
         if X.ndim != 2 or X.shape[1] != layout.columns:
             raise _check.InputError(f"X must have shape (N, {layout.columns}), got {X.shape}")
         return X, layout
-
-
-def _layout(weights: Any, dtype: Any) -> Layout:
-    return Layout(weights[0].shape[0], tuple(w.shape[1] for w in weights[:-1]), dtype)
 
 
 def fit_network(
@@ -91,7 +86,7 @@ def fit_network(
     sample_weight: Any = None,
     valid: Any = None,
     batch_size: int = 64,
-    epochs: int = 200,
+    epochs: int | None = None,
     learning_rate: float | None = None,
     optimizer: str = "adam",
     momentum: float = 0.9,
@@ -125,8 +120,10 @@ def fit_network(
     valid : float, (X, y) or (X, y, sample_weight), optional
         Rows to validate on, held in memory: the part of the rows to hold out (drawn by `seed`), or others. The fit is
         then that of the epoch with the least validation loss.
-    batch_size, epochs : int
-        Rows of a step; how often to go through the rows, at most.
+    batch_size : int
+        Rows of a step.
+    epochs : int, optional
+        How often to go through the rows, at most; by default as often as makes 20,000 steps, but 20 to 1000 times.
     learning_rate : float, optional
         0.01 for Adam, 0.05 for stochastic gradient descent.
     optimizer : {"adam", "sgd"}
@@ -161,8 +158,8 @@ def fit_network(
     Raises
     ------
     InputError
-        For shapes that do not fit, no row of weight above 0, NaN or infinity (naming the row), an unknown name, a number
-        out of its range; and where training diverges even at a rate 256 times smaller.
+        For shapes that do not fit, no row of weight above 0, NaN or infinity (naming the row), an unknown name, a
+        number out of its range; and where training diverges even at a rate 128 times smaller.
     InputTypeError
         For what is not numeric.
 
@@ -195,7 +192,7 @@ def fit_network(
         p=p if hasattr(p, "terms") else _check.number("p", p, 0, above=True),
         activation=_check.one_of("activation", activation, ACTIVATIONS),
         batch=_check.integer("batch_size", batch_size, 1),
-        epochs=_check.integer("epochs", epochs, 1),
+        epochs=None if epochs is None else _check.integer("epochs", epochs, 1),
         rate=_rate(learning_rate, _check.one_of("optimizer", optimizer, OPTIMIZERS)),
         optimizer=optimizer,
         first=0.9 if optimizer == "adam" else _momentum(momentum),
@@ -222,9 +219,10 @@ def fit_network(
     weights, biases = units.undone(layout, flat)
     history = {name: np.array(values) for name, values in training.history.items()}
     fit = NetworkFit(weights, biases, q.activation, q.p, 0.0, history, best)
+    loss = _loss(fit, units.parts(), q.threads)
     if refit:
-        pass
-    return replace(fit, loss=_loss(fit, units.parts(), q.threads))
+        fit, loss = _refitted(fit, loss, units, others)
+    return replace(fit, loss=loss)
 
 
 def _rate(learning_rate: float | None, optimizer: str) -> float:
@@ -245,14 +243,35 @@ def _valid(valid: Any, columns: int) -> tuple[float | None, Rows | None]:
     if valid is None or isinstance(valid, (int, float)):
         return None if valid is None else _check.number("valid", valid, 0, 1), None
     if not isinstance(valid, (tuple, list)) or len(valid) not in (2, 3):
-        raise _check.InputTypeError(f"valid must be a number, (X, y) or (X, y, sample_weight), got {type(valid).__name__}")
+        raise _check.InputTypeError(
+            f"valid must be a number, (X, y) or (X, y, sample_weight), got {type(valid).__name__}"
+        )
     others = Rows(*valid)
     if others.columns != columns:
         raise _check.InputError(f"valid must have {columns} columns, got {others.columns}")
     return None, others
 
 
-def _loss(fit: NetworkFit, parts: Iterable[Any], threads: int) -> float:
+def _refitted(fit: NetworkFit, loss: float, units: Units, others: Rows | None) -> tuple[NetworkFit, float]:
+    """With the output layer of least squares, where that is better; and the loss."""
+    last = LastLayer(len(fit.weights[-1]))
+    for X, y, s in units.parts():
+        last.add(fit.features(X), y - fit.predict(X), s)
+    by_weights, by_bias = last.change()
+    again = replace(
+        fit,
+        weights=[*fit.weights[:-1], fit.weights[-1] + by_weights],
+        biases=[*fit.biases[:-1], fit.biases[-1] + by_bias],
+    )
+    new = _loss(again, units.parts())
+    if "valid" in fit.history:
+        old, now = (_loss(f, units.parts(True) if others is None else others.blocks()) for f in (fit, again))
+    else:
+        old, now = loss, new
+    return (again, new) if now <= old else (fit, loss)
+
+
+def _loss(fit: NetworkFit, parts: Iterable[Any], threads: int = 1) -> float:
     total = 0.0
     for X, y, s in parts:
         with np.errstate(over="ignore"):
@@ -266,3 +285,50 @@ def _hidden(hidden: Any) -> tuple[int, ...]:
     if not len(sizes):
         raise _check.InputError("hidden must have at least one layer, got none")
     return tuple(_check.integer("hidden", h, 1) for h in sizes)
+
+
+class LearnedFeatures:
+    """The last hidden layer of a network as columns, to be used like those of `vandermonde` in a linear fit.
+
+    Parameters
+    ----------
+    hidden : int or sequence of int
+        The units of each hidden layer; the last gives the features.
+    p : float or CustomLoss
+        The loss of the training.
+    **options
+        All keywords of `fit_network`.
+
+    Attributes
+    ----------
+    network : NetworkFit
+        After `fit`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl
+    >>> x = np.linspace(-1, 1, 300)[:, None]
+    >>> y = np.abs(x[:, 0])
+    >>> columns = fastdl.LearnedFeatures(hidden=8).fit(x, y).transform(x)
+    >>> columns.shape
+    (300, 8)
+    >>> residual = np.linalg.lstsq(np.column_stack([columns, np.ones(300)]), y)[1]
+    >>> bool(residual[0] < 0.1)
+    True
+    """
+
+    network: NetworkFit
+
+    def __init__(self, hidden: Any = (32,), p: Any = 2.0, **options: Any):
+        self.hidden, self.p, self.options = hidden, p, options
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> LearnedFeatures:
+        """Train the network, on what `fit_network` takes; returns itself."""
+        self.network = fit_network(X, y, self.hidden, self.p, sample_weight=sample_weight, **self.options)
+        return self
+
+    def transform(self, X: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """The features, float64 (N, H), of X (N, D)."""
+        if not hasattr(self, "network"):
+            raise _check.InputError("the features must be learned first: call fit(X, y)")
+        return self.network.features(X, out=out, threads=threads)

@@ -393,6 +393,16 @@ def train(const real[:, ::1] X, const real[::1] y, const real[::1] s, const int6
                       &params[0], &moments[0, 0], params.shape[0], &work[0], &total[0])
 
 
+cdef cloned gram_f64(const double* A, Py_ssize_t n, Py_ssize_t d, double* sums) noexcept nogil:
+    product(<const char*>A, 8, 8 * d, d, <const d4*>A, d // 4, n, ITSELF, NULL, <d4*>sums)
+
+
+def gram(const double[:, ::1] A, double[:, ::1] sums):
+    """Add to sums A'A, a multiple of 8 columns."""
+    with nogil:
+        gram_f64(&A[0, 0], A.shape[0], A.shape[1], &sums[0, 0])
+
+
 def values(const real[:, ::1] X, const Py_ssize_t[::1] sizes, int activation, const real[::1] params, real[::1] work,
            real[::1] out, real[:, ::1] features):
     """Write the output and the values of the last layer, each where it is not None."""

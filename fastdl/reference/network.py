@@ -30,13 +30,14 @@ def terms(r, p):
     if callable(p):
         return p(r)
     u = np.abs(r)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         return u**p, np.where(u == 0, 0, np.sign(r) * p * u ** (p - 1))
 
 
 def network_loss_grad(X, y, weights, biases, p=2.0, *, activation="tanh", sample_weight=None, reduction="sum"):
     """The loss, and its derivatives by weights and biases."""
     s = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, float)
+    weights, biases = ([np.asarray(a, X.dtype) for a in part] for part in (weights, biases))
     value, by_weights, by_biases = _loss_grad(X, y, s, weights, biases, activation, p, 1.0, 1.0)
     scale = 1.0 / s.sum() if reduction == "mean" and len(X) else 1.0
     value = value if reduction == "sum" or len(X) else np.nan
@@ -47,7 +48,7 @@ def _loss_grad(X, y, s, weights, biases, activation, p, unit, pull):
     out, layers = values(X, weights, biases, activation)
     value, slope = terms(unit * (y.astype(float) - out.astype(float)), p)
     g = (-pull * s * slope).astype(X.dtype)
-    by_weights, by_biases = [layers[-1][0].T @ g], [g.sum()]
+    by_weights, by_biases = [layers[-1][0].T @ g], [np.asarray(g.sum())]
     delta = g[:, None] * weights[-1]
     for k in range(len(weights) - 2, -1, -1):
         delta = delta * layers[k + 1][1]
@@ -57,10 +58,13 @@ def _loss_grad(X, y, s, weights, biases, activation, p, unit, pull):
     return float((s * value).sum()), by_weights, by_biases
 
 
-def train(X, y, s, order, batch, weights, biases, moments, steps, *, activation, p, unit, pull, optimizer, first, second):
+def train(
+    X, y, s, order, batch, weights, biases, moments, steps, *, activation, p, unit, pull, optimizer, first, second
+):
     """A step for each batch of `order`, in place; the sums of the losses met and of the weights.
 
-    Residuals are taken `unit` times, slopes `pull` times. Each of `steps` is a rate, what keeps the quotient of Adam finite, and what is left of the weights by their decay.
+    Residuals are taken `unit` times, slopes `pull` times. Each of `steps` is a rate, what keeps the quotient of Adam
+    finite, and what is left of the weights by their decay.
     `moments` are two lists of arrays like those of weights and biases together.
     """
     total = np.zeros(2)
@@ -81,3 +85,8 @@ def train(X, y, s, order, batch, weights, biases, moments, steps, *, activation,
                 v[...] = second * v + (1 - second) * g * g
                 a -= (rate * m / (np.sqrt(v) + least)).astype(a.dtype)
     return total
+
+
+def gram(columns):
+    """The products of columns, summed over the rows."""
+    return columns.T @ columns
