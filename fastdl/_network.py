@@ -131,28 +131,93 @@ def gradient(
     return total, grad
 
 
+def terms(r: Array, p: Any) -> tuple[Array, Array]:
+    """The losses of residuals and their derivatives; not by NumPy's power, whose bits are the processor's."""
+    own = hasattr(p, "terms")
+    if kernel is None or not len(r):
+        return reference.terms(r, p.terms if own else p)
+    value, slope = np.empty(len(r)), np.empty(len(r))
+    kernel.loss_terms(np.ascontiguousarray(r, float), 0.0 if own else p, p.address if own else 0, value, slope)
+    return value, slope
+
+
+class Moments:
+    """Mean and spread of columns, about their first row and in units of the range of the first block.
+
+    So squares neither overflow nor vanish, and an offset costs no digits.
+    """
+
+    total = 0.0
+
+    def update(self, a: Array, s: Array | None) -> None:
+        """Take in rows."""
+        if not self.total:
+            self.origin, width = a[0], np.max(a, axis=0) - np.min(a, axis=0)
+            self.width = np.where((width > 0) & np.isfinite(_inverse(width)), width, 1.0)
+            self.first, self.second = np.zeros(len(width)), np.zeros(len(width))
+        u = a - self.origin
+        u *= _inverse(self.width)
+        weighted = u if s is None else s[:, None] * u
+        # Sums of arrays, not BLAS, whose order of summation is the processor's.
+        self.total += float(len(u) if s is None else s.sum())
+        self.first += weighted.sum(axis=0)
+        u *= weighted
+        self.second += u.sum(axis=0)
+
+    def finish(self) -> tuple[Array, Array]:
+        """Mean and spread."""
+        mean = self.first / self.total
+        spread = np.sqrt(np.maximum(self.second / self.total - mean * mean, 0))
+        return self.origin + self.width * mean, self.width * spread
+
+
+class Sample:
+    """Every 1st, 2nd, 4th, ... of a stream of numbers: some 65,000 of them, over all of it."""
+
+    def __init__(self) -> None:
+        self.kept, self.step, self.seen = np.empty(0), 1, 0
+
+    def update(self, y: Array) -> None:
+        """Take in numbers."""
+        self.kept = np.concatenate([self.kept, y[-self.seen % self.step :: self.step]])
+        self.seen += len(y)
+        while len(self.kept) > 2 * _SAMPLE:
+            self.kept, self.step = self.kept[::2].copy(), 2 * self.step
+
+
 class Units:
     """Shift and spread of every column and of y: what makes the fit independent of their units."""
 
     def __init__(self, rows: Rows, valid: float | None, robust: bool, seed: int):
         self.rows, self.held = rows, None
+        if valid is not None:
+            n = sum(len(y) for _, y, _ in rows.blocks())
+            out = round(valid * n)
+            if n and not 0 < out < n:
+                raise _check.InputError(f"valid must leave rows on both sides, got {valid} of {n} rows")
+            self.held = np.zeros(n, bool)
+            self.held[generator(seed, 1).permutation(n)[:out]] = True
+        x_moments, y_moments = Moments(), Moments()
+        sample = Sample()
         self.count, self.weighted = 0, False
-        low, high = np.full(rows.columns + 1, np.inf), np.full(rows.columns + 1, -np.inf)
-        for X, y, s in rows.blocks():
+        for X, y, s in self.parts():
             if len(y):
-                all_ = np.column_stack([X, y])
-                low, high = np.minimum(low, all_.min(axis=0)), np.maximum(high, all_.max(axis=0))
-            self.count, self.weighted = self.count + len(y), self.weighted or s is not None
+                x_moments.update(X, s)
+                y_moments.update(y[:, None], s)
+                self.count += len(y)
+                self.weighted |= s is not None
+                if robust:
+                    sample.update(y)
         if not self.count:
             raise _check.InputError("there must be at least one row with a weight above 0, got none")
-        if valid is not None:
-            out = round(valid * self.count)
-            if not 0 < out < self.count:
-                raise _check.InputError(f"valid must leave rows on both sides, got {valid} of {self.count} rows")
-            self.held = np.zeros(self.count, bool)
-            self.held[generator(seed, 1).permutation(self.count)[:out]] = True
-            self.count -= out
-        self._measure(low / 2 + high / 2, high / 2 - low / 2, robust)
+        self.weight = x_moments.total / self.count
+        self.mean, spread = x_moments.finish()
+        self.centre, self.spread = (float(a[0]) for a in y_moments.finish())
+        if robust:
+            low, centre, high = np.quantile(sample.kept, [0.25, 0.5, 0.75])
+            if high > low:
+                self.centre, self.spread = float(centre), float(high - low) / 1.35
+        self.inverse, self.y_inverse = _inverse(spread), float(_inverse(np.array([self.spread]))[0])
 
     def parts(self, inside: bool = False) -> Iterator[Window]:
         """The blocks of the rows to train on, or of those held out."""
@@ -165,35 +230,10 @@ class Units:
                 start += len(y)
                 yield X[keep], y[keep], None if s is None else s[keep]
 
-    def _measure(self, middle: Array, half: Array, robust: bool) -> None:
-        # In units of the range first: squares of what is left neither overflow nor vanish.
-        inverse = _inverse(half)
-        total, first, second = 0.0, np.zeros(len(half)), np.zeros(len(half))
-        sample: list[Array] = []
-        at = 0
-        step = -(-self.count // _SAMPLE)
-        for X, y, s in self.parts():
-            u = (np.column_stack([X, y]) - middle) * inverse
-            w = np.ones(len(y)) if s is None else s
-            # Products and sums of arrays, not BLAS, whose order of summation is the processor's.
-            total, first = total + w.sum(), first + (w[:, None] * u).sum(axis=0)
-            second = second + (w[:, None] * u * u).sum(axis=0)
-            sample.append(y[-at % step :: step])
-            at += len(y)
-        mean = first / total
-        spread = half * np.sqrt(np.maximum(second / total - mean * mean, 0))
-        mean = middle + half * mean
-        self.weight = total / self.count
-        if robust:
-            low, centre, high = np.quantile(np.concatenate(sample), [0.25, 0.5, 0.75])
-            if high > low:
-                mean[-1], spread[-1] = centre, (high - low) / 1.35
-        self.mean, self.centre, self.spread = mean[:-1], float(mean[-1]), float(spread[-1])
-        self.inverse, self.y_inverse = _inverse(spread[:-1]), float(_inverse(spread[-1:])[0])
-
     def apply(self, X: Array, y: Array, s: Array | None, to: Window) -> None:
         """Write rows in these units to the arrays of `to`."""
-        to[0][:, : X.shape[1]] = (X - self.mean) * self.inverse
+        u = X - self.mean
+        np.multiply(u, self.inverse, out=to[0][:, : X.shape[1]], casting="same_kind")
         to[1][:] = (y - self.centre) * self.y_inverse
         if to[2] is not None:
             to[2][:] = 1.0 if s is None else s / self.weight

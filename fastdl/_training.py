@@ -9,17 +9,28 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _network
-from fastdl._network import ACTIVATIONS, Layout, Units, Window, Windows, generator
+from fastdl._network import ACTIVATIONS, Layout, Units, Window, Windows, generator, terms
 from fastdl.reference import network as reference
 
 Array = np.ndarray
 
 OPTIMIZERS = ("adam", "sgd")
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda part: 1.0,
+
+
+def _cosine(part: Array) -> Array:
+    """Half of 1 + cos(pi part), by its series: the bits of NumPy's cosine are the processor's."""
+    x = np.pi * (part - 0.5)
+    z, sine = x * x, np.zeros_like(x)
+    for k in range(17, 1, -2):
+        sine = (1 + sine) * -z / (k * (k - 1))
+    return 0.5 - 0.5 * x * (1 + sine)
+
+
+SCHEDULES: dict[str, Callable[[Array], Array]] = {
+    "constant": np.ones_like,
     "linear": lambda part: 1 - part,
-    "cosine": lambda part: 0.5 + 0.5 * float(np.cos(np.pi * part)),
-    "step": lambda part: 0.1 ** int(part * 3),
+    "cosine": _cosine,
+    "step": lambda part: np.array([1, 0.1, 0.01])[(part * 3).astype(int)],
 }
 _CALL = 1 << 28  # multiplications in a call of the kernel, some tens of milliseconds: Ctrl-C waits for its end
 _STEPS = 20_000  # that few epochs should come to
@@ -38,7 +49,7 @@ class Settings:
     rate: float
     optimizer: str
     first: float
-    schedule: Callable[[float], float]
+    schedule: Callable[[Array], Array]
     weight_decay: float
     patience: int | None
     seed: int
@@ -51,10 +62,6 @@ class Settings:
         """Whether the loss is the user's own."""
         return hasattr(self.p, "terms")
 
-    def terms(self, r: Array) -> tuple[Array, Array]:
-        """The losses of residuals and their slopes."""
-        return reference.terms(r, self.p.terms if self.own else self.p)
-
 
 class Steps:
     """The parameters on their way, and what the optimizer keeps of it."""
@@ -62,33 +69,35 @@ class Steps:
     def __init__(self, layout: Layout, flat: Array, settings: Any):
         self.layout, self.flat, self.settings = layout, flat, settings
         self.moments = np.zeros((2, layout.size), layout.dtype)
-        self.taken = 0
+        self.powers = np.ones(2)  # of what Adam keeps of its moments, as many as steps were taken
         self._room = layout.work()
 
-    def state(self) -> tuple[Array, Array, int]:
+    def state(self) -> tuple[Array, ...]:
         """What `back` takes."""
-        return self.flat.copy(), self.moments.copy(), self.taken
+        return self.flat.copy(), self.moments.copy(), self.powers.copy()
 
-    def back(self, state: tuple[Array, Array, int]) -> None:
+    def back(self, state: tuple[Array, ...]) -> None:
         """To an earlier state."""
-        self.flat[:], self.moments[:], self.taken = state
+        self.flat[:], self.moments[:], self.powers[:] = state
 
     def run(self, rows: Window, order: Array, rates: Array, unit: float, pull: float) -> Array:
         """One step for each of `rates`; the sums of the losses met and of the weights."""
         q, total = self.settings, np.zeros(2)
-        t = np.arange(self.taken + 1, self.taken + 1 + len(rates))
         steps = np.ones((len(rates), 3))
         steps[:, 0], steps[:, 2] = rates, 1 - rates * q.weight_decay
         if q.optimizer == "adam":
-            second = np.sqrt(1 - q.second**t)
-            steps[:, 0] *= second / (1 - q.first**t)
+            powers = np.tile([q.first, q.second], (len(rates), 1))
+            powers[0] *= self.powers
+            powers = np.cumprod(powers, axis=0)
+            self.powers = powers[-1]
+            second = np.sqrt(1 - powers[:, 1])
+            steps[:, 0] *= second / (1 - powers[:, 0])
             steps[:, 1] = 1e-8 * second
         at_once = max(1, _CALL // (3 * self.layout.size * q.batch))
         for k in range(0, len(rates), at_once):
             some = order[k * q.batch : (k + at_once) * q.batch]
             with np.errstate(over="ignore", invalid="ignore"):
                 self._call(rows, some, steps[k : k + at_once], unit, pull, total)
-        self.taken += len(rates)
         return total
 
     def _call(self, rows: Window, order: Array, steps: Array, unit: float, pull: float, total: Array) -> None:
@@ -135,12 +144,11 @@ class Training:
         y = next(iter(windows))[1].astype(float)
         if settings.own:
             self.unit = units.spread
-            size = np.abs(settings.terms(self.unit * y)[1]).mean()
+            size = np.abs(terms(self.unit * y, settings.p)[1]).mean()
             self.pull = 1 / size if size > 0 else 1.0
         else:
-            with np.errstate(over="ignore"):
-                self.factor = float(np.float64(units.spread) ** settings.p)
-        self.limit = _FAR * max(1.0, float(settings.terms(self.unit * y)[0].mean()))
+            self.factor = float(terms(np.array([units.spread]), settings.p)[0][0])
+        self.limit = _FAR * max(1.0, float(terms(self.unit * y, settings.p)[0].mean()))
         names = ["train", "learning_rate", *([] if held is None else ["valid"])]
         self.history: dict[str, list[float]] = {name: [] for name in names}
 
@@ -175,16 +183,17 @@ class Training:
         for k, rows in enumerate(self.windows):
             order = generator(q.seed, 2, epoch, k).permutation(len(rows[1]))
             count = -(-len(order) // q.batch)
-            rates = [self._rate(epoch * self.per_epoch + done + i, lower) for i in range(count)]
-            total += self.steps.run(rows, order, np.array(rates), self.unit, self.pull)
+            rates = self._rates(epoch * self.per_epoch + done, count, lower)
+            total += self.steps.run(rows, order, rates, self.unit, self.pull)
             done += count
         return total[0] / total[1], None if self.held is None else self.mean(self.held, self.steps.flat)
 
-    def _rate(self, step: int, lower: float) -> float:
-        return self.settings.rate * lower * self.settings.schedule(step / (self.per_epoch * self.epochs))
+    def _rates(self, first: int, count: int, lower: float) -> Array:
+        part = np.arange(first, first + count) / (self.per_epoch * self.epochs)
+        return self.settings.rate * lower * self.settings.schedule(part)
 
     def _note(self, epoch: int, lower: float, train: float, valid: float | None) -> None:
-        now = {"train": train * self.factor, "learning_rate": self._rate(epoch * self.per_epoch, lower)}
+        now = {"train": train * self.factor, "learning_rate": float(self._rates(epoch * self.per_epoch, 1, lower)[0])}
         if valid is not None:
             now["valid"] = valid * self.factor
         for name, value in now.items():
@@ -198,7 +207,7 @@ class Training:
         out = np.empty(len(y), self.layout.dtype)
         _network.values(self.layout, self.settings.activation, X, flat, out, None, self.settings.threads)
         with np.errstate(over="ignore", invalid="ignore"):
-            value = self.settings.terms(self.unit * (y.astype(float) - out))[0]
+            value = terms(self.unit * (y.astype(float) - out), self.settings.p)[0]
         return float(value.mean() if s is None else (s * value).sum() / s.sum(dtype=float))
 
 
@@ -212,9 +221,9 @@ def started(layout: Layout, settings: Settings) -> Array:
     gain = 2.0 if settings.activation in ("relu", "gelu") else 1.0
     weights, biases = layout.views(flat)
     for k, (w, b) in enumerate(zip(weights[:-1], biases[:-1])):
-        w[:] = random.standard_normal(w.shape) * np.sqrt(gain / len(w))
+        w[:] = random.uniform(-1, 1, w.shape) * np.sqrt(3 * gain / len(w))
         b[:] = random.uniform(-3, 3, b.shape) / (1 if k == 0 else 3)
-    weights[-1][:] = random.standard_normal(weights[-1].shape) / np.sqrt(len(weights[-1]))
+    weights[-1][:] = random.uniform(-1, 1, weights[-1].shape) * np.sqrt(3 / len(weights[-1]))
     return flat
 
 

@@ -15,7 +15,6 @@ from fastdl import _check, _network, _threads
 from fastdl._network import ACTIVATIONS, Layout, Units, Windows
 from fastdl._passes import Rows
 from fastdl._training import OPTIMIZERS, SCHEDULES, LastLayer, Settings, Training
-from fastdl.reference import network as reference
 
 Array = np.ndarray
 
@@ -196,7 +195,7 @@ def fit_network(
         rate=_rate(learning_rate, _check.one_of("optimizer", optimizer, OPTIMIZERS)),
         optimizer=optimizer,
         first=0.9 if optimizer == "adam" else _momentum(momentum),
-        schedule=schedule if callable(schedule) else SCHEDULES[_check.one_of("schedule", schedule, (*SCHEDULES,))],
+        schedule=_schedule(schedule),
         weight_decay=_check.number("weight_decay", weight_decay, 0),
         patience=None if patience is None else _check.integer("patience", patience, 1),
         seed=_check.integer("seed", seed, 0),
@@ -229,6 +228,12 @@ def _rate(learning_rate: float | None, optimizer: str) -> float:
     if learning_rate is None:
         return {"adam": 0.01, "sgd": 0.05}[optimizer]
     return _check.number("learning_rate", learning_rate, 0, above=True)
+
+
+def _schedule(schedule: Any) -> Callable[[Array], Array]:
+    if not callable(schedule):
+        return SCHEDULES[_check.one_of("schedule", schedule, (*SCHEDULES,))]
+    return lambda parts: np.array([_check.number("schedule(part)", schedule(float(part)), 0) for part in parts])
 
 
 def _momentum(momentum: float) -> float:
@@ -275,7 +280,7 @@ def _loss(fit: NetworkFit, parts: Iterable[Any], threads: int = 1) -> float:
     total = 0.0
     for X, y, s in parts:
         with np.errstate(over="ignore"):
-            value = reference.terms(y - fit.predict(X, threads=threads), getattr(fit.p, "terms", fit.p))[0]
+            value = _network.terms(y - fit.predict(X, threads=threads), fit.p)[0]
         total += float(value.sum() if s is None else (s * value).sum())
     return total
 

@@ -393,6 +393,17 @@ def train(const real[:, ::1] X, const real[::1] y, const real[::1] s, const int6
                       &params[0], &moments[0, 0], params.shape[0], &work[0], &total[0])
 
 
+cdef cloned losses(const double* r, Py_ssize_t n, const Loss* q, double* value, double* slope) noexcept nogil:
+    terms(q, r, n, value, slope)
+
+
+def loss_terms(const double[::1] r, double p, uintptr_t own, double[::1] value, double[::1] slope):
+    """Write the losses of residuals, and their derivatives."""
+    cdef Loss q = loss_of(p, <pointwise>own, False)
+    with nogil:
+        losses(&r[0], r.shape[0], &q, &value[0], &slope[0])
+
+
 cdef cloned gram_f64(const double* A, Py_ssize_t n, Py_ssize_t d, double* sums) noexcept nogil:
     product(<const char*>A, 8, 8 * d, d, <const d4*>A, d // 4, n, ITSELF, NULL, <d4*>sums)
 
