@@ -23,6 +23,8 @@ _MODULES = {
     "custom": ["custom_loss", "CustomLoss"],
     "graphs": ["Graph", "degree", "gcn_norm"],
     "aggregation": ["aggregate", "aggregate_blocks"],
+    "targets": ["BinaryTarget", "ClassTarget", "StandardTarget"],
+    "bins": ["BinnedTarget", "MergedBins"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

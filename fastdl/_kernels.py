@@ -11,6 +11,7 @@ STEMS = (
     "aggregation",
     "audio",
     "bases",
+    "bins",
     "cpu",
     "features",
     "graphs",
@@ -21,6 +22,7 @@ STEMS = (
     "points",
     "records",
     "sequences",
+    "targets",
     "voxels",
     "windows",
 )
