@@ -94,9 +94,9 @@ def contents(sample: Sorted, edges: Array) -> tuple[Array, Array, Array, Array]:
 class Sample:
     """The values of a stream: all, or with `limit` a sketch of buffers of so many values, each for 2^level others.
 
-    Munro and Paterson's scheme: when two buffers of a level are full, every second value of both goes one level up; first
-    the odd ones, then the even ones, so that errors cancel. Each time the rank of any value moves by at most the weight of
-    a buffer's values: N log2(N / limit) / (2 limit) in all, at most.
+    Munro and Paterson's scheme: when two buffers of a level are full, every second value of both goes one level up;
+    first the odd ones, then the even ones, so that errors cancel. Each time the rank of any value moves by at most the
+    weight of a buffer's values: N log2(N / limit) / (2 limit) in all, at most.
     """
 
     def __init__(self, limit: int | None):
@@ -107,13 +107,13 @@ class Sample:
         self._levels: list[Array | None] = []
         self._odd: list[int] = []
 
-    def add(self, values: Array) -> None:
-        """Take in finite values."""
+    def add(self, values: Array, copy: bool = True) -> None:
+        """Take in finite values; without a copy where they stay as they are until `sorted`."""
         if not len(values):
             return
         self._seen(values.dtype, len(values), float(values.min()), float(values.max()))
         if self.limit is None:
-            self._waiting.append(values.copy())
+            self._waiting.append(values.copy() if copy else values)
         else:
             self._buffer(values)
 
@@ -164,7 +164,7 @@ class Sample:
         levels = [(1 << i, buffer) for i, buffer in enumerate(self._levels) if buffer is not None]
         parts = [*self._waiting, *(buffer for _, buffer in levels)]
         if not levels:
-            return Sorted(np.sort(np.concatenate(parts)), None, self.low, self.high)
+            return Sorted(np.sort(parts[0] if len(parts) == 1 else np.concatenate(parts)), None, self.low, self.high)
         waiting = sum(map(len, self._waiting))
         weights = np.repeat([1, *(w for w, _ in levels)], [waiting, *(len(b) for _, b in levels)])
         values = np.concatenate(parts)

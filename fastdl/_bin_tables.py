@@ -1,4 +1,4 @@
-"""How to find the bin of a value without a search: the plan behind `BinnedTarget.encode`, built once for edges and dtype."""
+"""How to find the bin of a value without a long search: the plan of an encode, built once for edges and dtype."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def plan(edges: Array, dtype: np.dtype) -> Plan:
 
 def rounded_up(edges: Array, dtype: np.dtype) -> Array:
     """For each edge the lowest number of `dtype` at or above it: the same values reach it."""
-    near = edges.astype(dtype)
+    with np.errstate(over="ignore"):
+        near = edges.astype(dtype)
     return np.where(near < edges, np.nextafter(near, dtype.type(np.inf)), near).astype(dtype)
 
 
@@ -59,6 +60,9 @@ def _candidates(inner: Array) -> Iterator[tuple[int, Array, str, tuple[Any, ...]
 
     A bucket is a monotone function of the value, computed here by the operations of the kernel.
     """
+    yield len(inner).bit_length(), np.zeros(1, np.uint16), "encode_even", (0.0, 0.0)  # no buckets: a search of all
+    if not np.isfinite(inner).all() or inner[0] == inner[-1]:
+        return
     dtype, least = inner.dtype.type, 1 << max(6, len(inner).bit_length() + 1)
     with np.errstate(all="ignore"):
         width = inner[-1] - inner[0]
@@ -68,10 +72,10 @@ def _candidates(inner: Array) -> Iterator[tuple[int, Array, str, tuple[Any, ...]
             bucket = np.minimum((inner - inner[0]) * inverse, dtype(count - 1)).astype(np.int64)
             yield *_searched(bucket, count), "encode_even", (inner[0].item(), inverse.item())
             count *= 4
-        yield from _by_bits(inner, least)
+        yield from _by_bits(inner)
 
 
-def _by_bits(inner: Array, least: int) -> Iterator[tuple[int, Array, str, tuple[Any, ...]]]:
+def _by_bits(inner: Array) -> Iterator[tuple[int, Array, str, tuple[Any, ...]]]:
     """Buckets by the upper bits of the distance from the place where edges are densest."""
     gaps = np.diff(inner)
     centre = inner[min(int(gaps.argmin()), len(inner) - 1)]
@@ -79,8 +83,7 @@ def _by_bits(inner: Array, least: int) -> Iterator[tuple[int, Array, str, tuple[
     distance = inner - centre
     magnitude = np.abs(distance).view(bits)
     smallest, largest = magnitude[magnitude > 0].min(), magnitude.max()
-    shift = np.finfo(inner.dtype).nmant
-    while True:
+    for shift in range(np.finfo(inner.dtype).nmant, -1, -1):
         first, last = (int(smallest) >> shift) - 1, int(largest) >> shift
         first, half = max(0, first), last - max(0, first) + 1
         if 2 * half > _BUCKETS:
@@ -88,7 +91,6 @@ def _by_bits(inner: Array, least: int) -> Iterator[tuple[int, Array, str, tuple[
         rank = np.clip(magnitude >> bits.type(shift), first, last).astype(np.int64) - first
         bucket = half + np.where(distance < 0, ~rank, rank)
         yield *_searched(bucket, 2 * half), "encode_float", (centre.item(), first, last, shift)
-        shift -= 1
 
 
 def _searched(bucket: Array, count: int) -> tuple[int, Array]:

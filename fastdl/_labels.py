@@ -79,9 +79,11 @@ def learn(name: str, classes: Array | None, y: Array) -> Array | None:
 def union(name: str, a: Array, b: Array) -> Array:
     """The sorted distinct labels of both, in the first dtype that holds them exactly."""
     same_kind(name, b, a)
-    dtypes = [np.result_type(a, b)]
-    if a.dtype.kind not in "US":
-        dtypes += [np.dtype(np.int64), np.dtype(np.uint64)]
+    common = np.result_type(a, b)
+    if common.kind == "f" and a.dtype.kind in "biu" and b.dtype.kind in "biu":
+        dtypes = [np.dtype(np.int64), np.dtype(np.uint64)]
+    else:
+        dtypes = [common, np.dtype(np.int64)] if common.kind == "f" else [common]
     for dtype in dtypes:
         if _held(a, dtype).all() and _held(b, dtype).all():
             return np.union1d(a.astype(dtype), b.astype(dtype))
@@ -101,6 +103,8 @@ def encode(y: Array, classes: Array, values: Array, missing: Any, out: Array, th
 
     Returns the number of labels that equal none, which is right where `missing` is no value.
     """
+    if not len(y):
+        return 0
     y = y.view(np.uint8) if y.dtype.kind == "b" else y
     kept = _held(classes, y.dtype)
     keys, table = classes[kept].astype(y.dtype), np.append(values[kept], values.dtype.type(missing))
@@ -157,10 +161,10 @@ def free(values: Array) -> Any:
     return unused[:1].view(values.dtype)[0] if len(unused) else None
 
 
-def first_unseen(y: Array, classes: Array) -> tuple[int, Any]:
-    """Index and label of the first of flat y that equals no class."""
-    at = int(np.flatnonzero(~np.isin(y, classes))[0])
-    return at, y[at].item()
+def first(bad: Array, shape: tuple[int, ...]) -> tuple[int, Any]:
+    """The place of the first that is set, in flat order and as an index into an array of `shape`."""
+    at = int(np.flatnonzero(bad)[0])
+    return at, at if len(shape) == 1 else tuple(map(int, np.unravel_index(at, shape)))
 
 
 def codes(name: str, z: Any, count: int) -> Array:
@@ -168,8 +172,8 @@ def codes(name: str, z: Any, count: int) -> Array:
     z = _check.array(name, z, ("i", "u", "f")) if np.size(z) else np.empty(np.shape(z), np.int64)
     if z.dtype.kind != "f":
         if z.size and (z.min() < 0 or z.max() >= count):
-            at = int(np.flatnonzero((z.reshape(-1) < 0) | (z.reshape(-1) >= count))[0])
-            raise _check.InputError(f"{name} must be between 0 and {count - 1}, got {z.reshape(-1)[at]} at index {at}")
+            at, place = first((z < 0) | (z >= count), z.shape)
+            raise _check.InputError(f"{name} must be between 0 and {count - 1}, got {z.flat[at]} at index {place}")
         return z
     if z.ndim < 2 or z.shape[-1] != count:
         raise _check.InputError(f"{name} must be integers, or scores of shape (N, {count}), got {z.dtype} {z.shape}")

@@ -29,18 +29,18 @@ class MergedBins(UserWarning):
 class BinnedTarget:
     """Numbers to the classes 0 to K - 1 of bins, and classes back to numbers.
 
-    Bin k holds ``edges_[k] <= y < edges_[k + 1]``, the last one its upper edge too; what lies outside all of them goes to
-    the bin at that end. The code is that of ``np.searchsorted(edges_[1:-1], y, side="right")``.
+    Bin k holds ``edges_[k] <= y < edges_[k + 1]``, the last one its upper edge too; what lies outside all of them goes
+    to the bin at that end. The code is that of ``np.searchsorted(edges_[1:-1], y, side="right")``.
 
     Parameters
     ----------
     bins : int
         The number of bins, 1 to 65536.
     strategy : {"uniform", "quantile", "mu-law", "kmeans"}
-        "uniform": edges evenly from the least to the greatest value, as np.linspace. "quantile": as many values in each,
-        edges as np.quantile. "mu-law": the classes of `mu_law_encode`, of y as a fraction of its largest magnitude: fine
-        about 0, on both sides of it alike. "kmeans": edges midway between the means of neighbouring bins, by Lloyd's
-        iteration from the quantiles until no value moves, which is deterministic but may stop at a local optimum.
+        "uniform": edges evenly from the least to the greatest value, as np.linspace. "quantile": as many values in
+        each, edges as np.quantile. "mu-law": the classes of `mu_law_encode`, of y as a fraction of its largest
+        magnitude: fine about 0, on both sides of it alike. "kmeans": edges midway between the means of neighbouring
+        bins, by Lloyd's iteration from the quantiles until no value moves: deterministic, not always the optimum.
     nan : "error" or int
         The code of NaN, if it is to have one. In `fit` and `update` NaN is then left out.
     dtype : integer dtype, optional
@@ -120,6 +120,10 @@ class BinnedTarget:
 
     def update(self, chunk: Any) -> BinnedTarget:
         """Take in numbers of any shape; returns itself."""
+        self._take(chunk, copy=True)
+        return self
+
+    def _take(self, chunk: Any, copy: bool) -> None:
         y = _numbers("y", chunk).reshape(-1)
         kept = ~np.isnan(y) if self.nan != "error" and np.isnan(y).any() else slice(None)
         values = y[kept]
@@ -129,9 +133,8 @@ class BinnedTarget:
             at = int(np.flatnonzero(np.isinf(y) if self.nan != "error" else ~np.isfinite(y))[0])
             hint = " (or name a code for it by nan=)" if np.isnan(y[at]) else ""
             raise _check.InputError(f"y must be finite{hint}, got {y[at]} at index {self._rows + at}")
-        self._sample.add(values)
+        self._sample.add(values, copy)
         self._rows += len(y)
-        return self
 
     def merge(self, other: BinnedTarget) -> BinnedTarget:
         """Take in the values another state saw; returns itself."""
@@ -160,9 +163,16 @@ class BinnedTarget:
         return self
 
     def fit(self, y: Any) -> BinnedTarget:
-        """Make bins of `y`, of any shape, and nothing else; returns itself."""
+        """Make bins of `y`, of any shape, and nothing else; returns itself.
+
+        Its values are not kept: an `update` after it starts anew.
+        """
         self._sample, self._rows = Sample(self.sketch), 0
-        return self.update(y).finish()
+        self._take(y, copy=False)
+        try:
+            return self.finish()
+        finally:
+            self._sample, self._rows = Sample(self.sketch), 0
 
     def encode(self, y: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The bin of each number.
@@ -205,11 +215,8 @@ class BinnedTarget:
 
         nans = sum(split(len(flat), threads, run, _BLOCK))
         if nans and nan is None:
-            at = int(np.flatnonzero(np.isnan(flat))[0])
-            place = at if values.ndim == 1 else tuple(map(int, np.unravel_index(at, values.shape)))
-            raise _check.InputError(
-                f"y must not hold NaN (or name a code for it by nan=), got {nans}, the first at {place}"
-            )
+            place = _labels.first(np.isnan(flat), values.shape)[1]
+            raise _check.InputError(f"y must not hold NaN (or name a code for it by nan=), got one at index {place}")
         return codes
 
     def decode(self, z: Any, value: str = "mean", *, out: Array | None = None, threads: int | None = 1) -> Array:

@@ -1,7 +1,7 @@
 """Targets as a model wants them, and predictions back as people want them: two labels, classes, standardised numbers.
 
-Each target is a state that streams: `update` takes in a chunk, `merge` another state, `finish` makes it ready to `encode`
-and `decode`; `fit` is all of that for one array. `BinnedTarget`, numbers as classes, is in fastdl.bins.
+Each target is a state that streams: `update` takes in a chunk, `merge` another state, `finish` makes it ready to
+`encode` and `decode`; `fit` is all of that for one array. `BinnedTarget`, numbers as classes, is in fastdl.bins.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from fastdl._threads import count, split
 Array = np.ndarray
 
 _BLOCK = 1 << 18  # values: large enough to hide the cost of a turn, small enough for an even split
-_LABEL_BLOCK = 1 << 20
 
 
 class _Labels:
@@ -94,10 +93,11 @@ class _Labels:
         else:
             missed = _labels.encode(flat, self.classes_, table, missing, target, threads)
         if missed and strict:
-            at, label = _labels.first_unseen(flat, self.classes_)
-            place = at if labels.ndim == 1 else tuple(map(int, np.unravel_index(at, labels.shape)))
+            at, place = _labels.first(~np.isin(flat, self.classes_), labels.shape)
             known = ", ".join(map(repr, self.classes_[:10].tolist())) + (", ..." if len(self.classes_) > 10 else "")
-            raise _check.InputError(f"y must be one of the labels seen ({known}), got {label!r} at index {place}")
+            raise _check.InputError(
+                f"y must be one of the labels seen ({known}), got {flat[at].item()!r} at index {place}"
+            )
         return result
 
 
@@ -192,7 +192,7 @@ class BinaryTarget(_Labels):
         table = _fitted(self, "_table").astype(np.float64)
         z = _check.array("z", z, ("i", "u", "f", "b")) if np.size(z) else np.empty(np.shape(z))
         if z.dtype.kind == "f" and np.isnan(z).any():
-            raise _check.InputError(f"z must not hold NaN, got one at index {_first(np.isnan(z))}")
+            raise _check.InputError(f"z must not hold NaN, got one at index {_labels.first(np.isnan(z), z.shape)[1]}")
         middle = 0.5 * table[0] + 0.5 * table[1]
         second = 1 if self.positive_ == self.classes_[1] else 0
         upper = z > middle if table[second] > middle else z < middle
@@ -301,9 +301,9 @@ class StandardTarget:
     -----
     Sums are in float64, of deviations from the mean of a few thousand rows at a time, merged pairwise; the mean is kept
     as a sum of two floats. So an offset costs no accuracy: encoded values of y + 1e9 have mean 0 and variance 1 to
-    1e-12. Rows are kept until they fill a block, whose size depends on the number of columns alone: a stream in chunks has
-    the bits of one array, for any threads. Merged states do too where each but the last took a multiple of `block(D)` rows
-    without NaN or weight 0, and agree to rounding elsewhere.
+    1e-12. Rows are kept until they fill a block, whose size depends on the number of columns alone: a stream in chunks
+    has the bits of one array, for any threads. States merged into it that began with `fresh` keep them where each but
+    the last took a multiple of `block(D)` rows of weight above 0; elsewhere they agree to rounding.
     float32 stays float32 (and float16 becomes it); other numbers become float64.
 
     References
@@ -434,9 +434,3 @@ def _number_dtype(numbers: list[float], given: Any, dtype: Any) -> np.dtype:
             if np.array_equal(np.array(numbers).astype(candidate).astype(np.float64), numbers):
                 return candidate
     raise _check.InputError(f"{np.dtype(candidates[-1])} does not hold {given!r} exactly")
-
-
-def _first(bad: Array) -> Any:
-    """The index of the first that is set: a number for one dimension, else a tuple."""
-    place = tuple(map(int, np.argwhere(bad)[0]))
-    return place[0] if len(place) == 1 else place
