@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fastdl import _kernels
@@ -343,3 +345,27 @@ class Matrix:
         """Some rows of [1, Z]."""
         Z = self.Z[which]
         return np.column_stack([np.ones(len(Z)), Z]) if self.ones else Z
+
+
+def factorised(G: Array) -> Callable[[Array], Array]:
+    """A solver of G x = g for positive definite G of any scales."""
+    scale = 1 / np.sqrt(np.maximum(G.diagonal(), 1e-300))
+    C = G * np.outer(scale, scale)
+    C[np.diag_indices(len(C))] += 1e-14 * len(C)
+    inverse = np.linalg.inv(C)
+
+    def solve(g: Array) -> Array:
+        x = inverse @ (g * scale)
+        return (x + inverse @ (g * scale - C @ x)) * scale
+
+    return solve
+
+
+def sampled(rows: Rows, share: float, seed: int) -> Rows:
+    """About this share of the rows, each taken or not by chance."""
+    chance = np.random.Generator(np.random.Philox(seed))
+    some = []
+    for X, y, s in rows.blocks():
+        take = chance.random(len(y)) < share
+        some.append((X[take], y[take], None if s is None else s[take]))
+    return Rows(some)

@@ -6,11 +6,9 @@ min sum s |t - [1, Z] gamma| + <g, gamma>, whose dual is max <t, s a> for -1 <= 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from fastdl._gram import EPS, Matrix
+from fastdl._gram import EPS, Matrix, factorised
 
 Array = np.ndarray
 
@@ -32,11 +30,11 @@ def interior(A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float =
     for _ in range(_STEPS):
         now, loss = float(x @ z + v @ w), float(np.abs(r).sum())
         short = rhs - A.products(s * x)
-        steps.append((loss, now))
-        if not now > gap * loss and np.abs(short).max() <= 1e-9 * s.sum():
+        steps.append((loss, 2 * now))
+        if not 2 * now > gap * loss and np.abs(short).max() <= 1e-9 * s.sum():
             break
         q = 1 / (z / x + w / v)
-        solve = _factor(A.gram(s * s * q))
+        solve = factorised(A.gram(s * s * q))
         dy = solve(short - A.products(s * q * r))
         dx = q * (s * A.dot(dy) + r)
         dz, dw = -z * (1 + dx / x), -w * (1 - dx / v)
@@ -61,17 +59,3 @@ def interior(A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float =
 def _reach(x: Array, dx: Array) -> float:
     """How far to go, at most 1, for x + step dx to stay above 0."""
     return min(1.0, _SHORT / max(float((-dx / x).max()), 1e-300))
-
-
-def _factor(G: Array) -> Callable[[Array], Array]:
-    """A solver of G x = g for positive definite G of any scales."""
-    scale = 1 / np.sqrt(np.maximum(G.diagonal(), 1e-300))
-    C = G * np.outer(scale, scale)
-    C[np.diag_indices(len(C))] += 1e-14 * len(C)
-    inverse = np.linalg.inv(C)
-
-    def solve(g: Array) -> Array:
-        x = inverse @ (g * scale)
-        return (x + inverse @ (g * scale - C @ x)) * scale
-
-    return solve

@@ -39,6 +39,13 @@ class Vertex:
         """The model through the rows as they are."""
         return self._through(self.t)
 
+    def certified(self, loss: float) -> tuple[float, float]:
+        """(loss, gap) for the loss of `plain`: what the dual solution leaves open."""
+        r = self.A.minus(self.t, self.plain())
+        r[self.basis] = 0
+        slack = float(np.add.reduce(self.s * (np.abs(r) - self.signs * r)))
+        return loss, loss - (loss - slack) / (1 + max(self.excess, 0.0))
+
     def exchange(self, column: int) -> Array | None:
         """The basis after moving along the edge that leaves its row `column`, to the least loss on it.
 
@@ -62,8 +69,8 @@ class Vertex:
         return basis
 
 
-def vertex(A: Matrix, t: Array, s: Array, g: Array, gamma: Array, preference: Array) -> Vertex | None:
-    """The optimal vertex, from a solution near it; None where there is none."""
+def vertex(A: Matrix, t: Array, s: Array, g: Array, preference: Array) -> Vertex | None:
+    """The optimal vertex, from the rows it most likely goes through; None where there is none."""
     basis = independent_rows(A, preference)
     start = Vertex(A, t, s, g, basis)
     tied = (
