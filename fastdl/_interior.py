@@ -16,8 +16,10 @@ _STEPS = 100
 _SHORT = 0.99995  # of the way to the border
 
 
-def interior(A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float = 1e-10) -> tuple[Array, Array, list]:
-    """(gamma, preference, gaps): the solution, how much each row is one of those interpolated, (loss, gap) by step."""
+def interior(
+    A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float = 1e-10
+) -> tuple[Array, Array, Array, list[tuple[float, float]]]:
+    """(gamma, preference, dual, steps): preference says which rows gamma goes through; steps are (loss, gap)."""
     n = len(t)
     rhs = (A.products(s) + g) / 2
     x = np.full(n, 0.5)  # of the way of each dual value from -s to s
@@ -28,7 +30,7 @@ def interior(A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float =
     steps: list[tuple[float, float]] = []
     q = np.ones(n)
     for _ in range(_STEPS):
-        now, loss = float(x @ z + v @ w), float(np.abs(r).sum())
+        now, loss = _inner(x, z) + _inner(v, w), float(np.abs(r).sum())
         short = rhs - A.products(s * x)
         steps.append((loss, 2 * now))
         if not 2 * now > gap * loss and np.abs(short).max() <= 1e-9 * s.sum():
@@ -40,7 +42,7 @@ def interior(A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float =
         dz, dw = -z * (1 + dx / x), -w * (1 - dx / v)
         ap, ad = min(_reach(x, dx), _reach(v, -dx)), min(_reach(z, dz), _reach(w, dw))
         if min(ap, ad) < 1:
-            after = float((x + ap * dx) @ (z + ad * dz) + (v - ap * dx) @ (w + ad * dw))
+            after = _inner(x + ap * dx, z + ad * dz) + _inner(v - ap * dx, w + ad * dw)
             mu = now * (after / now) ** 3 / (2 * n)
             xz, vw = dx * dz / x, dx * dw / v
             center = mu * (1 / x - 1 / v) - xz - vw
@@ -53,7 +55,12 @@ def interior(A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float =
             break
         gamma = gamma - ad * dy
         r = s * A.minus(t, gamma)
-    return gamma, np.sqrt(q) * s, steps
+    return gamma, np.sqrt(q) * s, 2 * x - 1, steps
+
+
+def _inner(a: Array, b: Array) -> float:
+    """Their inner product, not by BLAS: long ones it would sum on several threads."""
+    return float(np.add.reduce(a * b))
 
 
 def _reach(x: Array, dx: Array) -> float:

@@ -15,7 +15,7 @@ from fastdl._gram import Frame, Matrix, sampled
 from fastdl._interior import interior
 from fastdl._least_squares import interpolates, refined, result
 from fastdl._passes import Rows
-from fastdl._vertex import Vertex, vertex
+from fastdl._vertex import Proof, vertex
 
 Array = np.ndarray
 Part = tuple[Array, Array, Array]
@@ -47,14 +47,14 @@ def whole(frame: Frame, rows: Rows, gamma: Array) -> tuple[Array, list[tuple[flo
     found, steps = solved(A, t, s, np.zeros(A.width), gamma)
     if found is None:
         return gamma, steps
-    loss, gap = found.certified(float(np.add.reduce(s * np.abs(A.minus(t, found.plain())))))
-    return found.plain(), [*steps, (loss, gap)]
+    loss = float(np.add.reduce(s * np.abs(A.minus(t, found.gamma))))
+    return found.gamma, [*steps, (loss, found.gap(A, t, s, loss))]
 
 
-def solved(A: Matrix, t: Array, s: Array, g: Array, gamma: Array) -> tuple[Vertex | None, list[tuple[float, float]]]:
+def solved(A: Matrix, t: Array, s: Array, g: Array, gamma: Array) -> tuple[Proof | None, list[tuple[float, float]]]:
     """The optimal vertex of rows in memory, and (loss, gap) of each step of the interior method."""
-    gamma, preference, steps = interior(A, t, s, g, gamma)
-    return vertex(A, t, s, g, preference), steps
+    _, preference, dual, steps = interior(A, t, s, g, gamma)
+    return vertex(A, t, s, g, preference, dual), steps
 
 
 @dataclass
@@ -124,23 +124,22 @@ def banded(frame: Frame, rows: Rows, gamma: Array, seed: int) -> tuple[Array, li
     """The solution of many rows, and (loss, gap) round by round."""
     size = np.sqrt(frame.rank) * frame.count ** (2 / 3)
     A, t, s = in_memory(frame, [scaled(frame, *block) for block in sampled(rows, size / frame.count, seed).blocks()])
-    gamma, _, _ = interior(A, t, s, np.zeros(A.width), gamma, 1e-6)
+    gamma, *_ = interior(A, t, s, np.zeros(A.width), gamma, 1e-6)
     r = np.abs(A.minus(t, gamma))
     reach = max(float(np.quantile(r, min(1.0, _WIDE * size / frame.count))), 1e-6 * float(r.mean()))
     band = Band(frame, rows, gamma, reach)
     band.collect()
     steps: list[tuple[float, float]] = []
     for _ in range(_ROUNDS):
-        found, _ = solved(*in_memory(frame, band.parts), -band.slope, gamma)
+        A, t, s = in_memory(frame, band.parts)
+        found, _ = solved(A, t, s, -band.slope, gamma)
         if found is None:  # the linear rows outweigh the band
             band = Band(frame, rows, band.center, 4 * band.reach)
             band.collect()
             continue
-        gamma = found.plain()
-        before = band.count
+        gamma, before = found.gamma, band.count
         loss, gap, wrong = band.check(gamma)
-        loss, slack = found.certified(loss)
-        steps.append((loss, gap + slack))
+        steps.append((loss, gap + found.gap(A, t, s, loss)))
         if not wrong:
             break
         if wrong > before:
