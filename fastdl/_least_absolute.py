@@ -76,7 +76,7 @@ class Band:
         self.rows.each(lambda X, y, s: self._near(*scaled(self.frame, X, y, s)), self._take, self.frame.threads)
 
     def _near(self, Z: Array, t: Array, s: Array) -> tuple[Part, Array]:
-        A = Matrix(Z, self.frame.intercept)
+        A = Matrix(Z, self.frame.ones)
         r = A.minus(t, self.center)
         near = np.abs(r) <= self.reach
         return (Z[near], t[near], s[near]), A.products(np.where(near, 0, s * np.sign(r)))
@@ -104,7 +104,7 @@ class Band:
         return sum(loss for loss, _ in sums), sum(gap for _, gap in sums), wrong
 
     def _wrong(self, gamma: Array, Z: Array, t: Array, s: Array) -> tuple[float, float, Part, Array]:
-        A = Matrix(Z, self.frame.intercept)
+        A = Matrix(Z, self.frame.ones)
         before, now = A.minus(t, self.center), A.minus(t, gamma)
         turned = (np.abs(before) > self.reach) & (before * now < 0)
         for earlier in self.tried if turned.any() else ():
@@ -150,10 +150,10 @@ def banded(frame: Frame, rows: Rows, gamma: Array, seed: int) -> tuple[Array, li
 
 def scaled(frame: Frame, X: Array, y: Array, s: Array | None) -> Part:
     """The columns, scaled, the targets and the weights of a block."""
-    Z = frame.dense(frame.columns(X))[:, int(frame.intercept) :]
+    Z = frame.dense(frame.columns(X))
     return Z, frame.target(y), np.ones(len(y)) if s is None else s
 
 
 def in_memory(frame: Frame, parts: list[Part]) -> tuple[Matrix, Array, Array]:
     Z, t, s = (np.concatenate(x) for x in zip(*parts))
-    return Matrix(Z, frame.intercept), t, s
+    return Matrix(Z, frame.ones), t, s

@@ -150,13 +150,15 @@ class Descent:
             kernel.powers(a if s is None else a / s, p / (p - 1), size)
             after = r - change
             sums = [a * r, size if s is None else s * size, -self._weights(after, s)[0] * after * change]
+            sums.append(r * r if s is None else s * r * r)
             return np.append([np.add.reduce(x) for x in sums], frame.products(frame.columns(X), a))
 
         with np.errstate(over="ignore", invalid="ignore"):
             total = self.rows.total(work, frame.threads)
             assert total is not None
-            product, conjugate, end = total[:3]
-            product -= np.abs(gamma / self.unit) @ np.abs(total[3:])
+            product, conjugate, end, squares = total[:4]
+            # [1, Z]' a is 0 but for rounding: what that can make between this model and the best.
+            product -= 2 * np.sqrt(squares) * np.sqrt(np.sum(frame.halfway(total[4:]) ** 2))
             if not (product > 0 and 0 < conjugate < np.inf):
                 return 0.0, float(end)
             return float(np.exp(p * np.log(product) - (p - 1) * np.log(conjugate))), float(end)
