@@ -19,20 +19,21 @@ def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: 
     gamma, loss, lower, history = refined(frame)
     kind = "closed form"
     if interpolates(frame, gamma, loss):
-        loss, lower, kind = 0.0, 0.0, "interpolation"
+        loss, lower, kind, history = 0.0, 0.0, "interpolation", {"loss": np.zeros(1), "gap": np.zeros(1)}
     return result(frame, gamma, p, loss, lower, kind, f"closed form, {frame.solver}", history)
 
 
 def refined(frame: Frame) -> tuple[Array, float, float, dict[str, Array]]:
     """(gamma, loss, lower bound of the loss, history): the solution by the factor, corrected by its own residuals."""
-    gamma, history = frame.start, []
+    gamma, history, gain = frame.start, [], np.inf
     for _ in range(_PASSES):
+        before = gain
         loss, slope = residual_sums(frame, gamma)
         step = frame.solve(slope)
         gain = float(slope @ step)
         history.append(loss)
         gamma = gamma + step
-        if gain <= 1e-3 * EPS * loss or not gain < loss:
+        if gain <= 1e-3 * EPS * loss or not gain < min(loss, before / 2):
             break
     loss = max(loss - gain, 0.0)
     # No model is below the minimum of this parabola; what rounding may have done to it is taken off.
