@@ -14,6 +14,7 @@ SUBJECTS = (
     "points",
     "sequences",
     "graphs",
+    "fit",
 )
 
 
