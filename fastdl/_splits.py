@@ -75,7 +75,9 @@ class Split:
             codes = self._part_of(ranks(rows.astype(np.int64).reshape(-1), self.n, self._keys)).reshape(rows.shape)
         return codes if rows.ndim else int(codes)
 
-    def parts(self, start: int = 0, stop: int | None = None, *, out: Array | None = None, threads: int | None = 1) -> Array:
+    def parts(
+        self, start: int = 0, stop: int | None = None, *, out: Array | None = None, threads: int | None = 1
+    ) -> Array:
         """The parts of rows start to stop (n by default), uint8, or int32 where there are more than 256 parts."""
         return self._range(start, stop, np.uint8 if len(self.sizes) <= _BYTE else np.int32, out, threads)
 
@@ -144,7 +146,9 @@ class KFold(Split):
         """The fold of row i: an int, or an array for an array of row numbers."""
         return self.part(i)
 
-    def folds(self, start: int = 0, stop: int | None = None, *, out: Array | None = None, threads: int | None = 1) -> Array:
+    def folds(
+        self, start: int = 0, stop: int | None = None, *, out: Array | None = None, threads: int | None = 1
+    ) -> Array:
         """The folds of rows start to stop (n by default), int32."""
         return self._range(start, stop, np.int32, out, threads)
 

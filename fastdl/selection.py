@@ -17,9 +17,7 @@ _MOST = 1 << 62
 _DEGREE = 60  # the highest
 
 
-def split(
-    n: int, ratios: Any = (0.7, 0.2, 0.1), *, seed: int, stratify: Any = None, groups: Any = None
-) -> Split:
+def split(n: int, ratios: Any = (0.7, 0.2, 0.1), *, seed: int, stratify: Any = None, groups: Any = None) -> Split:
     """Rows 0..n-1 in random parts of exact sizes, without an index array.
 
     The part of a row is computed from its number, by a permutation that the seed is the key of. So a stream can be
