@@ -111,16 +111,16 @@ class DegreeSelection:
 class Points:
     """x, y and weights, from arrays or chunks; their domain, number, and folds."""
 
-    def __init__(self, x: Any, y: Any, sample_weight: Any, domain: Any, n: int | None):
+    def __init__(self, x: Any, y: Any, sample_weight: Any, domain: Any, n: int | None, threads: int | None):
         self._again: Callable[[], Iterable[Any]]
         if y is None:
             self._again = _source(x, None, sample_weight)
+            self.n = -1 if n is None else _check.integer("n", n, 1)
         else:
             rows = points((x, y, sample_weight))[:3]
-            self._again, n = (lambda: [rows]), len(rows[0])
-        self.n = -1 if n is None else _check.integer("n", n, 1)
+            self._again, self.n = (lambda: [rows]), len(rows[0])
         self.domain = None if domain is None else interval(domain)
-        self.passes = 0
+        self.passes, self.threads = 0, threads
         if self.n < 0 or self.domain is None:
             self._measure()
 
@@ -155,7 +155,7 @@ class Points:
     def drawn_folds(self, split: Split, count: int) -> None:
         """Folds by the places of rows in a permutation; what is left is the test part."""
         self.count = count
-        self._folds = lambda start, stop: split._range(start, stop, np.int32, None, 1)
+        self._folds = lambda start, stop: split._range(start, stop, np.int32, None, self.threads)
 
     def chunks(self) -> Iterator[tuple[Any, ...]]:
         """(x, y, s, folds), where fold K is the test part."""
@@ -167,7 +167,7 @@ class Points:
         for chunk in self._again():
             rows = points(chunk, start)
             for first in range(0, len(rows[0]), 1 << 22):  # the folds of so many at once
-                x, y, s, _ = cut(rows, first, first + (1 << 22))
+                x, y, s, _ = cut(rows, slice(first, first + (1 << 22)))
                 stop = start + len(x)
                 if expected and stop > expected:
                     raise _check.InputError(f"there are more rows than n = {expected}")
@@ -283,8 +283,8 @@ def chosen(
     usable = sum(d < determined for d in degrees) or len(degrees)
     if degrees[-1] >= determined:
         notes.append(
-            f"x has too few distinct values, or too small a part of the domain, for degrees above {determined - 1}: their "
-            "fits are those of the smallest norm, and none of them is chosen"
+            f"x has too few distinct values, or too small a part of the domain, for degrees above {determined - 1}: "
+            "their fits are those of the smallest norm, and none of them is chosen"
         )
         warnings.warn(notes[0], stacklevel=4)
     best = int(np.argmin(mean[:usable]))
@@ -318,9 +318,11 @@ def least_powers(points: Points, degrees: list[int], p: float, rule: str, thread
     from fastdl.losses import lp_loss
 
     assert points.domain is not None
-    parts = [tuple(None if a is None else np.array(a) for a in chunk) for chunk in points.chunks()]
+    parts: list[tuple[Any, ...]] = [
+        tuple(None if a is None else np.array(a) for a in chunk) for chunk in points.chunks()
+    ]
     x, y = (np.concatenate([part[i] for part in parts]).astype(float) for i in (0, 1))
-    s = np.concatenate([np.ones(len(a[0])) if a[2] is None else a[2].astype(float) for a in parts])
+    s = np.concatenate([np.ones(len(fold)) if s is None else s.astype(float) for _, _, s, fold in parts])
     fold = np.concatenate([part[3] for part in parts])
     keep = s != 0
     x, y, s, fold = x[keep], y[keep], s[keep], fold[keep]

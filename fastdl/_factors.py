@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdl._gram import Triangle
-from fastdl._row_blocks import RowBlocks
+from fastdl._row_blocks import RowBlocks, cut
 from fastdl.features import vandermonde
 
 Array = np.ndarray
@@ -26,27 +26,27 @@ class Factors(RowBlocks):
 
     def _add(self, rows: tuple[Any, ...], start: int) -> None:
         for first in range(0, len(rows[0]), self.block):
-            x, y, s, fold = (None if a is None else a[first : first + self.block] for a in rows)
-            counts = np.ones(len(x), bool) if s is None else s != 0
+            some = cut(rows, slice(first, first + self.block))
+            x, _, s, fold = some
+            counts = np.ones(len(x), dtype=bool) if s is None else s != 0
             for k in range(len(self._R)):
                 mine = counts if fold is None else counts & (fold == k)
-                if mine.any():
-                    self._one(
-                        k, *(None if a is None else a[mine].astype(float) for a in (x, y, s)), start + first, rows
-                    )
+                if mine.any() and not self._one(k, *cut(some, mine)[:3]):
+                    self._refuse(rows, start)
 
-    def _one(self, k: int, x: Array, y: Array, s: Array | None, start: int, rows: tuple[Any, ...]) -> None:
+    def _one(self, k: int, x: Array, y: Array, s: Array | None) -> bool:
+        """Take in rows of one fold; whether they are finite."""
         columns = np.empty((len(x), self.degree + 2))
-        columns[:, :-1] = vandermonde(x, self.degree, basis="chebyshev", domain=self.domain)
+        columns[:, :-1] = vandermonde(x.astype(float), self.degree, basis="chebyshev", domain=self.domain)
         columns[:, -1] = y - self.offset
         if s is not None:
             columns *= np.sqrt(s)[:, None]
         if not np.isfinite(columns).all():
-            self._refuse(rows, start)
-        R = np.linalg.qr(np.vstack([self._R[k], columns]), mode="r")
-        self._R[k] = R
+            return False
+        self._R[k] = np.asarray(np.linalg.qr(np.vstack([self._R[k], columns]), mode="r"))
         self._rows[k] += len(x)
         self._weight[k] += len(x) if s is None else float(s.sum())
+        return True
 
     def triangles(self) -> list[Triangle]:
         """The factors of each fold."""

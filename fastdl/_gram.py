@@ -75,7 +75,7 @@ class Triangle:
 
     @classmethod
     def joined(cls, parts: Sequence[Triangle]) -> Triangle:
-        R = np.linalg.qr(np.vstack([part.R for part in parts]), mode="r")
+        R = np.asarray(np.linalg.qr(np.vstack([part.R for part in parts]), mode="r"))
         return cls(R, sum(part.rows for part in parts), sum(part.weight for part in parts))
 
     def sse(self, v: Array) -> float:

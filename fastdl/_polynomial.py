@@ -66,7 +66,7 @@ class Polynomial:
         def run(s: slice) -> None:
             if kernel is None:
                 with np.errstate(all="ignore"):
-                    to[s] = reference.series(flat[s], *self.domain, self.coefficients)
+                    to[s] = reference.series(flat[s], self.domain, self.coefficients)
             else:
                 kernel.series(flat[s], *self.domain, self.coefficients, to[s])
 

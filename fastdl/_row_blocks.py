@@ -38,12 +38,12 @@ class RowBlocks:
             self._begin(first)
         start, self.rows = self.rows - have, self.rows + n
         if have and have + n >= self.block:
-            self._waiting.append(cut(rows, 0, self.block - have))
+            self._waiting.append(cut(rows, slice(self.block - have)))
             self._add(self._joined(), start)
-            rows, start, self._waiting = cut(rows, self.block - have, n), start + self.block, []
+            rows, start, self._waiting = cut(rows, slice(self.block - have, None)), start + self.block, []
         whole = 0 if self._waiting else len(rows[0]) // self.block * self.block
         if whole:
-            self._add(cut(rows, 0, whole), start)
+            self._add(cut(rows, slice(whole)), start)
         if whole < len(rows[0]):
             self._waiting.append(tuple(None if a is None else a[whole:].copy() for a in rows))
         return self
@@ -56,15 +56,15 @@ class RowBlocks:
     def _joined(self) -> Points:
         if len(self._waiting) == 1:
             return self._waiting[0]
-        x, y, s, fold = zip(*self._waiting)
-        sizes = [len(a) for a in x]
-        s = None if all(a is None for a in s) else [np.ones(n) if a is None else a for n, a in zip(sizes, s)]
-        fold = (
-            None
-            if all(a is None for a in fold)
-            else [np.zeros(n, np.int32) if a is None else a for n, a in zip(sizes, fold)]
-        )
-        return tuple(None if a is None else np.concatenate(a) for a in (x, y, s, fold))
+        columns = zip(*self._waiting)
+        fill: tuple[Any, ...] = (None, None, 1.0, np.int32(0))
+        return tuple(self._column(parts, value) for parts, value in zip(columns, fill))
+
+    def _column(self, parts: tuple[Any, ...], value: Any) -> Array | None:
+        if all(a is None for a in parts):
+            return None
+        sizes = [len(rows[0]) for rows in self._waiting]
+        return np.concatenate([np.full(n, value) if a is None else a for n, a in zip(sizes, parts)])
 
     def _begin(self, y: float) -> None:
         """Called with the first y that counts, before any row is added."""
@@ -110,8 +110,9 @@ def points(chunk: Any, start: int = 0) -> Points:
     return x, y, s, fold
 
 
-def cut(rows: Points, start: int, stop: int) -> Points:
-    return tuple(None if a is None else a[start:stop] for a in rows)
+def cut(rows: Points, which: Any) -> Points:
+    """The rows that a slice or a mask names."""
+    return tuple(None if a is None else a[which] for a in rows)
 
 
 def _first(rows: Points) -> float | None:

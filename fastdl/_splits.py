@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -177,6 +179,13 @@ def ranks(rows: Any, n: int, keys: Array) -> Array:
     start, numbers = (rows.start, None) if isinstance(rows, range) else (0, rows)
     kernel.ranks(start, numbers, n, *reference.grid(n), keys, out)
     return out
+
+
+def whole(ratios: list[float]) -> list[int]:
+    """Ratios, as the decimals they are written as, in whole numbers: what is a tie on paper is one here."""
+    exact = [Fraction(repr(r)) for r in ratios]
+    unit = math.lcm(*(r.denominator for r in exact))
+    return [int(r * unit) for r in exact]
 
 
 def numbered(name: str, labels: Any, n: int) -> Array:

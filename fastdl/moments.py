@@ -10,7 +10,7 @@ import numpy as np
 from fastdl import _check, _kernels, _threads
 from fastdl._gram import Gram
 from fastdl._polynomial import Polynomial, interval
-from fastdl._row_blocks import BLOCK, RowBlocks
+from fastdl._row_blocks import BLOCK, RowBlocks, cut
 from fastdl.reference import moments as reference
 
 __all__ = ["Polynomial", "PolynomialPath", "PolynomialStats"]
@@ -97,8 +97,8 @@ class PolynomialStats(RowBlocks):
     number of rows: 3P + 4 numbers. Blocks of 4096 rows are summed in float64 and added in their order with the rounding
     errors kept (Knuth's TwoSum), so chunks and threads do not change a bit. States that are merged, to rounding.
 
-    A row of weight 0 counts as dropped, whatever it holds, and so does one of a fold outside 0..folds-1; any other value
-    that is not finite is an `InputError` that names its row.
+    A row of weight 0 counts as dropped, whatever it holds, and so does one of a fold outside 0..folds-1; any other
+    value that is not finite is an `InputError` that names its row.
 
     The sums carry half the digits of a QR factorization: squared errors below some 1e-10 of the sum of y^2, and x
     within a small corner of the domain, ask for a second pass with `less`. `select_degree` sees to both.
@@ -157,7 +157,7 @@ class PolynomialStats(RowBlocks):
         """Whole blocks, and at the end of the stream a shorter one; `start` is the number of the first row."""
         n = len(rows[0])
         for first in range(0, n, _SPAN):
-            span = tuple(None if a is None else a[first : first + _SPAN] for a in rows)
+            span = cut(rows, slice(first, first + _SPAN))
             blocks = _threads.split(len(span[0]), self.threads, lambda s, span=span: self._blocks(span, s), _JOB)  # type: ignore[misc]
             for part in blocks:
                 if not np.isfinite(part).all():
@@ -166,18 +166,19 @@ class PolynomialStats(RowBlocks):
 
     def _blocks(self, rows: tuple[Any, ...], where: slice) -> Array:
         """(blocks, folds * (3P + 4))."""
-        x, y, s, fold = (None if a is None else a[where] for a in rows)
+        x, y, s, fold = cut(rows, where)
         single = all(a is None or (a.dtype.kind == "f" and a.dtype.itemsize <= 4) for a in (x, y, s))
         dtype = np.float32 if single else np.float64
-        x, y, s = (None if a is None else np.ascontiguousarray(a, dtype) for a in (x, y, s))
+        x, y = np.ascontiguousarray(x, dtype), np.ascontiguousarray(y, dtype)
+        s = None if s is None else np.ascontiguousarray(s, dtype)
         fold = None if fold is None else np.ascontiguousarray(fold, np.int32)
         out = np.empty((-(-len(x) // BLOCK), self.folds, 3 * self.degree + 4))
         less = None if self.less is None else self._less
         if kernel is None:
+            settings = (self.folds, self.degree, self.domain, self.offset, less)
             for part, at in zip(out, range(0, len(x), BLOCK)):
-                some = (None if a is None else a[at : at + BLOCK] for a in (x, y, s, fold))
                 with np.errstate(all="ignore"):
-                    part[:] = reference.sums(*some, self.folds, self.degree, *self.domain, self.offset, less)
+                    part[:] = reference.sums(*(*cut((x, y, s, fold), slice(at, at + BLOCK)), *settings))
         else:
             scratch, ends = np.empty(3 * (BLOCK + self.folds + 1)), np.empty(self.folds + 1, np.intp)
             kernel.block_sums(x, y, s, fold, *self.domain, self.offset, less, out, scratch, ends)

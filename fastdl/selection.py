@@ -49,7 +49,8 @@ def split(n: int, ratios: Any = (0.7, 0.2, 0.1), *, seed: int, stratify: Any = N
     Notes
     -----
     Sizes are those of the largest remainder: rounded down, and the rows left over to the parts that lost most, the
-    first among equals. A row costs some nanoseconds, and no memory; with labels or groups a byte.
+    first among equals; 0.7 is seven tenths here, not the float beside it. A row costs some nanoseconds, and no memory;
+    with labels or groups a byte.
 
     References
     ----------
@@ -67,9 +68,10 @@ def split(n: int, ratios: Any = (0.7, 0.2, 0.1), *, seed: int, stratify: Any = N
     True
     """
     n, seed = _check.integer("n", n, 0, _MOST), _check.integer("seed", seed, 0)
-    ratios = [_check.number(f"ratios[{i}]", r, 0) for i, r in enumerate(_sequence("ratios", ratios))]
-    if not sum(ratios) > 0:
-        raise _check.InputError(f"ratios must have a sum above 0, got {ratios}")
+    given = [_check.number(f"ratios[{i}]", r, 0) for i, r in enumerate(_sequence("ratios", ratios))]
+    if not sum(given) > 0:
+        raise _check.InputError(f"ratios must have a sum above 0, got {given}")
+    ratios = _splits.whole(given)
     keys, codes = reference.keys(seed, Split._stream), None
     if _labelled(stratify, groups):
         if stratify is not None:
@@ -132,7 +134,7 @@ def k_fold(n: int, k: int, *, seed: int, stratify: Any = None, groups: Any = Non
     return KFold(n, _even(n, k) if codes is None else np.bincount(codes, minlength=k), seed, codes)
 
 
-def _even(n: int, k: int) -> Any:
+def _even(n: int, k: int) -> np.ndarray:
     return n // k + (np.arange(k) < n % k)
 
 
@@ -195,7 +197,7 @@ def select_degree(
     domain : (low, high), optional
         The interval whose ends the Chebyshev polynomials have at -1 and 1; the least and the largest x by default.
     n : int, optional
-        The number of rows in the chunks. Where `domain` and `n` are both given, chunks are not gone through to find them.
+        The number of rows in the chunks. With `domain` too, chunks are not gone through to find them.
     rule : {"min", "one_se"}
         Whether `model` has the degree of the least validation loss, or the lowest one within a standard error of it.
     threads : int or None
@@ -251,16 +253,16 @@ def select_degree(
     if test >= 1:
         raise _check.InputError(f"test must be below 1, got {test}")
     _check.one_of("rule", rule, ("min", "one_se"))
-    points = Points(x, y, sample_weight, domain, n)
+    points = Points(x, y, sample_weight, domain, n, threads)
     if isinstance(folds, KFold):
         folds = folds.folds()
     if np.ndim(folds):
         points.given_folds(folds)
     else:
         k = _check.integer("folds", folds, 2)
-        size, rest = reference.part_sizes(points.n, (1 - test, test))
+        size, rest = reference.part_sizes(points.n, _splits.whole([1 - test, test]))
         if size < k:
             raise _check.InputError(f"folds must be at most the number of rows outside the test part, {size}, got {k}")
-        points.drawn_folds(Split(points.n, [*_even(size, k), rest], seed), k)
+        points.drawn_folds(Split(points.n, np.append(_even(size, k), rest), seed), k)
     fit = least_squares if p == 2 else least_powers
     return fit(points, degrees, p, rule, threads)

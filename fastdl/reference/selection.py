@@ -33,11 +33,12 @@ def ranks(numbers, n, keys):
 
 
 def part_sizes(n, ratios):
-    """n in proportion to the ratios: rounded down, and the units left over to the largest remainders, ties to the first."""
-    share = n * np.asarray(ratios, float) / np.sum(ratios)
-    sizes = np.floor(share).astype(int)
-    sizes[np.argsort(sizes - share, kind="stable")[: n - sizes.sum()]] += 1
-    return sizes
+    """n in proportion to whole numbers: rounded down, the rest to the largest remainders, ties to the first."""
+    n, total = int(n), sum(ratios)
+    sizes = [n * r // total for r in ratios]
+    for i in sorted(range(len(ratios)), key=lambda i: -(n * ratios[i] % total))[: n - sum(sizes)]:
+        sizes[i] += 1
+    return np.array(sizes, np.int64)
 
 
 def parts(numbers, n, sizes, keys):
