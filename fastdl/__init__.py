@@ -19,6 +19,8 @@ _MODULES = {
     "points": ["voxelize", "voxel_coords", "voxel_features", "Voxelizer", "Voxels"],
     "voxels": ["voxel_reduce", "voxel_downsample", "voxel_grid", "VoxelReducer", "VoxelReduction"],
     "accumulate": ["VoxelAccumulator", "VoxelSummary"],
+    "moments": ["PolynomialStats", "PolynomialPath", "Polynomial"],
+    "selection": ["split", "k_fold", "Split", "KFold", "select_degree", "DegreeSelection"],
     "losses": ["lp_loss", "lp_loss_grad", "LpLoss"],
     "search": ["random_search"],
     "descent": ["gradient_descent"],

@@ -1,0 +1,112 @@
+"""Least squares of every degree from what a pass over the points leaves: Chebyshev sums, or triangular factors.
+
+Both know the squared error of any polynomial on their rows and the best one of each degree, for y less a known
+polynomial `less`: what is looked for is v, and the fit is less + v.  Sums of several folds are joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+Array = np.ndarray
+EPS = float(np.finfo(float).eps)
+ILL = 1e6  # the condition of Chebyshev sums up to which squared errors keep ten digits
+
+
+class Gram:
+    """The sums of one or more folds: (3P + 4,) as `fastdl.reference.moments.sums` gives them."""
+
+    def __init__(self, sums: Array):
+        self.sums = sums
+        self.degree = P = (len(sums) - 4) // 3
+        j = np.arange(P + 1)
+        self.G = (sums[j[:, None] + j] + sums[abs(j[:, None] - j)]) / 2
+        self.c = sums[2 * P + 1 : 3 * P + 2]
+        self.yy, self.rows, self.weight = float(sums[-2]), int(sums[-1]), float(sums[0])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Gram]) -> Gram:
+        return cls(np.sum([part.sums for part in parts], axis=0))
+
+    def sse(self, v: Array) -> float:
+        """The squared error of v on these rows."""
+        return float(self.yy - 2 * (v @ self.c) + v @ self.G @ v)
+
+    @cached_property
+    def condition(self) -> float:
+        """The condition of the columns' products, each column at unit length."""
+        return self.conditions()[-1]
+
+    def conditions(self) -> list[float]:
+        """The condition for each degree."""
+        if not self.weight:
+            return [np.inf] * (self.degree + 1)
+        scale = 1 / np.sqrt(np.maximum(np.diag(self.G), EPS * self.weight))
+        scaled = self.G * scale * scale[:, None]
+        ends = [np.linalg.eigvalsh(scaled[:d, :d])[[0, -1]] for d in range(1, self.degree + 2)]
+        return [float(high / low) if low > 0 else np.inf for low, high in ends]
+
+    @property
+    def determined(self) -> int:
+        """The number of coefficients that these sums determine."""
+        return self.degree + 1 if self.condition <= ILL else sum(c <= ILL for c in self.conditions())
+
+    def fits(self, less: Array, degrees: Sequence[int]) -> Array:
+        """v of each degree: the best below it, and what takes `less` away above it."""
+        V = np.zeros((len(degrees), self.degree + 1))
+        L = np.linalg.cholesky(self.G[: max(degrees) + 1, : max(degrees) + 1])
+        for v, d in zip(V, degrees):
+            v[d + 1 :] = -less[d + 1 :]
+            right = self.c[: d + 1] - self.G[: d + 1, d + 1 :] @ v[d + 1 :]
+            head = L[: d + 1, : d + 1]
+            v[: d + 1] = np.linalg.solve(head.T, np.linalg.solve(head, right))
+        return V
+
+
+class Triangle:
+    """The triangular factor (P + 2, P + 2) of the columns T_0 .. T_P, y: each row times the root of its weight."""
+
+    def __init__(self, R: Array, rows: int, weight: float):
+        self.R, self.rows, self.weight = R, rows, weight
+        self.degree = R.shape[1] - 2
+
+    @classmethod
+    def joined(cls, parts: Sequence[Triangle]) -> Triangle:
+        R = np.asarray(np.linalg.qr(np.vstack([part.R for part in parts]), mode="r"))
+        return cls(R, sum(part.rows for part in parts), sum(part.weight for part in parts))
+
+    def sse(self, v: Array) -> float:
+        """The squared error of v on these rows."""
+        return float(np.sum((self.R[:, :-1] @ v - self.R[:, -1]) ** 2))
+
+    @cached_property
+    def _scale(self) -> Array:
+        length = np.sqrt((self.R**2).sum(axis=0))
+        return np.where(length > 0, length, 1.0)
+
+    @cached_property
+    def condition(self) -> float:
+        """The square of the columns' condition, each at unit length: what `Gram.condition` is."""
+        values = np.linalg.svd(self.R[:, :-1] / self._scale[:-1], compute_uv=False)
+        return float((values[0] / values[-1]) ** 2) if values[-1] > 0 else np.inf
+
+    @property
+    def determined(self) -> int:
+        """The number of coefficients that the points determine."""
+        scaled = self.R[:, :-1] / self._scale[:-1]
+        counts = range(1, self.degree + 2)
+        full = [np.linalg.matrix_rank(scaled[:, :d], rtol=max(self.rows, 10) * EPS) == d for d in counts]
+        return full.index(False) if False in full else len(full)
+
+    def fits(self, less: Array, degrees: Sequence[int]) -> Array:
+        """v of each degree; of the smallest norm where the points leave a choice."""
+        V = np.zeros((len(degrees), self.degree + 1))
+        for v, d in zip(V, degrees):
+            v[d + 1 :] = -less[d + 1 :]
+            right = self.R[:, -1] - self.R[:, d + 1 : -1] @ v[d + 1 :]
+            scale = self._scale[: d + 1]
+            v[: d + 1] = np.linalg.lstsq(self.R[:, : d + 1] / scale, right, rcond=self.rows * EPS)[0] / scale
+        return V

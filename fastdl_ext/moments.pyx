@@ -1,0 +1,293 @@
+"""Sums of Chebyshev polynomials T_k of points, fold by fold, and series of them.  Trusts its caller: n, folds > 0.
+
+A block of rows is sorted by fold first, so that the lanes of a vector are of one fold.  For each, over its rows,
+
+    sum s T_k for k = 0..2P,  sum s y T_k for k = 0..P,  sum s y^2,  and the number of rows.
+
+Above P, T_2m = 2 T_m^2 - 1 and T_(2m+1) = 2 T_m T_(m+1) - t: no T_k is formed there.  Four degrees at a time have their
+sums in registers, and go through a tile of points whose last two T_k are in the first-level cache.
+"""
+
+from libc.stdint cimport int32_t
+from libc.string cimport memset
+
+from fastdl_ext._common cimport cloned, real
+from fastdl_ext._lanes cimport d4, d4_totals, inlined
+
+cdef enum:
+    BLOCK = 4096        # rows whose sums are formed apart, at borders fixed by their numbers
+    TILE = 256          # points
+    STEP = 4            # degrees: four() and the loops over them are written for it
+    HIGHEST = 64        # more than the highest degree, a multiple of STEP
+
+ctypedef struct Series:
+    double low, high, offset
+    Py_ssize_t degree
+    const double* less     # coefficients of what y is taken less by, or NULL
+
+
+cdef inlined clenshaw(const double* c, Py_ssize_t degree, const double* t, Py_ssize_t n, double* out) noexcept nogil:
+    # The series of up to a tile of points.
+    cdef double b1[TILE]
+    cdef double b2[TILE]
+    cdef double next
+    cdef Py_ssize_t i, k
+    for i in range(n):
+        b1[i] = 0
+        b2[i] = 0
+    for k in range(degree, 0, -1):
+        for i in range(n):
+            next = (c[k] + (t[i] + t[i]) * b1[i]) - b2[i]
+            b2[i] = b1[i]
+            b1[i] = next
+    for i in range(n):
+        out[i] = (c[0] + t[i] * b1[i]) - b2[i]
+
+
+cdef inlined mapped(const Series* q, const real* x, Py_ssize_t n, double* t) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef double width = q.high - q.low
+    for i in range(n):
+        t[i] = ((x[i] - q.low) - (q.high - x[i])) / width
+
+
+cdef inlined four(d4* v, d4* u, const d4* t2, const d4* y, const d4* s, Py_ssize_t n, bint weighted, bint products,
+                  d4* first, d4* cross, d4* square, d4* next) noexcept nogil:
+    # Four degrees from T_m (v) and T_(m+1) (u) on: their sums grow by those of n vectors of points, v and u move on by four.
+    # Nothing but locals within the loop, so that sums stay in registers.
+    cdef d4 f0 = first[0], f1 = first[1], f2 = first[2], f3 = first[3]
+    cdef d4 c0 = cross[0], c1 = cross[1], c2 = cross[2], c3 = cross[3]
+    cdef d4 p0 = square[0], p1 = square[1], p2 = square[2], p3 = square[3]
+    cdef d4 q0 = next[0], q1 = next[1], q2 = next[2], q3 = next[3]
+    cdef d4 a, b, c, d, e, t, z, w
+    cdef Py_ssize_t i
+    for i in range(n):
+        a = v[i]
+        b = u[i]
+        t = t2[i]
+        z = y[i]
+        c = t * b - a
+        d = t * c - b
+        e = t * d - c
+        v[i] = e
+        u[i] = t * e - d
+        c0 = c0 + a * z
+        c1 = c1 + b * z
+        c2 = c2 + c * z
+        c3 = c3 + d * z
+        if weighted:
+            w = s[i]
+            f0 = f0 + a * w
+            f1 = f1 + b * w
+            f2 = f2 + c * w
+            f3 = f3 + d * w
+            if products:
+                p0 = p0 + a * w * a
+                q0 = q0 + a * w * b
+                p1 = p1 + b * w * b
+                q1 = q1 + b * w * c
+                p2 = p2 + c * w * c
+                q2 = q2 + c * w * d
+                p3 = p3 + d * w * d
+                q3 = q3 + d * w * e
+        else:
+            f0 = f0 + a
+            f1 = f1 + b
+            f2 = f2 + c
+            f3 = f3 + d
+            if products:
+                p0 = p0 + a * a
+                q0 = q0 + a * b
+                p1 = p1 + b * b
+                q1 = q1 + b * c
+                p2 = p2 + c * c
+                q2 = q2 + c * d
+                p3 = p3 + d * d
+                q3 = q3 + d * e
+    first[0], first[1], first[2], first[3] = f0, f1, f2, f3
+    cross[0], cross[1], cross[2], cross[3] = c0, c1, c2, c3
+    if products:
+        square[0], square[1], square[2], square[3] = p0, p1, p2, p3
+        next[0], next[1], next[2], next[3] = q0, q1, q2, q3
+
+
+cdef inlined one_fold(const Series* q, const double* x, const double* y, const double* s, Py_ssize_t n, bint weighted,
+                      double* out) noexcept nogil:
+    # The sums of a fold's rows: 2P+1, P+1, 1, 1 of them.
+    cdef d4 sums[4][HIGHEST]            # of T_m, y T_m, T_m^2, T_m T_(m+1)
+    cdef d4 squares[4]
+    cdef double t2[TILE]
+    cdef double one[TILE]
+    cdef double t[TILE]
+    cdef double z[TILE]
+    cdef double w[TILE]
+    cdef double fit[TILE]
+    cdef double totals[HIGHEST]
+    cdef Py_ssize_t start, i, j, k, m, vectors, top = (q.degree + STEP) // STEP * STEP
+    memset(sums, 0, sizeof(sums))
+    memset(squares, 0, sizeof(squares))
+    start = 0
+    while start < n:
+        m = min(<Py_ssize_t>TILE, n - start)
+        mapped(q, x + start, m, t)
+        for i in range(m):
+            z[i] = y[start + i] - q.offset
+            one[i] = 1
+        if q.less != NULL:
+            clenshaw(q.less, q.degree, t, m, fit)
+            for i in range(m):
+                z[i] -= fit[i]
+        if weighted:
+            for i in range(m):
+                w[i] = s[start + i]
+        vectors = (m + 3) // 4
+        for i in range(m, 4 * vectors):     # no rows: all their T_k are 0
+            t[i] = 0
+            one[i] = 0
+            z[i] = 0
+            w[i] = 0
+        for i in range(4 * vectors):
+            t2[i] = t[i] + t[i]
+            fit[i] = z[i] * w[i] if weighted else z[i]      # s y
+        for i in range(vectors):
+            squares[0] = squares[0] + (<d4*>z)[i] * (<d4*>fit)[i]
+        for k in range(0, top, 4):
+            if 2 * (k + STEP) - 1 <= q.degree:
+                four(<d4*>one, <d4*>t, <d4*>t2, <d4*>fit, <d4*>w, vectors, weighted, False,
+                     sums[0] + k, sums[1] + k, sums[2] + k, sums[3] + k)
+            else:
+                four(<d4*>one, <d4*>t, <d4*>t2, <d4*>fit, <d4*>w, vectors, weighted, True,
+                     sums[0] + k, sums[1] + k, sums[2] + k, sums[3] + k)
+        start += m
+    for j in range(4):
+        for k in range(0, top, 4):
+            (<d4*>(totals + k))[0] = d4_totals(sums[j] + k)
+        if j < 2:
+            for k in range(q.degree + 1):
+                out[j * (2 * q.degree + 1) + k] = totals[k]
+        else:
+            for k in range(q.degree + 1):
+                m = 2 * k + j - 2
+                if q.degree < m <= 2 * q.degree:
+                    out[m] = 2 * totals[k] - out[j - 2]
+    for k in range(1, 4):
+        squares[k] = squares[0] - squares[0]
+    (<d4*>totals)[0] = d4_totals(squares)
+    out[3 * q.degree + 2] = totals[0]
+    out[3 * q.degree + 3] = n
+
+
+cdef inlined block(const Series* q, const real* x, const real* y, const real* s, const int32_t* fold, Py_ssize_t n,
+                   Py_ssize_t folds, double* out, double* scratch, Py_ssize_t* ends) noexcept nogil:
+    # Rows of no fold are sorted behind the last.  A row of weight 0 is written, but its place taken by the next one: each
+    # fold has a place more than it needs.
+    cdef double* sx = scratch
+    cdef double* sy = sx + BLOCK + folds + 1
+    cdef double* ss = sy + BLOCK + folds + 1
+    cdef Py_ssize_t i, k, at, count, start = 0, width = 3 * q.degree + 4
+    memset(ends, 0, (folds + 1) * sizeof(Py_ssize_t))
+    for i in range(n):
+        k = 0 if fold == NULL else fold[i]
+        k = k if 0 <= k < folds else folds
+        ends[k] += s == NULL or s[i] != 0
+    for k in range(folds + 1):
+        count = ends[k]
+        ends[k] = start
+        start += count + 1
+    for i in range(n):
+        k = 0 if fold == NULL else fold[i]
+        k = k if 0 <= k < folds else folds
+        at = ends[k]
+        sx[at] = x[i]
+        sy[at] = y[i]
+        if s == NULL:
+            ends[k] = at + 1
+        else:
+            ss[at] = s[i]
+            ends[k] = at + (s[i] != 0)
+    start = 0
+    for k in range(folds):
+        if s == NULL:
+            one_fold(q, sx + start, sy + start, ss, ends[k] - start, False, out + k * width)
+        else:
+            one_fold(q, sx + start, sy + start, ss + start, ends[k] - start, True, out + k * width)
+        start = ends[k] + 1
+
+
+cdef cloned blocks_f32(const Series* q, const float* x, const float* y, const float* s, const int32_t* fold, Py_ssize_t n,
+                       Py_ssize_t folds, double* out, double* scratch, Py_ssize_t* ends) noexcept nogil:
+    block(q, x, y, s, fold, n, folds, out, scratch, ends)
+
+
+cdef cloned blocks_f64(const Series* q, const double* x, const double* y, const double* s, const int32_t* fold,
+                       Py_ssize_t n, Py_ssize_t folds, double* out, double* scratch, Py_ssize_t* ends) noexcept nogil:
+    block(q, x, y, s, fold, n, folds, out, scratch, ends)
+
+
+cdef cloned series_f64(const Series* q, const double* x, double* out, Py_ssize_t n) noexcept nogil:
+    cdef double t[TILE]
+    cdef Py_ssize_t i, m
+    i = 0
+    while i < n:
+        m = min(<Py_ssize_t>TILE, n - i)
+        mapped(q, x + i, m, t)
+        clenshaw(q.less, q.degree, t, m, out + i)
+        i += m
+
+
+cdef cloned series_f32(const Series* q, const float* x, double* out, Py_ssize_t n) noexcept nogil:
+    cdef double t[TILE]
+    cdef Py_ssize_t i, m
+    i = 0
+    while i < n:
+        m = min(<Py_ssize_t>TILE, n - i)
+        mapped(q, x + i, m, t)
+        clenshaw(q.less, q.degree, t, m, out + i)
+        i += m
+
+
+def block_sums(const real[::1] x, const real[::1] y, const real[::1] s, const int32_t[::1] fold, double low, double high,
+               double offset, const double[::1] less, double[:, :, ::1] out, double[::1] scratch, Py_ssize_t[::1] ends):
+    """Write the sums of each block, (blocks, folds, 3P + 4); y is taken less offset and the series `less`."""
+    cdef Series q = Series(low, high, offset, (out.shape[2] - 4) // 3, NULL)
+    cdef Py_ssize_t i, n = x.shape[0], folds = out.shape[1], m
+    cdef const real* weight = NULL
+    cdef const int32_t* number = NULL
+    if less is not None:
+        q.less = &less[0]
+    with nogil:
+        for i in range(out.shape[0]):
+            m = min(<Py_ssize_t>BLOCK, n - i * BLOCK)
+            if s is not None:
+                weight = &s[i * BLOCK]
+            if fold is not None:
+                number = &fold[i * BLOCK]
+            if real is float:
+                blocks_f32(&q, &x[i * BLOCK], &y[i * BLOCK], weight, number, m, folds, &out[i, 0, 0], &scratch[0], &ends[0])
+            else:
+                blocks_f64(&q, &x[i * BLOCK], &y[i * BLOCK], weight, number, m, folds, &out[i, 0, 0], &scratch[0], &ends[0])
+
+
+def add_blocks(const double[:, ::1] blocks, double[::1] total, double[::1] error):
+    """Add rows to total one by one, and to error what the additions round off: Knuth's TwoSum."""
+    cdef Py_ssize_t i, k
+    cdef double a, b, sum, part
+    with nogil:
+        for i in range(blocks.shape[0]):
+            for k in range(blocks.shape[1]):
+                a = total[k]
+                b = blocks[i, k]
+                sum = a + b
+                part = sum - a
+                error[k] += (a - (sum - part)) + (b - part)
+                total[k] = sum
+
+
+def series(const real[::1] x, double low, double high, const double[::1] coefficients, double[::1] out):
+    """The Chebyshev series of each x by Clenshaw's recurrence."""
+    cdef Series q = Series(low, high, 0, coefficients.shape[0] - 1, &coefficients[0])
+    with nogil:
+        if real is float:
+            series_f32(&q, &x[0], &out[0], x.shape[0])
+        else:
+            series_f64(&q, &x[0], &out[0], x.shape[0])
