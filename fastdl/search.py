@@ -226,7 +226,9 @@ class _Search:
             _, W, c, values = scores.best(batches(), known, anchor)
             self.share = scores.read / max(1, candidates * self.standard.count)
         later = slice(1, None) if len(self.W) else slice(None)
-        W, c, values = (np.concatenate(a) for a in ((W, self.W[later]), (c, self.b[later]), (values, self.losses[later])))
+        W, c, values = (
+            np.concatenate(a) for a in ((W, self.W[later]), (c, self.b[later]), (values, self.losses[later]))
+        )
         order = np.argsort(values, kind="stable")[: self.keep]
         self.W, self.b, self.losses = W[order], c[order], values[order]
 

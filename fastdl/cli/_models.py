@@ -22,6 +22,7 @@ Blocks = Iterator[tuple[Array, Array, Array | None]]
 PARTS = ("training", "validation", "test")
 _KIND = "fastdl linear model"
 _ROWS = 1 << 15  # of a block
+_ROUNDING = 1e-11  # a gap that is none
 _HIGHEST = {1: 12}  # degree that "auto" tries, by the number of columns; 4 for more columns
 
 
@@ -57,13 +58,13 @@ class Parts:
     def __init__(self, table: Table, roles: Roles, ratios: list[float], seed: int):
         self.table, self.roles, self.ratios, self.seed = table, roles, ratios, seed
         self.names = [table.columns[i] for i in roles.features]
-        self._file: Any = tempfile.TemporaryFile()  # noqa: SIM115, closed by __exit__
 
     def __enter__(self) -> Parts:
+        self._rows, self._file = np.empty((0, 0)), tempfile.TemporaryFile()
         return self
 
     def __exit__(self, *_: object) -> None:
-        del self._rows
+        self._rows = np.empty((0, 0))
         self._file.close()
 
     def read(self, progress: Callable[[int], Any]) -> None:
@@ -163,13 +164,15 @@ class Model:
         of = ", ".join(self.features[:6]) + (f", ... ({len(self.features)} columns)" if len(self.features) > 6 else "")
         degree = f" up to degree {self.degree}" if self.degree > 1 else ""
         lines = [f"{self.target} from {of}{degree}; loss |r|^{self.p:g}; {self.method}"]
-        lines.append(f"{'':12}{'rows':>10}{f'mean |r|^{self.p:g}':>16}{'mean |r|':>14}{'R^2':>10}")
+        lines.append(f"{'':12}{'rows':>10}{'mean loss':>14}{'mean |r|':>14}{'R^2':>10}")
         for name, s in scores.items():
-            lines.append(f"{name:12}{s['rows']:>10}{s['loss']:>16.6g}{s['mean |r|']:>14.6g}{s['R^2']:>10.5f}")
+            lines.append(f"{name:12}{s['rows']:>10}{s['loss']:>14.6g}{s['mean |r|']:>14.6g}{s['R^2']:>10.5f}")
         c = self.certificate
-        known = f"proven by: {c['kind']}" if c["kind"] != "none" else "nothing is proven of the least loss"
-        if np.isfinite(c["gap"]):
-            known = f"no model of these columns has a loss more than {c['gap']:.2g} below, relatively ({known})"
+        known = "nothing is proven of the least loss"
+        if c["gap"] <= _ROUNDING:
+            known = f"no model of these columns has a smaller one (proof: {c['kind']})"
+        elif np.isfinite(c["gap"]):
+            known = f"at most {c['gap']:.2g} of it can be gained by another model of these columns (proof: {c['kind']})"
         return "\n".join([*lines, f"training loss {c['upper']:.9g}; {known}"])
 
 

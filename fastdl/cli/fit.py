@@ -59,11 +59,11 @@ def run_fit(options: argparse.Namespace) -> int:
     degree = None if options.degree == "auto" else _degree(options.degree)
     threads, ratios = _threads.count(options.threads), _ratios(options.split)
     table = Table(options.table)
+    roles = _models.roles(table, options.features, options.target, options.weights)
     for target in filter(None, (options.output, options.plot)):
         plan([(options.table, Path(options.table.name))], target, ".json", overwrite=options.overwrite)
     if options.plot is not None:
         _check.extra("matplotlib", "report", "--plot")
-    roles = _models.roles(table, options.features, options.target, options.weights)
     with Progress(None, "row", options.quiet) as progress, _models.Parts(table, roles, ratios, options.seed) as parts:
         parts.read(progress)
         seconds = progress.seconds
