@@ -13,6 +13,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._loss_sums import Sums, loss, loss_grad
 from fastdl._threads import split
+from fastdl._waiting import Waiting, cut
 
 Array = np.ndarray
 
@@ -192,7 +193,9 @@ class LpLoss:
         W = _check.array("W", W)
         self.settings = {"W": W, "b": b, "p": p, "held_out": held_out, "part": part, "reduction": reduction}
         self.threads = threads
-        self._waiting: list[tuple[Any, ...]] = []  # rows that do not fill a block yet
+        self._waiting = Waiting(
+            (None, None, 1.0, -1)
+        )  # without a weight a row counts once, without a fold it is held out by none
         self._parts: list[Array] = []  # the sums of blocks, in order; the first is all before
         self._leads = True  # whether it starts the stream, so that blocks can be added at once
 
@@ -214,18 +217,10 @@ class LpLoss:
         """Take in (X, y), (X, y, sample_weight) or (X, y, sample_weight or None, folds); returns itself."""
         rows: Any = tuple(None if a is None else _check.asarray("chunk", a) for a in (*chunk, None, None)[:4])
         sums = self._sums(rows)  # the checks, before anything is kept
-        have = sum(len(r[0]) for r in self._waiting)
-        if have + len(rows[0]) >= sums.block:
-            if have:
-                head = _cut(rows, slice(0, sums.block - have))
-                self._add(_joined([*self._waiting, head]))
-                rows = _cut(rows, slice(sums.block - have, None))
-            whole = len(rows[0]) // sums.block * sums.block
-            if whole:
-                self._add(_cut(rows, slice(0, whole)))
-            rows, self._waiting = _cut(rows, slice(whole, None)), []
-        if len(rows[0]) or not (self._waiting or self._parts):
-            self._waiting.append(tuple(None if a is None else a.copy() for a in rows))
+        if not (len(rows[0]) or len(self._waiting) or self._parts):
+            self._parts.append(sums.zeros(True))
+        for whole in self._waiting.take(rows, sums.block):
+            self._add(whole)
         return self
 
     def _add(self, rows: tuple[Any, ...]) -> None:
@@ -243,35 +238,26 @@ class LpLoss:
 
     def merge(self, other: LpLoss) -> LpLoss:
         """Take in a state that saw the rows after this one's; returns itself."""
-        if self._waiting and other._parts:
-            self._add(_joined(self._waiting))
-            self._waiting = []
+        if len(self._waiting) and other._parts:
+            self._add(self._waiting.rest())
         if other._parts and not self._parts:
             self._parts.append(np.zeros_like(other._parts[0]))
         for part in other._parts[1:] or (other._parts if other._leads else []):
             self._take(part)
-        for rows in other._waiting:
+        for rows in other._waiting.parts:
             self.update(rows)
         return self
 
     def finish(self) -> tuple[Any, Array, Any]:
         """Loss, gradient by W, gradient by b, of all rows so far."""
-        if not (self._parts or self._waiting):
+        if not (self._parts or len(self._waiting)):
             raise _check.InputError("there were no chunks: the number of columns is not known")
-        rest = _joined(self._waiting) if self._waiting else None
         columns = self.settings["W"].shape[-1]
-        sums = self._sums(rest or (np.empty((0, columns)), np.empty(0), None, None))
+        rest = self._waiting.joined() if len(self._waiting) else (np.empty((0, columns)), np.empty(0), None, None)
+        sums = self._sums(rest)
         total = sums.zeros(True)
         for part in self._parts:
             total += part
-        if rest is not None and len(rest[0]):
+        if len(rest[0]):
             total += sums.block_of(slice(0, len(rest[0])), True)
         return sums.result(sums.divided(total))
-
-
-def _cut(rows: tuple[Any, ...], where: slice) -> tuple[Any, ...]:
-    return tuple(None if a is None else a[where] for a in rows)
-
-
-def _joined(chunks: list[tuple[Any, ...]]) -> tuple[Any, ...]:
-    return chunks[0] if len(chunks) == 1 else tuple(None if a[0] is None else np.concatenate(a) for a in zip(*chunks))

@@ -310,3 +310,15 @@ def test_powers_of_every_magnitude(dtype):
     for r in u[:5]:
         got = fastdl.lp_loss(np.zeros((1, 1), dtype), np.array([r]), [0.0], 0.0, 1.37)
         np.testing.assert_allclose(got, reference.lp_loss(np.zeros((1, 1)), np.array([r]), [0.0], 0.0, 1.37), rtol=1e-6)
+
+
+def test_chunks_without_weights_or_folds_join_those_with():
+    rng = np.random.default_rng(0)
+    X, y, W = rng.standard_normal((30, 3)), rng.standard_normal(30), rng.standard_normal((2, 3))
+    s, folds = rng.uniform(1, 2, 30), rng.integers(0, 2, 30)
+    state = fastdl.LpLoss(W, p=1.5).update((X[:10], y[:10])).update((X[10:20], y[10:20], s[10:20]))
+    state.update((X[20:], y[20:], None, folds[20:]))
+    weights = np.concatenate([np.ones(10), s[10:20], np.ones(10)])
+    numbers = np.concatenate([np.full(20, -1), folds[20:]])
+    want = fastdl.lp_loss(X, y, W, p=1.5, sample_weight=weights, folds=numbers)
+    assert np.allclose(state.finish()[0], want, rtol=1e-12)
