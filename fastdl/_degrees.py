@@ -12,7 +12,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._factors import Factors
 from fastdl._moment_gram import EPS, ILL, Gram, Triangle
-from fastdl._passes import _source
+from fastdl._passes import source
 from fastdl._polynomial import Polynomial, interval
 from fastdl._row_blocks import cut, points
 from fastdl._splits import Split
@@ -114,7 +114,7 @@ class Points:
     def __init__(self, x: Any, y: Any, sample_weight: Any, domain: Any, n: int | None, threads: int | None):
         self._again: Callable[[], Iterable[Any]]
         if y is None:
-            self._again = _source(x, None, sample_weight)
+            self._again = source(x, None, sample_weight)
             self.n = -1 if n is None else _check.integer("n", n, 1)
         else:
             rows = points((x, y, sample_weight))[:3]

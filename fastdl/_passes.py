@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _threads, streaming
+from fastdl._waiting import Columns, Waiting, cut, joined
 
 Array = np.ndarray
-Block = tuple[Array, Array, Array | None]
+Block = Columns  # X, y, weights or None
 
+_FILL = (None, None, 1.0)
 _BYTES = 1 << 20  # of X in a block: as float64 it stays in the second-level cache
 
 
@@ -24,7 +26,7 @@ class Rows:
     """
 
     def __init__(self, X: Any, y: Any = None, sample_weight: Any = None):
-        self._again = _source(X, y, sample_weight)
+        self._again = source(X, y, sample_weight)
         self.in_memory = y is not None
         first = next(iter(self._again()), None)
         if first is None:
@@ -71,24 +73,17 @@ class Rows:
 
     def gathered(self) -> Block:
         """All rows as one block, which must fit in memory."""
-        return joined(list(self.blocks()) or [(np.empty((0, self.columns)), np.empty(0), None)])
+        return whole(self.blocks(), self.columns)
 
     def _cut(self) -> Iterator[Block]:
         """The chunks as they are, cut and joined to blocks."""
-        waiting: list[Block] = []
-        have = 0
+        waiting = Waiting(_FILL)
         for chunk in self._again():
-            X, y, s = _chunk(chunk, self.columns)
-            start = 0
-            while have + len(X) - start >= self.block:
-                end = start + self.block - have
-                yield joined([*waiting, (X[start:end], y[start:end], None if s is None else s[start:end])])
-                waiting, have, start = [], 0, end
-            if start < len(X):
-                waiting.append((X[start:], y[start:], None if s is None else s[start:]))
-                have += len(X) - start
-        if waiting:
-            yield joined(waiting)
+            for rows in waiting.take(_chunk(chunk, self.columns), self.block):
+                for start in range(0, len(rows[0]), self.block):
+                    yield cut(rows, slice(start, start + self.block))
+        if len(waiting):
+            yield waiting.rest()
 
     def _ready(self, rows: Block, start: int) -> Block:
         """As float64, checked, without rows of weight 0; `start` is the number of the first row."""
@@ -110,7 +105,13 @@ class Rows:
         return X, y, s
 
 
-def _source(X: Any, y: Any, sample_weight: Any) -> Callable[[], Iterable[Any]]:
+def whole(blocks: Iterable[Block], columns: int) -> Block:
+    """All blocks as one."""
+    return joined(list(blocks) or [(np.empty((0, columns)), np.empty(0), None)], _FILL)
+
+
+def source(X: Any, y: Any, sample_weight: Any) -> Callable[[], Iterable[Any]]:
+    """A function that gives the chunks, again and again."""
     if y is not None:
         chunk = _chunk((X, y, sample_weight))
         return lambda: [chunk]
@@ -144,14 +145,6 @@ def _chunk(chunk: Any, columns: int | None = None) -> Block:
     if columns is not None and X.shape[1] != columns:
         raise _check.InputError(f"X must have {columns} columns in every chunk, got shape {X.shape}")
     return X, y, s
-
-
-def joined(parts: list[Block]) -> Block:
-    if len(parts) == 1:
-        return parts[0]
-    X, y, s = zip(*parts)
-    weights = [np.ones(len(b)) if a is None else a for a, b in zip(s, y)]
-    return np.concatenate(X), np.concatenate(y), None if all(a is None for a in s) else np.concatenate(weights)
 
 
 def _refuse(name: str, a: Array, fine: Any, wanted: str, where: Array) -> None:

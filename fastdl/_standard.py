@@ -10,7 +10,7 @@ import numpy as np
 from fastdl import _threads
 from fastdl._gram import Frame
 from fastdl._loss_sums import Sums
-from fastdl._passes import Block, Rows, joined
+from fastdl._passes import Block, Rows, whole
 
 Array = np.ndarray
 
@@ -85,7 +85,7 @@ class Standard:
 
     def gathered(self) -> Block:
         """All rows as one block, which must fit in memory."""
-        return joined(list(self.blocks()) or [(np.empty((0, self.columns)), np.empty(0), None)])
+        return whole(self.blocks(), self.columns)
 
     def map(self, work: Callable[[Array, Array, Array | None], Any]) -> list[Any]:
         """work(Z, t, s) of every block that has rows, in order."""

@@ -13,7 +13,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._loss_sums import Sums, loss, loss_grad
 from fastdl._threads import split
-from fastdl._waiting import Waiting, cut
+from fastdl._waiting import Waiting
 
 Array = np.ndarray
 
