@@ -44,6 +44,8 @@ def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int 
 def whole(frame: Frame, rows: Rows, gamma: Array) -> tuple[Array, list[tuple[float, float]]]:
     """The solution of all rows in memory, and (loss, gap) step by step."""
     A, t, s = in_memory(frame, [scaled(frame, *rows.gathered())])
+    if not frame.rank:
+        return gamma, [(float(np.add.reduce(s * np.abs(t))), 0.0)]
     found, steps = solved(A, t, s, np.zeros(A.width), gamma)
     if found is None:
         return gamma, steps
@@ -141,11 +143,11 @@ def banded(frame: Frame, rows: Rows, gamma: Array, seed: int) -> tuple[Array, li
         loss, gap, wrong = band.check(gamma)
         steps.append((loss, gap + found.gap(A, t, s, loss)))
         if not wrong:
-            break
+            return gamma, steps
         if wrong > before:
             band = Band(frame, rows, gamma, 2 * band.reach)
             band.collect()
-    return gamma, steps
+    return whole(frame, rows, gamma)
 
 
 def scaled(frame: Frame, X: Array, y: Array, s: Array | None) -> Part:
