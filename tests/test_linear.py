@@ -72,7 +72,7 @@ def test_proven_and_no_better_near_by(p, kind, intercept):
 def test_least_absolute_against_every_vertex(n, d, kind, intercept):
     X, y = problem(kind, n, d, seed=n)
     s = np.random.default_rng(n).integers(0, 3, len(y))
-    A = np.column_stack([X, np.ones((len(y), intercept))])[s > 0]
+    A = np.column_stack([X, np.ones((len(y), int(intercept)))])[s > 0]
     if not 0 < np.linalg.matrix_rank(A) == d + intercept:
         return
     fit = fastdl.fit_lp(X, y, 1, intercept=intercept, sample_weight=s)
