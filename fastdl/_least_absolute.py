@@ -13,7 +13,7 @@ import numpy as np
 from fastdl._fit import LpFit
 from fastdl._gram import Frame, Matrix, sampled
 from fastdl._interior import interior
-from fastdl._least_squares import interpolates, refined, result
+from fastdl._least_squares import interpolation, result, started
 from fastdl._passes import Rows
 from fastdl._vertex import Proof, vertex
 
@@ -28,10 +28,9 @@ _ROUNDS = 50
 def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int | None) -> LpFit:
     """The fit of least absolute deviations."""
     frame = Frame(rows, intercept, threads)
-    gamma, squares, _, _ = refined(frame)
-    if interpolates(frame, gamma, squares):
-        history = {"loss": np.zeros(1), "gap": np.zeros(1)}
-        return result(frame, gamma, p, 0.0, 0.0, "interpolation", f"closed form, {frame.solver}", history)
+    gamma, through = started(frame)
+    if through:
+        return interpolation(frame, gamma, p)
     if frame.count <= _WHOLE:
         gamma, steps = whole(frame, rows, gamma)
     else:
