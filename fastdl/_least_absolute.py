@@ -151,7 +151,7 @@ def banded(frame: Frame, rows: Rows, gamma: Array, seed: int) -> tuple[Array, li
 
 def scaled(frame: Frame, X: Array, y: Array, s: Array | None) -> Part:
     """The columns, scaled, the targets and the weights of a block."""
-    Z = frame.dense(frame.columns(X))
+    Z = frame.dense(frame.columns(X))[:, int(frame.ones) :]
     return Z, frame.target(y), np.ones(len(y)) if s is None else s
 
 

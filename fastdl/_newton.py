@@ -56,6 +56,7 @@ class Place:
     loss: float
     slope: Array
     step: Array
+    low: float  # the most that parabolas make of it, for p < 2
 
 
 class Descent:
@@ -80,18 +81,14 @@ class Descent:
             slow = len(losses) > 1 and gaps[-1] > 0.9 * gaps[-2] and not losses[-1] < (1 - 1e-12) * losses[-2]
             still = still + 1 if slow else 0
             gain = float(here.slope @ here.step)
-            if self.floor > self.least and gain <= 0.05 * (here.loss - lower) and self._settled(here, gain):
-                self.floor *= 0.1  # what is left is due to the floor
+            if self.floor > self.least and gain <= 0.05 * here.low:  # what is left is due to the floor
+                self.floor *= 0.1
                 here = self._place(here.gamma + here.step)
             else:
                 here = self._stepped(here, gain)
         scale = np.float64(self.unit) ** self.p
         history = {"loss": np.array(losses) * scale, "gap": np.array(gaps)}
         return here.gamma * self.unit, losses[-1] * scale, lower * scale, history
-
-    def _settled(self, here: Place, gain: float) -> bool:
-        """Whether Newton's step ends where the loss is level."""
-        return abs(float(self._slopes(here, np.ones(1))[0])) <= _LEVEL * gain
 
     def _stepped(self, here: Place, gain: float) -> Place:
         """Newton's step, made longer or shorter where the loss along it is still steep at its end."""
@@ -127,13 +124,13 @@ class Descent:
             X, r = self._block(X, y, gamma)
             h, bend = self._weights(r, s)
             G = self.frame.grams(X, r / bend, h * bend)
-            loss = np.add.reduce(h * r * r) + self._below(r, h, s) if self.floor else G[-1, -1] * (self.p - 1)
+            loss = [np.add.reduce(h * r * r) + self._below(r, h, s), self._low(r, s)] if self.floor else [G[-1, -1], 0]
             return np.append(G[:, :-1], loss)
 
         total = self.rows.total(work, self.frame.threads)
         assert total is not None
-        H, slope = total[: k * k].reshape(k, k), total[k * k : -1]
-        return Place(gamma, float(total[-1]), slope, factorised(H)(slope))
+        H, slope, (loss, low) = total[: k * k].reshape(k, k), total[k * k : -2], total[-2:]
+        return Place(gamma, float(loss if self.floor else loss * (self.p - 1)), slope, factorised(H)(slope), float(low))
 
     def _weights(self, r: Array, s: Array | None) -> tuple[Array, Array | float]:
         """(h, bend): the slope of a row's loss is p h r, its second derivative p h bend."""
@@ -153,6 +150,12 @@ class Descent:
         value = np.empty(len(low))
         kernel.powers(r[low], self.p, value)
         return float(np.add.reduce((value if s is None else s[low] * value) - h[low] * r[low] ** 2))
+
+    def _low(self, r: Array, s: Array | None) -> float:
+        """The most that parabolas may be above the powers."""
+        low = np.abs(r) < self.floor
+        count = np.count_nonzero(low) if s is None else np.add.reduce(s[low])
+        return float(count * (1 - self.p / 2) * self.floor**self.p)
 
     def _bound(self, here: Place) -> float:
         """One pass: the lower bound of the loss."""

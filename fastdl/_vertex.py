@@ -121,7 +121,7 @@ def independent_rows(A: Matrix, preference: Array) -> Array | None:
     """k rows that determine a model, those of high preference first; None where no rows do."""
     k = A.width
     order = np.argsort(-preference, kind="stable")
-    for count in (8 * k, 64 * k, len(order)):
+    for count in (min(8 * k, len(order)), min(64 * k, len(order)), len(order)):
         some = order[:count]
         rows = A.rows(some)
         Q = rows * (preference[some] / preference[order[0]])[:, None]
@@ -136,6 +136,6 @@ def independent_rows(A: Matrix, preference: Array) -> Array | None:
             q = Q[best] / np.sqrt(size[best])
             for _ in range(2):
                 Q = Q - np.outer(Q @ q, q)
-        if len(chosen) == k and np.linalg.cond(rows[chosen]) < 1e12:
+        if len(chosen) == k and (count == len(order) or np.linalg.cond(rows[chosen]) < 1e12):
             return some[chosen]
     return None
