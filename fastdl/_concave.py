@@ -1,7 +1,7 @@
 """p < 1: the loss is concave between the rows, so its least value is at a model through k of them.
 
 All such models are tried where they are few. Otherwise many starts are polished to a vertex, and vertices exchanged for
-better neighbours; for lines a search over boxes bounds what is left.
+better neighbours; for lines and planes a search over boxes bounds what is left.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def fit(
 
     `starts` is the number of random models through k rows; by default what hits k good rows with probability 0.999 if
     half of the rows are good, at most 4096. `start` is a further one. `boxes` limits the search that bounds the loss
-    of lines from below; by default 4000, and fewer from 10,000 rows on.
+    of one with up to three coefficients from below: by default 20,000, and fewer from 2,000 rows on.
     """
     if starts is not None:
         _check.integer("starts", starts, 0)
@@ -66,7 +66,7 @@ def fit(
         basis, loss, history = _climb(corners, _first(corners, first, count))
         least = bound(standard, np.zeros(standard.columns), 0.0, p) / standard.scale**p
         if k <= 3:
-            most = int(min(4000, _CELLS / n)) if boxes is None else boxes
+            most = int(min(20_000, _CELLS / n)) if boxes is None else boxes
             least = max(least, least_in_boxes(corners, loss, most))
     return _finished(standard, corners, basis, p, loss, least, history)
 

@@ -314,13 +314,19 @@ class Descent:
 
 
 class Adam:
-    """Kingma and Ba, 2015, with their constants."""
+    """Kingma and Ba, 2015, with their constants.
+
+    As each derivative is divided by its own size, one that is 0 but for rounding would become a step like any other:
+    what is below 1e-13 of the largest so far counts as 0.
+    """
 
     def __init__(self) -> None:
-        self.mean, self.square, self.steps = 0.0, 0.0, 0
+        self.mean, self.square, self.largest, self.steps = 0.0, 0.0, 0.0, 0
 
     def __call__(self, gradient: Array, rate: float) -> Array:
         self.steps += 1
+        self.largest = max(self.largest, float(np.abs(gradient).max(initial=0)))
+        gradient = np.where(np.abs(gradient) > 1e-13 * self.largest, gradient, 0)
         self.mean = 0.9 * self.mean + 0.1 * gradient
         self.square = 0.999 * self.square + 0.001 * gradient**2
         size = np.sqrt(self.square / (1 - 0.999**self.steps))
