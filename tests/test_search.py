@@ -33,7 +33,9 @@ def test_equals_reference(p, intercept):
     X, y = problem()
     s = np.random.default_rng(1).random(len(y))
     fit = fastdl.random_search(X, y, p, candidates=200, refine=3, intercept=intercept, sample_weight=s, seed=3)
-    w, b, loss = reference.random_search(X, y, p, candidates=200, refine=3, intercept=intercept, sample_weight=s, seed=3)
+    w, b, loss = reference.random_search(
+        X, y, p, candidates=200, refine=3, intercept=intercept, sample_weight=s, seed=3
+    )
     np.testing.assert_allclose(fit.w, w, rtol=1e-8)
     np.testing.assert_allclose([fit.b, fit.loss], [b, loss], rtol=1e-8, atol=1e-8)
     assert fit.method == "random"

@@ -14,11 +14,12 @@ def gradient_descent(
     middle, level = (s @ X / s.sum(), s @ y / s.sum()) if intercept else (np.zeros(X.shape[1]), 0.0)
     size, unit = np.sqrt(s @ (X - middle) ** 2 / s.sum()), np.sqrt(s @ (y - level) ** 2 / s.sum())
     Z, t = (X - middle) / size, (y - level) / unit
-    x, mean, square, largest, losses, best = np.zeros(X.shape[1] + 1), 0.0, 0.0, 0.0, [], None
+    x, largest, losses = np.zeros(X.shape[1] + 1), 0.0, []
+    best, mean, square = x, np.zeros_like(x), np.zeros_like(x)
     for epoch in range(epochs + 1):
         loss, by_v, by_c = lp_loss_grad(Z, t, x[:-1], x[-1], p, sample_weight=s, reduction="mean")
         losses.append(loss * s.sum() * unit**p)
-        best = x if best is None or losses[-1] < min(losses[:-1]) else best
+        best = x if losses[-1] <= min(losses) else best
         g = np.append(by_v, by_c * intercept)
         rate = learning_rate * (1 + np.cos(np.pi * epoch / max(1, epochs))) / 2
         if optimizer == "adam":

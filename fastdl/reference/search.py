@@ -1,7 +1,5 @@
 """Random search, and the search of all models through as many rows as they have coefficients: what they find."""
 
-from itertools import combinations
-
 import numpy as np
 
 from fastdl.reference.losses import lp_loss
@@ -43,9 +41,11 @@ def best_vertex(X, y, p, *, sample_weight=None, intercept=True):
     """(loss, coefficients): for p <= 1 the least loss of all, that of a model through independent rows."""
     A = np.column_stack([X, np.ones(len(y))]) if intercept else np.asarray(X, float)
     best = np.inf, np.zeros(A.shape[1])
-    for rows in map(list, combinations(range(len(y)), A.shape[1])):
-        if abs(np.linalg.det(A[rows])) > 1e-9 * np.prod(np.linalg.norm(A[rows], axis=1)):
+    for rows in np.ndindex(*[len(y)] * A.shape[1]):
+        rows = list(rows)
+        if rows == sorted(set(rows)) and abs(np.linalg.det(A[rows])) > 1e-9 * np.prod(np.linalg.norm(A[rows], axis=1)):
             w = np.linalg.solve(A[rows], np.asarray(y, float)[rows])
-            loss = lp_loss(A, y, w, 0.0, p, sample_weight=sample_weight)
+            s = np.where(np.isin(np.arange(len(y)), rows), 0, 1 if sample_weight is None else sample_weight)
+            loss = lp_loss(A, y, w, 0.0, p, sample_weight=s)  # the rows it goes through add nothing but rounding
             best = min(best, (loss, w), key=lambda pair: pair[0])
     return best
