@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -152,8 +153,10 @@ class Points:
         codes = np.where(folds < 0, self.count, folds).astype(np.int32)
         self._folds = lambda start, stop: codes[start:stop]
 
-    def drawn_folds(self, split: Split, count: int) -> None:
-        """Folds by the places of rows in a permutation; what is left is the test part."""
+    def split_by(self, split: Split, count: int) -> None:
+        """The first `count` parts are the folds; what is left is the test part."""
+        if split.n != self.n:
+            raise _check.InputError(f"folds must be of {self.n} rows, got folds of {split.n}")
         self.count = count
         self._folds = lambda start, stop: split._range(start, stop, np.int32, None, self.threads)
 
@@ -193,6 +196,7 @@ class _Losses:
         self.train = [kind.joined(folds[:k] + folds[k + 1 :]) for k in range(len(folds))]
         self.determined = min(part.determined for part in [*self.train, self.all])
 
+    @cached_property
     def curves(self) -> tuple[Array, Array]:
         """(training, validation) mean squared errors, (degrees, folds)."""
         train, valid = np.empty((2, len(self.degrees), len(self.folds)))
@@ -229,7 +233,7 @@ def least_squares(points: Points, degrees: list[int], p: float, rule: str, threa
             factors.update(chunk)
         _rows_in(triangles := factors.triangles())
         losses = _Losses(triangles, np.zeros(P + 1), degrees)
-    (train, valid), (coefficients, test) = losses.curves(), losses.models()
+    (train, valid), (coefficients, test) = losses.curves, losses.models()
     coefficients[:, 0] += offset
     models = [Polynomial(c[: d + 1], points.domain) for c, d in zip(coefficients, degrees)]
     return chosen(degrees, train, valid, test, models, losses.determined, method, points.passes, p, rule)
@@ -248,7 +252,7 @@ def _sums(
     losses = _Losses(grams, stats._less, degrees)
     if losses.determined <= P:
         return losses, stats.offset or 0.0, False
-    train, valid = losses.curves()
+    train, valid = losses.curves
     lost = 0.0
     for k, (rest, held) in enumerate(zip(losses.train, losses.folds)):
         for part, curve in ((rest, train[:, k]), (held, valid[:, k])):

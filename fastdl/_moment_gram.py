@@ -38,15 +38,18 @@ class Gram:
     @cached_property
     def condition(self) -> float:
         """The condition of the columns' products, each column at unit length."""
-        return self.conditions()[-1]
+        return self._conditions([self.degree + 1])[0]
 
     def conditions(self) -> list[float]:
         """The condition for each degree."""
+        return self._conditions(range(1, self.degree + 2))
+
+    def _conditions(self, sizes: Sequence[int]) -> list[float]:
         if not self.weight:
-            return [np.inf] * (self.degree + 1)
+            return [np.inf] * len(sizes)
         scale = 1 / np.sqrt(np.maximum(np.diag(self.G), EPS * self.weight))
         scaled = self.G * scale * scale[:, None]
-        ends = [np.linalg.eigvalsh(scaled[:d, :d])[[0, -1]] for d in range(1, self.degree + 2)]
+        ends = [np.linalg.eigvalsh(scaled[:d, :d])[[0, -1]] for d in sizes]
         return [float(high / low) if low > 0 else np.inf for low, high in ends]
 
     @property
@@ -57,12 +60,13 @@ class Gram:
     def fits(self, less: Array, degrees: Sequence[int]) -> Array:
         """v of each degree: the best below it, and what takes `less` away above it."""
         V = np.zeros((len(degrees), self.degree + 1))
-        L = np.linalg.cholesky(self.G[: max(degrees) + 1, : max(degrees) + 1])
+        # The inverse of a triangle's leading block is that of the triangle: one serves every degree.
+        inverse = np.linalg.inv(np.linalg.cholesky(self.G[: max(degrees) + 1, : max(degrees) + 1]))
         for v, d in zip(V, degrees):
             v[d + 1 :] = -less[d + 1 :]
             right = self.c[: d + 1] - self.G[: d + 1, d + 1 :] @ v[d + 1 :]
-            head = L[: d + 1, : d + 1]
-            v[: d + 1] = np.linalg.solve(head.T, np.linalg.solve(head, right))
+            head = inverse[: d + 1, : d + 1]
+            v[: d + 1] = head.T @ (head @ right)
         return V
 
 

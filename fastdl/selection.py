@@ -183,8 +183,9 @@ def select_degree(
         Targets.
     degrees : sequence of int
         The degrees to choose from, 0 to 60.
-    folds : int, or array_like of integers (N,)
-        The number of folds, at least 2; or the fold of each row, -1 where it belongs to the test part.
+    folds : int, KFold, or array_like of integers (N,)
+        The number of folds, at least 2; or those of `k_fold`; or the fold of each row, -1 where it belongs to the test
+        part.
     p : float
         The loss is |y - f(x)|^p. Powers other than 2 hold the rows in memory and fit each degree and fold.
     test : float
@@ -255,14 +256,14 @@ def select_degree(
     _check.one_of("rule", rule, ("min", "one_se"))
     points = Points(x, y, sample_weight, domain, n, threads)
     if isinstance(folds, KFold):
-        folds = folds.folds()
-    if np.ndim(folds):
+        points.split_by(folds, len(folds))
+    elif np.ndim(folds):
         points.given_folds(folds)
     else:
         k = _check.integer("folds", folds, 2)
         size, rest = reference.part_sizes(points.n, _splits.whole([1 - test, test]))
         if size < k:
             raise _check.InputError(f"folds must be at most the number of rows outside the test part, {size}, got {k}")
-        points.drawn_folds(Split(points.n, np.append(_even(size, k), rest), seed), k)
+        points.split_by(Split(points.n, np.append(_even(size, k), rest), seed), k)
     fit = least_squares if p == 2 else least_powers
     return fit(points, degrees, p, rule, threads)

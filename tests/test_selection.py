@@ -337,6 +337,7 @@ class TestSelectDegree:
         codes = fastdl.k_fold(1000, 4, seed=3, groups=np.arange(1000) // 10)
         want = reference.curves(x, y, np.ones(1000), range(6), codes.folds(), 4, (x.min(), x.max()))
         assert_refits(fastdl.select_degree(x, y, range(6), folds=codes), want)
+        assert_refits(fastdl.select_degree(x, y, range(6), folds=codes.folds()), want)
         some = np.where(np.arange(1000) < 100, -1, codes.folds())
         choice = fastdl.select_degree(x, y, range(6), folds=some)
         assert_refits(choice, reference.curves(x, y, np.ones(1000), range(6), some, 4, (x.min(), x.max())))
@@ -375,6 +376,7 @@ class TestSelectDegree:
             (lambda: fastdl.select_degree(x, y, [61]), "between 0 and 60"),
             (lambda: fastdl.select_degree(x, y, folds=1), "folds must be at least 2"),
             (lambda: fastdl.select_degree(x, y, folds=np.zeros(500, int)), "folds must be -1, or"),
+            (lambda: fastdl.select_degree(x, y, folds=fastdl.k_fold(9, 2, seed=0)), "of 500 rows, got folds of 9"),
             (lambda: fastdl.select_degree(x, y, folds=[0, 1]), "one number for each of 500 rows"),
             (lambda: fastdl.select_degree(x, y, folds=np.arange(500) % 2 * 2), "got none in fold 1"),
             (lambda: fastdl.select_degree(x, y, test=1), "test must be below 1"),
