@@ -20,7 +20,7 @@ def chapter() -> Chapter:
     x, y = points(np.random.default_rng(0))
     others = points(np.random.default_rng(1), 2000)
     start = perf_counter()
-    learned = fastdl.LearnedFeatures(UNITS, learning_rate=0.1, valid=(others[0][:, None], others[1]))
+    learned = fastdl.LearnedFeatures(UNITS, learning_rate=0.03, valid=(others[0][:, None], others[1]))
     learned.fit(x[:, None], y)
     seconds = perf_counter() - start
     page.text(
