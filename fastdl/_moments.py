@@ -53,7 +53,7 @@ class Moments:
     def _read(self, y: Any, weight: Any) -> tuple[Array, Array | None]:
         """Checked rows, (N, D), of weight above 0."""
         given = _check.asarray("y", y)
-        _check.dtype("y", given.dtype, ("f", "i", "u", "b") if given.size else (given.dtype.kind,))
+        _check.dtype("y", given.dtype, ("f", "i", "u", "b"))
         if given.ndim not in (1, 2):
             raise _check.InputError(f"y must have 1 or 2 dimensions, got shape {given.shape}")
         columns = 1 if given.ndim == 1 else given.shape[1]

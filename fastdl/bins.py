@@ -265,5 +265,5 @@ class BinnedTarget:
 
 def _numbers(name: str, y: Any) -> Array:
     """`y` as float32 or float64."""
-    x = _check.array(name, y, ("f", "i", "u", "b")) if np.size(y) else np.empty(np.shape(y), np.float64)
+    x = _check.array(name, y, ("f", "i", "u", "b"))
     return x.astype(np.float32 if x.dtype.kind == "f" and x.itemsize <= 4 else np.float64, copy=False)

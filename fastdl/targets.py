@@ -190,7 +190,7 @@ class BinaryTarget(_Labels):
             For NaN, naming its index.
         """
         table = _fitted(self, "_table").astype(np.float64)
-        z = _check.array("z", z, ("i", "u", "f", "b")) if np.size(z) else np.empty(np.shape(z))
+        z = _check.array("z", z, ("i", "u", "f", "b"))
         if z.dtype.kind == "f" and np.isnan(z).any():
             raise _check.InputError(f"z must not hold NaN, got one at index {_labels.first(np.isnan(z), z.shape)[1]}")
         middle = 0.5 * table[0] + 0.5 * table[1]
@@ -392,7 +392,7 @@ class StandardTarget:
 
     def _apply(self, name: str, y: Any, back: bool, out: Array | None, threads: int | None) -> Array:
         table: Table = _fitted(self, "_table")
-        values = _check.array(name, y, ("f", "i", "u", "b")) if np.size(y) else np.empty(np.shape(y))
+        values = _check.array(name, y, ("f", "i", "u", "b"))
         if not self._moments.single and values.shape[-1:] != (table.columns,):
             raise _check.InputError(f"{name} must have {table.columns} columns, got shape {values.shape}")
         values = values.astype(

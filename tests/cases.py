@@ -12,6 +12,7 @@ from tests.cases_graphs import CASES_GRAPHS
 from tests.cases_losses import CASES_LOSSES
 from tests.cases_points import CASES_POINTS
 from tests.cases_sequences import CASES_SEQUENCES
+from tests.cases_targets import CASES_TARGETS
 
 CASES: list[Case] = [
     *CASES_AUDIO,
@@ -20,4 +21,5 @@ CASES: list[Case] = [
     *CASES_GRAPHS,
     *CASES_LOSSES,
     *CASES_FEATURES,
+    *CASES_TARGETS,
 ]
