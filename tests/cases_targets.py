@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ import fastdl
 from fastdl.reference import bins, targets
 from tests.case import Case
 
-CLASSES = {
+CLASSES: dict[str, Any] = {
     "int8": np.arange(-60, 60, 3, dtype=np.int8),
     "int32": np.arange(100, 3000, 29, dtype=np.int32),
     "int64": np.arange(-50, 50) ** 11 * 3,
@@ -30,7 +31,7 @@ def classes_encoded(y, kind, dtype, threads=1):
 
 
 def classes_defined(y, kind, dtype):
-    classes = np.unique(CLASSES[kind])
+    classes = np.unique(np.asarray(CLASSES[kind]))
     return targets.encode_labels(y, classes, np.arange(len(classes), dtype=dtype), 0)
 
 
@@ -70,55 +71,49 @@ def binned_defined(y, strategy, count):
     return codes, target.means_[codes]
 
 
-def _cases() -> list[Case]:
+def class_cases() -> list[Case]:
     cases = []
     for kind in CLASSES:
         for dtype in ("uint16", "int64"):
-            moved = CLASSES[kind].itemsize + np.dtype(dtype).itemsize
 
             def make(rng, n, kind=kind, dtype=dtype):
                 return (labels(rng, n, kind), kind, dtype), {}
 
-            cases.append(
-                Case(
-                    "targets",
-                    "ClassTarget",
-                    make,
-                    f"{kind}-{dtype}",
-                    moved=moved,
-                    call=classes_encoded,
-                    means=classes_defined,
-                )
-            )
+            label, moved = f"{kind}-{dtype}", CLASSES[kind].itemsize + np.dtype(dtype).itemsize
+            more: dict[str, Any] = {"call": classes_encoded, "means": classes_defined}
+            cases.append(Case("targets", "ClassTarget", make, label, moved=moved, **more))
+    return cases
+
+
+def standard_cases() -> list[Case]:
+    cases = []
     for dtype in ("float32", "float64"):
         for columns in (0, 1, 3, 100):
 
             def make(rng, n, dtype=dtype, columns=columns):
                 return ((rng.standard_normal((n, columns) if columns else n) + 5).astype(dtype),), {}
 
+            label, moved = f"{dtype}-{columns}", 2 * np.dtype(dtype).itemsize
             rtol = 1e-6 if dtype == "float32" else 1e-12
-            cases.append(
-                Case(
-                    "targets",
-                    "StandardTarget",
-                    make,
-                    f"{dtype}-{columns}",
-                    rtol=rtol,
-                    moved=2 * np.dtype(dtype).itemsize,
-                    call=standardised,
-                    means=standard_defined,
-                )
-            )
+            more: dict[str, Any] = {"call": standardised, "means": standard_defined}
+            cases.append(Case("targets", "StandardTarget", make, label, rtol=rtol, moved=moved, **more))
+    return cases
+
+
+def bin_cases() -> list[Case]:
+    cases = []
+    for dtype in ("float32", "float64"):
         for strategy in ("uniform", "quantile", "mu-law", "kmeans"):
             for count in (8, 256, 3000):
 
                 def make(rng, n, dtype=dtype, strategy=strategy, count=count):
                     return ((rng.gamma(1, 2.2, n) - 1.1).astype(dtype), strategy, count), {}
 
-                label = f"{strategy}-{count}-{dtype}"
                 moved = np.dtype(dtype).itemsize + (1 if count <= 256 else 2)
-                cases.append(Case("bins", "BinnedTarget", make, label, moved=moved, call=binned, means=binned_defined))
+                label = f"{strategy}-{count}-{dtype}"
+                more: dict[str, Any] = {"call": binned, "means": binned_defined}
+                cases.append(Case("bins", "BinnedTarget", make, label, moved=moved, **more))
     return cases
 
 
-CASES_TARGETS = _cases()
+CASES_TARGETS = [*class_cases(), *standard_cases(), *bin_cases()]
