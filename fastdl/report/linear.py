@@ -16,10 +16,10 @@ def chapter() -> Chapter:
     page = Chapter("Fits: the least loss, and the proof of it")
     page.text(
         "`fit_lp` finds the line, or the linear model of many columns, whose sum of |y - f(x)|^p is least, and its "
-        "`certificate` says how far from the least possible that sum can be at most: no model is below the lower bound. "
-        "For p = 2 there is a closed form. For p = 1 the best model goes through as many points as it has coefficients, "
-        "and a dual solution proves it. For other p above 1 every step brings a bound from slopes that balance; below 1 "
-        "there are many local minima, and loss and bound may stay apart."
+        "`certificate` says how far from the least possible that sum can be at most: no model is below the lower "
+        "bound. For p = 2 there is a closed form. For p = 1 the best model goes through as many points as it has "
+        "coefficients, and a dual solution proves it. For other p above 1 every step brings a bound from slopes that "
+        "balance; below 1 there are many local minima, and loss and bound may stay apart."
     )
     x, y = points()
     fits = fitted(x[:, None], y)
@@ -31,8 +31,8 @@ def chapter() -> Chapter:
     ) as axes:
         lines(axes, x, y, fits)
     page.text(
-        "The same with many rows of ten columns. A step of Newton's method gives a loss and, from the same slopes, a lower "
-        "bound; the two meet. For p = 1 the rows far from the model are held for linear: where the signs of their "
+        "The same with many rows of ten columns. A step of Newton's method gives a loss and, from the same slopes, a "
+        "lower bound; the two meet. For p = 1 the rows far from the model are held for linear: where the signs of their "
         "residuals turn out right, the model is the best one, exactly."
     )
     X, t = many()
