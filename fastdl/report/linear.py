@@ -32,8 +32,8 @@ def chapter() -> Chapter:
         lines(axes, x, y, fits)
     page.text(
         "The same with many rows of ten columns. A step of Newton's method gives a loss and, from the same slopes, a "
-        "lower bound; the two meet. For p = 1 few rows are solved by an interior point method and exchanged to a vertex; "
-        "of many, those far from the model are held for linear, and the signs of their residuals are checked."
+        "lower bound; the two meet. For p = 1 few rows are solved by an interior point method and exchanged to a "
+        "vertex; of many, those far from the model are held for linear, and the signs of their residuals checked."
     )
     X, t = many()
     large = fitted(X, t, (1.0, 1.5, 2.0, 4.0))
