@@ -25,7 +25,7 @@ class Proof:
     def gap(self, A: Matrix, t: Array, s: Array, loss: float) -> float:
         """How far below `loss`, that of gamma on all rows, the dual bound is."""
         r = A.minus(t, self.gamma)
-        slack = float(np.add.reduce(s * (np.abs(r) - self.dual * r)[np.abs(self.dual) < 1 + _TIGHT]))
+        slack = float(np.add.reduce(s * (np.abs(r) - self.dual * r)))
         return loss - (loss - slack) / (1 + max(self.excess, 0.0))
 
 
@@ -77,6 +77,7 @@ class Vertex:
         side = np.sign(self.dual[row])
         edge = -side * self.inverse[:, column]  # the residual of that row becomes `side` times the step
         along = self.A.dot(edge)  # r - step * along
+        along[np.abs(along) <= 1e-11 * np.abs(along).max()] = 0  # of rows that the edge is within
         along[self.basis] = 0
         with np.errstate(divide="ignore", invalid="ignore"):
             step = self.r / along
@@ -125,12 +126,14 @@ def independent_rows(A: Matrix, preference: Array) -> Array | None:
         some = order[:count]
         rows = A.rows(some)
         Q = rows * (preference[some] / preference[order[0]])[:, None]
+        least = 1e-20 * (Q * Q).sum(axis=1)  # rounding, of a row that others determine
         chosen: list[int] = []
         for _ in range(k):
             size = (Q * Q).sum(axis=1)
-            size[chosen] = -1
+            size[size <= least] = 0
+            size[chosen] = 0
             best = int(size.argmax())
-            if not size[best] > 0:
+            if not size[best]:
                 break
             chosen.append(best)
             q = Q[best] / np.sqrt(size[best])
