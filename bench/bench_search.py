@@ -65,7 +65,9 @@ def bench_random_search(compare, p, who):
         run = lambda: {"numpy": by_numpy, "torch": by_torch}[who](X, y, W, b, p).min()
     want = fastdl.random_search(X, y, p, candidates=CANDIDATES, refine=0).loss
     group = f"random search, {CANDIDATES} models, {SEARCHED / 1000:g}k x {COLUMNS}, p = {p}"
-    compare(group, who, run, items=SEARCHED * CANDIDATES, check=lambda got: np.testing.assert_allclose(got, want, rtol=1e-9))
+    compare(
+        group, who, run, items=SEARCHED * CANDIDATES, check=lambda got: np.testing.assert_allclose(got, want, rtol=1e-9)
+    )
 
 
 def torch_adam(X, y, steps):
@@ -103,7 +105,9 @@ def bench_adam(compare, who):
     else:
         run = (lambda: torch_adam(X, y, 100)) if who == "torch" else (lambda: by_sgd(X, y))
     check = lambda loss: np.testing.assert_allclose(loss, least, rtol=1e-3)
-    compare("100 steps of Adam, 1M x 16, p = 1, to 0.1 %", who, run, items=ROWS * 100, moved=136, limit="read", check=check)
+    compare(
+        "100 steps of Adam, 1M x 16, p = 1, to 0.1 %", who, run, items=ROWS * 100, moved=136, limit="read", check=check
+    )
 
 
 def by_scipy(X, y, p):
