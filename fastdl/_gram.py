@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fastdl import _kernels
@@ -21,7 +23,8 @@ class Frame:
     """The coordinates a fit is solved in: t = [1, Z] gamma with Z = (X - shift) * factor, t = (y - y_shift) * y_factor.
 
     Shifts are means (0 without an intercept), factors are powers of two, so that columns and t are near 1. Columns that
-    the others determine are left out; `model` brings them back with the weights of the least norm.
+    the others determine are left out; `model` brings them back with the weights of the least norm. Where columns are
+    nearly dependent, orthonormal ones take the place of [1, Z].
 
     Attributes
     ----------
@@ -36,7 +39,7 @@ class Frame:
     def __init__(self, rows: Rows, intercept: bool, threads: int | None):
         self.rows, self.intercept, self.threads = rows, intercept, threads
         d = rows.columns
-        self.kept: Array | None = None
+        self._first: Array | None = None
         self.shift, self.factor, self.y_shift, self.y_factor = np.zeros(d), np.ones(d), 0.0, 1.0
         first = next(iter(rows.blocks()), None)
         if first is not None and len(first[0]):
@@ -109,25 +112,40 @@ class Frame:
             order = _independent(R, tolerance)
             if len(order) < len(use):
                 self.solver = "pivoted QR"
+                _, pivots = _cholesky(C[np.ix_(order, order)])
+                if pivots.min(initial=1) >= _TRUSTED and len(pivots) == len(order):
+                    self.solver = "pivoted Cholesky"
         else:
             order = np.arange(len(use))
         self._null(R, order, use, length)
-        if self.solver == "Cholesky":
-            self.R = R * length
-            self.start = _solve(self.R, G[use, -1])
-        else:
-            full = _qr(full[:, np.append(order, len(use))])
-            self.R = full[: len(order), :-1]
-            self.start = np.linalg.solve(self.R, full[: len(order), -1])
-        use = use[order]
-        self.rank = len(use)
-        G = G[np.ix_(np.append(use, len(G) - 1), np.append(use, len(G) - 1))]
-        self.gram = G
-        if use[:1].tolist() == [0]:
-            use = use[1:]
-        if len(use) < self.rows.columns:
-            self.kept = use - 1
+        self._use(use[order])
+        self.gram = G[np.ix_(*[np.append(use[order], len(G) - 1)] * 2)]
+        self.R = R * length if self.solver == "Cholesky" else _qr(full[:, order])
         self.condition = self._condition()
+        if "QR" in self.solver and self.rank:
+            self._orthonormalise()
+        self.start = _solve(self.R, self.gram[:-1, -1])
+
+    def _use(self, use: Array) -> None:
+        """Fit these columns of [1, Z] only."""
+        self.rank = len(use)
+        self.ones = bool(len(use)) and use[0] == 0
+        kept = use[int(self.ones) :] - 1
+        self.kept = None if len(kept) == self.rows.columns else kept
+        self._shift, self._factor = (a if self.kept is None else a[kept] for a in (self.shift, self.factor))
+
+    def _orthonormalise(self) -> None:
+        """From here on Q = Z R^-1 are the columns; one more pass finds what they lack of being orthonormal."""
+        self._raw = self._shift, self._factor
+        self._first = self.R[int(self.ones) :, int(self.ones) :]
+        self._shift, self._factor = np.zeros(len(self._first)), np.ones(len(self._first))
+
+        def work(X: Array, y: Array, s: Array | None) -> Array:
+            return self.grams(self.columns(X), self.target(y), s)
+
+        total = self.rows.total(work, self.threads)
+        assert total is not None
+        self.gram, self.R = total, _cholesky(total[:-1, :-1])[0]
 
     def _triangle(self, use: Array) -> Array:
         """R of the QR factorisation of the columns `use` of [1, Z, t], by blocks."""
@@ -165,14 +183,11 @@ class Frame:
         R = self.R.copy()
         if not len(R):
             return 1.0
-        if self.intercept:
-            R[:, 1:] += np.outer(R[:, 0], self._kept(self.shift * self.factor))
+        if self.ones:
+            R[:, 1:] += np.outer(R[:, 0], self._shift * self._factor)
         with np.errstate(all="ignore"):
             values = np.linalg.svd(R / np.sqrt((R * R).sum(axis=0)), compute_uv=False)
             return float(values[0] / values[-1])
-
-    def _kept(self, a: Array) -> Array:
-        return a if self.kept is None else a[..., self.kept]
 
     # What the methods add up, block by block.
 
@@ -181,60 +196,70 @@ class Frame:
 
     def columns(self, X: Array) -> Array:
         """The columns of a block that are fitted, not yet shifted and scaled."""
-        return X if self.kept is None else np.ascontiguousarray(X[:, self.kept])
+        X = X if self.kept is None else np.ascontiguousarray(X[:, self.kept])
+        return X if self._first is None else _substituted((X - self._raw[0]) * self._raw[1], self._first)
+
+    def dense(self, X: Array) -> Array:
+        """[1, Z] of a block's `columns`, as an array."""
+        Z = (X - self._shift) * self._factor
+        return np.column_stack([np.ones(len(Z)), Z]) if self.ones else Z
 
     def products(self, X: Array, g: Array) -> Array:
         """[1, Z]' g of a block's `columns`."""
         total = np.zeros(X.shape[1] + 1)
-        kernel.products(X, g, self._kept(self.shift), total)
-        total[1:] *= self._kept(self.factor)
-        return total if self.intercept else total[1:]
+        kernel.products(X, g, self._shift, total)
+        total[1:] *= self._factor
+        return total if self.ones else total[1:]
 
     def residuals(self, X: Array, t: Array, gamma: Array) -> Array:
         """T - [1, Z] gamma of a block's `columns`."""
         r = np.empty(len(X))
-        b, w = (gamma[0], gamma[1:]) if self.intercept else (0.0, gamma)
-        kernel.residuals(X, t, w * self._kept(self.factor), b, self._kept(self.shift), r)
+        b, w = (gamma[0], gamma[1:]) if self.ones else (0.0, gamma)
+        kernel.residuals(X, t, w * self._factor, b, self._shift, r)
         return r
 
     def grams(self, X: Array, t: Array, s: Array | None) -> Array:
         """The Gram matrix of [1, Z, t] of a block's `columns`, weighted."""
-        G = _gram(X, t, s, self._kept(self.shift), self._kept(self.factor))
-        return G if self.intercept else G[1:, 1:]
-
-    def dense(self, X: Array) -> Array:
-        """[1, Z] of a block's `columns`, as an array."""
-        Z = (X - self._kept(self.shift)) * self._kept(self.factor)
-        return np.column_stack([np.ones(len(Z)), Z]) if self.intercept else Z
+        G = _gram(X, t, s, self._shift, self._factor)
+        return G if self.ones else G[1:, 1:]
 
     def model(self, gamma: Array) -> tuple[Array, float]:
         """(w, b) of coordinates gamma, in the users' units; w of least norm among the equal ones."""
-        w = np.zeros(self.rows.columns)
-        weights = gamma[1:] if self.intercept and len(gamma) else gamma
-        w[slice(None) if self.kept is None else self.kept] = weights * self._kept(self.factor) / self.y_factor
+        w, first = np.zeros(self.rows.columns), 0.0
+        if self.ones:
+            first, gamma = float(gamma[0]), gamma[1:]
+        w[slice(None) if self.kept is None else self.kept] = self._unfolded(gamma)
+        w *= self.factor / self.y_factor
         if self._still.size:
             w -= self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
-        b = 0.0
-        if self.intercept:
-            b = self.y_shift + (gamma[0] / self.y_factor if len(gamma) else 0.0) - float((w * self.shift).sum())
-        return w, float(b)
+        if not self.intercept:
+            return w, 0.0
+        return w, float(self.y_shift + first / self.y_factor - np.add.reduce(w * self.shift))
+
+    def _unfolded(self, weights: Array) -> Array:
+        return weights if self._first is None else np.linalg.solve(self._first, weights)
 
     def gamma(self, w: Array, b: float) -> Array:
         """The coordinates of a model; exact where no columns are left out."""
-        weights = self._kept(w) / self._kept(self.factor) * self.y_factor
-        if not self.intercept:
+        weights = (w if self.kept is None else w[self.kept]) * self.y_factor
+        weights = weights / (self._factor if self._first is None else self._raw[1])
+        if self._first is not None:
+            weights = self._first @ weights
+        if not self.ones:
             return weights
-        return np.append((b - self.y_shift + float((w * self.shift).sum())) * self.y_factor, weights)
+        return np.append((b - self.y_shift + float(np.add.reduce(w * self.shift))) * self.y_factor, weights)
 
     def solve(self, g: Array) -> Array:
         """gram[:k, :k]^-1 g."""
         return _solve(self.R, g)
 
+    def halfway(self, g: Array) -> Array:
+        """R'^-1 g."""
+        return np.linalg.solve(self.R.T, g) if len(self.R) else g
+
     def rounding(self, gamma: Array) -> float:
         """A bound of the weighted root sum of squares of what rounding does to residuals of the model gamma."""
         size = np.sqrt(np.maximum(self.gram.diagonal(), 0))
-        far = self._kept(self.shift * self.factor)
-        far = np.append(0.0, far) if self.intercept else far
         return EPS * (len(gamma) + 4) * float(size[-1] + (np.abs(gamma) * size[:-1]).sum())
 
 
@@ -245,6 +270,15 @@ def _gram(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) -> A
     kernel.gram(X, t, s, shift, factor, np.empty(128 * width), total)
     upper = np.triu(total[:m, :m])
     return upper + np.triu(upper, 1).T
+
+
+def _substituted(Z: Array, R: Array) -> Array:
+    """Q of Q R = Z, column by column: its errors are those of a change of Z's last bits."""
+    Q, q, still = np.zeros(Z.shape), np.empty(len(Z)), np.zeros(len(R))
+    for j in range(len(R)):
+        kernel.residuals(Q, np.ascontiguousarray(Z[:, j]), np.append(R[:j, j], still[j:]), 0.0, still, q)
+        Q[:, j] = q / R[j, j]
+    return Q
 
 
 def _binary(size: Array) -> Array:
@@ -343,3 +377,27 @@ class Matrix:
         """Some rows of [1, Z]."""
         Z = self.Z[which]
         return np.column_stack([np.ones(len(Z)), Z]) if self.ones else Z
+
+
+def factorised(G: Array) -> Callable[[Array], Array]:
+    """A solver of G x = g for positive definite G of any scales."""
+    scale = 1 / np.sqrt(np.maximum(G.diagonal(), 1e-300))
+    C = G * np.outer(scale, scale)
+    C[np.diag_indices(len(C))] += 1e-14 * len(C)
+    inverse = np.linalg.inv(C)
+
+    def solve(g: Array) -> Array:
+        x = inverse @ (g * scale)
+        return (x + inverse @ (g * scale - C @ x)) * scale
+
+    return solve
+
+
+def sampled(rows: Rows, share: float, seed: int) -> Rows:
+    """About this share of the rows, each taken or not by chance."""
+    chance = np.random.Generator(np.random.Philox(seed))
+    some = []
+    for X, y, s in rows.blocks():
+        take = chance.random(len(y)) < share
+        some.append((X[take], y[take], None if s is None else s[take]))
+    return Rows(some)

@@ -6,11 +6,9 @@ min sum s |t - [1, Z] gamma| + <g, gamma>, whose dual is max <t, s a> for -1 <= 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from fastdl._gram import EPS, Matrix
+from fastdl._gram import EPS, Matrix, factorised
 
 Array = np.ndarray
 
@@ -18,8 +16,17 @@ _STEPS = 100
 _SHORT = 0.99995  # of the way to the border
 
 
-def interior(A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float = 1e-10) -> tuple[Array, Array, list]:
-    """(gamma, preference, gaps): the solution, how much each row is one of those interpolated, (loss, gap) by step."""
+def interior(
+    A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float = 1e-10
+) -> tuple[Array, Array, Array, list[tuple[float, float]]]:
+    """(gamma, preference, dual, steps): preference says which rows gamma goes through; steps are (loss, gap)."""
+    with np.errstate(all="ignore"):  # where there is no solution, the steps go to infinity
+        return _interior(A, t, s, g, gamma, gap)
+
+
+def _interior(
+    A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float
+) -> tuple[Array, Array, Array, list[tuple[float, float]]]:
     n = len(t)
     rhs = (A.products(s) + g) / 2
     x = np.full(n, 0.5)  # of the way of each dual value from -s to s
@@ -30,19 +37,19 @@ def interior(A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float =
     steps: list[tuple[float, float]] = []
     q = np.ones(n)
     for _ in range(_STEPS):
-        now, loss = float(x @ z + v @ w), float(np.abs(r).sum())
+        now, loss = _inner(x, z) + _inner(v, w), float(np.abs(r).sum())
         short = rhs - A.products(s * x)
-        steps.append((loss, now))
-        if not now > gap * loss and np.abs(short).max() <= 1e-9 * s.sum():
+        steps.append((loss, 2 * now))
+        if not 2 * now > gap * loss and np.abs(short).max() <= 1e-9 * s.sum():
             break
         q = 1 / (z / x + w / v)
-        solve = _factor(A.gram(s * s * q))
+        solve = factorised(A.gram(s * s * q))
         dy = solve(short - A.products(s * q * r))
         dx = q * (s * A.dot(dy) + r)
         dz, dw = -z * (1 + dx / x), -w * (1 - dx / v)
         ap, ad = min(_reach(x, dx), _reach(v, -dx)), min(_reach(z, dz), _reach(w, dw))
         if min(ap, ad) < 1:
-            after = float((x + ap * dx) @ (z + ad * dz) + (v - ap * dx) @ (w + ad * dw))
+            after = _inner(x + ap * dx, z + ad * dz) + _inner(v - ap * dx, w + ad * dw)
             mu = now * (after / now) ** 3 / (2 * n)
             xz, vw = dx * dz / x, dx * dw / v
             center = mu * (1 / x - 1 / v) - xz - vw
@@ -55,23 +62,14 @@ def interior(A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float =
             break
         gamma = gamma - ad * dy
         r = s * A.minus(t, gamma)
-    return gamma, np.sqrt(q) * s, steps
+    return gamma, np.sqrt(q) * s, 2 * x - 1, steps
+
+
+def _inner(a: Array, b: Array) -> float:
+    """Their inner product, not by BLAS: long ones it would sum on several threads."""
+    return float(np.add.reduce(a * b))
 
 
 def _reach(x: Array, dx: Array) -> float:
     """How far to go, at most 1, for x + step dx to stay above 0."""
     return min(1.0, _SHORT / max(float((-dx / x).max()), 1e-300))
-
-
-def _factor(G: Array) -> Callable[[Array], Array]:
-    """A solver of G x = g for positive definite G of any scales."""
-    scale = 1 / np.sqrt(np.maximum(G.diagonal(), 1e-300))
-    C = G * np.outer(scale, scale)
-    C[np.diag_indices(len(C))] += 1e-14 * len(C)
-    inverse = np.linalg.inv(C)
-
-    def solve(g: Array) -> Array:
-        x = inverse @ (g * scale)
-        return (x + inverse @ (g * scale - C @ x)) * scale
-
-    return solve

@@ -17,22 +17,22 @@ def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: 
     """The least squares fit."""
     frame = Frame(rows, intercept, threads)
     gamma, loss, lower, history = refined(frame)
-    kind = "closed form"
     if interpolates(frame, gamma, loss):
-        loss, lower, kind = 0.0, 0.0, "interpolation"
-    return result(frame, gamma, p, loss, lower, kind, f"closed form, {frame.solver}", history)
+        return interpolation(frame, gamma, p)
+    return result(frame, gamma, p, loss, lower, "closed form", f"closed form, {frame.solver}", history)
 
 
 def refined(frame: Frame) -> tuple[Array, float, float, dict[str, Array]]:
     """(gamma, loss, lower bound of the loss, history): the solution by the factor, corrected by its own residuals."""
-    gamma, history = frame.start, []
+    gamma, history, gain = frame.start, [], np.inf
     for _ in range(_PASSES):
+        before = gain
         loss, slope = residual_sums(frame, gamma)
         step = frame.solve(slope)
         gain = float(slope @ step)
         history.append(loss)
         gamma = gamma + step
-        if gain <= 1e-3 * EPS * loss or not gain < loss:
+        if gain <= 1e-3 * EPS * loss or not gain < min(loss, before / 2):
             break
     loss = max(loss - gain, 0.0)
     # No model is below the minimum of this parabola; what rounding may have done to it is taken off.
@@ -40,6 +40,15 @@ def refined(frame: Frame) -> tuple[Array, float, float, dict[str, Array]]:
     lower = loss - 2 * np.sqrt(loss) * error - error * error - 256 * EPS * loss
     losses = np.array([*history[1:], loss])
     return gamma, loss, max(lower, 0.0), {"loss": losses, "gap": (losses - lower) / np.where(losses > 0, losses, 1)}
+
+
+def started(frame: Frame) -> tuple[Array, bool]:
+    """The least squares solution for other powers to start from, and whether it goes through every row."""
+    gamma, squares = frame.start, frame.gram[-1, -1]
+    if squares - gamma @ frame.gram[:-1, -1] > 1e-6 * squares:  # far more than rounding
+        return gamma, False
+    gamma, loss, _, _ = refined(frame)
+    return gamma, interpolates(frame, gamma, loss)
 
 
 def residual_sums(frame: Frame, gamma: Array) -> tuple[float, Array]:
@@ -58,6 +67,12 @@ def residual_sums(frame: Frame, gamma: Array) -> tuple[float, Array]:
 def interpolates(frame: Frame, gamma: Array, loss: float) -> bool:
     """Whether the residuals, of a sum of squares `loss`, are no more than rounding."""
     return bool(np.sqrt(loss) <= 8 * frame.rounding(gamma))
+
+
+def interpolation(frame: Frame, gamma: Array, p: float) -> LpFit:
+    """The fit that goes through every row."""
+    nothing = {"loss": np.zeros(1), "gap": np.zeros(1)}
+    return result(frame, gamma, p, 0.0, 0.0, "interpolation", f"closed form, {frame.solver}", nothing)
 
 
 def result(
