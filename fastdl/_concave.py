@@ -26,7 +26,7 @@ Array = np.ndarray
 _ALL = 2e8  # rows times models up to which every model through k rows is tried
 _CELLS = 4e7  # rows times boxes of the search for a bound, unless more are asked for
 _POLISHED = 16  # starts that are polished
-_CLIMBED = 5  # vertices from which neighbours are tried
+_CLIMBED = 3  # vertices from which neighbours are tried
 
 
 def fit(

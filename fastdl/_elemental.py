@@ -17,7 +17,7 @@ Array = np.ndarray
 _SINGULAR = -23.0  # log of what a determinant of unit rows must exceed
 _SAMPLE = 4096  # rows that first decide
 _POLISH = 1 << 16  # rows that models are polished on at most
-_TRIED = 64  # rows tried in place of another, of those that seem best
+_TRIED = 32  # rows tried in place of another, of those that seem best
 _BATCH = 1 << 14
 _NEAR = 256
 _NOISE = 1e-14  # of residuals that are 0 but for rounding
@@ -147,15 +147,16 @@ class Corners:
         return int(basis[column]), loss
 
     def _promising(self, r: Array, along: Array, able: Array, steps: Array) -> tuple[Array, Array]:
-        """The steps nearest to those that are best for a sample of the rows."""
+        """The shortest steps, and those nearest to the best ones for a sample of the rows."""
         some = self.order[: _SAMPLE // 2]
         sampled = r[some][along[some] != 0] / along[some][along[some] != 0]
         s = None if self.s is None else self.s[some]
         losses = self._on_edge(r[some], along[some], s, sampled)
         best = sampled[np.argsort(losses, kind="stable")[:8]]
         order = np.argsort(steps, kind="stable")
-        around = np.searchsorted(steps[order], best)[:, None] + np.arange(-_TRIED // 16, _TRIED // 16)
-        chosen = order[np.unique(np.clip(around, 0, len(order) - 1))]
+        far = np.searchsorted(steps[order], best)[:, None] + np.arange(-_TRIED // 8, _TRIED // 8)
+        near = np.searchsorted(steps[order], 0.0) + np.arange(-_TRIED, _TRIED)
+        chosen = order[np.unique(np.clip(np.append(far, near), 0, len(order) - 1))]
         return able[chosen], steps[chosen]
 
     def _on_edge(self, r: Array, along: Array, s: Array | None, steps: Array) -> Array:

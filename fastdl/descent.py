@@ -254,7 +254,7 @@ class Trail:
         w, b = self.problem.folded(x)
         standard = self.problem.standard
         factor = 1.0 if hasattr(self.problem.p, "terms") else standard.scale**self.problem.p
-        entry = [loss * standard.weight * factor, float(np.sqrt((gradient * gradient).sum())), rate, w, b]
+        entry: list[Any] = [loss * standard.weight * factor, float(np.sqrt((gradient * gradient).sum())), rate, w, b]
         score = loss
         if self.valid is not None:
             score = self.valid(w, b)

@@ -66,7 +66,7 @@ def test_no_worse_than_its_starts(d):
     fit = fit_lp(X, y, 0.5, starts=100, boxes=0)
     assert fit.loss <= fit.history["start_loss"].min() * (1 + 1e-12)
     assert fit.history["loss"][-1] == fit.history["loss"].min() == fit.loss
-    assert 1 <= fit.history["hits"] <= 5
+    assert 1 <= fit.history["hits"] <= 3
     for p in (1, 2):
         other = fit_lp(X, y, p)
         assert fit.loss < fastdl.lp_loss(X, y, other.w, other.b, 0.5)

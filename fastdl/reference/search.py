@@ -41,8 +41,7 @@ def best_vertex(X, y, p, *, sample_weight=None, intercept=True):
     """(loss, coefficients): for p <= 1 the least loss of all, that of a model through independent rows."""
     A = np.column_stack([X, np.ones(len(y))]) if intercept else np.asarray(X, float)
     best = np.inf, np.zeros(A.shape[1])
-    for rows in np.ndindex(*[len(y)] * A.shape[1]):
-        rows = list(rows)
+    for rows in map(list, np.ndindex(*[len(y)] * A.shape[1])):
         if rows == sorted(set(rows)) and abs(np.linalg.det(A[rows])) > 1e-9 * np.prod(np.linalg.norm(A[rows], axis=1)):
             w = np.linalg.solve(A[rows], np.asarray(y, float)[rows])
             s = np.where(np.isin(np.arange(len(y)), rows), 0, 1 if sample_weight is None else sample_weight)

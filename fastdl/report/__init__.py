@@ -18,6 +18,7 @@ CHAPTERS = (
     "linear",
     "features",
     "network",
+    "search",
 )
 
 
