@@ -294,7 +294,10 @@ class Windows:
 
     def held(self, valid: Rows | None) -> Window:
         """The rows to validate on, all in memory: those held out, or others."""
-        parts = [p for p in (self.units.parts(True) if valid is None else valid.blocks()) if len(p[1])]
+        try:
+            parts = [p for p in (self.units.parts(True) if valid is None else valid.blocks()) if len(p[1])]
+        except _check.InputError as error:
+            raise _check.InputError(f"valid: {error}") from None
         if not parts:
             raise _check.InputError("valid must have at least one row with a weight above 0, got none")
         room, start = self.room(sum(len(p[1]) for p in parts)), 0
