@@ -12,7 +12,7 @@ SHAPES = {
     "64 columns, 64 units, batches of 1024": (100_000, 64, (64,), 1024),
     "16 columns, 64 and 64 units, batches of 256": (50_000, 16, (64, 64), 256),
 }
-EPOCHS = 3
+EPOCHS = 6
 
 
 def rows(n, d, dtype=np.float32):

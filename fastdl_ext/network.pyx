@@ -26,8 +26,8 @@ cdef struct Net:
     const Py_ssize_t* sizes     # columns of X, units of each layer
     int activation
 
-cdef struct Adam:
-    bint momentum               # one moment: stochastic gradient descent
+cdef struct Rule:
+    bint momentum               # one moment alone: gradient descent, not Adam
     double first
     double second
 
@@ -184,7 +184,7 @@ cdef inlined gradient(const Net* net, const real* X, const real* y, const real* 
         start += m
 
 
-cdef inlined update(const Net* net, const Adam* rule, const double* step, const real* grad, real* params, real* first,
+cdef inlined update(const Net* net, const Rule* rule, const double* step, const real* grad, real* params, real* first,
                     real* second, Py_ssize_t n) noexcept nogil:
     # step: how far, what keeps the quotient finite, what is left of the weights by their decay.
     cdef Py_ssize_t i, layer, weights
@@ -212,12 +212,12 @@ cdef inlined update(const Net* net, const Adam* rule, const double* step, const 
 
 
 cdef inlined steps(const Net* net, const real* X, const real* y, const real* s, const int64_t* order, Py_ssize_t n,
-                   Py_ssize_t batch, const Loss* q, double unit, double pull, const Adam* rule, const double* step, real* params,
-                   real* moments, Py_ssize_t size, real* work, double* total) noexcept nogil:
-    cdef Py_ssize_t start, m, last = size - 64 // sizeof(real)
+                   Py_ssize_t batch, const Loss* q, double unit, double pull, const Rule* rule, const double* step,
+                   real* params, real* moments, Py_ssize_t size, real* work, double* total) noexcept nogil:
+    # The rows of `order` in batches, for each one step.
+    cdef Py_ssize_t start, m, layer, last = size - 64 // sizeof(real)
     cdef real* grad = work
     cdef real* turned = grad + size
-    cdef Py_ssize_t layer
     work = turned
     for layer in range(1, net.layers):
         work += net.sizes[layer] * net.sizes[layer + 1]
@@ -284,14 +284,14 @@ cdef cloned gradient_f64(const Net* net, const double* X, const double* y, const
 
 
 cdef cloned steps_f32(const Net* net, const float* X, const float* y, const float* s, const int64_t* order, Py_ssize_t n,
-                      Py_ssize_t batch, const Loss* q, double unit, double pull, const Adam* rule, const double* step, float* params,
-                      float* moments, Py_ssize_t size, float* work, double* total) noexcept nogil:
+                      Py_ssize_t batch, const Loss* q, double unit, double pull, const Rule* rule, const double* step,
+                      float* params, float* moments, Py_ssize_t size, float* work, double* total) noexcept nogil:
     steps(net, X, y, s, order, n, batch, q, unit, pull, rule, step, params, moments, size, work, total)
 
 
 cdef cloned steps_f64(const Net* net, const double* X, const double* y, const double* s, const int64_t* order, Py_ssize_t n,
-                      Py_ssize_t batch, const Loss* q, double unit, double pull, const Adam* rule, const double* step, double* params,
-                      double* moments, Py_ssize_t size, double* work, double* total) noexcept nogil:
+                      Py_ssize_t batch, const Loss* q, double unit, double pull, const Rule* rule, const double* step,
+                      double* params, double* moments, Py_ssize_t size, double* work, double* total) noexcept nogil:
     steps(net, X, y, s, order, n, batch, q, unit, pull, rule, step, params, moments, size, work, total)
 
 
@@ -302,7 +302,7 @@ def train(const real[:, ::1] X, const real[::1] y, const real[::1] s, const int6
     """Go through the rows of `order` in batches, one step each; add to total the losses met and the weights."""
     cdef Net net = Net(sizes.shape[0] - 1, &sizes[0], activation)
     cdef Loss q = loss_of(p, <pointwise>own, real is float)
-    cdef Adam rule = Adam(momentum, first, second)
+    cdef Rule rule = Rule(momentum, first, second)
     cdef const real* weights = NULL if s is None else &s[0]
     with nogil:
         if real is float:
