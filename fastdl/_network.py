@@ -48,8 +48,8 @@ class Layout:
         return cls(weights[0].shape[0], tuple(w.shape[1] for w in weights[:-1]), dtype)
 
     def work(self) -> Array:
-        """Memory for a kernel to work in; zeros, for padded units are never written where no kernel computes them."""
-        return np.zeros(self._work, self.dtype)
+        """Memory for a kernel to work in."""
+        return np.empty(self._work, self.dtype)
 
     def views(self, flat: Array) -> tuple[list[Array], list[Array]]:
         """Weights and biases, without the padding, as views of the vector."""
@@ -259,6 +259,7 @@ class Windows:
 
     def __init__(self, units: Units, layout: Layout, window: int):
         self.units, self.layout, self.window = units, layout, min(window, units.count)
+        self._room = self.room(self.window)
         self._all: Window | None = None
 
     def lengths(self) -> list[int]:
@@ -276,7 +277,7 @@ class Windows:
         if self._all is not None:
             yield self._all
             return
-        room, have = self.room(self.window), 0
+        room, have = self._room, 0
         for X, y, s in self.units.parts():
             start = 0
             while start < len(y):
@@ -285,16 +286,19 @@ class Windows:
                 self.units.apply(X[cut], y[cut], None if s is None else s[cut], _cut(room, slice(have, have + n)))
                 start, have = start + n, have + n
                 if have == self.window:
+                    if have == self.units.count:
+                        self._all = room
                     yield room
                     have = 0
         if have:
             yield _cut(room, slice(0, have))
-        if self.window == self.units.count:
-            self._all = room
 
     def held(self, valid: Rows | None) -> Window:
         """The rows to validate on, all in memory: those held out, or others."""
-        parts = [p for p in (self.units.parts(True) if valid is None else valid.blocks()) if len(p[1])]
+        try:
+            parts = [p for p in (self.units.parts(True) if valid is None else valid.blocks()) if len(p[1])]
+        except _check.InputError as error:
+            raise _check.InputError(f"valid: {error}") from None
         if not parts:
             raise _check.InputError("valid must have at least one row with a weight above 0, got none")
         room, start = self.room(sum(len(p[1]) for p in parts)), 0

@@ -14,147 +14,76 @@ from libc.string cimport memcpy, memset
 
 from fastdl_ext._activations cimport activate, times_slope
 from fastdl_ext._common cimport cloned, real
-from fastdl_ext._lanes cimport d4, d4_all, d4_totals, f8, f8_all, f8_totals, inlined, vec
+from fastdl_ext._lanes cimport d4, d4_totals, f8, f8_totals, inlined, vec
 from fastdl_ext._terms cimport Loss, loss_of, pointwise, terms
+from fastdl_ext._tiles cimport BIAS, ITSELF, ZERO, Start, product32, product64
 
 cdef enum:
     ROWS = 64           # taken at a time
-
-cdef enum Start:        # where the sums of a product start
-    ZERO, BIAS, ITSELF
 
 cdef struct Net:
     Py_ssize_t layers           # hidden ones
     const Py_ssize_t* sizes     # columns of X, units of each layer
     int activation
 
-cdef struct Adam:
-    bint momentum               # one moment: stochastic gradient descent
+cdef struct Rule:
+    bint momentum               # one moment alone: gradient descent, not Adam
     double first
     double second
 
 
-cdef inlined product(const char* A, Py_ssize_t row, Py_ssize_t step, Py_ssize_t rows, const vec* B, Py_ssize_t width,
-                     Py_ssize_t depth, Start start, const vec* bias, vec* C) noexcept nogil:
-    # C[r, :] = start + sum_k A[r, k] B[k, :] in the order of k, `width` vectors a row; A's strides are in bytes.
-    cdef Py_ssize_t r, j, k
-    cdef const char* a
-    cdef const vec* b
-    cdef vec* c
-    cdef vec x, b0, b1, c00, c01, c10, c11, c20, c21, c30, c31
-    for r in range(0, rows, 4):
-        for j in range(0, width, 2):
-            a = A + r * row
-            b = B + j
-            c = C + r * width + j
-            if start == BIAS:
-                c00 = c10 = c20 = c30 = bias[j]
-                c01 = c11 = c21 = c31 = bias[j + 1]
-            elif start == ITSELF:
-                c00 = c[0]
-                c01 = c[1]
-                c10 = c[width]
-                c11 = c[width + 1]
-                c20 = c[2 * width]
-                c21 = c[2 * width + 1]
-                c30 = c[3 * width]
-                c31 = c[3 * width + 1]
-            else:
-                c00 = b[0] - b[0]
-                c01 = c10 = c11 = c20 = c21 = c30 = c31 = c00
-            for k in range(depth):
-                b0 = b[0]
-                b1 = b[1]
-                if vec is f8:
-                    x = f8_all(a)
-                else:
-                    x = d4_all(a)
-                c00 = c00 + x * b0
-                c01 = c01 + x * b1
-                if vec is f8:
-                    x = f8_all(a + row)
-                else:
-                    x = d4_all(a + row)
-                c10 = c10 + x * b0
-                c11 = c11 + x * b1
-                if vec is f8:
-                    x = f8_all(a + 2 * row)
-                else:
-                    x = d4_all(a + 2 * row)
-                c20 = c20 + x * b0
-                c21 = c21 + x * b1
-                if vec is f8:
-                    x = f8_all(a + 3 * row)
-                else:
-                    x = d4_all(a + 3 * row)
-                c30 = c30 + x * b0
-                c31 = c31 + x * b1
-                a += step
-                b += width
-            c[0] = c00
-            c[1] = c01
-            c[width] = c10
-            c[width + 1] = c11
-            c[2 * width] = c20
-            c[2 * width + 1] = c21
-            c[3 * width] = c30
-            c[3 * width + 1] = c31
+cdef inlined product(const real* A, Py_ssize_t row, Py_ssize_t step, Py_ssize_t rows, const real* B, Py_ssize_t width,
+                     Py_ssize_t depth, Start start, const real* bias, real* C) noexcept nogil:
+    # C[r, :] = start + sum_k A[r, k] B[k, :] in the order of k.
+    if real is float:
+        product32(<const char*>A, row * sizeof(real), step * sizeof(real), rows, B, width, depth, start, bias, C)
+    else:
+        product64(<const char*>A, row * sizeof(real), step * sizeof(real), rows, B, width, depth, start, bias, C)
 
 
 cdef inlined outputs(const vec* A, Py_ssize_t rows, Py_ssize_t width, const vec* w, vec* out) noexcept nogil:
     # <A[r], w>, as many rows at a time as a vector has lanes.
-    cdef Py_ssize_t r, k, j, lanes = 8 if vec is f8 else 4
+    cdef Py_ssize_t r, k, j, many = 8 if vec is f8 else 4
     cdef vec sums[8]
     cdef vec total
     r = 0
     while r < rows:
-        for k in range(lanes):
+        for k in range(many):
             total = A[(r + k) * width] * w[0]
             for j in range(1, width):
                 total = total + A[(r + k) * width + j] * w[j]
             sums[k] = total
         if vec is f8:
-            out[r // lanes] = f8_totals(sums)
+            out[r // many] = f8_totals(sums)
         else:
-            out[r // lanes] = d4_totals(sums)
-        r += lanes
+            out[r // many] = d4_totals(sums)
+        r += many
 
 
-cdef inlined column_sums(const vec* A, Py_ssize_t rows, Py_ssize_t width, vec* total) noexcept nogil:
+cdef inlined column_sums(const real* A, Py_ssize_t rows, Py_ssize_t width, real* total) noexcept nogil:
     cdef Py_ssize_t r, j
-    cdef vec t0, t1
-    for j in range(0, width, 2):
-        t0 = total[j]
-        t1 = total[j + 1]
-        for r in range(rows):
-            t0 = t0 + A[r * width + j]
-            t1 = t1 + A[r * width + j + 1]
-        total[j] = t0
-        total[j + 1] = t1
+    for r in range(rows):
+        for j in range(width):
+            total[j] += A[r * width + j]
 
 
 cdef inlined forward(const Net* net, const real* params, Py_ssize_t rows, real* x, real* out) noexcept nogil:
     # x: ROWS rows of the inputs; after them, for each layer, ROWS rows of its values and as many of its slopes.
-    cdef Py_ssize_t layer, inputs, units = 0, size = sizeof(real), lanes = 32 // sizeof(real)
+    cdef Py_ssize_t layer, inputs, units = 0
     cdef real* a = x
     cdef real* next
     for layer in range(net.layers):
         inputs = net.sizes[layer]
         units = net.sizes[layer + 1]
         next = a + ROWS * (inputs if layer == 0 else 2 * inputs)
-        if real is float:
-            product(<char*>a, inputs * size, size, rows, <const f8*>params, units // lanes, inputs, BIAS,
-                    <const f8*>(params + inputs * units), <f8*>next)
-        else:
-            product(<char*>a, inputs * size, size, rows, <const d4*>params, units // lanes, inputs, BIAS,
-                    <const d4*>(params + inputs * units), <d4*>next)
+        product(a, inputs, 1, rows, params, units, inputs, BIAS, params + inputs * units, next)
         activate(net.activation, next, next + ROWS * units, rows * units)
         params += (inputs + 1) * units
         a = next
     if real is float:
-        outputs(<f8*>a, rows, units // lanes, <const f8*>params, <f8*>out)
+        outputs(<f8*>a, rows, units // 8, <const f8*>params, <f8*>out)
     else:
-        outputs(<d4*>a, rows, units // lanes, <const d4*>params, <d4*>out)
+        outputs(<d4*>a, rows, units // 4, <const d4*>params, <d4*>out)
 
 
 cdef inlined turn(const Net* net, const real* params, real* turned) noexcept nogil:
@@ -174,7 +103,7 @@ cdef inlined turn(const Net* net, const real* params, real* turned) noexcept nog
 cdef inlined backward(const Net* net, const real* params, const real* turned, Py_ssize_t rows, real* x, const real* g,
                       real* spare, real* grad) noexcept nogil:
     # Add to grad the derivatives, of which g is the one by the output.  `spare` has room for two layers of ROWS rows.
-    cdef Py_ssize_t layer, inputs, units = 0, i, j, size = sizeof(real), lanes = 32 // sizeof(real), widest = 0
+    cdef Py_ssize_t layer, inputs, units = 0, i, j, widest = 0
     cdef real* a = x
     cdef real* below
     cdef real* delta = spare
@@ -201,20 +130,11 @@ cdef inlined backward(const Net* net, const real* params, const real* turned, Py
         times_slope(net.activation, a, a + ROWS * units, delta, rows * units)
         below = a - ROWS * (inputs if layer == 0 else 2 * inputs)
         grad -= (inputs + 1) * units
-        if real is float:
-            product(<char*>below, size, inputs * size, inputs, <f8*>delta, units // lanes, rows, ITSELF, NULL, <f8*>grad)
-            column_sums(<f8*>delta, rows, units // lanes, <f8*>(grad + inputs * units))
-        else:
-            product(<char*>below, size, inputs * size, inputs, <d4*>delta, units // lanes, rows, ITSELF, NULL, <d4*>grad)
-            column_sums(<d4*>delta, rows, units // lanes, <d4*>(grad + inputs * units))
+        product(below, 1, inputs, inputs, delta, units, rows, ITSELF, delta, grad)
+        column_sums(delta, rows, units, grad + inputs * units)
         if layer:
             turned -= inputs * units
-            if real is float:
-                product(<char*>delta, units * size, size, rows, <const f8*>turned, inputs // lanes, units, ZERO, NULL,
-                        <f8*>other)
-            else:
-                product(<char*>delta, units * size, size, rows, <const d4*>turned, inputs // lanes, units, ZERO, NULL,
-                        <d4*>other)
+            product(delta, units, 1, rows, turned, inputs, units, ZERO, turned, other)
             delta, other = other, delta
         a = below
 
@@ -264,7 +184,7 @@ cdef inlined gradient(const Net* net, const real* X, const real* y, const real* 
         start += m
 
 
-cdef inlined update(const Net* net, const Adam* rule, const double* step, const real* grad, real* params, real* first,
+cdef inlined update(const Net* net, const Rule* rule, const double* step, const real* grad, real* params, real* first,
                     real* second, Py_ssize_t n) noexcept nogil:
     # step: how far, what keeps the quotient finite, what is left of the weights by their decay.
     cdef Py_ssize_t i, layer, weights
@@ -292,12 +212,12 @@ cdef inlined update(const Net* net, const Adam* rule, const double* step, const 
 
 
 cdef inlined steps(const Net* net, const real* X, const real* y, const real* s, const int64_t* order, Py_ssize_t n,
-                   Py_ssize_t batch, const Loss* q, double unit, double pull, const Adam* rule, const double* step, real* params,
-                   real* moments, Py_ssize_t size, real* work, double* total) noexcept nogil:
-    cdef Py_ssize_t start, m, last = size - 64 // sizeof(real)
+                   Py_ssize_t batch, const Loss* q, double unit, double pull, const Rule* rule, const double* step,
+                   real* params, real* moments, Py_ssize_t size, real* work, double* total) noexcept nogil:
+    # The rows of `order` in batches, for each one step.
+    cdef Py_ssize_t start, m, layer, last = size - 64 // sizeof(real)
     cdef real* grad = work
     cdef real* turned = grad + size
-    cdef Py_ssize_t layer
     work = turned
     for layer in range(1, net.layers):
         work += net.sizes[layer] * net.sizes[layer + 1]
@@ -364,14 +284,14 @@ cdef cloned gradient_f64(const Net* net, const double* X, const double* y, const
 
 
 cdef cloned steps_f32(const Net* net, const float* X, const float* y, const float* s, const int64_t* order, Py_ssize_t n,
-                      Py_ssize_t batch, const Loss* q, double unit, double pull, const Adam* rule, const double* step, float* params,
-                      float* moments, Py_ssize_t size, float* work, double* total) noexcept nogil:
+                      Py_ssize_t batch, const Loss* q, double unit, double pull, const Rule* rule, const double* step,
+                      float* params, float* moments, Py_ssize_t size, float* work, double* total) noexcept nogil:
     steps(net, X, y, s, order, n, batch, q, unit, pull, rule, step, params, moments, size, work, total)
 
 
 cdef cloned steps_f64(const Net* net, const double* X, const double* y, const double* s, const int64_t* order, Py_ssize_t n,
-                      Py_ssize_t batch, const Loss* q, double unit, double pull, const Adam* rule, const double* step, double* params,
-                      double* moments, Py_ssize_t size, double* work, double* total) noexcept nogil:
+                      Py_ssize_t batch, const Loss* q, double unit, double pull, const Rule* rule, const double* step,
+                      double* params, double* moments, Py_ssize_t size, double* work, double* total) noexcept nogil:
     steps(net, X, y, s, order, n, batch, q, unit, pull, rule, step, params, moments, size, work, total)
 
 
@@ -382,7 +302,7 @@ def train(const real[:, ::1] X, const real[::1] y, const real[::1] s, const int6
     """Go through the rows of `order` in batches, one step each; add to total the losses met and the weights."""
     cdef Net net = Net(sizes.shape[0] - 1, &sizes[0], activation)
     cdef Loss q = loss_of(p, <pointwise>own, real is float)
-    cdef Adam rule = Adam(momentum, first, second)
+    cdef Rule rule = Rule(momentum, first, second)
     cdef const real* weights = NULL if s is None else &s[0]
     with nogil:
         if real is float:
@@ -405,7 +325,7 @@ def loss_terms(const double[::1] r, double p, uintptr_t own, double[::1] value, 
 
 
 cdef cloned gram_f64(const double* A, Py_ssize_t n, Py_ssize_t d, double* sums) noexcept nogil:
-    product(<const char*>A, 8, 8 * d, d, <const d4*>A, d // 4, n, ITSELF, NULL, <d4*>sums)
+    product(A, 1, d, d, A, d, n, ITSELF, A, sums)
 
 
 def gram(const double[:, ::1] A, double[:, ::1] sums):

@@ -404,6 +404,7 @@ def test_any_input():
         ({"valid": 0.01}, "valid must leave rows on both sides"),
         ({"valid": "half"}, r"valid must be a number, \(X, y\)"),
         ({"valid": (np.zeros((2, 2)), [0.0, 1.0])}, "valid must have 1 columns, got 2"),
+        ({"valid": ([[1.0]], [np.nan])}, "valid: y must be finite, got nan in row 0"),
         ({"valid": (np.zeros((0, 1)), [])}, "valid must have at least one row"),
         ({"refit": True, "p": 1}, "refit is for p = 2"),
         ({"window": 0}, "window must be at least 1"),
