@@ -65,7 +65,7 @@ class DegreeSelection:
     >>> x = np.linspace(-1, 1, 400)
     >>> choice = fastdl.select_degree(x, np.round(3 * x**2, 1), range(5))
     >>> choice.best, choice.valid[:3].round(3)
-    (2, array([0.81 , 0.82 , 0.001]))
+    (2, array([0.815, 0.824, 0.001]))
     """
 
     degrees: Array
