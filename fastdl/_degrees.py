@@ -58,6 +58,8 @@ class DegreeSelection:
         How often the data were read.
     p : float
         The power.
+    notes : list of str
+        What was warned of.
 
     Examples
     --------
@@ -222,8 +224,9 @@ def least_squares(points: Points, degrees: list[int], p: float, rule: str, threa
         losses, offset, sound = _sums(points, degrees, None, threads)
         method = "moments"
         if not sound and losses.determined > P:
-            first = Polynomial(losses.less + losses.all.fits(losses.less, [P])[0], points.domain)
-            losses, offset, sound = _sums(points, degrees, first, threads, offset)
+            first = losses.all.fits(losses.less, [P])[0]
+            offset, first[0] = offset + first[0], 0.0  # one subtraction, so that y is rounded once
+            losses, offset, sound = _sums(points, degrees, Polynomial(first, points.domain), threads, offset)
             method = "moments, two passes"
         if not sound:
             method = "QR"

@@ -263,6 +263,13 @@ class TestSelectDegree:
         assert (choice.method, choice.passes) == ("moments, two passes", 3)
         assert_refits(choice, refits(x, y, range(25)))
 
+    def test_first_y_may_be_an_outlier(self):
+        x, y = wave(4000)
+        folds = fastdl.k_fold(4000, 5, seed=0).folds()
+        folds[0], y[0] = -1, 1e9
+        want = reference.curves(x, y, np.ones(4000), range(12), folds, 5, (x.min(), x.max()))
+        assert_refits(fastdl.select_degree(x, y, range(12), folds=folds), want)
+
     def test_clustered_x_takes_orthogonal_factors(self):
         rng = np.random.default_rng(0)
         x = rng.standard_normal(3000) ** 3
