@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,10 @@ class Points:
             raise _check.InputError(f"there are only {start} rows, but n = {expected}")
 
 
+def _joined(a: Any, b: Any) -> Any:
+    return type(a).joined((a, b))
+
+
 @dataclass
 class _Losses:
     """Sums of one pass: those of each fold and of the test part, joined to what each fit sees."""
@@ -192,10 +197,12 @@ class _Losses:
 
     def __post_init__(self) -> None:
         *folds, self.test = self.parts
-        kind = type(self.test)
         self.folds = folds
-        self.all = kind.joined(folds)
-        self.train = [kind.joined(folds[:k] + folds[k + 1 :]) for k in range(len(folds))]
+        # Each fit sees the folds before its own and those after it: two running sums, and no subtraction.
+        before, after = (list(accumulate(order, _joined)) for order in (folds, folds[::-1]))
+        self.all = before[-1]
+        inner = [_joined(a, b) for a, b in zip(before, after[-3::-1])]
+        self.train = [after[-2], *inner, before[-2]]
         self.determined = min(part.determined for part in [*self.train, self.all])
 
     @cached_property
