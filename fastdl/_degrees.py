@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,8 @@ class DegreeSelection:
         How often the data were read.
     p : float
         The power.
+    notes : list of str
+        What was warned of.
 
     Examples
     --------
@@ -65,7 +68,7 @@ class DegreeSelection:
     >>> x = np.linspace(-1, 1, 400)
     >>> choice = fastdl.select_degree(x, np.round(3 * x**2, 1), range(5))
     >>> choice.best, choice.valid[:3].round(3)
-    (2, array([0.81 , 0.82 , 0.001]))
+    (2, array([0.815, 0.824, 0.001]))
     """
 
     degrees: Array
@@ -180,6 +183,10 @@ class Points:
             raise _check.InputError(f"there are only {start} rows, but n = {expected}")
 
 
+def _joined(a: Any, b: Any) -> Any:
+    return type(a).joined((a, b))
+
+
 @dataclass
 class _Losses:
     """Sums of one pass: those of each fold and of the test part, joined to what each fit sees."""
@@ -190,10 +197,12 @@ class _Losses:
 
     def __post_init__(self) -> None:
         *folds, self.test = self.parts
-        kind = type(self.test)
         self.folds = folds
-        self.all = kind.joined(folds)
-        self.train = [kind.joined(folds[:k] + folds[k + 1 :]) for k in range(len(folds))]
+        # Each fit sees the folds before its own and those after it: two running sums, and no subtraction.
+        before, after = (list(accumulate(order, _joined)) for order in (folds, folds[::-1]))
+        self.all = before[-1]
+        inner = [_joined(a, b) for a, b in zip(before, after[-3::-1])]
+        self.train = [after[-2], *inner, before[-2]]
         self.determined = min(part.determined for part in [*self.train, self.all])
 
     @cached_property
@@ -222,8 +231,9 @@ def least_squares(points: Points, degrees: list[int], p: float, rule: str, threa
         losses, offset, sound = _sums(points, degrees, None, threads)
         method = "moments"
         if not sound and losses.determined > P:
-            first = Polynomial(losses.less + losses.all.fits(losses.less, [P])[0], points.domain)
-            losses, offset, sound = _sums(points, degrees, first, threads, offset)
+            first = losses.all.fits(losses.less, [P])[0]
+            offset, first[0] = offset + first[0], 0.0  # one subtraction, so that y is rounded once
+            losses, offset, sound = _sums(points, degrees, Polynomial(first, points.domain), threads, offset)
             method = "moments, two passes"
         if not sound:
             method = "QR"

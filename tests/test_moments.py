@@ -1,6 +1,9 @@
 """Sums of Chebyshev polynomials and the fits that follow from them: against definitions, and any cut of the rows."""
 
+import os
+import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -66,8 +69,6 @@ def test_merged_states_equal_one_to_rounding():
     np.testing.assert_allclose(got.coefficients, want.coefficients, rtol=1e-9, atol=1e-9)
     assert got.rows == 20_000
     chunks = [(x[i : i + 3333], y[i : i + 3333]) for i in range(0, 20_000, 3333)]
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(2) as pool:
         np.testing.assert_allclose(run(chunks, state(), executor=pool).loss, want.loss, rtol=1e-9)
     with pytest.raises(fastdl.InputError, match="same degree"):
@@ -156,6 +157,28 @@ def test_attacks():
         fastdl.PolynomialStats(3, domain=(1, 1))
     with pytest.raises(fastdl.InputError, match="same domain"):
         fastdl.PolynomialStats(3, less=fastdl.Polynomial([1.0], (0, 1)))
+
+
+def test_state_is_small_and_can_be_sent():
+    x, y = wave(1_000_003)
+    stats = state(15, folds=5)
+    for i in range(0, len(x), 30_000):
+        stats.update((x[i : i + 30_000], y[i : i + 30_000]))
+    sent = pickle.dumps(stats)
+    assert len(sent) < 100_000
+    np.testing.assert_array_equal(pickle.loads(sent).sums(), stats.sums())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_after_fork():
+    x, y = wave(600_000)
+    want = state(threads=2).update((x, y)).sums()
+    child = os.fork()
+    if child == 0:
+        same = (state(threads=2).update((x, y)).sums() == want).all()
+        os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_many_threads_at_once():

@@ -191,7 +191,7 @@ class TestKFold:
         np.testing.assert_allclose(got, [(y[test] ** 2).sum() for _, test in folds])
 
 
-def wave(n=3000, noise=0.3, seed=0):
+def wave(n=2000, noise=0.3, seed=0):
     rng = np.random.default_rng(seed)
     x = rng.uniform(0, 10, n)
     return x, np.sin(x) + noise * rng.standard_normal(n)
@@ -254,14 +254,21 @@ class TestSelectDegree:
 
     @pytest.mark.parametrize("top", [15, 22, 30])
     def test_high_degrees(self, top):
-        x, y = wave(6000, 0.1)
+        x, y = wave(2500, 0.1)
         assert_refits(fastdl.select_degree(x, y, range(top + 1)), refits(x, y, range(top + 1)))
 
     def test_little_noise_takes_a_second_pass(self):
-        x, y = wave(4000, 1e-6)
+        x, y = wave(2000, 1e-6)
         choice = fastdl.select_degree(x, y, range(25))
         assert (choice.method, choice.passes) == ("moments, two passes", 3)
         assert_refits(choice, refits(x, y, range(25)))
+
+    def test_first_y_may_be_an_outlier(self):
+        x, y = wave(4000)
+        folds = fastdl.k_fold(4000, 5, seed=0).folds()
+        folds[0], y[0] = -1, 1e9
+        want = reference.curves(x, y, np.ones(4000), range(12), folds, 5, (x.min(), x.max()))
+        assert_refits(fastdl.select_degree(x, y, range(12), folds=folds), want)
 
     def test_clustered_x_takes_orthogonal_factors(self):
         rng = np.random.default_rng(0)
@@ -323,6 +330,12 @@ class TestSelectDegree:
             f = np.polynomial.Chebyshev.fit(x[dev], y[dev], d, domain=(x.min(), x.max()))
             np.testing.assert_allclose(model.coefficients, f.coef, atol=1e-11)
             np.testing.assert_allclose(choice.test[d], ((y - f(x))[test] ** 2).mean(), rtol=1e-10)
+
+    @pytest.mark.parametrize("k", [2, 3, 4, 60])
+    def test_any_number_of_folds(self, k):
+        x, y = wave(600 if k == 60 else 2000)
+        for degrees in ([0, 3], [5]):
+            assert_refits(fastdl.select_degree(x, y, degrees, folds=k), refits(x, y, degrees, k=k))
 
     def test_test_part_is_not_seen(self):
         x, y = wave(2000)

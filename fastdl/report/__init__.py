@@ -19,6 +19,7 @@ CHAPTERS = (
     "features",
     "network",
     "search",
+    "selection",
 )
 
 

@@ -1,0 +1,88 @@
+"""The choice of a degree: what fits too little or too much look like, and the curves that tell them apart."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastdl import selection
+from fastdl.report.page import Chapter
+
+Array = np.ndarray
+
+
+def chapter() -> Chapter:
+    """The chapter of selection."""
+    page = Chapter("Selection: which degree?")
+    x, y = points()
+    choice = selection.select_degree(x, y, range(16), seed=SEED)
+    _fits(page, x, y, choice)
+    _curves(page, choice)
+    _streams(page)
+    return page
+
+
+SEED = 2
+
+
+def wave(x: Array) -> Array:
+    """What is to be found."""
+    return np.sin(1.3 * x)
+
+
+def points() -> tuple[Array, Array]:
+    """Forty-five noisy observations of a wave on [0, 8]."""
+    rng = np.random.default_rng(1)
+    x = np.sort(rng.uniform(0, 8, 45))
+    return x, wave(x) + rng.normal(0, 0.4, len(x))
+
+
+def _fits(page: Chapter, x: Array, y: Array, choice: selection.DegreeSelection) -> None:
+    page.text(
+        "A higher degree always comes nearer to the points it is fitted to. `split` sets a tenth of the points aside, "
+        "which no fit sees; the rest are fitted by polynomials of degree 0 to 15. Too low a degree misses the wave, "
+        "too high a one follows the noise."
+    )
+    grid = np.linspace(0, 8, 400)
+    test = selection.split(len(x), (0.9, 0.1), seed=SEED).test
+    caption = "Fits of degree 1, of the chosen degree, and of 15. Dashed: the wave that the points were drawn from."
+    with page.figure(1, 3, sharey=True, caption=caption) as axes:
+        for degree, axis in zip((1, choice.model.degree, 15), axes):
+            axis.plot(np.delete(x, test), np.delete(y, test), "o", markersize=3.5, color="C0", label="seen by the fit")
+            axis.plot(x[test], y[test], "s", markersize=5, color="C2", label="set aside")
+            axis.plot(grid, wave(grid), "--", color="0.5", linewidth=1)
+            axis.plot(grid, choice.models[degree].predict(grid), color="C1")
+            axis.set(title=f"degree {degree}", xlabel="x", ylim=(-2.2, 2.2))
+        axes[0].legend(fontsize=8, loc="upper right")
+
+
+def _curves(page: Chapter, choice: selection.DegreeSelection) -> None:
+    page.text(
+        "`select_degree` also leaves each of five folds out in turn. The loss on the points of a fit falls with each "
+        "degree; the loss on the fold left out falls, and then rises. Its minimum is the best guess; the lowest "
+        "degree within one standard error of it is the simplest that is not clearly worse. The test points were looked "
+        "at once, after the choice."
+    )
+    caption = "Mean squared errors, with their standard errors over the folds; 0.16 is the variance of the noise."
+    with page.figure(size=(9, 4), caption=caption) as axis:
+        choice.plot(axis)
+        axis.axhline(0.16, color="0.5", linewidth=1, linestyle="--")
+        axis.set(ylim=(0.05, 1.5))
+        axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    marks = {choice.best: "least validation loss", choice.one_se: "lowest within one standard error"}
+    if choice.best == choice.one_se:
+        marks[choice.best] = "both the least and the lowest"
+    page.table(
+        ["degree", "training", "validation", "standard error", "test", ""],
+        [
+            [int(d), *(round(float(v), 4) for v in values), marks.get(int(d), "")]
+            for d, *values in zip(choice.degrees, choice.train, choice.valid, choice.valid_se, choice.test)
+        ],
+    )
+
+
+def _streams(page: Chapter) -> None:
+    page.text(
+        "All degrees and all folds come from one pass over the data: the sums of a few Chebyshev polynomials per fold "
+        "hold everything that least squares needs. So the same call works on chunks of a file larger than memory, and "
+        "gives the same bits."
+    )
