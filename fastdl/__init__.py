@@ -20,6 +20,8 @@ _MODULES = {
     "voxels": ["voxel_reduce", "voxel_downsample", "voxel_grid", "VoxelReducer", "VoxelReduction"],
     "accumulate": ["VoxelAccumulator", "VoxelSummary"],
     "losses": ["lp_loss", "lp_loss_grad", "LpLoss"],
+    "search": ["random_search"],
+    "descent": ["gradient_descent"],
     "custom": ["custom_loss", "CustomLoss"],
     "linear": ["fit_lp", "LpFit", "Certificate"],
     "graphs": ["Graph", "degree", "gcn_norm"],

@@ -70,7 +70,7 @@ class Rows:
 
     def gathered(self) -> Block:
         """All rows as one block, which must fit in memory."""
-        return _joined(list(self.blocks()) or [(np.empty((0, self.columns)), np.empty(0), None)])
+        return joined(list(self.blocks()) or [(np.empty((0, self.columns)), np.empty(0), None)])
 
     def _cut(self) -> Iterator[Block]:
         """The chunks as they are, cut and joined to blocks."""
@@ -81,13 +81,13 @@ class Rows:
             start = 0
             while have + len(X) - start >= self.block:
                 end = start + self.block - have
-                yield _joined([*waiting, (X[start:end], y[start:end], None if s is None else s[start:end])])
+                yield joined([*waiting, (X[start:end], y[start:end], None if s is None else s[start:end])])
                 waiting, have, start = [], 0, end
             if start < len(X):
                 waiting.append((X[start:], y[start:], None if s is None else s[start:]))
                 have += len(X) - start
         if waiting:
-            yield _joined(waiting)
+            yield joined(waiting)
 
     def _ready(self, rows: Block, start: int) -> Block:
         """As float64, checked, without rows of weight 0; `start` is the number of the first row."""
@@ -145,7 +145,7 @@ def _chunk(chunk: Any, columns: int | None = None) -> Block:
     return X, y, s
 
 
-def _joined(parts: list[Block]) -> Block:
+def joined(parts: list[Block]) -> Block:
     if len(parts) == 1:
         return parts[0]
     X, y, s = zip(*parts)

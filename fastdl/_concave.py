@@ -1,0 +1,119 @@
+"""p < 1: the loss is concave between the rows, so its least value is at a model through k of them.
+
+All such models are tried where they are few. Otherwise many starts are polished to a vertex, and vertices exchanged for
+better neighbours; for lines a search over boxes bounds what is left.
+"""
+
+from __future__ import annotations
+
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._boxes import least_in_boxes
+from fastdl._dual import bound
+from fastdl._elemental import Corners
+from fastdl._fit import Certificate, LpFit
+from fastdl._least_squares import interpolates, refined, result
+from fastdl._passes import Rows
+from fastdl._standard import Standard
+from fastdl.search import model
+
+Array = np.ndarray
+
+_ALL = 2e8  # rows times models up to which every model through k rows is tried
+_CELLS = 4e7  # rows times boxes of the search for a bound, unless more are asked for
+_POLISHED = 16  # starts that are polished
+_CLIMBED = 5  # vertices from which neighbours are tried
+
+
+def fit(
+    rows: Rows,
+    p: float,
+    *,
+    intercept: bool = True,
+    seed: int = 0,
+    threads: int | None = 1,
+    starts: int | None = None,
+    start: Any = None,
+    boxes: int | None = None,
+) -> LpFit:
+    """The model of least loss that is found, and a bound.
+
+    `starts` is the number of random models through k rows; by default what hits k good rows with probability 0.999 if
+    half of the rows are good, at most 4096. `start` is a further one. `boxes` limits the search that bounds the loss
+    of lines from below; by default 4000, and fewer from 10,000 rows on.
+    """
+    if starts is not None:
+        _check.integer("starts", starts, 0)
+    if boxes is not None:
+        _check.integer("boxes", boxes, 0)
+    standard = Standard(rows, intercept, threads)
+    first = model(start, standard)
+    frame = standard.frame
+    gamma, squares, _, _ = refined(frame)
+    if interpolates(frame, gamma, squares):
+        return result(frame, gamma, p, 0.0, 0.0, "interpolation", "exchange", {"loss": np.zeros(1)})
+    corners = Corners(standard, p, seed)
+    k, n = standard.rank, standard.count
+    if k == 0 or comb(n, k) * n <= _ALL:
+        basis, loss = corners.best_of_all()
+        least, history = loss, {"loss": np.array([loss])}
+    else:
+        count = _starts(k) if starts is None else starts
+        basis, loss, history = _climb(corners, _first(corners, first, count))
+        least = bound(standard, np.zeros(standard.columns), 0.0, p) / standard.scale**p
+        if k <= 3:
+            most = int(min(4000, _CELLS / n)) if boxes is None else boxes
+            least = max(least, least_in_boxes(corners, loss, most))
+    return _finished(standard, corners, basis, p, loss, least, history)
+
+
+def _starts(k: int) -> int:
+    return int(min(4096, max(64, np.ceil(np.log(0.001) / np.log1p(-(0.5**k))))))
+
+
+def _first(corners: Corners, start: tuple[Array, float] | None, count: int) -> list[Array]:
+    """The models to polish: least squares, least absolute deviations, the user's, and the best of random vertices."""
+    from fastdl.linear import fit_lp
+
+    standard = corners.standard
+    given = [(standard.least_squares(), 0.0)]
+    absolute = fit_lp(corners.Z, corners.t, 1.0, sample_weight=corners.s, intercept=standard.intercept)
+    given.append((absolute.w, absolute.b))
+    if start is not None:
+        given.append(start)
+    models = [corners.gamma(v, c) for v, c in given]
+    return [*models, *corners.screened(count, _POLISHED)]
+
+
+def _climb(corners: Corners, models: list[Array]) -> tuple[Array, float, dict[str, Array]]:
+    """The best vertex come to, its loss, and what became of every start."""
+    bases = [corners.polished(gamma) for gamma in models]
+    before = corners.losses(np.array([corners.through(basis) for basis in bases]))
+    reached: dict[tuple[int, ...], tuple[float, Array]] = {}
+    for k in np.argsort(before, kind="stable"):
+        key = tuple(sorted(bases[k].tolist()))
+        if key not in reached and len(reached) < _CLIMBED:
+            basis, loss = corners.exchanged(bases[k], float(before[k]))
+            reached[key] = loss, basis
+    loss, basis = min(reached.values(), key=lambda end: end[0])
+    ends = np.sort([end for end, _ in reached.values()])
+    hits = np.array(int((ends <= loss * (1 + 1e-9)).sum()))
+    return basis, loss, {"loss": np.append(ends[::-1], loss), "start_loss": before, "hits": hits}
+
+
+def _finished(
+    standard: Standard, corners: Corners, basis: Array, p: float, loss: float, least: float, history: dict[str, Array]
+) -> LpFit:
+    """The fit in the units of y."""
+    gamma = corners.through(basis)
+    c, v = (float(gamma[0]), gamma[1:]) if standard.intercept else (0.0, gamma)
+    w, b = standard.folded(v, c)
+    factor = standard.scale**p
+    history = {name: values * factor if "loss" in name else values for name, values in history.items()}
+    known = Certificate.of(loss, least, "bound")
+    known = known._replace(upper=known.upper * factor, lower=known.lower * factor)
+    return LpFit(w, b, p, loss * factor, known, "exchange", history, standard.rank, standard.frame.condition)

@@ -1,0 +1,145 @@
+"""Models through as many rows as they have coefficients: the corners where a loss with p < 1 can be least."""
+
+from __future__ import annotations
+
+from itertools import combinations, islice
+
+import numpy as np
+
+from fastdl import _threads
+from fastdl._gram import Matrix
+from fastdl._loss_sums import Sums
+from fastdl._standard import Standard
+from fastdl._vertex import independent_rows
+
+Array = np.ndarray
+
+_SINGULAR = -23.0  # log of what a determinant of unit rows must exceed
+_SAMPLE = 4096  # rows that first decide
+_POLISH = 1 << 16  # rows that models are polished on at most
+_TRIED = 64  # rows tried in place of another, of those that seem best
+_BATCH = 1 << 14
+
+
+class Corners:
+    """The rows in memory, [1, Z] and t, and models gamma of them."""
+
+    def __init__(self, standard: Standard, p: float, seed: int):
+        self.standard, self.p, self.threads = standard, p, standard.threads
+        self.Z, self.t, self.s = standard.gathered()
+        self.A = Matrix(self.Z, standard.intercept)
+        self.n, self.k = len(self.t), self.A.width
+        self.random = np.random.Generator(np.random.Philox(seed))
+        self.order = self.random.permutation(self.n)
+
+    def gamma(self, v: Array, c: float) -> Array:
+        return np.append(c, v) if self.standard.intercept else v
+
+    def losses(self, gammas: Array, rows: Array | None = None) -> Array:
+        """The losses of models (K, k) on all rows, or on some."""
+        Z, t, s = self.Z, self.t, self.s
+        if rows is not None:
+            Z, t, s = Z[rows], t[rows], None if s is None else s[rows]
+        W, b = (gammas[:, 1:], gammas[:, 0]) if self.standard.intercept else (gammas, 0.0)
+        return Sums(Z, t, W, b, self.p, s).run(False, self.threads)[:, 0]
+
+    def models(self, bases: Array) -> tuple[Array, Array]:
+        """The models (K, k) through rows (Q, k), and which of these determine one."""
+        rows = self.A.rows(bases.ravel()).reshape(len(bases), self.k, self.k)
+        with np.errstate(divide="ignore"):
+            size = np.log((rows * rows).sum(2)).sum(1) / 2
+            fine = np.flatnonzero(np.linalg.slogdet(rows)[1] - size > _SINGULAR)
+        return np.linalg.solve(rows[fine], self.t[bases[fine]][..., None])[..., 0], fine
+
+    def through(self, basis: Array) -> Array:
+        """The model through these rows, its rounding mended once."""
+        rows = self.A.rows(basis)
+        gamma = np.linalg.solve(rows, self.t[basis])
+        return gamma + np.linalg.solve(rows, self.t[basis] - rows @ gamma)
+
+    def best_of_all(self) -> tuple[Array, float]:
+        """The best of all models through k rows, and its loss."""
+        best, least = np.zeros(0, np.intp), np.inf
+        every = combinations(range(self.n), self.k)
+        while batch := list(islice(every, _BATCH)):
+            bases = np.array(batch, np.intp).reshape(len(batch), self.k)
+            gammas, fine = self.models(bases)
+            if len(gammas):
+                losses = self.losses(gammas)
+                if losses.min() < least:
+                    least, best = float(losses.min()), bases[fine[losses.argmin()]]
+        return best, float(self.losses(self.through(best)[None])[0])
+
+    def screened(self, count: int, keep: int) -> list[Array]:
+        """The best of `count` random models through k rows: on ever more rows, for ever fewer models."""
+        gammas, _ = self.models(self.random.integers(0, self.n, (count, self.k)))
+        rows = _SAMPLE
+        while len(gammas) > keep:
+            some = self.order[:rows] if rows < self.n else None
+            left = max(keep, len(gammas) // 4) if some is not None else keep
+            gammas = gammas[np.argsort(self.losses(gammas, some), kind="stable")[:left]]
+            rows *= 4
+        return list(gammas)
+
+    def polished(self, gamma: Array) -> Array:
+        """The rows of a vertex below a model: by majorisation of a smoothed loss, less and less smooth."""
+        some = np.sort(self.order[:_POLISH])
+        A, t = (self.A, self.t) if len(some) == self.n else (Matrix(self.Z[some], self.A.ones), self.t[some])
+        s = 1.0 if self.s is None else self.s[some]
+        r = A.minus(t, gamma)
+        middle = float(np.median(np.abs(r))) or float(np.abs(r).mean())
+        for smooth in middle * 0.3 ** np.arange(16):
+            h = s * (r * r + smooth * smooth) ** (self.p / 2 - 1)
+            h /= h.max()
+            gamma = gamma + np.linalg.lstsq(A.gram(h), A.products(h * r), rcond=None)[0]
+            r = A.minus(t, gamma)
+        return some[independent_rows(A, 1 / (np.abs(r) + 1e-12 * middle))]
+
+    def exchanged(self, basis: Array, loss: float) -> tuple[Array, float]:
+        """The rows of a vertex none of whose neighbours that were tried is better, and its loss."""
+        basis, still, column = basis.copy(), 0, 0
+        while still < self.k:
+            row, after = self._neighbour(basis, column, loss)
+            if after < loss * (1 - 1e-12):
+                basis[column], loss, still = row, after, 0
+            else:
+                still += 1
+            column = (column + 1) % self.k
+        return basis, loss
+
+    def _neighbour(self, basis: Array, column: int, loss: float) -> tuple[int, float]:
+        """The best row in place of basis[column], and the loss with it."""
+        edge = np.ascontiguousarray(np.linalg.inv(self.A.rows(basis))[:, column])
+        r, along = self.A.minus(self.t, self.through(basis)), self.A.dot(edge)
+        r[basis] = 0
+        along[np.delete(basis, column)] = 0
+        able = np.flatnonzero(np.abs(along) > 1e-9 * np.abs(along).max())
+        steps = r[able] / along[able]
+        if self.n > _SAMPLE:
+            able, steps = self._promising(r, along, able, steps)
+        losses = self._on_edge(r, along, self.s, steps)
+        for k in np.argsort(losses, kind="stable")[:4]:
+            if losses[k] >= loss:
+                break
+            other = basis.copy()
+            other[column] = able[k]
+            after = float(self.losses(self.through(other)[None])[0])
+            if after < loss:
+                return int(able[k]), after
+        return int(basis[column]), loss
+
+    def _promising(self, r: Array, along: Array, able: Array, steps: Array) -> tuple[Array, Array]:
+        """The steps nearest to those that are best for a sample of the rows."""
+        some = self.order[: _SAMPLE // 2]
+        sampled = r[some][along[some] != 0] / along[some][along[some] != 0]
+        s = None if self.s is None else self.s[some]
+        losses = self._on_edge(r[some], along[some], s, sampled)
+        best = sampled[np.argsort(losses, kind="stable")[:8]]
+        order = np.argsort(steps, kind="stable")
+        around = np.searchsorted(steps[order], best)[:, None] + np.arange(-_TRIED // 16, _TRIED // 16)
+        chosen = order[np.unique(np.clip(around, 0, len(order) - 1))]
+        return able[chosen], steps[chosen]
+
+    def _on_edge(self, r: Array, along: Array, s: Array | None, steps: Array) -> Array:
+        """The losses at steps along an edge."""
+        return Sums(along[:, None], r, steps[:, None], 0.0, self.p, s).run(False, _threads.count(self.threads))[:, 0]
