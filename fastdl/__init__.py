@@ -24,6 +24,8 @@ _MODULES = {
     "descent": ["gradient_descent"],
     "custom": ["custom_loss", "CustomLoss"],
     "linear": ["fit_lp", "LpFit", "Certificate"],
+    "network": ["fit_network", "LearnedFeatures", "NetworkFit"],
+    "network_loss": ["network_loss_grad"],
     "graphs": ["Graph", "degree", "gcn_norm"],
     "aggregation": ["aggregate", "aggregate_blocks"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],

@@ -18,6 +18,7 @@ STEMS = (
     "losses",
     "lzf",
     "models",
+    "network",
     "partition",
     "points",
     "records",

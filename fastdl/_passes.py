@@ -29,7 +29,8 @@ class Rows:
         first = next(iter(self._again()), None)
         if first is None:
             raise _check.InputError("there were no chunks: the number of columns is not known")
-        self.columns = _chunk(first)[0].shape[1]
+        first = _chunk(first)[0]
+        self.columns, self.dtype = first.shape[1], first.dtype
         self.block = max(64, _BYTES // (8 * max(1, self.columns)) // 64 * 64)
         self._seen = False  # whether one pass has checked the values
 

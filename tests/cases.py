@@ -10,6 +10,7 @@ from tests.cases_audio import CASES_AUDIO
 from tests.cases_features import CASES_FEATURES
 from tests.cases_graphs import CASES_GRAPHS
 from tests.cases_losses import CASES_LOSSES
+from tests.cases_network import CASES_NETWORK
 from tests.cases_points import CASES_POINTS
 from tests.cases_sequences import CASES_SEQUENCES
 
@@ -20,4 +21,5 @@ CASES: list[Case] = [
     *CASES_GRAPHS,
     *CASES_LOSSES,
     *CASES_FEATURES,
+    *CASES_NETWORK,
 ]

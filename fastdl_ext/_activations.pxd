@@ -1,0 +1,106 @@
+"""Activations of a network and their slopes: plain arithmetic without a branch, so that a loop over them is vectorised."""
+
+from libc.math cimport copysign, copysignf, fabs, fabsf
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from fastdl_ext._common cimport real
+from fastdl_ext._lanes cimport inlined
+from fastdl_ext.power cimport equal, equal32, less, less32
+
+cdef enum:
+    IDENTITY, TANH, RELU, GELU
+
+# tanh x = e / (e + 2), e = exp(2|x|) - 1 = 2^n (exp(f) - 1) + (2^n - 1) with |f| <= ln(2)/2: good for small x too.
+
+
+cdef inline double tanh64(double x) noexcept nogil:
+    cdef double u = 2 * fabs(x), n, f, t, scale
+    cdef uint64_t bits
+    u = less(u, 40, u, 40)
+    n = u * 1.4426950408889634 + 6755399441055744.0                # 1.5 2^52: rounds, and holds n in its lowest bits
+    memcpy(&bits, &n, 8)
+    n -= 6755399441055744.0
+    f = (u - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10     # the first product is exact
+    t = 2.08767569878681e-09 + f * 1.6059043836821613e-10
+    t = 2.505210838544172e-08 + f * t
+    t = 2.755731922398589e-07 + f * t
+    t = 2.7557319223985893e-06 + f * t
+    t = 2.48015873015873e-05 + f * t
+    t = 0.0001984126984126984 + f * t
+    t = 0.001388888888888889 + f * t
+    t = 0.008333333333333333 + f * t
+    t = 0.041666666666666664 + f * t
+    t = 0.16666666666666666 + f * t
+    t = 0.5 + f * t
+    t = f + (f * f) * t
+    bits = (bits + 1023) << 52
+    memcpy(&scale, &bits, 8)
+    t = scale * t + (scale - 1)
+    t = copysign(t / (t + 2), x)
+    return equal(x, x, t, x)
+
+
+cdef inline float tanh32(float x) noexcept nogil:
+    cdef float u = <float>2 * fabsf(x), n, f, t, scale
+    cdef uint32_t bits
+    u = less32(u, 20, u, 20)
+    n = u * <float>1.4426950408889634 + <float>12582912
+    memcpy(&bits, &n, 4)
+    n -= <float>12582912
+    f = (u - n * <float>0.693359375) - n * <float>-2.12194440e-4
+    t = <float>0.001388888888888889 + f * <float>0.0001984126984126984
+    t = <float>0.008333333333333333 + f * t
+    t = <float>0.041666666666666664 + f * t
+    t = <float>0.16666666666666666 + f * t
+    t = <float>0.5 + f * t
+    t = f + (f * f) * t
+    bits = (bits + 127) << 23
+    memcpy(&scale, &bits, 4)
+    t = scale * t + (scale - <float>1)
+    t = copysignf(t / (t + <float>2), x)
+    return equal32(x, x, t, x)
+
+
+cdef inline inlined activate(int activation, real* a, real* slope, Py_ssize_t n) noexcept nogil:
+    # In place; `slope` is written for GELU alone, the others have it from their value.
+    cdef Py_ssize_t i
+    cdef real z, t, half = 0.5, one = 1, c = 0.7978845608028654, cubic = 0.044715, third = 0.134145
+    if activation == TANH:
+        for i in range(n):
+            if real is float:
+                a[i] = tanh32(a[i])
+            else:
+                a[i] = tanh64(a[i])
+    elif activation == RELU:
+        for i in range(n):
+            if real is float:
+                a[i] = less32(a[i], 0, 0, a[i])
+            else:
+                a[i] = less(a[i], 0, 0, a[i])
+    elif activation == GELU:
+        for i in range(n):
+            z = a[i]
+            if real is float:
+                t = tanh32(c * (z + cubic * z * z * z))
+            else:
+                t = tanh64(c * (z + cubic * z * z * z))
+            a[i] = half * z * (one + t)
+            slope[i] = half * (one + t) + half * z * (one - t * t) * c * (one + third * z * z)
+
+
+cdef inline inlined times_slope(int activation, const real* a, const real* slope, real* g, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real one = 1
+    if activation == TANH:
+        for i in range(n):
+            g[i] *= one - a[i] * a[i]
+    elif activation == RELU:
+        for i in range(n):
+            if real is float:
+                g[i] = less32(0, a[i], g[i], a[i] * 0)             # NaN stays
+            else:
+                g[i] = less(0, a[i], g[i], a[i] * 0)
+    elif activation == GELU:
+        for i in range(n):
+            g[i] *= slope[i]
