@@ -28,6 +28,8 @@ _MODULES = {
     "network_loss": ["network_loss_grad"],
     "graphs": ["Graph", "degree", "gcn_norm"],
     "aggregation": ["aggregate", "aggregate_blocks"],
+    "targets": ["BinaryTarget", "ClassTarget", "StandardTarget"],
+    "bins": ["BinnedTarget", "MergedBins"],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

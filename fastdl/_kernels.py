@@ -11,6 +11,7 @@ STEMS = (
     "aggregation",
     "audio",
     "bases",
+    "bins",
     "cpu",
     "features",
     "gram",
@@ -23,6 +24,7 @@ STEMS = (
     "points",
     "records",
     "sequences",
+    "targets",
     "voxels",
     "windows",
 )

@@ -1,0 +1,172 @@
+"""Edges of bins, and what the bins hold, from sorted values: all of them, or a sketch of them with weights."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastdl.reference import bins as reference
+
+Array = np.ndarray
+
+_ROUNDS = 10_000  # of Lloyd's iteration, which ends by itself long before
+
+
+class Sorted(NamedTuple):
+    """Values in ascending order; how many each stands for (None: one); the least and the greatest there were."""
+
+    values: Array
+    weights: Array | None
+    low: float
+    high: float
+
+
+def edges_of(sample: Sorted, bins: int, strategy: str) -> Array:
+    """Edges by strategy, in ascending order but for duplicates."""
+    ends = np.array([sample.low, sample.high])
+    if strategy == "uniform":
+        return reference.uniform(ends, bins)
+    if strategy == "mu-law":
+        return reference.mu_law(ends, bins)
+    edges = quantile(sample, np.linspace(0, 1, bins + 1))
+    return edges if strategy == "quantile" else k_means(sample, np.unique(edges))
+
+
+def quantile(sample: Sorted, q: Array) -> Array:
+    """np.quantile of the values; of weighted ones, the first whose values and those before stand for more than q."""
+    values, weights, low, high = sample
+    if weights is not None:
+        upto = np.cumsum(weights)
+        found = values[np.minimum(np.searchsorted(upto, q * (upto[-1] - 1), side="right"), len(values) - 1)]
+        return np.concatenate([[low], found[1:-1].astype(np.float64), [high]])
+    place = q * (len(values) - 1)
+    at = np.minimum(place.astype(np.int64), max(len(values) - 2, 0))
+    part = place - at
+    a, b = values[at].astype(np.float64), values[np.minimum(at + 1, len(values) - 1)].astype(np.float64)
+    # NumPy's interpolation, which is exact at both ends.
+    return np.where(part >= 0.5, b - (b - a) * (1 - part), a + (b - a) * part)
+
+
+def k_means(sample: Sorted, edges: Array) -> Array:
+    """Lloyd's iteration from the given edges, until no value changes its bin; bins that become empty are dropped."""
+    values, weights, low, high = sample
+    shift = 0.5 * low + 0.5 * high
+    deviations = (values.astype(np.float64) - shift) * (1 if weights is None else weights)
+    sums = np.concatenate([[0.0], np.cumsum(deviations)])
+    upto = np.arange(len(values) + 1.0) if weights is None else np.concatenate([[0.0], np.cumsum(weights)])
+    cut = np.searchsorted(values, edges[1:-1])
+    for _ in range(_ROUNDS):
+        ends = np.unique(np.concatenate([[0], cut, [len(values)]]))
+        means = np.diff(sums[ends]) / np.diff(upto[ends]) + shift
+        middles = 0.5 * means[:-1] + 0.5 * means[1:]
+        moved = np.searchsorted(values, middles)
+        if np.array_equal(moved, cut):
+            break
+        cut = moved
+    return np.concatenate([[low], np.clip(middles, low, high), [high]])
+
+
+def contents(sample: Sorted, edges: Array) -> tuple[Array, Array, Array, Array]:
+    """Count, mean, median and middle of each bin; a bin without values has its middle for all."""
+    values, weights = sample.values, sample.weights
+    cut = np.concatenate([[0], np.searchsorted(values, edges[1:-1]), [len(values)]])
+    start, stop = cut[:-1], cut[1:]
+    full = start < stop
+    middle = 0.5 * edges[:-1] + 0.5 * edges[1:]
+    count, mean, median = np.zeros(len(middle), np.int64), middle.copy(), middle.copy()
+    first, last = values[start[full]].astype(np.float64), values[stop[full] - 1].astype(np.float64)
+    if weights is None:
+        count[full] = (stop - start)[full]
+        sums = np.add.reduceat(values, start[full], dtype=np.float64)
+        lower, upper = values[(start + stop - 1)[full] // 2], values[(start + stop)[full] // 2]
+        median[full] = 0.5 * lower.astype(np.float64) + 0.5 * upper.astype(np.float64)
+    else:
+        count[full] = np.add.reduceat(weights, start[full])
+        sums = np.add.reduceat(values * weights.astype(np.float64), start[full])
+        upto = np.cumsum(weights)
+        half = np.concatenate([[0], upto])[start[full]] + (count[full] - 1) // 2
+        median[full] = values[np.searchsorted(upto, half, side="right")]
+    mean[full] = np.clip(sums / count[full], first, last)
+    return count, mean, median, middle
+
+
+class Sample:
+    """The values of a stream: all, or with `limit` a sketch of buffers of so many values, each for 2^level others.
+
+    Munro and Paterson's scheme: when two buffers of a level are full, every second value of both goes one level up;
+    first the odd ones, then the even ones, so that errors cancel. Each time the rank of any value moves by at most the
+    weight of a buffer's values: N log2(N / limit) / (2 limit) in all, at most.
+    """
+
+    def __init__(self, limit: int | None):
+        self.limit = limit
+        self.count, self.low, self.high = 0, np.inf, -np.inf
+        self.dtype: np.dtype | None = None
+        self._waiting: list[Array] = []
+        self._levels: list[Array | None] = []
+        self._odd: list[int] = []
+
+    def add(self, values: Array, copy: bool = True) -> None:
+        """Take in finite values; without a copy where they stay as they are until `sorted`."""
+        if not len(values):
+            return
+        self._seen(values.dtype, len(values), float(values.min()), float(values.max()))
+        if self.limit is None:
+            self._waiting.append(values.copy() if copy else values)
+        else:
+            self._buffer(values)
+
+    def _seen(self, dtype: np.dtype, count: int, low: float, high: float) -> None:
+        self.dtype = dtype if self.dtype is None else np.result_type(self.dtype, dtype)
+        self.count, self.low, self.high = self.count + count, min(self.low, low), max(self.high, high)
+
+    def _buffer(self, values: Array) -> None:
+        assert self.limit is not None
+        have = sum(map(len, self._waiting))
+        while have + len(values) >= self.limit:
+            cut = self.limit - have
+            self._push(0, np.sort(np.concatenate([*self._waiting, values[:cut]])))
+            self._waiting, have, values = [], 0, values[cut:]
+        if len(values):
+            self._waiting.append(values.copy())
+
+    def _push(self, level: int, buffer: Array) -> None:
+        while len(self._levels) <= level:
+            self._levels.append(None)
+            self._odd.append(0)
+        there = self._levels[level]
+        if there is None:
+            self._levels[level] = buffer
+            return
+        both = np.sort(np.concatenate([there, buffer]), kind="stable")
+        kept = both[self._odd[level] :: 2]
+        self._levels[level], self._odd[level] = None, 1 - self._odd[level]
+        self._push(level + 1, kept)
+
+    def merge(self, other: Sample) -> None:
+        """Take in the values of another."""
+        if not other.count:
+            return
+        assert other.dtype is not None
+        self._seen(other.dtype, other.count, other.low, other.high)
+        for level, buffer in enumerate(other._levels):
+            if buffer is not None:
+                self._push(level, buffer)
+        for values in other._waiting:
+            if self.limit is None:
+                self._waiting.append(values)
+            else:
+                self._buffer(values)
+
+    def sorted(self) -> Sorted:
+        """What is known of the values."""
+        levels = [(1 << i, buffer) for i, buffer in enumerate(self._levels) if buffer is not None]
+        parts = [*self._waiting, *(buffer for _, buffer in levels)]
+        if not levels:
+            return Sorted(np.sort(parts[0] if len(parts) == 1 else np.concatenate(parts)), None, self.low, self.high)
+        waiting = sum(map(len, self._waiting))
+        weights = np.repeat([1, *(w for w, _ in levels)], [waiting, *(len(b) for _, b in levels)])
+        values = np.concatenate(parts)
+        order = np.argsort(values, kind="stable")
+        return Sorted(values[order], weights[order], self.low, self.high)

@@ -1,0 +1,184 @@
+"""Labels of any kind (numbers, str, bytes): their distinct values, and the look-up that turns each into a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check, _kernels
+from fastdl._threads import split
+from fastdl.reference import targets as reference
+
+Array = np.ndarray
+kernel = _kernels.load("targets")
+
+_BLOCK = 1 << 18  # labels: large enough to hide the cost of a turn, small enough for an even split
+_RANGE = 1 << 16  # entries of a table that is worth its place for a few integer labels
+_KINDS = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numbers", "U": "str", "S": "bytes"}
+
+
+def read(name: str, y: Any) -> Array:
+    """`y` as an array of labels, contiguous and in the machine's byte order."""
+    if hasattr(y, "to_numpy"):
+        y = y.to_numpy()
+    if isinstance(y, np.ndarray) and y.dtype == object:
+        y = y.tolist()
+    if isinstance(y, (list, tuple)) and _mixed(y):
+        raise _check.InputTypeError(f"{name} must hold numbers, str or bytes, one of these, got a mix")
+    y = _check.asarray(name, y)
+    if y.dtype.kind == "T":
+        y = y.astype(str)
+    if y.dtype.kind not in _KINDS:
+        raise _check.InputTypeError(f"{name} must hold numbers, bool, str or bytes, got {y.dtype}")
+    if y.dtype.kind == "f" and y.dtype.itemsize not in (4, 8):
+        y = y.astype(np.float32 if y.dtype.itemsize == 2 else np.float64)
+    return _check.array(name, y)
+
+
+def _mixed(y: Any) -> bool:
+    """Whether a list holds text and something else, which NumPy would make text of."""
+    kinds = set()
+    for v in y:
+        if isinstance(v, (list, tuple)):
+            if _mixed(v):
+                return True
+            v = v[0] if v else None
+        kinds.add(bytes if isinstance(v, bytes) else str if isinstance(v, str) else None)
+    return len(kinds) > 1
+
+
+def same_kind(name: str, y: Array, classes: Array) -> None:
+    """Raise where labels could never equal the classes."""
+    got, known = _KINDS[y.dtype.kind], _KINDS[classes.dtype.kind]
+    if got != known and y.size:
+        raise _check.InputTypeError(f"{name} must hold {known}, as the labels before did, got {got}")
+
+
+def learn(name: str, classes: Array | None, y: Array) -> Array | None:
+    """The sorted distinct labels of `classes` and of flat `y`."""
+    start, size = 0, 1 << 12
+    while start < len(y):
+        part = y[start : start + size]
+        if classes is None:
+            new = part
+        else:
+            same_kind(name, part, classes)
+            unseen = np.empty(len(part), np.uint8)
+            encode(part, classes, np.zeros(len(classes), np.uint8), 1, unseen, 1)
+            new = part[unseen.view(bool)]
+        if new.dtype.kind == "f" and np.isnan(new).any():
+            at = start + int(np.flatnonzero(np.isnan(part))[0])
+            raise _check.InputError(f"{name} must not hold NaN, which is no label, got one at index {at}")
+        if len(new):
+            classes = np.unique(new) if classes is None else union(name, classes, np.unique(new))
+        start, size = start + size, min(2 * size, 1 << 20)
+    return classes
+
+
+def union(name: str, a: Array, b: Array) -> Array:
+    """The sorted distinct labels of both, in the first dtype that holds them exactly."""
+    same_kind(name, b, a)
+    common = np.result_type(a, b)
+    if common.kind == "f" and a.dtype.kind in "biu" and b.dtype.kind in "biu":
+        dtypes = [np.dtype(np.int64), np.dtype(np.uint64)]
+    else:
+        dtypes = [common, np.dtype(np.int64)] if common.kind == "f" else [common]
+    for dtype in dtypes:
+        if _held(a, dtype).all() and _held(b, dtype).all():
+            return np.union1d(a.astype(dtype), b.astype(dtype))
+    raise _check.InputTypeError(f"{name} holds {b.dtype}, which with the {a.dtype} before fits no dtype exactly")
+
+
+def _held(x: Array, dtype: np.dtype) -> Array:
+    """Where a value of x stays the same in `dtype`."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        cast = x.astype(dtype)
+        same = cast.astype(x.dtype) == x
+    return same if x.dtype.kind in "US" else same & ((cast < 0) == (x < 0))
+
+
+def encode(y: Array, classes: Array, values: Array, missing: Any, out: Array, threads: int | None) -> int:
+    """values[k] where flat y equals classes[k], else `missing`, into `out`, of values' dtype.
+
+    Returns the number of labels that equal none, which is right where `missing` is no value.
+    """
+    if not len(y):
+        return 0
+    y = y.view(np.uint8) if y.dtype.kind == "b" else y
+    kept = _held(classes, y.dtype)
+    keys, table = classes[kept].astype(y.dtype), np.append(values[kept], values.dtype.type(missing))
+    if kernel is None or not len(keys):
+
+        def run(s: slice) -> int:
+            out[s] = reference.encode_labels(y[s], keys, table[:-1], missing)
+            return int((out[s] == table[-1]).sum())
+
+    else:
+        run = _look_up(y, keys, _bits(table), _bits(out))
+    return sum(split(len(y), threads, run, _BLOCK))
+
+
+def _look_up(y: Array, keys: Array, table: Array, out: Array) -> Any:
+    """The function that encodes a slice of y: by the range of the keys, or by a hash of them."""
+    if y.dtype.kind in "iu":
+        low, span = int(keys[0]), int(keys[-1]) - int(keys[0]) + 1
+        if span <= max(_RANGE, 8 * len(keys)):
+            wide = np.full(span + 1, table[-1], table.dtype)
+            wide[(keys - keys[0]).astype(f"u{y.itemsize}").astype(np.intp) if span > 1 else [0]] = table[:-1]
+            bits = y.view(f"u{y.itemsize}")
+            low %= 1 << 8 * y.itemsize
+            return lambda s: kernel.encode_range(bits[s], low, wide, out[s])
+    shift = 63 - len(keys).bit_length()
+    slots = np.full(1 << 64 - shift, -1, np.int32)
+    if y.dtype.kind in "US":
+        size = y.itemsize
+        items, words = y.view(np.uint8), keys.view(np.uint8)
+        kernel.hash_items(words, size, shift, slots)
+        return lambda s: kernel.encode_items(
+            items[s.start * size : s.stop * size], words, size, shift, slots, table, out[s]
+        )
+    numbers = _keys(keys)
+    kernel.hash_keys(numbers, shift, slots)
+    return lambda s: kernel.encode_keys(_keys(y[s]), numbers, shift, slots, table, out[s])
+
+
+def _keys(y: Array) -> Array:
+    """Numbers as 64 bits that are equal where the numbers are: integers widened, floats without a negative zero."""
+    if y.dtype.kind == "f":
+        return (y.astype(np.float64, copy=False) + 0.0).view(np.uint64)
+    return y.astype(f"{y.dtype.kind}8", copy=False).view(np.uint64)
+
+
+def _bits(x: Array) -> Array:
+    return x.view(f"u{x.itemsize}")
+
+
+def free(values: Array) -> Any:
+    """A value of values' dtype that is none of them, or None."""
+    bits = _bits(values)
+    unused = np.setdiff1d(np.arange(min(len(bits) + 1, 1 << 8 * bits.itemsize), dtype=bits.dtype), bits)
+    return unused[:1].view(values.dtype)[0] if len(unused) else None
+
+
+def first(bad: Array, shape: tuple[int, ...]) -> tuple[int, Any]:
+    """The place of the first that is set, in flat order and as an index into an array of `shape`."""
+    at = int(np.flatnonzero(bad)[0])
+    return at, at if len(shape) == 1 else tuple(map(int, np.unravel_index(at, shape)))
+
+
+def codes(name: str, z: Any, count: int) -> Array:
+    """Integers 0 to count - 1 as they are, or the place of the largest of the last axis of floats (..., count)."""
+    z = _check.array(name, z, ("i", "u", "f")) if np.size(z) else np.empty(np.shape(z), np.int64)
+    if z.dtype.kind != "f":
+        if z.size and (z.min() < 0 or z.max() >= count):
+            at, place = first((z < 0) | (z >= count), z.shape)
+            raise _check.InputError(f"{name} must be between 0 and {count - 1}, got {z.flat[at]} at index {place}")
+        return z
+    if z.ndim < 2 or z.shape[-1] != count:
+        raise _check.InputError(f"{name} must be integers, or scores of shape (N, {count}), got {z.dtype} {z.shape}")
+    best = z.argmax(-1)
+    wrong = np.isnan(np.take_along_axis(z, best[..., None], -1))
+    if wrong.any():
+        raise _check.InputError(f"{name} must not hold NaN, got one in row {int(np.flatnonzero(wrong)[0])}")
+    return best

@@ -1,0 +1,169 @@
+"""The bin of each value.  Trusts its caller: edges ascend, tables are built by fastdl/_bin_tables.py, NaN gets any bin.
+
+The code of v is the number of inner edges <= v.  Few edges are all compared; of many, a monotone map of v to buckets says
+how many lie below the bucket of v, so that only those inside are.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from fastdl_ext._common cimport cloned, real
+
+ctypedef fused code:
+    uint8_t
+    uint16_t
+
+ctypedef fused key:         # the bits of a real
+    uint32_t
+    uint64_t
+
+ctypedef fused wide:        # an integer as wide as a real, so that comparisons need no conversion
+    int32_t
+    int64_t
+
+cdef enum:
+    BATCH = 512             # values taken together through loops that vectorise, their state in the first-level cache
+
+
+cdef cloned compared(const real* y, const real* edges, Py_ssize_t count, wide* total, code* out, Py_ssize_t n,
+                     Py_ssize_t* nans) noexcept nogil:
+    # Four edges in each pass over the batch; count is a multiple of four.
+    cdef Py_ssize_t i, j
+    cdef real a, b, c, d, v
+    cdef wide missing = 0
+    for i in range(n):
+        v = y[i]
+        missing += v != v
+        total[i] = 0
+    nans[0] += missing
+    j = 0
+    while j < count:
+        a = edges[j]
+        b = edges[j + 1]
+        c = edges[j + 2]
+        d = edges[j + 3]
+        for i in range(n):
+            v = y[i]
+            total[i] += (<wide>(v >= a) + <wide>(v >= b)) + (<wide>(v >= c) + <wide>(v >= d))
+        j += 4
+    for i in range(n):
+        out[i] = <code>total[i]
+
+
+cdef cloned even_buckets(const real* y, real low, real inverse, real last, int32_t* bucket, Py_ssize_t n,
+                         Py_ssize_t* nans) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real t
+    cdef int32_t missing = 0
+    for i in range(n):
+        t = y[i]
+        missing += t != t
+        t = (t - low) * inverse
+        t = t if t < last else last
+        t = t if t > 0 else 0
+        bucket[i] = <int32_t>t
+    nans[0] += missing
+
+
+cdef cloned float_buckets(const real* y, real centre, key first, key last, int shift, int32_t* bucket, Py_ssize_t n,
+                          Py_ssize_t* nans) noexcept nogil:
+    # The sign and the upper bits of the distance from the centre: fine beside it, coarse far from it.
+    cdef Py_ssize_t i
+    cdef real t
+    cdef key bits, sign, top = 8 * sizeof(key) - 1
+    cdef int32_t rank, half = <int32_t>(last - first) + 1, missing = 0
+    for i in range(n):
+        t = y[i]
+        missing += t != t
+        t = (t - centre) + 0            # -0 becomes 0
+        memcpy(&bits, &t, sizeof(real))
+        sign = bits >> top
+        bits = (bits ^ (sign << top)) >> shift
+        bits = bits if bits > first else first
+        bits = bits if bits < last else last
+        rank = <int32_t>(bits - first)
+        bucket[i] = half + (rank ^ -<int32_t>sign)
+    nans[0] += missing
+
+
+cdef void step_up(const real* y, const int32_t* bucket, const uint16_t* below, const real* edges, int steps, int32_t* at,
+                  code* out, Py_ssize_t n) noexcept nogil:
+    # Of the edges from below[bucket] on, fewer than 2^steps may be <= v: a search by halves, all values a step at a time,
+    # and without a branch, which data would mispredict.
+    cdef Py_ssize_t i
+    cdef int32_t k
+    cdef const real* middle
+    if steps == 1:
+        for i in range(n):
+            k = below[bucket[i]]
+            out[i] = <code>(k + (y[i] >= edges[k]))
+        return
+    if steps == 2:
+        for i in range(n):
+            k = below[bucket[i]]
+            k = k + (<int32_t>(y[i] >= edges[k + 1]) << 1)
+            out[i] = <code>(k + (y[i] >= edges[k]))
+        return
+    for i in range(n):
+        at[i] = below[bucket[i]]
+    while steps > 1:
+        steps -= 1
+        middle = edges + (1 << steps) - 1
+        for i in range(n):
+            k = at[i]
+            at[i] = k + (<int32_t>(y[i] >= middle[k]) << steps)
+    for i in range(n):
+        k = at[i]
+        out[i] = <code>(k + (y[i] >= edges[k]))
+
+
+def encode_few(const real[::1] y, const real[::1] edges, code[::1] out):
+    """The number of NaNs; a multiple of four edges, the last of them NaN where need be."""
+    cdef Py_ssize_t start, m, nans = 0
+    cdef int32_t totals[BATCH]
+    cdef int64_t wide_totals[BATCH]
+    with nogil:
+        start = 0
+        while start < y.shape[0]:
+            m = min(<Py_ssize_t>BATCH, y.shape[0] - start)
+            if real is float:
+                compared(&y[start], &edges[0], edges.shape[0], totals, &out[start], m, &nans)
+            else:
+                compared(&y[start], &edges[0], edges.shape[0], wide_totals, &out[start], m, &nans)
+            start += BATCH
+    return nans
+
+
+def encode_even(const real[::1] y, real low, real inverse, const uint16_t[::1] below, const real[::1] edges, int steps,
+                code[::1] out):
+    """The number of NaNs; by buckets of equal width."""
+    cdef Py_ssize_t start, m, nans = 0
+    cdef int32_t bucket[BATCH]
+    cdef int32_t at[BATCH]
+    with nogil:
+        start = 0
+        while start < y.shape[0]:
+            m = min(<Py_ssize_t>BATCH, y.shape[0] - start)
+            even_buckets(&y[start], low, inverse, <real>(below.shape[0] - 1), bucket, m, &nans)
+            step_up(&y[start], bucket, &below[0], &edges[0], steps, at, &out[start], m)
+            start += BATCH
+    return nans
+
+
+def encode_float(const real[::1] y, real centre, uint64_t first, uint64_t last, int shift, const uint16_t[::1] below,
+                 const real[::1] edges, int steps, code[::1] out):
+    """The number of NaNs; by buckets whose width grows with the distance from the centre."""
+    cdef Py_ssize_t start, m, nans = 0
+    cdef int32_t bucket[BATCH]
+    cdef int32_t at[BATCH]
+    with nogil:
+        start = 0
+        while start < y.shape[0]:
+            m = min(<Py_ssize_t>BATCH, y.shape[0] - start)
+            if real is float:
+                float_buckets(&y[start], centre, <uint32_t>first, <uint32_t>last, shift, bucket, m, &nans)
+            else:
+                float_buckets(&y[start], centre, first, last, shift, bucket, m, &nans)
+            step_up(&y[start], bucket, &below[0], &edges[0], steps, at, &out[start], m)
+            start += BATCH
+    return nans
