@@ -164,12 +164,12 @@ class LpClassifier(ClassifierMixin, _Linear):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LpClassifier:
         """Fit X (N, D) to labels y (N,); returns itself."""
         X, y = validate_data(self, X, y, dtype="numeric")
+        y = np.array(y.tolist()) if y.dtype == object else y
         check_classification_targets(y)
-        y = _labels(y)
         codes = ClassTarget().fit(y)
         self.classes_ = codes.classes_
         if len(self.classes_) < 2:
-            raise _check.InputError(f"y must hold at least two classes, got one class: {self.classes_[0]!r}")
+            raise _check.InputError(f"y must hold at least two classes, got one class: {self.classes_.tolist()[0]!r}")
         self._target: Any = codes
         if len(self.classes_) == 2:
             self._target = BinaryTarget(values=(-1, 1)).fit(y)
@@ -188,8 +188,3 @@ class LpClassifier(ClassifierMixin, _Linear):
         """The label of each row of X (N, D)."""
         check_is_fitted(self)
         return self._target.decode(self._values(X))
-
-
-def _labels(y: Array) -> Array:
-    """Objects, as pandas holds text, as an array of their own kind."""
-    return np.array(y.tolist()) if y.dtype == object else y

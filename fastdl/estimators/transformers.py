@@ -160,7 +160,7 @@ class FeatureMap(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = table(self, X, reset=False)
         functions = self._list()
-        return feature_map(X, functions, invalid=self.invalid, threads=self.threads)  # type: ignore[call-overload]
+        return feature_map(X, functions, invalid=self.invalid, threads=self.threads)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Names: "x0" of identity, "log(x0)", "mine(x0, x1)"."""
