@@ -135,9 +135,10 @@ class Frame:
         self._shift, self._factor = (a if self.kept is None else a[kept] for a in (self.shift, self.factor))
 
     def _orthonormalise(self) -> None:
-        """From here on Q = [1, Z] R^-1 are the columns; one more pass finds what they lack of it."""
-        self._first, self._raw = self.R, (self.ones, self._shift, self._factor)
-        self.ones, self._shift, self._factor = False, np.zeros(self.rank), np.ones(self.rank)
+        """From here on Q = Z R^-1 are the columns; one more pass finds what they lack of being orthonormal."""
+        self._raw = self._shift, self._factor
+        self._first = self.R[int(self.ones) :, int(self.ones) :]
+        self._shift, self._factor = np.zeros(len(self._first)), np.ones(len(self._first))
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
             return self.grams(self.columns(X), self.target(y), s)
@@ -196,11 +197,12 @@ class Frame:
     def columns(self, X: Array) -> Array:
         """The columns of a block that are fitted, not yet shifted and scaled."""
         X = X if self.kept is None else np.ascontiguousarray(X[:, self.kept])
-        return X if self._first is None else _substituted(_dense(X, *self._raw), self._first)
+        return X if self._first is None else _substituted((X - self._raw[0]) * self._raw[1], self._first)
 
     def dense(self, X: Array) -> Array:
-        """[1, Z] of a block's `columns`, without the ones."""
-        return _dense(X, False, self._shift, self._factor)
+        """[1, Z] of a block's `columns`, as an array."""
+        Z = (X - self._shift) * self._factor
+        return np.column_stack([np.ones(len(Z)), Z]) if self.ones else Z
 
     def products(self, X: Array, g: Array) -> Array:
         """[1, Z]' g of a block's `columns`."""
@@ -224,18 +226,28 @@ class Frame:
     def model(self, gamma: Array) -> tuple[Array, float]:
         """(w, b) of coordinates gamma, in the users' units; w of least norm among the equal ones."""
         w, first = np.zeros(self.rows.columns), 0.0
-        ones = self.ones
-        if self._first is not None:
-            gamma, ones = np.linalg.solve(self._first, gamma), self._raw[0]
-        if ones:
+        if self.ones:
             first, gamma = float(gamma[0]), gamma[1:]
-        w[slice(None) if self.kept is None else self.kept] = gamma
+        w[slice(None) if self.kept is None else self.kept] = self._unfolded(gamma)
         w *= self.factor / self.y_factor
         if self._still.size:
             w -= self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
         if not self.intercept:
             return w, 0.0
         return w, float(self.y_shift + first / self.y_factor - np.add.reduce(w * self.shift))
+
+    def _unfolded(self, weights: Array) -> Array:
+        return weights if self._first is None else np.linalg.solve(self._first, weights)
+
+    def gamma(self, w: Array, b: float) -> Array:
+        """The coordinates of a model; exact where no columns are left out."""
+        weights = (w if self.kept is None else w[self.kept]) * self.y_factor
+        weights = weights / (self._factor if self._first is None else self._raw[1])
+        if self._first is not None:
+            weights = self._first @ weights
+        if not self.ones:
+            return weights
+        return np.append((b - self.y_shift + float(np.add.reduce(w * self.shift))) * self.y_factor, weights)
 
     def solve(self, g: Array) -> Array:
         """gram[:k, :k]^-1 g."""
@@ -258,11 +270,6 @@ def _gram(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) -> A
     kernel.gram(X, t, s, shift, factor, np.empty(128 * width), total)
     upper = np.triu(total[:m, :m])
     return upper + np.triu(upper, 1).T
-
-
-def _dense(X: Array, ones: bool, shift: Array, factor: Array) -> Array:
-    Z = (X - shift) * factor
-    return np.column_stack([np.ones(len(Z)), Z]) if ones else Z
 
 
 def _substituted(Z: Array, R: Array) -> Array:

@@ -20,6 +20,13 @@ def interior(
     A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float = 1e-10
 ) -> tuple[Array, Array, Array, list[tuple[float, float]]]:
     """(gamma, preference, dual, steps): preference says which rows gamma goes through; steps are (loss, gap)."""
+    with np.errstate(all="ignore"):  # where there is no solution, the steps go to infinity
+        return _interior(A, t, s, g, gamma, gap)
+
+
+def _interior(
+    A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float
+) -> tuple[Array, Array, Array, list[tuple[float, float]]]:
     n = len(t)
     rhs = (A.products(s) + g) / 2
     x = np.full(n, 0.5)  # of the way of each dual value from -s to s

@@ -13,7 +13,7 @@ import numpy as np
 from fastdl._fit import LpFit
 from fastdl._gram import Frame, Matrix, sampled
 from fastdl._interior import interior
-from fastdl._least_squares import interpolates, refined, result
+from fastdl._least_squares import interpolation, result, started
 from fastdl._passes import Rows
 from fastdl._vertex import Proof, vertex
 
@@ -28,10 +28,9 @@ _ROUNDS = 50
 def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int | None) -> LpFit:
     """The fit of least absolute deviations."""
     frame = Frame(rows, intercept, threads)
-    gamma, squares, _, _ = refined(frame)
-    if interpolates(frame, gamma, squares):
-        history = {"loss": np.zeros(1), "gap": np.zeros(1)}
-        return result(frame, gamma, p, 0.0, 0.0, "interpolation", f"closed form, {frame.solver}", history)
+    gamma, through = started(frame)
+    if through:
+        return interpolation(frame, gamma, p)
     if frame.count <= _WHOLE:
         gamma, steps = whole(frame, rows, gamma)
     else:
@@ -44,6 +43,8 @@ def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int 
 def whole(frame: Frame, rows: Rows, gamma: Array) -> tuple[Array, list[tuple[float, float]]]:
     """The solution of all rows in memory, and (loss, gap) step by step."""
     A, t, s = in_memory(frame, [scaled(frame, *rows.gathered())])
+    if not frame.rank:
+        return gamma, [(float(np.add.reduce(s * np.abs(t))), 0.0)]
     found, steps = solved(A, t, s, np.zeros(A.width), gamma)
     if found is None:
         return gamma, steps
@@ -141,16 +142,16 @@ def banded(frame: Frame, rows: Rows, gamma: Array, seed: int) -> tuple[Array, li
         loss, gap, wrong = band.check(gamma)
         steps.append((loss, gap + found.gap(A, t, s, loss)))
         if not wrong:
-            break
+            return gamma, steps
         if wrong > before:
             band = Band(frame, rows, gamma, 2 * band.reach)
             band.collect()
-    return gamma, steps
+    return whole(frame, rows, gamma)
 
 
 def scaled(frame: Frame, X: Array, y: Array, s: Array | None) -> Part:
     """The columns, scaled, the targets and the weights of a block."""
-    Z = frame.dense(frame.columns(X))
+    Z = frame.dense(frame.columns(X))[:, int(frame.ones) :]
     return Z, frame.target(y), np.ones(len(y)) if s is None else s
 
 

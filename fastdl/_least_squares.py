@@ -17,10 +17,9 @@ def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: 
     """The least squares fit."""
     frame = Frame(rows, intercept, threads)
     gamma, loss, lower, history = refined(frame)
-    kind = "closed form"
     if interpolates(frame, gamma, loss):
-        loss, lower, kind, history = 0.0, 0.0, "interpolation", {"loss": np.zeros(1), "gap": np.zeros(1)}
-    return result(frame, gamma, p, loss, lower, kind, f"closed form, {frame.solver}", history)
+        return interpolation(frame, gamma, p)
+    return result(frame, gamma, p, loss, lower, "closed form", f"closed form, {frame.solver}", history)
 
 
 def refined(frame: Frame) -> tuple[Array, float, float, dict[str, Array]]:
@@ -43,6 +42,15 @@ def refined(frame: Frame) -> tuple[Array, float, float, dict[str, Array]]:
     return gamma, loss, max(lower, 0.0), {"loss": losses, "gap": (losses - lower) / np.where(losses > 0, losses, 1)}
 
 
+def started(frame: Frame) -> tuple[Array, bool]:
+    """The least squares solution for other powers to start from, and whether it goes through every row."""
+    gamma, squares = frame.start, frame.gram[-1, -1]
+    if squares - gamma @ frame.gram[:-1, -1] > 1e-6 * squares:  # far more than rounding
+        return gamma, False
+    gamma, loss, _, _ = refined(frame)
+    return gamma, interpolates(frame, gamma, loss)
+
+
 def residual_sums(frame: Frame, gamma: Array) -> tuple[float, Array]:
     """The sum of squares of the residuals, and their products with the columns."""
 
@@ -59,6 +67,12 @@ def residual_sums(frame: Frame, gamma: Array) -> tuple[float, Array]:
 def interpolates(frame: Frame, gamma: Array, loss: float) -> bool:
     """Whether the residuals, of a sum of squares `loss`, are no more than rounding."""
     return bool(np.sqrt(loss) <= 8 * frame.rounding(gamma))
+
+
+def interpolation(frame: Frame, gamma: Array, p: float) -> LpFit:
+    """The fit that goes through every row."""
+    nothing = {"loss": np.zeros(1), "gap": np.zeros(1)}
+    return result(frame, gamma, p, 0.0, 0.0, "interpolation", f"closed form, {frame.solver}", nothing)
 
 
 def result(

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastdl._fit import LpFit
 from fastdl._gram import Frame, factorised, kernel, sampled
-from fastdl._least_squares import interpolates, refined, result
+from fastdl._least_squares import interpolation, result, started
 from fastdl._passes import Rows
 
 Array = np.ndarray
@@ -25,26 +25,26 @@ _SAMPLE = 100_000  # rows; of many more, so many are solved first
 _STAGE = 1.5  # from one power to the next
 _GRID = 2.0 ** np.arange(1, 7)
 _SEARCHES = 8
+_LEVEL = 0.4  # of the slope at its start: what the end of a step may have
 
 
 def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None, tol: float = 1e-8) -> LpFit:
     """The fit of least |r|^p."""
     frame = Frame(rows, intercept, threads)
-    gamma, squares, _, _ = refined(frame)
-    if interpolates(frame, gamma, squares):
-        history = {"loss": np.zeros(1), "gap": np.zeros(1)}
-        return result(frame, gamma, p, 0.0, 0.0, "interpolation", f"closed form, {frame.solver}", history)
+    gamma, through = started(frame)
+    if through:
+        return interpolation(frame, gamma, p)
     powers = [p]
     while powers[0] > 2 * _STAGE:
         powers.insert(0, powers[0] / _STAGE)
     if frame.count > 4 * _SAMPLE:
         some = sampled(rows, _SAMPLE / frame.count, seed)
         for power in powers:
-            gamma, _, _, _ = Descent(frame, some, power).run(gamma, 1e-3)
+            gamma, *_ = Descent(frame, some, power, gamma).run(gamma, 1e-3)
         powers = [p]
     for power in powers[:-1]:
-        gamma, _, _, _ = Descent(frame, rows, power).run(gamma, 1e-2)
-    gamma, loss, lower, history = Descent(frame, rows, p).run(gamma, tol)
+        gamma, *_ = Descent(frame, rows, power, gamma).run(gamma, 1e-2)
+    gamma, loss, lower, history = Descent(frame, rows, p, gamma).run(gamma, tol)
     return result(frame, gamma, p, loss, lower, "dual", "newton", history)
 
 
@@ -52,85 +52,98 @@ def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None
 class Place:
     """What a pass over the rows says of a model: its loss, the slope against the columns, Newton's step."""
 
+    gamma: Array
     loss: float
     slope: Array
     step: Array
-    largest: float
+    low: float  # the most that parabolas make of it, for p < 2
 
 
 class Descent:
     """Newton's steps on one loss. Residuals are divided by `unit`, about the largest, so that powers stay in range."""
 
-    def __init__(self, frame: Frame, rows: Rows, p: float):
+    def __init__(self, frame: Frame, rows: Rows, p: float, gamma: Array):
         self.frame, self.rows, self.p = frame, rows, p
-        self.unit, self.floor = 1.0, 0.0
+        self.unit, self.floor = self._measure(gamma)
+        self.least = 1e-14 * self.floor
 
     def run(self, gamma: Array, tol: float) -> tuple[Array, float, float, dict[str, Array]]:
         """(gamma, loss, lower bound, history), the losses in the frame's units."""
-        self._measure(gamma)
-        losses, gaps, best, still = [], [], 0.0, 0
+        here, lower, still = self._place(gamma / self.unit), 0.0, 0
+        losses: list[float] = []
+        gaps: list[float] = []
         for _ in range(_STEPS):
-            here = self._place(gamma)
-            scale = np.float64(self.unit) ** self.p
-            lower, end = self._bound(gamma, here)
-            best = max(best, lower * scale)
-            losses.append(here.loss * scale)
-            gaps.append(1 - best / losses[-1])
+            lower = max(lower, self._bound(here))
+            losses.append(here.loss)
+            gaps.append(1 - lower / here.loss)
             if gaps[-1] <= tol or still == 8:
                 break
             slow = len(losses) > 1 and gaps[-1] > 0.9 * gaps[-2] and not losses[-1] < (1 - 1e-12) * losses[-2]
             still = still + 1 if slow else 0
-            first = -float(here.slope @ here.step)
-            length = 1.0 if abs(end) <= 0.4 * abs(first) else self._search(gamma, here.step, first, end)
-            gamma = gamma + length * self.unit * here.step
-            if -first <= 0.05 * (losses[-1] - best) / scale:
+            gain = float(here.slope @ here.step)
+            if self.floor > self.least and gain <= 0.05 * here.low:  # what is left is due to the floor
                 self.floor *= 0.1
-        return gamma, losses[-1], best, {"loss": np.array(losses), "gap": np.array(gaps)}
+                here = self._place(here.gamma + here.step)
+            else:
+                here = self._stepped(here, gain)
+        scale = np.float64(self.unit) ** self.p
+        history = {"loss": np.array(losses) * scale, "gap": np.array(gaps)}
+        return here.gamma * self.unit, losses[-1] * scale, lower * scale, history
 
-    def _measure(self, gamma: Array) -> None:
-        """The unit and the floor, from the residuals of the start."""
+    def _stepped(self, here: Place, gain: float) -> Place:
+        """Newton's step, made longer or shorter where the loss along it is still steep at its end."""
+        after = self._place(here.gamma + here.step)
+        end = -float(after.slope @ here.step)
+        if abs(end) <= _LEVEL * gain:
+            return after
+        return self._place(here.gamma + self._search(here, -gain, end) * here.step)
+
+    def _measure(self, gamma: Array) -> tuple[float, float]:
+        """The unit, a power of two, and the floor, from the residuals of the start."""
         parts: list[tuple[float, float]] = []
 
         def work(X: Array, y: Array, s: Array | None) -> tuple[float, float]:
-            r = np.abs(self._residuals(X, y, gamma))
+            r = np.abs(self.frame.residuals(self.frame.columns(X), self.frame.target(y), gamma))
             return float(r.max()), float(np.add.reduce(r))
 
         self.rows.each(work, parts.append, self.frame.threads)
-        self.unit = max(largest for largest, _ in parts)
-        self.floor = 0.1 * sum(total for _, total in parts) / self.frame.count / self.unit if self.p < 2 else 0.0
+        unit = float(np.ldexp(1.0, np.frexp(max(largest for largest, _ in parts))[1]))
+        mean = sum(total for _, total in parts) / self.frame.count / unit
+        return unit, 0.1 * mean if self.p < 2 else 0.0
 
-    def _residuals(self, X: Array, y: Array, gamma: Array) -> Array:
-        return self.frame.residuals(self.frame.columns(X), self.frame.target(y), gamma)
+    def _block(self, X: Array, y: Array, gamma: Array) -> tuple[Array, Array]:
+        """The columns of a block, and its residuals in the unit."""
+        X = self.frame.columns(X)
+        return X, self.frame.residuals(X, self.frame.target(y) / self.unit, gamma)
 
     def _place(self, gamma: Array) -> Place:
         """One pass: loss, slope and the matrix of second derivatives."""
-        frame = self.frame
-        parts: list[tuple[Array, float, float]] = []
+        k = self.frame.rank
 
-        def work(X: Array, y: Array, s: Array | None) -> tuple[Array, float, float]:
-            r = self._residuals(X, y, gamma) / self.unit
+        def work(X: Array, y: Array, s: Array | None) -> Array:
+            X, r = self._block(X, y, gamma)
             h, bend = self._weights(r, s)
-            loss = float(np.add.reduce(h * r * r)) + self._below(r, h, s)
-            return frame.grams(frame.columns(X), h * r / bend, bend), loss, float(np.abs(r).max())
+            G = self.frame.grams(X, r / bend, h * bend)
+            loss = [np.add.reduce(h * r * r) + self._below(r, h, s), self._low(r, s)] if self.floor else [G[-1, -1], 0]
+            return np.append(G[:, :-1], loss)
 
-        self.rows.each(work, parts.append, frame.threads)
-        G = np.add.reduce([part[0] for part in parts])
-        slope = G[:-1, -1]
-        step = factorised(G[:-1, :-1])(slope)
-        return Place(sum(part[1] for part in parts), slope, step, max(part[2] for part in parts))
+        total = self.rows.total(work, self.frame.threads)
+        assert total is not None
+        H, slope, (loss, low) = total[: k * k].reshape(k, k), total[k * k : -2], total[-2:]
+        return Place(gamma, float(loss if self.floor else loss * (self.p - 1)), slope, factorised(H)(slope), float(low))
 
-    def _weights(self, r: Array, s: Array | None) -> tuple[Array, Array]:
-        """(h, bend): the slope of a row's loss is p h r, its second derivative p bend."""
-        size = np.maximum(np.abs(r), self.floor)
+    def _weights(self, r: Array, s: Array | None) -> tuple[Array, Array | float]:
+        """(h, bend): the slope of a row's loss is p h r, its second derivative p h bend."""
         h = np.empty(len(r))
+        if not self.floor:
+            kernel.powers(r, self.p - 2, h)
+            return (h if s is None else s * h), self.p - 1
+        size = np.maximum(np.abs(r), self.floor)
         kernel.powers(size, self.p - 2, h)
-        if s is not None:
-            h *= s
-        h = np.maximum(h, 1e-300)
-        return h, h * np.where(size > self.floor, self.p - 1, 1.0) if self.floor else h * (self.p - 1)
+        return (h if s is None else s * h), np.where(size > self.floor, self.p - 1, 1.0)
 
     def _below(self, r: Array, h: Array, s: Array | None) -> float:
-        """What the parabolas are below the powers."""
+        """What the powers are above the parabolas."""
         low = np.flatnonzero(np.abs(r) < self.floor)
         if not len(low):
             return 0.0
@@ -138,37 +151,36 @@ class Descent:
         kernel.powers(r[low], self.p, value)
         return float(np.add.reduce((value if s is None else s[low] * value) - h[low] * r[low] ** 2))
 
-    def _bound(self, gamma: Array, here: Place) -> tuple[float, float]:
-        """One pass: the lower bound of the loss, and the slope of it at the end of Newton's step."""
+    def _low(self, r: Array, s: Array | None) -> float:
+        """The most that parabolas may be above the powers."""
+        low = np.abs(r) < self.floor
+        count = np.count_nonzero(low) if s is None else np.add.reduce(s[low])
+        return float(count * (1 - self.p / 2) * self.floor**self.p)
+
+    def _bound(self, here: Place) -> float:
+        """One pass: the lower bound of the loss."""
         frame, p = self.frame, self.p
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
-            r, change = self._along(X, y, gamma, here.step)
+            X, r = self._block(X, y, here.gamma)
             h, bend = self._weights(r, s)
-            a = h * r - bend * change
+            a = h * (r + bend * frame.residuals(X, np.zeros(len(r)), here.step))
             size = np.empty(len(r))
             kernel.powers(a if s is None else a / s, p / (p - 1), size)
-            after = r - change
-            sums = [a * r, size if s is None else s * size, -self._weights(after, s)[0] * after * change]
-            sums.append(r * r if s is None else s * r * r)
-            return np.append([np.add.reduce(x) for x in sums], frame.products(frame.columns(X), a))
+            sums = [a * r, size, r * r] if s is None else [a * r, s * size, s * r * r]
+            return np.append([np.add.reduce(x) for x in sums], frame.products(X, a))
 
         with np.errstate(over="ignore", invalid="ignore"):
             total = self.rows.total(work, frame.threads)
             assert total is not None
-            product, conjugate, end, squares = total[:4]
+            product, conjugate, squares = total[:3]
             # [1, Z]' a is 0 but for rounding: what that can make between this model and the best.
-            product -= 2 * np.sqrt(squares) * np.sqrt(np.sum(frame.halfway(total[4:]) ** 2))
+            product -= 2 * np.sqrt(squares) * np.sqrt(np.sum(frame.halfway(total[3:]) ** 2))
             if not (product > 0 and 0 < conjugate < np.inf):
-                return 0.0, float(end)
-            return float(np.exp(p * np.log(product) - (p - 1) * np.log(conjugate))), float(end)
+                return 0.0
+            return float(np.exp(p * np.log(product) - (p - 1) * np.log(conjugate)))
 
-    def _along(self, X: Array, y: Array, gamma: Array, step: Array) -> tuple[Array, Array]:
-        """The residuals, and how much each falls along the step."""
-        change = -self.frame.residuals(self.frame.columns(X), np.zeros(len(X)), step)
-        return self._residuals(X, y, gamma) / self.unit, change
-
-    def _search(self, gamma: Array, step: Array, first: float, end: float) -> float:
+    def _search(self, here: Place, first: float, end: float) -> float:
         """The length of the step at which the slope is about 0."""
         low, high = ((0.0, first), (1.0, end)) if end > 0 else ((1.0, end), (np.inf, np.inf))
         for _ in range(_SEARCHES):
@@ -178,7 +190,7 @@ class Descent:
                 lengths = low[0] * _GRID
             else:
                 lengths = np.linspace(low[0], high[0], 8)[1:-1]
-            for length, slope in zip(lengths, self._slopes(gamma, step, lengths)):
+            for length, slope in zip(lengths, self._slopes(here, lengths)):
                 if slope > 0:
                     high = (length, slope)
                     break
@@ -187,13 +199,14 @@ class Descent:
                 return low[0] + (high[0] - low[0]) * low[1] / (low[1] - high[1])
         return low[0] or high[0]
 
-    def _slopes(self, gamma: Array, step: Array, lengths: Array) -> Array:
+    def _slopes(self, here: Place, lengths: Array) -> Array:
         """One pass: the slopes of the loss at several lengths of the step."""
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
-            r, change = self._along(X, y, gamma, step)
-            after = [r - length * change for length in lengths]
-            return np.array([-np.add.reduce(self._weights(x, s)[0] * x * change) for x in after])
+            X, r = self._block(X, y, here.gamma)
+            change = self.frame.residuals(X, np.zeros(len(r)), here.step)
+            after = [r + length * change for length in lengths]
+            return np.array([np.add.reduce(self._weights(x, s)[0] * x * change) for x in after])
 
         total = self.rows.total(work, self.frame.threads)
         assert total is not None

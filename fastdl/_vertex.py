@@ -95,6 +95,8 @@ class Vertex:
 def vertex(A: Matrix, t: Array, s: Array, g: Array, preference: Array, dual: Array) -> Proof | None:
     """The optimal vertex, from how likely it goes through each row, and about its dual; None where there is none."""
     basis = independent_rows(A, preference)
+    if basis is None:
+        return None
     start = Vertex(A, t, s, g, basis)
     shake = None
     tied = np.abs(start.r) <= 64 * EPS * (np.abs(t) + np.abs(t - start.r)) + 1e-13 * np.abs(start.r).mean()
@@ -115,11 +117,11 @@ def vertex(A: Matrix, t: Array, s: Array, g: Array, preference: Array, dual: Arr
     return now.proof()
 
 
-def independent_rows(A: Matrix, preference: Array) -> Array:
-    """k rows that determine a model, those of high preference first."""
+def independent_rows(A: Matrix, preference: Array) -> Array | None:
+    """k rows that determine a model, those of high preference first; None where no rows do."""
     k = A.width
     order = np.argsort(-preference, kind="stable")
-    for count in (8 * k, 64 * k, len(order)):
+    for count in (min(8 * k, len(order)), min(64 * k, len(order)), len(order)):
         some = order[:count]
         rows = A.rows(some)
         Q = rows * (preference[some] / preference[order[0]])[:, None]
@@ -134,6 +136,6 @@ def independent_rows(A: Matrix, preference: Array) -> Array:
             q = Q[best] / np.sqrt(size[best])
             for _ in range(2):
                 Q = Q - np.outer(Q @ q, q)
-        if len(chosen) == k and np.linalg.cond(rows[chosen]) < 1e12:
-            break
-    return some[chosen]
+        if len(chosen) == k and (count == len(order) or np.linalg.cond(rows[chosen]) < 1e12):
+            return some[chosen]
+    return None

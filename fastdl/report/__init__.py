@@ -15,6 +15,7 @@ CHAPTERS = (
     "sequences",
     "graphs",
     "losses",
+    "linear",
     "features",
 )
 
