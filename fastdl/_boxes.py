@@ -1,4 +1,4 @@
-"""Branch and bound for p < 1: what the loss of lines cannot be below, by ever smaller boxes of them.
+"""Branch and bound for p < 1: what the loss of lines and planes cannot be below, by ever smaller boxes of them.
 
 A row whose residual has one sign in a box adds a concave term, so the sum of these is least at a corner of the box; the
 other rows add 0 or more.

@@ -1,7 +1,7 @@
 """p < 1: the loss is concave between the rows, so its least value is at a model through k of them.
 
 All such models are tried where they are few. Otherwise many starts are polished to a vertex, and vertices exchanged for
-better neighbours; for lines a search over boxes bounds what is left.
+better neighbours; for lines and planes a search over boxes bounds what is left.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._boxes import least_in_boxes
-from fastdl._dual import bound
+from fastdl._dual import least_absolute, subadditive
 from fastdl._elemental import Corners
 from fastdl._fit import Certificate, LpFit
 from fastdl._least_squares import interpolates, refined, result
@@ -44,7 +44,7 @@ def fit(
 
     `starts` is the number of random models through k rows; by default what hits k good rows with probability 0.999 if
     half of the rows are good, at most 4096. `start` is a further one. `boxes` limits the search that bounds the loss
-    of lines from below; by default 4000, and fewer from 10,000 rows on.
+    of one with up to three coefficients from below: by default 20,000, and fewer from 2,000 rows on.
     """
     if starts is not None:
         _check.integer("starts", starts, 0)
@@ -63,10 +63,12 @@ def fit(
         least, history = loss, {"loss": np.array([loss])}
     else:
         count = _starts(k) if starts is None else starts
-        basis, loss, history = _climb(corners, _first(corners, first, count))
-        least = bound(standard, np.zeros(standard.columns), 0.0, p) / standard.scale**p
+        absolute = least_absolute(standard)
+        basis, loss, history = _climb(corners, _first(corners, absolute, first, count))
+        weighted = absolute if corners.s is None else least_absolute(standard, p)
+        least = subadditive(standard, p, weighted) / standard.scale**p
         if k <= 3:
-            most = int(min(4000, _CELLS / n)) if boxes is None else boxes
+            most = int(min(20_000, _CELLS / n)) if boxes is None else boxes
             least = max(least, least_in_boxes(corners, loss, most))
     return _finished(standard, corners, basis, p, loss, least, history)
 
@@ -75,24 +77,17 @@ def _starts(k: int) -> int:
     return int(min(4096, max(64, np.ceil(np.log(0.001) / np.log1p(-(0.5**k))))))
 
 
-def _first(corners: Corners, start: tuple[Array, float] | None, count: int) -> list[Array]:
-    """The models to polish: least squares, least absolute deviations, the user's, and the best of random vertices."""
-    from fastdl.linear import fit_lp
-
-    standard = corners.standard
-    given = [(standard.least_squares(), 0.0)]
-    absolute = fit_lp(corners.Z, corners.t, 1.0, sample_weight=corners.s, intercept=standard.intercept)
-    given.append((absolute.w, absolute.b))
-    if start is not None:
-        given.append(start)
-    models = [corners.gamma(v, c) for v, c in given]
-    return [*models, *corners.screened(count, _POLISHED)]
+def _first(corners: Corners, absolute: LpFit, start: tuple[Array, float] | None, count: int) -> list[Array]:
+    """Vertices: of least absolute deviations, the user's model, and below these, least squares and random vertices."""
+    given = [(absolute.w, absolute.b)] if start is None else [(absolute.w, absolute.b), start]
+    vertices = [corners.gamma(v, c) for v, c in given]
+    smooth = [corners.gamma(corners.standard.least_squares(), 0.0), *vertices, *corners.screened(count, _POLISHED)]
+    return [*map(corners.snapped, vertices), *map(corners.polished, smooth)]
 
 
-def _climb(corners: Corners, models: list[Array]) -> tuple[Array, float, dict[str, Array]]:
+def _climb(corners: Corners, bases: list[Array]) -> tuple[Array, float, dict[str, Array]]:
     """The best vertex come to, its loss, and what became of every start."""
-    bases = [corners.polished(gamma) for gamma in models]
-    before = corners.losses(np.array([corners.through(basis) for basis in bases]))
+    before = np.array([corners.loss(basis) for basis in bases])
     reached: dict[tuple[int, ...], tuple[float, Array]] = {}
     for k in np.argsort(before, kind="stable"):
         key = tuple(sorted(bases[k].tolist()))

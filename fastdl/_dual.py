@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdl._fit import Certificate
-from fastdl._passes import Rows
+from fastdl._fit import Certificate, LpFit
 from fastdl._gram import Matrix
+from fastdl._passes import Rows
 from fastdl._standard import Standard, losses
 
 Array = np.ndarray
@@ -59,7 +59,7 @@ def lower_bound(rows: Rows, w: Array, b: float, p: float, intercept: bool = True
 def bound(standard: Standard, v: Array, c: float, p: float) -> float:
     """As `lower_bound`, of a model in the coordinates of `standard`."""
     if p < 1:
-        return _subadditive(standard, p)
+        return subadditive(standard, p, least_absolute(standard, p))
     one, constant = v[None], np.array([c])
     loss = float(standard.total(lambda Z, t, s: losses(Z, t, s, one, constant, p)[0]))
     if not 0 < loss < np.inf:
@@ -69,7 +69,7 @@ def bound(standard: Standard, v: Array, c: float, p: float) -> float:
     most, mean = max(size[0] for size in sizes), sum(size[1] for size in sizes) / standard.weight
     guesses = [_Guess(k * mean / most) for k in _SMOOTH] if p < 2 else [_Guess(0.0), _Guess(0.0, True)]
     mends = _mends(standard, gamma, p, most, guesses)
-    blocks = standard.map(lambda *block: _block(standard, *block, gamma, p, most, guesses, mends))
+    blocks = standard.map(lambda Z, t, s: _block(standard, Z, t, s, gamma, p, most, guesses, mends))
     # |b* - b| in whitened coordinates is at most this, as the best model's residuals are no larger than these.
     least = min(size[2] for size in sizes)
     reach = 2 * loss ** (1 / p) * (standard.weight if p >= 2 else least) ** (0.5 - 1 / p) / standard.weight**0.5
@@ -132,15 +132,23 @@ def _norm(blocks: list[tuple[float, float, float, Array]], p: float, reach: floa
     return (value - slack) / (largest * size)
 
 
-def _subadditive(standard: Standard, p: float) -> float:
-    """sum s |r|^p >= (sum s^(1/p) |r|)^p, and for the right side the least is known."""
+def least_absolute(standard: Standard, p: float = 1.0) -> LpFit:
+    """The model of least sum of s^(1/p) |r|, in the coordinates of `standard`; the largest weight counts as 1."""
     from fastdl.linear import fit_lp
 
-    most = max((float(s.max()) for _, _, s in standard.blocks() if s is not None and len(s)), default=1.0)
+    most = _most(standard)
 
     def chunks() -> Any:
         for Z, t, s in standard.blocks():
             yield Z, t, None if s is None else (s / most) ** (1 / p)
 
-    least = fit_lp(chunks, p=1.0, intercept=standard.intercept, threads=standard.threads)
-    return most * (max(0.0, least.certificate.lower) * standard.scale) ** p
+    return fit_lp(chunks, p=1.0, intercept=standard.intercept, threads=standard.threads)
+
+
+def subadditive(standard: Standard, p: float, absolute: LpFit) -> float:
+    """sum s |r|^p >= (sum s^(1/p) |r|)^p, where of the right side the least is known from `least_absolute`."""
+    return _most(standard) * (max(0.0, absolute.certificate.lower) * standard.scale) ** p
+
+
+def _most(standard: Standard) -> float:
+    return max((float(s.max()) for _, _, s in standard.blocks() if s is not None and len(s)), default=1.0)

@@ -7,7 +7,7 @@ from itertools import combinations, islice
 import numpy as np
 
 from fastdl import _threads
-from fastdl._gram import Matrix
+from fastdl._gram import EPS, Matrix
 from fastdl._loss_sums import Sums
 from fastdl._standard import Standard
 from fastdl._vertex import independent_rows
@@ -19,6 +19,8 @@ _SAMPLE = 4096  # rows that first decide
 _POLISH = 1 << 16  # rows that models are polished on at most
 _TRIED = 64  # rows tried in place of another, of those that seem best
 _BATCH = 1 << 14
+_NEAR = 256
+_NOISE = 1e-14  # of residuals that are 0 but for rounding
 
 
 class Corners:
@@ -57,18 +59,31 @@ class Corners:
         gamma = np.linalg.solve(rows, self.t[basis])
         return gamma + np.linalg.solve(rows, self.t[basis] - rows @ gamma)
 
+    def loss(self, basis: Array) -> float:
+        """The loss of the model through these rows, which do not add to it: (1e-16)^p may be much."""
+        gamma = self.through(basis)
+        r = np.abs(self.A.minus(self.t, gamma))
+        r[r <= 64 * EPS * (np.abs(self.t) + np.abs(gamma).sum())] = 0
+        r[basis] = 0
+        value = r**self.p
+        return float(np.add.reduce(value if self.s is None else self.s * value))
+
     def best_of_all(self) -> tuple[Array, float]:
         """The best of all models through k rows, and its loss."""
-        best, least = np.zeros(0, np.intp), np.inf
+        if not self.k:
+            return np.zeros(0, np.intp), self.loss(np.zeros(0, np.intp))
+        noise = 2 * self.k * _NOISE**self.p * (1.0 if self.s is None else float(self.s.max()))
+        near: list[tuple[float, Array]] = []  # the best but for rounding
         every = combinations(range(self.n), self.k)
         while batch := list(islice(every, _BATCH)):
-            bases = np.array(batch, np.intp).reshape(len(batch), self.k)
+            bases = np.array(batch, np.intp)
             gammas, fine = self.models(bases)
             if len(gammas):
                 losses = self.losses(gammas)
-                if losses.min() < least:
-                    least, best = float(losses.min()), bases[fine[losses.argmin()]]
-        return best, float(self.losses(self.through(best)[None])[0])
+                near += [(float(losses[i]), bases[fine[i]]) for i in np.argsort(losses, kind="stable")[:_NEAR]]
+                near.sort(key=lambda pair: pair[0])
+                near = [pair for pair in near if pair[0] <= near[0][0] + noise][:_NEAR]
+        return min(((basis, self.loss(basis)) for _, basis in near), key=lambda pair: pair[1])
 
     def screened(self, count: int, keep: int) -> list[Array]:
         """The best of `count` random models through k rows: on ever more rows, for ever fewer models."""
@@ -95,6 +110,11 @@ class Corners:
             r = A.minus(t, gamma)
         return some[independent_rows(A, 1 / (np.abs(r) + 1e-12 * middle))]
 
+    def snapped(self, gamma: Array) -> Array:
+        """The rows nearest to a model."""
+        r = np.abs(self.A.minus(self.t, gamma))
+        return independent_rows(self.A, 1 / (r + 1e-12 * (r.mean() or 1.0)))
+
     def exchanged(self, basis: Array, loss: float) -> tuple[Array, float]:
         """The rows of a vertex none of whose neighbours that were tried is better, and its loss."""
         basis, still, column = basis.copy(), 0, 0
@@ -119,11 +139,9 @@ class Corners:
             able, steps = self._promising(r, along, able, steps)
         losses = self._on_edge(r, along, self.s, steps)
         for k in np.argsort(losses, kind="stable")[:4]:
-            if losses[k] >= loss:
-                break
             other = basis.copy()
             other[column] = able[k]
-            after = float(self.losses(self.through(other)[None])[0])
+            after = self.loss(other)
             if after < loss:
                 return int(able[k]), after
         return int(basis[column]), loss

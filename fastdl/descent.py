@@ -170,7 +170,7 @@ def fit(
         _lbfgs(problem, trail, first, epochs)
     else:
         rate = learning_rate or (0.1 if optimizer == "adam" else problem.rate(first))
-        step = {"adam": Adam(), "gd": Descent(0.0), "momentum": Descent(momentum)}[optimizer]
+        step = Adam() if optimizer == "adam" else Descent(momentum if optimizer == "momentum" else 0.0)
         _descend(problem, trail, first, step, lambda t: rate * schedule(t), epochs, batch_size, seed)
     return trail.result(optimizer)
 
@@ -229,8 +229,8 @@ class Problem:
         bits = np.random.Philox(key=np.array([seed, epoch], np.uint64))
         order = np.random.Generator(bits).permutation(len(t))
         for i in range(0, len(t), size):
-            part = order[i : i + size]
-            yield Z[part], t[part], None if s is None else s[part]
+            some = order[i : i + size]
+            yield Z[some], t[some], None if s is None else s[some]
 
     def _whole(self) -> tuple[Array, Array, Array | None]:
         if not hasattr(self, "_rows"):
@@ -246,7 +246,8 @@ class Trail:
         self.seen: dict[str, list[Any]] = {"loss": [], "gradient_norm": [], "learning_rate": [], "w": [], "b": []}
         if valid is not None:
             self.seen["valid_loss"] = []
-        self.least, self.best, self.stalled = np.inf, None, 0
+        self.least, self.stalled = np.inf, 0
+        self.best: tuple[Array, float] | None = None
 
     def add(self, x: Array, loss: float, gradient: Array, rate: float) -> bool:
         """Note a model; whether to go on."""
@@ -306,7 +307,7 @@ class Descent:
     """Against the gradient, with a part of the last step."""
 
     def __init__(self, momentum: float):
-        self.momentum, self.velocity = momentum, 0.0
+        self.momentum, self.velocity = momentum, np.zeros(1)
 
     def __call__(self, gradient: Array, rate: float) -> Array:
         self.velocity = self.momentum * self.velocity + gradient
@@ -314,13 +315,19 @@ class Descent:
 
 
 class Adam:
-    """Kingma and Ba, 2015, with their constants."""
+    """Kingma and Ba, 2015, with their constants.
+
+    As each derivative is divided by its own size, one that is 0 but for rounding would become a step like any other:
+    what is below 1e-13 of the largest so far counts as 0.
+    """
 
     def __init__(self) -> None:
-        self.mean, self.square, self.steps = 0.0, 0.0, 0
+        self.mean, self.square, self.largest, self.steps = np.zeros(1), np.zeros(1), 0.0, 0
 
     def __call__(self, gradient: Array, rate: float) -> Array:
         self.steps += 1
+        self.largest = max(self.largest, float(np.abs(gradient).max(initial=0)))
+        gradient = np.where(np.abs(gradient) > 1e-13 * self.largest, gradient, 0)
         self.mean = 0.9 * self.mean + 0.1 * gradient
         self.square = 0.999 * self.square + 0.001 * gradient**2
         size = np.sqrt(self.square / (1 - 0.999**self.steps))
@@ -331,7 +338,7 @@ def _descend(
     problem: Problem,
     trail: Trail,
     x: Array,
-    step: Callable[[Array, float], Array],
+    step: Adam | Descent,
     rate: Callable[[float], float],
     epochs: int,
     batch_size: int | None,
