@@ -17,6 +17,7 @@ CHAPTERS = (
     "losses",
     "linear",
     "features",
+    "network",
 )
 
 
