@@ -59,12 +59,20 @@ def k_means(sample: Sorted, edges: Array) -> Array:
     for _ in range(_ROUNDS):
         ends = np.unique(np.concatenate([[0], cut, [len(values)]]))
         means = np.diff(sums[ends]) / np.diff(upto[ends]) + shift
-        middles = 0.5 * means[:-1] + 0.5 * means[1:]
-        moved = np.searchsorted(values, middles)
+        moved = np.searchsorted(values, 0.5 * means[:-1] + 0.5 * means[1:])
         if np.array_equal(moved, cut):
             break
         cut = moved
-    return np.concatenate([[low], np.clip(middles, low, high), [high]])
+    means = _means(sample, ends[:-1], np.diff(upto[ends]))
+    return np.concatenate([[low], 0.5 * means[:-1] + 0.5 * means[1:], [high]])
+
+
+def _means(sample: Sorted, start: Array, count: Array) -> Array:
+    """The mean of each run of values, from its own values alone."""
+    values, weights = sample.values, sample.weights
+    first, last = values[start], values[np.append(start[1:], len(values)) - 1]
+    weighted = values if weights is None else values * weights.astype(np.float64)
+    return np.clip(np.add.reduceat(weighted, start, dtype=np.float64) / count, first, last)
 
 
 def contents(sample: Sorted, edges: Array) -> tuple[Array, Array, Array, Array]:
@@ -75,19 +83,16 @@ def contents(sample: Sorted, edges: Array) -> tuple[Array, Array, Array, Array]:
     full = start < stop
     middle = 0.5 * edges[:-1] + 0.5 * edges[1:]
     count, mean, median = np.zeros(len(middle), np.int64), middle.copy(), middle.copy()
-    first, last = values[start[full]].astype(np.float64), values[stop[full] - 1].astype(np.float64)
     if weights is None:
         count[full] = (stop - start)[full]
-        sums = np.add.reduceat(values, start[full], dtype=np.float64)
         lower, upper = values[(start + stop - 1)[full] // 2], values[(start + stop)[full] // 2]
         median[full] = 0.5 * lower.astype(np.float64) + 0.5 * upper.astype(np.float64)
     else:
         count[full] = np.add.reduceat(weights, start[full])
-        sums = np.add.reduceat(values * weights.astype(np.float64), start[full])
         upto = np.cumsum(weights)
         half = np.concatenate([[0], upto])[start[full]] + (count[full] - 1) // 2
         median[full] = values[np.searchsorted(upto, half, side="right")]
-    mean[full] = np.clip(sums / count[full], first, last)
+    mean[full] = _means(sample, start[full], count[full])
     return count, mean, median, middle
 
 

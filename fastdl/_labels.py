@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from fastdl._threads import split
 from fastdl.reference import targets as reference
 
 Array = np.ndarray
-kernel = _kernels.load("targets")
+kernel, audio = _kernels.load("targets"), _kernels.load("audio")
 
 _BLOCK = 1 << 18  # labels: large enough to hide the cost of a turn, small enough for an even split
 _RANGE = 1 << 16  # entries of a table that is worth its place for a few integer labels
@@ -65,7 +66,7 @@ def learn(name: str, classes: Array | None, y: Array) -> Array | None:
         else:
             same_kind(name, part, classes)
             unseen = np.empty(len(part), np.uint8)
-            encode(part, classes, np.zeros(len(classes), np.uint8), 1, unseen, 1)
+            Encoder(classes, np.zeros(len(classes), np.uint8), 1, part.dtype).encode(part, unseen, 1)
             new = part[unseen.view(bool)]
         if new.dtype.kind == "f" and np.isnan(new).any():
             at = start + int(np.flatnonzero(np.isnan(part))[0])
@@ -98,49 +99,69 @@ def _held(x: Array, dtype: np.dtype) -> Array:
     return same if x.dtype.kind in "US" else same & ((cast < 0) == (x < 0))
 
 
-def encode(y: Array, classes: Array, values: Array, missing: Any, out: Array, threads: int | None) -> int:
-    """values[k] where flat y equals classes[k], else `missing`, into `out`, of values' dtype.
+class Encoder:
+    """values[k] for labels of one dtype that equal classes[k], else `missing`; None where every value is in use."""
 
-    Returns the number of labels that equal none, which is right where `missing` is no value.
-    """
-    if not len(y):
-        return 0
-    y = y.view(np.uint8) if y.dtype.kind == "b" else y
-    kept = _held(classes, y.dtype)
-    keys, table = classes[kept].astype(y.dtype), np.append(values[kept], values.dtype.type(missing))
-    if kernel is None or not len(keys):
+    _run: Callable[[Array, Array], int]
 
-        def run(s: slice) -> int:
-            out[s] = reference.encode_labels(y[s], keys, table[:-1], missing)
-            return int((out[s] == table[-1]).sum())
+    def __init__(self, classes: Array, values: Array, missing: Any, dtype: np.dtype):
+        if missing is None:
+            self._run = Encoder(classes, values.astype(np.int64), -1, dtype)._narrowed
+            return
+        dtype = np.dtype(np.uint8) if dtype.kind == "b" else dtype
+        kept = _held(classes, dtype)
+        self.keys, self.dtype = classes[kept].astype(dtype), dtype
+        self.table = np.append(values[kept], values.dtype.type(missing))
+        if kernel is None or not len(self.keys):
+            self._run = self._search
+        elif dtype.kind in "iu" and self._span() <= max(_RANGE, 8 * len(self.keys)):
+            self._run = self._by_range()
+        elif dtype.kind in "US":
+            self._run = self._by_items()
+        else:
+            self._run = self._by_keys()
 
-    else:
-        run = _look_up(y, keys, _bits(table), _bits(out))
-    return sum(split(len(y), threads, run, _BLOCK))
+    def encode(self, y: Array, out: Array, threads: int | None) -> int:
+        """Fill `out`, of values' dtype; the number of labels that equal none, right where `missing` is no value."""
+        y = y.view(np.uint8) if y.dtype.kind == "b" else y
+        return sum(split(len(y), threads, lambda s: self._run(y[s], out[s]), _BLOCK))
 
+    def _narrowed(self, y: Array, out: Array) -> int:
+        wide = np.empty(len(y), np.int64)
+        missed = self._run(y, wide)
+        out[:] = wide
+        return missed
 
-def _look_up(y: Array, keys: Array, table: Array, out: Array) -> Any:
-    """The function that encodes a slice of y: by the range of the keys, or by a hash of them."""
-    if y.dtype.kind in "iu":
-        low, span = int(keys[0]), int(keys[-1]) - int(keys[0]) + 1
-        if span <= max(_RANGE, 8 * len(keys)):
-            wide = np.full(span + 1, table[-1], table.dtype)
-            wide[(keys - keys[0]).astype(f"u{y.itemsize}").astype(np.intp) if span > 1 else [0]] = table[:-1]
-            bits = y.view(f"u{y.itemsize}")
-            low %= 1 << 8 * y.itemsize
-            return lambda s: kernel.encode_range(bits[s], low, wide, out[s])
-    shift = 63 - len(keys).bit_length()
-    slots = np.full(1 << 64 - shift, -1, np.int32)
-    if y.dtype.kind in "US":
-        size = y.itemsize
-        items, words = y.view(np.uint8), keys.view(np.uint8)
-        kernel.hash_items(words, size, shift, slots)
-        return lambda s: kernel.encode_items(
-            items[s.start * size : s.stop * size], words, size, shift, slots, table, out[s]
-        )
-    numbers = _keys(keys)
-    kernel.hash_keys(numbers, shift, slots)
-    return lambda s: kernel.encode_keys(_keys(y[s]), numbers, shift, slots, table, out[s])
+    def _search(self, y: Array, out: Array) -> int:
+        out[:] = reference.encode_labels(y, self.keys, self.table[:-1], self.table[-1])
+        return int((out == self.table[-1]).sum())
+
+    def _span(self) -> int:
+        return int(self.keys[-1]) - int(self.keys[0]) + 1
+
+    def _by_range(self) -> Any:
+        low, bits = int(self.keys[0]), f"u{self.dtype.itemsize}"
+        wide = np.full(self._span() + 1, self.table[-1], self.table.dtype)
+        wide[[int(k) - low for k in self.keys.tolist()]] = self.table[:-1]
+        low, wide = low % (1 << 8 * self.dtype.itemsize), _bits(wide)
+        return lambda y, out: kernel.encode_range(y.view(bits), low, wide, _bits(out))
+
+    def _by_keys(self) -> Any:
+        shift, slots = self._slots()
+        keys, table = _keys(self.keys), _bits(self.table)
+        kernel.hash_keys(keys, shift, slots)
+        return lambda y, out: kernel.encode_keys(_keys(y), keys, shift, slots, table, _bits(out))
+
+    def _by_items(self) -> Any:
+        shift, slots = self._slots()
+        items, size, table = self.keys.view(np.uint8), self.dtype.itemsize, _bits(self.table)
+        kernel.hash_items(items, size, shift, slots)
+        return lambda y, out: kernel.encode_items(y.view(np.uint8), items, size, shift, slots, table, _bits(out))
+
+    def _slots(self) -> tuple[int, Array]:
+        """Places for twice as many keys at least, all empty."""
+        shift = 63 - len(self.keys).bit_length()
+        return shift, np.full(1 << 64 - shift, -1, np.int32)
 
 
 def _keys(y: Array) -> Array:
@@ -182,3 +203,15 @@ def codes(name: str, z: Any, count: int) -> Array:
     if wrong.any():
         raise _check.InputError(f"{name} must not hold NaN, got one in row {int(np.flatnonzero(wrong)[0])}")
     return best
+
+
+def gather(table: Array, codes: Array, out: Array, threads: int | None) -> None:
+    """out = table[codes], for flat codes that are in range."""
+    narrow = np.dtype(np.uint8 if len(table) <= 256 else np.uint16)
+    if audio is None or len(table) > 65536 or table.dtype.kind not in "iuf" or table.itemsize not in (2, 4, 8):
+        split(len(codes), threads, lambda s: np.take(table, codes[s], out=out[s], mode="clip"), _BLOCK)
+        return
+    whole = np.zeros(256 if narrow == np.uint8 else 65536, f"u{table.itemsize}")
+    whole[: len(table)] = _bits(table)
+    bits = _bits(out)
+    split(len(codes), threads, lambda s: audio.decode(codes[s].astype(narrow, copy=False), whole, bits[s]), _BLOCK)

@@ -34,26 +34,31 @@ class Moments:
         return max(64, _VALUES // max(1, columns) // 64 * 64)
 
     def add(self, y: Any, weight: Any, threads: int | None = 1) -> None:
-        rows = self._read(y, weight)
-        self._rows += len(_check.asarray("y", y))
-        assert self.columns is not None
-        block = self.block(self.columns)
-        have = sum(len(r[0]) for r in self._waiting)
-        if have + len(rows[0]) >= block:
-            if have:
-                head = _cut(rows, slice(0, block - have))
-                self._take(_joined([*self._waiting, head]), threads)
-                rows = _cut(rows, slice(block - have, None))
-            whole = len(rows[0]) // block * block
-            self._take(_cut(rows, slice(0, whole)), threads)
-            rows, self._waiting = _cut(rows, slice(whole, None)), []
-        if len(rows[0]):
-            self._waiting.append((rows[0].copy(), None if rows[1] is None else rows[1].copy()))
+        """Take in rows; all are checked before any is kept."""
+        came, y, weight, where = self._read(y, weight)
+        block, have = self.block(y.shape[1]), sum(len(r[0]) for r in self._waiting)
+        full = have + len(y) >= block
+        start = block - have if full and have else 0
+        stop = start + (len(y) - start) // block * block if full else 0
+        head, whole, tail = (_cut((y, weight), s) for s in (slice(start), slice(start, stop), slice(stop, None)))
+        parts = self._of_blocks(whole, threads)
+        if self.skip or not all(np.isfinite(part).all() for part in parts):
+            self._refuse(whole[0], start, where)
+        self._refuse(head[0], 0, where)
+        self._refuse(tail[0], stop, where)
+        if start:
+            parts = self._of_blocks(_joined([*self._waiting, head]), 1) + parts
+        for part in parts:
+            self._append(part)
+        self._waiting = [] if full else self._waiting
+        if len(tail[0]):
+            self._waiting.append((tail[0].copy(), None if tail[1] is None else tail[1].copy()))
+        self._rows += came
 
-    def _read(self, y: Any, weight: Any) -> tuple[Array, Array | None]:
-        """Checked rows, (N, D), of weight above 0."""
+    def _read(self, y: Any, weight: Any) -> tuple[int, Array, Array | None, Array | None]:
+        """The number of rows, those of weight above 0 as (N, D), their weights, and which they are (None: all)."""
         given = _check.asarray("y", y)
-        _check.dtype("y", given.dtype, ("f", "i", "u", "b") if given.size else (given.dtype.kind,))
+        _check.dtype("y", given.dtype, ("f", "i", "u", "b"))
         if given.ndim not in (1, 2):
             raise _check.InputError(f"y must have 1 or 2 dimensions, got shape {given.shape}")
         columns = 1 if given.ndim == 1 else given.shape[1]
@@ -62,23 +67,19 @@ class Moments:
         self.columns, self.single = columns, given.ndim == 1
         small = given.dtype.kind == "f" and given.dtype.itemsize <= 4
         y = np.ascontiguousarray(given, np.float32 if small else np.float64).reshape(len(given), columns)
-        where = None
-        if weight is not None:
-            weight = np.ascontiguousarray(_check.asarray("sample_weight", weight), np.float64)
-            if weight.shape != y.shape[:1]:
-                raise _check.InputError(f"sample_weight must have shape {y.shape[:1]}, got {weight.shape}")
-            if not (weight >= 0).all() or np.isinf(weight).any():
-                at = int(np.flatnonzero(~((weight >= 0) & (weight < np.inf)))[0])
-                raise _check.InputError(
-                    f"sample_weight must be finite and not negative, got {weight[at]} at index {at}"
-                )
-            where = np.flatnonzero(weight)
-            if len(where) < len(weight):
-                y, weight = y[where], weight[where]
-        self._refuse(y, where)
-        return y, weight
+        if weight is None:
+            return len(y), y, None, None
+        weight = np.ascontiguousarray(_check.asarray("sample_weight", weight), np.float64)
+        if weight.shape != y.shape[:1]:
+            raise _check.InputError(f"sample_weight must have shape {y.shape[:1]}, got {weight.shape}")
+        wrong = ~((weight >= 0) & (weight < np.inf))
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            raise _check.InputError(f"sample_weight must be finite and not negative, got {weight[at]} at index {at}")
+        where = np.flatnonzero(weight)
+        return len(y), y[where], weight[where], where
 
-    def _refuse(self, y: Array, where: Array | None) -> None:
+    def _refuse(self, y: Array, first: int, where: Array | None) -> None:
         """Raise for the first value that is not allowed; a sum of all finds out whether there is one."""
         with np.errstate(all="ignore"):
             if np.isfinite(y.sum()):
@@ -87,16 +88,19 @@ class Moments:
         if bad.any():
             row, column = map(int, np.argwhere(bad)[0])
             value = y[row, column]
-            row = self._rows + (row if where is None else int(where[row]))
+            row = self._rows + (first + row if where is None else int(where[first + row]))
             place = row if self.single else (row, column)
             hint = " (or choose nan='skip')" if np.isnan(value) else ""
             raise _check.InputError(f"y must be finite{hint}, got {value} at index {place}")
 
-    def _take(self, rows: tuple[Array, Array | None], threads: int | None) -> None:
+    def _of_blocks(self, rows: tuple[Array, Array | None], threads: int | None) -> list[Array]:
         y, weight = rows
-        block = self.block(y.shape[1])
-        for part in split(len(y), threads, lambda s: self._of(y[s], None if weight is None else weight[s]), block):
-            self._append(part)
+        return split(
+            len(y),
+            threads,
+            lambda s: self._of(y[s], None if weight is None else weight[s]),
+            self.block(y.shape[1]),
+        )
 
     def _append(self, part: Array) -> None:
         if self._leads and self._parts:
@@ -125,7 +129,7 @@ class Moments:
         if (self.columns, self.single) != (other.columns, other.single):
             raise _check.InputError(f"the states must have the same columns, got {self.columns} and {other.columns}")
         if self._waiting and other._parts:
-            self._take(_joined(self._waiting), 1)
+            self._append(self._of(*_joined(self._waiting)))
             self._waiting = []
         for part in other._parts:
             self._append(part)

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fastdl import _check, _kernels, _labels
+from fastdl import _check, _labels
 from fastdl._bin_edges import Sample, contents, edges_of
 from fastdl._bin_tables import Plan, plan
 from fastdl._threads import count, split
 
 Array = np.ndarray
-gather = _kernels.load("audio")
 
 STRATEGIES = ("uniform", "quantile", "mu-law", "kmeans")
 VALUES = ("mean", "median", "middle")
@@ -248,14 +247,7 @@ class BinnedTarget:
         table = {"mean": self.means_, "median": self.medians_, "middle": self.middles_}[value].astype(self._value_dtype)
         codes = _labels.codes("z", z, self.bins_)
         result = _check.out("out", out, codes.shape, table.dtype, z)
-        flat, target = codes.reshape(-1), result.reshape(-1)
-        if gather is not None and codes.dtype in (_UINT8, _UINT16):
-            whole = np.zeros(256 if codes.dtype == _UINT8 else 65536, f"u{table.itemsize}")
-            whole[: len(table)] = table.view(whole.dtype)
-            bits = target.view(whole.dtype)
-            split(len(flat), threads, lambda s: gather.decode(flat[s], whole, bits[s]), _BLOCK)
-        else:
-            split(len(flat), threads, lambda s: np.take(table, flat[s], out=target[s], mode="clip"), _BLOCK)
+        _labels.gather(table, codes.reshape(-1), result.reshape(-1), threads)
         return result
 
     def _fitted(self) -> None:
@@ -265,5 +257,5 @@ class BinnedTarget:
 
 def _numbers(name: str, y: Any) -> Array:
     """`y` as float32 or float64."""
-    x = _check.array(name, y, ("f", "i", "u", "b")) if np.size(y) else np.empty(np.shape(y), np.float64)
+    x = _check.array(name, y, ("f", "i", "u", "b"))
     return x.astype(np.float32 if x.dtype.kind == "f" and x.itemsize <= 4 else np.float64, copy=False)

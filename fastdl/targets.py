@@ -23,17 +23,21 @@ class _Labels:
     """What the targets of labels share: a sorted set of those seen, and a table of what they become."""
 
     classes_: Array
-    _table: Array  # what each class becomes
     unknown: Any
 
     def __init__(self) -> None:
         self._seen: Array | None = None
+        self._table: Array | None = None  # what each class becomes
+        self._encoders: dict[np.dtype, _labels.Encoder] = {}  # made when the first labels of a dtype come
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_encoders": {}}
 
     def fresh(self) -> Any:
         """An empty state with the same settings."""
         state = object.__new__(type(self))
-        state.__dict__.update({k: v for k, v in vars(self).items() if not k.endswith("_") and k != "_table"})
-        state._seen = None
+        state.__dict__.update({k: v for k, v in vars(self).items() if not k.endswith("_")})
+        _Labels.__init__(state)
         return state
 
     def update(self, chunk: Any) -> Any:
@@ -49,6 +53,11 @@ class _Labels:
 
     def finish(self) -> Any:
         raise NotImplementedError
+
+    def _become(self, values: Array) -> Any:
+        """Make the labels so far the classes, in sorted order, and `values` what they become; returns itself."""
+        self.classes_, self._table, self._encoders = np.array(self._seen), values, {}
+        return self
 
     def fit(self, y: Any) -> Any:
         """Learn the labels of `y`, of any shape, and nothing else; returns itself."""
@@ -78,26 +87,31 @@ class _Labels:
         InputTypeError
             For text where the labels are numbers, and the like.
         """
-        threads, table = count(threads), _fitted(self, "_table")
+        threads, table = count(threads), _fitted(self)
         labels = _labels.read("y", y)
         _labels.same_kind("y", labels, self.classes_)
         result = _check.out("out", out, labels.shape, table.dtype, y)
         flat, target = labels.reshape(-1), result.reshape(-1)
-        strict = isinstance(self.unknown, str)
-        missing = _labels.free(table) if strict else self.unknown
-        if missing is None:  # all values of the dtype are in use
-            wide = np.empty(flat.shape, np.int64)
-            missed = _labels.encode(flat, self.classes_, table.astype(np.int64), -1, wide, threads)
-            if not missed:
-                target[:] = wide
-        else:
-            missed = _labels.encode(flat, self.classes_, table, missing, target, threads)
-        if missed and strict:
+        if not flat.size:
+            return result
+        encoder = self._encoders.get(labels.dtype)
+        if encoder is None:
+            strict = isinstance(self.unknown, str)
+            missing = _labels.free(table) if strict else self.unknown
+            encoder = _labels.Encoder(self.classes_, table, missing, labels.dtype)
+            self._encoders[labels.dtype] = encoder
+        missed = encoder.encode(flat, target, threads)
+        if missed and isinstance(self.unknown, str):
             at, place = _labels.first(~np.isin(flat, self.classes_), labels.shape)
             known = ", ".join(map(repr, self.classes_[:10].tolist())) + (", ..." if len(self.classes_) > 10 else "")
             raise _check.InputError(
                 f"y must be one of the labels seen ({known}), got {flat[at].item()!r} at index {place}"
             )
+        return result
+
+    def _labels_of(self, codes: Array, z: Any, out: Array | None, threads: int | None) -> Array:
+        result = _check.out("out", out, codes.shape, self.classes_.dtype, z)
+        _labels.gather(self.classes_, codes.reshape(-1), result.reshape(-1), threads)
         return result
 
 
@@ -165,13 +179,11 @@ class BinaryTarget(_Labels):
             raise _check.InputError(f"y must hold two distinct labels, got {len(seen)}: {what}")
         if self.positive is not None:
             _check.one_of("positive", self.positive, seen)
-        self.classes_ = _seen(self)
         up = self.positive is None or self.positive == seen[1]
         self.positive_ = seen[1 if up else 0]
-        self._table = np.array(self.values if up else self.values[::-1]).astype(self.dtype)
-        return self
+        return self._become(np.array(self.values if up else self.values[::-1]).astype(self.dtype))
 
-    def decode(self, z: Any) -> Array:
+    def decode(self, z: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The label of each value or score.
 
         Parameters
@@ -179,6 +191,10 @@ class BinaryTarget(_Labels):
         z : array_like of numbers, any shape
             Encoded values, or scores: the positive label lies on its value's side of the middle of the two values.
             The middle itself is negative, as the lower class of equal scores.
+        out : ndarray, optional
+            Where to write: of z's shape and the labels' dtype.
+        threads : int or None
+            Threads to use; None means all this process may.
 
         Returns
         -------
@@ -189,14 +205,16 @@ class BinaryTarget(_Labels):
         InputError
             For NaN, naming its index.
         """
-        table = _fitted(self, "_table").astype(np.float64)
-        z = _check.array("z", z, ("i", "u", "f", "b")) if np.size(z) else np.empty(np.shape(z))
+        low, high = _fitted(self).tolist()
+        z = _check.array("z", z, ("i", "u", "f", "b"))
         if z.dtype.kind == "f" and np.isnan(z).any():
             raise _check.InputError(f"z must not hold NaN, got one at index {_labels.first(np.isnan(z), z.shape)[1]}")
-        middle = 0.5 * table[0] + 0.5 * table[1]
-        second = 1 if self.positive_ == self.classes_[1] else 0
-        upper = z > middle if table[second] > middle else z < middle
-        return self.classes_[np.where(upper, second, 1 - second)]
+        middle = 0.5 * low + 0.5 * high
+        if self.positive_ == self.classes_[1]:
+            second = z > middle if high > low else z < middle
+        else:
+            second = z >= middle if high > low else z <= middle
+        return self._labels_of(second.view(np.uint8), z, out, threads)
 
 
 class ClassTarget(_Labels):
@@ -250,17 +268,19 @@ class ClassTarget(_Labels):
             raise _check.InputError("there were no labels to make classes of")
         if len(self._seen) - 1 > np.iinfo(self.dtype).max:
             raise _check.InputError(f"{self.dtype} cannot count {len(self._seen)} classes; choose a wider dtype")
-        self.classes_ = _seen(self)
-        self._table = np.arange(len(self.classes_), dtype=self.dtype)
-        return self
+        return self._become(np.arange(len(self._seen), dtype=self.dtype))
 
-    def decode(self, z: Any) -> Array:
+    def decode(self, z: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The label of each class, or of the largest score.
 
         Parameters
         ----------
         z : array_like of integers, any shape; or of floats, (N, K)
             Classes, or scores of each class; of equal scores the lowest class wins.
+        out : ndarray, optional
+            Where to write: of the result's shape and the labels' dtype.
+        threads : int or None
+            Threads to use; None means all this process may.
 
         Returns
         -------
@@ -271,8 +291,7 @@ class ClassTarget(_Labels):
         InputError
             For a class outside 0..K-1, naming its index, and for a row of scores with NaN.
         """
-        classes = _fitted(self, "classes_")
-        return classes[_labels.codes("z", z, len(classes))]
+        return self._labels_of(_labels.codes("z", z, len(_fitted(self))), z, out, threads)
 
 
 class StandardTarget:
@@ -324,9 +343,9 @@ class StandardTarget:
     var_: Any
     scale_: Any
     weight_: Any
-    _table: Table
 
     def __init__(self, *, nan: str = "error"):
+        self._table: Table | None = None
         self.nan = _check.one_of("nan", nan, ("error", "skip"))
         self._moments = Moments(nan == "skip", leads=True)
 
@@ -391,8 +410,8 @@ class StandardTarget:
         return self._apply("z", z, True, out, threads)
 
     def _apply(self, name: str, y: Any, back: bool, out: Array | None, threads: int | None) -> Array:
-        table: Table = _fitted(self, "_table")
-        values = _check.array(name, y, ("f", "i", "u", "b")) if np.size(y) else np.empty(np.shape(y))
+        table: Table = _fitted(self)
+        values = _check.array(name, y, ("f", "i", "u", "b"))
         if not self._moments.single and values.shape[-1:] != (table.columns,):
             raise _check.InputError(f"{name} must have {table.columns} columns, got shape {values.shape}")
         values = values.astype(
@@ -405,17 +424,11 @@ class StandardTarget:
         return result
 
 
-def _fitted(target: Any, name: str) -> Any:
-    """An attribute that finish() sets."""
-    try:
-        return getattr(target, name)
-    except AttributeError:
-        raise _check.InputError(f"the {type(target).__name__} is not fitted: call fit(y) or finish() first") from None
-
-
-def _seen(target: _Labels) -> Array:
-    """A copy of the labels seen, which later updates leave alone."""
-    return np.array(target._seen)
+def _fitted(target: Any) -> Any:
+    """The table that finish() makes."""
+    if target._table is None:
+        raise _check.InputError(f"the {type(target).__name__} is not fitted: call fit(y) or finish() first")
+    return target._table
 
 
 def _unknown(value: Any) -> Any:

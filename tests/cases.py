@@ -13,6 +13,7 @@ from tests.cases_losses import CASES_LOSSES
 from tests.cases_network import CASES_NETWORK
 from tests.cases_points import CASES_POINTS
 from tests.cases_sequences import CASES_SEQUENCES
+from tests.cases_targets import CASES_TARGETS
 
 CASES: list[Case] = [
     *CASES_AUDIO,
@@ -22,4 +23,5 @@ CASES: list[Case] = [
     *CASES_LOSSES,
     *CASES_FEATURES,
     *CASES_NETWORK,
+    *CASES_TARGETS,
 ]
