@@ -32,11 +32,23 @@ _MODULES = {
     "aggregation": ["aggregate", "aggregate_blocks"],
     "targets": ["BinaryTarget", "ClassTarget", "StandardTarget"],
     "bins": ["BinnedTarget", "MergedBins"],
+    "estimators": [
+        "LpRegressor",
+        "LpClassifier",
+        "PolynomialRegressor",
+        "NetworkRegressor",
+        "VandermondeFeatures",
+        "FeatureMap",
+        "MuLawEncoder",
+        "NucleotideOneHot",
+        "VoxelGridTransformer",
+    ],
     "_check": ["FastdlError", "InputError", "InputTypeError", "FileError", "MissingExtra"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = sorted([*_HOME, "__version__"])
+# `from fastdl import *` loads every name of __all__, and must not need scikit-learn.
+__all__ = sorted([*(name for name, module in _HOME.items() if module != "estimators"), "__version__"])
 
 
 def __getattr__(name: str) -> Any:
@@ -51,4 +63,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*_HOME, "__version__"])
