@@ -13,7 +13,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._factors import Factors
-from fastdl._gram import EPS, ILL, Gram, Triangle
+from fastdl._moment_gram import EPS, ILL, Gram, Triangle
 from fastdl._passes import _source
 from fastdl._polynomial import Polynomial, interval
 from fastdl._row_blocks import cut, points

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastdl._gram import Triangle
+from fastdl._moment_gram import Triangle
 from fastdl._row_blocks import RowBlocks, cut
 from fastdl.features import vandermonde
 

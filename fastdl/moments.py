@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels, _threads
-from fastdl._gram import Gram
+from fastdl._moment_gram import Gram
 from fastdl._polynomial import Polynomial, interval
 from fastdl._row_blocks import BLOCK, RowBlocks, cut
 from fastdl.reference import moments as reference
