@@ -16,6 +16,7 @@ CHAPTERS = (
     "graphs",
     "losses",
     "features",
+    "targets",
 )
 
 
