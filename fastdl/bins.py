@@ -115,6 +115,9 @@ class BinnedTarget:
         self._rows = 0
         self._plans: dict[np.dtype, Plan] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_plans": {}}
+
     def fresh(self) -> BinnedTarget:
         """An empty state with the same settings."""
         return BinnedTarget(self.bins, self.strategy, nan=self.nan, dtype=self.dtype, sketch=self.sketch)

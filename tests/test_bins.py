@@ -1,8 +1,9 @@
 """What bins promise: the codes of np.searchsorted on the edges defined, values inside them, streams, sketches."""
 
+import multiprocessing
 import pickle
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -209,6 +210,18 @@ def test_a_sketch_is_exact_while_all_values_fit(strategy):
     np.testing.assert_array_equal(sketch.medians_, exact.medians_)
     close = fit(y, 10, strategy, sketch=250)
     np.testing.assert_allclose(close.means_, exact.means_, atol=0.6)
+
+
+def test_states_go_to_other_processes():
+    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
+    y = RNG.standard_normal(4000)
+    fit(y, 8, "quantile").encode(np.repeat(y, 200), threads=2)  # the parent's threads are there when it forks
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, from Python 3.12
+        with ProcessPoolExecutor(2, mp_context=context) as pool:
+            for target in (fastdl.BinnedTarget(8), fastdl.ClassTarget(), fastdl.StandardTarget()):
+                got = streaming.run([y[:1000], y[1000:]], target, executor=pool)
+                np.testing.assert_array_equal(got.encode(y, threads=2), target.fresh().fit(y).encode(y))
 
 
 def test_fit_keeps_no_values():
