@@ -29,8 +29,9 @@ def edges_of(sample: Sorted, bins: int, strategy: str) -> Array:
         return reference.uniform(ends, bins)
     if strategy == "mu-law":
         return reference.mu_law(ends, bins)
-    edges = quantile(sample, np.linspace(0, 1, bins + 1))
-    return edges if strategy == "quantile" else k_means(sample, np.unique(edges))
+    if strategy == "quantile":
+        return quantile(sample, np.linspace(0, 1, bins + 1))
+    return k_means(sample, bins)
 
 
 def quantile(sample: Sorted, q: Array) -> Array:
@@ -48,23 +49,47 @@ def quantile(sample: Sorted, q: Array) -> Array:
     return np.where(part >= 0.5, b - (b - a) * (1 - part), a + (b - a) * part)
 
 
-def k_means(sample: Sorted, edges: Array) -> Array:
-    """Lloyd's iteration from the given edges, until no value changes its bin; bins that become empty are dropped."""
+def k_means(sample: Sorted, bins: int) -> Array:
+    """Lloyd's iteration from the quantiles, and from edges as dense as the cube root of the density: the better end."""
     values, weights, low, high = sample
-    shift = 0.5 * low + 0.5 * high
-    deviations = (values.astype(np.float64) - shift) * (1 if weights is None else weights)
-    sums = np.concatenate([[0.0], np.cumsum(deviations)])
-    upto = np.arange(len(values) + 1.0) if weights is None else np.concatenate([[0.0], np.cumsum(weights)])
-    cut = np.searchsorted(values, edges[1:-1])
+    run = np.concatenate([[0], np.flatnonzero(values[1:] > values[:-1]) + 1])
+    distinct, shift = values[run].astype(np.float64), 0.5 * low + 0.5 * high
+    count = np.diff(np.append(run, len(values))) if weights is None else np.add.reduceat(weights, run)
+    upto = np.concatenate([[0.0], np.cumsum(count)])
+    sums = np.concatenate([[0.0], np.cumsum((distinct - shift) * count)])
+    starts = [
+        quantile(sample, np.linspace(0, 1, bins + 1)),
+        reference.spread(quantile(sample, np.linspace(0, 1, 32 * bins + 1)), bins),
+    ]
+    ends = [
+        _lloyd(distinct, upto, sums, shift, _apart(np.searchsorted(distinct, s[1:-1]), len(distinct))) for s in starts
+    ]
+    width = high - low or 1.0
+    # Of all partitions the one with the least squared error has the largest sum of n mean^2.
+    best = max(ends, key=lambda e: np.sum(np.square(np.diff(sums[e]) / width) / np.diff(upto[e])))
+    start = np.append(run, len(values))[best]
+    means = _means(sample, start[:-1], np.diff(upto[best]))
+    return np.concatenate([[low], 0.5 * means[:-1] + 0.5 * means[1:], [high]])
+
+
+def _apart(cut: Array, count: int) -> Array:
+    """Places to cut `count` values at, moved so that no part is empty where there are values enough."""
+    cut = cut[: max(0, count - 1)]
+    k = np.arange(len(cut))
+    cut = np.maximum.accumulate(np.maximum(cut, 1) - k) + k
+    return np.minimum(cut, count - len(cut) + k)
+
+
+def _lloyd(distinct: Array, upto: Array, sums: Array, shift: float, cut: Array) -> Array:
+    """Where the parts begin and end when no value moves any more; parts that become empty are dropped."""
     for _ in range(_ROUNDS):
-        ends = np.unique(np.concatenate([[0], cut, [len(values)]]))
+        ends = np.unique(np.concatenate([[0], cut, [len(distinct)]]))
         means = np.diff(sums[ends]) / np.diff(upto[ends]) + shift
-        moved = np.searchsorted(values, 0.5 * means[:-1] + 0.5 * means[1:])
+        moved = np.searchsorted(distinct, 0.5 * means[:-1] + 0.5 * means[1:])
         if np.array_equal(moved, cut):
             break
         cut = moved
-    means = _means(sample, ends[:-1], np.diff(upto[ends]))
-    return np.concatenate([[low], 0.5 * means[:-1] + 0.5 * means[1:], [high]])
+    return ends
 
 
 def _means(sample: Sorted, start: Array, count: Array) -> Array:

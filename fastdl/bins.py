@@ -39,7 +39,9 @@ class BinnedTarget:
         "uniform": edges evenly from the least to the greatest value, as np.linspace. "quantile": as many values in
         each, edges as np.quantile. "mu-law": the classes of `mu_law_encode`, of y as a fraction of its largest
         magnitude: fine about 0, on both sides of it alike. "kmeans": edges midway between the means of neighbouring
-        bins, by Lloyd's iteration from the quantiles until no value moves: deterministic, not always the optimum.
+        bins, by Lloyd's iteration until no value moves, from the quantiles and from edges as dense as the cube root of
+        the density (Panter and Dite, 1951), whichever ends with the lesser squared error: deterministic, though not
+        always the optimum.
     nan : "error" or int
         The code of NaN, if it is to have one. In `fit` and `update` NaN is then left out.
     dtype : integer dtype, optional
@@ -54,7 +56,7 @@ class BinnedTarget:
         The number of bins after duplicate edges were merged.
     merged_ : int
         How many fewer these are than asked for: where values repeat often, quantiles fall together. Edges are merged
-        where they are equal, with the warning `MergedBins`.
+        where they are equal, with the warning `MergedBins`; "kmeans" drops bins that no value is left in likewise.
     counts_ : ndarray of int64 (bins_,)
         Training values in each bin.
     means_, medians_, middles_ : ndarray of float64 (bins_,)
@@ -112,6 +114,9 @@ class BinnedTarget:
         self._sample = Sample(self.sketch)
         self._rows = 0
         self._plans: dict[np.dtype, Plan] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_plans": {}}
 
     def fresh(self) -> BinnedTarget:
         """An empty state with the same settings."""

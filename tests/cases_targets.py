@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -56,7 +57,9 @@ def standard_defined(y):
 
 @cache
 def fitted(strategy: str, count: int) -> fastdl.BinnedTarget:
-    return fastdl.BinnedTarget(count, strategy).fit(np.random.default_rng(0).gamma(1, 2, 200_000) - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fastdl.MergedBins)
+        return fastdl.BinnedTarget(count, strategy).fit(np.random.default_rng(0).gamma(1, 2, 200_000) - 1)
 
 
 def binned(y, strategy, count, threads=1):

@@ -21,9 +21,14 @@ def mu_law(values, bins):
     return np.concatenate([[-largest], inner * largest, [largest]])
 
 
-def k_means(values, bins):
-    """Edges midway between the means of neighbouring bins, by Lloyd's iteration from the quantiles."""
-    edges = np.unique(quantile(values, bins))
+def spread(fine, bins):
+    """Edges as dense as the cube root of the values' density, from many quantiles: for many bins the best there are."""
+    upto = np.concatenate([[0], np.cumsum(np.diff(fine) ** (2 / 3))])
+    return np.interp(np.linspace(0, upto[-1], bins + 1), upto, fine)
+
+
+def k_means(values, edges):
+    """Edges midway between the means of neighbouring bins, by Lloyd's iteration from given ones."""
     while True:
         cut = np.unique(np.searchsorted(values, edges[1:-1]))
         cut = cut[(cut > 0) & (cut < len(values))]

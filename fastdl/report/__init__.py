@@ -20,6 +20,7 @@ CHAPTERS = (
     "network",
     "search",
     "selection",
+    "targets",
 )
 
 
