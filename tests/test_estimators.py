@@ -3,6 +3,7 @@
 import importlib
 import pickle
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -374,3 +375,13 @@ def test_inputs_of_many_kinds():
         assert (LpRegressor(1).fit(given, Y).coef_ == want).all()
     counts = LpRegressor().fit(np.arange(12).reshape(6, 2), np.arange(6))
     assert counts.score(np.arange(12).reshape(6, 2), np.arange(6)) > 1 - 1e-12
+
+
+def test_many_threads_at_once():
+    def work(p):
+        return make_pipeline(VandermondeFeatures(3), LpRegressor(p, threads=2)).fit(X, Y).predict(X)
+
+    powers = [1, 1.5, 2] * 4
+    with ThreadPoolExecutor(6) as pool:
+        for got, p in zip(pool.map(work, powers), powers):
+            np.testing.assert_array_equal(got, work(p))

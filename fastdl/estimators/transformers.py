@@ -8,11 +8,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from fastdl import _check
+from fastdl import _check, _threads
 from fastdl import _feature_functions as plans
 from fastdl.estimators._common import Array, table
 from fastdl.features import BASES, feature_map, vandermonde
 
+_ROWS = 4096  # whose columns stay in the cache
 _NAMES = {"monomial": "{1}^{0}", "chebyshev": "T{0}({1})", "legendre": "P{0}({1})"}
 
 
@@ -89,10 +90,16 @@ class VandermondeFeatures(TransformerMixin, BaseEstimator):
         d, degree, bias = X.shape[1], self.degree, int(self.include_bias)
         result = np.empty((len(X), bias + d * degree), X.dtype)
         result[:, :bias] = 1
-        for j in range(d):
-            domain = None if self.domain_ is None else tuple(self.domain_[j])
-            columns = vandermonde(X[:, j], degree, basis=self.basis, domain=domain, threads=self.threads)
-            result[:, bias + j * degree : bias + (j + 1) * degree] = columns[:, 1:]
+        domains = [None] * d if self.domain_ is None else [tuple(pair) for pair in self.domain_]
+
+        def some(rows: slice) -> None:
+            columns = np.empty((len(X[rows]), degree + 1), X.dtype)
+            for j in range(d):
+                vandermonde(X[rows, j], degree, basis=self.basis, domain=domains[j], out=columns)
+                for k in range(degree):  # long columns: a copy of short rows is several times slower
+                    result[rows, bias + j * degree + k] = columns[:, k + 1]
+
+        _threads.split(len(X), self.threads, some, _ROWS)
         return result
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
