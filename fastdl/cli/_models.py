@@ -201,7 +201,7 @@ def fitted(parts: Parts, p: float, degree: int, settings: dict[str, Any]) -> Mod
     target = parts.table.columns[parts.roles.target]
     first = next(y for _, y, _ in parts.blocks(0) if len(y))
     where = [float(first.mean()), fit.method, fit.certificate._asdict()]
-    return Model(parts.names, target, degree, low.tolist(), high.tolist(), fit.w.tolist(), fit.b, p, *where)  # type: ignore[arg-type]
+    return Model(parts.names, target, degree, low.tolist(), high.tolist(), fit.w.tolist(), fit.b, p, *where)
 
 
 def chosen(parts: Parts, p: float, degree: int | None, settings: dict[str, Any]) -> Model:

@@ -89,7 +89,7 @@ class Table:
 
     def _open(self) -> IO[str]:
         opener = gzip.open if self.path.suffix.lower() == ".gz" else open
-        return opener(self.path, "rt", encoding="utf-8-sig", newline="")  # type: ignore[return-value]
+        return opener(self.path, "rt", encoding="utf-8-sig", newline="")
 
     def _heading(self) -> tuple[list[str], str]:
         try:

@@ -14,13 +14,13 @@ CHAPTERS = (
     "points",
     "sequences",
     "graphs",
+    "targets",
+    "features",
     "losses",
     "linear",
-    "features",
-    "network",
     "search",
     "selection",
-    "targets",
+    "network",
 )
 
 
