@@ -70,10 +70,12 @@ class Descent:
 
     def run(self, gamma: Array, tol: float) -> tuple[Array, float, float, dict[str, Array]]:
         """(gamma, loss, lower bound, history), the losses of residuals in the unit."""
-        here, lower, still = self._place(gamma / self.unit), 0.0, 0
+        best = here = self._place(gamma / self.unit)
+        lower, still = 0.0, 0
         losses: list[float] = []
         gaps: list[float] = []
         for _ in range(_STEPS):
+            best = here if here.loss <= best.loss else best
             lower = max(lower, self._bound(here))
             losses.append(here.loss)
             gaps.append(1 - lower / here.loss)
@@ -87,7 +89,10 @@ class Descent:
                 here = self._place(here.gamma + here.step)
             else:
                 here = self._stepped(here, gain)
-        return here.gamma * self.unit, losses[-1], lower, {"loss": np.array(losses), "gap": np.array(gaps)}
+        if best.loss < losses[-1]:  # by rounding, as a rule
+            losses.append(best.loss)
+            gaps.append(1 - lower / best.loss)
+        return best.gamma * self.unit, best.loss, lower, {"loss": np.array(losses), "gap": np.array(gaps)}
 
     def _stepped(self, here: Place, gain: float) -> Place:
         """Newton's step, made longer or shorter where the loss along it is still steep at its end."""

@@ -100,13 +100,15 @@ def vertex(A: Matrix, t: Array, s: Array, g: Array, preference: Array, dual: Arr
         return None
     start = Vertex(A, t, s, g, basis)
     shake = None
-    tied = np.abs(start.r) <= 64 * EPS * (np.abs(t) + np.abs(t - start.r)) + 1e-13 * np.abs(start.r).mean()
+    rounding = 64 * EPS * (np.abs(t) + np.abs(t - start.r))
+    size = np.abs(start.r)
+    tied = size <= rounding + 1e-13 * np.median(size)
     if start.excess > _TIGHT and np.count_nonzero(tied) > A.width:
         proof = start.balanced(tied, dual)
         if proof.excess <= _TIGHT:
             return proof
         draw = np.random.Generator(np.random.Philox(0)).uniform(-1, 1, len(t))
-        shake = _NUDGE * draw * (np.abs(start.r).mean() + EPS * np.abs(t).max())
+        shake = draw * (16 * rounding + (_NUDGE * np.median(size[~tied]) if not tied.all() else 0.0))
     for _ in range(20 * A.width + 200):
         now = Vertex(A, t, s, g, basis, shake)
         if now.excess <= _TIGHT:
