@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _threads, streaming
-from fastdl._waiting import Columns, Waiting, cut, joined
+from fastdl._waiting import Waiting, cut, joined
 
 Array = np.ndarray
-Block = Columns  # X, y, weights or None
+Block = tuple[Array, Array, Array | None]
 
 _FILL = (None, None, 1.0)
 _BYTES = 1 << 20  # of X in a block: as float64 it stays in the second-level cache
