@@ -109,15 +109,19 @@ def vertex(A: Matrix, t: Array, s: Array, g: Array, preference: Array, dual: Arr
             return proof
         draw = np.random.Generator(np.random.Philox(0)).uniform(-1, 1, len(t))
         shake = draw * (16 * rounding + (_NUDGE * np.median(size[~tied]) if not tied.all() else 0.0))
+    seen: set[frozenset[int]] = set()
     for _ in range(20 * A.width + 200):
         now = Vertex(A, t, s, g, basis, shake)
         if now.excess <= _TIGHT:
+            return now.proof()
+        if (rows := frozenset(basis.tolist())) in seen:
             break
+        seen.add(rows)
         after = now.exchange(now.worst)
         if after is None:
             return None
         basis = after
-    return now.proof()
+    return Proof(now.proof().gamma, np.clip(dual, -1, 1), 0.0)  # exchanges within rounding: what is known is the dual
 
 
 def independent_rows(A: Matrix, preference: Array) -> Array | None:
