@@ -108,12 +108,12 @@ class Corners:
             h /= h.max()
             gamma = gamma + np.linalg.lstsq(A.gram(h), A.products(h * r), rcond=None)[0]
             r = A.minus(t, gamma)
-        return some[independent_rows(A, 1 / (np.abs(r) + 1e-12 * middle))]
+        return some[basis_of(A, 1 / (np.abs(r) + 1e-12 * middle))]
 
     def snapped(self, gamma: Array) -> Array:
         """The rows nearest to a model."""
         r = np.abs(self.A.minus(self.t, gamma))
-        return independent_rows(self.A, 1 / (r + 1e-12 * (r.mean() or 1.0)))
+        return basis_of(self.A, 1 / (r + 1e-12 * (r.mean() or 1.0)))
 
     def exchanged(self, basis: Array, loss: float) -> tuple[Array, float]:
         """The rows of a vertex none of whose neighbours that were tried is better, and its loss."""
@@ -162,3 +162,12 @@ class Corners:
     def _on_edge(self, r: Array, along: Array, s: Array | None, steps: Array) -> Array:
         """The losses at steps along an edge."""
         return Sums(along[:, None], r, steps[:, None], 0.0, self.p, s).run(False, _threads.count(self.threads))[:, 0]
+
+
+def basis_of(A: Matrix, preference: Array) -> Array:
+    """Rows that determine a model: preferred ones where these do, but for rounding."""
+    for wish in (preference, np.ones(len(preference))):
+        rows = independent_rows(A, wish)
+        if rows is not None:
+            return rows
+    raise np.linalg.LinAlgError("no rows determine a model")  # the frame has left out dependent columns
