@@ -16,8 +16,9 @@ from fastdl._factors import Factors
 from fastdl._moment_gram import EPS, ILL, Gram, Triangle
 from fastdl._passes import source
 from fastdl._polynomial import Polynomial, interval
-from fastdl._row_blocks import cut, points
+from fastdl._row_blocks import points
 from fastdl._splits import Split
+from fastdl._waiting import cut
 from fastdl.moments import PolynomialStats
 
 Array = np.ndarray

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from fastdl._moment_gram import Triangle
-from fastdl._row_blocks import RowBlocks, cut
+from fastdl._row_blocks import RowBlocks
+from fastdl._waiting import cut
 from fastdl.features import vandermonde
 
 Array = np.ndarray

@@ -8,12 +8,14 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import split
+from fastdl._waiting import Columns, cut, joined
 from fastdl.reference import targets as reference
 
 Array = np.ndarray
 kernel = _kernels.load("targets")
 
 _LANES = 64  # sums side by side, at least
+_FILL = (None, 1.0)
 _VALUES = 1 << 18  # in a block
 
 
@@ -25,7 +27,7 @@ class Moments:
         self.single = True  # whether y has one dimension
         self.columns: int | None = None
         self._rows = 0  # how many came, for the messages
-        self._waiting: list[tuple[Array, Array | None]] = []
+        self._waiting: list[Columns] = []
         self._parts: list[Array] = []
 
     @staticmethod
@@ -40,19 +42,19 @@ class Moments:
         full = have + len(y) >= block
         start = block - have if full and have else 0
         stop = start + (len(y) - start) // block * block if full else 0
-        head, whole, tail = (_cut((y, weight), s) for s in (slice(start), slice(start, stop), slice(stop, None)))
+        head, whole, tail = (cut((y, weight), s) for s in (slice(start), slice(start, stop), slice(stop, None)))
         parts = self._of_blocks(whole, threads)
         if self.skip or not all(np.isfinite(part).all() for part in parts):
             self._refuse(whole[0], start, where)
         self._refuse(head[0], 0, where)
         self._refuse(tail[0], stop, where)
         if start:
-            parts = self._of_blocks(_joined([*self._waiting, head]), 1) + parts
+            parts = self._of_blocks(joined([*self._waiting, head], _FILL), 1) + parts
         for part in parts:
             self._append(part)
         self._waiting = [] if full else self._waiting
         if len(tail[0]):
-            self._waiting.append((tail[0].copy(), None if tail[1] is None else tail[1].copy()))
+            self._waiting.append(tuple(None if a is None else a.copy() for a in tail))
         self._rows += came
 
     def _read(self, y: Any, weight: Any) -> tuple[int, Array, Array | None, Array | None]:
@@ -129,7 +131,7 @@ class Moments:
         if (self.columns, self.single) != (other.columns, other.single):
             raise _check.InputError(f"the states must have the same columns, got {self.columns} and {other.columns}")
         if self._waiting and other._parts:
-            self._append(self._of(*_joined(self._waiting)))
+            self._append(self._of(*joined(self._waiting, _FILL)))
             self._waiting = []
         for part in other._parts:
             self._append(part)
@@ -141,7 +143,7 @@ class Moments:
         """The table to standardise by, and weight, mean, variance and scale."""
         parts = list(self._parts)
         if self._waiting:
-            parts.append(self._of(*_joined(self._waiting)))
+            parts.append(self._of(*joined(self._waiting, _FILL)))
         if not parts:
             raise _check.InputError("there were no values: a mean needs one at least")
         total = parts[0]
@@ -195,15 +197,3 @@ class Table:
         run = reference.unstandardise if back else reference.standardise
         with np.errstate(over="ignore", invalid="ignore"):
             out[:] = run(y.reshape(-1, self.columns), *self.rows).reshape(-1)
-
-
-def _cut(rows: tuple[Array, Array | None], where: slice) -> tuple[Array, Array | None]:
-    return rows[0][where], None if rows[1] is None else rows[1][where]
-
-
-def _joined(chunks: list[tuple[Array, Array | None]]) -> tuple[Array, Array | None]:
-    """The rows of all chunks as one; where one of them has weights, the others' are 1."""
-    y = np.concatenate([c[0] for c in chunks])
-    if all(c[1] is None for c in chunks):
-        return y, None
-    return y, np.concatenate([np.ones(len(c[0])) if c[1] is None else c[1] for c in chunks])

@@ -7,11 +7,11 @@ from typing import Any, Self
 import numpy as np
 
 from fastdl import _check
+from fastdl._waiting import Columns, Waiting
 
 Array = np.ndarray
-Points = tuple[Any, ...]
-
 BLOCK = 4096  # rows
+_FILL = (None, None, 1.0, np.int32(0))
 
 
 class RowBlocks:
@@ -21,59 +21,36 @@ class RowBlocks:
 
     def __init__(self) -> None:
         self.rows = 0  # taken in so far
-        self._waiting: list[Points] = []
+        self._waiting = Waiting(_FILL)
 
-    @property
-    def _pending(self) -> int:
-        return sum(len(rows[0]) for rows in self._waiting)
-
-    def update(self, chunk: Points) -> Self:
+    def update(self, chunk: Columns) -> Self:
         """Take in (x, y), (x, y, sample_weight) or (x, y, sample_weight or None, folds); returns itself."""
         rows = points(chunk, self.rows)
-        n, have = len(rows[0]), self._pending
-        if not n:
+        if not len(rows[0]):
             return self
         first = _first(rows)
         if first is not None:
             self._begin(first)
-        start, self.rows = self.rows - have, self.rows + n
-        if have and have + n >= self.block:
-            self._waiting.append(cut(rows, slice(self.block - have)))
-            self._add(self._joined(), start)
-            rows, start, self._waiting = cut(rows, slice(self.block - have, None)), start + self.block, []
-        whole = 0 if self._waiting else len(rows[0]) // self.block * self.block
-        if whole:
-            self._add(cut(rows, slice(whole)), start)
-        if whole < len(rows[0]):
-            self._waiting.append(tuple(None if a is None else a[whole:].copy() for a in rows))
+        start = self.rows - len(self._waiting)
+        self.rows += len(rows[0])
+        for whole in self._waiting.take(rows, self.block):
+            self._add(whole, start)
+            start += len(whole[0])
         return self
 
     def _flush(self) -> None:
-        if self._waiting:
-            self._add(self._joined(), self.rows - self._pending)
-            self._waiting = []
-
-    def _joined(self) -> Points:
-        if len(self._waiting) == 1:
-            return self._waiting[0]
-        columns = zip(*self._waiting)
-        fill: tuple[Any, ...] = (None, None, 1.0, np.int32(0))
-        return tuple(self._column(parts, value) for parts, value in zip(columns, fill))
-
-    def _column(self, parts: tuple[Any, ...], value: Any) -> Array | None:
-        if all(a is None for a in parts):
-            return None
-        sizes = [len(rows[0]) for rows in self._waiting]
-        return np.concatenate([np.full(n, value) if a is None else a for n, a in zip(sizes, parts)])
+        if len(self._waiting):
+            start = self.rows - len(self._waiting)
+            self._add(self._waiting.rest(), start)
 
     def _begin(self, y: float) -> None:
         """Called with the first y that counts, before any row is added."""
 
-    def _add(self, rows: Points, start: int) -> None:
+    def _add(self, rows: Columns, start: int) -> None:
         raise NotImplementedError
 
     @staticmethod
-    def _refuse(rows: Points, start: int) -> None:
+    def _refuse(rows: Columns, start: int) -> None:
         """Name the first row that is not finite; without one, the sums themselves overflowed."""
         x, y, s, fold = rows
         counts = np.ones(len(x), bool)
@@ -87,7 +64,7 @@ class RowBlocks:
         raise _check.InputError("the sums overflow: x is too far outside the domain, or y too large to be squared")
 
 
-def points(chunk: Any, start: int = 0) -> Points:
+def points(chunk: Any, start: int = 0) -> Columns:
     """(x, y, sample_weight or None, folds or None) as real arrays of one length; weights checked."""
     if not isinstance(chunk, (tuple, list)) or not 2 <= len(chunk) <= 4:
         raise _check.InputTypeError(
@@ -110,12 +87,7 @@ def points(chunk: Any, start: int = 0) -> Points:
     return x, y, s, fold
 
 
-def cut(rows: Points, which: Any) -> Points:
-    """The rows that a slice or a mask names."""
-    return tuple(None if a is None else a[which] for a in rows)
-
-
-def _first(rows: Points) -> float | None:
+def _first(rows: Columns) -> float | None:
     """The first y of a weight above 0, or 0 where it is not finite; None where no weight is."""
     _, y, s, _ = rows
     at = 0 if s is None or s[0] else int(np.argmax(s != 0))

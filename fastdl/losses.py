@@ -193,9 +193,8 @@ class LpLoss:
         W = _check.array("W", W)
         self.settings = {"W": W, "b": b, "p": p, "held_out": held_out, "part": part, "reduction": reduction}
         self.threads = threads
-        self._waiting = Waiting(
-            (None, None, 1.0, -1)
-        )  # without a weight a row counts once, without a fold it is held out by none
+        # Without a weight a row counts once; without a fold it is held out by none.
+        self._waiting = Waiting((None, None, 1.0, -1))
         self._parts: list[Array] = []  # the sums of blocks, in order; the first is all before
         self._leads = True  # whether it starts the stream, so that blocks can be added at once
 

@@ -10,7 +10,8 @@ import numpy as np
 from fastdl import _check, _kernels, _threads
 from fastdl._moment_gram import Gram
 from fastdl._polynomial import Polynomial, interval
-from fastdl._row_blocks import BLOCK, RowBlocks, cut
+from fastdl._row_blocks import BLOCK, RowBlocks
+from fastdl._waiting import cut
 from fastdl.reference import moments as reference
 
 __all__ = ["Polynomial", "PolynomialPath", "PolynomialStats"]
@@ -198,13 +199,13 @@ class PolynomialStats(RowBlocks):
         """Take in a state that saw the rows after this one's; returns itself."""
         if (self.degree, self.domain, self.folds) != (other.degree, other.domain, other.folds):
             raise _check.InputError("states must have the same degree, domain and folds to be merged")
-        if other.offset is not None and other.rows > other._pending:
+        if other.offset is not None and other.rows > len(other._waiting):
             self._flush()
             self._begin(other.offset)
             for part in (other._total, other._error):
                 self._take(self._shifted(part, other.offset).reshape(1, -1))
-            self.rows += other.rows - other._pending
-        for rows in other._waiting:
+            self.rows += other.rows - len(other._waiting)
+        for rows in other._waiting.parts:
             self.update(rows)
         return self
 
@@ -222,8 +223,8 @@ class PolynomialStats(RowBlocks):
         """(folds, 3P + 4) of all rows so far, for y less the offset and `less`."""
         state = self.fresh()
         state._total, state._error, state.offset = self._total.copy(), self._error.copy(), self.offset
-        if self._waiting:
-            state._add(self._joined(), self.rows - self._pending)
+        if len(self._waiting):
+            state._add(self._waiting.joined(), self.rows - len(self._waiting))
         return (state._total + state._error).reshape(self.folds, -1)
 
     def grams(self) -> list[Gram]:
