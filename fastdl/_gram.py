@@ -63,7 +63,7 @@ class Frame:
         """The Gram matrix of [1, Z, t], and the number of rows."""
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
-            return np.append(_gram(X, self.target(y), s, self.shift, self.factor), len(X))
+            return np.append(gram(X, self.target(y), s, self.shift, self.factor), len(X))
 
         with np.errstate(all="ignore"):
             total = self.rows.total(work, self.threads)
@@ -220,7 +220,7 @@ class Frame:
 
     def grams(self, X: Array, t: Array, s: Array | None) -> Array:
         """The Gram matrix of [1, Z, t] of a block's `columns`, weighted."""
-        G = _gram(X, t, s, self._shift, self._factor)
+        G = gram(X, t, s, self._shift, self._factor)
         return G if self.ones else G[1:, 1:]
 
     def model(self, gamma: Array) -> tuple[Array, float]:
@@ -263,7 +263,8 @@ class Frame:
         return EPS * (len(gamma) + 4) * float(size[-1] + (np.abs(gamma) * size[:-1]).sum())
 
 
-def _gram(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) -> Array:
+def gram(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) -> Array:
+    """The Gram matrix of [1, (X - shift) * factor, t], weighted."""
     m = X.shape[1] + 2
     width = -(-m // 8) * 8
     total = np.zeros((width, width))
@@ -370,7 +371,7 @@ class Matrix:
 
     def gram(self, h: Array) -> Array:
         """[1, Z]' diag(h) [1, Z]."""
-        G = _gram(self.Z, h, h, self._still, self._unit)[:-1, :-1]
+        G = gram(self.Z, h, h, self._still, self._unit)[:-1, :-1]
         return G if self.ones else G[1:, 1:]
 
     def rows(self, which: Array) -> Array:

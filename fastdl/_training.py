@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _network
+from fastdl._gram import gram
 from fastdl._network import ACTIVATIONS, Layout, Units, Window, Windows, generator, terms
 from fastdl.reference import network as reference
 
@@ -231,19 +232,13 @@ class LastLayer:
     """Least squares of the residuals by the features of the last layer: what its weights should change by."""
 
     def __init__(self, width: int):
-        self.width, padded = width, -(-(width + 2) // 8) * 8
-        self.sums = np.zeros((padded, padded))
+        self.width = width
+        self.sums = np.zeros((width + 2, width + 2))  # of the products of 1, the features and the residual
 
     def add(self, features: Array, residual: Array, s: Array | None) -> None:
         """Take in rows."""
-        columns = np.zeros((len(residual), len(self.sums)))
-        columns[:, : self.width], columns[:, self.width], columns[:, self.width + 1] = features, 1, residual
-        if s is not None:
-            columns *= np.sqrt(s)[:, None]
-        if _network.kernel is None:
-            self.sums += reference.gram(columns)
-        else:
-            _network.kernel.gram(columns, self.sums)
+        if len(residual):
+            self.sums += gram(features, residual, s, np.zeros(self.width), np.ones(self.width))
 
     def change(self) -> tuple[Array, float]:
         """Of the weights and the bias.
@@ -251,13 +246,11 @@ class LastLayer:
         Elimination by hand, so that no LAPACK decides on the bits; along directions the features hardly have, the
         weights stay, for these would fit the rounding.
         """
-        n = self.width
-        count, mean = self.sums[n, n], self.sums[n, : n + 2] / self.sums[n, n]
-        system = self.sums[: n + 2, : n + 2] - count * np.outer(mean, mean)
-        system = np.delete(system[:n], n, axis=1)
+        n, mean = self.width, self.sums[0] / self.sums[0, 0]
+        system = (self.sums - self.sums[0, 0] * np.outer(mean, mean))[1:-1, 1:]
         system[:, :n][np.diag_indices(n)] += 1e-10 * np.trace(system[:, :n]) / n + 1e-300
         for k in range(n):
             system[k] /= system[k, k]
             others = np.arange(n) != k
             system[others] -= np.outer(system[others, k], system[k])
-        return system[:, n], float(mean[n + 1] - (mean[:n] * system[:, n]).sum())
+        return system[:, n], float(mean[-1] - (mean[1:-1] * system[:, n]).sum())

@@ -324,16 +324,6 @@ def loss_terms(const double[::1] r, double p, uintptr_t own, double[::1] value, 
         losses(&r[0], r.shape[0], &q, &value[0], &slope[0])
 
 
-cdef cloned gram_f64(const double* A, Py_ssize_t n, Py_ssize_t d, double* sums) noexcept nogil:
-    product(A, 1, d, d, A, d, n, ITSELF, A, sums)
-
-
-def gram(const double[:, ::1] A, double[:, ::1] sums):
-    """Add to sums A'A, a multiple of 8 columns."""
-    with nogil:
-        gram_f64(&A[0, 0], A.shape[0], A.shape[1], &sums[0, 0])
-
-
 def values(const real[:, ::1] X, const Py_ssize_t[::1] sizes, int activation, const real[::1] params, real[::1] work,
            real[::1] out, real[:, ::1] features):
     """Write the output and the values of the last layer, each where it is not None."""

@@ -85,8 +85,3 @@ def train(
                 v[...] = second * v + (1 - second) * g * g
                 a -= (rate * m / (np.sqrt(v) + least)).astype(a.dtype)
     return total
-
-
-def gram(columns):
-    """The products of columns, summed over the rows."""
-    return columns.T @ columns
