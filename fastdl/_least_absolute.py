@@ -23,6 +23,7 @@ Part = tuple[Array, Array, Array]
 _WHOLE = 40_000  # rows that are solved at once
 _WIDE = 2.5  # rows in the band, for each of the sample
 _ROUNDS = 50
+_PROVEN = 1e-9  # a gap up to this is rounding; above, no vertex was proven
 
 
 def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int | None) -> LpFit:
@@ -37,7 +38,8 @@ def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int 
         gamma, steps = banded(frame, rows, gamma, seed)
     loss, gap = np.array(steps).T
     history = {"loss": loss, "gap": gap / loss}
-    return result(frame, gamma, p, float(loss[-1]), float(loss[-1] - gap[-1]), "vertex", "vertex", history)
+    kind = "vertex" if gap[-1] <= _PROVEN * loss[-1] else "dual"
+    return result(frame, gamma, p, float(loss[-1]), float(loss[-1] - gap[-1]), kind, "vertex", history)
 
 
 def whole(frame: Frame, rows: Rows, gamma: Array) -> tuple[Array, list[tuple[float, float]]]:

@@ -76,13 +76,25 @@ def interpolation(frame: Frame, gamma: Array, p: float) -> LpFit:
 
 
 def result(
-    frame: Frame, gamma: Array, p: float, loss: float, lower: float, kind: str, method: str, history: dict[str, Array]
+    frame: Frame,
+    gamma: Array,
+    p: float,
+    loss: float,
+    lower: float,
+    kind: str,
+    method: str,
+    history: dict[str, Array],
+    unit: float = 1.0,
 ) -> LpFit:
-    """The fit in the users' units, of losses in the frame's."""
+    """The fit in the users' units, of losses of residuals in the frame's, or in `unit` of these."""
     w, b = frame.model(gamma)
-    with np.errstate(over="ignore", under="ignore"):
-        unit = np.float64(frame.y_factor) ** -p
-        certificate = Certificate.of(loss, lower, kind)
-        certificate = certificate._replace(upper=float(loss * unit), lower=float(certificate.lower * unit))
-        history = {**history, "loss": history["loss"] * unit}
-    return LpFit(w, b, p, certificate.upper, certificate, method, history, frame.rank, frame.condition)
+    certificate = Certificate.of(loss, lower, kind)
+
+    def users(loss: Array) -> Array:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return np.where(np.equal(loss, 0), 0.0, loss * np.float64(unit / frame.y_factor) ** p)
+
+    upper, lower = (float(users(np.array(bound))) for bound in certificate[:2])
+    certificate = certificate._replace(upper=upper, lower=lower)
+    history = {**history, "loss": users(history["loss"])}
+    return LpFit(w, b, p, upper, certificate, method, history, frame.rank, frame.condition)

@@ -44,8 +44,9 @@ def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None
         powers = [p]
     for power in powers[:-1]:
         gamma, *_ = Descent(frame, rows, power, gamma).run(gamma, 1e-2)
-    gamma, loss, lower, history = Descent(frame, rows, p, gamma).run(gamma, tol)
-    return result(frame, gamma, p, loss, lower, "dual", "newton", history)
+    descent = Descent(frame, rows, p, gamma)
+    gamma, loss, lower, history = descent.run(gamma, tol)
+    return result(frame, gamma, p, loss, lower, "dual", "newton", history, descent.unit)
 
 
 @dataclass
@@ -68,11 +69,13 @@ class Descent:
         self.least = 1e-14 * self.floor
 
     def run(self, gamma: Array, tol: float) -> tuple[Array, float, float, dict[str, Array]]:
-        """(gamma, loss, lower bound, history), the losses in the frame's units."""
-        here, lower, still = self._place(gamma / self.unit), 0.0, 0
+        """(gamma, loss, lower bound, history), the losses of residuals in the unit."""
+        best = here = self._place(gamma / self.unit)
+        lower, still = 0.0, 0
         losses: list[float] = []
         gaps: list[float] = []
         for _ in range(_STEPS):
+            best = here if here.loss <= best.loss else best
             lower = max(lower, self._bound(here))
             losses.append(here.loss)
             gaps.append(1 - lower / here.loss)
@@ -86,14 +89,15 @@ class Descent:
                 here = self._place(here.gamma + here.step)
             else:
                 here = self._stepped(here, gain)
-        scale = np.float64(self.unit) ** self.p
-        history = {"loss": np.array(losses) * scale, "gap": np.array(gaps)}
-        return here.gamma * self.unit, losses[-1] * scale, lower * scale, history
+        if best.loss < losses[-1]:  # by rounding, as a rule
+            losses.append(best.loss)
+            gaps.append(1 - lower / best.loss)
+        return best.gamma * self.unit, best.loss, lower, {"loss": np.array(losses), "gap": np.array(gaps)}
 
     def _stepped(self, here: Place, gain: float) -> Place:
         """Newton's step, made longer or shorter where the loss along it is still steep at its end."""
         after = self._place(here.gamma + here.step)
-        end = -float(after.slope @ here.step)
+        end = -float(after.slope @ here.step) if after.loss < np.inf else np.inf
         if abs(end) <= _LEVEL * gain:
             return after
         return self._place(here.gamma + self._search(here, -gain, end) * here.step)
@@ -124,13 +128,18 @@ class Descent:
             X, r = self._block(X, y, gamma)
             h, bend = self._weights(r, s)
             G = self.frame.grams(X, r / bend, h * bend)
-            loss = [np.add.reduce(h * r * r) + self._below(r, h, s), self._low(r, s)] if self.floor else [G[-1, -1], 0]
-            return np.append(G[:, :-1], loss)
+            if not self.floor:
+                return np.append(G[:, :-1], [G[-1, -1] * bend, 0.0])
+            loss = np.add.reduce(h * r * r) + self._below(r, h, s)
+            return np.append(G[:, :-1], [loss, self._low(r, s)])
 
-        total = self.rows.total(work, self.frame.threads)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = self.rows.total(work, self.frame.threads)
         assert total is not None
+        if not np.isfinite(total).all():  # a step far too long
+            return Place(gamma, np.inf, np.full(k, np.nan), np.zeros(k), 0.0)
         H, slope, (loss, low) = total[: k * k].reshape(k, k), total[k * k : -2], total[-2:]
-        return Place(gamma, float(loss if self.floor else loss * (self.p - 1)), slope, factorised(H)(slope), float(low))
+        return Place(gamma, float(loss), slope, factorised(H)(slope), float(low))
 
     def _weights(self, r: Array, s: Array | None) -> tuple[Array, Array | float]:
         """(h, bend): the slope of a row's loss is p h r, its second derivative p h bend."""
@@ -208,6 +217,7 @@ class Descent:
             after = [r + length * change for length in lengths]
             return np.array([np.add.reduce(self._weights(x, s)[0] * x * change) for x in after])
 
-        total = self.rows.total(work, self.frame.threads)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = self.rows.total(work, self.frame.threads)
         assert total is not None
-        return total
+        return np.where(np.isnan(total), np.inf, total)

@@ -25,7 +25,7 @@ class Proof:
     def gap(self, A: Matrix, t: Array, s: Array, loss: float) -> float:
         """How far below `loss`, that of gamma on all rows, the dual bound is."""
         r = A.minus(t, self.gamma)
-        slack = float(np.add.reduce(s * (np.abs(r) - self.dual * r)[np.abs(self.dual) < 1 + _TIGHT]))
+        slack = float(np.add.reduce(s * (np.abs(r) - self.dual * r)))
         return loss - (loss - slack) / (1 + max(self.excess, 0.0))
 
 
@@ -77,6 +77,7 @@ class Vertex:
         side = np.sign(self.dual[row])
         edge = -side * self.inverse[:, column]  # the residual of that row becomes `side` times the step
         along = self.A.dot(edge)  # r - step * along
+        along[np.abs(along) <= 1e-11 * np.abs(along).max()] = 0  # of rows that the edge is within
         along[self.basis] = 0
         with np.errstate(divide="ignore", invalid="ignore"):
             step = self.r / along
@@ -99,22 +100,28 @@ def vertex(A: Matrix, t: Array, s: Array, g: Array, preference: Array, dual: Arr
         return None
     start = Vertex(A, t, s, g, basis)
     shake = None
-    tied = np.abs(start.r) <= 64 * EPS * (np.abs(t) + np.abs(t - start.r)) + 1e-13 * np.abs(start.r).mean()
+    rounding = 64 * EPS * (np.abs(t) + np.abs(t - start.r))
+    size = np.abs(start.r)
+    tied = size <= rounding + 1e-13 * np.median(size)
     if start.excess > _TIGHT and np.count_nonzero(tied) > A.width:
         proof = start.balanced(tied, dual)
         if proof.excess <= _TIGHT:
             return proof
         draw = np.random.Generator(np.random.Philox(0)).uniform(-1, 1, len(t))
-        shake = _NUDGE * draw * (np.abs(start.r).mean() + EPS * np.abs(t).max())
+        shake = draw * (16 * rounding + (_NUDGE * np.median(size[~tied]) if not tied.all() else 0.0))
+    seen: set[frozenset[int]] = set()
     for _ in range(20 * A.width + 200):
         now = Vertex(A, t, s, g, basis, shake)
         if now.excess <= _TIGHT:
+            return now.proof()
+        if (rows := frozenset(basis.tolist())) in seen:
             break
+        seen.add(rows)
         after = now.exchange(now.worst)
         if after is None:
             return None
         basis = after
-    return now.proof()
+    return Proof(now.proof().gamma, np.clip(dual, -1, 1), 0.0)  # exchanges within rounding: what is known is the dual
 
 
 def independent_rows(A: Matrix, preference: Array) -> Array | None:
@@ -125,12 +132,14 @@ def independent_rows(A: Matrix, preference: Array) -> Array | None:
         some = order[:count]
         rows = A.rows(some)
         Q = rows * (preference[some] / preference[order[0]])[:, None]
+        least = 1e-20 * (Q * Q).sum(axis=1)  # rounding, of a row that others determine
         chosen: list[int] = []
         for _ in range(k):
             size = (Q * Q).sum(axis=1)
-            size[chosen] = -1
+            size[size <= least] = 0
+            size[chosen] = 0
             best = int(size.argmax())
-            if not size[best] > 0:
+            if not size[best]:
                 break
             chosen.append(best)
             q = Q[best] / np.sqrt(size[best])
