@@ -96,7 +96,7 @@ def by_sgd(X, y):
     return np.abs(t - sgd.fit(Z, t).predict(Z)).sum() * y.std()
 
 
-@pytest.mark.parametrize("who", ["fastdl", "fastdl 2 threads", "torch", "scikit-learn SGDRegressor, 1 epoch"])
+@pytest.mark.parametrize("who", ["fastdl", "fastdl 2 threads", "torch", "scikit-learn SGDRegressor, 1 epoch, to 10 %"])
 def bench_adam(compare, who):
     X, y = rows(ROWS, 16)
     least = fastdl.gradient_descent(X, y, 1, optimizer="lbfgs", epochs=30).loss
@@ -104,7 +104,8 @@ def bench_adam(compare, who):
         run = lambda: fastdl.gradient_descent(X, y, 1, epochs=100, threads=2 if "2" in who else 1).loss
     else:
         run = (lambda: torch_adam(X, y, 100)) if who == "torch" else (lambda: by_sgd(X, y))
-    check = lambda loss: np.testing.assert_allclose(loss, least, rtol=1e-3)
+    near = 0.1 if "SGD" in who else 1e-3  # one epoch of it comes no nearer
+    check = lambda loss: np.testing.assert_allclose(loss, least, rtol=near)
     compare(
         "100 steps of Adam, 1M x 16, p = 1, to 0.1 %", who, run, items=ROWS * 100, moved=136, limit="read", check=check
     )

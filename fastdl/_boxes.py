@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 
-from fastdl._elemental import Corners, basis_of
+from fastdl._elemental import Corners
 
 Array = np.ndarray
 
@@ -44,7 +44,7 @@ def _all_models(corners: Corners, loss: float) -> tuple[Array, Array]:
     """A box of every model whose loss may be below this: no row alone exceeds it."""
     size = np.sqrt((corners.A.rows(np.arange(corners.n)) ** 2).sum(1))
     s = np.ones(corners.n) if corners.s is None else corners.s
-    basis = basis_of(corners.A, size)
+    basis = corners.determining(size)
     inverse = np.linalg.inv(corners.A.rows(basis))
     far = (loss / s[basis]) ** (1 / corners.p)
     return (inverse @ corners.t[basis])[None], (np.abs(inverse) @ far)[None]

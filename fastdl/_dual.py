@@ -67,7 +67,8 @@ def bound(standard: Standard, v: Array, c: float, p: float) -> float:
     gamma = np.append(c, v) if standard.intercept else v
     sizes = standard.map(lambda Z, t, s: _sizes(Matrix(Z, standard.intercept).minus(t, gamma), s))
     most, mean = max(size[0] for size in sizes), sum(size[1] for size in sizes) / standard.weight
-    guesses = [_Guess(k * mean / most) for k in _SMOOTH] if p < 2 else [_Guess(0.0), _Guess(0.0, True)]
+    smooth = _SMOOTH if p < 1.25 else _SMOOTH[3::3]
+    guesses = [_Guess(k * mean / most) for k in smooth] if p < 2 else [_Guess(0.0), _Guess(0.0, True)]
     mends = _mends(standard, gamma, p, most, guesses)
     blocks = standard.map(lambda Z, t, s: _block(standard, Z, t, s, gamma, p, most, guesses, mends))
     # |b* - b| in whitened coordinates is at most this, as the best model's residuals are no larger than these.

@@ -108,12 +108,21 @@ class Corners:
             h /= h.max()
             gamma = gamma + np.linalg.lstsq(A.gram(h), A.products(h * r), rcond=None)[0]
             r = A.minus(t, gamma)
-        return some[basis_of(A, 1 / (np.abs(r) + 1e-12 * middle))]
+        basis = independent_rows(A, 1 / (np.abs(r) + 1e-12 * middle))
+        return self.snapped(gamma) if basis is None else some[basis]  # a rare column may be 0 in the sample
 
     def snapped(self, gamma: Array) -> Array:
         """The rows nearest to a model."""
         r = np.abs(self.A.minus(self.t, gamma))
-        return basis_of(self.A, 1 / (r + 1e-12 * (r.mean() or 1.0)))
+        return self.determining(1 / (r + 1e-12 * (r.mean() or 1.0)))
+
+    def determining(self, preference: Array) -> Array:
+        """Rows that determine a model, preferred ones where these do; some do, as the columns are independent."""
+        basis = independent_rows(self.A, preference)
+        if basis is None:
+            basis = independent_rows(self.A, np.ones(self.n))
+        assert basis is not None
+        return basis
 
     def exchanged(self, basis: Array, loss: float) -> tuple[Array, float]:
         """The rows of a vertex none of whose neighbours that were tried is better, and its loss."""
@@ -149,10 +158,11 @@ class Corners:
     def _promising(self, r: Array, along: Array, able: Array, steps: Array) -> tuple[Array, Array]:
         """The shortest steps, and those nearest to the best ones for a sample of the rows."""
         some = self.order[: _SAMPLE // 2]
-        sampled = r[some][along[some] != 0] / along[some][along[some] != 0]
-        s = None if self.s is None else self.s[some]
-        losses = self._on_edge(r[some], along[some], s, sampled)
-        best = sampled[np.argsort(losses, kind="stable")[:8]]
+        some = some[along[some] != 0]
+        best = r[some] / along[some]
+        if len(some):
+            losses = self._on_edge(r[some], along[some], None if self.s is None else self.s[some], best)
+            best = best[np.argsort(losses, kind="stable")[:8]]
         order = np.argsort(steps, kind="stable")
         far = np.searchsorted(steps[order], best)[:, None] + np.arange(-_TRIED // 8, _TRIED // 8)
         near = np.searchsorted(steps[order], 0.0) + np.arange(-_TRIED, _TRIED)
@@ -162,12 +172,3 @@ class Corners:
     def _on_edge(self, r: Array, along: Array, s: Array | None, steps: Array) -> Array:
         """The losses at steps along an edge."""
         return Sums(along[:, None], r, steps[:, None], 0.0, self.p, s).run(False, _threads.count(self.threads))[:, 0]
-
-
-def basis_of(A: Matrix, preference: Array) -> Array:
-    """Rows that determine a model: preferred ones where these do, but for rounding."""
-    for wish in (preference, np.ones(len(preference))):
-        rows = independent_rows(A, wish)
-        if rows is not None:
-            return rows
-    raise np.linalg.LinAlgError("no rows determine a model")  # the frame has left out dependent columns

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastdl
-from fastdl import _concave
+from fastdl import _concave, _elemental
 from fastdl.linear import fit_lp
 from fastdl.reference import search as reference
 
@@ -136,6 +136,15 @@ def test_odd_shapes(monkeypatch):
         fit = fit_lp(X, exact, 0.5)
         np.testing.assert_allclose(fit.w, [1, 2], rtol=1e-9)
         climbing(monkeypatch)
+
+
+def test_a_column_the_samples_miss(monkeypatch):
+    monkeypatch.setattr(_elemental, "_POLISH", 500)
+    monkeypatch.setattr(_elemental, "_SAMPLE", 500)
+    X, y = problem(4000, 2)
+    X[:, 1] = np.arange(4000) == 1234
+    fit = fit_lp(X, y, 0.5, boxes=0)
+    np.testing.assert_allclose(fit.predict(X[1234:1235]), y[1234], rtol=1e-9)
 
 
 def test_errors():

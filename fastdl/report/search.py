@@ -39,7 +39,7 @@ def chapter() -> Chapter:
     page.table(
         ["p", "method", "loss", "gap at most", "ms"],
         rows,
-        caption="The same rows; fit_lp has a method for each p; for p = 0.5 it exchanges vertices.",
+        caption="The same rows; fit_lp has a method for each p, for p = 0.5 it exchanges vertices.",
     )
     return page
 
