@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ Array = np.ndarray
 Block = tuple[Array, Array, Array | None]
 
 _FILL = (None, None, 1.0)
+_AT_ONCE = 16  # blocks for each thread, whose results are kept until all are done
 _BYTES = 1 << 20  # of X in a block: as float64 it stays in the second-level cache
 
 
@@ -67,8 +69,12 @@ class Rows:
             if result is not None:
                 take(result)
 
-        pool = _threads.pool() if threads > 1 else None
-        streaming.run(enumerate(self._cut()), step, unless_empty, executor=pool, in_flight=threads)
+        numbered = enumerate(self._cut())
+        if threads > 1 and not self.in_memory:  # the next chunks are read while others are worked on
+            streaming.run(numbered, step, unless_empty, executor=_threads.pool(), in_flight=threads)
+        while some := list(islice(numbered, _AT_ONCE * threads)):
+            for result in _threads.share(len(some), threads, lambda k, some=some: step(some[k])):  # type: ignore[misc]
+                unless_empty(result)
         self._seen = True
 
     def gathered(self) -> Block:
