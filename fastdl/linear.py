@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
-from fastdl import _check, _least_absolute, _least_squares, _newton, _threads
+from fastdl import _check, _threads
 from fastdl._fit import Certificate, LpFit
 from fastdl._passes import Rows
 
@@ -52,7 +53,9 @@ def fit_lp(
     threads : int or None
         Threads to use; None means all this process may.
     **options
-        Of the method: see `random_search` and `gradient_descent`.
+        Of the method: "random" and "gradient" take those of `random_search` and `gradient_descent`; "exchange" takes
+        ``starts``, how many models it begins with, ``start``, one of them as (w, b) or an LpFit, and ``boxes``, how
+        many it may cut the space of models of up to three coefficients into, to bound the loss from below.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def fit_lp(
     InputError
         For shapes that do not fit, values that are not finite, p <= 0, a method that does not fit p.
     InputTypeError
-        For what is not numeric, or chunks that can be gone through only once.
+        For what is not numeric, chunks that can be gone through only once, an option the method does not know.
 
     Notes
     -----
@@ -98,21 +101,17 @@ def fit_lp(
     settings = {"intercept": bool(intercept), "seed": seed, "threads": threads, **options}
     if method == "newton":
         settings["tol"] = tol
-    return _METHODS[method](rows, p, **settings)
+    return _function(method, options)(rows, p, **settings)
 
 
-def _later(module: str, function: str) -> Callable[..., LpFit]:
-    return lambda *rows, **settings: getattr(import_module(f"fastdl.{module}"), function)(*rows, **settings)
-
-
-#: Each is called with (rows, p, intercept=, seed=, threads=, **options).
-_METHODS: dict[str, Callable[..., LpFit]] = {
-    "closed form": _least_squares.fit,
-    "vertex": _least_absolute.fit,
-    "newton": _newton.fit,
-    "exchange": _later("_concave", "fit"),
-    "random": _later("search", "fit"),
-    "gradient": _later("descent", "fit"),
+#: The modules whose `fit` is called with (rows, p, intercept=, seed=, threads=, **options).
+_METHODS = {
+    "closed form": "_least_squares",
+    "vertex": "_least_absolute",
+    "newton": "_newton",
+    "exchange": "_concave",
+    "random": "search",
+    "gradient": "descent",
 }
 #: What p must be for a method; the others take any.
 _FITS: dict[str, tuple[str, Callable[[float], bool]]] = {
@@ -131,3 +130,14 @@ def _chosen(method: str, p: Any, own: bool) -> str:
     if method in _FITS and (own or not _FITS[method][1](p)):
         raise _check.InputError(f"method {method!r} must have {_FITS[method][0]}, got p = {p}")
     return method
+
+
+def _function(method: str, options: dict[str, Any]) -> Callable[..., LpFit]:
+    """What fits by a method, which must know the options."""
+    fit: Callable[..., LpFit] = import_module(f"fastdl.{_METHODS[method]}").fit
+    known = set(signature(fit).parameters) - {"rows", "p", "intercept", "seed", "threads", "tol"}
+    for name in options:
+        if name not in known:
+            what = f"its options are {', '.join(sorted(known))}" if known else "it has none"
+            raise _check.InputTypeError(f"method {method!r} knows no option {name!r}; {what}")
+    return fit

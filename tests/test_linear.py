@@ -348,3 +348,10 @@ def test_the_reference_agrees():
         fit = fastdl.fit_lp(X, y, p, tol=1e-12)
         np.testing.assert_allclose(fit.w, w, rtol=1e-5)
         assert fit.b == pytest.approx(b, rel=1e-5) and fit.loss == pytest.approx(best, rel=1e-9)
+
+
+def test_options_a_method_does_not_know_are_refused():
+    with pytest.raises(fastdl.InputTypeError, match="'closed form' knows no option 'epochs'; it has none"):
+        fastdl.fit_lp([[1.0], [2.0]], [1.0, 2.0], epochs=3)
+    with pytest.raises(fastdl.InputTypeError, match="'gradient' knows no option 'epoch'; its options are .*epochs"):
+        fastdl.fit_lp([[1.0], [2.0]], [1.0, 2.0], method="gradient", epoch=3)
