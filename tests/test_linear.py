@@ -353,5 +353,5 @@ def test_the_reference_agrees():
 def test_options_a_method_does_not_know_are_refused():
     with pytest.raises(fastdl.InputTypeError, match="'closed form' knows no option 'epochs'; it has none"):
         fastdl.fit_lp([[1.0], [2.0]], [1.0, 2.0], epochs=3)
-    with pytest.raises(fastdl.InputTypeError, match="'gradient' knows no option 'epoch'; its options are .*epochs"):
+    with pytest.raises(fastdl.InputTypeError, match=r"'gradient' knows no option 'epoch'; its options are .*epochs"):
         fastdl.fit_lp([[1.0], [2.0]], [1.0, 2.0], method="gradient", epoch=3)
