@@ -81,7 +81,7 @@ class LpFit:
     condition: float | None = None
 
     def predict(self, X: Any) -> Array:
-        """The model's values, float64 (N,), of X (N, D)."""
+        """The model's values, float64 (N,), of X (N, D), by NumPy's product: last bits may differ between CPUs."""
         X = _check.array("X", X, ("f", "i", "u", "b"), 2)
         if X.shape[1] != len(self.w):
             raise _check.InputError(f"X must have {len(self.w)} columns, got shape {X.shape}")
