@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastdl
-from fastdl import _network
+from fastdl.network import _parameters
 
 SHAPES = {
     "16 columns, 32 units, batches of 128": (100_000, 16, (32,), 128),
@@ -83,12 +83,12 @@ def ours(X, y, hidden, batch, p=2):
 
 def reference(X, y, hidden, batch):
     def run():
-        kernel, _network.kernel = _network.kernel, None
+        kernel, _parameters.kernel = _parameters.kernel, None
         try:
             with one_thread():
                 return ours(X, y, hidden, batch)()
         finally:
-            _network.kernel = kernel
+            _parameters.kernel = kernel
 
     return run
 

@@ -177,7 +177,7 @@ def bench_fasta(compare, tmp_path, who):
     path.write_bytes(b">one\n" + lines.tobytes())
     check = lambda got: equal(text.reshape(-1))(np.asarray(got).view(np.uint8))
     if who == "fastdl":
-        from fastdl.files.fasta import Fasta
+        from fastdl.files.sequences.fasta import Fasta
 
         run = lambda: np.concatenate([piece.letters for piece in Fasta(path).chunks()])
     elif who == "pyfaidx":

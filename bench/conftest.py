@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastdl import _limits
+from fastdl import _bandwidth
 
-LIMITS = {"copy": _limits.copy_bandwidth, "read": _limits.read_bandwidth, "write": _limits.write_bandwidth}
+LIMITS = {"copy": _bandwidth.copy_bandwidth, "read": _bandwidth.read_bandwidth, "write": _bandwidth.write_bandwidth}
 
 
 @pytest.fixture

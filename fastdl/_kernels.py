@@ -3,33 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.resources
 import os
 from typing import Any
 
-#: The stems that have a compiled module.
-STEMS = (
-    "aggregation",
-    "audio",
-    "bases",
-    "bins",
-    "cpu",
-    "features",
-    "gram",
-    "graphs",
-    "losses",
-    "lzf",
-    "models",
-    "network",
-    "moments",
-    "partition",
-    "points",
-    "records",
-    "selection",
-    "sequences",
-    "targets",
-    "voxels",
-    "windows",
-)
 #: Set to 1 to run everything on the NumPy reference.
 FORCED = os.environ.get("FASTDL_REFERENCE") == "1"
 
@@ -44,6 +21,12 @@ def load(stem: str) -> Any:
         return None
 
 
+def stems() -> list[str]:
+    """The names of the kernel modules: the Cython files, which are installed beside what is compiled from them."""
+    files = importlib.resources.files("fastdl_ext").iterdir()
+    return sorted(file.name.removesuffix(".pyx") for file in files if file.name.endswith(".pyx"))
+
+
 def built() -> dict[str, bool]:
-    """For every stem with compiled kernels, whether they can be loaded."""
-    return {stem: load(stem) is not None for stem in STEMS}
+    """For every kernel module, whether it can be loaded."""
+    return {stem: load(stem) is not None for stem in stems()}

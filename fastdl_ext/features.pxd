@@ -10,7 +10,7 @@ Both are whole programs in tests/test_features.py.
 
 from fastdl_ext._common cimport cloned, real
 
-# n rows of m values of a basis (MONOMIAL, CHEBYSHEV or LEGENDRE of _rows.pxd); low and high are mapped to -1 and 1 when
+# n rows of m values of a basis (MONOMIAL, CHEBYSHEV or LEGENDRE of _basis_rows.pxd); low and high are mapped to -1 and 1 when
 # `mapped`; ratio[k] = (k + 1) / (k + 2) for k < m.
 cdef cloned basis_rows(const real* x, const real* ratio, int basis, real* out, Py_ssize_t n, Py_ssize_t m, bint mapped,
                        real low, real high) noexcept nogil

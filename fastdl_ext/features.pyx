@@ -1,7 +1,7 @@
 """Features, written at the speed of memory.  Trusts its caller: C-contiguous, sizes that fit, at least one row.
 
 A polynomial basis is computed four rows at a time, a column a register, and every four columns are turned into rows on
-their way to memory (_rows.pxd).  Products of columns are computed along each row, where every degree's columns with the
+their way to memory (_basis_rows.pxd).  Products of columns are computed along each row, where every degree's columns with the
 same first factor stand side by side.  Stores are whole and in order, so that memory need not be read to be written.
 """
 
@@ -9,7 +9,7 @@ from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport int64_t
 
 from fastdl_ext._common cimport cloned, real
-from fastdl_ext._rows cimport CHEBYSHEV, LEGENDRE, MONOMIAL, rows_d, rows_f, tile_d, tile_f
+from fastdl_ext._basis_rows cimport CHEBYSHEV, LEGENDRE, MONOMIAL, rows_d, rows_f, tile_d, tile_f
 
 
 cdef cloned basis_rows(const real* x, const real* ratio, int basis, real* out, Py_ssize_t n, Py_ssize_t m, bint mapped,

@@ -1,7 +1,7 @@
 """The row losses for other people's Cython: `from fastdl_ext.losses cimport residuals_f32`; see docs/lowlevel.md."""
 
 from fastdl_ext._common cimport cloned
-from fastdl_ext._terms cimport pointwise
+from fastdl_ext._loss_terms cimport pointwise
 
 # residual[i] = y[i] - b - <X[i], w> for n rows of d columns.
 cdef cloned residuals_f32(const float* X, const float* y, const float* w, double b, Py_ssize_t n, Py_ssize_t d,

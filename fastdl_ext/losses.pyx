@@ -12,7 +12,7 @@ from fastdl_ext._common cimport cloned, real
 from fastdl_ext._lanes cimport (
     AHEAD, FAR, d4, d4_keep, d4_totals, f8, f8_keep, f8_totals, fetch_ahead, fetch_far, inlined, vec,
 )
-from fastdl_ext._terms cimport Bend, Loss, bends, loss_of, pointwise, terms
+from fastdl_ext._loss_terms cimport Bend, Loss, bends, loss_of, pointwise, terms
 from fastdl_ext.power cimport equal
 
 cdef enum:

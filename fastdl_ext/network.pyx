@@ -15,8 +15,8 @@ from libc.string cimport memcpy, memset
 from fastdl_ext._activations cimport activate, times_slope
 from fastdl_ext._common cimport cloned, real
 from fastdl_ext._lanes cimport d4, d4_totals, f8, f8_totals, inlined, vec
-from fastdl_ext._terms cimport Loss, loss_of, pointwise, terms
-from fastdl_ext._tiles cimport BIAS, ITSELF, ZERO, Start, product32, product64
+from fastdl_ext._loss_terms cimport Loss, loss_of, pointwise, terms
+from fastdl_ext._matrix_tiles cimport BIAS, ITSELF, ZERO, Start, product32, product64
 
 cdef enum:
     ROWS = 64           # taken at a time

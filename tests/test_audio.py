@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import fastdl
-from fastdl import _audio_tables as tables
-from fastdl import audio
+from fastdl.audio import _tables as tables
+from fastdl.audio import mu_law
 from fastdl.reference import audio as reference
 
 SWEEP = np.arange(-32768, 32768).astype(np.int16)
@@ -75,14 +75,14 @@ def test_encode_undoes_decode(q, dtype):
         np.testing.assert_array_equal(fastdl.mu_law_encode(fastdl.mu_law_decode(codes, dtype="int16")), codes)
 
 
-@pytest.mark.parametrize("law", audio.LAWS)
+@pytest.mark.parametrize("law", mu_law.LAWS)
 def test_g711_encode_undoes_decode(law):
     codes = np.setdiff1d(np.arange(256), [0x7F] if law == "mu" else [])  # mu-law has two zeros
     np.testing.assert_array_equal(fastdl.g711_encode(fastdl.g711_decode(codes, law), law), codes)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("dialect", audio.MU_LAW_DIALECTS)
+@pytest.mark.parametrize("dialect", mu_law.MU_LAW_DIALECTS)
 @pytest.mark.parametrize("q", [2, 5, 256, 1024])
 def test_floats_beside_every_edge(q, dialect, dtype):
     edges = tables._edges(q, dialect, np.dtype(dtype))

@@ -35,7 +35,7 @@ from fastdl.estimators import (
     VandermondeFeatures,
     VoxelGridTransformer,
 )
-from fastdl.selection import k_fold
+from fastdl.selection.splits import k_fold
 
 rng = np.random.default_rng(5)
 X = rng.standard_normal((200, 3))

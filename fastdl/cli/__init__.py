@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 #: The modules of this package, in the order of the help.
 SUBJECTS = (
-    "general",
+    "about",
     "audio",
     "points",
     "sequences",
     "graphs",
-    "fit",
+    "linear",
 )
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fastdl.cli import _jobs
+from fastdl.cli import _file_jobs
 
 _CHUNK = 1 << 20  # samples: what is in memory of a file is a few of these
 
@@ -19,7 +19,7 @@ def register(commands: Any) -> None:
         description="Encode recordings (WAV, RF64, BW64, W64; FLAC, OGG, AIFF, ... with soundfile) as codes: .npy or "
         ".raw with a .json beside it that says how to decode them, or, with --law, a .wav that any player plays.",
     )
-    _jobs.add_arguments(encode)
+    _file_jobs.add_arguments(encode)
     encode.add_argument("--channels", type=int, metavar="Q", help="number of mu-law classes, 2 to 65536 (default: 256)")
     encode.add_argument("--law", choices=("mu", "a"), help="G.711 instead of WaveNet's classes")
     encode.add_argument("--dialect", help="wavenet, librosa, nnmnkwii; with --law: itu, sun, libsndfile, ffmpeg")
@@ -32,30 +32,33 @@ def register(commands: Any) -> None:
         help="codes back to playable recordings",
         description="Decode what encode-audio wrote (or any recording, G.711 ones too) to 16-bit WAV files.",
     )
-    _jobs.add_arguments(decode)
+    _file_jobs.add_arguments(decode)
     decode.set_defaults(run=run_decode)
 
 
 def run_encode(options: argparse.Namespace) -> int:
-    from fastdl import _check, audio
-    from fastdl.files.audio import SUFFIXES, open_audio
-    from fastdl.files.codes import FORMATS, Coding
+    from fastdl import _check
+    from fastdl.audio import mu_law
+    from fastdl.files.audio.codes import FORMATS, Coding
+    from fastdl.files.audio.recordings import SUFFIXES, open_audio
 
-    dialects = audio.G711_DIALECTS if options.law else audio.MU_LAW_DIALECTS
+    dialects = mu_law.G711_DIALECTS if options.law else mu_law.MU_LAW_DIALECTS
     dialect = _check.one_of("--dialect", options.dialect or dialects[0], dialects)
     if options.law and options.channels not in (None, 256):
         raise _check.InputError(f"--channels must be 256 with --law, got {options.channels}")
     q = _check.integer("--channels", 256 if options.channels is None else options.channels, 2, 65536)
     ending = options.output.suffix.removeprefix(".")
     kind = options.format or (ending if ending in FORMATS else "wav" if options.law else "npy")
-    pairs = _jobs.plan(_jobs.find(options.sources, SUFFIXES), options.output, f".{kind}", overwrite=options.overwrite)
+    pairs = _file_jobs.plan(
+        _file_jobs.find(options.sources, SUFFIXES), options.output, f".{kind}", overwrite=options.overwrite
+    )
 
     def encode(x: Any) -> tuple[Any, int]:
         if options.law:
-            return audio.g711_encode(x, options.law, dialect=dialect), 0
-        return audio.mu_law_encode(x, q, dialect=dialect, return_clipped=True)
+            return mu_law.g711_encode(x, options.law, dialect=dialect), 0
+        return mu_law.mu_law_encode(x, q, dialect=dialect, return_clipped=True)
 
-    def work(source: Path, target: Path, progress: _jobs.Progress) -> dict[str, float]:
+    def work(source: Path, target: Path, progress: _file_jobs.Progress) -> dict[str, float]:
         reader = open_audio(source)
         coding = Coding(reader.rate, reader.channels, options.law or "wavenet", q, dialect)
         return _convert(reader, target, coding, kind, encode, progress)
@@ -64,13 +67,13 @@ def run_encode(options: argparse.Namespace) -> int:
 
 
 def run_decode(options: argparse.Namespace) -> int:
-    from fastdl.files.audio import SUFFIXES, open_audio
-    from fastdl.files.codes import CodeReader, Coding
+    from fastdl.files.audio.codes import CodeReader, Coding
+    from fastdl.files.audio.recordings import SUFFIXES, open_audio
 
-    files = _jobs.find(options.sources, (".npy", ".raw", *SUFFIXES))
-    pairs = _jobs.plan(files, options.output, ".wav", overwrite=options.overwrite)
+    files = _file_jobs.find(options.sources, (".npy", ".raw", *SUFFIXES))
+    pairs = _file_jobs.plan(files, options.output, ".wav", overwrite=options.overwrite)
 
-    def work(source: Path, target: Path, progress: _jobs.Progress) -> dict[str, float]:
+    def work(source: Path, target: Path, progress: _file_jobs.Progress) -> dict[str, float]:
         reader: Any = CodeReader(source) if source.suffix in (".npy", ".raw") else open_audio(source)
         coding = Coding(reader.rate, reader.channels, "pcm16")
         return _convert(reader, target, coding, "wav", lambda x: (_int16(x), 0), progress)
@@ -85,11 +88,11 @@ def _int16(x: Any) -> Any:
 
 
 def _convert(
-    reader: Any, target: Path, coding: Any, kind: str, step: Any, progress: _jobs.Progress
+    reader: Any, target: Path, coding: Any, kind: str, step: Any, progress: _file_jobs.Progress
 ) -> dict[str, float]:
     """Stream one file through `step`: what there is to say of it afterwards."""
     from fastdl.files.atomic import replacing
-    from fastdl.files.codes import CodeWriter, write_sidecar
+    from fastdl.files.audio.codes import CodeWriter, write_sidecar
     from fastdl.streaming import run
 
     frames = max(1, _CHUNK // reader.channels)
@@ -115,8 +118,8 @@ def _convert(
 
 def _run(options: argparse.Namespace, pairs: Any, work: Any, verb: str) -> int:
     total = sum(source.stat().st_size for source, _ in pairs)
-    with _jobs.Progress(total, "B", options.quiet) as progress:
-        done, failed = _jobs.each(pairs, options.jobs, lambda s, t: work(s, t, progress), progress)
+    with _file_jobs.Progress(total, "B", options.quiet) as progress:
+        done, failed = _file_jobs.each(pairs, options.jobs, lambda s, t: work(s, t, progress), progress)
         seconds = progress.seconds
     size, length = sum(d["bytes"] for d in done), sum(d["seconds"] for d in done)
     clipped = sum(d["clipped"] for d in done)

@@ -35,10 +35,10 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from fastdl import _check, _threads
-    from fastdl.aggregation import aggregate_blocks
-    from fastdl.cli._jobs import Progress, plan
+    from fastdl.cli._file_jobs import Progress, plan
     from fastdl.files.atomic import replacing
-    from fastdl.files.edges import read_graph
+    from fastdl.files.graphs.edges import read_graph
+    from fastdl.graphs.aggregation import aggregate_blocks
 
     threads = _threads.count(options.threads)
     features = load(options.features)

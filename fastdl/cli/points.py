@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from fastdl.cli import _jobs
+from fastdl.cli import _file_jobs
 
 _CHUNK = 1 << 25  # bytes: a few tables of this size are in memory at once
 _REDUCTIONS = ("mean", "first", "last", "nearest", "min", "max", "majority")
@@ -74,7 +74,7 @@ def register(commands: Any) -> None:
 
 
 def _common(command: argparse.ArgumentParser) -> None:
-    _jobs.add_arguments(command)
+    _file_jobs.add_arguments(command)
     # argparse takes -40,0,1 for an option unless told that it is numbers.
     command._negative_number_matcher = re.compile(r"^-[\d.][\d.,e+-]*$")
     command.add_argument("--voxel-size", required=True, type=_floats(1, 3), metavar="S[,S,S]", help="edges of a voxel")
@@ -119,7 +119,7 @@ def run_voxelize(options: argparse.Namespace) -> int:
     voxelize(np.zeros((0, 3), np.float32), size, ends, **settings)  # options that cannot be are found before any work
     wanted = options.columns.split(",") if options.columns is not None else None
 
-    def work(source: Path, target: Path, progress: _jobs.Progress) -> dict[str, int]:
+    def work(source: Path, target: Path, progress: _file_jobs.Progress) -> dict[str, int]:
         if target.suffix != ".npz":
             raise _check.InputError(f"voxels are written as .npz, got {target}")
         reader = _open(source, options)
@@ -135,7 +135,7 @@ def run_voxelize(options: argparse.Namespace) -> int:
             np.savez(file, **arrays, columns=np.array(columns), accounting=_record(found.accounting))
         return {**found.accounting, "voxels": len(found.coords)}
 
-    return _run(options, _jobs.find(options.sources, _suffixes()), lambda source: ".npz", work)
+    return _run(options, _file_jobs.find(options.sources, _suffixes()), lambda source: ".npz", work)
 
 
 def _voxels(reader: Any, points: Any, size: Sequence[float], ends: Sequence[float], settings: dict[str, Any]) -> Any:
@@ -143,7 +143,7 @@ def _voxels(reader: Any, points: Any, size: Sequence[float], ends: Sequence[floa
     import numpy as np
 
     from fastdl import voxelize
-    from fastdl.files.las import LasReader, lattice
+    from fastdl.files.points.las import LasReader, lattice
 
     found = lattice(reader.scales, reader.offsets, size, ends[:3]) if isinstance(reader, LasReader) else None
     if found is None:
@@ -159,7 +159,7 @@ def _voxels(reader: Any, points: Any, size: Sequence[float], ends: Sequence[floa
     return voxels
 
 
-def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: _jobs.Progress) -> Any:
+def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: _file_jobs.Progress) -> Any:
     import numpy as np
 
     from fastdl import _check
@@ -181,17 +181,17 @@ def run_downsample(options: argparse.Namespace) -> int:
     import numpy as np
 
     from fastdl import VoxelAccumulator, _check, _threads
-    from fastdl.files.points import FORMATS, write_points
-    from fastdl.files.spool import Spool
+    from fastdl.files.points.clouds import FORMATS, write_points
+    from fastdl.files.points.sorted_rows import Spool
     from fastdl.streaming import run
 
     size, origin = _three(options.voxel_size), _three(options.origin)
     VoxelAccumulator(size, origin=origin)  # options that cannot be are found before any work
     rules = _rules(options.reduce)
-    files = _jobs.find(options.sources, _suffixes())
+    files = _file_jobs.find(options.sources, _suffixes())
     memory = max(1, options.memory // min(_threads.count(options.jobs), len(files)))
 
-    def work(source: Path, target: Path, progress: _jobs.Progress) -> dict[str, int]:
+    def work(source: Path, target: Path, progress: _file_jobs.Progress) -> dict[str, int]:
         _check.one_of("the ending of the output", target.suffix.lower(), FORMATS)
         reader = _open(source, options)
         state = VoxelAccumulator(size, origin=origin, reduce=_plan(rules, reader), memory=memory)
@@ -264,13 +264,13 @@ def _natural(name: str, dtype: Any) -> str:
 
 
 def _open(source: Path, options: argparse.Namespace) -> Any:
-    from fastdl.files.points import open_points
+    from fastdl.files.points.clouds import open_points
 
     return open_points(source, bounds=not options.any_bounds)
 
 
 def _suffixes() -> Sequence[str]:
-    from fastdl.files.points import SUFFIXES
+    from fastdl.files.points.clouds import SUFFIXES
 
     return SUFFIXES
 
@@ -297,14 +297,14 @@ def _run(options: argparse.Namespace, files: Any, ending: Callable[[Path], str],
     pairs = [
         pair
         for suffix, group in groups.items()
-        for pair in _jobs.plan(group, options.output, suffix, overwrite=options.overwrite)
+        for pair in _file_jobs.plan(group, options.output, suffix, overwrite=options.overwrite)
     ]
     total = 0
     for source, _ in pairs:
         with suppress(_check.FastdlError, OSError):  # it will be said when its turn comes
             total += _open(source, options).points
-    with _jobs.Progress(total, "points", options.quiet) as progress:
-        done, failed = _jobs.each(pairs, options.jobs, lambda s, t: work(s, t, progress), progress)
+    with _file_jobs.Progress(total, "points", options.quiet) as progress:
+        done, failed = _file_jobs.each(pairs, options.jobs, lambda s, t: work(s, t, progress), progress)
         seconds = progress.seconds
     sums = {name: sum(d[name] for d in done) for name in (done[0] if done else ())}
     points, voxels = sums.pop("in", 0), sums.pop("voxels", 0)

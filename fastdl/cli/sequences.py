@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fastdl.cli import _jobs
+from fastdl.cli import _file_jobs
 
 _BASES = 1 << 20  # letters of a batch: what is in memory of a file is a few of these
 _SETTINGS = ("alphabet", "unknown", "case", "layout", "dtype", "ignore", "like")
@@ -23,7 +23,7 @@ def register(commands: Any) -> None:
         "(a .json beside it says where each sequence begins); with --length, windows of N letters one after the other, "
         "the last of a sequence padded; with --windows, the regions of a BED file on their strands.",
     )
-    _jobs.add_arguments(command, "file (.npy or .zarr) or folder to write to")
+    _file_jobs.add_arguments(command, "file (.npy or .zarr) or folder to write to")
     command.add_argument("--windows", type=Path, metavar="BED", help="regions to encode instead of whole sequences")
     command.add_argument(
         "--length", type=int, metavar="N", help="letters of a window; with --windows, round its middle"
@@ -41,20 +41,22 @@ def register(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from fastdl import _check
-    from fastdl import _sequence_tables as tables
-    from fastdl.files.sequences import SUFFIXES
-    from fastdl.windows import pad_row
+    from fastdl.files.sequences.genomes import SUFFIXES
+    from fastdl.sequences import _settings as tables
+    from fastdl.sequences.windows import pad_row
 
     how = tables.settings(*(getattr(options, name) for name in _SETTINGS))
     pad_row(options.pad, how.coder)
     if options.length is not None:
         _check.integer("--length", options.length, 1)
-    pairs = _plan(_jobs.find(options.sources, SUFFIXES), options)
+    pairs = _plan(_file_jobs.find(options.sources, SUFFIXES), options)
     total = sum(source.stat().st_size for source, _ in pairs)
     if options.windows is not None:
         total = sum(len(regions.names) for regions in _bed(options)) * len(pairs)
-    with _jobs.Progress(total, "B" if options.windows is None else "windows", options.quiet) as progress:
-        done, failed = _jobs.each(pairs, options.jobs, lambda s, t: _encode(s, t, options, how, progress), progress)
+    with _file_jobs.Progress(total, "B" if options.windows is None else "windows", options.quiet) as progress:
+        done, failed = _file_jobs.each(
+            pairs, options.jobs, lambda s, t: _encode(s, t, options, how, progress), progress
+        )
         seconds = progress.seconds
     letters = sum(done)
     print(
@@ -70,7 +72,7 @@ def _plan(files: Any, options: argparse.Namespace) -> list[tuple[Path, Path]]:
     from fastdl import _check
 
     if options.output.suffix != ".zarr":
-        return _jobs.plan(files, options.output, ".npy", overwrite=options.overwrite)
+        return _file_jobs.plan(files, options.output, ".npy", overwrite=options.overwrite)
     if len(files) != 1:
         raise _check.InputError(f"{options.output} takes one file, got {len(files)}; name a folder for more")
     if options.output.exists() and not options.overwrite:
@@ -79,17 +81,17 @@ def _plan(files: Any, options: argparse.Namespace) -> list[tuple[Path, Path]]:
     return [(files[0][0], options.output)]
 
 
-def _encode(source: Path, target: Path, options: argparse.Namespace, how: Any, progress: _jobs.Progress) -> int:
+def _encode(source: Path, target: Path, options: argparse.Namespace, how: Any, progress: _file_jobs.Progress) -> int:
     """Stream one file: the number of letters encoded."""
     import fastdl
     from fastdl import _check
-    from fastdl.files import sequences
-    from fastdl.files.onehot import writing
-    from fastdl.files.regions import one_hot_regions
+    from fastdl.files.sequences import genomes
+    from fastdl.files.sequences.bed import one_hot_regions
+    from fastdl.files.sequences.one_hot_arrays import writing
     from fastdl.streaming import run
 
     settings = how.named()  # those of --like too
-    with sequences.open_sequences(source) as reader:
+    with genomes.open_sequences(source) as reader:
         length, total = options.length, None
         places: list[dict] = []
         batches: Iterator[Any]
@@ -97,10 +99,10 @@ def _encode(source: Path, target: Path, options: argparse.Namespace, how: Any, p
             length = _length(options)
             batches = _windows(options, reader, length)
         elif length is not None:
-            batches = sequences.tiles(reader, _BASES, length, places)
+            batches = genomes.tiles(reader, _BASES, length, places)
         elif hasattr(reader, "lengths"):
             total = sum(reader.lengths.values()) if how.first else None
-            batches = sequences.whole(reader, _BASES, places)
+            batches = genomes.whole(reader, _BASES, places)
         else:
             raise _check.FileError(
                 source, "holds reads: --length says how long to make them, so that they are one array"
@@ -146,7 +148,7 @@ def _sidecar(target: Path, how: Any, length: int | None, places: list[dict]) -> 
 
 
 def _bed(options: argparse.Namespace) -> Iterator[Any]:
-    from fastdl.files.regions import read_bed
+    from fastdl.files.sequences.bed import read_bed
 
     return read_bed(options.windows)
 
@@ -162,7 +164,7 @@ def _length(options: argparse.Namespace) -> int:
 def _windows(options: argparse.Namespace, reader: Any, length: int) -> Iterator[tuple[Any, Any, Any]]:
     """(names, starts, strands) of a few windows at once."""
     from fastdl import _check
-    from fastdl.files.regions import centred
+    from fastdl.files.sequences.bed import centred
 
     if not hasattr(reader, "lengths"):
         raise _check.FileError(reader.path, "holds reads, which have no regions: --windows needs FASTA or 2bit")

@@ -4,23 +4,8 @@ The functions of fastdl do the work; here are `fit`, `transform` and `predict`, 
 checks of input. Needs scikit-learn, which the extra `fit` brings.
 """
 
-from fastdl import _check
+from fastdl import _check, _lazy
 
 _check.extra("sklearn", "fit", "fastdl.estimators")
 
-from fastdl.estimators.inputs import MuLawEncoder, NucleotideOneHot, VoxelGridTransformer  # noqa: E402
-from fastdl.estimators.linear import LpClassifier, LpRegressor  # noqa: E402
-from fastdl.estimators.regressors import NetworkRegressor, PolynomialRegressor  # noqa: E402
-from fastdl.estimators.transformers import FeatureMap, VandermondeFeatures  # noqa: E402
-
-__all__ = [
-    "FeatureMap",
-    "LpClassifier",
-    "LpRegressor",
-    "MuLawEncoder",
-    "NetworkRegressor",
-    "NucleotideOneHot",
-    "PolynomialRegressor",
-    "VandermondeFeatures",
-    "VoxelGridTransformer",
-]
+__getattr__, __dir__, __all__ = _lazy.door(__name__)

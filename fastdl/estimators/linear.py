@@ -10,9 +10,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastdl import _check
-from fastdl.estimators._common import Array, seed_of, table, weights
-from fastdl.linear import LpFit, fit_lp
-from fastdl.targets import BinaryTarget, ClassTarget
+from fastdl.estimators._validation import Array, seed_of, table, weights
+from fastdl.linear.fit import LpFit, fit_lp
+from fastdl.targets.labels import BinaryTarget, ClassTarget
 
 
 class _Linear(BaseEstimator):

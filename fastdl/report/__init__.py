@@ -18,7 +18,7 @@ CHAPTERS = (
     "features",
     "losses",
     "linear",
-    "search",
+    "linear_methods",
     "selection",
     "network",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import fastdl
-from fastdl.audio import G711_DIALECTS, LAWS, MU_LAW_DIALECTS
+from fastdl.audio.mu_law import G711_DIALECTS, LAWS, MU_LAW_DIALECTS
 from fastdl.report.page import Chapter
 
 RATE = 16000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastdl import selection
 from fastdl.report.page import Chapter
+from fastdl.selection import splits
 
 Array = np.ndarray
 
@@ -14,7 +14,7 @@ def chapter() -> Chapter:
     """The chapter of selection."""
     page = Chapter("Selection: which degree?")
     x, y = points()
-    choice = selection.select_degree(x, y, range(16), seed=SEED)
+    choice = splits.select_degree(x, y, range(16), seed=SEED)
     _fits(page, x, y, choice)
     _curves(page, choice)
     _streams(page)
@@ -36,14 +36,14 @@ def points() -> tuple[Array, Array]:
     return x, wave(x) + rng.normal(0, 0.4, len(x))
 
 
-def _fits(page: Chapter, x: Array, y: Array, choice: selection.DegreeSelection) -> None:
+def _fits(page: Chapter, x: Array, y: Array, choice: splits.DegreeSelection) -> None:
     page.text(
         "A higher degree always comes nearer to the points it is fitted to. `split` sets a tenth of the points aside, "
         "which no fit sees; the rest are fitted by polynomials of degree 0 to 15. Too low a degree misses the wave, "
         "too high a one follows the noise."
     )
     grid = np.linspace(0, 8, 400)
-    test = selection.split(len(x), (0.9, 0.1), seed=SEED).test
+    test = splits.split(len(x), (0.9, 0.1), seed=SEED).test
     caption = "Fits of degree 1, of the chosen degree, and of 15. Dashed: the wave that the points were drawn from."
     with page.figure(1, 3, sharey=True, caption=caption) as axes:
         for degree, axis in zip((1, choice.model.degree, 15), axes):
@@ -55,7 +55,7 @@ def _fits(page: Chapter, x: Array, y: Array, choice: selection.DegreeSelection) 
         axes[0].legend(fontsize=8, loc="upper right")
 
 
-def _curves(page: Chapter, choice: selection.DegreeSelection) -> None:
+def _curves(page: Chapter, choice: splits.DegreeSelection) -> None:
     page.text(
         "`select_degree` also leaves each of five folds out in turn. The loss on the points of a fit falls with each "
         "degree; the loss on the fold left out falls, and then rises. Its minimum is the best guess; the lowest "

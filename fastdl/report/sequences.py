@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from fastdl.bases import kmer_index, reverse_complement
 from fastdl.report.page import Chapter
-from fastdl.sequences import LIKE, one_hot
-from fastdl.windows import one_hot_windows
+from fastdl.sequences.complement import kmer_index, reverse_complement
+from fastdl.sequences.encoding import LIKE, one_hot
+from fastdl.sequences.windows import one_hot_windows
 
 PARTS = [
     ("upstream", "GCCGNNNNCG"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import fastdl
-from fastdl.bins import STRATEGIES, VALUES
 from fastdl.report.page import Chapter
+from fastdl.targets.bins import STRATEGIES, VALUES
 
 COUNTS = (2, 4, 8, 16, 32, 64, 128, 256)
 

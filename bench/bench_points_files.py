@@ -1,0 +1,97 @@
+"""Clouds in files: reading them against other libraries, LZF against its reference, down-sampling from file to file."""
+
+import numpy as np
+import pytest
+
+from fastdl import _kernels
+from fastdl.cli import main
+from fastdl.files.points.clouds import open_points
+from fastdl.reference import _lzf as reference
+from tests import points_cloud_files
+from tests.test_points_lzf import compress
+
+POINTS = 1_000_000
+XYZ = np.dtype([(axis, "<f4") for axis in "xyz"])
+
+
+def scan(n=POINTS):
+    return np.ascontiguousarray(points_cloud_files.cloud(n)[["x", "y", "z"]]).astype(XYZ)
+
+
+def everything(path):
+    reader = open_points(path)
+    out = np.empty((reader.points, 3))
+    start = 0
+    for chunk in reader.chunks(1 << 18):
+        out[start : start + len(chunk)] = reader.table(chunk, ("x", "y", "z"))
+        start += len(chunk)
+    return out
+
+
+@pytest.mark.parametrize("who", ["fastdl", "reference"])
+@pytest.mark.parametrize("size", [1000, 1_000_000])
+def bench_lzf(compare, size, who):
+    plain = np.cumsum(np.random.default_rng(0).integers(-1, 2, size), dtype=np.int8).view(np.uint8)
+    packed = np.frombuffer(compress(plain.tobytes()), np.uint8)
+    out = np.empty(size, np.uint8)
+    way = _kernels.load("files_lzf") if who == "fastdl" else reference
+    if way is None:
+        pytest.skip("the kernel is not built")
+
+    def run():
+        assert way.decompress(packed, out) == -1
+        return out
+
+    check = lambda got: np.testing.assert_array_equal(got, plain)
+    compare(f"LZF decompression, {size} bytes", who, run, items=size, moved=1, limit="write", check=check)
+
+
+@pytest.mark.parametrize("who", ["fastdl", "open3d"])
+@pytest.mark.parametrize("kind", ["pcd binary", "pcd compressed", "ply binary", "ply ascii"])
+def bench_read(compare, tmp_path, kind, who):
+    open3d = pytest.importorskip("open3d")
+    x = scan(POINTS if "ascii" not in kind else POINTS // 10)
+    path = tmp_path / f"x.{kind[:3]}"
+    cloud = open3d.geometry.PointCloud(
+        open3d.utility.Vector3dVector(np.column_stack([x[a] for a in "xyz"]).astype(float))
+    )
+    open3d.io.write_point_cloud(str(path), cloud, write_ascii="ascii" in kind, compressed="compressed" in kind)
+    want = np.asarray(open3d.io.read_point_cloud(str(path)).points)
+    if who == "fastdl":
+        run = lambda: everything(path)
+    else:
+        run = lambda: np.asarray(open3d.io.read_point_cloud(str(path)).points)
+    check = lambda got: np.testing.assert_array_equal(got, want)
+    compare(f"read {kind}, {len(x)} points", who, run, items=len(x), check=check)
+
+
+@pytest.mark.parametrize("who", ["fastdl", "laspy"])
+@pytest.mark.parametrize("ending", ["las", "laz"])
+def bench_read_las(compare, tmp_path, ending, who):
+    laspy = pytest.importorskip("laspy")
+    path = tmp_path / f"x.{ending}"
+    points_cloud_files.las(path, POINTS, compressed=ending == "laz")
+    run = (lambda: everything(path)) if who == "fastdl" else (lambda: laspy.read(path).xyz)
+    check = lambda got: np.testing.assert_array_equal(got, laspy.read(path).xyz)
+    compare(f"read {ending} coordinates, {POINTS} points", who, run, items=POINTS, check=check)
+
+
+@pytest.mark.parametrize("who", ["fastdl", "fastdl 16 MB"])
+def bench_downsample_file(compare, tmp_path, who):
+    points_cloud_files.las(tmp_path / "x.las", POINTS)
+    memory = "16MB" if "16" in who else "2GiB"
+    arguments = [
+        "downsample",
+        str(tmp_path / "x.las"),
+        "-o",
+        str(tmp_path / "y.las"),
+        "--voxel-size",
+        "1",
+        "--overwrite",
+    ]
+    compare(
+        f"downsample las to las, {POINTS} points",
+        who,
+        lambda: main([*arguments, "--memory", memory, "--quiet"]),
+        items=POINTS,
+    )

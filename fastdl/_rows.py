@@ -1,0 +1,159 @@
+"""The rows of a fit, gone through as often as a method needs: arrays in memory, or chunks of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check, _threads, streaming
+from fastdl._row_buffer import Waiting, cut, joined
+
+Array = np.ndarray
+Block = tuple[Array, Array, Array | None]
+
+_FILL = (None, None, 1.0)
+_AT_ONCE = 16  # blocks for each thread, whose results are kept until all are done
+_BYTES = 1 << 20  # of X in a block: as float64 it stays in the second-level cache
+
+
+class Rows:
+    """X, y and weights in blocks of float64, whose borders depend on the number of columns alone.
+
+    Given are arrays, or with y = None chunks (X, y) or (X, y, sample_weight): a list of them, another iterable that
+    can be gone through again, or a function that returns an iterator. Rows of weight 0 are left out. A value that is
+    not finite, or a negative weight, is an error that names its row, raised by the first pass.
+    """
+
+    def __init__(self, X: Any, y: Any = None, sample_weight: Any = None):
+        self._again = source(X, y, sample_weight)
+        self.in_memory = y is not None
+        first = next(iter(self._again()), None)
+        if first is None:
+            raise _check.InputError("there were no chunks: the number of columns is not known")
+        first = _chunk(first)[0]
+        self.columns, self.dtype = first.shape[1], first.dtype
+        self.block = max(64, _BYTES // (8 * max(1, self.columns)) // 64 * 64)
+        self._seen = False  # whether one pass has checked the values
+
+    def blocks(self) -> Iterator[Block]:
+        """Every row once, `block` rows at a time; the last block may be shorter. Weights are None or above 0."""
+        start = 0
+        for rows in self._cut():
+            yield self._ready(rows, start)
+            start += len(rows[0])
+        self._seen = True
+
+    def total(self, work: Callable[[Array, Array, Array | None], Array], threads: int | None = 1) -> Array | None:
+        """The sum of work(X, y, s) over the blocks, added in their order; None where there are no rows."""
+        total: Array | None = None
+
+        def add(part: Array) -> None:
+            nonlocal total
+            total = part if total is None else total + part
+
+        self.each(work, add, threads)
+        return total
+
+    def each(self, work: Callable[..., Any], take: Callable[[Any], Any], threads: int | None = 1) -> None:
+        """take(work(X, y, s)) for every block that has rows: the work on `threads` threads, the taking in order."""
+        threads = _threads.count(threads)
+
+        def step(numbered: tuple[int, Block]) -> Any:
+            X, y, s = self._ready(numbered[1], numbered[0] * self.block)
+            return work(X, y, s) if len(X) else None
+
+        def unless_empty(result: Any) -> None:
+            if result is not None:
+                take(result)
+
+        numbered = enumerate(self._cut())
+        if threads > 1 and not self.in_memory:  # the next chunks are read while others are worked on
+            streaming.run(numbered, step, unless_empty, executor=_threads.pool(), in_flight=threads)
+        while some := list(islice(numbered, _AT_ONCE * threads)):
+            for result in _threads.share(len(some), threads, lambda k, some=some: step(some[k])):  # type: ignore[misc]
+                unless_empty(result)
+        self._seen = True
+
+    def gathered(self) -> Block:
+        """All rows as one block, which must fit in memory."""
+        return whole(self.blocks(), self.columns)
+
+    def _cut(self) -> Iterator[Block]:
+        """The chunks as they are, cut and joined to blocks."""
+        waiting = Waiting(_FILL)
+        for chunk in self._again():
+            for rows in waiting.take(_chunk(chunk, self.columns), self.block):
+                for start in range(0, len(rows[0]), self.block):
+                    yield cut(rows, slice(start, start + self.block))
+        if len(waiting):
+            yield waiting.rest()
+
+    def _ready(self, rows: Block, start: int) -> Block:
+        """As float64, checked, without rows of weight 0; `start` is the number of the first row."""
+        X, y = (np.ascontiguousarray(a, np.float64) for a in rows[:2])
+        s = None if rows[2] is None else np.ascontiguousarray(rows[2], np.float64)
+        where = np.arange(start, start + len(y))
+        if s is not None:
+            if not (self._seen or (len(s) and s.min() >= 0 and s.max() < np.inf)):
+                _refuse("sample_weight", s, (s >= 0) & (s < np.inf), "finite and not negative", where)
+            keep = s != 0
+            if not keep.all():
+                X, y, s, where = X[keep], y[keep], s[keep], where[keep]
+        if not self._seen:
+            for name, a in (("X", X), ("y", y)):
+                with np.errstate(over="ignore", invalid="ignore"):
+                    fine = np.isfinite(a.sum())
+                if not fine:
+                    _refuse(name, a, np.isfinite(a).reshape(len(a), -1).all(1), "finite", where)
+        return X, y, s
+
+
+def whole(blocks: Iterable[Block], columns: int) -> Block:
+    """All blocks as one."""
+    return joined(list(blocks) or [(np.empty((0, columns)), np.empty(0), None)], _FILL)
+
+
+def source(X: Any, y: Any, sample_weight: Any) -> Callable[[], Iterable[Any]]:
+    """A function that gives the chunks, again and again."""
+    if y is not None:
+        chunk = _chunk((X, y, sample_weight))
+        return lambda: [chunk]
+    if sample_weight is not None:
+        raise _check.InputError("sample_weight of chunks must be in the chunks: (X, y, sample_weight)")
+    if callable(X):
+        return X
+    if isinstance(X, np.ndarray) or not isinstance(X, Iterable):
+        raise _check.InputTypeError(f"without y, X must be chunks of (X, y), got {type(X).__name__}")
+    if iter(X) is X:
+        raise _check.InputTypeError(
+            "chunks are gone through several times: give a list of them, or a function that returns an iterator, "
+            f"not a {type(X).__name__}"
+        )
+    return lambda: X
+
+
+def _chunk(chunk: Any, columns: int | None = None) -> Block:
+    """(X, y, sample_weight or None) as arrays whose shapes fit together."""
+    if not isinstance(chunk, (tuple, list)) or len(chunk) not in (2, 3):
+        raise _check.InputTypeError(f"a chunk must be (X, y) or (X, y, sample_weight), got {type(chunk).__name__}")
+    X, y = _check.asarray("X", chunk[0]), _check.asarray("y", chunk[1])
+    s = None if len(chunk) == 2 or chunk[2] is None else _check.asarray("sample_weight", chunk[2])
+    for name, a, ndim in (("X", X, 2), ("y", y, 1), ("sample_weight", s, 1)):
+        if a is None:
+            continue
+        _check.dtype(name, a.dtype, ("f", "i", "u", "b"))
+        if a.ndim != ndim:
+            raise _check.InputError(f"{name} must have {ndim} dimension(s), got shape {a.shape}")
+    _check.same_length(X=X, y=y, sample_weight=s)
+    if columns is not None and X.shape[1] != columns:
+        raise _check.InputError(f"X must have {columns} columns in every chunk, got shape {X.shape}")
+    return X, y, s
+
+
+def _refuse(name: str, a: Array, fine: Any, wanted: str, where: Array) -> None:
+    if not fine.all():
+        k = int(np.flatnonzero(~fine)[0])
+        raise _check.InputError(f"{name} must be {wanted}, got {a[k]} in row {where[k]}")

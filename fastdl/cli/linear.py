@@ -1,0 +1,126 @@
+"""fastdl fit and fastdl predict: a linear model of the columns of a table, and its values for another table."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def register(commands: Any) -> None:
+    fit = commands.add_parser(
+        "fit",
+        help="fit a linear model under |y - f(x)|^p to the columns of a table",
+        description="Fits f(x) = <w, x> + b on the training part of a table's rows, says how it does on all parts and "
+        "how far from the least loss it can be at most, and writes the model as JSON. Reads .csv, .tsv, .txt (.gz), "
+        ".npy and .npz in blocks of rows.",
+    )
+    fit.add_argument("table", type=Path, help="the table")
+    fit.add_argument("-o", "--output", required=True, type=Path, metavar="M.json", help="the model to write")
+    fit.add_argument("--target", metavar="COLUMN", help="what is fitted (default: y, or the last column)")
+    fit.add_argument("--features", metavar="A,B,...", help="columns of x (default: all others)")
+    fit.add_argument("--weights", metavar="COLUMN", help="the weight of each row (default: weight where .npz has it)")
+    fit.add_argument("--p", type=float, default=2.0, metavar="P", help="the power, above 0 (default: %(default)g)")
+    fit.add_argument(
+        "--degree",
+        default="1",
+        metavar="N",
+        help="also the powers and products of columns up to this degree; auto: the one with the least loss on the "
+        "validation part (default: %(default)s)",
+    )
+    fit.add_argument("--method", default="auto", help="as in fit_lp (default: %(default)s)")
+    fit.add_argument(
+        "--split", default="70/20/10", metavar="A/B/C", help="training, validation, test (default: %(default)s)"
+    )
+    fit.add_argument("--seed", type=int, default=0, metavar="N", help="of the split and the methods (default: 0)")
+    fit.add_argument("--plot", type=Path, metavar="F.png", help="a picture of the predictions (or .svg, .pdf)")
+    fit.add_argument("--threads", type=int, metavar="N", help="default: the processors this process has")
+    fit.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    fit.add_argument("--quiet", action="store_true", help="no progress bar")
+    fit.set_defaults(run=run_fit)
+
+    predict = commands.add_parser("predict", help="the values of a model that fit wrote, for the rows of a table")
+    predict.add_argument("model", type=Path, help="what fit wrote")
+    predict.add_argument("table", type=Path, help="a table with the same columns")
+    predict.add_argument("-o", "--output", required=True, type=Path, metavar="P.npy", help="the values, float64 (N,)")
+    predict.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    predict.add_argument("--quiet", action="store_true", help="no progress bar")
+    predict.set_defaults(run=run_predict)
+
+
+def run_fit(options: argparse.Namespace) -> int:
+    from fastdl import _check, _threads
+    from fastdl.cli import _table_parts
+    from fastdl.cli._file_jobs import Progress, plan
+    from fastdl.files.atomic import replacing
+    from fastdl.files.tables import Table
+
+    _check.number("--p", options.p, 0, above=True)
+    degree = None if options.degree == "auto" else _degree(options.degree)
+    threads, ratios = _threads.count(options.threads), _ratios(options.split)
+    table = Table(options.table)
+    roles = _table_parts.roles(table, options.features, options.target, options.weights)
+    for target in filter(None, (options.output, options.plot)):
+        plan([(options.table, Path(options.table.name))], target, ".json", overwrite=options.overwrite)
+    if options.plot is not None:
+        _check.extra("matplotlib", "report", "--plot")
+    with (
+        Progress(None, "row", options.quiet) as progress,
+        _table_parts.Parts(table, roles, ratios, options.seed) as parts,
+    ):
+        parts.read(progress)
+        seconds = progress.seconds
+        settings = {"method": options.method, "seed": options.seed, "threads": threads}
+        model = _table_parts.chosen(parts, options.p, degree, settings)
+        scores = {name: parts.scores(k, model) for k, name in enumerate(_table_parts.PARTS) if parts.sizes[k]}
+        with replacing(options.output) as file:
+            file.write(model.text(scores).encode())
+        if options.plot is not None:
+            with replacing(options.plot) as file:
+                _table_parts.plot(parts, model).savefig(file, format=options.plot.suffix[1:].lower() or "png")
+        print(model.summary(scores))
+        print(f"read in {seconds:.2f} s, fitted in {progress.seconds - seconds:.2f} s; wrote {options.output}")
+    return 0
+
+
+def run_predict(options: argparse.Namespace) -> int:
+    import numpy as np
+
+    from fastdl.cli._file_jobs import Progress, plan
+    from fastdl.cli._table_parts import Model
+    from fastdl.files.atomic import replacing
+    from fastdl.files.npy import NpyWriter
+    from fastdl.files.tables import Table
+
+    model, table = Model.read(options.model), Table(options.table)
+    columns = model.columns(table)
+    for source in (options.model, options.table):
+        plan([(source, Path(source.name))], options.output, ".npy", overwrite=options.overwrite)
+    with replacing(options.output) as file, Progress(None, "row", options.quiet) as progress:
+        writer = NpyWriter(file, np.float64)
+        for block in table.blocks():
+            writer.write(model.predict(block[:, columns]))
+            progress(len(block))
+        writer.finish()
+    print(f"{writer.rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}")
+    return 0
+
+
+def _degree(text: str) -> int:
+    from fastdl import _check
+
+    if not text.isdecimal() or text == "0":
+        raise _check.InputError(f"--degree must be a number from 1 on, or auto, got {text!r}")
+    return int(text)
+
+
+def _ratios(text: str) -> list[float]:
+    from fastdl import _check
+
+    try:
+        ratios = [float(part) for part in text.split("/")]
+    except ValueError:
+        ratios = []
+    if len(ratios) != 3 or not ratios[0] > 0:
+        raise _check.InputError(f"--split must be three numbers like 70/20/10, the first above 0, got {text!r}")
+    return ratios

@@ -1,0 +1,192 @@
+"""Columns of numbers to more columns: polynomials of each, and functions of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from fastdl import _check, _threads
+from fastdl.estimators._validation import Array, table
+from fastdl.features import _function_blocks as plans
+from fastdl.features.basis import BASES, feature_map, vandermonde
+
+_ROWS = 4096  # whose columns stay in the cache
+_NAMES = {"monomial": "{1}^{0}", "chebyshev": "T{0}({1})", "legendre": "P{0}({1})"}
+
+
+class VandermondeFeatures(TransformerMixin, BaseEstimator):
+    """Polynomials of each column: `fastdl.vandermonde`, with the domain learned from the data.
+
+    Parameters
+    ----------
+    degree : int
+        The highest degree, at least 0.
+    basis : {"chebyshev", "legendre", "monomial"}
+        Powers of x grow dependent beyond a degree of some ten; the other two do not on their domain.
+    domain : "learn", (low, high) or None
+        What is mapped to [-1, 1] before the basis is evaluated: the least and the largest value of each column in
+        `fit`, the same pair for all columns, or nothing.
+    include_bias : bool
+        Whether the first column is the polynomial of degree 0: ones.
+    threads : int or None
+        Threads to use; None means all this process may.
+
+    Attributes
+    ----------
+    domain_ : ndarray (D, 2) or None
+        The interval of each column.
+    n_features_in_ : int
+        D.
+
+    See Also
+    --------
+    sklearn.preprocessing.PolynomialFeatures : products of several columns, as `fastdl.polynomial_features` makes.
+
+    Examples
+    --------
+    >>> from fastdl.estimators import VandermondeFeatures
+    >>> columns = VandermondeFeatures(degree=2).fit([[0.0], [10.0]])
+    >>> columns.transform([[0.0], [5.0], [10.0]])
+    array([[ 1., -1.,  1.],
+           [ 1.,  0., -1.],
+           [ 1.,  1.,  1.]])
+    >>> columns.get_feature_names_out().tolist()
+    ['1', 'T1(x0)', 'T2(x0)']
+    """
+
+    def __init__(
+        self,
+        degree: int = 3,
+        *,
+        basis: str = "chebyshev",
+        domain: Any = "learn",
+        include_bias: bool = True,
+        threads: int | None = 1,
+    ):
+        self.degree, self.basis, self.domain = degree, basis, domain
+        self.include_bias, self.threads = include_bias, threads
+
+    def fit(self, X: Any, y: Any = None) -> VandermondeFeatures:
+        """Learn the interval of each column of X (N, D); returns itself."""
+        X = table(self, X, reset=True)
+        degree = _check.integer("degree", self.degree, 0)
+        if degree == 0 and not self.include_bias:
+            raise _check.InputError("degree must be at least 1 without the bias, got 0: there would be no column")
+        _check.one_of("basis", self.basis, BASES)
+        if isinstance(self.domain, str):
+            _check.one_of("domain", self.domain, ("learn",))
+            self.domain_: Array | None = intervals(X)
+        else:
+            self.domain_ = None if self.domain is None else np.tile(np.array(self.domain, float), (X.shape[1], 1))
+        return self
+
+    def transform(self, X: Any) -> Array:
+        """The polynomials of X (N, D): (N, D degree + 1), in the dtype of X where it is a float."""
+        check_is_fitted(self)
+        X = table(self, X, reset=False)
+        d, degree, bias = X.shape[1], self.degree, int(self.include_bias)
+        result = np.empty((len(X), bias + d * degree), X.dtype)
+        result[:, :bias] = 1
+        domains = [None] * d if self.domain_ is None else [tuple(pair) for pair in self.domain_]
+
+        def some(rows: slice) -> None:
+            columns = np.empty((len(X[rows]), degree + 1), X.dtype)
+            for j in range(d):
+                vandermonde(X[rows, j], degree, basis=self.basis, domain=domains[j], out=columns)
+                for k in range(degree):  # long columns: a copy of short rows is several times slower
+                    result[rows, bias + j * degree + k] = columns[:, k + 1]
+
+        _threads.split(len(X), self.threads, some, _ROWS)
+        return result
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """Names: "1", and "x0^2", "T2(x0)" or "P2(x0)"."""
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        form = _NAMES[self.basis]
+        powers = [form.format(k, x) if k > 1 or form[0] != "{" else x for x in names for k in range(1, self.degree + 1)]
+        return np.array((["1"] if self.include_bias else []) + powers, dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def intervals(X: Array) -> Array:
+    """The least and the largest value of each column, (D, 2); around a column without width, an interval of some."""
+    low, high = X.min(axis=0).astype(float), X.max(axis=0).astype(float)
+    reach = np.where(low == high, np.where(low == 0, 1, np.abs(low)), 0)
+    return np.stack([low - reach, high + reach], axis=1)
+
+
+class FeatureMap(TransformerMixin, BaseEstimator):
+    """Functions of columns, named or your own, in one pass: `fastdl.feature_map`.
+
+    Parameters
+    ----------
+    functions : list of str, callable or (str or callable, columns)
+        As in `fastdl.feature_map`. Only functions that can be pickled go to other processes, as in a search with
+        ``n_jobs``: lambdas do not.
+    invalid : {"nan", "raise"}
+        What happens where a function is not defined, as log of 0: the feature is NaN, or an error names the row.
+    threads : int or None
+        Threads to use; None means all this process may.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        D.
+
+    Examples
+    --------
+    >>> from fastdl.estimators import FeatureMap
+    >>> columns = FeatureMap(["identity", ("sqrt", 1)])
+    >>> columns.fit_transform([[1.0, 4.0], [2.0, 9.0]])
+    array([[1., 4., 2.],
+           [2., 9., 3.]])
+    >>> columns.get_feature_names_out().tolist()
+    ['x0', 'x1', 'sqrt(x1)']
+    """
+
+    def __init__(self, functions: Any = ("identity", "square"), *, invalid: str = "nan", threads: int | None = 1):
+        self.functions, self.invalid, self.threads = functions, invalid, threads
+
+    def fit(self, X: Any, y: Any = None) -> FeatureMap:
+        """Learn the number of columns, and check the functions; returns itself."""
+        table(self, X, reset=True)
+        self._steps()
+        _check.one_of("invalid", self.invalid, ("nan", "raise"))
+        return self
+
+    def transform(self, X: Any) -> Array:
+        """The features of X (N, D): (N, M), in the dtype of X where it is a float."""
+        check_is_fitted(self)
+        X = table(self, X, reset=False)
+        functions = self._list()
+        return feature_map(X, functions, invalid=self.invalid, threads=self.threads)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """Names: "x0" of identity, "log(x0)", "mine(x0, x1)"."""
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        out = []
+        for step in self._steps():
+            groups = [step.columns] if callable(step.function) else [(c,) for c in step.columns]
+            inside = [", ".join(names[list(group)]) for group in groups]
+            out += [x if step.name == "identity" else f"{step.name}({x})" for x in inside]
+        return np.array(out, dtype=object)
+
+    def _list(self) -> Any:
+        return list(self.functions) if isinstance(self.functions, tuple) else self.functions
+
+    def _steps(self) -> list[plans.Step]:
+        return plans.steps(self._list(), self.n_features_in_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

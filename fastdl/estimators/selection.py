@@ -1,0 +1,236 @@
+"""Models that are linear in columns they make: polynomials, with the degree chosen, and small networks."""
+
+from __future__ import annotations
+
+from math import comb
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastdl import _check
+from fastdl.estimators._validation import Array, seed_of, table, weights
+from fastdl.estimators.features import intervals
+from fastdl.features.basis import polynomial_features, vandermonde
+from fastdl.linear.fit import fit_lp
+from fastdl.losses.lp import lp_loss
+from fastdl.network.fit import fit_network
+from fastdl.selection.splits import k_fold, select_degree
+
+
+class PolynomialRegressor(RegressorMixin, BaseEstimator):
+    """A polynomial of least Lp loss, of a degree that cross-validation chooses.
+
+    Parameters
+    ----------
+    degree : "auto" or int
+        The degree; "auto" takes the one of the least validation loss of 0 to `max_degree`.
+    p : float
+        The loss is |y - f(x)|^p.
+    max_degree : int
+        The highest degree that "auto" tries, as far as there are rows enough.
+    folds : int
+        Of the cross-validation, at least 2.
+    rule : {"min", "one_se"}
+        Whether "auto" takes the degree of the least validation loss, or the lowest within a standard error of it.
+    random_state : int, RandomState or None
+        Where the folds come from; None is 0.
+    threads : int or None
+        Threads to use; None means all this process may.
+
+    Attributes
+    ----------
+    degree_ : int
+        The degree of the fit.
+    curves_ : dict of ndarray, or None for a given degree
+        "degree", and the mean loss of each: "train" and "valid", with "valid_se", the standard error over the folds.
+    domain_ : ndarray (D, 2)
+        The interval of each column that the polynomials are written on.
+    coef_, intercept_ : ndarray (M,), float
+        Of the columns: Chebyshev polynomials of one column, products of several mapped to [-1, 1].
+    certificate_ : Certificate
+        How far from the least loss the fit can be at most.
+    n_features_in_ : int
+        D.
+
+    Notes
+    -----
+    Of one column, `select_degree` finds the degree, for p = 2 from one pass over the data. Of D columns there are
+    all products of up to `degree` of them, C(D + degree, degree), and each degree and fold is fitted; degrees with more
+    columns than half the rows are not tried.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastdl.estimators import PolynomialRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.uniform(0, 10, (2000, 1))
+    >>> y = 2 * x[:, 0] - 0.3 * x[:, 0] ** 2 + 0.02 * x[:, 0] ** 3 + rng.normal(0, 0.5, 2000)
+    >>> model = PolynomialRegressor(rule="one_se").fit(x, y)
+    >>> model.degree_, model.predict([[5.0]]).round(1)
+    (3, array([5.]))
+    """
+
+    def __init__(
+        self,
+        degree: Any = "auto",
+        p: float = 2.0,
+        *,
+        max_degree: int = 15,
+        folds: int = 5,
+        rule: str = "min",
+        random_state: Any = None,
+        threads: int | None = 1,
+    ):
+        self.degree, self.p, self.max_degree, self.folds, self.rule = degree, p, max_degree, folds, rule
+        self.random_state, self.threads = random_state, threads
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> PolynomialRegressor:
+        """Choose the degree, and fit X (N, D) to y (N,); returns itself."""
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        s = weights(sample_weight, len(X))
+        if s is not None:
+            X, y, s = (a[s != 0] for a in (X, y, s))
+        self.domain_ = intervals(X)
+        self.curves_: dict[str, Array] | None = None
+        if isinstance(self.degree, str):
+            _check.one_of("degree", self.degree, ("auto",))
+            self.degree_ = self._chosen(X, y, s)
+        else:
+            self.degree_ = _check.integer("degree", self.degree, 0)
+        how: dict[str, Any] = {"seed": seed_of(self.random_state), "threads": self.threads}
+        self.model_ = fit_lp(self._columns(X, self.degree_), y, self.p, sample_weight=s, **how)
+        self.coef_, self.intercept_ = self.model_.w, self.model_.b
+        self.certificate_ = self.model_.certificate
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """The values of the polynomial, float64 (N,), of X (N, D)."""
+        check_is_fitted(self)
+        X = table(self, X, reset=False, dtype=np.float64)
+        return self._columns(X, self.degree_) @ self.coef_ + self.intercept_
+
+    def _columns(self, X: Array, degree: int) -> Array:
+        """All but the column of ones."""
+        if X.shape[1] == 1:
+            domain = tuple(self.domain_[0])
+            return vandermonde(X[:, 0], degree, basis="chebyshev", domain=domain, threads=self.threads)[:, 1:]
+        low, high = self.domain_.T
+        t = ((X - low) - (high - X)) / (high - low)
+        return polynomial_features(t, degree, threads=self.threads)[:, 1:]
+
+    def _chosen(self, X: Array, y: Array, s: Array | None) -> int:
+        """The degree; its curves beside it."""
+        n, d = X.shape
+        folds = min(_check.integer("folds", self.folds, 2), n)
+        _check.one_of("rule", self.rule, ("min", "one_se"))
+        room = range(_check.integer("max_degree", self.max_degree, 0) + 1)
+        degrees = [k for k in room if comb(d + k, k) <= max(1, n // 2)]
+        if n < 2:
+            raise _check.InputError(f"degree='auto' needs at least 2 samples, got {n} sample")
+        seed = seed_of(self.random_state)
+        if d == 1:
+            how: dict[str, Any] = {"sample_weight": s, "domain": tuple(self.domain_[0]), "threads": self.threads}
+            choice = select_degree(X[:, 0], y, degrees, folds=folds, p=self.p, test=0, seed=seed, **how)
+            curves = {"train": choice.train, "valid": choice.valid, "valid_se": choice.valid_se}
+        else:
+            losses = [self._losses(X, y, s, k, k_fold(n, folds, seed=seed)) for k in degrees]
+            train, valid = np.moveaxis(np.array(losses), 2, 0)
+            error = valid.std(axis=1, ddof=1) / np.sqrt(folds)
+            curves = {"train": train.mean(axis=1), "valid": valid.mean(axis=1), "valid_se": error}
+        self.curves_ = {"degree": np.array(degrees), **curves}
+        best = int(curves["valid"].argmin())
+        if self.rule == "one_se":
+            best = int((curves["valid"] <= curves["valid"][best] + curves["valid_se"][best]).argmax())
+        return degrees[best]
+
+    def _losses(self, X: Array, y: Array, s: Array | None, degree: int, folds: Any) -> list[tuple[float, float]]:
+        """(mean training loss, mean validation loss) of each fold."""
+        columns, losses = self._columns(X, degree), []
+        s = np.ones(len(y)) if s is None else s
+        for parts in folds:
+            rows = parts[0]
+            fit = fit_lp(columns[rows], y[rows], self.p, sample_weight=s[rows], threads=self.threads)
+            both = [lp_loss(columns[r], y[r], fit.w, fit.b, self.p, sample_weight=s[r]) / s[r].sum() for r in parts]
+            losses.append((float(both[0]), float(both[1])))
+        return losses
+
+
+class NetworkRegressor(RegressorMixin, BaseEstimator):
+    """A small multilayer perceptron trained with any Lp loss: `fastdl.fit_network`.
+
+    Parameters
+    ----------
+    hidden : int or sequence of int
+        The units of each hidden layer.
+    p : float or CustomLoss
+        The loss is |y - f(x)|^p, or your own.
+    activation, batch_size, epochs, learning_rate, optimizer, schedule, weight_decay, patience, refit
+        As in `fastdl.fit_network`.
+    validation_fraction : float, optional
+        The part of the rows to validate on; the fit is then that of the epoch with the least validation loss.
+    random_state : int, RandomState or None
+        Of the first weights, the order of the rows, and those held out; None is 0.
+    threads : int or None
+        Threads of the passes that only evaluate; None means all this process may use.
+
+    Attributes
+    ----------
+    model_ : NetworkFit
+        The network; ``model_.features(X)`` are the values of its last hidden layer.
+    loss_ : float
+        The sum over the rows it was trained on.
+    history_ : mapping of str to ndarray
+        Epoch by epoch.
+    n_features_in_ : int
+        D.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastdl.estimators import NetworkRegressor
+    >>> x = np.linspace(-2, 2, 500)[:, None]
+    >>> model = NetworkRegressor().fit(x, np.sin(3 * x[:, 0]))
+    >>> bool(model.score(x, np.sin(3 * x[:, 0])) > 0.99)
+    True
+    """
+
+    def __init__(
+        self,
+        hidden: Any = (32,),
+        p: Any = 2.0,
+        *,
+        activation: str = "tanh",
+        batch_size: int = 64,
+        epochs: int | None = None,
+        learning_rate: float | None = None,
+        optimizer: str = "adam",
+        schedule: Any = "cosine",
+        weight_decay: float = 0.0,
+        patience: int | None = None,
+        refit: bool = False,
+        validation_fraction: float | None = None,
+        random_state: Any = None,
+        threads: int | None = 1,
+    ):
+        self.hidden, self.p, self.activation, self.batch_size, self.epochs = hidden, p, activation, batch_size, epochs
+        self.learning_rate, self.optimizer, self.schedule = learning_rate, optimizer, schedule
+        self.weight_decay, self.patience, self.refit = weight_decay, patience, refit
+        self.validation_fraction, self.random_state, self.threads = validation_fraction, random_state, threads
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetworkRegressor:
+        """Train on X (N, D) and y (N,): in float32 where X is, else in float64; returns itself."""
+        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), y_numeric=True)
+        names = ("activation", "batch_size", "epochs", "learning_rate", "optimizer", "schedule", "weight_decay")
+        settings = {name: getattr(self, name) for name in (*names, "patience", "refit", "threads")}
+        settings |= {"valid": self.validation_fraction, "seed": seed_of(self.random_state)}
+        settings["sample_weight"] = weights(sample_weight, len(X))
+        self.model_ = fit_network(X, y, self.hidden, self.p, **settings)
+        self.loss_, self.history_ = self.model_.loss, self.model_.history
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """The network's values, float64 (N,), of X (N, D)."""
+        check_is_fitted(self)
+        return self.model_.predict(table(self, X, reset=False), threads=self.threads)

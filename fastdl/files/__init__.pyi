@@ -1,0 +1,15 @@
+from fastdl.files.audio.recordings import open_audio as open_audio
+from fastdl.files.audio.wav import WavReader as WavReader
+from fastdl.files.audio.wav import WavWriter as WavWriter
+from fastdl.files.graphs.edges import read_edges as read_edges
+from fastdl.files.graphs.edges import read_graph as read_graph
+from fastdl.files.npy import NpyReader as NpyReader
+from fastdl.files.npy import NpyWriter as NpyWriter
+from fastdl.files.points.clouds import open_points as open_points
+from fastdl.files.points.clouds import write_points as write_points
+from fastdl.files.sequences.bed import read_bed as read_bed
+from fastdl.files.sequences.fasta import Fasta as Fasta
+from fastdl.files.sequences.fastq import Fastq as Fastq
+from fastdl.files.sequences.genomes import open_sequences as open_sequences
+from fastdl.files.sequences.twobit import TwoBit as TwoBit
+from fastdl.files.tables import Table as Table

@@ -1,0 +1,2 @@
+from fastdl.files.graphs.edges import read_edges as read_edges
+from fastdl.files.graphs.edges import read_graph as read_graph

@@ -1,0 +1,404 @@
+"""The columns of a fit, centred and scaled so that no unit matters, and the sums over its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fastdl import _kernels
+from fastdl._rows import Rows
+from fastdl.reference import gram as reference
+
+Array = np.ndarray
+kernel = _kernels.load("linear") or reference
+
+EPS = float(np.finfo(float).eps)
+#: The smallest squared pivot of a correlation matrix that a Cholesky factor is trusted with: below, columns are
+#: factorised by QR, whose pivots are not squared.
+_TRUSTED = 1e-9
+
+
+class Frame:
+    """The coordinates a fit is solved in: t = [1, Z] gamma with Z = (X - shift) * factor, t = (y - y_shift) * y_factor.
+
+    Shifts are means (0 without an intercept), factors are powers of two, so that columns and t are near 1. Columns that
+    the others determine are left out; `model` brings them back with the weights of the least norm. Where columns are
+    nearly dependent, orthonormal ones take the place of [1, Z].
+
+    Attributes
+    ----------
+    gram : Array, (k + 1, k + 1)
+        The sums over the rows of the products of [1, Z, t], weighted, k the rank.
+    R : Array, (k, k)
+        Upper triangular, R'R = gram[:k, :k].
+    start : Array, (k,)
+        The least squares solution by that factor.
+    """
+
+    def __init__(self, rows: Rows, intercept: bool, threads: int | None):
+        self.rows, self.intercept, self.threads = rows, intercept, threads
+        d = rows.columns
+        self._first: Array | None = None
+        self.shift, self.factor, self.y_shift, self.y_factor = np.zeros(d), np.ones(d), 0.0, 1.0
+        first = next(iter(rows.blocks()), None)
+        if first is not None and len(first[0]):
+            self._near(*_extent(first[0], first[1]))
+        G = self._whole()
+        if not np.isfinite(G).all():
+            self._near(*_extents(rows))
+            G = self._whole()
+        self.count = int(self._count)
+        self.weight = float(G[0, 0])
+        self._choose(self._centred(G))
+
+    def _near(self, X: tuple[Array, Array], y: tuple[Array, Array]) -> None:
+        """First shifts and factors, from (middle, reach) of the columns and of y."""
+        if self.intercept:
+            self.shift, self.y_shift = X[0], float(y[0])
+        self.factor = _binary(X[1] if self.intercept else X[1] + np.abs(X[0]))
+        self.y_factor = float(_binary(y[1] if self.intercept else y[1] + np.abs(y[0])))
+
+    def _whole(self) -> Array:
+        """The Gram matrix of [1, Z, t], and the number of rows."""
+
+        def work(X: Array, y: Array, s: Array | None) -> Array:
+            return np.append(gram(X, self.target(y), s, self.shift, self.factor), len(X))
+
+        with np.errstate(all="ignore"):
+            total = self.rows.total(work, self.threads)
+        m = self.rows.columns + 2
+        self._count = 0 if total is None else total[-1]
+        return np.zeros((m, m)) if total is None else total[:-1].reshape(m, m)
+
+    def _centred(self, G: Array) -> Array:
+        """The Gram matrix about the means, with columns of about unit length; also `noise`, their rounding errors."""
+        m = len(G)
+        size = np.sqrt(np.maximum(G.diagonal()[1:], 0))
+        if self.intercept and self.weight:
+            mean = G[0, 1:] / self.weight
+            self.shift = self.shift + mean[:-1] / self.factor
+            self.y_shift += float(mean[-1] / self.y_factor)
+            G = G - np.outer(G[0], G[0]) / self.weight
+            G[0, 0] = self.weight
+        length = np.sqrt(np.maximum(G.diagonal()[1:], 0))
+        scale = _binary(length / np.sqrt(max(self.weight, 1e-300)))
+        self.factor, self.y_factor = self.factor * scale[:-1], float(self.y_factor * scale[-1])
+        far = np.abs(np.append(self.shift * self.factor, self.y_shift * self.y_factor)) * np.sqrt(self.weight)
+        # What of a centred column is only the rounding of its values, and of taking the mean away.
+        self.noise = 4 * EPS * (far + (size + length) * scale)
+        length = length * scale
+        scale = np.append(1.0, scale)
+        G = G * np.outer(scale, scale)
+        flat = np.append(False, length <= self.noise)
+        G[flat], G[:, flat] = 0, 0
+        self._flat = flat[1 : m - 1]
+        return G
+
+    def _choose(self, G: Array) -> None:
+        """Independent columns, their factor R, the solution by it, the rank and the condition number."""
+        first = 0 if self.intercept and self.weight else 1
+        use = np.append(np.arange(first, 1), 1 + np.flatnonzero(~self._flat)) if self.count else np.arange(0)
+        length = np.sqrt(G[use, use])
+        noise = float((np.append(0.0, self.noise[:-1])[use] / length).max(initial=0))
+        tolerance = 16 * np.sqrt(len(use) + 1) * EPS + 4 * noise
+        C = G[np.ix_(use, use)] / np.outer(length, length)
+        self.solver = "Cholesky"
+        R, pivots = _cholesky(C)
+        if len(pivots) < len(use) or pivots.min(initial=1) < _TRUSTED:
+            self.solver = "QR"
+            full = self._triangle(use)
+            R = full[: len(use), :-1] / length
+            order = _independent(R, tolerance)
+            if len(order) < len(use):
+                self.solver = "pivoted QR"
+                _, pivots = _cholesky(C[np.ix_(order, order)])
+                if pivots.min(initial=1) >= _TRUSTED and len(pivots) == len(order):
+                    self.solver = "pivoted Cholesky"
+        else:
+            order = np.arange(len(use))
+        self._null(R, order, use, length)
+        self._use(use[order])
+        self.gram = G[np.ix_(*[np.append(use[order], len(G) - 1)] * 2)]
+        self.R = R * length if self.solver == "Cholesky" else _qr(full[:, order])
+        self.condition = self._condition()
+        if "QR" in self.solver and self.rank:
+            self._orthonormalise()
+        self.start = _solve(self.R, self.gram[:-1, -1])
+
+    def _use(self, use: Array) -> None:
+        """Fit these columns of [1, Z] only."""
+        self.rank = len(use)
+        self.ones = bool(len(use)) and use[0] == 0
+        kept = use[int(self.ones) :] - 1
+        self.kept = None if len(kept) == self.rows.columns else kept
+        self._shift, self._factor = (a if self.kept is None else a[kept] for a in (self.shift, self.factor))
+
+    def _orthonormalise(self) -> None:
+        """From here on Q = Z R^-1 are the columns; one more pass finds what they lack of being orthonormal."""
+        self._raw = self._shift, self._factor
+        self._first = self.R[int(self.ones) :, int(self.ones) :]
+        self._shift, self._factor = np.zeros(len(self._first)), np.ones(len(self._first))
+
+        def work(X: Array, y: Array, s: Array | None) -> Array:
+            return self.grams(self.columns(X), self.target(y), s)
+
+        total = self.rows.total(work, self.threads)
+        assert total is not None
+        self.gram, self.R = total, _cholesky(total[:-1, :-1])[0]
+
+    def _triangle(self, use: Array) -> Array:
+        """R of the QR factorisation of the columns `use` of [1, Z, t], by blocks."""
+        R = np.zeros((0, len(use) + 1))
+
+        def work(X: Array, y: Array, s: Array | None) -> Array:
+            Z = np.column_stack([np.ones(len(X)), (X - self.shift) * self.factor, self.target(y)])
+            Z = Z[:, np.append(use, Z.shape[1] - 1)]
+            return _qr(Z if s is None else Z * np.sqrt(s)[:, None])
+
+        def take(part: Array) -> None:
+            nonlocal R
+            R = _qr(np.concatenate([R, part]))
+
+        self.rows.each(work, take, self.threads)
+        return np.concatenate([R, np.zeros((max(0, len(use) + 1 - len(R)), len(use) + 1))])
+
+    def _null(self, R: Array, order: Array, use: Array, length: Array) -> None:
+        """The directions in which weights can change without changing the model, for columns in users' units."""
+        d = self.rows.columns
+        left = np.setdiff1d(np.arange(len(use)), order)
+        self._still = np.zeros((d, len(left)))
+        if not len(left):
+            return
+        depend = np.linalg.lstsq(R[:, order], R[:, left], rcond=None)[0] / length[order][:, None] * length[left]
+        for i, column in enumerate(left):
+            self._still[use[column] - 1, i] = -1
+            inside = use[order] > 0
+            self._still[use[order][inside] - 1, i] = depend[inside, i]
+        self._still *= self.factor[:, None]
+        self._still /= np.abs(self._still).max(axis=0)
+
+    def _condition(self) -> float:
+        """Of the columns as they were given, each and the column of ones at unit length."""
+        R = self.R.copy()
+        if not len(R):
+            return 1.0
+        if self.ones:
+            R[:, 1:] += np.outer(R[:, 0], self._shift * self._factor)
+        with np.errstate(all="ignore"):
+            values = np.linalg.svd(R / np.sqrt((R * R).sum(axis=0)), compute_uv=False)
+            return float(values[0] / values[-1])
+
+    # What the methods add up, block by block.
+
+    def target(self, y: Array) -> Array:
+        return (y - self.y_shift) * self.y_factor
+
+    def columns(self, X: Array) -> Array:
+        """The columns of a block that are fitted, not yet shifted and scaled."""
+        X = X if self.kept is None else np.ascontiguousarray(X[:, self.kept])
+        return X if self._first is None else _substituted((X - self._raw[0]) * self._raw[1], self._first)
+
+    def dense(self, X: Array) -> Array:
+        """[1, Z] of a block's `columns`, as an array."""
+        Z = (X - self._shift) * self._factor
+        return np.column_stack([np.ones(len(Z)), Z]) if self.ones else Z
+
+    def products(self, X: Array, g: Array) -> Array:
+        """[1, Z]' g of a block's `columns`."""
+        total = np.zeros(X.shape[1] + 1)
+        kernel.products(X, g, self._shift, total)
+        total[1:] *= self._factor
+        return total if self.ones else total[1:]
+
+    def residuals(self, X: Array, t: Array, gamma: Array) -> Array:
+        """T - [1, Z] gamma of a block's `columns`."""
+        r = np.empty(len(X))
+        b, w = (gamma[0], gamma[1:]) if self.ones else (0.0, gamma)
+        kernel.residuals(X, t, w * self._factor, b, self._shift, r)
+        return r
+
+    def grams(self, X: Array, t: Array, s: Array | None) -> Array:
+        """The Gram matrix of [1, Z, t] of a block's `columns`, weighted."""
+        G = gram(X, t, s, self._shift, self._factor)
+        return G if self.ones else G[1:, 1:]
+
+    def model(self, gamma: Array) -> tuple[Array, float]:
+        """(w, b) of coordinates gamma, in the users' units; w of least norm among the equal ones."""
+        w, first = np.zeros(self.rows.columns), 0.0
+        if self.ones:
+            first, gamma = float(gamma[0]), gamma[1:]
+        w[slice(None) if self.kept is None else self.kept] = self._unfolded(gamma)
+        w *= self.factor / self.y_factor
+        if self._still.size:
+            w -= self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
+        if not self.intercept:
+            return w, 0.0
+        return w, float(self.y_shift + first / self.y_factor - np.add.reduce(w * self.shift))
+
+    def _unfolded(self, weights: Array) -> Array:
+        return weights if self._first is None else np.linalg.solve(self._first, weights)
+
+    def gamma(self, w: Array, b: float) -> Array:
+        """The coordinates of a model; exact where no columns are left out."""
+        weights = (w if self.kept is None else w[self.kept]) * self.y_factor
+        weights = weights / (self._factor if self._first is None else self._raw[1])
+        if self._first is not None:
+            weights = self._first @ weights
+        if not self.ones:
+            return weights
+        return np.append((b - self.y_shift + float(np.add.reduce(w * self.shift))) * self.y_factor, weights)
+
+    def solve(self, g: Array) -> Array:
+        """gram[:k, :k]^-1 g."""
+        return _solve(self.R, g)
+
+    def halfway(self, g: Array) -> Array:
+        """R'^-1 g."""
+        return np.linalg.solve(self.R.T, g) if len(self.R) else g
+
+    def rounding(self, gamma: Array) -> float:
+        """A bound of the weighted root sum of squares of what rounding does to residuals of the model gamma."""
+        size = np.sqrt(np.maximum(self.gram.diagonal(), 0))
+        return EPS * (len(gamma) + 4) * float(size[-1] + (np.abs(gamma) * size[:-1]).sum())
+
+
+def gram(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) -> Array:
+    """The Gram matrix of [1, (X - shift) * factor, t], weighted."""
+    m = X.shape[1] + 2
+    width = -(-m // 8) * 8
+    total = np.zeros((width, width))
+    kernel.gram(X, t, s, shift, factor, np.empty(128 * width), total)
+    upper = np.triu(total[:m, :m])
+    return upper + np.triu(upper, 1).T
+
+
+def _substituted(Z: Array, R: Array) -> Array:
+    """Q of Q R = Z, column by column: its errors are those of a change of Z's last bits."""
+    Q, q, still = np.zeros(Z.shape), np.empty(len(Z)), np.zeros(len(R))
+    for j in range(len(R)):
+        kernel.residuals(Q, np.ascontiguousarray(Z[:, j]), np.append(R[:j, j], still[j:]), 0.0, still, q)
+        Q[:, j] = q / R[j, j]
+    return Q
+
+
+def _binary(size: Array) -> Array:
+    """Powers of two that bring these sizes near 1; 1 for 0."""
+    with np.errstate(all="ignore"):
+        exponent = np.frexp(np.where((size > 0) & (size < np.inf), size, 0.5))[1]
+    return np.ldexp(1.0, np.clip(-exponent, -1020, 1020))
+
+
+def _extent(X: Array, y: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Of each column, and of y: about the middle of the values, and how far they reach from it."""
+    with np.errstate(over="ignore"):
+        middles = X.mean(axis=0) if np.isfinite(X.sum()) else np.zeros(X.shape[1]), y.mean()
+    middles = tuple(np.where(np.isfinite(m), m, 0.0) for m in middles)  # type: ignore[assignment]
+    return (middles[0], np.abs(X - middles[0]).max(axis=0)), (middles[1], np.abs(y - middles[1]).max())
+
+
+def _extents(rows: Rows) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """The same over all rows, about 0."""
+    reach = np.zeros(rows.columns + 1)
+    for X, y, _ in rows.blocks():
+        if len(y):
+            reach = np.maximum(reach, np.append(np.abs(X).max(axis=0), np.abs(y).max()))
+    return (np.zeros(rows.columns), reach[:-1]), (np.zeros(()), reach[-1])
+
+
+def _cholesky(C: Array) -> tuple[Array, Array]:
+    """R with R'R = C, and its squared pivots; fewer pivots than columns where C is not positive definite."""
+    try:
+        R = np.linalg.cholesky(C).T if len(C) else C
+    except np.linalg.LinAlgError:
+        return C, np.zeros(0)
+    return R, R.diagonal() ** 2
+
+
+def _independent(R: Array, tolerance: float) -> Array:
+    """Columns of R, of unit length, of which none is determined by the others; in their order, the first one always."""
+    Q = R.copy()
+    chosen: list[int] = []
+    for step in range(min(R.shape)):
+        size = np.sqrt((Q * Q).sum(axis=0))
+        size[chosen] = 0
+        column = int(size.argmax()) if step else 0
+        if size[column] <= tolerance:
+            break
+        chosen.append(column)
+        q = Q[:, column] / size[column]
+        for _ in range(2):
+            Q -= np.outer(q, q @ Q)
+    return np.sort(np.array(chosen, int))
+
+
+def _qr(A: Array) -> Array:
+    """R of the QR factorisation."""
+    return np.asarray(np.linalg.qr(A, mode="r"))
+
+
+def _solve(R: Array, g: Array) -> Array:
+    return np.linalg.solve(R, np.linalg.solve(R.T, g)) if len(R) else g
+
+
+class Matrix:
+    """[1, Z] in memory, Z scaled already, and its products."""
+
+    def __init__(self, Z: Array, ones: bool):
+        self.Z, self.ones = np.ascontiguousarray(Z), ones
+        self._still, self._unit = np.zeros(Z.shape[1]), np.ones(Z.shape[1])
+
+    @property
+    def width(self) -> int:
+        return self.Z.shape[1] + self.ones
+
+    def dot(self, gamma: Array) -> Array:
+        """[1, Z] gamma."""
+        return -self.minus(np.zeros(len(self.Z)), gamma)
+
+    def minus(self, t: Array, gamma: Array) -> Array:
+        """T - [1, Z] gamma."""
+        out = np.empty(len(self.Z))
+        b, w = (gamma[0], gamma[1:]) if self.ones else (0.0, gamma)
+        kernel.residuals(self.Z, t, w, b, self._still, out)
+        return out
+
+    def products(self, g: Array) -> Array:
+        """[1, Z]' g."""
+        total = np.zeros(self.Z.shape[1] + 1)
+        kernel.products(self.Z, g, self._still, total)
+        return total if self.ones else total[1:]
+
+    def gram(self, h: Array) -> Array:
+        """[1, Z]' diag(h) [1, Z]."""
+        G = gram(self.Z, h, h, self._still, self._unit)[:-1, :-1]
+        return G if self.ones else G[1:, 1:]
+
+    def rows(self, which: Array) -> Array:
+        """Some rows of [1, Z]."""
+        Z = self.Z[which]
+        return np.column_stack([np.ones(len(Z)), Z]) if self.ones else Z
+
+
+def factorised(G: Array) -> Callable[[Array], Array]:
+    """A solver of G x = g for positive definite G of any scales."""
+    scale = 1 / np.sqrt(np.maximum(G.diagonal(), 1e-300))
+    C = G * np.outer(scale, scale)
+    C[np.diag_indices(len(C))] += 1e-14 * len(C)
+    inverse = np.linalg.inv(C)
+
+    def solve(g: Array) -> Array:
+        x = inverse @ (g * scale)
+        return (x + inverse @ (g * scale - C @ x)) * scale
+
+    return solve
+
+
+def sampled(rows: Rows, share: float, seed: int) -> Rows:
+    """About this share of the rows, each taken or not by chance."""
+    chance = np.random.Generator(np.random.Philox(seed))
+    some = []
+    for X, y, s in rows.blocks():
+        take = chance.random(len(y)) < share
+        some.append((X[take], y[take], None if s is None else s[take]))
+    return Rows(some)

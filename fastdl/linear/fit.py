@@ -1,0 +1,143 @@
+"""Linear models of least Lp loss, each with a certificate of how far from the least possible loss it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from inspect import signature
+from typing import Any
+
+from fastdl import _check, _threads
+from fastdl._rows import Rows
+from fastdl.linear.result import Certificate, LpFit
+
+__all__ = ["Certificate", "LpFit", "fit_lp"]
+
+
+def fit_lp(
+    X: Any,
+    y: Any = None,
+    p: Any = 2.0,
+    *,
+    method: str = "auto",
+    intercept: bool = True,
+    sample_weight: Any = None,
+    tol: float = 1e-8,
+    seed: int = 0,
+    threads: int | None = 1,
+    **options: Any,
+) -> LpFit:
+    """Fit f(x) = <w, x> + b by the least sum of ``s |y - f(x)|^p``, and prove how near to the least it is.
+
+    Parameters
+    ----------
+    X : array_like, (N, D), or chunks
+        The rows; or, with y = None, chunks (X, y) or (X, y, sample_weight): a list, another iterable that can be gone
+        through again, or a function that returns an iterator. Everything is computed in float64.
+    y : array_like, (N,), optional
+        The targets.
+    p : float or CustomLoss
+        The power, above 0; or the loss of `custom_loss`, which is fitted by method "gradient".
+    method : str
+        "closed form" (p = 2), "vertex" (p = 1), "newton" (p > 1), "exchange" (p < 1), or, for any p, "random" and
+        "gradient". "auto" takes the first that fits p.
+    intercept : bool
+        Whether to fit b; otherwise it is 0.
+    sample_weight : array_like, (N,), optional
+        s: finite, not negative; a row of weight 0 counts as dropped (whatever it holds), one of weight 2 as repeated.
+    tol : float
+        The relative gap of the certificate at which "newton" stops; the exact methods do not need it.
+    seed : int
+        Of the rows that methods begin with, or try; the exact methods end with the same fit for any seed, where only
+        one is best.
+    threads : int or None
+        Threads to use; None means all this process may.
+    **options
+        Of the method: "random" and "gradient" take those of `random_search` and `gradient_descent`; "exchange" takes
+        ``starts``, how many models it begins with, ``start``, one of them as (w, b) or an LpFit, and ``boxes``, how
+        many it may cut the space of models of up to three coefficients into, to bound the loss from below.
+
+    Returns
+    -------
+    LpFit
+        ``w, b, loss, certificate, method, history``, and the rank and condition of X.
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit, values that are not finite, p <= 0, a method that does not fit p.
+    InputTypeError
+        For what is not numeric, chunks that can be gone through only once, an option the method does not know.
+
+    Notes
+    -----
+    p = 2: the Gram matrix of centred and scaled columns in one pass, its Cholesky factor and a pass of refinement; QR
+    of blocks where columns are nearly dependent; of columns that others determine, the weights of least norm.
+    p = 1: the interior point method of Frisch and Newton (Portnoy and Koenker, 1997) on the rows near the solution,
+    exchanges to a vertex, and the signs of all the other rows checked.
+    p > 1: Newton's method and the dual bound of Hoelder's inequality.
+    The fit does not depend on the units of y and of the columns, nor, to the bit, on the threads and on how rows are
+    cut into chunks. Small matrices are factorised by NumPy's LAPACK, so that last bits may differ between CPUs.
+
+    A certificate is as good as float64: its lower bound has rounding errors of some 1e-13 relative taken into account
+    for p = 2, and is given as computed for the others. Where the model goes through every row, the loss is given as 0.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0], [4.0]], [1.0, 3.0, 5.0, 7.0, 90.0]
+    >>> for p in (1, 2):
+    ...     fit = fastdl.fit_lp(X, y, p)
+    ...     print(p, fit.w.round(6), round(fit.b, 6), round(fit.loss, 6), fit.certificate.kind)
+    1 [2.] 1.0 81.0 vertex
+    2 [18.2] -15.2 2624.4 closed form
+    """
+    own = hasattr(p, "terms")
+    p = p if own else _check.number("p", p, 0, above=True)
+    method = _chosen(method, p, own)
+    seed, tol = _check.integer("seed", seed, 0), _check.number("tol", tol, 0, above=True)
+    threads = _threads.count(threads)
+    rows = Rows(X, y, sample_weight)
+    settings = {"intercept": bool(intercept), "seed": seed, "threads": threads, **options}
+    if method == "newton":
+        settings["tol"] = tol
+    return _function(method, options)(rows, p, **settings)
+
+
+#: The modules whose `fit` is called with (rows, p, intercept=, seed=, threads=, **options).
+_METHODS = {
+    "closed form": "closed_form",
+    "vertex": "vertex",
+    "newton": "newton",
+    "exchange": "exchange",
+    "random": "random",
+    "gradient": "gradient",
+}
+#: What p must be for a method; the others take any.
+_FITS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "closed form": ("p = 2", lambda p: p == 2),
+    "vertex": ("p = 1", lambda p: p == 1),
+    "newton": ("p > 1", lambda p: p > 1),
+    "exchange": ("p < 1", lambda p: p < 1),
+}
+
+
+def _chosen(method: str, p: Any, own: bool) -> str:
+    """The method's name, which must fit p."""
+    _check.one_of("method", method, ("auto", *_METHODS))
+    if method == "auto":
+        return "gradient" if own else next(name for name, (_, fits) in _FITS.items() if fits(p))
+    if method in _FITS and (own or not _FITS[method][1](p)):
+        raise _check.InputError(f"method {method!r} must have {_FITS[method][0]}, got p = {p}")
+    return method
+
+
+def _function(method: str, options: dict[str, Any]) -> Callable[..., LpFit]:
+    """What fits by a method, which must know the options."""
+    fit: Callable[..., LpFit] = import_module(f"fastdl.linear.methods.{_METHODS[method]}").fit
+    known = set(signature(fit).parameters) - {"rows", "p", "intercept", "seed", "threads", "tol"}
+    for name in options:
+        if name not in known:
+            what = f"its options are {', '.join(sorted(known))}" if known else "it has none"
+            raise _check.InputTypeError(f"method {method!r} knows no option {name!r}; {what}")
+    return fit

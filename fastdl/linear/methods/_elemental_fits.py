@@ -1,0 +1,174 @@
+"""Models through as many rows as they have coefficients: the corners where a loss with p < 1 can be least."""
+
+from __future__ import annotations
+
+from itertools import combinations, islice
+
+import numpy as np
+
+from fastdl import _threads
+from fastdl.linear._coordinates import EPS, Matrix
+from fastdl.linear._standard_rows import Standard
+from fastdl.linear.methods._vertices import independent_rows
+from fastdl.losses._row_sums import Sums
+
+Array = np.ndarray
+
+_SINGULAR = -23.0  # log of what a determinant of unit rows must exceed
+_SAMPLE = 4096  # rows that first decide
+_POLISH = 1 << 16  # rows that models are polished on at most
+_TRIED = 32  # rows tried in place of another, of those that seem best
+_BATCH = 1 << 14
+_NEAR = 256
+_NOISE = 1e-14  # of residuals that are 0 but for rounding
+
+
+class Corners:
+    """The rows in memory, [1, Z] and t, and models gamma of them."""
+
+    def __init__(self, standard: Standard, p: float, seed: int):
+        self.standard, self.p, self.threads = standard, p, standard.threads
+        self.Z, self.t, self.s = standard.gathered()
+        self.A = Matrix(self.Z, standard.intercept)
+        self.n, self.k = len(self.t), self.A.width
+        self.random = np.random.Generator(np.random.Philox(seed))
+        self.order = self.random.permutation(self.n)
+
+    def gamma(self, v: Array, c: float) -> Array:
+        return np.append(c, v) if self.standard.intercept else v
+
+    def losses(self, gammas: Array, rows: Array | None = None) -> Array:
+        """The losses of models (K, k) on all rows, or on some."""
+        Z, t, s = self.Z, self.t, self.s
+        if rows is not None:
+            Z, t, s = Z[rows], t[rows], None if s is None else s[rows]
+        W, b = (gammas[:, 1:], gammas[:, 0]) if self.standard.intercept else (gammas, 0.0)
+        return Sums(Z, t, W, b, self.p, s).run(False, self.threads)[:, 0]
+
+    def models(self, bases: Array) -> tuple[Array, Array]:
+        """The models (K, k) through rows (Q, k), and which of these determine one."""
+        rows = self.A.rows(bases.ravel()).reshape(len(bases), self.k, self.k)
+        with np.errstate(divide="ignore"):
+            size = np.log((rows * rows).sum(2)).sum(1) / 2
+            fine = np.flatnonzero(np.linalg.slogdet(rows)[1] - size > _SINGULAR)
+        return np.linalg.solve(rows[fine], self.t[bases[fine]][..., None])[..., 0], fine
+
+    def through(self, basis: Array) -> Array:
+        """The model through these rows, its rounding mended once."""
+        rows = self.A.rows(basis)
+        gamma = np.linalg.solve(rows, self.t[basis])
+        return gamma + np.linalg.solve(rows, self.t[basis] - rows @ gamma)
+
+    def loss(self, basis: Array) -> float:
+        """The loss of the model through these rows, which do not add to it: (1e-16)^p may be much."""
+        gamma = self.through(basis)
+        r = np.abs(self.A.minus(self.t, gamma))
+        r[r <= 64 * EPS * (np.abs(self.t) + np.abs(gamma).sum())] = 0
+        r[basis] = 0
+        value = r**self.p
+        return float(np.add.reduce(value if self.s is None else self.s * value))
+
+    def best_of_all(self) -> tuple[Array, float]:
+        """The best of all models through k rows, and its loss."""
+        if not self.k:
+            return np.zeros(0, np.intp), self.loss(np.zeros(0, np.intp))
+        noise = 2 * self.k * _NOISE**self.p * (1.0 if self.s is None else float(self.s.max()))
+        near: list[tuple[float, Array]] = []  # the best but for rounding
+        every = combinations(range(self.n), self.k)
+        while batch := list(islice(every, _BATCH)):
+            bases = np.array(batch, np.intp)
+            gammas, fine = self.models(bases)
+            if len(gammas):
+                losses = self.losses(gammas)
+                near += [(float(losses[i]), bases[fine[i]]) for i in np.argsort(losses, kind="stable")[:_NEAR]]
+                near.sort(key=lambda pair: pair[0])
+                near = [pair for pair in near if pair[0] <= near[0][0] + noise][:_NEAR]
+        return min(((basis, self.loss(basis)) for _, basis in near), key=lambda pair: pair[1])
+
+    def screened(self, count: int, keep: int) -> list[Array]:
+        """The best of `count` random models through k rows: on ever more rows, for ever fewer models."""
+        gammas, _ = self.models(self.random.integers(0, self.n, (count, self.k)))
+        rows = _SAMPLE
+        while len(gammas) > keep:
+            some = self.order[:rows] if rows < self.n else None
+            left = max(keep, len(gammas) // 4) if some is not None else keep
+            gammas = gammas[np.argsort(self.losses(gammas, some), kind="stable")[:left]]
+            rows *= 4
+        return list(gammas)
+
+    def polished(self, gamma: Array) -> Array:
+        """The rows of a vertex below a model: by majorisation of a smoothed loss, less and less smooth."""
+        some = np.sort(self.order[:_POLISH])
+        A, t = (self.A, self.t) if len(some) == self.n else (Matrix(self.Z[some], self.A.ones), self.t[some])
+        s = 1.0 if self.s is None else self.s[some]
+        r = A.minus(t, gamma)
+        middle = float(np.median(np.abs(r))) or float(np.abs(r).mean())
+        for smooth in middle * 0.3 ** np.arange(16):
+            h = s * (r * r + smooth * smooth) ** (self.p / 2 - 1)
+            h /= h.max()
+            gamma = gamma + np.linalg.lstsq(A.gram(h), A.products(h * r), rcond=None)[0]
+            r = A.minus(t, gamma)
+        basis = independent_rows(A, 1 / (np.abs(r) + 1e-12 * middle))
+        return self.snapped(gamma) if basis is None else some[basis]  # a rare column may be 0 in the sample
+
+    def snapped(self, gamma: Array) -> Array:
+        """The rows nearest to a model."""
+        r = np.abs(self.A.minus(self.t, gamma))
+        return self.determining(1 / (r + 1e-12 * (r.mean() or 1.0)))
+
+    def determining(self, preference: Array) -> Array:
+        """Rows that determine a model, preferred ones where these do; some do, as the columns are independent."""
+        basis = independent_rows(self.A, preference)
+        if basis is None:
+            basis = independent_rows(self.A, np.ones(self.n))
+        assert basis is not None
+        return basis
+
+    def exchanged(self, basis: Array, loss: float) -> tuple[Array, float]:
+        """The rows of a vertex none of whose neighbours that were tried is better, and its loss."""
+        basis, still, column = basis.copy(), 0, 0
+        while still < self.k:
+            row, after = self._neighbour(basis, column, loss)
+            if after < loss * (1 - 1e-12):
+                basis[column], loss, still = row, after, 0
+            else:
+                still += 1
+            column = (column + 1) % self.k
+        return basis, loss
+
+    def _neighbour(self, basis: Array, column: int, loss: float) -> tuple[int, float]:
+        """The best row in place of basis[column], and the loss with it."""
+        edge = np.ascontiguousarray(np.linalg.inv(self.A.rows(basis))[:, column])
+        r, along = self.A.minus(self.t, self.through(basis)), self.A.dot(edge)
+        r[basis] = 0
+        along[np.delete(basis, column)] = 0
+        able = np.flatnonzero(np.abs(along) > 1e-9 * np.abs(along).max())
+        steps = r[able] / along[able]
+        if self.n > _SAMPLE:
+            able, steps = self._promising(r, along, able, steps)
+        losses = self._on_edge(r, along, self.s, steps)
+        for k in np.argsort(losses, kind="stable")[:4]:
+            other = basis.copy()
+            other[column] = able[k]
+            after = self.loss(other)
+            if after < loss:
+                return int(able[k]), after
+        return int(basis[column]), loss
+
+    def _promising(self, r: Array, along: Array, able: Array, steps: Array) -> tuple[Array, Array]:
+        """The shortest steps, and those nearest to the best ones for a sample of the rows."""
+        some = self.order[: _SAMPLE // 2]
+        some = some[along[some] != 0]
+        best = r[some] / along[some]
+        if len(some):
+            losses = self._on_edge(r[some], along[some], None if self.s is None else self.s[some], best)
+            best = best[np.argsort(losses, kind="stable")[:8]]
+        order = np.argsort(steps, kind="stable")
+        far = np.searchsorted(steps[order], best)[:, None] + np.arange(-_TRIED // 8, _TRIED // 8)
+        near = np.searchsorted(steps[order], 0.0) + np.arange(-_TRIED, _TRIED)
+        chosen = order[np.unique(np.clip(np.append(far, near), 0, len(order) - 1))]
+        return able[chosen], steps[chosen]
+
+    def _on_edge(self, r: Array, along: Array, s: Array | None, steps: Array) -> Array:
+        """The losses at steps along an edge."""
+        return Sums(along[:, None], r, steps[:, None], 0.0, self.p, s).run(False, _threads.count(self.threads))[:, 0]

@@ -1,0 +1,100 @@
+"""p = 2: one pass for the Gram matrix, its factor, and a second pass that refines the solution and proves it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastdl._rows import Rows
+from fastdl.linear._coordinates import EPS, Frame
+from fastdl.linear.result import Certificate, LpFit
+
+Array = np.ndarray
+
+_PASSES = 4  # of refinement, at most: one does for all but columns that are nearly dependent
+
+
+def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: int | None) -> LpFit:
+    """The least squares fit."""
+    frame = Frame(rows, intercept, threads)
+    gamma, loss, lower, history = refined(frame)
+    if interpolates(frame, gamma, loss):
+        return interpolation(frame, gamma, p)
+    return result(frame, gamma, p, loss, lower, "closed form", f"closed form, {frame.solver}", history)
+
+
+def refined(frame: Frame) -> tuple[Array, float, float, dict[str, Array]]:
+    """(gamma, loss, lower bound of the loss, history): the solution by the factor, corrected by its own residuals."""
+    gamma, history, gain = frame.start, [], np.inf
+    for _ in range(_PASSES):
+        before = gain
+        loss, slope = residual_sums(frame, gamma)
+        step = frame.solve(slope)
+        gain = float(slope @ step)
+        history.append(loss)
+        gamma = gamma + step
+        if gain <= 1e-3 * EPS * loss or not gain < min(loss, before / 2):
+            break
+    loss = max(loss - gain, 0.0)
+    # No model is below the minimum of this parabola; what rounding may have done to it is taken off.
+    error = frame.rounding(gamma)
+    lower = loss - 2 * np.sqrt(loss) * error - error * error - 256 * EPS * loss
+    losses = np.array([*history[1:], loss])
+    return gamma, loss, max(lower, 0.0), {"loss": losses, "gap": (losses - lower) / np.where(losses > 0, losses, 1)}
+
+
+def started(frame: Frame) -> tuple[Array, bool]:
+    """The least squares solution for other powers to start from, and whether it goes through every row."""
+    gamma, squares = frame.start, frame.gram[-1, -1]
+    if squares - gamma @ frame.gram[:-1, -1] > 1e-6 * squares:  # far more than rounding
+        return gamma, False
+    gamma, loss, _, _ = refined(frame)
+    return gamma, interpolates(frame, gamma, loss)
+
+
+def residual_sums(frame: Frame, gamma: Array) -> tuple[float, Array]:
+    """The sum of squares of the residuals, and their products with the columns."""
+
+    def work(X: Array, y: Array, s: Array | None) -> Array:
+        X = frame.columns(X)
+        r = frame.residuals(X, frame.target(y), gamma)
+        g = r if s is None else s * r
+        return np.append(np.add.reduce(g * r), frame.products(X, g))
+
+    total = frame.rows.total(work, frame.threads)
+    return (0.0, np.zeros(frame.rank)) if total is None else (float(total[0]), total[1:])
+
+
+def interpolates(frame: Frame, gamma: Array, loss: float) -> bool:
+    """Whether the residuals, of a sum of squares `loss`, are no more than rounding."""
+    return bool(np.sqrt(loss) <= 8 * frame.rounding(gamma))
+
+
+def interpolation(frame: Frame, gamma: Array, p: float) -> LpFit:
+    """The fit that goes through every row."""
+    nothing = {"loss": np.zeros(1), "gap": np.zeros(1)}
+    return result(frame, gamma, p, 0.0, 0.0, "interpolation", f"closed form, {frame.solver}", nothing)
+
+
+def result(
+    frame: Frame,
+    gamma: Array,
+    p: float,
+    loss: float,
+    lower: float,
+    kind: str,
+    method: str,
+    history: dict[str, Array],
+    unit: float = 1.0,
+) -> LpFit:
+    """The fit in the users' units, of losses of residuals in the frame's, or in `unit` of these."""
+    w, b = frame.model(gamma)
+    certificate = Certificate.of(loss, lower, kind)
+
+    def users(loss: Array) -> Array:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return np.where(np.equal(loss, 0), 0.0, loss * np.float64(unit / frame.y_factor) ** p)
+
+    upper, lower = (float(users(np.array(bound))) for bound in certificate[:2])
+    certificate = certificate._replace(upper=upper, lower=lower)
+    history = {**history, "loss": users(history["loss"])}
+    return LpFit(w, b, p, upper, certificate, method, history, frame.rank, frame.condition)

@@ -1,0 +1,114 @@
+"""p < 1: the loss is concave between the rows, so its least value is at a model through k of them.
+
+All such models are tried where they are few. Otherwise many starts are polished to a vertex, and vertices exchanged for
+better neighbours; for lines and planes a search over boxes bounds what is left.
+"""
+
+from __future__ import annotations
+
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._rows import Rows
+from fastdl.linear._standard_rows import Standard
+from fastdl.linear.methods._branch_and_bound import least_in_boxes
+from fastdl.linear.methods._elemental_fits import Corners
+from fastdl.linear.methods._lower_bounds import least_absolute, subadditive
+from fastdl.linear.methods.closed_form import interpolates, refined, result
+from fastdl.linear.methods.random import model
+from fastdl.linear.result import Certificate, LpFit
+
+Array = np.ndarray
+
+_ALL = 2e8  # rows times models up to which every model through k rows is tried
+_CELLS = 4e7  # rows times boxes of the search for a bound, unless more are asked for
+_POLISHED = 16  # starts that are polished
+_CLIMBED = 3  # vertices from which neighbours are tried
+
+
+def fit(
+    rows: Rows,
+    p: float,
+    *,
+    intercept: bool = True,
+    seed: int = 0,
+    threads: int | None = 1,
+    starts: int | None = None,
+    start: Any = None,
+    boxes: int | None = None,
+) -> LpFit:
+    """The model of least loss that is found, and a bound.
+
+    `starts` is the number of random models through k rows; by default what hits k good rows with probability 0.999 if
+    half of the rows are good, at most 4096. `start` is a further one. `boxes` limits the search that bounds the loss
+    of one with up to three coefficients from below: by default 20,000, and fewer from 2,000 rows on.
+    """
+    if starts is not None:
+        _check.integer("starts", starts, 0)
+    if boxes is not None:
+        _check.integer("boxes", boxes, 0)
+    standard = Standard(rows, intercept, threads)
+    first = model(start, standard)
+    frame = standard.frame
+    gamma, squares, _, _ = refined(frame)
+    if interpolates(frame, gamma, squares):
+        return result(frame, gamma, p, 0.0, 0.0, "interpolation", "exchange", {"loss": np.zeros(1)})
+    corners = Corners(standard, p, seed)
+    k, n = standard.rank, standard.count
+    if k == 0 or comb(n, k) * n <= _ALL:
+        basis, loss = corners.best_of_all()
+        least, history = loss, {"loss": np.array([loss])}
+    else:
+        count = _starts(k) if starts is None else starts
+        absolute = least_absolute(standard)
+        basis, loss, history = _climb(corners, _first(corners, absolute, first, count))
+        weighted = absolute if corners.s is None else least_absolute(standard, p)
+        least = subadditive(standard, p, weighted) / standard.scale**p
+        if k <= 3:
+            most = int(min(20_000, _CELLS / n)) if boxes is None else boxes
+            least = max(least, least_in_boxes(corners, loss, most))
+    return _finished(standard, corners, basis, p, loss, least, history)
+
+
+def _starts(k: int) -> int:
+    return int(min(4096, max(64, np.ceil(np.log(0.001) / np.log1p(-(0.5**k))))))
+
+
+def _first(corners: Corners, absolute: LpFit, start: tuple[Array, float] | None, count: int) -> list[Array]:
+    """Vertices: of least absolute deviations, the user's model, and below these, least squares and random vertices."""
+    given = [(absolute.w, absolute.b)] if start is None else [(absolute.w, absolute.b), start]
+    vertices = [corners.gamma(v, c) for v, c in given]
+    smooth = [corners.gamma(corners.standard.least_squares(), 0.0), *vertices, *corners.screened(count, _POLISHED)]
+    return [*map(corners.snapped, vertices), *map(corners.polished, smooth)]
+
+
+def _climb(corners: Corners, bases: list[Array]) -> tuple[Array, float, dict[str, Array]]:
+    """The best vertex come to, its loss, and what became of every start."""
+    before = np.array([corners.loss(basis) for basis in bases])
+    reached: dict[tuple[int, ...], tuple[float, Array]] = {}
+    for k in np.argsort(before, kind="stable"):
+        key = tuple(sorted(bases[k].tolist()))
+        if key not in reached and len(reached) < _CLIMBED:
+            basis, loss = corners.exchanged(bases[k], float(before[k]))
+            reached[key] = loss, basis
+    loss, basis = min(reached.values(), key=lambda end: end[0])
+    ends = np.sort([end for end, _ in reached.values()])
+    hits = np.array(int((ends <= loss * (1 + 1e-9)).sum()))
+    return basis, loss, {"loss": np.append(ends[::-1], loss), "start_loss": before, "hits": hits}
+
+
+def _finished(
+    standard: Standard, corners: Corners, basis: Array, p: float, loss: float, least: float, history: dict[str, Array]
+) -> LpFit:
+    """The fit in the units of y."""
+    gamma = corners.through(basis)
+    c, v = (float(gamma[0]), gamma[1:]) if standard.intercept else (0.0, gamma)
+    w, b = standard.folded(v, c)
+    factor = standard.scale**p
+    history = {name: values * factor if "loss" in name else values for name, values in history.items()}
+    known = Certificate.of(loss, least, "bound")
+    known = known._replace(upper=known.upper * factor, lower=known.lower * factor)
+    return LpFit(w, b, p, loss * factor, known, "exchange", history, standard.rank, standard.frame.condition)

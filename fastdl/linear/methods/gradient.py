@@ -1,0 +1,378 @@
+"""Gradient descent: full or in mini-batches, plain, with momentum, Adam, or L-BFGS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._rows import Rows
+from fastdl.linear._standard_rows import Standard, sums
+from fastdl.linear.methods._lower_bounds import certificate
+from fastdl.linear.methods.random import model, power
+from fastdl.linear.result import LpFit
+
+Array = np.ndarray
+Progress = Callable[[int, float], Any]
+
+
+def gradient_descent(
+    X: Any,
+    y: Any = None,
+    p: Any = 2.0,
+    *,
+    optimizer: str = "adam",
+    learning_rate: float | None = None,
+    momentum: float = 0.9,
+    schedule: str | Callable[[float], float] = "cosine",
+    batch_size: int | None = None,
+    epochs: int = 200,
+    tol: float = 1e-6,
+    patience: int | None = None,
+    valid: Any = None,
+    start: Any = None,
+    sample_weight: Any = None,
+    intercept: bool = True,
+    seed: int = 0,
+    threads: int | None = 1,
+    progress: Progress | None = None,
+) -> LpFit:
+    """The linear model with the least loss ``sum s |y - <w, x> - b|^p`` that steps against the gradient come to.
+
+    Parameters
+    ----------
+    X : array_like (N, D), or chunks
+        The rows; or, without y, chunks (X, y) or (X, y, sample_weight): a list, or a function that returns an iterator.
+    y : array_like, (N,)
+        Targets.
+    p : float or CustomLoss
+        The power, above 0, or a loss of the user's own.
+    optimizer : {"adam", "gd", "momentum", "lbfgs"}
+        L-BFGS is SciPy's, takes full batches alone, and chooses its steps itself.
+    learning_rate : float, optional
+        The factor of the gradient of the mean loss, in coordinates where columns and y have mean 0 and variance 1. By
+        default 0.1 for Adam, else the inverse of the curvature at the start.
+    momentum : float
+        Of "momentum", the part of the last step that is added to the next.
+    schedule : {"cosine", "constant", "inverse"} or callable
+        What the learning rate is multiplied by when a part t of the epochs, from 0 to 1, is done:
+        ``(1 + cos(pi t)) / 2``, 1, ``1 / (1 + 9 t)``, or ``schedule(t)``.
+    batch_size : int, optional
+        Rows in a step: of arrays in an order that `seed` and the epoch give, of chunks in theirs. By default all.
+    epochs : int
+        How often to go through the rows at most. For L-BFGS, its iterations.
+    tol, patience : float, int, optional
+        Stop once the loss, that on `valid` if given, has not gone down by a part `tol` for `patience` epochs; never by
+        default.
+    valid : tuple (X, y) or (X, y, sample_weight), optional
+        Rows whose loss decides which model is best, and when to stop.
+    start : LpFit or (w, b), optional
+        The first model; by default w = 0, and b the mean of y.
+    sample_weight : array_like, (N,), optional
+        s: 0 counts as dropped, 2 as repeated.
+    intercept : bool
+        Whether the model has a constant b.
+    seed : int
+        Of the order of the mini-batches.
+    threads : int or None
+        Threads to use; None means all this process may.
+    progress : callable, optional
+        Called after each epoch with its number and the loss.
+
+    Returns
+    -------
+    LpFit
+        The best model seen. Its history has an entry for the start and each epoch: "loss", "gradient_norm" (of the mean
+        loss, in the coordinates of `learning_rate`), "learning_rate" (the next epoch's first), "w", "b", and
+        "valid_loss" with `valid`.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        For values that are not finite, shapes that do not fit, p <= 0, an unknown name.
+    MissingExtra
+        For L-BFGS without SciPy.
+
+    Notes
+    -----
+    A residual of 0 has gradient 0. With mini-batches the losses of the history are those of all rows at the end of the
+    epoch, not sums over models on the way. For p < 1 there are many local minima, and any vertex may be one.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> fit = fastdl.gradient_descent([[0.0], [1.0], [2.0]], [1.0, 2.0, 5.0], p=2)
+    >>> print(fit.w.round(3), round(fit.b, 3), round(fit.certificate.gap, 3))
+    [2.] 0.667 0.0
+    """
+    return fit(
+        Rows(X, y, sample_weight),
+        p,
+        intercept=intercept,
+        seed=seed,
+        threads=threads,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        schedule=schedule,
+        batch_size=batch_size,
+        epochs=epochs,
+        tol=tol,
+        patience=patience,
+        valid=valid,
+        start=start,
+        progress=progress,
+    )
+
+
+def fit(
+    rows: Rows,
+    p: Any,
+    *,
+    intercept: bool = True,
+    seed: int = 0,
+    threads: int | None = 1,
+    optimizer: str = "adam",
+    learning_rate: float | None = None,
+    momentum: float = 0.9,
+    schedule: str | Callable[[float], float] = "cosine",
+    batch_size: int | None = None,
+    epochs: int = 200,
+    tol: float = 1e-6,
+    patience: int | None = None,
+    valid: Any = None,
+    start: Any = None,
+    progress: Progress | None = None,
+) -> LpFit:
+    """As `gradient_descent`, of rows."""
+    p = power(p)
+    _check.one_of("optimizer", optimizer, ("adam", "gd", "momentum", "lbfgs"))
+    if not callable(schedule):
+        schedule = SCHEDULES[_check.one_of("schedule", schedule, tuple(SCHEDULES))]
+    _check.integer("epochs", epochs, 0)
+    _check.integer("seed", seed, 0, 2**63 - 1)
+    _check.number("momentum", momentum, 0, 1)
+    _check.number("tol", tol, 0)
+    if patience is not None:
+        _check.integer("patience", patience, 1)
+    if learning_rate is not None:
+        _check.number("learning_rate", learning_rate, 0, above=True)
+    if batch_size is not None:
+        _check.integer("batch_size", batch_size, 1)
+        if optimizer == "lbfgs":
+            raise _check.InputError(f"batch_size must be None with optimizer='lbfgs', got {batch_size}")
+    problem = Problem(Standard(rows, intercept, threads, scale_y=not hasattr(p, "terms")), p)
+    trail = Trail(problem, _validation(valid, rows.columns, p, threads), tol, patience, progress)
+    first = problem.vector(model(start, problem.standard))
+    if optimizer == "lbfgs":
+        _lbfgs(problem, trail, first, epochs)
+    else:
+        rate = learning_rate or (0.1 if optimizer == "adam" else problem.rate(first))
+        step = Adam() if optimizer == "adam" else Descent(momentum if optimizer == "momentum" else 0.0)
+        _descend(problem, trail, first, step, lambda t: rate * schedule(t), epochs, batch_size, seed)
+    return trail.result(optimizer)
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "cosine": lambda t: float(1 + np.cos(np.pi * t)) / 2,
+    "constant": lambda t: 1.0,
+    "inverse": lambda t: 1 / (1 + 9 * t),
+}
+
+
+class Problem:
+    """The mean loss of a model (v, c), one vector in the coordinates of `standard`, and its gradient."""
+
+    def __init__(self, standard: Standard, p: Any):
+        self.standard, self.p, self.unit = standard, p, standard.unit
+
+    def vector(self, start: tuple[Array, float] | None) -> Array:
+        v, c = start or (np.zeros(self.standard.columns), 0.0)
+        return np.append(v, c) / self.unit
+
+    def folded(self, x: Array) -> tuple[Array, float]:
+        return self.standard.folded(x[:-1] * self.unit, float(x[-1] * self.unit))
+
+    def block(self, x: Array, Z: Array, t: Array, s: Array | None) -> Array:
+        """The loss, and the derivatives by c and v, of a block."""
+        return sums(Z, t, s, x[None, :-1] * self.unit, x[-1:] * self.unit, self.p, True)[0]
+
+    def __call__(self, x: Array) -> tuple[float, Array]:
+        total = self.standard.total(lambda *block: self.block(x, *block)) + np.zeros(len(x) + 1)
+        return self.mean(total, self.standard.weight)
+
+    def mean(self, total: Array, weight: float) -> tuple[float, Array]:
+        total = total / (weight or 1.0)
+        return float(total[0]), np.append(total[2:], total[1] * self.standard.intercept) * self.unit
+
+    def rate(self, x: Array) -> float:
+        """The inverse of the largest curvature, were all residuals of the size they have in the mean at x."""
+        loss, _ = self(x)
+        top = float(np.linalg.eigvalsh(self.standard.correlation).max(initial=0))
+        bend = (max(top, float(self.standard.intercept)) or 1.0) * self.unit**2
+        if hasattr(self.p, "terms"):
+            return 1 / (2 * bend)
+        size = loss ** (1 / self.p) if loss > 0 else 1.0
+        return 1 / (self.p * max(1.0, self.p - 1) * bend * size ** (self.p - 2))
+
+    def batches(self, size: int, seed: int, epoch: int) -> Iterator[tuple[Array, Array, Array | None]]:
+        """Rows in memory in an order of their own each epoch, chunks in theirs."""
+        if not self.standard.rows.in_memory:
+            for Z, t, s in self.standard.blocks():
+                for i in range(0, len(t), size):
+                    part = slice(i, i + size)
+                    yield Z[part], t[part], None if s is None else s[part]
+            return
+        Z, t, s = self._whole()
+        bits = np.random.Philox(key=np.array([seed, epoch], np.uint64))
+        order = np.random.Generator(bits).permutation(len(t))
+        for i in range(0, len(t), size):
+            some = order[i : i + size]
+            yield Z[some], t[some], None if s is None else s[some]
+
+    def _whole(self) -> tuple[Array, Array, Array | None]:
+        if not hasattr(self, "_rows"):
+            self._rows = self.standard.gathered()
+        return self._rows
+
+
+class Trail:
+    """What was seen on the way: the history, the best model, and whether to stop."""
+
+    def __init__(self, problem: Problem, valid: Any, tol: float, patience: int | None, progress: Progress | None):
+        self.problem, self.valid, self.tol, self.patience, self.progress = problem, valid, tol, patience, progress
+        self.seen: dict[str, list[Any]] = {"loss": [], "gradient_norm": [], "learning_rate": [], "w": [], "b": []}
+        if valid is not None:
+            self.seen["valid_loss"] = []
+        self.least, self.stalled = np.inf, 0
+        self.best: tuple[Array, float] | None = None
+
+    def add(self, x: Array, loss: float, gradient: Array, rate: float) -> bool:
+        """Note a model; whether to go on."""
+        w, b = self.problem.folded(x)
+        standard = self.problem.standard
+        factor = 1.0 if hasattr(self.problem.p, "terms") else standard.scale**self.problem.p
+        entry: list[Any] = [loss * standard.weight * factor, float(np.sqrt((gradient * gradient).sum())), rate, w, b]
+        score = loss
+        if self.valid is not None:
+            score = self.valid(w, b)
+            entry.append(score)
+        for values, value in zip(self.seen.values(), entry):
+            values.append(value)
+        self.stalled = 0 if score < self.least * (1 - self.tol) else self.stalled + 1
+        if self.best is None or score < self.least:
+            self.least, self.best = score, (w, b)
+        if self.progress is not None:
+            self.progress(len(self.seen["loss"]) - 1, entry[0])
+        return np.isfinite(score) and loss > 0 and (self.patience is None or self.stalled < self.patience)
+
+    def result(self, optimizer: str) -> LpFit:
+        standard, p = self.problem.standard, self.problem.p
+        assert self.best is not None
+        w, b = self.best
+        one, c = w[None], np.array([b])
+        total = standard.rows.total(lambda X, y, s: sums(X, y, s, one, c, p)[0, 0], standard.threads)
+        loss = 0.0 if total is None else float(total)
+        history = {name: np.array(values) for name, values in self.seen.items()}
+        if optimizer == "lbfgs":
+            del history["learning_rate"]
+        return LpFit(w, b, p, loss, certificate(loss, standard, w, b, p), optimizer, history)
+
+
+def _validation(valid: Any, columns: int, p: Any, threads: int | None) -> Callable[[Array, float], float] | None:
+    """The mean loss on the rows held out for it."""
+    if valid is None:
+        return None
+    if not isinstance(valid, (tuple, list)) or len(valid) not in (2, 3):
+        raise _check.InputTypeError(f"valid must be (X, y) or (X, y, sample_weight), got {type(valid).__name__}")
+    rows = Rows(*valid)
+    if rows.columns != columns:
+        raise _check.InputError(f"X of valid must have {columns} columns, got {rows.columns}")
+
+    def mean(w: Array, b: float) -> float:
+        def work(X: Array, y: Array, s: Array | None) -> Array:
+            return np.array([sums(X, y, s, w[None], np.array([b]), p)[0, 0], len(X) if s is None else s.sum()])
+
+        total = rows.total(work, threads)
+        if total is None:
+            raise _check.InputError("valid must have rows of weight above 0, got none")
+        return float(total[0] / total[1])
+
+    return mean
+
+
+class Descent:
+    """Against the gradient, with a part of the last step."""
+
+    def __init__(self, momentum: float):
+        self.momentum, self.velocity = momentum, np.zeros(1)
+
+    def __call__(self, gradient: Array, rate: float) -> Array:
+        self.velocity = self.momentum * self.velocity + gradient
+        return -rate * self.velocity
+
+
+class Adam:
+    """Kingma and Ba, 2015, with their constants.
+
+    As each derivative is divided by its own size, one that is 0 but for rounding would become a step like any other:
+    what is below 1e-13 of the largest so far counts as 0.
+    """
+
+    def __init__(self) -> None:
+        self.mean, self.square, self.largest, self.steps = np.zeros(1), np.zeros(1), 0.0, 0
+
+    def __call__(self, gradient: Array, rate: float) -> Array:
+        self.steps += 1
+        self.largest = max(self.largest, float(np.abs(gradient).max(initial=0)))
+        gradient = np.where(np.abs(gradient) > 1e-13 * self.largest, gradient, 0)
+        self.mean = 0.9 * self.mean + 0.1 * gradient
+        self.square = 0.999 * self.square + 0.001 * gradient**2
+        size = np.sqrt(self.square / (1 - 0.999**self.steps))
+        return -rate * (self.mean / (1 - 0.9**self.steps)) / (size + 1e-8)
+
+
+def _descend(
+    problem: Problem,
+    trail: Trail,
+    x: Array,
+    step: Adam | Descent,
+    rate: Callable[[float], float],
+    epochs: int,
+    batch_size: int | None,
+    seed: int,
+) -> None:
+    standard = problem.standard
+    for epoch in range(epochs + 1):
+        loss, gradient = problem(x)
+        now = rate(epoch / max(1, epochs))
+        if not trail.add(x, loss, gradient, now) or epoch == epochs:
+            return
+        if batch_size is None:
+            x = x + step(gradient, now)
+            continue
+        done, count = 0, standard.count
+        for batch in problem.batches(batch_size, seed, epoch):
+            part = len(batch[1])
+            _, gradient = problem.mean(problem.block(x, *batch), part * standard.weight / count)
+            x = x + step(gradient, rate((epoch + done / count) / epochs))
+            done += part
+
+
+def _lbfgs(problem: Problem, trail: Trail, x: Array, epochs: int) -> None:
+    """SciPy's, every model it asks for noted; it ends where it cannot go down further, as at a kink."""
+    optimize = _check.extra("scipy.optimize", "fit", "optimizer='lbfgs'")
+
+    def values(x: Array) -> tuple[float, Array]:
+        loss, gradient = problem(x)
+        if not trail.add(x, loss, gradient, 0.0):
+            raise StopIteration
+        return loss, gradient
+
+    options = {"maxiter": epochs, "maxfun": 20 * max(1, epochs), "ftol": 1e-15, "gtol": 1e-12, "maxcor": 20}
+    try:
+        optimize.minimize(values, x, jac=True, method="L-BFGS-B", options=options)
+    except StopIteration:
+        return

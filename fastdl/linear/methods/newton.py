@@ -1,0 +1,223 @@
+"""p > 1: Newton's method, each step with the lower bound of Hoelder's inequality.
+
+For any a with [1, Z]' a = 0 and any model, with q = p / (p - 1),
+sum a t = sum a r <= (sum s |r|^p)^(1/p) (sum s |a / s|^q)^(1/q).
+The slopes a = s |r|^(p-1) sgn r, less what Newton's step changes them by, give a bound that meets the loss at the
+minimum. For p < 2 the loss is a parabola where |r| is below a floor, which goes to 0 as the steps go on; for p > 2 the
+power goes up in stages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastdl._rows import Rows
+from fastdl.linear._coordinates import Frame, factorised, kernel, sampled
+from fastdl.linear.methods.closed_form import interpolation, result, started
+from fastdl.linear.result import LpFit
+
+Array = np.ndarray
+
+_STEPS = 200
+_SAMPLE = 100_000  # rows; of many more, so many are solved first
+_STAGE = 1.5  # from one power to the next
+_GRID = 2.0 ** np.arange(1, 7)
+_SEARCHES = 8
+_LEVEL = 0.4  # of the slope at its start: what the end of a step may have
+
+
+def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None, tol: float = 1e-8) -> LpFit:
+    """The fit of least |r|^p."""
+    frame = Frame(rows, intercept, threads)
+    gamma, through = started(frame)
+    if through:
+        return interpolation(frame, gamma, p)
+    powers = [p]
+    while powers[0] > 2 * _STAGE:
+        powers.insert(0, powers[0] / _STAGE)
+    if frame.count > 4 * _SAMPLE:
+        some = sampled(rows, _SAMPLE / frame.count, seed)
+        for power in powers:
+            gamma, *_ = Descent(frame, some, power, gamma).run(gamma, 1e-3)
+        powers = [p]
+    for power in powers[:-1]:
+        gamma, *_ = Descent(frame, rows, power, gamma).run(gamma, 1e-2)
+    descent = Descent(frame, rows, p, gamma)
+    gamma, loss, lower, history = descent.run(gamma, tol)
+    return result(frame, gamma, p, loss, lower, "dual", "newton", history, descent.unit)
+
+
+@dataclass
+class Place:
+    """What a pass over the rows says of a model: its loss, the slope against the columns, Newton's step."""
+
+    gamma: Array
+    loss: float
+    slope: Array
+    step: Array
+    low: float  # the most that parabolas make of it, for p < 2
+
+
+class Descent:
+    """Newton's steps on one loss. Residuals are divided by `unit`, about the largest, so that powers stay in range."""
+
+    def __init__(self, frame: Frame, rows: Rows, p: float, gamma: Array):
+        self.frame, self.rows, self.p = frame, rows, p
+        self.unit, self.floor = self._measure(gamma)
+        self.least = 1e-14 * self.floor
+
+    def run(self, gamma: Array, tol: float) -> tuple[Array, float, float, dict[str, Array]]:
+        """(gamma, loss, lower bound, history), the losses of residuals in the unit."""
+        best = here = self._place(gamma / self.unit)
+        lower, still = 0.0, 0
+        losses: list[float] = []
+        gaps: list[float] = []
+        for _ in range(_STEPS):
+            best = here if here.loss <= best.loss else best
+            lower = max(lower, self._bound(here))
+            losses.append(here.loss)
+            gaps.append(1 - lower / here.loss)
+            if gaps[-1] <= tol or still == 8:
+                break
+            slow = len(losses) > 1 and gaps[-1] > 0.9 * gaps[-2] and not losses[-1] < (1 - 1e-12) * losses[-2]
+            still = still + 1 if slow else 0
+            gain = float(here.slope @ here.step)
+            if self.floor > self.least and gain <= 0.05 * here.low:  # what is left is due to the floor
+                self.floor *= 0.1
+                here = self._place(here.gamma + here.step)
+            else:
+                here = self._stepped(here, gain)
+        if best.loss < losses[-1]:  # by rounding, as a rule
+            losses.append(best.loss)
+            gaps.append(1 - lower / best.loss)
+        return best.gamma * self.unit, best.loss, lower, {"loss": np.array(losses), "gap": np.array(gaps)}
+
+    def _stepped(self, here: Place, gain: float) -> Place:
+        """Newton's step, made longer or shorter where the loss along it is still steep at its end."""
+        after = self._place(here.gamma + here.step)
+        end = -float(after.slope @ here.step) if after.loss < np.inf else np.inf
+        if abs(end) <= _LEVEL * gain:
+            return after
+        return self._place(here.gamma + self._search(here, -gain, end) * here.step)
+
+    def _measure(self, gamma: Array) -> tuple[float, float]:
+        """The unit, a power of two, and the floor, from the residuals of the start."""
+        parts: list[tuple[float, float]] = []
+
+        def work(X: Array, y: Array, s: Array | None) -> tuple[float, float]:
+            r = np.abs(self.frame.residuals(self.frame.columns(X), self.frame.target(y), gamma))
+            return float(r.max()), float(np.add.reduce(r))
+
+        self.rows.each(work, parts.append, self.frame.threads)
+        unit = float(np.ldexp(1.0, np.frexp(max(largest for largest, _ in parts))[1]))
+        mean = sum(total for _, total in parts) / self.frame.count / unit
+        return unit, 0.1 * mean if self.p < 2 else 0.0
+
+    def _block(self, X: Array, y: Array, gamma: Array) -> tuple[Array, Array]:
+        """The columns of a block, and its residuals in the unit."""
+        X = self.frame.columns(X)
+        return X, self.frame.residuals(X, self.frame.target(y) / self.unit, gamma)
+
+    def _place(self, gamma: Array) -> Place:
+        """One pass: loss, slope and the matrix of second derivatives."""
+        k = self.frame.rank
+
+        def work(X: Array, y: Array, s: Array | None) -> Array:
+            X, r = self._block(X, y, gamma)
+            h, bend = self._weights(r, s)
+            G = self.frame.grams(X, r / bend, h * bend)
+            if not self.floor:
+                return np.append(G[:, :-1], [G[-1, -1] * bend, 0.0])
+            loss = np.add.reduce(h * r * r) + self._below(r, h, s)
+            return np.append(G[:, :-1], [loss, self._low(r, s)])
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = self.rows.total(work, self.frame.threads)
+        assert total is not None
+        if not np.isfinite(total).all():  # a step far too long
+            return Place(gamma, np.inf, np.full(k, np.nan), np.zeros(k), 0.0)
+        H, slope, (loss, low) = total[: k * k].reshape(k, k), total[k * k : -2], total[-2:]
+        return Place(gamma, float(loss), slope, factorised(H)(slope), float(low))
+
+    def _weights(self, r: Array, s: Array | None) -> tuple[Array, Array | float]:
+        """(h, bend): the slope of a row's loss is p h r, its second derivative p h bend."""
+        h = np.empty(len(r))
+        if not self.floor:
+            kernel.powers(r, self.p - 2, h)
+            return (h if s is None else s * h), self.p - 1
+        size = np.maximum(np.abs(r), self.floor)
+        kernel.powers(size, self.p - 2, h)
+        return (h if s is None else s * h), np.where(size > self.floor, self.p - 1, 1.0)
+
+    def _below(self, r: Array, h: Array, s: Array | None) -> float:
+        """What the powers are above the parabolas."""
+        low = np.flatnonzero(np.abs(r) < self.floor)
+        if not len(low):
+            return 0.0
+        value = np.empty(len(low))
+        kernel.powers(r[low], self.p, value)
+        return float(np.add.reduce((value if s is None else s[low] * value) - h[low] * r[low] ** 2))
+
+    def _low(self, r: Array, s: Array | None) -> float:
+        """The most that parabolas may be above the powers."""
+        low = np.abs(r) < self.floor
+        count = np.count_nonzero(low) if s is None else np.add.reduce(s[low])
+        return float(count * (1 - self.p / 2) * self.floor**self.p)
+
+    def _bound(self, here: Place) -> float:
+        """One pass: the lower bound of the loss."""
+        frame, p = self.frame, self.p
+
+        def work(X: Array, y: Array, s: Array | None) -> Array:
+            X, r = self._block(X, y, here.gamma)
+            h, bend = self._weights(r, s)
+            a = h * (r + bend * frame.residuals(X, np.zeros(len(r)), here.step))
+            size = np.empty(len(r))
+            kernel.powers(a if s is None else a / s, p / (p - 1), size)
+            sums = [a * r, size, r * r] if s is None else [a * r, s * size, s * r * r]
+            return np.append([np.add.reduce(x) for x in sums], frame.products(X, a))
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = self.rows.total(work, frame.threads)
+            assert total is not None
+            product, conjugate, squares = total[:3]
+            # [1, Z]' a is 0 but for rounding: what that can make between this model and the best.
+            product -= 2 * np.sqrt(squares) * np.sqrt(np.sum(frame.halfway(total[3:]) ** 2))
+            if not (product > 0 and 0 < conjugate < np.inf):
+                return 0.0
+            return float(np.exp(p * np.log(product) - (p - 1) * np.log(conjugate)))
+
+    def _search(self, here: Place, first: float, end: float) -> float:
+        """The length of the step at which the slope is about 0."""
+        low, high = ((0.0, first), (1.0, end)) if end > 0 else ((1.0, end), (np.inf, np.inf))
+        for _ in range(_SEARCHES):
+            if not low[0]:
+                lengths = high[0] / _GRID[::-1]
+            elif np.isinf(high[0]):
+                lengths = low[0] * _GRID
+            else:
+                lengths = np.linspace(low[0], high[0], 8)[1:-1]
+            for length, slope in zip(lengths, self._slopes(here, lengths)):
+                if slope > 0:
+                    high = (length, slope)
+                    break
+                low = (length, slope)
+            if high[0] <= 2 * low[0]:
+                return low[0] + (high[0] - low[0]) * low[1] / (low[1] - high[1])
+        return low[0] or high[0]
+
+    def _slopes(self, here: Place, lengths: Array) -> Array:
+        """One pass: the slopes of the loss at several lengths of the step."""
+
+        def work(X: Array, y: Array, s: Array | None) -> Array:
+            X, r = self._block(X, y, here.gamma)
+            change = self.frame.residuals(X, np.zeros(len(r)), here.step)
+            after = [r + length * change for length in lengths]
+            return np.array([np.add.reduce(self._weights(x, s)[0] * x * change) for x in after])
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = self.rows.total(work, self.frame.threads)
+        assert total is not None
+        return np.where(np.isnan(total), np.inf, total)

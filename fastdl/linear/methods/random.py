@@ -1,0 +1,261 @@
+"""Random search: models drawn at random, scored many at a time, the best of them the centre of the next round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._rows import Rows
+from fastdl.linear._standard_rows import Standard, sums
+from fastdl.linear.methods._lower_bounds import certificate
+from fastdl.linear.methods._pruned_search import Anchor, Scores
+from fastdl.linear.result import LpFit
+
+Array = np.ndarray
+
+_GROUP = 64  # candidates whose numbers come from one counter
+_BATCH = 64 * _GROUP  # candidates scored at once
+
+
+def random_search(
+    X: Any,
+    y: Any = None,
+    p: Any = 2.0,
+    *,
+    candidates: int = 1024,
+    refine: int = 10,
+    keep: int = 1,
+    scale: float = 1.0,
+    shrink: float = 0.5,
+    center: Any = None,
+    sample_weight: Any = None,
+    intercept: bool = True,
+    prune: bool | None = None,
+    seed: int = 0,
+    threads: int | None = 1,
+    progress: Callable[[int, float], Any] | None = None,
+) -> LpFit:
+    """The linear model with the least loss ``sum s |y - <w, x> - b|^p`` among many drawn at random.
+
+    Parameters
+    ----------
+    X : array_like (N, D), or chunks
+        The rows; or, without y, chunks (X, y) or (X, y, sample_weight): a list, or a function that returns an iterator.
+    y : array_like, (N,)
+        Targets.
+    p : float or CustomLoss
+        The power, above 0, or a loss of the user's own.
+    candidates : int
+        Models in a round.
+    refine : int
+        Rounds after the first, each about the best model so far and `shrink` times as wide as the one before.
+    keep : int
+        How many of the best models are returned in the history.
+    scale : float
+        How far candidates of the first round are from its centre: their predictions differ from those of the centre by
+        `scale` times the residuals' root mean square, in the root mean square over rows and candidates.
+    shrink : float
+        What a round's width is multiplied by for the next, above 0 and at most 1.
+    center : LpFit or (w, b), optional
+        The centre of the first round; that of least squares by default. It is a candidate itself.
+    sample_weight : array_like, (N,), optional
+        s: 0 counts as dropped, 2 as repeated.
+    intercept : bool
+        Whether the model has a constant b.
+    prune : bool, optional
+        Whether to give a candidate up once it cannot be among the best `keep`; by default for powers. True for a loss
+        of your own says that it is never negative. The result is the same.
+    seed : int
+        Of the candidates: candidate k of a round is the same for any batches, threads and chunks.
+    threads : int or None
+        Threads to use; None means all this process may.
+    progress : callable, optional
+        Called after each round with its number and the least loss.
+
+    Returns
+    -------
+    LpFit
+        With history "loss", "scale" and "read" of each round, where "read" is the share of rows times candidates that
+        was looked at, and "top_w" (keep, D), "top_b", "top_loss": the best models.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        For values that are not finite, shapes that do not fit, p <= 0.
+
+    Notes
+    -----
+    Candidates are normal in coordinates where the columns are uncorrelated and of unit variance: units do not matter.
+    Giving up is exact. Terms are never negative, so a candidate whose loss on some of the rows exceeds the least loss
+    on all is out. For p >= 1 the loss on rows not yet read is bounded by the tangent at the round's centre as well, and
+    most candidates are out after the first 2048 rows. For p = 2 the losses follow from one matrix of sums, and
+    no candidate reads any rows.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> fit = fastdl.random_search([[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 17.0], p=1)
+    >>> print(round(fit.loss, 1), fit.certificate.kind)
+    10.0 dual
+    """
+    return fit(
+        Rows(X, y, sample_weight),
+        p,
+        intercept=intercept,
+        seed=seed,
+        threads=threads,
+        candidates=candidates,
+        refine=refine,
+        keep=keep,
+        scale=scale,
+        shrink=shrink,
+        center=center,
+        prune=prune,
+        progress=progress,
+    )
+
+
+def fit(
+    rows: Rows,
+    p: Any,
+    *,
+    intercept: bool = True,
+    seed: int = 0,
+    threads: int | None = 1,
+    candidates: int = 1024,
+    refine: int = 10,
+    keep: int = 1,
+    scale: float = 1.0,
+    shrink: float = 0.5,
+    center: Any = None,
+    prune: bool | None = None,
+    progress: Callable[[int, float], Any] | None = None,
+) -> LpFit:
+    """As `random_search`, of rows."""
+    p = power(p)
+    _check.integer("candidates", candidates, 1)
+    _check.integer("refine", refine, 0)
+    _check.integer("keep", keep, 1)
+    _check.integer("seed", seed, 0, 2**63 - 1)
+    _check.number("scale", scale, 0)
+    _check.number("shrink", shrink, 0, 1, above=True)
+    own = hasattr(p, "terms")
+    standard = Standard(rows, intercept, threads, scale_y=not own)
+    search = _Search(standard, p, keep, not own if prune is None else prune, model(center, standard))
+    width = scale * search.spread() / max(1, standard.rank) ** 0.5
+    trace = []
+    for turn in range(1 + refine):
+        search.round(drawn(seed, turn, candidates, standard.rank), width, candidates)
+        trace.append((search.losses[0], width, search.share))
+        width *= shrink
+        if progress is not None:
+            progress(turn, search.losses[0])
+    return search.result(trace)
+
+
+def power(p: Any) -> Any:
+    """p as a float above 0, or the user's own loss as it is."""
+    return p if hasattr(p, "terms") else _check.number("p", p, 0, above=True)
+
+
+def model(given: Any, standard: Standard) -> tuple[Array, float] | None:
+    """A fit, or (w, b), as a model in the coordinates of `standard`."""
+    if given is None:
+        return None
+    w, b = (given.w, given.b) if isinstance(given, LpFit) else given
+    w, b = _check.array("w", w, ("f", "i", "u"), 1).astype(float), _check.number("b", b)
+    if len(w) != standard.rows.columns:
+        raise _check.InputError(f"w must have {standard.rows.columns} values, got {len(w)}")
+    _check.finite("w", w)
+    if b and not standard.frame.intercept:
+        raise _check.InputError(f"b must be 0 without an intercept, got {b}")
+    return standard.unfolded(w, b)
+
+
+def drawn(seed: int, turn: int, count: int, size: int) -> Iterator[Array]:
+    """The numbers (K, size) of a round's candidates, batch by batch; the first candidate is 0, the centre."""
+    for start in range(0, count, _BATCH):
+        groups = range(start // _GROUP, -(-min(start + _BATCH, count) // _GROUP))
+        z = np.concatenate([_group(seed, turn, group, size) for group in groups])[: count - start]
+        if start == 0:
+            z[0] = 0
+        yield z
+
+
+def _group(seed: int, turn: int, group: int, size: int) -> Array:
+    bits = np.random.Philox(key=np.array([seed, (turn << 40) + group], np.uint64))
+    return np.random.Generator(bits).standard_normal((_GROUP, size))
+
+
+class _Search:
+    """The best models so far, in the coordinates of `standard`, the best first."""
+
+    def __init__(self, standard: Standard, p: Any, keep: int, prune: bool, center: tuple[Array, float] | None):
+        self.standard, self.p, self.keep, self.prune = standard, p, keep, prune
+        self.center = center or (standard.least_squares(), 0.0)
+        self.W, self.b, self.losses = np.empty((0, standard.columns)), np.empty(0), np.empty(0)
+        self.share = 0.0
+
+    def spread(self) -> float:
+        """The root mean square of the centre's residuals."""
+        w, b = self.center
+        total = self.standard.total(lambda Z, t, s: sums(Z, t, s, w[None], np.array([b]), 2.0)[0, 0])
+        return float(np.sqrt(total / self.standard.weight)) if self.standard.weight else 0.0
+
+    def round(self, numbers: Iterator[Array], width: float, candidates: int) -> None:
+        """Score the candidates about the centre, which is the best model once there is one."""
+        if len(self.W):
+            self.center = self.W[0], float(self.b[0])
+        w, b = self.center
+
+        def batches() -> Iterator[tuple[Array, Array]]:
+            for z in numbers:
+                dw, db = self.standard.spread_out(z * width)
+                yield w + dw, b + db
+
+        if self.p == 2:
+            W, c, values = self._by_products(batches())
+        else:
+            scores = Scores(self.standard, self.p, keep=self.keep, prune=self.prune)
+            convex = not hasattr(self.p, "terms") and self.p >= 1
+            anchor = Anchor(self.standard, w, b, self.p, convex) if self.prune else None
+            known = self.losses if len(self.losses) or anchor is None else np.array([anchor.loss])
+            _, W, c, values = scores.best(batches(), known, anchor)
+            self.share = scores.read / max(1, candidates * self.standard.count)
+        later = slice(1, None) if len(self.W) else slice(None)
+        W, c, values = (
+            np.concatenate(a) for a in ((W, self.W[later]), (c, self.b[later]), (values, self.losses[later]))
+        )
+        order = np.argsort(values, kind="stable")[: self.keep]
+        self.W, self.b, self.losses = W[order], c[order], values[order]
+
+    def _by_products(self, batches: Iterator[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
+        """For p = 2: the least loss, and what the distance from its model adds."""
+        best, C = self.standard.least_squares(), self.standard.correlation
+        found = []
+        for W, b in batches:
+            away = W - best
+            more = ((away @ C) * away).sum(1) + b * b
+            order = np.argsort(more, kind="stable")[: self.keep]
+            found.append((W[order], b[order], self.standard.weight * more[order]))
+        W, b, more = (np.concatenate(a) for a in zip(*found))
+        return W, b, more
+
+    def result(self, trace: list[tuple[float, float, float]]) -> LpFit:
+        """The best, with losses in the units of y."""
+        models = [self.standard.folded(w, float(b)) for w, b in zip(self.W, self.b)]
+        W, b = np.array([w for w, _ in models]), np.array([b for _, b in models])
+        total = self.standard.rows.total(lambda X, y, s: sums(X, y, s, W, b, self.p)[:, 0], self.standard.threads)
+        top = np.zeros(len(W)) if total is None else total
+        loss, width, share = (np.array(column) for column in zip(*trace))
+        if self.p == 2:  # what the sums do not say
+            loss = loss - self.losses[0]
+        factor = 1.0 if hasattr(self.p, "terms") else self.standard.scale**self.p
+        history = {"loss": loss * factor, "scale": width, "read": share, "top_w": W, "top_b": b, "top_loss": top}
+        if self.p == 2:
+            history["loss"] = history["loss"] + top[0]
+        known = certificate(float(top[0]), self.standard, W[0], float(b[0]), self.p)
+        return LpFit(W[0], float(b[0]), self.p, float(top[0]), known, "random", history, self.standard.rank)

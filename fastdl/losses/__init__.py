@@ -1,0 +1,5 @@
+"""Losses: sums of |y - <w, x> - b|^p and their gradients, for one model or many, and losses of the user's own."""
+
+from fastdl import _lazy
+
+__getattr__, __dir__, __all__ = _lazy.door(__name__)

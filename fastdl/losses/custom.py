@@ -1,0 +1,149 @@
+"""Losses of the user's own: compiled once, run inside the loops of the built-in ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl.losses._row_sums import Sums, loss, loss_grad
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class CustomLoss:
+    """A loss of the user's own: made by `custom_loss`, used like `lp_loss` and `lp_loss_grad`, or as their p."""
+
+    function: Callable[[float], float]
+    derivative: Callable[[float], float] | None = None
+    _compiled: list[Any] = field(default_factory=list, repr=False, compare=False)
+
+    def loss(
+        self, X: Any, y: Any, W: Any, b: Any = 0.0, *, out: Array | None = None, threads: int | None = 1, **rows: Any
+    ) -> Any:
+        """As `lp_loss` and with its keywords, with ``function(r)`` for ``|r|^p``."""
+        return loss(Sums(X, y, W, b, self, **rows), out, threads)
+
+    def loss_grad(
+        self, X: Any, y: Any, W: Any, b: Any = 0.0, *, out: Array | None = None, threads: int | None = 1, **rows: Any
+    ) -> Any:
+        """As `lp_loss_grad` and with its keywords but for the curvature, with ``function(r)`` for ``|r|^p``."""
+        return loss_grad(Sums(X, y, W, b, self, **rows), False, out, threads)
+
+    @property
+    def address(self) -> int:
+        """Where the compiled function is: void (const double* r, ssize_t n, double* value, double* slope)."""
+        return self._compile().address
+
+    def terms(self, r: Array) -> tuple[Array, Array]:
+        """The losses and their derivatives of residuals, as the compiled function gives them."""
+        r = np.ascontiguousarray(r, np.float64)
+        value, slope = np.empty(r.shape), np.empty(r.shape)
+        if r.size:
+            r_at, value_at, slope_at = (a.ctypes.data_as(_double_pointer()) for a in (r, value, slope))
+            self._compile().ctypes(r_at, r.size, value_at, slope_at)
+        return value, slope
+
+    def _compile(self) -> Any:
+        if not self._compiled:
+            from fastdl_ext.user_functions import compilation, losses
+
+            try:
+                self._compiled.append(losses.pointwise(self.function, self.derivative))
+            except compilation.CannotCompile as error:
+                raise _check.InputError(str(error)) from error.__cause__
+        return self._compiled[0]
+
+    def check(self, residuals: Any = None, *, rtol: float = 1e-4) -> float:
+        """Compare the derivative with differences of the function.
+
+        Parameters
+        ----------
+        residuals : array_like, optional
+            Where; by default 200 values from -10 to 10, none of them 0.
+        rtol : float
+            The largest deviation allowed, relative to the largest slope.
+
+        Returns
+        -------
+        float
+            The largest deviation found.
+
+        Raises
+        ------
+        InputError
+            Where it is larger than `rtol`, naming the residual.
+        """
+        r = (
+            np.linspace(-10, 10, 200)
+            if residuals is None
+            else _check.array("residuals", residuals, ndim=1).astype(float)
+        )
+        step = 1e-4 * np.maximum(1, np.abs(r))
+        # Fourth order, as the kinks of a loss are few and its steep parts many.
+        f = [self.terms(r + k * step)[0] for k in (-2, -1, 1, 2)]
+        slope = (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * step)
+        given = self.terms(r)[1]
+        scale = np.abs(slope).max(initial=1e-300)
+        off = np.abs(given - slope) / scale
+        k = int(off.argmax())
+        if not off[k] <= rtol:
+            raise _check.InputError(
+                f"derivative must be that of function: at r = {r[k]:g} it is {given[k]:g}, "
+                f"differences give {slope[k]:g}"
+            )
+        return float(off[k])
+
+
+def custom_loss(function: Callable[[float], float], derivative: Callable[[float], float] | None = None) -> CustomLoss:
+    """A loss of your own, compiled into the loop of the built-in ones.
+
+    Parameters
+    ----------
+    function : callable
+        The loss of one residual, r = y - prediction: float to float, of what Numba compiles (arithmetic, `math`,
+        NumPy's functions of numbers, if and for).
+    derivative : callable, optional
+        Its derivative by r. By default a central difference of the function, good to some eight digits.
+
+    Returns
+    -------
+    CustomLoss
+        With ``loss(X, y, W, b, ...)``, ``loss_grad(X, y, W, b, ...)`` and ``check()``, which compares the derivative
+        with differences of the function. It also stands for p in `LpLoss`.
+
+    Raises
+    ------
+    InputTypeError
+        For what is not callable.
+    InputError
+        At its first use, where Numba cannot compile it, saying what it could not.
+
+    Notes
+    -----
+    Compiled at its first use, once per process, and kept on disk where NUMBA_CACHE_DIR or the user's cache
+    folder can be written to.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> huber = fastdl.custom_loss(
+    ...     lambda r: r * r / 2 if abs(r) < 1 else abs(r) - 0.5, lambda r: min(max(r, -1.0), 1.0)
+    ... )
+    >>> huber.loss_grad([[0.0], [1.0], [2.0]], [1.0, 2.0, 5.0], [1.0], 1.0)
+    (1.5, array([-2.]), -1.0)
+    """
+    for name, given in (("function", function), ("derivative", derivative)):
+        if not (callable(given) or (given is None and name == "derivative")):
+            raise _check.InputTypeError(f"{name} must be a function of one residual, got {type(given).__name__}")
+    return CustomLoss(function, derivative)
+
+
+def _double_pointer() -> Any:
+    import ctypes
+
+    return ctypes.POINTER(ctypes.c_double)

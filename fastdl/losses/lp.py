@@ -1,0 +1,262 @@
+"""Losses of linear models, |y - X w - b|^p and the user's own, and their gradients, in one read of X.
+
+Products with X are in its own precision, in short sums of a fixed order; residuals, their powers, and all sums over
+rows are in float64. Work is cut at borders that depend on the shapes alone: threads and chunks do not change a bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._row_buffer import Waiting
+from fastdl._threads import split
+from fastdl.losses._row_sums import Sums, loss, loss_grad
+
+Array = np.ndarray
+
+
+def lp_loss(
+    X: Any,
+    y: Any,
+    W: Any,
+    b: Any = 0.0,
+    p: float = 2.0,
+    *,
+    sample_weight: Any = None,
+    folds: Any = None,
+    held_out: Any = None,
+    part: str = "train",
+    reduction: str = "sum",
+    out: Array | None = None,
+    threads: int | None = 1,
+) -> Any:
+    """Sum over rows of ``s |y - <w, x> - b|^p``, for one model or for many in one read of X.
+
+    Parameters
+    ----------
+    X : array_like, (N, D)
+        float32 or float64; other numbers count as float64.
+    y : array_like, (N,)
+        Targets.
+    W : array_like, (D,) or (K, D)
+        The weights of one model, or of K.
+    b : float or array_like, (K,)
+        Intercepts.
+    p : float
+        The power, above 0.
+    sample_weight : array_like, (N,), optional
+        s: finite, not negative; a row of weight 0 counts as dropped (whatever it holds), one of weight 2 as repeated.
+    folds : array_like of integers, (N,), optional
+        The fold of each row: model k then sees the rows that are not in fold ``held_out[k]``.
+    held_out : array_like of integers, (K,), optional
+        0, 1, ... K-1 by default; a number that no row has holds out nothing.
+    part : {"train", "test"}
+        With `folds`: the rows outside the model's fold, or those inside.
+    reduction : {"sum", "mean"}
+        Whether to divide by the sum of the weights a model sees.
+    out : ndarray of float64, (K,), optional
+        Where to write the losses of K models.
+    threads : int or None
+        Threads to use; None means all this process may.
+
+    Returns
+    -------
+    float, or ndarray of float64 (K,)
+        The loss of the model, or of each.
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit, p <= 0, a negative or non-finite weight, an unknown name.
+    InputTypeError
+        For what is not numeric.
+
+    Notes
+    -----
+    NaN and infinities in X and y give NaN or infinity in the sums they belong to. With float32 X, W, y and the weights
+    are rounded to float32, and ``<w, x>`` is formed in it: its error is some 1e-7 of the sum of ``|w x|``. Where
+    residuals are not far larger than that, give X as float64.
+    The result has the same bits for any number of threads and, through `LpLoss`, for any chunks.
+
+    See Also
+    --------
+    lp_loss_grad : with the gradient.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 2.0, 5.0]
+    >>> fastdl.lp_loss(X, y, [1.0], 1.0, p=2)
+    4.0
+    >>> fastdl.lp_loss(X, y, [[1.0], [2.0]], [1.0, 0.5], p=1)
+    array([2. , 1.5])
+    """
+    return loss(Sums(X, y, W, b, p, sample_weight, folds, held_out, part, reduction), out, threads)
+
+
+def lp_loss_grad(
+    X: Any,
+    y: Any,
+    W: Any,
+    b: Any = 0.0,
+    p: float = 2.0,
+    *,
+    sample_weight: Any = None,
+    folds: Any = None,
+    held_out: Any = None,
+    part: str = "train",
+    reduction: str = "sum",
+    curvature: bool | Array = False,
+    floor: float = 0.0,
+    out: Array | None = None,
+    threads: int | None = 1,
+) -> tuple[Any, ...]:
+    """The loss of `lp_loss` and its gradient, from the same read of X.
+
+    Parameters
+    ----------
+    X, y, W, b, p, sample_weight, folds, held_out, part, reduction, threads
+        As in `lp_loss`.
+    curvature : bool or ndarray, optional
+        Whether to return also the second derivative by the residual, ``s p (p-1) max(|r|, floor)^(p-2)``, row by row:
+        what Newton's method weighs the rows by. An array of X's dtype, (N,) or (N, K), is written to.
+    floor : float
+        The least |r| of the curvature, which for p < 2 is infinite at 0.
+    out : ndarray of float64, of W's shape, optional
+        Where to write the gradient by W.
+
+    Returns
+    -------
+    loss : float or ndarray (K,)
+    grad_W : ndarray of float64, of W's shape
+    grad_b : float or ndarray (K,)
+    curvature : ndarray of X's dtype, (N,) or (N, K)
+        Where asked for; never divided by `reduction`.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        As `lp_loss`.
+
+    Notes
+    -----
+    A residual of 0 has gradient 0, for p <= 1 too (where 0 is one of the subgradients for p = 1, and for p < 1
+    the slope is infinite on both sides).
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> fastdl.lp_loss_grad([[0.0], [1.0], [2.0]], [1.0, 2.0, 5.0], [1.0], 1.0, p=2)
+    (4.0, array([-8.]), -4.0)
+    """
+    sums = Sums(X, y, W, b, p, sample_weight, folds, held_out, part, reduction)
+    sums.floor = _check.number("floor", floor, 0) if floor else 0.0
+    return loss_grad(sums, curvature, out, threads)
+
+
+class LpLoss:
+    """`lp_loss_grad` of a stream of chunks: the same bits as in one call, wherever the chunks are cut.
+
+    Parameters
+    ----------
+    W, b, p, held_out, part, reduction, threads
+        As in `lp_loss`; p may be a `CustomLoss`.
+
+    Notes
+    -----
+    Rows are kept until they fill a block (of at most 4 MiB, or 1024 rows). States that are merged agree to the bit with
+    one state where each but the last took a multiple of `block(D)` rows, and to rounding elsewhere.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl
+    >>> state = fastdl.LpLoss([1.0], 1.0, p=2)
+    >>> state = state.update((np.array([[0.0], [1.0]]), np.array([1.0, 2.0])))
+    >>> state.update((np.array([[2.0]]), np.array([5.0]))).finish()
+    (4.0, array([-8.]), -4.0)
+    """
+
+    def __init__(
+        self,
+        W: Any,
+        b: Any = 0.0,
+        p: Any = 2.0,
+        *,
+        held_out: Any = None,
+        part: str = "train",
+        reduction: str = "sum",
+        threads: int | None = 1,
+    ):
+        W = _check.array("W", W)
+        self.settings = {"W": W, "b": b, "p": p, "held_out": held_out, "part": part, "reduction": reduction}
+        self.threads = threads
+        # Without a weight a row counts once; without a fold it is held out by none.
+        self._waiting = Waiting((None, None, 1.0, -1))
+        self._parts: list[Array] = []  # the sums of blocks, in order; the first is all before
+        self._leads = True  # whether it starts the stream, so that blocks can be added at once
+
+    def fresh(self) -> LpLoss:
+        """An empty state with the same settings."""
+        state = LpLoss(self.settings["W"], threads=self.threads)
+        state.settings, state._leads = self.settings, False
+        return state
+
+    def block(self, columns: int, dtype: Any = np.float32) -> int:
+        """The number of rows in a block, for X of so many columns."""
+        return self._sums((np.empty((0, columns), dtype), np.empty(0), None, None)).block
+
+    def _sums(self, rows: tuple[Any, ...]) -> Sums:
+        X, y, s, folds = rows
+        return Sums(X, y, sample_weight=s, folds=folds, **self.settings)
+
+    def update(self, chunk: tuple[Any, ...]) -> LpLoss:
+        """Take in (X, y), (X, y, sample_weight) or (X, y, sample_weight or None, folds); returns itself."""
+        rows: Any = tuple(None if a is None else _check.asarray("chunk", a) for a in (*chunk, None, None)[:4])
+        sums = self._sums(rows)  # the checks, before anything is kept
+        if not (len(rows[0]) or len(self._waiting) or self._parts):
+            self._parts.append(sums.zeros(True))
+        for whole in self._waiting.take(rows, sums.block):
+            self._add(whole)
+        return self
+
+    def _add(self, rows: tuple[Any, ...]) -> None:
+        sums = self._sums(rows)
+        if not self._parts:
+            self._parts.append(sums.zeros(True))
+        for part in split(len(sums.X), self.threads, lambda s: sums.block_of(s, True), sums.block):
+            self._take(part)
+
+    def _take(self, part: Array) -> None:
+        if self._leads:
+            self._parts[0] += part
+        else:
+            self._parts.append(part)
+
+    def merge(self, other: LpLoss) -> LpLoss:
+        """Take in a state that saw the rows after this one's; returns itself."""
+        if len(self._waiting) and other._parts:
+            self._add(self._waiting.rest())
+        if other._parts and not self._parts:
+            self._parts.append(np.zeros_like(other._parts[0]))
+        for part in other._parts[1:] or (other._parts if other._leads else []):
+            self._take(part)
+        for rows in other._waiting.parts:
+            self.update(rows)
+        return self
+
+    def finish(self) -> tuple[Any, Array, Any]:
+        """Loss, gradient by W, gradient by b, of all rows so far."""
+        if not (self._parts or len(self._waiting)):
+            raise _check.InputError("there were no chunks: the number of columns is not known")
+        columns = self.settings["W"].shape[-1]
+        rest = self._waiting.joined() if len(self._waiting) else (np.empty((0, columns)), np.empty(0), None, None)
+        sums = self._sums(rest)
+        total = sums.zeros(True)
+        for part in self._parts:
+            total += part
+        if len(rest[0]):
+            total += sums.block_of(slice(0, len(rest[0])), True)
+        return sums.result(sums.divided(total))

@@ -1,0 +1,340 @@
+"""A small multilayer perceptron, trained with any Lp loss or your own, and the features it learns.
+
+The products are the kernels' own, in a fixed order, not BLAS: the same bits for any threads, any chunks, on any CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check, _threads
+from fastdl._rows import Rows
+from fastdl.network import _parameters
+from fastdl.network._parameters import ACTIVATIONS, Layout, Units, Windows
+from fastdl.network._training import OPTIMIZERS, SCHEDULES, LastLayer, Settings, Training
+
+Array = np.ndarray
+
+_WINDOW = 1 << 28  # bytes of X in a window
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkFit:
+    """A network f(x) = <w, a(... a(x W1 + b1) ...)> + b, and what is known of it.
+
+    Attributes
+    ----------
+    weights : list of ndarray of float64
+        (D, H1), (H1, H2), ... for the hidden layers, (H,) for the output; for X in its own units.
+    biases : list of ndarray of float64
+        (H1,), (H2,), ..., and () for the output.
+    activation : str
+        The a of all hidden layers.
+    p : float or CustomLoss
+        The loss it was trained with.
+    loss : float
+        Its sum over the rows it was trained on, weighted.
+    history : mapping of str to ndarray
+        For each epoch "train": the mean loss of the batches, each before its step; "valid": the mean loss of the
+        validation rows after the epoch (where there are any); "learning_rate": the rate of its first step.
+    best_epoch : int
+        The epoch the parameters are from, counted from 0: that of the least validation loss, or the last.
+    """
+
+    weights: list[Array]
+    biases: list[Array]
+    activation: str
+    p: Any
+    loss: float
+    history: Mapping[str, Array] = field(default_factory=dict)
+    best_epoch: int = 0
+
+    def predict(self, X: Any, *, threads: int | None = 1) -> Array:
+        """The network's values, float64 (N,), of X (N, D); NaN where a row holds one."""
+        X, layout = self._ready(X)
+        out = np.empty(len(X))
+        _parameters.values(layout, self.activation, X, layout.pack(self.weights, self.biases), out, None, threads)
+        return out
+
+    def features(self, X: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """The values of the last hidden layer, float64 (N, H), of X (N, D): the columns of a linear fit."""
+        X, layout = self._ready(X)
+        result = _check.out("out", out, (len(X), layout.hidden[-1]), np.float64, X)
+        _parameters.values(layout, self.activation, X, layout.pack(self.weights, self.biases), None, result, threads)
+        return result
+
+    def _ready(self, X: Any) -> tuple[Array, Layout]:
+        X = _check.asarray("X", X)
+        _check.dtype("X", X.dtype, ("f", "i", "u", "b"))
+        layout = Layout.of(self.weights, np.float64)
+        if X.ndim != 2 or X.shape[1] != layout.columns:
+            raise _check.InputError(f"X must have shape (N, {layout.columns}), got {X.shape}")
+        return X, layout
+
+
+def fit_network(
+    X: Any,
+    y: Any = None,
+    hidden: Any = (32,),
+    p: Any = 2.0,
+    *,
+    activation: str = "tanh",
+    sample_weight: Any = None,
+    valid: Any = None,
+    batch_size: int = 64,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    optimizer: str = "adam",
+    momentum: float = 0.9,
+    schedule: str | Callable[[float], float] = "cosine",
+    weight_decay: float = 0.0,
+    patience: int | None = None,
+    refit: bool = False,
+    window: int | None = None,
+    seed: int = 0,
+    threads: int | None = 1,
+    progress: Callable[[dict[str, Any]], Any] | None = None,
+) -> NetworkFit:
+    """Train a small network by mini-batches on ``sum s |y - f(x)|^p``.
+
+    Parameters
+    ----------
+    X : array_like, (N, D), or chunks
+        float32 (or float16) is trained on in float32, all else in float64. Without y: chunks (X, y) or
+        (X, y, sample_weight), in a list, an iterable that can be gone through again, or a function that returns an
+        iterator.
+    y : array_like, (N,)
+        Targets.
+    hidden : int or sequence of int
+        The units of each hidden layer, at least one layer.
+    p : float or CustomLoss
+        The power, above 0; or a loss of your own from `custom_loss`, of the residual in y's units.
+    activation : {"tanh", "relu", "gelu", "identity"}
+        Of the hidden layers. "gelu" is its form by tanh, ``z/2 (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3)))``.
+    sample_weight : array_like, (N,), optional
+        s: finite, not negative; a row of weight 0 counts as dropped.
+    valid : float, (X, y) or (X, y, sample_weight), optional
+        Rows to validate on, held in memory: the part of the rows to hold out (drawn by `seed`), or others. The fit is
+        then that of the epoch with the least validation loss.
+    batch_size : int
+        Rows of a step.
+    epochs : int, optional
+        How often to go through the rows, at most; by default as often as makes 20,000 steps, but 20 to 1000 times.
+    learning_rate : float, optional
+        0.01 for Adam, 0.05 for stochastic gradient descent.
+    optimizer : {"adam", "sgd"}
+        Adam (0.9, 0.999), or gradient descent with `momentum`.
+    momentum : float
+        What is kept of the last step, from 0 to below 1.
+    schedule : {"cosine", "constant", "linear", "step"} or callable
+        What the rate is multiplied by: falling to 0, along a cosine or a line; tenfold smaller after each third; or a
+        function of the part that is done, from 0 to 1.
+    weight_decay : float
+        What the weights (not the biases) lose in a step: this times the rate (AdamW).
+    patience : int, optional
+        Stop after so many epochs without a new least validation loss.
+    refit : bool
+        For p = 2: solve the output layer by least squares in the end, and keep the solution where it is better, on the
+        validation rows if there are any.
+    window : int, optional
+        The rows whose order is drawn together, and which are held in memory; by default as many as 256 MiB hold. Rows
+        that are sorted over more than that should be shuffled before.
+    seed : int
+        Of the first weights, the order of the rows, and those held out.
+    threads : int or None
+        Threads of the passes that only evaluate; None means all this process may use. Training is serial: a step is
+        shorter than it takes to wake a thread.
+    progress : callable, optional
+        Called after each epoch with a dict: "epoch", "train", "learning_rate", and "valid" where there are such rows.
+
+    Returns
+    -------
+    NetworkFit
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit, no row of weight above 0, NaN or infinity (naming the row), an unknown name, a
+        number out of its range; and where training diverges even at a rate 128 times smaller.
+    InputTypeError
+        For what is not numeric.
+
+    Notes
+    -----
+    X and y are brought to mean 0 and spread 1 (y, for p < 2, by its median and quartiles), and the parameters brought
+    back: units do not matter. An epoch whose loss is not finite, or a thousand times that of a constant, is gone back
+    on, and the rate halved from there; the history shows it.
+    The result has the same bits for any threads, any chunks and any CPU, and depends on `seed` alone.
+
+    References
+    ----------
+    Kingma and Ba, "Adam: a method for stochastic optimization", 2015. Loshchilov and Hutter, "Decoupled weight decay
+    regularization", 2019. Hendrycks and Gimpel, "Gaussian error linear units", 2016.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl
+    >>> x = np.linspace(-2, 2, 500)[:, None]
+    >>> fit = fastdl.fit_network(x, np.sin(3 * x[:, 0]))
+    >>> bool(np.abs(fit.predict(x) - np.sin(3 * x[:, 0])).max() < 0.1)
+    True
+    >>> fit.features(x).shape
+    (500, 32)
+    """
+    rows = Rows(X, y, sample_weight)
+    if not rows.columns:
+        raise _check.InputError("X must have at least one column, got none")
+    q = Settings(
+        p=p if hasattr(p, "terms") else _check.number("p", p, 0, above=True),
+        activation=_check.one_of("activation", activation, ACTIVATIONS),
+        batch=_check.integer("batch_size", batch_size, 1),
+        epochs=None if epochs is None else _check.integer("epochs", epochs, 1),
+        rate=_rate(learning_rate, _check.one_of("optimizer", optimizer, OPTIMIZERS)),
+        optimizer=optimizer,
+        first=0.9 if optimizer == "adam" else _momentum(momentum),
+        schedule=_schedule(schedule),
+        weight_decay=_check.number("weight_decay", weight_decay, 0),
+        patience=None if patience is None else _check.integer("patience", patience, 1),
+        seed=_check.integer("seed", seed, 0),
+        threads=_threads.count(threads),
+        progress=progress,
+    )
+    if patience is not None and valid is None:
+        raise _check.InputError("patience needs rows to validate on: give valid")
+    if refit and q.p != 2:
+        raise _check.InputError(f"refit is for p = 2, got {p!r}")
+    dtype = np.float32 if rows.dtype.kind == "f" and rows.dtype.itemsize <= 4 else np.float64
+    layout = Layout(rows.columns, _hidden(hidden), dtype)
+    part, others = _valid(valid, rows.columns)
+    units = Units(rows, part, not q.own and q.p < 2, q.seed)
+    room = max(1, _WINDOW // (layout.dtype.itemsize * int(layout.sizes[0])))
+    windows = Windows(units, layout, room if window is None else _check.integer("window", window, 1))
+    held = None if valid is None else windows.held(others)
+    training = Training(q, layout, units, windows, held)
+    flat, best = training.run()
+    weights, biases = units.undone(layout, flat)
+    history = {name: np.array(values) for name, values in training.history.items()}
+    fit = NetworkFit(weights, biases, q.activation, q.p, 0.0, history, best)
+    loss = _loss(fit, units.parts(), q.threads)
+    if refit:
+        fit, loss = _refitted(fit, loss, units, others)
+    return replace(fit, loss=loss)
+
+
+def _rate(learning_rate: float | None, optimizer: str) -> float:
+    if learning_rate is None:
+        return {"adam": 0.01, "sgd": 0.05}[optimizer]
+    return _check.number("learning_rate", learning_rate, 0, above=True)
+
+
+def _schedule(schedule: Any) -> Callable[[Array], Array]:
+    if not callable(schedule):
+        return SCHEDULES[_check.one_of("schedule", schedule, (*SCHEDULES,))]
+    return lambda parts: np.array([_check.number("schedule(part)", schedule(float(part)), 0) for part in parts])
+
+
+def _momentum(momentum: float) -> float:
+    momentum = _check.number("momentum", momentum, 0)
+    if momentum >= 1:
+        raise _check.InputError(f"momentum must be below 1, got {momentum}")
+    return momentum
+
+
+def _valid(valid: Any, columns: int) -> tuple[float | None, Rows | None]:
+    """The part to hold out, or other rows."""
+    if valid is None or isinstance(valid, (int, float)):
+        return None if valid is None else _check.number("valid", valid, 0, 1), None
+    if not isinstance(valid, (tuple, list)) or len(valid) not in (2, 3):
+        raise _check.InputTypeError(
+            f"valid must be a number, (X, y) or (X, y, sample_weight), got {type(valid).__name__}"
+        )
+    others = Rows(*valid)
+    if others.columns != columns:
+        raise _check.InputError(f"valid must have {columns} columns, got {others.columns}")
+    return None, others
+
+
+def _refitted(fit: NetworkFit, loss: float, units: Units, others: Rows | None) -> tuple[NetworkFit, float]:
+    """With the output layer of least squares, where that is better; and the loss."""
+    last = LastLayer(len(fit.weights[-1]))
+    for X, y, s in units.parts():
+        last.add(fit.features(X), y - fit.predict(X), s)
+    by_weights, by_bias = last.change()
+    again = replace(
+        fit,
+        weights=[*fit.weights[:-1], fit.weights[-1] + by_weights],
+        biases=[*fit.biases[:-1], fit.biases[-1] + by_bias],
+    )
+    new = _loss(again, units.parts())
+    if "valid" in fit.history:
+        old, now = (_loss(f, units.parts(True) if others is None else others.blocks()) for f in (fit, again))
+    else:
+        old, now = loss, new
+    return (again, new) if now <= old else (fit, loss)
+
+
+def _loss(fit: NetworkFit, parts: Iterable[Any], threads: int = 1) -> float:
+    total = 0.0
+    for X, y, s in parts:
+        with np.errstate(over="ignore"):
+            value = _parameters.terms(y - fit.predict(X, threads=threads), fit.p)[0]
+        total += float(value.sum() if s is None else (s * value).sum())
+    return total
+
+
+def _hidden(hidden: Any) -> tuple[int, ...]:
+    sizes = hidden if isinstance(hidden, (tuple, list, np.ndarray)) else (hidden,)
+    if not len(sizes):
+        raise _check.InputError("hidden must have at least one layer, got none")
+    return tuple(_check.integer("hidden", h, 1) for h in sizes)
+
+
+class LearnedFeatures:
+    """The last hidden layer of a network as columns, to be used like those of `vandermonde` in a linear fit.
+
+    Parameters
+    ----------
+    hidden : int or sequence of int
+        The units of each hidden layer; the last gives the features.
+    p : float or CustomLoss
+        The loss of the training.
+    **options
+        All keywords of `fit_network`.
+
+    Attributes
+    ----------
+    network : NetworkFit
+        After `fit`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl
+    >>> x = np.linspace(-1, 1, 300)[:, None]
+    >>> y = np.abs(x[:, 0])
+    >>> columns = fastdl.LearnedFeatures(hidden=8).fit(x, y).transform(x)
+    >>> columns.shape
+    (300, 8)
+    >>> residual = np.linalg.lstsq(np.column_stack([columns, np.ones(300)]), y)[1]
+    >>> bool(residual[0] < 0.1)
+    True
+    """
+
+    network: NetworkFit
+
+    def __init__(self, hidden: Any = (32,), p: Any = 2.0, **options: Any):
+        self.hidden, self.p, self.options = hidden, p, options
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> LearnedFeatures:
+        """Train the network, on what `fit_network` takes; returns itself."""
+        self.network = fit_network(X, y, self.hidden, self.p, sample_weight=sample_weight, **self.options)
+        return self
+
+    def transform(self, X: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """The features, float64 (N, H), of X (N, D)."""
+        if not hasattr(self, "network"):
+            raise _check.InputError("the features must be learned first: call fit(X, y)")
+        return self.network.features(X, out=out, threads=threads)

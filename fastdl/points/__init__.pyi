@@ -1,0 +1,12 @@
+from fastdl.points._hard_voxels import Voxels as Voxels
+from fastdl.points.accumulator import VoxelAccumulator as VoxelAccumulator
+from fastdl.points.accumulator import VoxelSummary as VoxelSummary
+from fastdl.points.reduction import VoxelReducer as VoxelReducer
+from fastdl.points.reduction import VoxelReduction as VoxelReduction
+from fastdl.points.reduction import voxel_downsample as voxel_downsample
+from fastdl.points.reduction import voxel_grid as voxel_grid
+from fastdl.points.reduction import voxel_reduce as voxel_reduce
+from fastdl.points.voxelization import Voxelizer as Voxelizer
+from fastdl.points.voxelization import voxel_coords as voxel_coords
+from fastdl.points.voxelization import voxel_features as voxel_features
+from fastdl.points.voxelization import voxelize as voxelize

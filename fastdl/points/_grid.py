@@ -1,0 +1,245 @@
+"""Voxel grids: the checks of their settings, keys of cells, and the table that numbers the keys."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check, _kernels, _threads
+from fastdl.reference import points as reference
+
+Array = np.ndarray
+kernel, by_voxel = _kernels.load("points"), _kernels.load("points_reduction")
+if by_voxel is None:  # one is of no use without the other
+    kernel = None
+
+AXES = "xyz"
+NONE = {np.dtype(np.uint32): np.uint32(2**32 - 1), np.dtype(np.uint64): np.uint64(2**64 - 1)}
+#: The strides, and the z cells, of a key of 32 bits. Times the golden ratio they leave neighbours on every axis, and so
+#: the voxels of a surface, far apart in a hash table; a grid's own strides may send them to the same place.
+SPREAD = (2226, 2118, 910)
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def cloud(points: Any, name: str = "points") -> Array:
+    """Points as a C-contiguous (N, C >= 3) array of float32 or float64, and nothing copied that is that already."""
+    x = _check.asarray(name, points)
+    if x.ndim == 1 and x.size == 0:
+        x = np.zeros((0, 3), x.dtype if x.dtype in _FLOATS else np.float64)
+    if x.ndim != 2 or x.shape[1] < 3:
+        raise _check.InputError(
+            f"{name} must have shape (N, C) with x, y, z in the first of C >= 3 columns, got {x.shape}"
+        )
+    x = _check.array(name, x, ("f", "i", "u", "b"))
+    if x.dtype in _FLOATS:
+        return x
+    if x.dtype.itemsize == 8 and x.size and (x.max() > 2**53 or x.min() < -(2**53)):
+        raise _check.InputError(f"{name} must be within 2^53 where they are integers, got {x.min()} to {x.max()}")
+    return x.astype(np.float32 if x.dtype == np.float16 else np.float64)
+
+
+def kept_dtype(given: Array, x: Array) -> np.dtype:
+    """The dtype that values of points come out in: their own, float32 for float16."""
+    return given.dtype.newbyteorder("=") if given.dtype.kind in "iu" else x.dtype
+
+
+def sizes(voxel_size: Any) -> Array:
+    """The edge of a voxel on x, y, z, each above 0."""
+    return _three("voxel_size", voxel_size, above_zero=True)
+
+
+def three(name: str, value: Any) -> Array:
+    """One finite number for all axes, or one for each."""
+    return _three(name, value)
+
+
+def _three(name: str, value: Any, above_zero: bool = False) -> Array:
+    x = _check.asarray(name, value)
+    if x.shape not in ((), (3,)):
+        raise _check.InputError(f"{name} must be one number or three (x, y, z), got shape {x.shape}")
+    x = np.broadcast_to(_check.array(name, x, ("f", "i", "u")), 3).astype(np.float64)
+    for axis, v in zip(AXES, x):
+        if not math.isfinite(v) or (above_zero and v <= 0):
+            raise _check.InputError(f"{name} must be {'above 0' if above_zero else 'finite'}, got {v} on axis {axis}")
+    return x
+
+
+def ranges(point_range: Any) -> Array:
+    """The least and the greatest x, y, z, as a (2, 3) array."""
+    x = _check.asarray("point_range", point_range)
+    if x.shape not in ((6,), (2, 3)):
+        raise _check.InputError(f"point_range must be (x0, y0, z0, x1, y1, z1), got shape {x.shape}")
+    x = _check.array("point_range", x, ("f", "i", "u")).reshape(2, 3).astype(np.float64)
+    for axis, low, high in zip(AXES, *x):
+        if not (math.isfinite(low) and math.isfinite(high)) or low >= high:
+            raise _check.InputError(
+                f"point_range must be finite and rise on every axis, got {low} to {high} on axis {axis}"
+            )
+    return x
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Cell = floor((p - low) / size) - base, kept where 0 <= cell < grid."""
+
+    low: Array
+    size: Array
+    base: tuple[int, ...]
+    grid: tuple[int, ...]
+    single: bool = False
+    long_keys: bool = False  # for a table that outlives this grid
+
+    tight: bool = False  # keys from 0 to the number of cells
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """key = (z strides[1] + y) strides[0] + x."""
+        x, y, z = self.grid
+        if self.long_keys or self.tight or x > SPREAD[0] or y > SPREAD[1] or z > SPREAD[2]:
+            return x, y
+        return SPREAD[:2]
+
+    @property
+    def numbers(self) -> Array:
+        return np.concatenate([self.low, self.size, np.array([*self.base, *self.grid, *self.strides], np.float64)])
+
+    @property
+    def narrow(self) -> bool:
+        """Whether 32 bits hold every key."""
+        return not self.long_keys and math.prod(self.grid) < 2**32 - 1
+
+    @property
+    def key(self) -> np.dtype:
+        return np.dtype(np.uint32 if self.narrow else np.uint64)
+
+    def decode(self, keys: Array) -> Array:
+        """Cells (x, y, z) of keys, base added, as int64."""
+        gx, gy = self.strides
+        keys = keys.astype(np.int64)
+        rest = keys // gx
+        cells = np.stack([keys - rest * gx, rest % gy, rest // gy], axis=1)
+        cells += np.array(self.base, np.int64)
+        return cells
+
+    def encode(self, cells: Array) -> Array:
+        """Keys of int64 cells (x, y, z), all ones outside the grid."""
+        c = cells - np.array(self.base, np.int64)
+        inside = ((c >= 0) & (c < np.array(self.grid, np.int64))).all(axis=1)
+        keys = (c[:, 2] * self.strides[1] + c[:, 1]) * self.strides[0] + c[:, 0]
+        found: Array = keys.astype(self.key)
+        found[~inside] = NONE[self.key]
+        return found
+
+
+def bounded(voxel_size: Any, point_range: Any, dtype: np.dtype, params: str = "float32", warn: bool = True) -> Geometry:
+    """The grid of a range, as detectors use it."""
+    _check.one_of("params", params, ("float32", "exact"))
+    size, ends = sizes(voxel_size), ranges(point_range)
+    rounded, edges, grid = reference.grid_of(size, ends.reshape(6), dtype, params)
+    for axis, s, low, high, g, r in zip(AXES, rounded, edges[:3], edges[3:], grid, (edges[3:] - edges[:3]) / rounded):
+        if not s > 0 or low >= high or not math.isfinite(high - low):
+            raise _check.InputError(
+                f"voxel_size and point_range are lost in float32 on axis {axis}: try params='exact'"
+            )
+        if not 1 <= g < 2**31:
+            raise _check.InputError(f"a grid must have 1 to 2^31 - 1 cells on an axis, got {g:.0f} on axis {axis}")
+        if warn and abs(r - g) > 1e-3:
+            text = f"point_range holds {r:.6g} voxels on axis {axis}, which is not whole; the grid has {g:.0f}"
+            warnings.warn(text, UserWarning, stacklevel=4)
+    single = params == "float32" and dtype == np.float32
+    return Geometry(edges[:3].astype(np.float64), rounded.astype(np.float64), (0, 0, 0), fits(grid), single)
+
+
+def fits(grid: Sequence[Any]) -> tuple[int, ...]:
+    """The grid as integers; an error where its cells cannot be numbered."""
+    counts = tuple(int(g) for g in grid)
+    for axis, g in zip(AXES, counts):
+        if g >= 2**31:
+            raise _check.InputError(f"a cloud must span less than 2^31 voxels on an axis, got {g} on axis {axis}")
+    if math.prod(counts) >= 2**63:
+        axis = AXES[counts.index(max(counts))]
+        text = " x ".join(map(str, counts))
+        raise _check.InputError(f"a grid must have less than 2^63 cells, got {text} (x, y, z), the most on axis {axis}")
+    return counts
+
+
+def cell_bounds(points: Array, low: Array, size: Array, threads: int | None = 1) -> tuple[Array, Array] | None:
+    """The least and the greatest cell of the finite points, or None where there are none."""
+    if kernel is not None and len(points):
+        blocks = _threads.split(len(points), threads, lambda s: _ends(points[s]), 1 << 18)
+        ends = np.concatenate([np.min(blocks, axis=0)[:3], np.max(blocks, axis=0)[3:]])
+        if not np.isfinite(ends).all():
+            return None
+    else:
+        finite = points[np.isfinite(points[:, :3]).all(axis=1), :3]
+        if not len(finite):
+            return None
+        ends = np.concatenate([finite.min(axis=0), finite.max(axis=0)])
+    with np.errstate(over="ignore"):
+        cells = np.floor((ends.astype(np.float64).reshape(2, 3) - low) / size)
+    for axis, a, b in zip(AXES, *cells):
+        if max(abs(a), abs(b)) >= 2**52:
+            raise _check.InputError(f"a voxel's index must be within 2^52, got {a:.0f} to {b:.0f} on axis {axis}")
+    return cells[0].astype(np.int64), cells[1].astype(np.int64)
+
+
+def _ends(points: Array) -> Array:
+    ends = np.array([np.inf] * 3 + [-np.inf] * 3, points.dtype)
+    kernel.bounds(points, ends)
+    return ends
+
+
+def around(points: Array, voxel_size: Any, origin: Any, threads: int | None = 1) -> Geometry:
+    """The grid that holds a cloud, as down-sampling uses it: in float64, cells counted from the origin."""
+    size, low = sizes(voxel_size), three("origin", origin)
+    ends = cell_bounds(points, low, size, threads)
+    if ends is None:
+        return Geometry(low, size, (0, 0, 0), (1, 1, 1))
+    return Geometry(low, size, tuple(int(b) for b in ends[0]), fits(ends[1] - ends[0] + 1))
+
+
+class Table:
+    """Numbers keys in order of first appearance; keeps what it has seen."""
+
+    def __init__(self, key: np.dtype, expected: int, take: Callable[..., Array] | None = None):
+        self.narrow = key == np.uint32
+        self.bits = max(6, (2 * expected - 1).bit_length())
+        self.size = np.zeros(1, np.int64)
+        if take is None:
+            self.slots = self._empty()
+        else:  # memory that is used again costs no page faults
+            self.slots = take("slots", (1 if self.narrow else 2) << self.bits, np.uint64)
+            self.slots.fill(0)
+
+    def __len__(self) -> int:
+        return int(self.size[0])
+
+    def _empty(self) -> Array:
+        return np.zeros((1 if self.narrow else 2) << self.bits, np.uint64)
+
+    def assign(self, keys: Array, ids: Array) -> None:
+        """Fill `ids`, which may be the memory of `keys`."""
+        start = 0
+        while start < len(keys):
+            start = kernel.assign(keys, ids, start, self.slots, self.bits, self.size, 1 << (self.bits - 1))
+            if start < len(keys):
+                self.grow()
+
+    def grow(self) -> None:
+        """Make room for more."""
+        self.bits += 1 if self.bits > 20 else 2
+        old, self.slots = self.slots, self._empty()
+        kernel.rehash(old, self.slots, self.bits, self.narrow)
+
+    def keys(self) -> Array:
+        """The keys in order of their numbers; 64-bit tables only."""
+        pairs = self.slots.reshape(-1, 2)
+        pairs = pairs[pairs[:, 1] > 0]
+        keys = np.empty(len(self), np.uint64)
+        keys[pairs[:, 1].astype(np.int64) - 1] = pairs[:, 0]
+        return keys

@@ -1,0 +1,248 @@
+"""Hard voxelization from checked settings to `Voxels`, one cloud or a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check, _threads
+from fastdl.points import _grid, _voxel_ids
+from fastdl.points._grid import Array, Geometry, by_voxel, kernel
+from fastdl.reference import points as reference
+
+LIKES = ("spconv", "mmcv")
+
+
+@dataclass
+class Voxels:
+    """What `voxelize` gives.
+
+    Attributes
+    ----------
+    voxels : ndarray, shape (M, T, C)
+        The points of each voxel, then zeros.
+    coords : ndarray of int32, shape (M, 3), or (M, 4) of a batch
+        Cells as (z, y, x), after the cloud's number in a batch.
+    counts : ndarray of int32, shape (M,)
+        Points kept in each voxel, at most T.
+    true_counts : ndarray of int32, shape (M,)
+        Points that fell into each voxel.
+    inverse : ndarray of int32, shape (N,)
+        The voxel of every point, kept or over T; -1 where it has none.
+    accounting : dict
+        "in" = "kept" + "over_points" + "over_voxels" + "out_of_range" + "non_finite".
+    """
+
+    voxels: Array
+    coords: Array
+    counts: Array
+    true_counts: Array
+    inverse: Array
+    accounting: dict[str, int]
+
+
+@dataclass
+class Settings:
+    max_points: int | None
+    max_voxels: int | None
+    sample: str
+    seed: int
+    order: str
+    params: str
+    axes: str
+    like: str | None
+    max_bytes: int
+
+    def __post_init__(self) -> None:
+        if self.like is not None:  # both libraries do what the defaults are
+            _check.one_of("like", self.like, LIKES)
+            self.sample, self.order, self.params, self.axes = "first", "first", "float32", "zyx"
+        if self.max_points is not None:
+            self.max_points = _check.integer("max_points", self.max_points, 1)
+        if self.max_voxels is not None:
+            self.max_voxels = _check.integer("max_voxels", self.max_voxels, 1)
+        self.seed = _check.integer("seed", self.seed, 0, 2**64 - 1)
+        _check.one_of("sample", self.sample, ("first", "random"))
+        _check.one_of("order", self.order, ("first", "sorted"))
+        _check.one_of("axes", self.axes, ("zyx", "xyz"))
+
+
+def run(
+    points: Any,
+    voxel_size: Any,
+    point_range: Any,
+    settings: Settings,
+    row_splits: Any,
+    out: Array | None,
+    threads: int | None,
+    workspace: _voxel_ids.Workspace,
+    warn: bool = True,
+) -> Voxels:
+    clouds = batch(points, row_splits)
+    if clouds is None:
+        x = _grid.cloud(points)
+        geometry = _grid.bounded(voxel_size, point_range, x.dtype, settings.params, warn)
+        return _one(x, geometry, (voxel_size, point_range), settings, out, threads, workspace)
+    if out is not None:
+        raise _check.InputError("out is for one cloud, not for a batch")
+    clouds = [_grid.cloud(c) for c in clouds]
+    if len({(c.dtype, c.shape[1]) for c in clouds}) > 1:
+        raise _check.InputError("the clouds of a batch must have the same dtype and columns")
+    if not clouds:
+        clouds = [np.zeros((0, 3), np.float32)]
+    geometry = _grid.bounded(voxel_size, point_range, clouds[0].dtype, settings.params, warn)
+    parts = _threads.share(
+        len(clouds),
+        _threads.count(threads),
+        lambda k: _one(clouds[k], geometry, (voxel_size, point_range), settings, None, 1, workspace),
+    )
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Voxels]) -> Voxels:
+    t = max(p.voxels.shape[1] for p in parts)
+    wide = [p.voxels if p.voxels.shape[1] == t else _padded(p.voxels, t) for p in parts]
+    before = np.cumsum([0, *(len(p.coords) for p in parts)])
+    inverse = [np.where(p.inverse < 0, -1, p.inverse + np.int32(b)) for p, b in zip(parts, before)]
+    return Voxels(
+        np.concatenate(wide),
+        numbered([p.coords for p in parts]),
+        np.concatenate([p.counts for p in parts]),
+        np.concatenate([p.true_counts for p in parts]),
+        np.concatenate(inverse).astype(np.int32, copy=False),
+        {name: sum(p.accounting[name] for p in parts) for name in parts[0].accounting},
+    )
+
+
+def _padded(voxels: Array, t: int) -> Array:
+    wide = np.zeros((len(voxels), t, voxels.shape[2]), voxels.dtype)
+    wide[:, : voxels.shape[1]] = voxels
+    return wide
+
+
+def numbered(parts: Sequence[Array]) -> Array:
+    """Rows of all parts, each after the number of its part."""
+    rows = np.concatenate([np.zeros((0, 3), np.int32), *parts])
+    return np.concatenate(
+        [np.repeat(np.arange(len(parts), dtype=np.int32), [len(p) for p in parts])[:, None], rows], axis=1
+    )
+
+
+def batch(points: Any, row_splits: Any) -> list[Any] | None:
+    """The clouds of a batch, or None where it is one cloud."""
+    if row_splits is None:
+        if isinstance(points, (list, tuple)) and (not points or np.ndim(points[0]) == 2):
+            return list(points) if points else None
+        return None
+    x = _grid.cloud(points)
+    splits = _check.array("row_splits", row_splits, ("i", "u"), 1).astype(np.int64, copy=False)
+    if not len(splits) or splits[0] != 0 or splits[-1] != len(x) or (splits[1:] < splits[:-1]).any():
+        raise _check.InputError(f"row_splits must rise from 0 to {len(x)}, got {splits.tolist()[:10]}")
+    return [x[a:b] for a, b in pairwise(splits)]
+
+
+def _one(
+    x: Array,
+    geometry: Geometry,
+    given: tuple[Any, Any],
+    s: Settings,
+    out: Array | None,
+    threads: int | None,
+    workspace: _voxel_ids.Workspace,
+) -> Voxels:
+    """Voxels of one cloud."""
+    if len(x) >= 2**31:
+        raise _check.InputError(f"points must be fewer than 2^31, got {len(x)}; VoxelAccumulator takes them in chunks")
+    if kernel is None:
+        v = Voxels(
+            *reference.voxelize(
+                x,
+                *given,
+                max_points=s.max_points,
+                max_voxels=s.max_voxels,
+                sample=s.sample,
+                seed=s.seed,
+                order=s.order,
+                params=s.params,
+                axes=s.axes,
+            )
+        )
+        limit("the voxels", v.voxels.shape, x.dtype, s.max_bytes)
+        if out is not None:
+            rows = _rows(x, len(v.coords), v.voxels.shape[1], s, out)
+            rows[:] = v.voxels
+            v.voxels = rows
+        return v
+    ids, size, missing = _voxel_ids.number(x, geometry, threads, workspace)
+    keep = size if s.max_voxels is None else min(size, s.max_voxels)
+    coords = _voxel_ids.cells_of(x, ids, keep, geometry, s.axes)
+    over_voxels = 0
+    if keep < size:
+        capped = ids >= keep
+        over_voxels = int(np.count_nonzero(capped))
+        ids[capped] = -1
+    if s.order == "sorted" and keep:
+        # Sorted by (z, y, x): lexsort's last key is the first in rank.
+        place = np.lexsort(coords.T if s.axes == "xyz" else coords.T[::-1])
+        rank = np.empty(keep + 1, np.int32)
+        rank[place], rank[keep] = np.arange(keep, dtype=np.int32), -1
+        coords, ids = coords[place], rank[ids]  # -1 finds the last
+    true_counts = np.zeros(keep, np.int32)
+    chosen, t = ids, s.max_points
+    if keep and (t is None or s.sample == "random"):
+        by_voxel.count_ids(ids, keep, true_counts)
+        if t is None:
+            t = int(true_counts.max())
+        else:
+            chosen = _random(ids, true_counts, t, s.seed)
+    voxels = _rows(x, keep, t or 0, s, out)
+    if keep:
+        by_voxel.fill(x, chosen, voxels, true_counts if chosen is ids else np.empty_like(true_counts))
+    counts = np.minimum(true_counts, t or 0)
+    inside, kept = int(true_counts.sum(dtype=np.int64)), int(counts.sum(dtype=np.int64))
+    accounting = {
+        "in": len(x),
+        "kept": kept,
+        "over_points": inside - kept,
+        "over_voxels": over_voxels,
+        "out_of_range": len(x) - missing - inside - over_voxels,
+        "non_finite": missing,
+    }
+    return Voxels(voxels, coords, counts, true_counts, ids, accounting)
+
+
+def _rows(x: Array, keep: int, t: int, s: Settings, out: Array | None) -> Array:
+    c = x.shape[1]
+    if out is not None:
+        if s.max_voxels is None or s.max_points is None:
+            raise _check.InputError("out needs max_voxels and max_points, for its shape")
+        return _check.out("out", out, (s.max_voxels, t, c), x.dtype, x)[:keep]
+    limit("the voxels", (keep, t, c), x.dtype, s.max_bytes)
+    return np.empty((keep, t, c), x.dtype)
+
+
+def limit(what: str, shape: tuple[int, ...], dtype: Any, max_bytes: int) -> None:
+    """Raise where an array would be larger than it may be."""
+    size = np.dtype(dtype).itemsize
+    for k in shape:
+        size *= int(k)
+    if size > max_bytes:
+        most = max_bytes / 2**30
+        raise _check.InputError(
+            f"{what} of shape {shape} would take {size / 2**30:.2f} GiB, more than max_bytes = {most:.2f} GiB"
+        )
+
+
+def _random(ids: Array, counts: Array, t: int, seed: int) -> Array:
+    """Ids, -1 for the points that the sample leaves out."""
+    crowded = np.flatnonzero((counts > t)[ids] & (ids >= 0))
+    if not len(crowded):
+        return ids
+    chosen = ids.copy()
+    place = reference.slots(ids[crowded], reference.point_hash(seed, crowded))
+    chosen[crowded[place >= t]] = -1
+    return chosen

@@ -1,0 +1,92 @@
+"""Which voxel each point is in: the way that suits the size of the cloud."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastdl import _threads
+from fastdl.points._grid import Array, Geometry, Table, kernel
+
+_DIRECT = 1 << 18  # cells that have a table of their own: 1 MiB, what a core's L2 holds
+_BLOCK = 1 << 17  # points of one turn
+_KEEP = 1 << 24  # bytes: a larger array is made anew, and given back
+
+
+class Workspace(threading.local):
+    """Arrays that outlive a call; each thread has its own, and pickling leaves them behind."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Array] = {}
+        self.voxels = 16  # what the last cloud had: the next is likely to have as many
+
+    def take(self, name: str, size: int, dtype: Any) -> Array:
+        """An array of any content."""
+        dtype = np.dtype(dtype)
+        found = self.arrays.get(name)
+        if found is None or found.nbytes < size * dtype.itemsize:
+            found = np.empty(size * dtype.itemsize * 5 // 4 + 64, np.uint8)
+            if found.nbytes <= _KEEP:
+                self.arrays[name] = found
+        return found[: size * dtype.itemsize].view(dtype)
+
+    def direct(self, cells: int) -> Array:
+        """A table of -1, which the user leaves as it was."""
+        found = self.arrays.get("direct")
+        if found is None or len(found) < cells:
+            found = self.arrays["direct"] = np.full(cells, -1, np.int32)
+        return found
+
+    def __reduce__(self) -> Any:
+        return Workspace, ()
+
+
+#: For calls that have none of their own.
+SPARE = Workspace()
+
+
+def keys_of(points: Array, geometry: Geometry, keys: Array, threads: int | None) -> int:
+    """Fill in the keys; the number of points that are not finite."""
+    numbers = geometry.numbers
+    return sum(
+        _threads.split(
+            len(points), threads, lambda s: kernel.keys_of(points[s], numbers, geometry.single, keys[s]), _BLOCK
+        )
+    )
+
+
+def number(
+    points: Array, geometry: Geometry, threads: int | None, workspace: Workspace, ids: Array | None = None
+) -> tuple[Array, int, int]:
+    """(ids, voxels, points that are not finite); ids as int32 in order of first appearance, -1 outside."""
+    n = len(points)
+    ids = np.empty(n, np.int32) if ids is None else ids
+    if not n:
+        return ids, 0, 0
+    cells = math.prod(geometry.grid)
+    direct = cells <= _DIRECT and cells <= 8 * n
+    if direct:
+        geometry = replace(geometry, tight=True)
+    keys = workspace.take("keys", n, geometry.key)
+    missing = keys_of(points, geometry, keys, threads)
+    if direct:
+        table, size = workspace.direct(cells), np.zeros(1, np.int64)
+        kernel.assign_direct(keys, ids, table, size)
+        kernel.clear_direct(keys, table)
+        return ids, int(size[0]), missing
+    numbers = Table(geometry.key, max(n // 8, workspace.voxels * 3 // 2), workspace.take)
+    numbers.assign(keys, ids)
+    workspace.voxels = len(numbers)
+    return ids, len(numbers), missing
+
+
+def cells_of(points: Array, ids: Array, size: int, geometry: Geometry, axes: str = "xyz") -> Array:
+    """Cells of the first `size` voxels without the grid's base, as int32 rows (x, y, z) or (z, y, x)."""
+    cells = np.empty((size, 3), np.int32)
+    if size:
+        kernel.voxel_cells(points, ids, size, geometry.numbers, geometry.single, axes == "zyx", cells)
+    return cells

@@ -1,0 +1,313 @@
+"""Points to voxels as detectors take them: bit-equal to spconv, mmcv and OpenPCDet, every point accounted for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check, _threads
+from fastdl.points import _grid, _voxel_ids
+from fastdl.points._grid import Array, by_voxel, kernel
+from fastdl.points._hard_voxels import Settings, Voxels, batch, numbered, run
+from fastdl.reference import points as reference
+
+FEATURES = {"voxelnet": 3, "pointpillars9": 5, "pointpillars10": 6}
+_BLOCK = 1 << 17
+
+
+def voxel_coords(
+    points: Any,
+    voxel_size: Any,
+    point_range: Any,
+    *,
+    params: str = "float32",
+    axes: str = "zyx",
+    row_splits: Any = None,
+    out: Array | None = None,
+    threads: int | None = 1,
+) -> Array:
+    """The cell of every point: dynamic voxelization.
+
+    ``floor((p - low) / size)`` by true division in the points' dtype, kept where 0 <= cell < grid.
+
+    Parameters
+    ----------
+    points : array_like, shape (N, C >= 3), or a list of them
+        x, y, z in the first columns. A list, or `row_splits`, makes a batch.
+    voxel_size : float or three
+        Edge of a voxel on x, y, z.
+    point_range : six floats
+        (x0, y0, z0, x1, y1, z1). The grid has (x1 - x0) / size cells, rounded, halves away from zero.
+    params : {"float32", "exact"}
+        "float32" rounds size and range to float32, and computes in the points' dtype, as every peer does; "exact"
+        computes in float64.
+    axes : {"zyx", "xyz"}
+        Order of the columns out.
+    row_splits : array_like of integers, optional
+        Cloud k of a batch is points[row_splits[k]:row_splits[k + 1]].
+    out : ndarray of int32, shape (N, 3), optional
+        Where to write; not for a batch.
+    threads : int or None
+        Threads to use; None means all this process may.
+
+    Returns
+    -------
+    ndarray of int32, shape (N, 3), or (N, 4) with the cloud's number first in a batch
+        -1 on every axis for points out of range or not finite.
+
+    Warns
+    -----
+    UserWarning
+        Where the range does not hold a whole number of voxels.
+
+    Raises
+    ------
+    InputError
+        For a size that is not above 0, a range upside down, a grid too large.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> fastdl.voxel_coords([[0.5, 1.5, 2.5], [9.0, 0.0, 0.0]], 1.0, (0, 0, 0, 4, 4, 4))
+    array([[ 2,  1,  0],
+           [-1, -1, -1]], dtype=int32)
+    """
+    _check.one_of("axes", axes, ("zyx", "xyz"))
+    clouds = batch(points, row_splits)
+    if clouds is not None:
+        if out is not None:
+            raise _check.InputError("out is for one cloud, not for a batch")
+        parts = [voxel_coords(c, voxel_size, point_range, params=params, axes=axes, threads=threads) for c in clouds]
+        return numbered(parts)
+    x = _grid.cloud(points)
+    geometry = _grid.bounded(voxel_size, point_range, x.dtype, params)
+    coords = _check.out("out", out, (len(x), 3), np.int32, x)
+    if kernel is None:
+        coords[:] = reference.voxel_coords(x, voxel_size, point_range, params=params, axes=axes)
+    else:
+        numbers, turn = geometry.numbers, axes == "zyx"
+        _threads.split(
+            len(x), threads, lambda s: kernel.cells_of(x[s], numbers, geometry.single, turn, coords[s]), _BLOCK
+        )
+    return coords
+
+
+def voxelize(
+    points: Any,
+    voxel_size: Any,
+    point_range: Any,
+    *,
+    max_points: int | None = None,
+    max_voxels: int | None = None,
+    sample: str = "first",
+    seed: int = 0,
+    order: str = "first",
+    params: str = "float32",
+    axes: str = "zyx",
+    like: str | None = None,
+    row_splits: Any = None,
+    max_bytes: int = 1 << 32,
+    out: Array | None = None,
+    threads: int | None = 1,
+) -> Voxels:
+    """Group points into voxels of at most T points: hard voxelization.
+
+    Parameters
+    ----------
+    points : array_like, shape (N, C >= 3), or a list of them
+        x, y, z in the first columns. A list, or `row_splits`, makes a batch.
+    voxel_size, point_range, params, axes, row_splits
+        As in `voxel_coords`.
+    max_points : int, optional
+        T, the points kept per voxel; by default as many as the fullest has.
+    max_voxels : int, optional
+        V, per cloud. When V voxels exist, points of new ones are dropped, those of existing ones still enter.
+    sample : {"first", "random"}
+        Which T points of a voxel are kept, always in input order: the first, or those of the least hash(seed, index).
+    seed : int
+        Of the random sample.
+    order : {"first", "sorted"}
+        Voxels in order of first appearance, or by (z, y, x); the caps act in input order either way.
+    like : {"spconv", "mmcv"}, optional
+        Sets `sample`, `order`, `params` and `axes` to what that library does.
+    max_bytes : int
+        An error instead of a larger result.
+    out : ndarray of the points' dtype, shape (V, T, C), optional
+        Where to write; `voxels` is then its first M rows. Not for a batch.
+    threads : int or None
+        Threads to use; None means all this process may.
+
+    Returns
+    -------
+    Voxels
+        With `voxels`, `coords`, `counts`, `true_counts`, `inverse` and `accounting`.
+
+    Raises
+    ------
+    InputError
+        For bad settings, and where the result would be larger than `max_bytes`.
+
+    See Also
+    --------
+    Voxelizer : the same for a loop. voxel_reduce : one row per voxel.
+
+    References
+    ----------
+    Zhou and Tuzel, "VoxelNet", 2018; Yan et al., "SECOND", 2018; spconv's Point2VoxelCPU.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> v = fastdl.voxelize([[0.5, 0.5, 0.5], [2.5, 0.5, 0.5], [0.6, 0.6, 0.6]], 1.0, (0, 0, 0, 4, 4, 4), max_points=2)
+    >>> v.coords.tolist(), v.counts.tolist(), v.inverse.tolist()
+    ([[0, 0, 0], [0, 0, 2]], [2, 1], [0, 1, 0])
+    """
+    settings = Settings(max_points, max_voxels, sample, seed, order, params, axes, like, max_bytes)
+    return run(points, voxel_size, point_range, settings, row_splits, out, threads, _voxel_ids.SPARE)
+
+
+class Voxelizer:
+    """`voxelize` for a loop: settings are checked once, and memory is used again.
+
+    Safe to share between threads, to pickle, and to fork; results never alias what is kept. Parameters are those of
+    `voxelize`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl
+    >>> voxelizer = fastdl.Voxelizer(1.0, (0, 0, 0, 4, 4, 4), max_points=5)
+    >>> voxelizer(np.ones((3, 4), np.float32)).voxels.shape
+    (1, 5, 4)
+    """
+
+    def __init__(
+        self,
+        voxel_size: Any,
+        point_range: Any,
+        *,
+        max_points: int | None = None,
+        max_voxels: int | None = None,
+        sample: str = "first",
+        seed: int = 0,
+        order: str = "first",
+        params: str = "float32",
+        axes: str = "zyx",
+        like: str | None = None,
+        max_bytes: int = 1 << 32,
+        threads: int | None = 1,
+    ):
+        self.voxel_size, self.point_range = _grid.sizes(voxel_size), _grid.ranges(point_range)
+        self.settings = Settings(max_points, max_voxels, sample, seed, order, params, axes, like, max_bytes)
+        self.threads = threads
+        self._workspace = _voxel_ids.Workspace()
+        _grid.bounded(voxel_size, point_range, np.dtype(np.float32), self.settings.params)
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Cells on x, y, z, for float32 points."""
+        x, y, z = _grid.bounded(
+            self.voxel_size, self.point_range, np.dtype(np.float32), self.settings.params, warn=False
+        ).grid
+        return x, y, z
+
+    def __call__(self, points: Any, *, row_splits: Any = None, out: Array | None = None) -> Voxels:
+        """Voxels of a cloud, or of a batch."""
+        return run(
+            points,
+            self.voxel_size,
+            self.point_range,
+            self.settings,
+            row_splits,
+            out,
+            self.threads,
+            self._workspace,
+            False,
+        )
+
+
+def voxel_features(
+    voxels: Any,
+    counts: Any,
+    coords: Any,
+    voxel_size: Any,
+    point_range: Any,
+    *,
+    kind: str = "voxelnet",
+    axes: str = "zyx",
+    params: str = "float32",
+    out: Array | None = None,
+    threads: int | None = 1,
+) -> Array:
+    """The input features of VoxelNet and PointPillars.
+
+    Parameters
+    ----------
+    voxels : array_like of floats, shape (M, T, C)
+        As `voxelize` gives them.
+    counts : array_like of integers, shape (M,)
+        Points used in each voxel.
+    coords : array_like of integers, shape (M, 3) or (M, 4)
+        Cells; of four columns the last three count.
+    voxel_size, point_range, params
+        As given to `voxelize`.
+    kind : {"voxelnet", "pointpillars9", "pointpillars10"}
+        After the C columns: the offset from the mean of the voxel's points (3 columns); for pillars then the offset
+        from the
+        centre of the cell, on x and y (the paper's 9 for C = 4), or on x, y and z (OpenPCDet's 10).
+    axes : {"zyx", "xyz"}
+        Order of the columns of `coords`.
+    out : ndarray, shape (M, T, C + 3, C + 5 or C + 6), optional
+        Where to write.
+    threads : int or None
+        Threads to use; None means all this process may.
+
+    Returns
+    -------
+    ndarray, shape (M, T, C + 3, C + 5 or C + 6)
+        In the dtype of `voxels`; unused slots are 0. The mean is a float64 sum, divided and cast once.
+
+    References
+    ----------
+    Zhou and Tuzel, "VoxelNet", 2018, section 2.1.1; Lang et al., "PointPillars", 2019, section 2.1.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> size, ends = 1.0, (0, 0, 0, 4, 4, 4)
+    >>> v = fastdl.voxelize([[0.25, 0.5, 0.5, 1.0], [0.75, 0.5, 0.5, 2.0]], size, ends)
+    >>> fastdl.voxel_features(v.voxels, v.counts, v.coords, size, ends)[0, :, 4:]
+    array([[-0.25,  0.  ,  0.  ],
+           [ 0.25,  0.  ,  0.  ]])
+    """
+    _check.one_of("kind", kind, FEATURES)
+    _check.one_of("axes", axes, ("zyx", "xyz"))
+    v = _check.array("voxels", voxels, (np.dtype(np.float32), np.dtype(np.float64)), 3)
+    if v.shape[2] < 3:
+        raise _check.InputError(f"voxels must have at least 3 columns, got shape {v.shape}")
+    n = _check.array("counts", counts, ("i", "u"), 1).astype(np.int32, copy=False)
+    cells = _check.array("coords", coords, ("i", "u"), 2)
+    cells = np.ascontiguousarray(cells[:, -3:], dtype=np.int32)
+    _check.same_length(voxels=v, counts=n, coords=cells)
+    if cells.shape[1] != 3:
+        raise _check.InputError(f"coords must have 3 or 4 columns, got {cells.shape[1]}")
+    if len(n) and (n.min() < 0 or n.max() > v.shape[1]):
+        raise _check.InputError(f"counts must be between 0 and T = {v.shape[1]}, got {n.min()} to {n.max()}")
+    _grid.bounded(voxel_size, point_range, v.dtype, params, warn=False)
+    wide = v.shape[2] + FEATURES[kind]
+    features = _check.out("out", out, (*v.shape[:2], wide), v.dtype, v)
+    if kernel is None or not v.size:
+        features[:] = reference.voxel_features(
+            v, n, cells, voxel_size, point_range, kind=kind, axes=axes, params=params
+        )
+        return features
+    size, ends, _ = reference.grid_of(voxel_size, np.asarray(point_range), v.dtype, params)
+    step, low = size.astype(v.dtype), (size / 2 + ends[:3]).astype(v.dtype)
+    xyz = cells if axes == "xyz" else np.ascontiguousarray(cells[:, ::-1])
+    _threads.split(
+        len(v),
+        threads,
+        lambda s: by_voxel.features(v[s], n[s], xyz[s], step, low, FEATURES[kind] - 3, features[s]),
+        4096,
+    )
+    return features

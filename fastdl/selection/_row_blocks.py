@@ -1,0 +1,96 @@
+"""Chunks of (x, y, sample_weight, folds) cut at fixed borders: what one pass of moments or of factors has in common."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._row_buffer import Columns, Waiting
+
+Array = np.ndarray
+BLOCK = 4096  # rows
+_FILL = (None, None, 1.0, np.int32(0))
+
+
+class RowBlocks:
+    """Rows wait until they fill a block; `_add` takes whole blocks, in their order."""
+
+    block = BLOCK
+
+    def __init__(self) -> None:
+        self.rows = 0  # taken in so far
+        self._waiting = Waiting(_FILL)
+
+    def update(self, chunk: Columns) -> Self:
+        """Take in (x, y), (x, y, sample_weight) or (x, y, sample_weight or None, folds); returns itself."""
+        rows = points(chunk, self.rows)
+        if not len(rows[0]):
+            return self
+        first = _first(rows)
+        if first is not None:
+            self._begin(first)
+        start = self.rows - len(self._waiting)
+        self.rows += len(rows[0])
+        for whole in self._waiting.take(rows, self.block):
+            self._add(whole, start)
+            start += len(whole[0])
+        return self
+
+    def _flush(self) -> None:
+        if len(self._waiting):
+            start = self.rows - len(self._waiting)
+            self._add(self._waiting.rest(), start)
+
+    def _begin(self, y: float) -> None:
+        """Called with the first y that counts, before any row is added."""
+
+    def _add(self, rows: Columns, start: int) -> None:
+        raise NotImplementedError
+
+    @staticmethod
+    def _refuse(rows: Columns, start: int) -> None:
+        """Name the first row that is not finite; without one, the sums themselves overflowed."""
+        x, y, s, fold = rows
+        counts = np.ones(len(x), bool)
+        for a in (s, fold):
+            if a is not None:
+                counts &= a != 0 if a is s else a >= 0
+        for name, a in (("x", x), ("y", y)):
+            bad = np.flatnonzero(counts & ~np.isfinite(a))
+            if len(bad):
+                raise _check.InputError(f"{name} must be finite, got {a[bad[0]]} in row {start + bad[0]}")
+        raise _check.InputError("the sums overflow: x is too far outside the domain, or y too large to be squared")
+
+
+def points(chunk: Any, start: int = 0) -> Columns:
+    """(x, y, sample_weight or None, folds or None) as real arrays of one length; weights checked."""
+    if not isinstance(chunk, (tuple, list)) or not 2 <= len(chunk) <= 4:
+        raise _check.InputTypeError(
+            f"a chunk must be (x, y), (x, y, sample_weight) or (x, y, sample_weight, folds), got {type(chunk).__name__}"
+        )
+    x, y, s, fold = (None if a is None else _check.asarray("chunk", a) for a in (*chunk, None, None)[:4])
+    for name, a in (("x", x), ("y", y), ("sample_weight", s), ("folds", fold)):
+        if a is None:
+            continue
+        if a.size:
+            _check.dtype(name, a.dtype, ("i", "u") if name == "folds" else ("f", "i", "u", "b"))
+        if a.ndim != 1:
+            raise _check.InputError(f"{name} must have 1 dimension(s), got shape {a.shape}")
+    _check.same_length(x=x, y=y, sample_weight=s, folds=fold)
+    if s is not None and len(s) and not (s.min() >= 0 and s.max() < np.inf):
+        bad = int(np.flatnonzero(~((s >= 0) & (s < np.inf)))[0])
+        raise _check.InputError(f"sample_weight must be finite and not negative, got {s[bad]} in row {start + bad}")
+    if fold is not None and fold.dtype != np.int32:
+        fold = np.clip(fold, -1, 2**31 - 1).astype(np.int32)
+    return x, y, s, fold
+
+
+def _first(rows: Columns) -> float | None:
+    """The first y of a weight above 0, or 0 where it is not finite; None where no weight is."""
+    _, y, s, _ = rows
+    at = 0 if s is None or s[0] else int(np.argmax(s != 0))
+    if s is not None and not s[at]:
+        return None
+    return float(y[at]) if np.isfinite(y[at]) else 0.0

@@ -1,0 +1,132 @@
+"""A polynomial of one variable as a Chebyshev series."""
+
+from __future__ import annotations
+
+import warnings
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check, _kernels, _threads
+from fastdl.reference import moments as reference
+
+Array = np.ndarray
+kernel = _kernels.load("selection_polynomials")
+
+_BLOCK = 1 << 18
+
+
+class Polynomial:
+    """A polynomial: a Chebyshev series on an interval.
+
+    Attributes
+    ----------
+    coefficients : ndarray of float64, (degree + 1,)
+        Of T_0, T_1, ... at ``t = ((x - low) - (high - x)) / (high - low)``.
+    domain : (float, float)
+        low and high, where t is -1 and 1.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> f = fastdl.Polynomial([1.0, 2.0], domain=(0, 10))
+    >>> f.predict([0, 5, 10])
+    array([-1.,  1.,  3.])
+    >>> f.monomial()
+    array([-1. ,  0.4])
+    """
+
+    def __init__(self, coefficients: Any, domain: tuple[float, float] = (-1.0, 1.0)):
+        self.coefficients = _check.array("coefficients", coefficients, ("f", "i", "u"), 1).astype(float)
+        if not len(self.coefficients):
+            raise _check.InputError("coefficients must not be empty")
+        self.domain = interval(domain)
+
+    @property
+    def degree(self) -> int:
+        """The number of coefficients less one."""
+        return len(self.coefficients) - 1
+
+    def __repr__(self) -> str:
+        return f"Polynomial(degree={self.degree}, domain={self.domain})"
+
+    def predict(self, x: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """The values at x, float64 of its shape, by Clenshaw's recurrence; outside the domain it extrapolates.
+
+        Raises
+        ------
+        InputTypeError
+            For an x that is not real numbers.
+        """
+        x = real(_check.array("x", x, ("f", "i", "u", "b")))
+        values = _check.out("out", out, x.shape, np.float64, x)
+        flat, to = x.reshape(-1), values.reshape(-1)
+
+        def run(s: slice) -> None:
+            if kernel is None:
+                with np.errstate(all="ignore"):
+                    to[s] = reference.series(flat[s], self.domain, self.coefficients)
+            else:
+                kernel.series(flat[s], *self.domain, self.coefficients, to[s])
+
+        _threads.split(flat.size, threads, run, _BLOCK)
+        return values
+
+    def monomial(self) -> Array:
+        """The coefficients of 1, x, x^2, ..., each exactly rounded, float64.
+
+        Warns
+        -----
+        UserWarning
+            Where on the domain the terms are so much larger than their sum that more than half the digits are lost
+            in adding them. The terms grow by some (1 + sqrt 2)^degree, far more where the domain is off zero: to
+            evaluate, use `predict`.
+        """
+        low, high = map(Fraction, self.domain)
+        t = [-(low + high) / (high - low), 2 / (high - low)]  # t as a polynomial of x
+        total, v, u = [Fraction(0)], [Fraction(1)], t
+        for c in map(Fraction, self.coefficients):
+            total = _plus(total, [c * a for a in v])
+            v, u = u, _plus([2 * a for a in _times(t, u)], [-a for a in v])
+        far = max(abs(low), abs(high))
+        terms = sum(abs(a) * far**k for k, a in enumerate(total))
+        size = sum(abs(Fraction(c)) for c in self.coefficients)
+        digits = float(np.log10(float(terms / size))) if size else 0.0
+        if digits > 8:
+            warnings.warn(
+                f"the terms of these monomials cancel: about {digits:.0f} digits of 16 are lost when they are added; "
+                "use predict, or numpy.polynomial.Chebyshev(coefficients, domain)",
+                stacklevel=2,
+            )
+        return np.array([float(a) for a in total])
+
+
+def _plus(a: list[Fraction], b: list[Fraction]) -> list[Fraction]:
+    size = max(len(a), len(b))
+    return [x + y for x, y in zip(a + [Fraction(0)] * (size - len(a)), b + [Fraction(0)] * (size - len(b)))]
+
+
+def _times(a: list[Fraction], b: list[Fraction]) -> list[Fraction]:
+    product = [Fraction(0)] * (len(a) + len(b) - 1)
+    for i, x in enumerate(a):
+        for k, y in enumerate(b):
+            product[i + k] += x * y
+    return product
+
+
+def real(x: Array) -> Array:
+    """float32 or float64 as they are, other numbers as float64."""
+    return x if x.dtype in (np.dtype(np.float32), np.dtype(np.float64)) else x.astype(np.float64)
+
+
+def interval(domain: Any) -> tuple[float, float]:
+    """(low, high), checked."""
+    try:
+        low, high = domain
+    except (TypeError, ValueError):
+        raise _check.InputError(f"domain must be a pair (low, high), got {domain!r}") from None
+    low, high = _check.number("domain[0]", low), _check.number("domain[1]", high)
+    if not 0 < high - low < np.inf:
+        raise _check.InputError(f"domain must have low < high, got {(low, high)}")
+    return low, high

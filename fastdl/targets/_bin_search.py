@@ -1,0 +1,100 @@
+"""How to find the bin of a value without a long search: the plan of an encode, built once for edges and dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastdl import _kernels
+from fastdl.reference import bins as reference
+
+Array = np.ndarray
+kernel = _kernels.load("targets_bins")
+
+_FEW = 64  # bytes of edges up to which they are all compared
+_BUCKETS = 1 << 16  # at most
+_PAD = 64  # NaN at the end of the edges: below no value, so that a search may look beyond them
+
+
+class Plan(NamedTuple):
+    """A kernel's name and its arguments between the values and the codes."""
+
+    kernel: str
+    arguments: tuple[Any, ...]
+
+    def run(self, y: Array, codes: Array) -> int:
+        """Fill `codes`; the number of NaNs, whose codes mean nothing."""
+        if self.kernel == "reference":
+            codes[:] = reference.bin_encode(y, *self.arguments)
+            return int(np.isnan(y).sum())
+        return getattr(kernel, self.kernel)(y, *self.arguments, codes)
+
+
+def plan(edges: Array, dtype: np.dtype) -> Plan:
+    """The plan for values of `dtype`, float32 or float64, and edges in float64."""
+    if kernel is None:
+        return Plan("reference", (edges,))
+    inner = rounded_up(edges[1:-1], dtype)
+    if inner.nbytes <= _FEW:
+        return Plan("encode_few", (_padded(inner, -len(inner) % 4 or 4 * (not len(inner))),))
+    steps, below, name, arguments = min(_candidates(inner), key=lambda c: (c[0], len(c[1])))
+    padded = _padded(inner, 1 << steps)
+    return Plan(name, (*arguments, below, padded, steps))
+
+
+def rounded_up(edges: Array, dtype: np.dtype) -> Array:
+    """For each edge the lowest number of `dtype` at or above it: the same values reach it."""
+    with np.errstate(over="ignore"):
+        near = edges.astype(dtype)
+    return np.where(near < edges, np.nextafter(near, dtype.type(np.inf)), near).astype(dtype)
+
+
+def _padded(edges: Array, count: int) -> Array:
+    return np.concatenate([edges, np.full(count, np.nan, edges.dtype)])
+
+
+def _candidates(inner: Array) -> Iterator[tuple[int, Array, str, tuple[Any, ...]]]:
+    """Steps of the search inside a bucket, the number of edges below each bucket, a kernel and its arguments.
+
+    A bucket is a monotone function of the value, computed here by the operations of the kernel.
+    """
+    yield len(inner).bit_length(), np.zeros(1, np.uint16), "encode_even", (0.0, 0.0)  # no buckets: a search of all
+    if not np.isfinite(inner).all() or inner[0] == inner[-1]:
+        return
+    dtype, least = inner.dtype.type, 1 << max(6, len(inner).bit_length() + 1)
+    with np.errstate(all="ignore"):
+        width = inner[-1] - inner[0]
+        count = least
+        while count <= _BUCKETS and 0 < width < np.inf and np.isfinite(dtype(count) / width):
+            inverse = dtype(count) / width
+            bucket = np.minimum((inner - inner[0]) * inverse, dtype(count - 1)).astype(np.int64)
+            yield *_searched(bucket, count), "encode_even", (inner[0].item(), inverse.item())
+            count *= 4
+        yield from _by_bits(inner)
+
+
+def _by_bits(inner: Array) -> Iterator[tuple[int, Array, str, tuple[Any, ...]]]:
+    """Buckets by the upper bits of the distance from the place where edges are densest."""
+    gaps = np.diff(inner)
+    centre = inner[min(int(gaps.argmin()), len(inner) - 1)]
+    bits = np.dtype(f"u{inner.itemsize}")
+    distance = inner - centre
+    magnitude = np.abs(distance).view(bits)
+    smallest, largest = magnitude[magnitude > 0].min(), magnitude.max()
+    for shift in range(np.finfo(inner.dtype).nmant, -1, -1):
+        first, last = (int(smallest) >> shift) - 1, int(largest) >> shift
+        first, half = max(0, first), last - max(0, first) + 1
+        if 2 * half > _BUCKETS:
+            return
+        rank = np.clip(magnitude >> bits.type(shift), first, last).astype(np.int64) - first
+        bucket = half + np.where(distance < 0, ~rank, rank)
+        yield *_searched(bucket, 2 * half), "encode_float", (centre.item(), first, last, shift)
+
+
+def _searched(bucket: Array, count: int) -> tuple[int, Array]:
+    """The steps of a search in the fullest bucket, and the number of edges in the buckets below each."""
+    held = np.bincount(bucket, minlength=count)
+    below = np.cumsum(held) - held
+    return max(1, int(held.max()).bit_length()), below.astype(np.uint16)

@@ -1,0 +1,199 @@
+"""Mean and variance of columns, of rows that come in chunks: the same bits wherever the chunks are cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check, _kernels
+from fastdl._row_buffer import Columns, cut, joined
+from fastdl._threads import split
+from fastdl.reference import targets as reference
+
+Array = np.ndarray
+kernel = _kernels.load("targets")
+
+_LANES = 64  # sums side by side, at least
+_FILL = (None, 1.0)
+_VALUES = 1 << 18  # in a block
+
+
+class Moments:
+    """Rows to blocks, blocks to moments; the moments of all before, or one after another for a state to be merged."""
+
+    def __init__(self, skip: bool, leads: bool):
+        self.skip, self._leads = skip, leads
+        self.single = True  # whether y has one dimension
+        self.columns: int | None = None
+        self._rows = 0  # how many came, for the messages
+        self._waiting: list[Columns] = []
+        self._parts: list[Array] = []
+
+    @staticmethod
+    def block(columns: int) -> int:
+        """Rows in a block: by the number of columns alone."""
+        return max(64, _VALUES // max(1, columns) // 64 * 64)
+
+    def add(self, y: Any, weight: Any, threads: int | None = 1) -> None:
+        """Take in rows; all are checked before any is kept."""
+        came, y, weight, where = self._read(y, weight)
+        block, have = self.block(y.shape[1]), sum(len(r[0]) for r in self._waiting)
+        full = have + len(y) >= block
+        start = block - have if full and have else 0
+        stop = start + (len(y) - start) // block * block if full else 0
+        head, whole, tail = (cut((y, weight), s) for s in (slice(start), slice(start, stop), slice(stop, None)))
+        parts = self._of_blocks(whole, threads)
+        if self.skip or not all(np.isfinite(part).all() for part in parts):
+            self._refuse(whole[0], start, where)
+        self._refuse(head[0], 0, where)
+        self._refuse(tail[0], stop, where)
+        if start:
+            parts = self._of_blocks(joined([*self._waiting, head], _FILL), 1) + parts
+        for part in parts:
+            self._append(part)
+        self._waiting = [] if full else self._waiting
+        if len(tail[0]):
+            self._waiting.append(tuple(None if a is None else a.copy() for a in tail))
+        self._rows += came
+
+    def _read(self, y: Any, weight: Any) -> tuple[int, Array, Array | None, Array | None]:
+        """The number of rows, those of weight above 0 as (N, D), their weights, and which they are (None: all)."""
+        given = _check.asarray("y", y)
+        _check.dtype("y", given.dtype, ("f", "i", "u", "b"))
+        if given.ndim not in (1, 2):
+            raise _check.InputError(f"y must have 1 or 2 dimensions, got shape {given.shape}")
+        columns = 1 if given.ndim == 1 else given.shape[1]
+        if self.columns is not None and (self.columns, self.single) != (columns, given.ndim == 1):
+            raise _check.InputError(f"y must have the columns of the chunks before, {self.columns}, got {given.shape}")
+        self.columns, self.single = columns, given.ndim == 1
+        small = given.dtype.kind == "f" and given.dtype.itemsize <= 4
+        y = np.ascontiguousarray(given, np.float32 if small else np.float64).reshape(len(given), columns)
+        if weight is None:
+            return len(y), y, None, None
+        weight = np.ascontiguousarray(_check.asarray("sample_weight", weight), np.float64)
+        if weight.shape != y.shape[:1]:
+            raise _check.InputError(f"sample_weight must have shape {y.shape[:1]}, got {weight.shape}")
+        wrong = ~((weight >= 0) & (weight < np.inf))
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            raise _check.InputError(f"sample_weight must be finite and not negative, got {weight[at]} at index {at}")
+        where = np.flatnonzero(weight)
+        return len(y), y[where], weight[where], where
+
+    def _refuse(self, y: Array, first: int, where: Array | None) -> None:
+        """Raise for the first value that is not allowed; a sum of all finds out whether there is one."""
+        with np.errstate(all="ignore"):
+            if np.isfinite(y.sum()):
+                return
+        bad = np.isinf(y) if self.skip else ~np.isfinite(y)
+        if bad.any():
+            row, column = map(int, np.argwhere(bad)[0])
+            value = y[row, column]
+            row = self._rows + (first + row if where is None else int(where[first + row]))
+            place = row if self.single else (row, column)
+            hint = " (or choose nan='skip')" if np.isnan(value) else ""
+            raise _check.InputError(f"y must be finite{hint}, got {value} at index {place}")
+
+    def _of_blocks(self, rows: tuple[Array, Array | None], threads: int | None) -> list[Array]:
+        y, weight = rows
+        return split(
+            len(y),
+            threads,
+            lambda s: self._of(y[s], None if weight is None else weight[s]),
+            self.block(y.shape[1]),
+        )
+
+    def _append(self, part: Array) -> None:
+        if self._leads and self._parts:
+            self._parts[0] = _merged(self._parts[0], part)
+        else:
+            self._parts.append(part)
+
+    def _of(self, y: Array, weight: Array | None) -> Array:
+        """The moments of a block."""
+        if self.skip and np.isnan(y).any():
+            out = np.zeros((4, y.shape[1]))
+            for c in range(y.shape[1]):
+                kept = ~np.isnan(y[:, c])
+                if kept.any():
+                    column = np.ascontiguousarray(y[kept, c : c + 1])
+                    out[:, c : c + 1] = _moments(column, None if weight is None else weight[kept])
+            return out
+        return _moments(y, weight)
+
+    def merge(self, other: Moments) -> None:
+        """Take in the blocks of a state that saw the rows after this one's."""
+        if other.columns is None:
+            return
+        if self.columns is None:
+            self.columns, self.single = other.columns, other.single
+        if (self.columns, self.single) != (other.columns, other.single):
+            raise _check.InputError(f"the states must have the same columns, got {self.columns} and {other.columns}")
+        if self._waiting and other._parts:
+            self._append(self._of(*joined(self._waiting, _FILL)))
+            self._waiting = []
+        for part in other._parts:
+            self._append(part)
+        self._rows += other._rows - sum(len(y) for y, _ in other._waiting)
+        for y, weight in other._waiting:
+            self.add(y[:, 0] if self.single else y, weight)
+
+    def result(self) -> tuple[Table, tuple[Array, ...]]:
+        """The table to standardise by, and weight, mean, variance and scale."""
+        parts = list(self._parts)
+        if self._waiting:
+            parts.append(self._of(*joined(self._waiting, _FILL)))
+        if not parts:
+            raise _check.InputError("there were no values: a mean needs one at least")
+        total = parts[0]
+        for part in parts[1:]:
+            total = _merged(total, part)
+        weight, high, low, squares = total
+        if not weight.all():
+            raise _check.InputError(f"column {int(np.flatnonzero(weight == 0)[0])} of y holds no value but NaN")
+        if not np.isfinite(squares).all():
+            raise _check.InputError(f"y spreads too far: column {_place(~np.isfinite(squares))} has no finite variance")
+        variance = squares / weight
+        scale = np.where(squares > 0, np.sqrt(variance), 1.0)
+        return Table(high, low, scale), (weight, high, variance, scale)
+
+
+def _place(bad: Array) -> int:
+    return int(np.flatnonzero(bad)[0])
+
+
+def _merged(a: Array, b: Array) -> Array:
+    with np.errstate(all="ignore"):  # a column may be empty on one side
+        both = reference.merged(a, b) if a[0, 0] else b
+    return np.where(a[0] == 0, b, np.where(b[0] == 0, a, both))
+
+
+def _moments(y: Array, weight: Array | None) -> Array:
+    if not y.shape[1]:
+        return np.zeros((4, 0))
+    if kernel is None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return reference.moments(y, weight)
+    lanes = y.shape[1] * max(1, _LANES // y.shape[1])
+    out = np.empty((4, y.shape[1]))
+    kernel.moments(y, weight, np.empty((5, lanes)), out)
+    return out
+
+
+class Table:
+    """Mean and scale, repeated over the lanes of a loop."""
+
+    def __init__(self, high: Array, low: Array, scale: Array):
+        self.columns = max(1, len(high))
+        self.rows = np.stack([high, low, scale])
+        self.lanes = np.tile(self.rows, (1, max(1, 4 * _LANES // self.columns)))
+
+    def apply(self, y: Array, back: bool, out: Array) -> None:
+        """Standardise whole rows, given flat, or turn them back."""
+        if kernel is not None:
+            kernel.standardise(y, self.lanes, back, out)
+            return
+        run = reference.unstandardise if back else reference.standardise
+        with np.errstate(over="ignore", invalid="ignore"):
+            out[:] = run(y.reshape(-1, self.columns), *self.rows).reshape(-1)

@@ -1,0 +1,267 @@
+"""Numbers as classes: a regression target in bins, and classes back as numbers."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._threads import count, split
+from fastdl.targets import _label_codes
+from fastdl.targets._bin_edges import Sample, contents, edges_of
+from fastdl.targets._bin_search import Plan, plan
+
+Array = np.ndarray
+
+STRATEGIES = ("uniform", "quantile", "mu-law", "kmeans")
+VALUES = ("mean", "median", "middle")
+
+_BLOCK = 1 << 18  # values: large enough to hide the cost of a turn, small enough for an even split
+_UINT8, _UINT16 = np.dtype(np.uint8), np.dtype(np.uint16)
+
+
+class MergedBins(UserWarning):
+    """Edges fell together, so that there are fewer bins than were asked for."""
+
+
+class BinnedTarget:
+    """Numbers to the classes 0 to K - 1 of bins, and classes back to numbers.
+
+    Bin k holds ``edges_[k] <= y < edges_[k + 1]``, the last one its upper edge too; what lies outside all of them goes
+    to the bin at that end. The code is that of ``np.searchsorted(edges_[1:-1], y, side="right")``.
+
+    Parameters
+    ----------
+    bins : int
+        The number of bins, 1 to 65536.
+    strategy : {"uniform", "quantile", "mu-law", "kmeans"}
+        "uniform": edges evenly from the least to the greatest value, as np.linspace. "quantile": as many values in
+        each, edges as np.quantile. "mu-law": the classes of `mu_law_encode`, of y as a fraction of its largest
+        magnitude: fine about 0, on both sides of it alike. "kmeans": edges midway between the means of neighbouring
+        bins, by Lloyd's iteration until no value moves, from the quantiles and from edges as dense as the cube root of
+        the density (Panter and Dite, 1951), whichever ends with the lesser squared error: deterministic, though not
+        always the optimum.
+    nan : "error" or int
+        The code of NaN, if it is to have one. In `fit` and `update` NaN is then left out.
+    dtype : integer dtype, optional
+        Of the codes: by default uint8 for up to 256 bins, else uint16.
+    sketch : int, optional
+        Keep so many values at a time, for streams larger than memory; by default all are kept, 4 or 8 bytes each.
+
+    Attributes
+    ----------
+    edges_ : ndarray of float64 (bins_ + 1,)
+    bins_ : int
+        The number of bins after duplicate edges were merged.
+    merged_ : int
+        How many fewer these are than asked for: where values repeat often, quantiles fall together. Edges are merged
+        where they are equal, with the warning `MergedBins`; "kmeans" drops bins that no value is left in likewise.
+    counts_ : ndarray of int64 (bins_,)
+        Training values in each bin.
+    means_, medians_, middles_ : ndarray of float64 (bins_,)
+        What `decode` can give for each bin; in an empty bin all three are the middle.
+
+    Raises
+    ------
+    InputError
+        For no values, NaN (without `nan`) and infinities in `fit`, naming the index.
+
+    Notes
+    -----
+    Without `sketch`, edges and bins depend on the values alone: chunks, their order, merges and threads change no bit.
+    With `sketch=s`, the rank of a quantile among N values is wrong by at most N log2(N / s) / (2 s) (0.01 % for
+    s = 65536 and N = 10^9), means, medians and counts are those of the sketch, and states merged from other chunks
+    may differ within that bound; least and greatest value stay exact, and with them uniform and mu-law edges.
+    Up to s values a sketch is exact. float32 y decodes to float32, all else to float64.
+
+    References
+    ----------
+    Munro and Paterson, "Selection and sorting with limited storage", 1980: the sketch.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> price = fastdl.BinnedTarget(3, "quantile").fit([1.0, 2.0, 2.5, 4.0, 8.0, 90.0])
+    >>> price.edges_.round(3)
+    array([ 1.   ,  2.333,  5.333, 90.   ])
+    >>> price.encode([0.0, 2.5, 1000.0])
+    array([0, 1, 2], dtype=uint8)
+    >>> price.decode([0, 1, 2])
+    array([ 1.5 ,  3.25, 49.  ])
+    >>> fastdl.streaming.run([[1.0, 2.0], [4.0]], fastdl.BinnedTarget(2, "uniform")).edges_
+    array([1. , 2.5, 4. ])
+    """
+
+    edges_: Array
+    counts_: Array
+    means_: Array
+    medians_: Array
+    middles_: Array
+
+    def __init__(
+        self, bins: int, strategy: str = "quantile", *, nan: Any = "error", dtype: Any = None, sketch: int | None = None
+    ):
+        self.bins = _check.integer("bins", bins, 1, 65536)
+        self.strategy = _check.one_of("strategy", strategy, STRATEGIES)
+        self.dtype = np.dtype(dtype) if dtype is not None else _UINT8 if self.bins <= 256 else _UINT16
+        _check.dtype("dtype", self.dtype, ("i", "u"))
+        limits = np.iinfo(self.dtype)
+        if self.bins - 1 > limits.max:
+            raise _check.InputError(f"{self.dtype} cannot count {self.bins} bins; choose a wider dtype")
+        self.nan = nan if nan == "error" else _check.integer("nan", nan, int(limits.min), int(limits.max))
+        self.sketch = None if sketch is None else _check.integer("sketch", sketch, 2)
+        self._sample = Sample(self.sketch)
+        self._rows = 0
+        self._plans: dict[np.dtype, Plan] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_plans": {}}
+
+    def fresh(self) -> BinnedTarget:
+        """An empty state with the same settings."""
+        return BinnedTarget(self.bins, self.strategy, nan=self.nan, dtype=self.dtype, sketch=self.sketch)
+
+    def update(self, chunk: Any) -> BinnedTarget:
+        """Take in numbers of any shape; returns itself."""
+        self._take(chunk, copy=True)
+        return self
+
+    def _take(self, chunk: Any, copy: bool) -> None:
+        y = _numbers("y", chunk).reshape(-1)
+        kept = ~np.isnan(y) if self.nan != "error" and np.isnan(y).any() else slice(None)
+        values = y[kept]
+        with np.errstate(over="ignore", invalid="ignore"):
+            fine = np.isfinite(values.sum())
+        if not fine and not np.isfinite(values).all():
+            at = int(np.flatnonzero(np.isinf(y) if self.nan != "error" else ~np.isfinite(y))[0])
+            hint = " (or name a code for it by nan=)" if np.isnan(y[at]) else ""
+            raise _check.InputError(f"y must be finite{hint}, got {y[at]} at index {self._rows + at}")
+        self._sample.add(values, copy)
+        self._rows += len(y)
+
+    def merge(self, other: BinnedTarget) -> BinnedTarget:
+        """Take in the values another state saw; returns itself."""
+        self._sample.merge(other._sample)
+        self._rows += other._rows
+        return self
+
+    def finish(self) -> BinnedTarget:
+        """Make bins of the values so far; returns itself."""
+        if not self._sample.count:
+            raise _check.InputError("there were no values to make bins of")
+        sample = self._sample.sorted()
+        if not np.isfinite(sample.high - sample.low):
+            raise _check.InputError(f"y must have a width within float64, got {sample.low} to {sample.high}")
+        edges = np.unique(edges_of(sample, self.bins, self.strategy))
+        self.edges_ = edges if len(edges) > 1 else np.repeat(edges, 2)
+        self.bins_ = len(self.edges_) - 1
+        self.merged_ = self.bins - self.bins_
+        self.counts_, self.means_, self.medians_, self.middles_ = contents(sample, self.edges_)
+        self._value_dtype = np.dtype(self._sample.dtype)
+        self._plans = {}
+        if self.merged_:
+            warnings.warn(
+                f"{self.bins_} bins of {self.bins}: edges that fell together were merged", MergedBins, stacklevel=2
+            )
+        return self
+
+    def fit(self, y: Any) -> BinnedTarget:
+        """Make bins of `y`, of any shape, and nothing else; returns itself.
+
+        Its values are not kept: an `update` after it starts anew.
+        """
+        self._sample, self._rows = Sample(self.sketch), 0
+        self._take(y, copy=False)
+        try:
+            return self.finish()
+        finally:
+            self._sample, self._rows = Sample(self.sketch), 0
+
+    def encode(self, y: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """The bin of each number.
+
+        Parameters
+        ----------
+        y : array_like of numbers, any shape
+            Infinities go to the bins at the ends.
+        out : ndarray, optional
+            Where to write: of y's shape and the target's dtype.
+        threads : int or None
+            Threads to use; None means all this process may.
+
+        Returns
+        -------
+        ndarray of integers, of y's shape
+
+        Raises
+        ------
+        InputError
+            For NaN, naming its index, unless `nan` gives it a code.
+        """
+        threads = count(threads)
+        self._fitted()
+        values = _numbers("y", y)
+        codes = _check.out("out", out, values.shape, self.dtype, y)
+        flat, target = values.reshape(-1), codes.reshape(-1)
+        if values.dtype not in self._plans:
+            self._plans[values.dtype] = plan(self.edges_, values.dtype)
+        ready, nan = self._plans[values.dtype], None if self.nan == "error" else self.nan
+
+        def run(s: slice) -> int:
+            direct = target[s] if self.dtype in (_UINT8, _UINT16) else np.empty(s.stop - s.start, _UINT16)
+            nans = ready.run(flat[s], direct)
+            if self.dtype not in (_UINT8, _UINT16):
+                target[s] = direct
+            if nans and nan is not None:
+                target[s][np.isnan(flat[s])] = nan
+            return nans
+
+        nans = sum(split(len(flat), threads, run, _BLOCK))
+        if nans and nan is None:
+            place = _label_codes.first(np.isnan(flat), values.shape)[1]
+            raise _check.InputError(f"y must not hold NaN (or name a code for it by nan=), got one at index {place}")
+        return codes
+
+    def decode(self, z: Any, value: str = "mean", *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """The number each class stands for.
+
+        Parameters
+        ----------
+        z : array_like of integers, any shape; or of floats, (N, bins_)
+            Codes, or scores of each bin; of equal scores the lowest bin wins.
+        value : {"mean", "median", "middle"}
+            Of the training values in the bin, or of its edges.
+        out : ndarray, optional
+            Where to write: of the codes' shape, float32 after a fit of float32, else float64.
+        threads : int or None
+            Threads to use; None means all this process may.
+
+        Returns
+        -------
+        ndarray of float32 or float64
+            Never NaN.
+
+        Raises
+        ------
+        InputError
+            For a code outside 0 to bins_ - 1, naming its index.
+        """
+        self._fitted()
+        _check.one_of("value", value, VALUES)
+        table = {"mean": self.means_, "median": self.medians_, "middle": self.middles_}[value].astype(self._value_dtype)
+        codes = _label_codes.codes("z", z, self.bins_)
+        result = _check.out("out", out, codes.shape, table.dtype, z)
+        _label_codes.gather(table, codes.reshape(-1), result.reshape(-1), threads)
+        return result
+
+    def _fitted(self) -> None:
+        if not hasattr(self, "edges_"):
+            raise _check.InputError("the BinnedTarget is not fitted: call fit(y) or finish() first")
+
+
+def _numbers(name: str, y: Any) -> Array:
+    """`y` as float32 or float64."""
+    x = _check.array(name, y, ("f", "i", "u", "b"))
+    return x.astype(np.float32 if x.dtype.kind == "f" and x.itemsize <= 4 else np.float64, copy=False)

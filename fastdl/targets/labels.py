@@ -1,0 +1,452 @@
+"""Targets as a model wants them, and predictions back as people want them: two labels, classes, standardised numbers.
+
+Each target is a state that streams: `update` takes in a chunk, `merge` another state, `finish` makes it ready to
+`encode` and `decode`; `fit` is all of that for one array. `BinnedTarget`, numbers as classes, is in `bins.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._threads import count, split
+from fastdl.targets import _label_codes
+from fastdl.targets._column_moments import Moments, Table
+
+Array = np.ndarray
+
+_BLOCK = 1 << 18  # values: large enough to hide the cost of a turn, small enough for an even split
+
+
+class _Labels:
+    """What the targets of labels share: a sorted set of those seen, and a table of what they become."""
+
+    classes_: Array
+    unknown: Any
+
+    def __init__(self) -> None:
+        self._seen: Array | None = None
+        self._table: Array | None = None  # what each class becomes
+        self._encoders: dict[np.dtype, _label_codes.Encoder] = {}  # made when the first labels of a dtype come
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_encoders": {}}
+
+    def fresh(self) -> Any:
+        """An empty state with the same settings."""
+        state = object.__new__(type(self))
+        state.__dict__.update({k: v for k, v in vars(self).items() if not k.endswith("_")})
+        _Labels.__init__(state)
+        return state
+
+    def update(self, chunk: Any) -> Any:
+        """Take in labels of any shape; returns itself."""
+        self._seen = _label_codes.learn("y", self._seen, _label_codes.read("y", chunk).reshape(-1))
+        return self
+
+    def merge(self, other: Any) -> Any:
+        """Take in the labels another state saw; returns itself."""
+        if other._seen is not None:
+            self._seen = other._seen if self._seen is None else _label_codes.union("y", self._seen, other._seen)
+        return self
+
+    def finish(self) -> Any:
+        raise NotImplementedError
+
+    def _become(self, values: Array) -> Any:
+        """Make the labels so far the classes, in sorted order, and `values` what they become; returns itself."""
+        self.classes_, self._table, self._encoders = np.array(self._seen), values, {}
+        return self
+
+    def fit(self, y: Any) -> Any:
+        """Learn the labels of `y`, of any shape, and nothing else; returns itself."""
+        self._seen = None
+        return self.update(y).finish()
+
+    def encode(self, y: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """What each label becomes.
+
+        Parameters
+        ----------
+        y : array_like, any shape
+            Labels; they are compared by value, whatever their dtype.
+        out : ndarray, optional
+            Where to write: of y's shape and the dtype of the target.
+        threads : int or None
+            Threads to use; None means all this process may.
+
+        Returns
+        -------
+        ndarray, of y's shape
+
+        Raises
+        ------
+        InputError
+            For a label that was not seen, naming it and its index, unless `unknown` says what it becomes.
+        InputTypeError
+            For text where the labels are numbers, and the like.
+        """
+        threads, table = count(threads), _fitted(self)
+        labels = _label_codes.read("y", y)
+        _label_codes.same_kind("y", labels, self.classes_)
+        result = _check.out("out", out, labels.shape, table.dtype, y)
+        flat, target = labels.reshape(-1), result.reshape(-1)
+        if not flat.size:
+            return result
+        encoder = self._encoders.get(labels.dtype)
+        if encoder is None:
+            strict = isinstance(self.unknown, str)
+            missing = _label_codes.free(table) if strict else self.unknown
+            encoder = _label_codes.Encoder(self.classes_, table, missing, labels.dtype)
+            self._encoders[labels.dtype] = encoder
+        missed = encoder.encode(flat, target, threads)
+        if missed and isinstance(self.unknown, str):
+            at, place = _label_codes.first(~np.isin(flat, self.classes_), labels.shape)
+            known = ", ".join(map(repr, self.classes_[:10].tolist())) + (", ..." if len(self.classes_) > 10 else "")
+            raise _check.InputError(
+                f"y must be one of the labels seen ({known}), got {flat[at].item()!r} at index {place}"
+            )
+        return result
+
+    def _labels_of(self, codes: Array, z: Any, out: Array | None, threads: int | None) -> Array:
+        result = _check.out("out", out, codes.shape, self.classes_.dtype, z)
+        _label_codes.gather(self.classes_, codes.reshape(-1), result.reshape(-1), threads)
+        return result
+
+
+class BinaryTarget(_Labels):
+    """Two labels as two numbers: {0, 1}, {-1, 1}, or as you like.
+
+    Parameters
+    ----------
+    values : (float, float)
+        What the negative and the positive label become.
+    positive : label, optional
+        Which of the two is the positive one; by default the later in sorted order (True, 1, "yes").
+    unknown : "error" or float
+        What becomes of a label that was not seen.
+    dtype : dtype, optional
+        Of the encoded array: by default int8 for whole numbers that fit, else the float that holds the values
+        exactly, float32 or float64.
+
+    Attributes
+    ----------
+    classes_ : ndarray (2,)
+        The labels in sorted order.
+    positive_ : label
+        The positive one.
+
+    Raises
+    ------
+    InputError
+        For other than two distinct labels, equal values, values that the dtype does not hold.
+
+    Notes
+    -----
+    A stream in chunks, in any order, and merged states give the same as one array. Where values and predictions both go
+    from {0, 1} to {-1, 1}, residuals double: a loss |r|^p differs by the factor 2^p, and nothing else does.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> spam = fastdl.BinaryTarget(values=(-1, 1)).fit(["ham", "spam", "ham"])
+    >>> spam.encode(["spam", "ham"])
+    array([ 1, -1], dtype=int8)
+    >>> spam.decode([0.3, -2.0, 0.0])
+    array(['spam', 'ham', 'ham'], dtype='<U4')
+    """
+
+    def __init__(
+        self, values: tuple[float, float] = (0, 1), *, positive: Any = None, unknown: Any = "error", dtype: Any = None
+    ):
+        super().__init__()
+        try:
+            low, high = values
+        except (TypeError, ValueError):
+            raise _check.InputError(f"values must be a pair, got {values!r}") from None
+        pair = [_check.number("values", v) for v in (low, high)]
+        if pair[0] == pair[1]:
+            raise _check.InputError(f"values must differ, got {values!r}")
+        self.values, self.positive, self.unknown = values, positive, _unknown(unknown)
+        self.dtype = _number_dtype(pair if isinstance(unknown, str) else [*pair, self.unknown], values, dtype)
+
+    def finish(self) -> BinaryTarget:
+        """Make the labels so far the two; returns itself."""
+        seen = [] if self._seen is None else self._seen.tolist()
+        if len(seen) != 2:
+            what = ", ".join(map(repr, seen[:10])) or "none"
+            raise _check.InputError(f"y must hold two distinct labels, got {len(seen)}: {what}")
+        if self.positive is not None:
+            _check.one_of("positive", self.positive, seen)
+        up = self.positive is None or self.positive == seen[1]
+        self.positive_ = seen[1 if up else 0]
+        return self._become(np.array(self.values if up else self.values[::-1]).astype(self.dtype))
+
+    def decode(self, z: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """The label of each value or score.
+
+        Parameters
+        ----------
+        z : array_like of numbers, any shape
+            Encoded values, or scores: the positive label lies on its value's side of the middle of the two values.
+            The middle itself is negative, as the lower class of equal scores.
+        out : ndarray, optional
+            Where to write: of z's shape and the labels' dtype.
+        threads : int or None
+            Threads to use; None means all this process may.
+
+        Returns
+        -------
+        ndarray of labels, of z's shape
+
+        Raises
+        ------
+        InputError
+            For NaN, naming its index.
+        """
+        low, high = _fitted(self).tolist()
+        z = _check.array("z", z, ("i", "u", "f", "b"))
+        if z.dtype.kind == "f" and np.isnan(z).any():
+            raise _check.InputError(
+                f"z must not hold NaN, got one at index {_label_codes.first(np.isnan(z), z.shape)[1]}"
+            )
+        middle = 0.5 * low + 0.5 * high
+        if self.positive_ == self.classes_[1]:
+            second = z > middle if high > low else z < middle
+        else:
+            second = z >= middle if high > low else z <= middle
+        return self._labels_of(second.view(np.uint8), z, out, threads)
+
+
+class ClassTarget(_Labels):
+    """Labels as classes 0 to K - 1, in sorted order.
+
+    Parameters
+    ----------
+    unknown : "error" or -1
+        What becomes of a label that was not seen.
+    dtype : integer dtype
+        Of the encoded array: int64, which most losses and indexing want, by default; a narrow one is faster.
+
+    Attributes
+    ----------
+    classes_ : ndarray (K,)
+        The labels: bool, integers, floats, str or bytes.
+
+    Raises
+    ------
+    InputError
+        For no labels, a NaN among them, and more classes than the dtype counts.
+    InputTypeError
+        For a mix of numbers and text.
+
+    Notes
+    -----
+    A stream in chunks, in any order, and merged states give the same as one array. Integers in a small range are looked
+    up in a table, other labels by a hash; both are exact. Labels are equal by value: 1, 1.0 and True are one class.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> animals = fastdl.ClassTarget(unknown=-1).fit(["dog", "cat", "dog", "owl"])
+    >>> animals.encode(["owl", "cat", "cow"])
+    array([ 2,  0, -1])
+    >>> animals.decode([2, 0])
+    array(['owl', 'cat'], dtype='<U3')
+    >>> animals.decode([[0.1, 0.7, 0.2], [0.4, 0.2, 0.4]])
+    array(['dog', 'cat'], dtype='<U3')
+    """
+
+    def __init__(self, *, unknown: Any = "error", dtype: Any = np.int64):
+        super().__init__()
+        self.unknown = _check.one_of("unknown", unknown, ("error", -1))
+        self.dtype = np.dtype(dtype)
+        _check.dtype("dtype", self.dtype, ("i",) if unknown == -1 else ("i", "u"))
+
+    def finish(self) -> ClassTarget:
+        """Make classes of the labels so far; returns itself."""
+        if self._seen is None:
+            raise _check.InputError("there were no labels to make classes of")
+        if len(self._seen) - 1 > np.iinfo(self.dtype).max:
+            raise _check.InputError(f"{self.dtype} cannot count {len(self._seen)} classes; choose a wider dtype")
+        return self._become(np.arange(len(self._seen), dtype=self.dtype))
+
+    def decode(self, z: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """The label of each class, or of the largest score.
+
+        Parameters
+        ----------
+        z : array_like of integers, any shape; or of floats, (N, K)
+            Classes, or scores of each class; of equal scores the lowest class wins.
+        out : ndarray, optional
+            Where to write: of the result's shape and the labels' dtype.
+        threads : int or None
+            Threads to use; None means all this process may.
+
+        Returns
+        -------
+        ndarray of labels, of z's shape or (N,)
+
+        Raises
+        ------
+        InputError
+            For a class outside 0..K-1, naming its index, and for a row of scores with NaN.
+        """
+        return self._labels_of(_label_codes.codes("z", z, len(_fitted(self))), z, out, threads)
+
+
+class StandardTarget:
+    """Numbers with mean 0 and variance 1.
+
+    Parameters
+    ----------
+    nan : "error" or "skip"
+        What to do with NaN in `fit` and `update`: "skip" leaves them out, in each column. They pass through `encode`
+        and `decode` as NaN either way. Infinite values are errors.
+
+    Attributes
+    ----------
+    mean_, var_, scale_ : float, or ndarray (D,)
+        The mean, the variance (divided by the sum of weights) and its root, or 1 where all values are equal.
+    weight_ : float, or ndarray (D,)
+        The sum of the weights, or the number of values.
+
+    Raises
+    ------
+    InputError
+        For no values, NaN and infinities (naming their index), negative weights, and values that spread too far to
+        square: beyond 1e154; where they spread less than 1e-154 they count as equal.
+
+    Notes
+    -----
+    Sums are in float64, of deviations from the mean of a few thousand rows at a time, merged pairwise; the mean is kept
+    as a sum of two floats. So an offset costs no accuracy: encoded values of y + 1e9 have mean 0 and variance 1 to
+    1e-12. Rows are kept until they fill a block, whose size depends on the number of columns alone: a stream in chunks
+    has the bits of one array, for any threads. States merged into it that began with `fresh` keep them where each but
+    the last took a multiple of `block(D)` rows of weight above 0; elsewhere they agree to rounding.
+    float32 stays float32 (and float16 becomes it); other numbers become float64.
+
+    References
+    ----------
+    Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> price = fastdl.StandardTarget().fit([10.0, 20.0, 30.0, 40.0])
+    >>> price.encode([25.0, 40.0]).round(3)
+    array([0.   , 1.342])
+    >>> price.decode([0.0, 1.0]).round(3)
+    array([25.  , 36.18])
+    """
+
+    mean_: Any
+    var_: Any
+    scale_: Any
+    weight_: Any
+
+    def __init__(self, *, nan: str = "error"):
+        self._table: Table | None = None
+        self.nan = _check.one_of("nan", nan, ("error", "skip"))
+        self._moments = Moments(nan == "skip", leads=True)
+
+    def block(self, columns: int = 1) -> int:
+        """The number of rows in a block."""
+        return Moments.block(columns)
+
+    def fresh(self) -> StandardTarget:
+        """An empty state with the same settings."""
+        state = StandardTarget(nan=self.nan)
+        state._moments = Moments(self.nan == "skip", leads=False)
+        return state
+
+    def update(self, chunk: Any, *, threads: int | None = 1) -> StandardTarget:
+        """Take in y, (N,) or (N, D), or a tuple (y, sample_weight); returns itself."""
+        y, weight = chunk if isinstance(chunk, tuple) else (chunk, None)
+        self._moments.add(y, weight, threads)
+        return self
+
+    def merge(self, other: StandardTarget) -> StandardTarget:
+        """Take in a state that saw the rows after this one's; returns itself."""
+        self._moments.merge(other._moments)
+        return self
+
+    def finish(self) -> StandardTarget:
+        """Make mean and scale of the rows so far; returns itself."""
+        self._table, (weight, mean, variance, scale) = self._moments.result()
+        single = self._moments.single
+        self.weight_, self.mean_, self.var_, self.scale_ = (
+            float(a[0]) if single else a for a in (weight, mean, variance, scale)
+        )
+        return self
+
+    def fit(self, y: Any, *, sample_weight: Any = None, threads: int | None = 1) -> StandardTarget:
+        """Learn mean and scale of `y`, (N,) or (N, D), and of nothing else; returns itself.
+
+        A row of weight 0 counts as dropped, one of weight 2 as repeated.
+        """
+        self._moments = Moments(self.nan == "skip", leads=True)
+        return self.update((y, sample_weight), threads=threads).finish()
+
+    def encode(self, y: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """``(y - mean) / scale``.
+
+        Parameters
+        ----------
+        y : array_like
+            Any shape after a fit of (N,); (..., D) after one of (N, D).
+        out : ndarray, optional
+            Where to write: of y's shape; float32 for float32 y, else float64.
+        threads : int or None
+            Threads to use; None means all this process may.
+
+        Returns
+        -------
+        ndarray of float32 or float64, of y's shape
+        """
+        return self._apply("y", y, False, out, threads)
+
+    def decode(self, z: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """``z * scale + mean``: the inverse of `encode`, to rounding. Parameters as there."""
+        return self._apply("z", z, True, out, threads)
+
+    def _apply(self, name: str, y: Any, back: bool, out: Array | None, threads: int | None) -> Array:
+        table: Table = _fitted(self)
+        values = _check.array(name, y, ("f", "i", "u", "b"))
+        if not self._moments.single and values.shape[-1:] != (table.columns,):
+            raise _check.InputError(f"{name} must have {table.columns} columns, got shape {values.shape}")
+        values = values.astype(
+            np.float32 if values.dtype.kind == "f" and values.itemsize <= 4 else np.float64, copy=False
+        )
+        result = _check.out("out", out, values.shape, values.dtype, y)
+        flat, target = values.reshape(-1), result.reshape(-1)
+        block = max(1, _BLOCK // table.columns) * table.columns
+        split(len(flat), threads, lambda s: table.apply(flat[s], back, target[s]), block)
+        return result
+
+
+def _fitted(target: Any) -> Any:
+    """The table that finish() makes."""
+    if target._table is None:
+        raise _check.InputError(f"the {type(target).__name__} is not fitted: call fit(y) or finish() first")
+    return target._table
+
+
+def _unknown(value: Any) -> Any:
+    if isinstance(value, str):
+        return _check.one_of("unknown", value, ("error",))
+    return _check.number("unknown", value)
+
+
+def _number_dtype(numbers: list[float], given: Any, dtype: Any) -> np.dtype:
+    """The dtype asked for, which must hold the numbers exactly, or a small one that does."""
+    whole = all(isinstance(v, (int, np.integer)) for v in given) and all(n == int(n) for n in numbers)
+    candidates = [dtype] if dtype is not None else ["i1", "i2", "i4", "i8"] if whole else ["f4", "f8"]
+    for candidate in map(np.dtype, candidates):
+        _check.dtype("dtype", candidate, ("i", "u", "f"))
+        with np.errstate(all="ignore"):
+            if np.array_equal(np.array(numbers).astype(candidate).astype(np.float64), numbers):
+                return candidate
+    raise _check.InputError(f"{np.dtype(candidates[-1])} does not hold {given!r} exactly")

@@ -1,0 +1,472 @@
+"""Splits: exact, permutations, the same for any cut of the rows. Degrees: what refitting every fold gives."""
+
+import types
+
+import numpy as np
+import pytest
+
+import fastdl
+from fastdl.reference import selection as reference
+from fastdl.selection import _permutation
+
+
+def largest_remainder(n, ratios):
+    """By hand, in integers: ratios are tenths."""
+    sizes, rest = [n * r // 10 for r in ratios], [n * r % 10 for r in ratios]
+    for i in sorted(range(len(ratios)), key=lambda i: -rest[i])[: n - sum(sizes)]:
+        sizes[i] += 1
+    return sizes
+
+
+class TestSplit:
+    def test_sizes_are_exact_for_any_n(self):
+        for n in range(2001):
+            for ratios in ((7, 2, 1), (8, 2), (5, 3, 2), (10,), (0, 10)):
+                parts = fastdl.split(n, ratios, seed=n)
+                assert np.bincount(parts.parts(), minlength=len(ratios)).tolist() == parts.sizes.tolist()
+                assert parts.sizes.tolist() == largest_remainder(n, ratios)
+                assert parts.sizes.sum() == n
+
+    def test_places_are_a_permutation(self):
+        for n in [*range(1, 300), 1023, 1024, 1025, 4096, 65_537, 1_000_003]:
+            keys = reference.keys(n)
+            places = _permutation.ranks(range(n), n, keys)
+            np.testing.assert_array_equal(np.sort(places), np.arange(n))
+            np.testing.assert_array_equal(places, reference.ranks(np.arange(n), n, keys))
+
+    def test_any_range_of_rows_is_the_same(self):
+        parts = fastdl.split(700_001, seed=5)
+        whole = parts.parts()
+        np.testing.assert_array_equal(parts.parts(threads=3), whole)
+        for start, stop in (
+            (0, 0),
+            (0, 1),
+            (5, 6),
+            (511, 1025),
+            (262_143, 600_000),
+            (700_000, 700_001),
+            (700_001, 700_001),
+        ):
+            np.testing.assert_array_equal(parts.parts(start, stop), whole[start:stop])
+        rows = np.random.default_rng(0).integers(0, 700_001, 1000)
+        np.testing.assert_array_equal(parts.part(rows), whole[rows])
+        np.testing.assert_array_equal(parts.part(rows.reshape(10, 100).astype(np.int32)), whole[rows].reshape(10, 100))
+        assert isinstance(parts.part(3), int) and parts.part(3) == whole[3]
+        assert parts.part([]).shape == (0,)
+        for k, rows in enumerate((parts.train, parts.valid, parts.test)):
+            np.testing.assert_array_equal(rows, np.flatnonzero(whole == k))
+        out = np.empty(10, np.uint8)
+        assert parts.parts(4, 14, out=out) is out
+
+    def test_larger_than_any_index_array(self):
+        n = 10**18
+        parts = fastdl.split(n, seed=3)
+        codes = parts.parts(n - 100_000, n)
+        np.testing.assert_allclose(np.bincount(codes) / len(codes), (0.7, 0.2, 0.1), atol=0.01)
+        rows = np.arange(n - 50, n)
+        np.testing.assert_array_equal(reference.parts(rows, n, parts.sizes, reference.keys(3)), codes[-50:])
+        assert fastdl.split(2**62, seed=0).part(2**62 - 1) in (0, 1, 2)
+
+    def test_is_uniform_over_seeds(self):
+        for n, seeds in ((7, 3000), (20, 2000)):
+            place, pairs = np.zeros((n, n)), np.zeros((n, n))
+            for seed in range(seeds):
+                places = _permutation.ranks(range(n), n, reference.keys(seed))
+                place[np.arange(n), places] += 1
+                early = places < n // 2
+                pairs += np.outer(early, early)
+            freedom = (n - 1) ** 2
+            chi2 = ((place - seeds / n) ** 2 / (seeds / n)).sum()
+            assert abs(chi2 - freedom) < 5 * np.sqrt(2 * freedom)
+            p = (n // 2) * (n // 2 - 1) / (n * (n - 1))
+            apart = (pairs[np.triu_indices(n, 1)] - seeds * p) / np.sqrt(seeds * p * (1 - p))
+            assert np.abs(apart).max() < 5
+
+    def test_neighbours_are_independent(self):
+        codes = fastdl.split(400_000, (1, 1), seed=9).parts().astype(float)
+        for lag in (1, 2, 632, 633, 634):  # the grid has 633 rows
+            assert abs(np.corrcoef(codes[:-lag], codes[lag:])[0, 1]) < 5 / np.sqrt(400_000)
+
+    def test_seeds_differ_and_folds_are_not_parts(self):
+        a, b = (fastdl.split(1000, seed=s).parts() for s in (0, 1))
+        assert 400 < (a == b).sum() < 700
+        fold = fastdl.k_fold(1000, 10, seed=0).folds()
+        assert (fold[fastdl.split(1000, seed=0).test] == 9).sum() < 60
+
+    def test_stratified_sizes_are_exact_in_every_class(self):
+        labels = np.random.default_rng(0).choice(["ant", "bee", "cat", "dog"], 1003, p=[0.6, 0.3, 0.09, 0.01])
+        parts = fastdl.split(1003, seed=1, stratify=labels)
+        for label in np.unique(labels):
+            rows = labels == label
+            assert np.bincount(parts.parts()[rows], minlength=3).tolist() == largest_remainder(rows.sum(), (7, 2, 1))
+        assert parts.sizes.sum() == 1003 and parts.part(np.arange(5)).tolist() == parts.parts(0, 5).tolist()
+        folds = fastdl.k_fold(1003, 5, seed=1, stratify=labels)
+        assert np.ptp(folds.sizes) <= 1
+        for label in np.unique(labels):
+            assert np.ptp(np.bincount(folds.folds()[labels == label], minlength=5)) <= 1
+
+    def test_groups_are_never_torn(self):
+        groups = np.random.default_rng(0).integers(0, 200, 5000)
+        for parts in (fastdl.split(5000, seed=1, groups=groups), fastdl.k_fold(5000, 5, seed=1, groups=groups)):
+            codes = parts.parts()
+            for g in range(200):
+                assert len(set(codes[groups == g])) <= 1
+            want = (0.7, 0.2, 0.1) if len(parts) == 3 else np.full(5, 0.2)
+            np.testing.assert_allclose(parts.sizes / 5000, want, atol=0.01)
+        other = fastdl.split(5000, seed=2, groups=groups).parts()
+        assert (other != fastdl.split(5000, seed=1, groups=groups).parts()).any()
+
+    def test_empty(self):
+        parts = fastdl.split(0, seed=0)
+        assert parts.train.shape == parts.parts().shape == (0,) and parts.train.dtype == np.int64
+        assert fastdl.split(0, seed=0, stratify=[]).sizes.tolist() == [0, 0, 0]
+        assert fastdl.split(0, seed=0, groups=[]).sizes.tolist() == [0, 0, 0]
+        assert fastdl.split(1, seed=0).train.tolist() == [0]
+
+    def test_more_parts_than_a_byte(self):
+        parts = fastdl.split(3000, np.ones(300), seed=0)
+        assert parts.parts().dtype == np.int32 and set(np.bincount(parts.parts())) == {10}
+        many = fastdl.k_fold(700, 700, seed=0)
+        assert sorted(many.folds().tolist()) == list(range(700))
+
+    def test_errors(self):
+        for call, words in (
+            (lambda: fastdl.split(-1, seed=0), "n must be"),
+            (lambda: fastdl.split(2**62 + 1, seed=0), "n must be"),
+            (lambda: fastdl.split(5, (), seed=0), "ratios must not be empty"),
+            (lambda: fastdl.split(5, (0.5, -0.1), seed=0), r"ratios\[1\] must be at least 0"),
+            (lambda: fastdl.split(5, (0, 0), seed=0), "sum above 0"),
+            (lambda: fastdl.split(5, (np.nan, 1), seed=0), "finite"),
+            (lambda: fastdl.split(5, seed=-1), "seed must be at least 0"),
+            (lambda: fastdl.split(5, seed=0, stratify=[1, 2]), r"stratify must have shape \(5,\)"),
+            (lambda: fastdl.split(2, seed=0, stratify=[1, 2], groups=[1, 2]), "cannot both"),
+            (lambda: fastdl.split(2, seed=0, groups=[1, np.nan]), "groups must be finite"),
+            (lambda: fastdl.split(5, seed=0).part(5), "between 0 and 4"),
+            (lambda: fastdl.split(5, seed=0).part([-1]), "between 0 and 4"),
+            (lambda: fastdl.split(5, seed=0).parts(3, 2), "stop must be"),
+            (lambda: fastdl.split(5, (1, 1), seed=0).valid, "no validation part"),
+            (lambda: fastdl.k_fold(5, 6, seed=0), "k must be at most the number of rows, 5"),
+            (lambda: fastdl.k_fold(5, 1, seed=0), "k must be at least 2"),
+            (lambda: fastdl.k_fold(5, 4, seed=0, groups=[0, 0, 1, 1, 2]), "number of groups, 3"),
+            (lambda: next(fastdl.k_fold(5, 2, seed=0).split(np.ones(4))), "X must have the 5 rows"),
+        ):
+            with pytest.raises(fastdl.InputError, match=words):
+                call()
+        with pytest.raises(fastdl.InputTypeError, match="ratios must be a sequence"):
+            fastdl.split(5, 0.5, seed=0)
+        with pytest.raises(fastdl.InputTypeError, match="seed must be an integer"):
+            fastdl.split(5, seed=0.5)
+
+
+class TestKFold:
+    def test_folds_cover_every_row_once(self):
+        for n, k in ((2, 2), (10, 3), (1000, 7), (100_003, 5)):
+            folds = fastdl.k_fold(n, k, seed=4)
+            assert np.ptp(folds.sizes) <= 1
+            held = np.concatenate([test for _, test in folds])
+            np.testing.assert_array_equal(np.sort(held), np.arange(n))
+            for i, (train, test) in enumerate(folds):
+                assert len(train) + len(test) == n and not len(np.intersect1d(train, test))
+                assert (folds.fold(test) == i).all()
+
+    def test_serves_scikit_learn(self):
+        linear_model, model_selection = (
+            pytest.importorskip(f"sklearn.{m}") for m in ("linear_model", "model_selection")
+        )
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((300, 3))
+        y = X @ [1.0, 2.0, 3.0] + rng.standard_normal(300)
+        folds = fastdl.k_fold(300, 4, seed=0)
+        scores = [
+            model_selection.cross_val_score(linear_model.LinearRegression(), X, y, cv=cv)
+            for cv in (folds, list(folds), model_selection.PredefinedSplit(folds.folds()))
+        ]
+        assert len(scores[0]) == 4
+        np.testing.assert_array_equal(scores[0], scores[1])
+        np.testing.assert_array_equal(scores[0], scores[2])
+
+    def test_serves_the_losses(self):
+        X, y, folds = np.ones((10, 1)), np.arange(10.0), fastdl.k_fold(10, 5, seed=0)
+        got = fastdl.lp_loss(X, y, np.zeros((5, 1)), folds=folds.folds(), part="test")
+        np.testing.assert_allclose(got, [(y[test] ** 2).sum() for _, test in folds])
+
+
+def wave(n=2000, noise=0.3, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0, 10, n)
+    return x, np.sin(x) + noise * rng.standard_normal(n)
+
+
+def drawn(n, k=5, seed=0, test=0.1):
+    """The folds of select_degree, -1 for the test part."""
+    size, rest = fastdl.split(n, (1 - test, test), seed=0).sizes
+    codes = fastdl.Split(n, np.append(fastdl.k_fold(size, k, seed=0).sizes, rest), seed).parts().astype(int)
+    assert (np.flatnonzero(codes == k) == fastdl.split(n, (1 - test, test), seed=seed).rows(1)).all()
+    return np.where(codes == k, -1, codes)
+
+
+def refits(x, y, degrees, s=None, domain=None, **more):
+    s = np.ones(len(x)) if s is None else s
+    return reference.curves(x, y, s, degrees, drawn(len(x), **more), more.get("k", 5), domain or (x.min(), x.max()))
+
+
+def assert_refits(choice, want, rtol=1e-9):
+    np.testing.assert_allclose(choice.train_folds, want[0], rtol=rtol)
+    np.testing.assert_allclose(choice.valid_folds, want[1], rtol=rtol)
+
+
+class TestSelectDegree:
+    @pytest.mark.parametrize(
+        ("change", "rtol"),
+        [
+            (lambda x, y: (x, y), 1e-11),
+            (lambda x, y: (x + 1e6, y), 1e-9),
+            (lambda x, y: (x * 1e-8, y), 1e-11),
+            (lambda x, y: (x, y * 1e-9), 1e-11),
+            (lambda x, y: (x, y * 1e9), 1e-11),
+            (lambda x, y: (x.astype(np.float32), y.astype(np.float32)), 1e-11),
+        ],
+        ids=["as it is", "x + 1e6", "x * 1e-8", "y * 1e-9", "y * 1e9", "float32"],
+    )
+    def test_equals_refits_of_every_fold(self, change, rtol):
+        x, y = change(*wave())
+        choice = fastdl.select_degree(x, y, range(16))
+        assert_refits(choice, refits(x.astype(float), y.astype(float), range(16)), rtol)
+        plain = fastdl.select_degree(*wave(), range(16))
+        assert (choice.best, choice.one_se) == (plain.best, plain.one_se)
+        assert choice.method == "moments" and choice.passes == 2
+
+    def test_offset_of_y_changes_nothing(self):
+        x, y = wave()
+        plain, high = fastdl.select_degree(x, y), fastdl.select_degree(x, y + 1e6)
+        np.testing.assert_allclose(high.valid, plain.valid, rtol=1e-8)  # y + 1e6 itself is rounded to 1e-10
+        np.testing.assert_allclose(high.predict(x), plain.predict(x) + 1e6, atol=1e-7)
+
+    def test_weights_degrees_folds_and_seeds(self):
+        x, y = wave()
+        s = np.random.default_rng(1).integers(0, 3, len(x)).astype(float)
+        choice = fastdl.select_degree(x, y, [9, 2, 4], folds=3, test=0.25, seed=7, sample_weight=s)
+        assert choice.degrees.tolist() == [2, 4, 9]
+        assert_refits(choice, refits(x, y, [2, 4, 9], s, k=3, test=0.25, seed=7), 1e-11)
+        x[s == 0], y[s == 0] = 5.0, np.nan
+        again = fastdl.select_degree(x, y, [9, 2, 4], folds=3, test=0.25, seed=7, sample_weight=s)
+        np.testing.assert_allclose(again.valid, choice.valid, rtol=1e-9)
+
+    @pytest.mark.parametrize("top", [15, 22, 30])
+    def test_high_degrees(self, top):
+        x, y = wave(2500, 0.1)
+        assert_refits(fastdl.select_degree(x, y, range(top + 1)), refits(x, y, range(top + 1)))
+
+    def test_little_noise_takes_a_second_pass(self):
+        x, y = wave(2000, 1e-6)
+        choice = fastdl.select_degree(x, y, range(25))
+        assert (choice.method, choice.passes) == ("moments, two passes", 3)
+        assert_refits(choice, refits(x, y, range(25)))
+
+    def test_first_y_may_be_an_outlier(self):
+        x, y = wave(4000)
+        folds = fastdl.k_fold(4000, 5, seed=0).folds()
+        folds[0], y[0] = -1, 1e9
+        want = reference.curves(x, y, np.ones(4000), range(12), folds, 5, (x.min(), x.max()))
+        assert_refits(fastdl.select_degree(x, y, range(12), folds=folds), want)
+
+    def test_clustered_x_takes_orthogonal_factors(self):
+        rng = np.random.default_rng(0)
+        x = rng.standard_normal(3000) ** 3
+        y = np.cos(x) + 0.1 * rng.standard_normal(len(x))
+        choice = fastdl.select_degree(x, y, range(9))
+        assert choice.method == "QR"
+        assert_refits(choice, refits(x, y, range(9)), 1e-8)
+
+    def test_few_rows_take_orthogonal_factors(self):
+        x, y = wave(40)
+        choice = fastdl.select_degree(x, y, range(7))
+        assert choice.method == "QR"
+        assert_refits(choice, refits(x, y, range(7)))
+
+    def test_duplicates_are_handled_and_said(self):
+        x, y = wave(2000)
+        x = np.round(x)
+        with pytest.warns(UserWarning, match="too few distinct values, .* for degrees above 10"):
+            choice = fastdl.select_degree(x, y, range(14))
+        assert choice.determined == 11 and choice.best <= 10 and "distinct" in choice.notes[0]
+        with pytest.warns(Warning, match="poorly conditioned"):
+            want = refits(x, y, range(14))
+        np.testing.assert_allclose(choice.train_folds, want[0], rtol=1e-9)
+        np.testing.assert_allclose(choice.valid_folds[:11], want[1][:11], rtol=1e-9)
+        constant = np.full(50, 3.0)
+        with pytest.warns(UserWarning, match="degrees above 0"):
+            assert fastdl.select_degree(constant, np.arange(50.0), range(3)).best == 0
+
+    @pytest.mark.parametrize("degree", [1, 3, 8])
+    def test_degree_p_goes_through_p_plus_one_points(self, degree):
+        rng = np.random.default_rng(degree)
+        x, y = np.arange(degree + 1) + rng.uniform(0, 0.5, degree + 1), rng.standard_normal(degree + 1)
+        x, y = np.tile(x, 12), np.tile(y, 12)  # so that every fold's fit sees all of them
+        choice = fastdl.select_degree(x, y, [degree], test=0)
+        assert choice.train_folds.max() <= 1e-24 * (y**2).mean()
+        np.testing.assert_allclose(choice.predict(x), y, atol=1e-11)
+        assert np.isnan(choice.test).all()
+
+    def test_exact_polynomials_leave_nothing(self):
+        x = np.linspace(-2, 5, 5000)
+        y = 3 - x + 0.5 * x**3
+        choice = fastdl.select_degree(x, y, range(8))
+        assert (choice.valid[3:] < 1e-25 * (y**2).mean()).all() and choice.one_se >= 3
+
+    def test_curves_and_choices(self):
+        x, y = wave(2000)
+        choice = fastdl.select_degree(x, y, range(16))
+        np.testing.assert_allclose(choice.valid, choice.valid_folds.mean(axis=1))
+        np.testing.assert_allclose(choice.valid_se, choice.valid_folds.std(axis=1, ddof=1) / np.sqrt(5))
+        best = choice.valid.argmin()
+        assert choice.best == best == choice.model.degree
+        assert choice.one_se == np.flatnonzero(choice.valid <= choice.valid[best] + choice.valid_se[best])[0]
+        assert fastdl.select_degree(x, y, range(16), rule="one_se").model.degree == choice.one_se
+        assert (np.diff(choice.train_folds, axis=0) <= 1e-12).all()
+        parts = fastdl.split(2000, (0.9, 0.1), seed=0)
+        dev, test = parts.rows(0), parts.rows(1)
+        for d, model in zip(choice.degrees, choice.models):
+            f = np.polynomial.Chebyshev.fit(x[dev], y[dev], d, domain=(x.min(), x.max()))
+            np.testing.assert_allclose(model.coefficients, f.coef, atol=1e-11)
+            np.testing.assert_allclose(choice.test[d], ((y - f(x))[test] ** 2).mean(), rtol=1e-10)
+
+    @pytest.mark.parametrize("k", [2, 3, 4, 60])
+    def test_any_number_of_folds(self, k):
+        x, y = wave(600 if k == 60 else 2000)
+        for degrees in ([0, 3], [5]):
+            assert_refits(fastdl.select_degree(x, y, degrees, folds=k), refits(x, y, degrees, k=k))
+
+    def test_test_part_is_not_seen(self):
+        x, y = wave(2000)
+        choice = fastdl.select_degree(x, y)
+        y[fastdl.split(2000, (0.9, 0.1), seed=0).test] += 100
+        other = fastdl.select_degree(x, y)
+        np.testing.assert_allclose(other.valid, choice.valid, rtol=1e-9)
+        assert (other.test > 9000).all()
+
+    def test_folds_of_the_user(self):
+        x, y = wave(1000)
+        codes = fastdl.k_fold(1000, 4, seed=3, groups=np.arange(1000) // 10)
+        want = reference.curves(x, y, np.ones(1000), range(6), codes.folds(), 4, (x.min(), x.max()))
+        assert_refits(fastdl.select_degree(x, y, range(6), folds=codes), want)
+        assert_refits(fastdl.select_degree(x, y, range(6), folds=codes.folds()), want)
+        some = np.where(np.arange(1000) < 100, -1, codes.folds())
+        choice = fastdl.select_degree(x, y, range(6), folds=some)
+        assert_refits(choice, reference.curves(x, y, np.ones(1000), range(6), some, 4, (x.min(), x.max())))
+        assert np.isfinite(choice.test).all()
+
+    def test_chunks_and_threads_give_the_same_bits(self):
+        x, y = wave(50_000)
+        s = np.random.default_rng(0).uniform(0, 1, 50_000)
+        want = fastdl.select_degree(x, y, range(12), sample_weight=s)
+        for size in (777, 10_000):
+            chunks = [(x[i : i + size], y[i : i + size], s[i : i + size]) for i in range(0, 50_000, size)]
+            for given in (chunks, lambda chunks=chunks: iter(chunks)):
+                got = fastdl.select_degree(given, degrees=range(12), threads=2)
+                np.testing.assert_array_equal(got.valid_folds, want.valid_folds)
+                np.testing.assert_array_equal(got.model.coefficients, want.model.coefficients)
+        once = fastdl.select_degree(lambda: iter(chunks), degrees=range(12), domain=(0, 10), n=50_000)
+        assert once.passes == 1
+        for n, words in ((49_999, "more rows than n = 49999"), (50_001, "only 50000 rows, but n = 50001")):
+            with pytest.raises(fastdl.InputError, match=words):
+                fastdl.select_degree(chunks, domain=(0, 10), n=n)
+
+    def test_attacks(self):
+        x, y = wave(500)
+        want = fastdl.select_degree(x, y, range(5)).valid
+        torch = pytest.importorskip("torch")
+        for other in (x.tolist(), x.astype(">f8"), np.repeat(x, 2)[::2], torch.from_numpy(x)):
+            np.testing.assert_array_equal(fastdl.select_degree(other, y, range(5)).valid, want)
+        for call, words in (
+            (lambda: fastdl.select_degree([], [], range(3)), "there are no rows"),
+            (lambda: fastdl.select_degree([1.0], [2.0], range(3)), "folds must be at most"),
+            (lambda: fastdl.select_degree(x, y[:-1]), "lengths must agree"),
+            (lambda: fastdl.select_degree(np.where(x > 9, np.nan, x), y), "x must be finite"),
+            (lambda: fastdl.select_degree(x, np.where(x > 9, np.inf, y)), "y must be finite"),
+            (lambda: fastdl.select_degree(x[:40], np.where(x > 9, np.inf, y)[:40]), "y must be finite"),
+            (lambda: fastdl.select_degree(x, y, []), "degrees must not be empty"),
+            (lambda: fastdl.select_degree(x, y, [61]), "between 0 and 60"),
+            (lambda: fastdl.select_degree(x, y, folds=1), "folds must be at least 2"),
+            (lambda: fastdl.select_degree(x, y, folds=np.zeros(500, int)), "folds must be -1, or"),
+            (lambda: fastdl.select_degree(x, y, folds=fastdl.k_fold(9, 2, seed=0)), "of 500 rows, got folds of 9"),
+            (lambda: fastdl.select_degree(x, y, folds=[0, 1]), "one number for each of 500 rows"),
+            (lambda: fastdl.select_degree(x, y, folds=np.arange(500) % 2 * 2), "got none in fold 1"),
+            (lambda: fastdl.select_degree(x, y, test=1), "test must be below 1"),
+            (lambda: fastdl.select_degree(x, y, p=0), "p must be above 0"),
+            (lambda: fastdl.select_degree(x, y, rule="max"), "rule must be one of"),
+            (lambda: fastdl.select_degree(x, y, sample_weight=-x), "sample_weight must be finite and not negative"),
+            (lambda: fastdl.select_degree(x, y, sample_weight=0 * x), "no rows of weight above 0"),
+        ):
+            with pytest.raises(fastdl.InputError, match=words):
+                call()
+        with pytest.raises(fastdl.InputTypeError, match="chunks are gone through several times"):
+            fastdl.select_degree(iter([(x, y)]))
+
+    def test_plot(self):
+        figure = pytest.importorskip("matplotlib.figure").Figure()
+        choice = fastdl.select_degree(*wave(500), range(8))
+        axes = choice.plot(figure.subplots())
+        assert axes.get_xlabel() == "degree" and len(axes.get_legend_handles_labels()[1]) == 5
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """fit_lp by least squares reweighted, until the true one is there: enough for p near 2."""
+
+    def fit_lp(X, y, p, *, sample_weight=None, seed=0, threads=1):
+        A = np.column_stack([np.ones(len(X)), X])
+        w = np.zeros(A.shape[1])
+        for turn in range(200):
+            weight = sample_weight * np.maximum(np.abs(y - A @ w), 1e-12) ** (p - 2) if turn else sample_weight
+            root = np.sqrt(weight)
+            w = np.linalg.lstsq(A * root[:, None], y * root, rcond=None)[0]
+        return types.SimpleNamespace(b=w[0], w=w[1:])
+
+    module = types.ModuleType("fastdl.linear")
+    module.fit_lp = fit_lp
+    monkeypatch.setitem(__import__("sys").modules, "fastdl.linear", module)
+
+
+class TestOtherPowers:
+    def check(self, p):
+        x, y = wave(400)
+        s = np.random.default_rng(0).integers(0, 3, 400).astype(float)
+        choice = fastdl.select_degree(x, y, [0, 1, 4], folds=3, p=p, sample_weight=s)
+        assert choice.method == "fit_lp" and choice.p == p
+        from fastdl.linear.fit import fit_lp
+
+        codes = drawn(400, 3)
+        V = fastdl.vandermonde(x, 4, basis="chebyshev", domain=(x.min(), x.max()))[:, 1:]
+        for i, d in enumerate((0, 1, 4)):
+            for k in range(3):
+                rows = (codes >= 0) & (codes != k) & (s > 0)
+                fit = fit_lp(V[rows, :d], y[rows], p, sample_weight=s[rows])
+                loss = np.abs(y - V[:, :d] @ fit.w - fit.b) ** p
+                held = (codes == k) & (s > 0)
+                assert choice.train_folds[i, k] == pytest.approx(np.average(loss[rows], weights=s[rows]), rel=1e-9)
+                assert choice.valid_folds[i, k] == pytest.approx(np.average(loss[held], weights=s[held]), rel=1e-9)
+        f = choice.models[2]
+        test = fastdl.split(400, (0.9, 0.1), seed=0).test
+        want = np.average(np.abs(y - f.predict(x))[test] ** p, weights=s[test])
+        assert choice.test[2] == pytest.approx(want, rel=1e-9)
+        return choice
+
+    def test_with_a_stand_in(self, stand_in):
+        self.check(1.5)
+        only = fastdl.select_degree(*wave(100), [0], p=1.5, test=0)
+        assert only.best == 0 and np.isnan(only.test).all()
+
+    @pytest.mark.parametrize("p", [1, 1.5, 3])
+    def test_with_fit_lp(self, p):
+        pytest.importorskip("fastdl.linear")
+        self.check(p)
+
+
+def test_reference_and_kernel_agree(monkeypatch):
+    parts, folds = fastdl.split(10_007, seed=2), fastdl.k_fold(10_007, 9, seed=2)
+    want = parts.parts(), folds.folds(), parts.part(np.arange(100))
+    monkeypatch.setattr(_permutation, "kernel", None)
+    for got, w in zip((parts.parts(), folds.folds(), parts.part(np.arange(100))), want):
+        assert got.dtype == w.dtype
+        np.testing.assert_array_equal(got, w)

@@ -1,0 +1,209 @@
+"""fastdl one-hot, from files to arrays."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fastdl import one_hot, one_hot_decode, one_hot_windows
+from fastdl.cli import main
+from tests.test_sequences_files import PACK, bgzip, fasta, fastq, text_of, twobit
+
+
+@pytest.fixture
+def genome():
+    rng = np.random.default_rng(0)
+    return {"one": text_of(rng, 1003, "ACGTacgtN"), "two": "", "three": text_of(rng, 60, "ACGT"), "four": "ACGTN"}
+
+
+def run(capsys, *arguments):
+    code = main(["one-hot", *map(str, arguments)])
+    return code, capsys.readouterr()
+
+
+def note(path):
+    return json.loads(path.with_name(path.name + ".json").read_text())
+
+
+@pytest.mark.parametrize("pack", [*PACK, "2bit"])
+@pytest.mark.parametrize("layout", ["last", "first"])
+@pytest.mark.parametrize("kind", ["npy", "zarr"])
+def test_whole_genomes(tmp_path, capsys, monkeypatch, genome, pack, layout, kind):
+    source, target = tmp_path / "a.fa", tmp_path / f"new/x.{kind}"
+    source.write_bytes(twobit(genome) if pack == "2bit" else PACK[pack](fasta(genome)))
+    monkeypatch.setattr("fastdl.cli.sequences._BASES", 100)
+    code, said = run(capsys, source, "-o", target, "--layout", layout, "--dtype", "float32", "--unknown", "n-uniform")
+    assert code == 0, said.err
+    assert "encoded 0.0 M letters of 1 file" in said.out
+    want = one_hot("".join(genome.values()), layout=layout, unknown="n-uniform")
+    np.testing.assert_array_equal(load(target), want)
+    assert note(target)["sequences"] == [
+        {"name": "one", "start": 0},
+        {"name": "two", "start": 1003},
+        {"name": "three", "start": 1003},
+        {"name": "four", "start": 1063},
+    ]
+    assert sorted(p.name for p in target.parent.iterdir()) == sorted([target.name, target.name + ".json"])
+
+
+def load(path):
+    if path.suffix == ".npy":
+        return np.load(path)
+    return pytest.importorskip("zarr").open_array(str(path), mode="r")[:]
+
+
+@pytest.fixture(autouse=True)
+def needs_zarr(request):
+    if "kind" in request.fixturenames and request.node.callspec.params["kind"] == "zarr":
+        pytest.importorskip("zarr")
+
+
+@pytest.mark.parametrize("kind", ["npy", "zarr"])
+@pytest.mark.parametrize("layout", ["last", "first"])
+def test_windows_one_after_the_other(tmp_path, capsys, monkeypatch, genome, kind, layout):
+    source, target = tmp_path / "a.fa", tmp_path / f"x.{kind}"
+    source.write_bytes(fasta(genome))
+    monkeypatch.setattr("fastdl.cli.sequences._BASES", 333)
+    code, said = run(capsys, source, "-o", target, "--length", 100, "--layout", layout, "--pad", "A")
+    assert code == 0, said.err
+    cuts = [text[i : i + 100] for text in genome.values() for i in range(0, len(text), 100)]
+    np.testing.assert_array_equal(load(target), one_hot(cuts, length=100, layout=layout, pad="A"))
+    assert [s["start"] for s in note(target)["sequences"]] == [0, 11, 11, 12]
+
+
+def test_reads(tmp_path, capsys):
+    source, target = tmp_path / "a.fq", tmp_path / "x.npy"
+    reads = ["ACGT", "", "ACGTACGTAC", "NNA"]
+    source.write_bytes(fastq(reads))
+    code, said = run(capsys, source, "-o", target, "--length", 4)
+    assert code == 0, said.err
+    np.testing.assert_array_equal(np.load(target), one_hot(["ACGT", "", "ACGT", "ACGT", "AC", "NNA"], length=4))
+    for wrong, words in (((), "holds reads: --length"), (("--windows", source), "holds reads, which have no regions")):
+        code, said = run(capsys, source, "-o", tmp_path / "y.npy", *wrong)
+        assert code == 1
+        assert words in said.err or "a.fq at line 1" in said.err
+
+
+@pytest.mark.parametrize("pack", ["plain", "bgzip", "2bit"])
+@pytest.mark.parametrize("layout", ["last", "first"])
+def test_regions(tmp_path, capsys, monkeypatch, genome, pack, layout):
+    source, bed, target = tmp_path / "a.fa", tmp_path / "a.bed", tmp_path / "x.npy"
+    source.write_bytes(twobit(genome) if pack == "2bit" else PACK[pack](fasta(genome)))
+    rng = np.random.default_rng(0)
+    regions = [(rng.choice(["one", "three"]), s, s + 50, rng.choice(["+", "-"])) for s in rng.integers(0, 1100, 200)]
+    bed.write_text("".join(f"{name}\t{start}\t{stop}\tx\t0\t{strand}\n" for name, start, stop, strand in regions))
+    monkeypatch.setattr("fastdl.cli.sequences._BASES", 333)
+    for more, shift, length in (((), 0, 50), (("--length", 81), 25 - 40, 81)):
+        code, said = run(capsys, source, "-o", target, "--windows", bed, "--layout", layout, "--overwrite", *more)
+        assert code == 0, said.err
+        got = np.load(target)
+        assert len(got) == 200
+        for x, (name, start, _, strand) in zip(got, regions):
+            want = one_hot_windows(genome[name], [start + shift], length, strand=[strand], layout=layout)[0]
+            np.testing.assert_array_equal(x, want)
+
+
+def test_regions_that_cannot_be(tmp_path, capsys, genome):
+    source, bed, target = tmp_path / "a.fa", tmp_path / "a.bed", tmp_path / "x.npy"
+    source.write_bytes(fasta(genome))
+    for text, words in (
+        ("one\t0\t5\nsix\t0\t5\n", "a.bed at line 2: .*holds no sequence 'six'"),
+        ("one\t0\t5\none\t0\t6\n", "a.bed at line 2: 6 letters, but 5"),
+    ):
+        bed.write_text(text)
+        code, said = run(capsys, source, "-o", target, "--windows", bed)
+        assert code == 1
+        assert re.search(words, said.err)
+        assert not target.exists()
+    bed.write_text("")
+    assert run(capsys, source, "-o", target, "--windows", bed)[0] == 0
+    assert np.load(target).shape == (0, 0, 4)
+
+
+def test_nothing_half_written_stands(tmp_path, capsys, genome):
+    source = tmp_path / "a.fa"
+    source.write_bytes(fasta(genome) + b">bad\nAC1T\n")
+    for target in (tmp_path / "x.npy", tmp_path / "x.zarr"):
+        if target.suffix == ".zarr":
+            pytest.importorskip("zarr")
+        code, said = run(capsys, source, "-o", target)
+        assert code == 1
+        assert "a.fa at line" in said.err
+        assert "'1' is no letter" in said.err
+        assert [p.name for p in tmp_path.iterdir()] == ["a.fa"]
+
+
+def test_what_is_there_is_kept(tmp_path, capsys, genome):
+    zarr = pytest.importorskip("zarr")
+    source = tmp_path / "a.fa"
+    source.write_bytes(fasta(genome))
+    for target in (tmp_path / "x.npy", tmp_path / "x.zarr"):
+        assert run(capsys, source, "-o", target)[0] == 0
+        code, said = run(capsys, source, "-o", target)
+        assert code == 1
+        assert "exists; --overwrite replaces it" in said.err
+        assert run(capsys, source, "-o", target, "--overwrite", "--dtype", "int8")[0] == 0
+    assert zarr.open_array(str(tmp_path / "x.zarr")).dtype == np.int8
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+    code, said = run(capsys, source, source, "-o", tmp_path / "y.zarr")
+    assert code == 1
+    assert "takes one file" in said.err
+
+
+def test_wrong_settings_are_said_before_any_file_is_read(tmp_path, capsys, genome):
+    source = tmp_path / "a.fa"
+    source.write_bytes(fasta(genome))
+    for option, value in (
+        ("--dtype", "int64"),
+        ("--unknown", "guess"),
+        ("--layout", "up"),
+        ("--like", "nobody"),
+        ("--length", "0"),
+        ("--pad", "NN"),
+        ("--alphabet", "AA"),
+    ):
+        code, said = run(capsys, source, "-o", tmp_path / "x.npy", option, value)
+        assert code == 1
+        assert "must be" in said.err
+    code, said = run(capsys, source, "-o", tmp_path / "x.npy", "--like", "tangermeme")
+    assert code == 1
+    assert "which is not in the alphabet" in said.err
+
+
+def test_folders_keep_their_order(tmp_path, capsys, genome):
+    folder = tmp_path / "in"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.fa").write_bytes(fasta(genome))
+    (folder / "deep/b.fa.gz").write_bytes(bgzip(fasta(genome)))
+    assert run(capsys, folder, "-o", tmp_path / "out")[0] == 0
+    for name in ("a.npy", "deep/b.fa.npy"):
+        assert one_hot_decode(np.load(tmp_path / "out" / name)).tobytes().decode() == "".join(genome.values()).upper()
+
+
+def test_memory_stays_bounded(tmp_path):
+    """A file far larger than the memory that is allowed beyond what importing takes."""
+    source = tmp_path / "big.fa"
+    line = b"ACGTN" * 12 + b"\n"
+    with open(source, "wb") as file:
+        for name in (b"a", b"b"):
+            file.write(b">" + name + b"\n" + line * 400_000)
+    code = (
+        "import resource, sys; from fastdl.cli import main; import fastdl.sequences, fastdl.files.sequences\n"
+        "main(['one-hot', sys.argv[1], '-o', sys.argv[3], '--quiet'])\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "main(['one-hot', sys.argv[2], '-o', sys.argv[4], '--quiet'])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    small = tmp_path / "small.fa"
+    small.write_bytes(b">a\n" + line * 1000)
+    arguments = [str(small), str(source), str(tmp_path / "s.npy"), str(tmp_path / "b.npy")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300, env={**os.environ}
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) < 80_000, done.stdout  # KiB; the output is 190 MB
+    assert np.load(tmp_path / "b.npy", mmap_mode="r").shape == (48_000_000, 4)

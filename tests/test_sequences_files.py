@@ -1,0 +1,424 @@
+"""FASTA, FASTQ, 2bit and BED files: what is read, by pieces and by windows, and what is refused, and where."""
+
+import gzip
+import os
+import stat
+import struct
+import zlib
+
+import numpy as np
+import pytest
+
+import fastdl
+from fastdl.files.sequences import fasta as fasta_module
+from fastdl.files.sequences import fastq as fastq_module
+from fastdl.files.sequences.bed import one_hot_regions, read_bed
+from fastdl.files.sequences.fasta import Fasta
+from fastdl.files.sequences.fastq import Fastq
+from fastdl.files.sequences.genomes import open_sequences
+from fastdl.files.sequences.twobit import TwoBit
+from fastdl.reference import _records as reference
+
+
+def text_of(rng, n, letters="ACGTacgtNRY"):
+    return "".join(rng.choice(list(letters), n))
+
+
+def genome(rng):
+    return {
+        "one": text_of(rng, 1003),
+        "two": "",
+        "three": text_of(rng, 60),
+        "four": text_of(rng, 5),
+        "five": text_of(rng, 777),
+    }
+
+
+def fasta(sequences, width=60, end="\n", last=True):
+    lines = []
+    for name, text in sequences.items():
+        lines.append(f">{name} a comment > here")
+        lines += [text[i : i + width] for i in range(0, len(text), width)]
+    return (end.join(lines) + (end if last else "")).encode()
+
+
+def bgzip(data, size=1000):
+    blocks = []
+    for at in [*range(0, len(data), size), None]:
+        part = b"" if at is None else data[at : at + size]
+        packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+        body = packer.compress(part) + packer.flush()
+        head = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0" + struct.pack("<H", len(body) + 25)
+        blocks.append(head + body + struct.pack("<II", zlib.crc32(part), len(part)))
+    return b"".join(blocks)
+
+
+PACK = {"plain": lambda x: x, "gzip": gzip.compress, "bgzip": bgzip}
+
+
+@pytest.fixture(params=["kernel", "reference"])
+def either(request, monkeypatch):
+    """The parsers, compiled and not."""
+    if request.param == "reference":
+        monkeypatch.setattr(fasta_module, "kernel", reference)
+        monkeypatch.setattr(fastq_module, "kernel", reference)
+
+
+def read_all(path, bases=1 << 20):
+    found = {}
+    for piece in Fasta(path).chunks(bases):
+        assert len(piece.letters) <= bases
+        assert piece.start == len(found.setdefault(piece.name, ""))
+        found[piece.name] += piece.letters.tobytes().decode()
+    return found
+
+
+@pytest.mark.usefixtures("either")
+@pytest.mark.parametrize("pack", PACK)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("size", [7, 64, 1 << 22])
+def test_fasta_front_to_end(tmp_path, monkeypatch, pack, end, last, size):
+    sequences = genome(np.random.default_rng(0))
+    path = tmp_path / "a.fa"
+    path.write_bytes(PACK[pack](fasta(sequences, end=end, last=last)))
+    monkeypatch.setattr(fasta_module, "_TEXT", size)
+    for bases in (1, 100, 1 << 20):
+        assert read_all(path, bases) == sequences
+
+
+@pytest.mark.usefixtures("either")
+@pytest.mark.parametrize("pack", ["plain", "bgzip"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("size", [13, 1 << 22])
+def test_fasta_windows_by_index(tmp_path, monkeypatch, pack, end, last, size):
+    sequences = genome(np.random.default_rng(0))
+    path = tmp_path / "a.fa"
+    path.write_bytes(PACK[pack](fasta(sequences, end=end, last=last)))
+    monkeypatch.setattr(fasta_module, "_TEXT", size)
+    with Fasta(path) as source:
+        assert source.lengths == {name: len(text) for name, text in sequences.items()}
+        for name, text in sequences.items():
+            for start, stop in [(0, 10), (59, 61), (60, 120), (0, 10**6), (-5, 3), (900, 1100), (5, 5), (2000, 3000)]:
+                assert source.fetch(name, start, stop).tobytes().decode() == text[max(start, 0) : stop]
+        with pytest.raises(fastdl.InputError, match="no sequence 'six'; it holds one, two"):
+            source.fetch("six", 0, 1)
+    index = tmp_path / "a.fa.fai"
+    rows = [line.split("\t") for line in index.read_text().splitlines()]
+    assert [row[0] for row in rows] == list(sequences)
+    width = 60 + len(end)
+    assert rows[0] == ["one", "1003", str(len(">one a comment > here" + end)), "60", str(width)]
+    # An index that is there is used, and made anew where it is older than its file.
+    assert Fasta(path).lengths["one"] == 1003
+    index.write_text("one\t5\t0\t5\t6\n")
+    assert Fasta(path).lengths == {"one": 5}
+    os.utime(index, (0, 0))
+    assert Fasta(path).lengths["one"] == 1003
+
+
+def test_pyfaidx_makes_the_same_index(tmp_path):
+    pyfaidx = pytest.importorskip("pyfaidx")
+    sequences = genome(np.random.default_rng(0))
+    del sequences["two"]  # pyfaidx gives an empty sequence other line lengths
+    path = tmp_path / "a.fa"
+    path.write_bytes(fasta(sequences))
+    with Fasta(path) as source:
+        assert source.lengths
+    ours = (tmp_path / "a.fa.fai").read_text()
+    (tmp_path / "a.fa.fai").unlink()
+    pyfaidx.Fasta(str(path)).close()
+    assert (tmp_path / "a.fa.fai").read_text() == ours
+
+
+def test_index_stays_in_memory_where_the_folder_is_read_only(tmp_path, monkeypatch):
+    folder = tmp_path / "frozen"
+    folder.mkdir()
+    (folder / "a.fa").write_bytes(b">x\nACGT\n")
+    folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        with monkeypatch.context() as patch:
+            if os.access(folder, os.W_OK):  # root may write all the same
+
+                def refuse(*_, **__):
+                    raise PermissionError(13, "Permission denied")
+
+                patch.setattr("tempfile.mkstemp", refuse)
+            assert Fasta(folder / "a.fa").fetch("x", 1, 3).tobytes() == b"CG"
+        assert [p.name for p in folder.iterdir()] == ["a.fa"]
+    finally:
+        folder.chmod(stat.S_IRWXU)
+
+
+@pytest.mark.usefixtures("either")
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "line 1: holds no sequence"),
+        (b"\n\n", "line 3: holds no sequence"),
+        (b"ACGT\n", "line 1: not FASTA"),
+        (b"\n\nACGT\n>a\n", "line 1: not FASTA"),
+        (b">a\nAC\n>\nGT\n", "line 3: a header without a name"),
+        (b">a\nAC\n> b\nGT\n", "line 3: a header without a name"),
+        (b">a\nACGT\nAC1T\n", "line 3: '1' is no letter"),
+        (b">a\nACGT\nAC GT\n", "line 3: ' ' is no letter"),
+        (b">a\nACGT\nAC>GT\n", "line 3: '>' is no letter"),
+        (b">a\nACGT\nAC\0T\n", "line 3: '\\\\x00' is no letter"),
+        (b">a\nACGT\n\nAC\xffT\n", "line 4: 'ÿ' is no letter"),
+        (b">a\nAC\rGT\n", "line 2: '\\\\r' is no letter"),
+    ],
+)
+@pytest.mark.parametrize("size", [3, 1 << 22])
+def test_malformed_fasta_names_the_line(tmp_path, monkeypatch, data, words, size):
+    path = tmp_path / "bad.fa"
+    path.write_bytes(data)
+    monkeypatch.setattr(fasta_module, "_TEXT", size)
+    with pytest.raises(fastdl.FileError, match=f"bad.fa at {words}"):
+        list(Fasta(path).chunks())
+    with pytest.raises(fastdl.FileError, match=f"bad.fa at {words}"):
+        Fasta(path).index  # noqa: B018
+    assert [p.name for p in tmp_path.iterdir()] == ["bad.fa"]
+
+
+@pytest.mark.usefixtures("either")
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (b">a\nACGT\nACG\nACGT\n", 4),
+        (b">a\nACGT\nACGTA\n", 3),
+        (b">a\nACGT\n\nACGT\n", 4),
+        (b">a\n\nACGT\n", 3),
+        (b">a\nACGT\nACG\nA", 4),
+        (b">a\nACGT\nACG\r\n", 3),
+        (b">a\nACGT\n>b\nACG\nACGTA\n>c\nA\n", 5),
+    ],
+)
+@pytest.mark.parametrize("size", [2, 5, 1 << 22])
+def test_uneven_lines_have_no_index_but_can_be_read(tmp_path, monkeypatch, data, line, size):
+    path = tmp_path / "uneven.fa"
+    path.write_bytes(data)
+    monkeypatch.setattr(fasta_module, "_TEXT", size)
+    assert sum(map(len, read_all(path).values())) > 0
+    with pytest.raises(fastdl.FileError, match=f"line {line}: is not as long"):
+        Fasta(path).index  # noqa: B018
+
+
+def test_other_files_are_refused(tmp_path):
+    twice = tmp_path / "twice.fa"
+    twice.write_bytes(b">a\nAC\n>a\nGT\n")
+    with pytest.raises(fastdl.FileError, match="line 3: two sequences are called 'a'"):
+        Fasta(twice).index  # noqa: B018
+    packed = tmp_path / "a.fa.gz"
+    packed.write_bytes(gzip.compress(fasta(genome(np.random.default_rng(0)))))
+    with pytest.raises(fastdl.FileError, match="not bgzip"):
+        Fasta(packed).fetch("one", 0, 5)
+    packed.write_bytes(packed.read_bytes()[:-300])
+    with pytest.raises(fastdl.FileError, match=r"a.fa.gz at byte .*truncated or corrupt"):
+        list(Fasta(packed).chunks())
+    blocks = tmp_path / "b.fa.gz"
+    blocks.write_bytes(bgzip(fasta(genome(np.random.default_rng(0)))))
+    assert Fasta(blocks).lengths
+    blocks.write_bytes(blocks.read_bytes()[:-100])
+    os.utime(blocks, (0, 0))
+    with pytest.raises(fastdl.FileError, match=r"b.fa.gz at byte .*truncated"):
+        Fasta(blocks).fetch("one", 0, 5)
+    with pytest.raises(fastdl.FileError, match="no such file"):
+        Fasta(tmp_path / "none.fa")
+    with pytest.raises(fastdl.FileError, match="is a folder"):
+        Fasta(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        ("a\t4\t3\t4", "line 1: must hold a name and four numbers"),
+        ("a\t4\tx\t4\t5", "line 1: must hold"),
+        ("a\t4\t3\t5\t4", "line 1: impossible"),
+        ("a\t400\t3\t4\t5", "line 1: 'a' reaches beyond the end"),
+    ],
+)
+def test_a_wrong_index_is_refused(tmp_path, index, words):
+    path = tmp_path / "a.fa"
+    path.write_bytes(b">a\nACGT\n")
+    (tmp_path / "a.fa.fai").write_text(index + "\n")
+    with pytest.raises(fastdl.FileError, match=f"a.fa.fai at {words}"):
+        Fasta(path).fetch("a", 0, 1)
+    (tmp_path / "a.fa.fai").write_text("a\t5\t0\t5\t6\n")
+    with pytest.raises(fastdl.FileError, match="does not match its index"):
+        Fasta(path).fetch("a", 0, 4)
+
+
+# FASTQ.
+
+
+def fastq(reads, end="\n", last=True):
+    lines = [x for i, read in enumerate(reads) for x in (f"@r{i} x", read, "+", "I" * len(read))]
+    return (end.join(lines) + (end if last else "")).encode()
+
+
+@pytest.mark.usefixtures("either")
+@pytest.mark.parametrize("pack", ["plain", "gzip"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("size", [1, 50, 1 << 22])
+def test_fastq_in_batches(tmp_path, pack, end, last, size):
+    rng = np.random.default_rng(0)
+    reads = [text_of(rng, n) for n in (5, 0, 100, 33, 1, 0, 64, 0)]
+    path = tmp_path / "a.fq"
+    path.write_bytes(PACK[pack](fastq(reads, end, last)))
+    found, names = [], []
+    for batch in Fastq(path).batches(size):
+        found += [batch.letters[a:b].tobytes().decode() for a, b in zip(batch.offsets, batch.offsets[1:])]
+        names += batch.names
+        assert batch.qualities.tobytes() == b"I" * len(batch.letters)
+    assert found == reads
+    assert names == [f"r{i} x" for i in range(len(reads))]
+
+
+@pytest.mark.usefixtures("either")
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "line 1: holds no reads"),
+        (b"@a\nAC\n+\nII\n>b\nAC\n", "line 5: a read must begin with @"),
+        (b"@a\nAC\nGT\n+\nIIII\n", "line 3: the third line"),
+        (b"@a\nAC\n+\nIII\n", "line 4: as many qualities"),
+        (b"@a\nA C\n+\nIII\n", "line 2: a byte that is no letter"),
+        (b"@a\nAC\n+\nII\n@b\nAC\n", "line 5: truncated"),
+        (b"@a\nAC\n+\nII\n@b\nAC\n+\nI", "line 8: as many qualities"),
+    ],
+)
+@pytest.mark.parametrize("size", [4, 1 << 22])
+def test_malformed_fastq_names_the_line(tmp_path, data, words, size):
+    path = tmp_path / "bad.fq"
+    path.write_bytes(data)
+    with pytest.raises(fastdl.FileError, match=f"bad.fq at {words}"):
+        list(Fastq(path).batches(size))
+
+
+# 2bit.
+
+
+def twobit(sequences, order="<", version=0):
+    width = 8 if version else 4
+    records, index = b"", b""
+    at = 16 + sum(1 + len(name) + width for name in sequences)
+    for name, text in sequences.items():
+        letters = np.array(list(text), "U1")
+        codes = np.array(["TCAG".find(c) for c in text.upper()], int).clip(0)
+        codes = np.append(codes, np.zeros(-len(codes) % 4, int)).reshape(-1, 4)
+        body = struct.pack(order + "I", len(text))
+        for which in (np.char.upper(letters) == "N", np.char.islower(letters)):
+            runs = np.flatnonzero(np.diff(np.concatenate([[0], which, [0]]))).reshape(-1, 2)
+            body += struct.pack(order + "I", len(runs)) + runs[:, 0].astype(order + "u4").tobytes()
+            body += (runs[:, 1] - runs[:, 0]).astype(order + "u4").tobytes()
+        body += struct.pack(order + "I", 0) + (codes @ [64, 16, 4, 1]).astype(np.uint8).tobytes()
+        index += bytes([len(name)]) + name.encode() + struct.pack(order + ("Q" if version else "I"), at + len(records))
+        records += body
+    return struct.pack(order + "4I", 0x1A412743, version, len(sequences), 0) + index + records
+
+
+BASES = {"one": 1003, "two": 0, "three": 60, "four": 5, "five": 5001}
+
+
+@pytest.fixture
+def bases():
+    rng = np.random.default_rng(0)
+    sequences = {name: text_of(rng, n, "ACGTacgtNn") for name, n in BASES.items()}
+    return {**sequences, "five": "N" * 100 + sequences["five"][100:4000] + "n" * 1001}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("version", [0, 1])
+def test_twobit_gives_back_the_letters(tmp_path, bases, order, version):
+    path = tmp_path / "a.2bit"
+    path.write_bytes(twobit(bases, order, version))
+    source = TwoBit(path)
+    assert source.lengths == BASES
+    for name, text in bases.items():
+        assert source[name][:].tobytes().decode() == text
+        assert source.fetch(name, -3, 50).tobytes().decode() == text[:50]
+    for size in (1, 100, 1 << 20):
+        found = dict.fromkeys(bases, "")
+        for piece in source.chunks(size):
+            assert piece.start == len(found[piece.name])
+            found[piece.name] += piece.letters.tobytes().decode()
+        assert found == bases
+    want = fastdl.one_hot_windows(bases["five"], [-10, 50, 4990], 100, strand="+--", case="strict")
+    got = fastdl.one_hot_windows(source["five"], [-10, 50, 4990], 100, strand="+--", case="strict")
+    np.testing.assert_array_equal(got, want)
+    with pytest.raises(fastdl.InputError, match="no sequence 'six'"):
+        source["six"]
+
+
+def test_truncated_twobit_names_the_byte(tmp_path, bases):
+    data = twobit(bases)
+    path = tmp_path / "bad.2bit"
+    for size in [*range(0, 300, 7), 400, 700, len(data) - 1]:
+        path.write_bytes(data[:size])
+        with pytest.raises(fastdl.FileError, match=r"bad\.2bit at byte"):
+            [source[name] for source in [TwoBit(path)] for name in bases]
+    for at, value, words in (
+        (0, 7, "signature"),
+        (4, 9, "version must be"),
+        (8, 99, "index of sequences|beyond the end|two seq"),
+    ):
+        path.write_bytes(data[:at] + struct.pack("<I", value) + data[at + 4 :])
+        with pytest.raises(fastdl.FileError, match=words):
+            TwoBit(path)
+
+
+def test_open_sequences_goes_by_content(tmp_path, bases):
+    for data, kind in (
+        (fasta(bases), Fasta),
+        (fastq(["AC"]), Fastq),
+        (twobit(bases), TwoBit),
+        (twobit(bases, ">"), TwoBit),
+    ):
+        path = tmp_path / "x"
+        path.write_bytes(data)
+        assert type(open_sequences(path)) is kind
+        path.write_bytes(gzip.compress(data))
+        if kind is not TwoBit:
+            assert type(open_sequences(path)) is kind
+
+
+# Regions.
+
+
+@pytest.mark.parametrize("kind", ["fasta", "bgzip", "2bit"])
+@pytest.mark.parametrize("layout", ["last", "first"])
+def test_regions_are_windows(tmp_path, bases, kind, layout):
+    path = tmp_path / "a.fa"
+    path.write_bytes(twobit(bases) if kind == "2bit" else PACK["plain" if kind == "fasta" else kind](fasta(bases)))
+    rng = np.random.default_rng(0)
+    names = rng.choice(list(bases), 60)
+    starts = rng.integers(-150, 1200, 60)
+    strand = rng.choice(["+", "-", "."], 60)
+    with open_sequences(path) as source:
+        for pad in (None, "C"):
+            got = one_hot_regions(source, names, starts, 120, strand=strand, layout=layout, pad=pad)
+            for x, name, start, s in zip(got, names, starts, strand):
+                want = fastdl.one_hot_windows(bases[name], [start], 120, strand=[s], layout=layout, pad=pad)[0]
+                np.testing.assert_array_equal(x, want)
+
+
+def test_bed_lines(tmp_path):
+    path = tmp_path / "a.bed"
+    text = "# comment\ntrack x\nbrowser y\n\nchr1\t5\t10\nchr2\t0\t3\tname\t0\t-\r\nchr3 7 9 n 0 +"
+    for data in (text.encode(), gzip.compress(text.encode())):
+        path.write_bytes(data)
+        (regions,) = read_bed(path)
+        assert (regions.names, regions.strand) == (["chr1", "chr2", "chr3"], [".", "-", "+"])
+        assert (regions.starts.tolist(), regions.stops.tolist(), regions.lines) == ([5, 0, 7], [10, 3, 9], [5, 6, 7])
+        assert [len(r.names) for r in read_bed(path, 2)] == [2, 1]
+    path.write_bytes(b"")
+    assert list(read_bed(path)) == []
+
+
+@pytest.mark.parametrize("line", ["chr1\t5", "chr1\tx\t7", "chr1\t9\t5", "chr1\t-1\t5", "chr1\t1\t5\tn\t0\tx"])
+def test_wrong_bed_lines_are_named(tmp_path, line):
+    path = tmp_path / "bad.bed"
+    path.write_text(f"chr1\t0\t5\n{line}\n")
+    with pytest.raises(fastdl.FileError, match=r"bad\.bed at line 2"):
+        list(read_bed(path))
