@@ -128,7 +128,7 @@ def test_wrong_use(tmp_path, capsys):
         assert voxelize(path, tmp_path / "v.npz", *options) == 1
         assert words in capsys.readouterr().err
     assert voxelize(path, tmp_path / "v.npy") == 1
-    assert "voxels are written as .npz" in capsys.readouterr().err
+    assert "must end in .npz" in capsys.readouterr().err
 
 
 # downsample
