@@ -9,32 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from fastdl.errors import FastdlError as FastdlError
+from fastdl.errors import FileError as FileError
+from fastdl.errors import InputError as InputError
+from fastdl.errors import InputTypeError as InputTypeError
+from fastdl.errors import MissingExtra as MissingExtra
+
 Array = np.ndarray
-
-
-class FastdlError(Exception):
-    """The root of every error fastdl raises on purpose."""
-
-
-class InputError(FastdlError, ValueError):
-    """A value or a shape that the function does not accept."""
-
-
-class InputTypeError(FastdlError, TypeError):
-    """A type or dtype that the function does not accept."""
-
-
-class FileError(FastdlError, ValueError):
-    """A file that is truncated, corrupt, or of a kind that is not read."""
-
-    def __init__(self, path: object, problem: str, offset: int | None = None, line: int | None = None):
-        place = f" at byte {offset}" if offset is not None else f" at line {line}" if line is not None else ""
-        super().__init__(f"{path}{place}: {problem}")
-        self.path, self.offset, self.line = path, offset, line
-
-
-class MissingExtra(FastdlError, ImportError):
-    """A library that an optional part of fastdl needs is not installed."""
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:

@@ -136,7 +136,7 @@ def test_another_process_uses_what_is_kept(tmp_path):
         "@numba.njit\ndef square(r): return r * r\n"
         "def loss(r): return square(r) + 1\n"
         "print(fastdl.custom_loss(loss).loss([[0.0]], [3.0], [0.0], 0.0))\n"
-        "print(sum(known._cache_hits for known in compilation._KNOWN.values()))\n"
+        "print(sum(known.cache_hits for known in compilation._KNOWN.values()))\n"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     runs = [

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when all went well, 1 for an error, 2 for a wrong use, 130 after Ctrl-C."""
-    from fastdl._check import FastdlError
+    from fastdl.errors import FastdlError
 
     top = parser()
     options = top.parse_args(arguments)

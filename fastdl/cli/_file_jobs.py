@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastdl import _check, _threads
-from fastdl._check import FastdlError, InputError
+from fastdl.errors import FastdlError, InputError
 from fastdl.cli import _sources
 from fastdl.cli._job_record import JobRecord
 from fastdl.cli._progress import Progress
@@ -273,6 +272,8 @@ def _attempts(
     pairs: Sequence[tuple[Source, Path]], work: Work, options: argparse.Namespace, progress: Progress
 ) -> Iterator[Result]:
     """The result of each file, when it has its name."""
+    from fastdl import _threads  # NumPy's import would double the time of --help
+
     if options.scheduler:
         with _cluster(options.scheduler, _threads.count(options.jobs)) as executor:
             pairs = [(_absolute(source), target.absolute()) for source, target in pairs]
@@ -369,6 +370,8 @@ def _absolute(source: Source) -> Source:
 @contextmanager
 def _cluster(address: str, workers: int) -> Iterator[Executor]:
     """An executor whose workers are those of a Dask cluster; one on this machine is started for "local"."""
+    from fastdl import _check
+
     distributed = _check.extra("distributed", "scale", "--scheduler")
     with ExitStack() as stack:
         if address == "local":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastdl._check import FastdlError, FileError, InputError
+from fastdl.errors import FastdlError, FileError, InputError
 from fastdl.files import _temporaries
 
 #: How files of a kind begin: for those that come through a pipe and have no name to tell it.

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from fastdl._check import FileError
+from fastdl.errors import FileError
 from fastdl.files import _temporaries
 
 _BUFFER = 1 << 16  # bytes that are written at once

@@ -220,9 +220,7 @@ class Content:
             for name in names:
                 if name in vars(value):
                     self._write(name)
-                    self._once(
-                        value, lambda module, name=name: self._refer(vars(module)[name], names), (id(value), name)
-                    )
+                    self._once(vars(value)[name], lambda found: self._refer(found, names), (id(value), name))
             return
         if not (hasattr(value, "py_func") or isinstance(value, (types.FunctionType, types.ModuleType))):
             self._values += 1
