@@ -89,6 +89,43 @@ def asarray(name: str, value: Any) -> Array:
     return x
 
 
+def texts(name: str, value: Any) -> list[Any] | None:
+    """The strings of whatever holds text, as a list of str or bytes; None where `value` holds none.
+
+    Text is a list or tuple of str or bytes, an array of dtype U, S, StringDType or object, a Series, Index or
+    Categorical of pandas (object, category, string, Arrow), a Series of polars, or an array of pyarrow. A single str is
+    no list. A missing value, and text mixed with something else, are errors that name the first.
+    """
+    if isinstance(value, (str, bytes, bytearray)):
+        return None
+    items: Any = value
+    if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "USTO" and np.ma.is_masked(value):
+        raise InputError(f"{name} has masked values, which are not text; fill or drop them")
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "USTO":
+            return None
+        items = value.tolist() if value.ndim else None
+    elif not isinstance(value, (list, tuple)):
+        for method in ("to_pylist", "to_list", "tolist"):  # pyarrow; pandas and polars; array-likes of NumPy
+            if callable(getattr(value, method, None)):
+                items = getattr(value, method)()
+                break
+    if not isinstance(items, (list, tuple)):
+        return None
+    kinds = set(map(type, items))
+    if kinds <= {str, bytes}:
+        return list(items) if kinds else None
+    if not any(issubclass(kind, (str, bytes)) for kind in kinds):
+        return None
+    for i, item in enumerate(items):
+        if not isinstance(item, (str, bytes)):
+            missing = item is None or type(item).__name__ == "NAType" or (isinstance(item, float) and item != item)
+            if missing:
+                raise InputError(f"{name} must be text without missing values, got {item!r} at index {i}")
+            raise InputTypeError(f"{name} must be text alone, got {type(item).__name__} at index {i}")
+    return list(items)
+
+
 def dtype(name: str, got: np.dtype, allowed: Sequence[Any]) -> None:
     """Raise unless `got` is one of `allowed`: dtypes, or kinds as NumPy's one-letter codes."""
     for kind in allowed:
