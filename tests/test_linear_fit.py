@@ -178,7 +178,7 @@ def test_units_do_not_matter(p, x, shift, unit):
     fit = fastdl.fit_lp((X + shift) * scales, y * unit, p, tol=1e-13)
     np.testing.assert_allclose(fit.w * scales / unit, want.w, rtol=1e-9)
     assert fit.loss == pytest.approx(want.loss * unit**p, rel=1e-9)
-    assert fit.certificate.gap == pytest.approx(want.certificate.gap, abs=1e-11)
+    assert fit.certificate.gap == pytest.approx(want.certificate.gap, abs=1e-9)  # residuals round by the shift
 
 
 @pytest.mark.parametrize("p", [1, 1.5, 2, 4])

@@ -56,8 +56,8 @@ class Frame:
         """First shifts and factors, from (middle, reach) of the columns and of y."""
         if self.intercept:
             self.shift, self.y_shift = X[0], float(y[0])
-        self.factor = _binary(X[1] if self.intercept else X[1] + np.abs(X[0]))
-        self.y_factor = float(_binary(y[1] if self.intercept else y[1] + np.abs(y[0])))
+        self.factor = power_of_two(X[1] if self.intercept else X[1] + np.abs(X[0]))
+        self.y_factor = float(power_of_two(y[1] if self.intercept else y[1] + np.abs(y[0])))
 
     def _whole(self) -> Array:
         """The Gram matrix of [1, Z, t], and the number of rows."""
@@ -82,7 +82,7 @@ class Frame:
             G = G - np.outer(G[0], G[0]) / self.weight
             G[0, 0] = self.weight
         length = np.sqrt(np.maximum(G.diagonal()[1:], 0))
-        scale = _binary(length / np.sqrt(max(self.weight, 1e-300)))
+        scale = power_of_two(length / np.sqrt(max(self.weight, 1e-300)))
         self.factor, self.y_factor = self.factor * scale[:-1], float(self.y_factor * scale[-1])
         far = np.abs(np.append(self.shift * self.factor, self.y_shift * self.y_factor)) * np.sqrt(self.weight)
         # What of a centred column is only the rounding of its values, and of taking the mean away.
@@ -236,6 +236,13 @@ class Frame:
             return w, 0.0
         return w, float(self.y_shift + first / self.y_factor - np.add.reduce(w * self.shift))
 
+    def of_least_norm(self, w: Array, b: float) -> tuple[Array, float]:
+        """The model of least |w| among those that give every row what (w, b) gives it."""
+        if not self._still.size:
+            return w, b
+        least = w - self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
+        return least, b + float(np.add.reduce((w - least) * self.shift)) if self.intercept else 0.0
+
     def _unfolded(self, weights: Array) -> Array:
         return weights if self._first is None else np.linalg.solve(self._first, weights)
 
@@ -282,7 +289,7 @@ def _substituted(Z: Array, R: Array) -> Array:
     return Q
 
 
-def _binary(size: Array) -> Array:
+def power_of_two(size: Array) -> Array:
     """Powers of two that bring these sizes near 1; 1 for 0."""
     with np.errstate(all="ignore"):
         exponent = np.frexp(np.where((size > 0) & (size < np.inf), size, 0.5))[1]
