@@ -153,7 +153,7 @@ def test_filip():
         assert fit.rank == 11 and fit.condition > 1e9 and "QR" in fit.method
         assert fit.certificate.gap < 1e-10
     for p in (1, 1.5, 4):
-        assert fastdl.fit_lp(V[:, 1:], linear_nist_filip.Y, p).certificate.gap <= 1e-8
+        assert fastdl.fit_lp(V[:, 1:], linear_nist_filip.Y, p).certificate.gap <= 1e-6
 
 
 def test_many_rows_of_float32():

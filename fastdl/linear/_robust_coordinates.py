@@ -11,7 +11,7 @@ import numpy as np
 
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._coordinates import EPS, Frame, power_of_two, sampled
+from fastdl.linear._coordinates import EPS, Frame, condition_of, power_of_two, sampled
 
 _SAMPLE = 20_000  # rows that give the medians: their error is then a hundredth of the spread
 _FAR = 1e4  # spreads: columns that reach farther are taken as they are rather than orthonormalised
@@ -105,20 +105,7 @@ class RobustCoordinates:
 
     def condition(self) -> float:
         """Sum of |column j of R| |row j of R^-1|: by how much rounding of the columns is enlarged."""
-        return condition_of(self.whitening)
-
-
-def condition_of(R: Array) -> float:
-    """Sum over j of |R[:, j]| |R^-1[j, :]|; 1 for each column where they are orthogonal."""
-    if not len(R):
-        return 0.0
-    with np.errstate(all="ignore"):
-        try:
-            inverse = np.linalg.inv(R)
-        except np.linalg.LinAlgError:
-            return float("inf")
-        total = float((np.sqrt((R * R).sum(axis=0)) * np.sqrt((inverse * inverse).sum(axis=1))).sum())
-    return total if np.isfinite(total) else float("inf")
+        return condition_of(self.frame.raw_factor() if self.orthonormal else self.whitening)
 
 
 def _middle_and_spread(X: Array, centred: bool) -> tuple[Array, Array]:

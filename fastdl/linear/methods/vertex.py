@@ -6,20 +6,24 @@ turn out to be wrong put their rows into the band; until then the dual solution 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._coordinates import EPS, Frame, Matrix, kernel, sampled
+from fastdl.linear import _exact_sums as exact_sums
+from fastdl.linear._coordinates import EPS, Frame, Matrix, condition_of, kernel, sampled
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods._interior_point import interior
 from fastdl.linear.methods._vertices import Proof, vertex
-from fastdl.linear.methods.closed_form import interpolation, started
+from fastdl.linear.methods.closed_form import exact_slopes, interpolation, needs_exact_sums, started
 from fastdl.linear.result import Certificate, LpFit
 
 Part = tuple[Array, Array, Array]
+#: The coordinates, (loss, gap) step by step, and the dual value of each row where all were in memory.
+Solution = tuple[Array, list[tuple[float, float]], Array | None]
 
 _WHOLE = 40_000  # rows that are solved at once
 _WIDE = 2.5  # rows in the band, for each of the sample
@@ -36,16 +40,37 @@ def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int 
     if through:
         return interpolation(frame, gamma, p)
     robust = RobustCoordinates(frame, rows, seed)
-    gamma, steps = (whole if frame.count <= _WHOLE else banded)(robust, rows, robust.from_frame(gamma), seed)
+    gamma, steps, dual = (whole if frame.count <= _WHOLE else banded)(robust, rows, robust.from_frame(gamma), seed)
     loss, gap = np.array(steps).T
     w, b = robust.model(gamma)
     unit = 1 / robust.y_factor
-    upper = evaluated_loss(rows, w, b, threads)
-    lower = max(0.0, float(loss[-1] - gap[-1])) * unit
+    if dual is not None and needs_exact_sums(frame):
+        upper, lower = _judged_exactly(frame, rows, w, b, dual)
+    else:
+        upper = evaluated_loss(rows, w, b, threads)
+        lower = max(0.0, float(loss[-1] - gap[-1])) * unit
     proven = upper - lower <= _PROVEN * upper
     history = {"loss": np.append(loss[:-1] * unit, upper), "gap": gap / np.where(loss > 0, loss, 1)}
     certificate = Certificate.of(upper, lower, "vertex" if proven else "dual")
     return LpFit(w, b, p, upper, certificate, "vertex", history, frame.rank, frame.condition)
+
+
+def _judged_exactly(frame: Frame, rows: Rows, w: Array, b: float, dual: Array) -> tuple[float, float]:
+    """(loss, lower bound) of a model as it is returned and its dual values, by sums of twice the precision."""
+    X, y, s = rows.gathered()
+    s = np.ones(len(y)) if s is None else s
+    R = frame.raw_factor()
+    with np.errstate(all="ignore"):
+        r = exact_sums.residuals(X, y, w, b)
+        loss = math.fsum(s * np.abs(r))
+        value = math.fsum(s * dual * r)
+        off = np.linalg.solve(R, np.linalg.solve(R.T, exact_slopes(frame, X, s * dual)))
+        Z = (X - frame.shift) * frame.factor
+        Z = Z if frame.kept is None else Z[:, frame.kept]
+        u = (off[0] + Z @ off[1:]) if frame.ones else Z @ off
+        doubt = 1 + 64 * EPS * condition_of(R)
+        lower = value - 2 * loss * doubt * float(np.abs(u).max(initial=0)) - 16 * EPS * loss
+    return loss, max(0.0, lower) if np.isfinite(lower) else 0.0
 
 
 def evaluated_loss(rows: Rows, w: Array, b: float, threads: int | None) -> float:
@@ -62,11 +87,11 @@ def evaluated_loss(rows: Rows, w: Array, b: float, threads: int | None) -> float
     return 0.0 if total is None else float(total)
 
 
-def whole(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int = 0) -> tuple[Array, list[tuple[float, float]]]:
+def whole(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int = 0) -> Solution:
     """The solution of all rows in memory, and (loss, gap) step by step."""
     A, t, s = in_memory(robust, [robust.scaled(*rows.gathered())])
     if not robust.rank:
-        return gamma, [(float(np.add.reduce(s * np.abs(t))), 0.0)]
+        return gamma, [(float(np.add.reduce(s * np.abs(t))), 0.0)], None
     g = np.zeros(A.width)
     far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _FAR
     if far or not np.isfinite(gamma).all():  # the least squares model is ruled by those rows: begin at the median
@@ -78,7 +103,7 @@ def whole(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int = 0) ->
     if far and not best[1] <= _PROVEN * best[0]:
         again = _judged(robust, A, t, s, *_retried(A, t, s, g, gamma))
         best = min(best, again, key=lambda found: found[1])
-    return best[2], [*steps, best[:2]]
+    return best[2], [*steps, best[:2]], best[3]
 
 
 def _retried(A: Matrix, t: Array, s: Array, g: Array, gamma: Array) -> tuple[Proof | None, Array]:
@@ -89,10 +114,10 @@ def _retried(A: Matrix, t: Array, s: Array, g: Array, gamma: Array) -> tuple[Pro
 
 def _judged(
     robust: RobustCoordinates, A: Matrix, t: Array, s: Array, proof: Proof | None, gamma: Array
-) -> tuple[float, float, Array]:
-    """(loss, gap, gamma) of a proof, or of a model with none, on all rows."""
+) -> tuple[float, float, Array, Array | None]:
+    """(loss, gap, gamma, dual values) of a proof, or of a model with none, on all rows."""
     if proof is None:
-        return float(np.add.reduce(s * np.abs(A.minus(t, gamma)))), float("inf"), gamma
+        return float(np.add.reduce(s * np.abs(A.minus(t, gamma)))), float("inf"), gamma, None
     loss = float(np.add.reduce(s * np.abs(A.minus(t, proof.gamma))))
     off = proof.imbalance(A, s, np.zeros(A.width))
     T = robust.whitening
@@ -101,14 +126,14 @@ def _judged(
             u = A.dot(np.linalg.solve(T, np.linalg.solve(T.T, off)))
             leverage = np.sqrt(((A.rows(slice(None)) @ np.linalg.inv(T)) ** 2).sum(axis=1).max())
         except np.linalg.LinAlgError:
-            return loss, float("inf"), proof.gamma
+            return loss, float("inf"), proof.gamma, proof.dual
         shift = 2 * loss * (float(np.abs(u).max()) + _rounding(robust, float(np.add.reduce(s)), float(leverage)))
-        values = np.add.reduce(s * (np.abs(t) + A_sizes(A, proof.gamma)))
+        values = np.add.reduce(s * (np.abs(t) + _term_sizes(A, proof.gamma)))
         gap = proof.slack(A, t, s) + shift + EPS * (A.width + 4) * float(values)
-    return loss, gap if np.isfinite(gap) else float("inf"), proof.gamma
+    return loss, gap if np.isfinite(gap) else float("inf"), proof.gamma, proof.dual
 
 
-def A_sizes(A: Matrix, gamma: Array) -> Array:
+def _term_sizes(A: Matrix, gamma: Array) -> Array:
     """The sum of the sizes of the terms of each row of [1, Z] gamma."""
     return Matrix(np.abs(A.Z), A.ones).dot(np.abs(gamma))
 
@@ -168,7 +193,9 @@ class Band:
             if len(found[2][1]):
                 self._take(found[2:])
 
-        self.rows.each(lambda X, y, s: self._wrong(gamma, *self.robust.scaled(X, y, s)), take, self.robust.frame.threads)
+        self.rows.each(
+            lambda X, y, s: self._wrong(gamma, *self.robust.scaled(X, y, s)), take, self.robust.frame.threads
+        )
         self.tried.append(gamma)
         return sum(loss for loss, _ in sums), sum(gap for _, gap in sums), wrong
 
@@ -190,7 +217,7 @@ class Band:
         )
 
 
-def banded(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int) -> tuple[Array, list[tuple[float, float]]]:
+def banded(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int) -> Solution:
     """The solution of many rows, and (loss, gap) round by round."""
     frame = robust.frame
     size = np.sqrt(frame.rank) * frame.count ** (2 / 3)
@@ -221,7 +248,7 @@ def banded(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int) -> tu
         steps.append((loss, gap + found.slack(A, t, s) + _shift(robust, band, found.imbalance(A, s, -slope), loss)))
         if not wrong:
             if steps[-1][1] <= 1e-6 * loss or frame.count > 50 * _WHOLE:
-                return gamma, steps
+                return gamma, steps, None
             break
         if wrong > before:
             band = Band(robust, rows, gamma, 2 * band.reach)
