@@ -61,7 +61,7 @@ class RobustCoordinates:
         if first:
             T[0, 0] = 1
         T[first:, first:] = np.diag(ratio)
-        # [1, z_frame] = [1, z] M; a model gamma of the frame is M gamma here, so its difference there is M^-1 of that here.
+        # [1, z of the frame] = [1, z] M: a model gamma of the frame is M gamma here.
         M = T.copy()
         if first:
             M[0, 1:] = offset

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
 import numpy as np
 
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear import _exact_sums as exact_sums
-from fastdl.linear._coordinates import EPS, Frame, condition_of
+from fastdl.linear._coordinates import EPS, Frame
+from fastdl.linear.methods._exact_bounds import judge_squares, needs_exact_sums
 from fastdl.linear.result import Certificate, LpFit
 
-_EXACT = 4_000_000  # values up to which sums of twice the precision are affordable
-_DULL = 1e-13  # of the loss: what rounding may blur before such sums are worth their time
-_CORRECTIONS = 4  # of a model by sums of twice the precision
 _PASSES = 4  # of refinement, at most: one does for all but columns that are nearly dependent
 
 
@@ -26,51 +20,7 @@ def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: 
     if interpolates(frame, gamma, loss):
         return interpolation(frame, gamma, p)
     found = result(frame, gamma, p, loss, lower, "closed form", f"closed form, {frame.solver}", history)
-    return _judged_exactly(frame, rows, found) if needs_exact_sums(frame) else found
-
-
-def needs_exact_sums(frame: Frame) -> bool:
-    """Whether columns depend so nearly on each other that plain sums say little, and the rows are few enough."""
-    few = frame.count * (frame.rank + 1) <= _EXACT
-    return few and frame.rank > 0 and EPS * condition_of(frame.raw_factor()) > _DULL
-
-
-def _judged_exactly(frame: Frame, rows: Rows, fit: LpFit) -> LpFit:
-    """The fit corrected, and its loss and the bound, by sums of twice the precision of the model as it is returned.
-
-    The loss of any model exceeds the least by |R'^-1 [1, Z]'r|^2, r its residuals; the same sums correct the model.
-    """
-    X, y, s = rows.gathered()
-    s = np.ones(len(y)) if s is None else s
-    R, w, b = frame.raw_factor(), fit.w, fit.b
-    # R itself is rounded: the nearer columns are to dependent, the less of it is known.
-    doubt = 1 + 64 * EPS * condition_of(R)
-    best = (fit.loss, fit.certificate.lower, w, b)
-    with np.errstate(all="ignore"):
-        for turn in range(_CORRECTIONS):
-            r = exact_sums.residuals(X, y, w, b)
-            loss = math.fsum(s * r * r)
-            slopes = exact_slopes(frame, X, s * r)
-            half = np.linalg.solve(R.T, slopes)
-            gain = float(half @ half)
-            lower = loss - doubt * doubt * gain - 64 * EPS * loss
-            if not np.isfinite(lower) or (turn and loss >= best[0]):
-                break
-            best = (loss, lower, w, b)
-            if gain <= 1e-30 * loss:
-                break
-            w, b = frame.moved(w, b, np.linalg.solve(R, half))
-    loss, lower, w, b = best
-    certificate = Certificate.of(loss, max(lower, 0.0), "closed form")
-    history = {**fit.history, "loss": np.append(fit.history["loss"][:-1], loss)}
-    return replace(fit, w=w, b=b, loss=loss, certificate=certificate, history=history)
-
-
-def exact_slopes(frame: Frame, X: Array, g: Array) -> Array:
-    """[1, Z]'g of rows as given, Z the frame's columns before they were orthonormalised."""
-    slopes = exact_sums.products(X, frame.shift, g) * np.append(1.0, frame.factor)
-    kept = slopes[1:] if frame.kept is None else slopes[1:][frame.kept]
-    return np.append(slopes[:1], kept) if frame.ones else kept
+    return judge_squares(frame, rows, found) if needs_exact_sums(frame) else found
 
 
 def refined(frame: Frame) -> tuple[Array, float, float, dict[str, Array]]:

@@ -6,19 +6,18 @@ turn out to be wrong put their rows into the band; until then the dual solution 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear import _exact_sums as exact_sums
-from fastdl.linear._coordinates import EPS, Frame, Matrix, condition_of, kernel, sampled
+from fastdl.linear._coordinates import EPS, Frame, Matrix, kernel, sampled
 from fastdl.linear._robust_coordinates import RobustCoordinates
+from fastdl.linear.methods._exact_bounds import judge_absolute, needs_exact_sums
 from fastdl.linear.methods._interior_point import interior
 from fastdl.linear.methods._vertices import Proof, vertex
-from fastdl.linear.methods.closed_form import exact_slopes, interpolation, needs_exact_sums, started
+from fastdl.linear.methods.closed_form import interpolation, started
 from fastdl.linear.result import Certificate, LpFit
 
 Part = tuple[Array, Array, Array]
@@ -45,7 +44,7 @@ def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int 
     w, b = robust.model(gamma)
     unit = 1 / robust.y_factor
     if dual is not None and needs_exact_sums(frame):
-        upper, lower = _judged_exactly(frame, rows, w, b, dual)
+        upper, lower = judge_absolute(frame, rows, w, b, dual)
     else:
         upper = evaluated_loss(rows, w, b, threads)
         lower = max(0.0, float(loss[-1] - gap[-1])) * unit
@@ -53,24 +52,6 @@ def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int 
     history = {"loss": np.append(loss[:-1] * unit, upper), "gap": gap / np.where(loss > 0, loss, 1)}
     certificate = Certificate.of(upper, lower, "vertex" if proven else "dual")
     return LpFit(w, b, p, upper, certificate, "vertex", history, frame.rank, frame.condition)
-
-
-def _judged_exactly(frame: Frame, rows: Rows, w: Array, b: float, dual: Array) -> tuple[float, float]:
-    """(loss, lower bound) of a model as it is returned and its dual values, by sums of twice the precision."""
-    X, y, s = rows.gathered()
-    s = np.ones(len(y)) if s is None else s
-    R = frame.raw_factor()
-    with np.errstate(all="ignore"):
-        r = exact_sums.residuals(X, y, w, b)
-        loss = math.fsum(s * np.abs(r))
-        value = math.fsum(s * dual * r)
-        off = np.linalg.solve(R, np.linalg.solve(R.T, exact_slopes(frame, X, s * dual)))
-        Z = (X - frame.shift) * frame.factor
-        Z = Z if frame.kept is None else Z[:, frame.kept]
-        u = (off[0] + Z @ off[1:]) if frame.ones else Z @ off
-        doubt = 1 + 64 * EPS * condition_of(R)
-        lower = value - 2 * loss * doubt * float(np.abs(u).max(initial=0)) - 16 * EPS * loss
-    return loss, max(0.0, lower) if np.isfinite(lower) else 0.0
 
 
 def evaluated_loss(rows: Rows, w: Array, b: float, threads: int | None) -> float:
