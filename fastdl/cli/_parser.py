@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
             lines = "\n".join(f"  {example}" for example in examples)
             settings["epilog"] = f"examples:\n{lines}" + (f"\n\n{settings['epilog']}" if "epilog" in settings else "")
         settings.setdefault("formatter_class", _Help)
-        super().__init__(*arguments, allow_abbrev=False, **settings)
+        super().__init__(*arguments, **{"allow_abbrev": False, **settings})
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse; an option that is not there is named with the nearest one that is."""

@@ -77,6 +77,7 @@ class _Temporary(io.BufferedWriter):
         except OSError as error:
             _temporaries.done(self.path)
             raise _unwritable(path, error) from None
+        self.handle = handle
         super().__init__(_Raw(handle, path), _BUFFER)
         self.size = 0
 
@@ -85,7 +86,7 @@ class _Temporary(io.BufferedWriter):
         if not self.closed:
             try:
                 self.flush()
-                self.size = os.fstat(self.raw.fileno()).st_size
+                self.size = os.fstat(self.handle).st_size
                 super().close()
             except OSError as error:
                 raise _unwritable(self.named, error) from None
@@ -144,7 +145,7 @@ class _Raw(io.FileIO):
         super().__init__(handle, "wb")
         self.named = named
 
-    def write(self, data: object) -> int:  # type: ignore[override]
+    def write(self, data: object) -> int:
         try:
             return super().write(data)  # type: ignore[arg-type]
         except OSError as error:
