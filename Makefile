@@ -75,7 +75,7 @@ SANITIZED = build/sanitized
 sanitize: .venv/test
 	FASTDL_SANITIZE=1 FASTDL_CPU=default FASTDL_REQUIRE_EXT=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --no-deps --upgrade --target $(SANITIZED) .
-	@for tests in "-m pytest -q -x -p no:cacheprovider tests/test_equivalence.py" "-m tests.attack calls --in-process --seconds $(SECONDS)"; do \
+	@for tests in "-m pytest -q -x -p no:cacheprovider tests/test_equivalence.py" "-m tests.attack calls --seconds $(SECONDS)"; do \
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
 	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	  PYTHONPATH=$(SANITIZED):. $(BIN)/python -P $$tests || exit 1; done

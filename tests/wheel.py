@@ -1,4 +1,4 @@
-"""`python -P tests/wheel.py CHECKOUT`: are the installed package and its kernels whole, and do they equal the reference?
+"""`python -P tests/wheel.py CHECKOUT`: is the installed package whole, and do its kernels equal the reference?
 
 The tests are copied to an empty folder first, so that `import fastdl` cannot find the checkout.
 """

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -403,9 +405,10 @@ def _cluster(address: str, workers: int) -> Iterator[Executor]:
     distributed = _check.extra("distributed", "scale", "--scheduler")
     with ExitStack() as stack:
         if address == "local":
-            cluster = distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
-            )
+            with _undisturbed():
+                cluster = distributed.LocalCluster(
+                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+                )
             address = stack.enter_context(cluster).scheduler_address
         try:
             client = stack.enter_context(distributed.Client(address, timeout=10, set_as_default=False))
@@ -413,6 +416,19 @@ def _cluster(address: str, workers: int) -> Iterator[Executor]:
             raise InputError(f"--scheduler: there is no Dask scheduler at {address}: {error}") from None
         # A worker that dies costs its file: another worker begins it anew, three times at most.
         yield client.get_executor(pure=False, retries=3)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Processes that are started within leave Ctrl-C to this one, and end when it ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which they inherit
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _any_pipe(sources: Sequence[str]) -> bool:
