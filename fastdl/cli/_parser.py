@@ -36,6 +36,18 @@ class Parser(argparse.ArgumentParser):
             parser.error(" ".join(_unknown(word, parser) for word in unknown[:1]))
         return options
 
+    def group_commands(self, commands: Any, groups: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Show the commands by subject, (heading, names), where argparse has one list."""
+        told = {action.dest: action.help for action in commands._choices_actions}
+        commands._choices_actions.clear()
+        commands.help = argparse.SUPPRESS
+        width = max(map(len, told)) + 2
+        parts = [
+            "\n".join([f"{heading}:", *(f"  {name:{width}}{told[name]}" for name in names)])
+            for heading, names in groups
+        ]
+        self.epilog = "\n\n".join([*parts, self.epilog or ""])
+
     def error(self, message: str) -> NoReturn:
         """One line that says what is wrong, and where to read more."""
         wrong = re.match(r"argument (\S+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
