@@ -11,6 +11,10 @@ def register(commands: Any) -> None:
     graph = commands.add_parser(
         "graph",
         help="sum, mean, max or min of the features of every node's neighbours",
+        examples=(
+            "fastdl graph edges.csv --features x.npy -o h.npy --reduce mean",
+            "fastdl graph edges.npz --features x.npy -o h.npy --norm gcn --undirected",
+        ),
         description="An edge (source, target) brings the features of its source to its target. Reads .csv, .tsv, .txt "
         "(.gz), .npy, .npz and MatrixMarket .mtx; features stay on disk, the result is written in blocks of rows.",
     )
