@@ -61,7 +61,7 @@ def _interval(low: Any, high: Any) -> str:
 
 
 def array(name: str, value: Any, dtypes: Sequence[Any] | None = None, ndim: int | Sequence[int] | None = None) -> Array:
-    """`value` as a C-contiguous array in the machine's byte order; copied only where it is not that already.
+    """`value` as an aligned C-contiguous array in the machine's byte order; copied only where it is not that already.
 
     `dtypes` lists dtypes or kinds ("i", "u", "f", "b") that are allowed; nothing is cast.
     """
@@ -73,13 +73,23 @@ def array(name: str, value: Any, dtypes: Sequence[Any] | None = None, ndim: int 
         raise InputError(f"{name} must have {wanted} dimension(s), got shape {x.shape}")
     if not x.dtype.isnative:
         x = x.astype(x.dtype.newbyteorder("="))
+    if not x.flags.aligned:
+        x = x.copy()
     return x if x.flags.c_contiguous else np.ascontiguousarray(x)
+
+
+def floats(name: str, value: Any, ndim: int | Sequence[int] | None = None) -> Array:
+    """`value` as contiguous floats: float32 and float64 as they are, integers, bool and other floats as float64."""
+    x = array(name, value, ("f", "i", "u", "b"), ndim)
+    return x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
 
 
 def asarray(name: str, value: Any) -> Array:
     """`value` as an array, without a copy where it has the buffer or the array interface."""
     if type(value) is np.ndarray:
         return value
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise InputError(f"{name} has masked values, which would be read as numbers; fill or drop them")
     try:
         x = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -115,10 +125,12 @@ def out(name: str, given: Any, shape: tuple[int, ...], dtype: Any, *inputs: Any)
         or given.shape != shape
         or given.dtype != dtype
         or not given.flags.c_contiguous
+        or not given.flags.aligned
         or not given.flags.writeable
     ):
         got = (
             f"{'' if given.flags.writeable else 'read-only '}{'' if given.flags.c_contiguous else 'non-contiguous '}"
+            f"{'' if given.flags.aligned else 'unaligned '}"
             f"{given.dtype} {given.shape}"
             if isinstance(given, np.ndarray)
             else type(given).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 
@@ -23,6 +24,20 @@ class Accumulator(Protocol):
 
     def finish(self) -> Any:
         """The result."""
+
+
+@dataclass(frozen=True)
+class ProgressEvent:
+    """What a `progress` callback is told: how much is done, of how much where that is known, in which unit.
+
+    `loss` is that of a fit where there is one, `details` whatever else the function has to say.
+    """
+
+    done: float
+    total: float | None = None
+    unit: str = "items"
+    loss: float | None = None
+    details: Any = None
 
 
 T = TypeVar("T")
