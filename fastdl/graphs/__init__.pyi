@@ -9,7 +9,6 @@ from fastdl.graphs.batches import GraphBatch as GraphBatch
 from fastdl.graphs.batches import batch_graphs as batch_graphs
 from fastdl.graphs.batches import pool as pool
 from fastdl.graphs.conversion import as_graph as as_graph
-from fastdl.graphs.gradients import Backward as Backward
 from fastdl.graphs.gradients import aggregate_grad as aggregate_grad
 from fastdl.graphs.graph import Graph as Graph
 from fastdl.graphs.graph_summary import GraphSummary as GraphSummary

@@ -24,43 +24,29 @@ _ROWS = 1 << 12  # sources in a block
 _VALUES = 1 << 20  # messages worked on at once, 8 MB
 
 
-class Backward:
-    """A graph with its transpose, made once: what the derivatives of many aggregations over it share.
+class _Backward:
+    """A graph with its transpose, and where each edge of that is in the graph."""
 
-    Parameters
-    ----------
-    graph : Graph, or what `as_graph` takes
-    threads : int or None
-        Threads for the transpose.
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl
-    >>> backward = fastdl.Backward(fastdl.Graph.from_edges([[0, 1], [1, 1]]))
-    >>> fastdl.aggregate_grad(backward, np.ones((2, 1)), np.array([[1.0], [2.0]]))[0]
-    array([[2.],
-           [2.]])
-    """
-
-    def __init__(self, graph: Graph | Any, *, threads: int | None = 1):
-        self.graph = as_graph(graph)
-        bare = Graph.__new__(Graph)._hold(self.graph.indptr, self.graph.indices, None, None, self.graph.num_sources)
+    def __init__(self, graph: Graph, threads: int | None):
+        bare = Graph.__new__(Graph)._hold(graph.indptr, graph.indices, None, None, graph.num_sources)
         self.transposed = bare.transpose(threads=threads)
         assert self.transposed.edge_order is not None
         #: For every edge of the transposed graph its number in the graph.
         self.order = self.transposed.edge_order
-        self._places: Array | None = None
+        #: For every edge of the transposed graph its place in the row of its target.
+        self.places = freeze((self.order - graph.indptr[self.transposed.indices]).astype(np.int32))
 
-    @property
-    def places(self) -> Array:
-        """For every edge of the transposed graph its place in the row of its target."""
-        if self._places is None:
-            self._places = freeze((self.order - self.graph.indptr[self.transposed.indices]).astype(np.int32))
-        return self._places
+
+def _backward_of(graph: Graph, threads: int | None) -> _Backward:
+    """Made at first use, and kept with the graph."""
+    found = graph.__dict__.get("_backward")
+    if found is None:
+        found = graph.__dict__["_backward"] = _Backward(graph, threads)
+    return found
 
 
 def aggregate_grad(
-    graph: Graph | Backward | Any,
+    graph: Graph | Any,
     features: ArrayLike,
     grad: ArrayLike,
     *,
@@ -74,8 +60,8 @@ def aggregate_grad(
 
     Parameters
     ----------
-    graph : Backward or Graph, or what `as_graph` takes
-        A `Backward` has the transposed graph ready; else it is made in this call.
+    graph : Graph, or what `as_graph` takes
+        The transposed graph is made at first use and kept with the `Graph`.
     features : array_like, (N, ...)
         As they were given to `aggregate`.
     grad : array_like, (N, ...)
@@ -111,8 +97,7 @@ def aggregate_grad(
            [1.5],
            [0. ]])
     """
-    backward = graph if isinstance(graph, Backward) else Backward(graph, threads=threads)
-    rows = backward.graph
+    rows = as_graph(graph)
     plan = _gather.prepare(rows, features, reduce, weight, threads)
     x = plan.features
     g = _gather.node_features("grad", grad, rows.num_targets).astype(x.dtype, copy=False)
@@ -120,7 +105,7 @@ def aggregate_grad(
         raise InputError(f"grad must have shape {(rows.num_targets, *x.shape[1:])}, got {g.shape}")
     by_weight = weight is not None if by_weight is None else by_weight
     heads = plan.weight.shape[1]
-    shaped = _Shaped(backward, plan, _three(x, heads), _three(g, heads), by_weight, count(threads))
+    shaped = _Shaped(_backward_of(rows, threads), plan, _three(x, heads), _three(g, heads), by_weight, count(threads))
     if reduce in ("sum", "mean"):
         by_x, by_w = shaped.sums(reduce == "mean")
     else:
@@ -142,8 +127,8 @@ def _three(x: Array, heads: int) -> Array:
 class _Shaped:
     """The derivatives of one aggregation, its arrays as (rows, heads, columns)."""
 
-    def __init__(self, backward: Backward, plan: _gather.Gather, x: Array, g: Array, by_weight: bool, threads: int):
-        self.backward, self.graph, self.plan = backward, backward.graph, plan
+    def __init__(self, backward: _Backward, plan: _gather.Gather, x: Array, g: Array, by_weight: bool, threads: int):
+        self.backward, self.graph, self.plan = backward, plan.graph, plan
         self.x, self.g, self.by_weight, self.threads = x, g, by_weight, threads
         self.weighted = len(plan.weight) == self.graph.num_edges and plan.op != 0
 
