@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastdl.errors import FastdlError, InputError
 from fastdl.cli import _sources
 from fastdl.cli._job_record import JobRecord
 from fastdl.cli._progress import Progress
 from fastdl.cli._sources import Source
+from fastdl.errors import FastdlError, InputError
 from fastdl.files import _temporaries, atomic
 
 #: work(source, target, progress): what is to be said of the file.

@@ -19,7 +19,7 @@ EXIT_CODES = "exit codes: 0 all went well, 1 an error (other files are done), 2 
 
 
 class Parser(argparse.ArgumentParser):
-    """Names the nearest command or option where one is misspelt; refuses abbreviations, which new options would break."""
+    """Names the nearest command or option where one is misspelt; takes no abbreviations, which new options break."""
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **settings: Any):
         if examples:

@@ -106,7 +106,13 @@ def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progr
         # Of a long recording, one thread encodes while this one reads and writes.
         executor = progress.helper if reader.frames > frames else None
         per_frame = size / max(reader.frames, 1)
-        run(reader.chunks(frames), step, write, executor=executor, progress=lambda x: progress(len(x) * per_frame))
+        run(
+            reader.chunks(frames),
+            step,
+            write,
+            executor=executor,
+            progress=lambda e: progress(len(e.details["chunk"]) * per_frame),
+        )
         writer.finish()
         for beside in description:
             beside.write(coding.text().encode())

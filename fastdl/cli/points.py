@@ -208,7 +208,7 @@ def run_downsample(options: argparse.Namespace) -> int:
             lambda made: state.update(*made),
             executor=progress.helper if reader.points > rows else None,
             in_flight=2,
-            progress=lambda chunk: progress(len(chunk)),
+            progress=lambda event: progress(len(event.details["chunk"])),
         )
         # The voxels wait on the disk as they will be in the file; only .npz holds cells and counts, too.
         fields = reader.schema.descr
