@@ -25,7 +25,6 @@ REDUCTIONS = ("sum", "mean", "max", "min", "mul", "var", "std", "softmax")
 INT32 = np.iinfo(np.int32).max
 _OPS = {"max": 3, "min": 4, "mul": 5, "mean": 6, "var": 7, "std": 7, "softmax": 8}  # as in _neighbours.h
 _PLAIN, _WEIGHTED, _GCN = range(3)  # of a sum
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _WORK = 1 << 21  # values gathered in one block, about a millisecond: a thread's turn costs some 20 microseconds
 _LINE = 16  # columns that threads do not share: a cache line
 _NODES = 1 << 16  # nodes in a block where every node is little work
@@ -105,12 +104,10 @@ def prepare(
 
 def node_features(name: str, features: ArrayLike, n: int) -> Array:
     """float32 or float64 with a row for each of n nodes; float16 is read as float32, integers as float64."""
-    x = _check.array(name, features, ("f", "i", "u", "b"))
+    x = _check.floats(name, features)
     if x.ndim == 0 or len(x) != n:
         raise InputError(f"{name} must have one row for each of {n} nodes, got shape {x.shape}")
-    if x.dtype in _FLOATS:
-        return x
-    return x.astype(np.float32 if x.dtype == np.float16 else np.float64)
+    return x
 
 
 def edge_weight(graph: Graph, weight: ArrayLike | None, x: Array) -> Array:

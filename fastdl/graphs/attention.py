@@ -164,9 +164,7 @@ def share_blocks(graph: Graph, threads: int | None, run: Any) -> None:
 
 
 def _edge_values(graph: Graph, values: ArrayLike) -> Array:
-    x = _check.array("the values of edges", values, ("f", "i", "u", "b"), (1, 2))
+    x = _check.floats("the values of edges", values, (1, 2))
     if len(x) != graph.num_edges:
         raise InputError(f"there must be values for each of {graph.num_edges} edges, got shape {x.shape}")
-    if x.dtype in (np.float32, np.float64):
-        return x
-    return x.astype(np.float32 if x.dtype == np.float16 else np.float64)
+    return x

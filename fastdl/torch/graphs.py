@@ -173,9 +173,7 @@ def edge_dots(
 
 class _EdgeDots(torch.autograd.Function):  # type: ignore[misc,name-defined]
     @staticmethod
-    def forward(
-        ctx: Any, graph: Graph, targets: Tensor, sources: Tensor, heads: bool, threads: int | None
-    ) -> Tensor:
+    def forward(ctx: Any, graph: Graph, targets: Tensor, sources: Tensor, heads: bool, threads: int | None) -> Tensor:
         if targets.dtype != sources.dtype:
             raise InputTypeError(f"targets and sources must have one dtype, got {targets.dtype} and {sources.dtype}")
         ctx.graph, ctx.threads = graph, threads

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array
+from fastdl._typing import Array, Progress
 from fastdl.errors import FileError, InputError
 from fastdl.files.graphs import _arrays, _matrix_market, _parquet, _text
 from fastdl.files.graphs._columns import Chunk, ColumnChoice
@@ -106,7 +106,7 @@ def read_graph(
     coalesce: str | None = None,
     max_bytes: int = MAX_BYTES,
     threads: int | None = 1,
-    progress: Callable[[ProgressEvent], object] | None = None,
+    progress: Progress | None = None,
 ) -> Graph:
     """The graph of a file.
 
@@ -227,7 +227,7 @@ def read_named_graph(
     return graph, list(table)
 
 
-def _joined(chunks: Iterator[Chunk], progress: Callable[[ProgressEvent], object] | None) -> tuple[Array, Array | None]:
+def _joined(chunks: Iterator[Chunk], progress: Progress | None) -> tuple[Array, Array | None]:
     parts, done = [], 0
     for chunk in chunks:
         parts.append(chunk)
