@@ -68,7 +68,7 @@ def aggregate(
     return _Aggregate.apply(as_graph(graph), features, weight, reduce, threads)
 
 
-class _Aggregate(torch.autograd.Function):  # type: ignore[misc,name-defined]
+class _Aggregate(torch.autograd.Function):  # type: ignore[name-defined]
     @staticmethod
     def forward(
         ctx: Any, graph: Graph, features: Tensor, weight: Tensor | None, reduce: str, threads: int | None
@@ -123,7 +123,7 @@ def edge_softmax(graph: Graph | Any, scores: Tensor, *, threads: int | None = 1)
     return _EdgeSoftmax.apply(as_graph(graph), scores, threads)
 
 
-class _EdgeSoftmax(torch.autograd.Function):  # type: ignore[misc,name-defined]
+class _EdgeSoftmax(torch.autograd.Function):  # type: ignore[name-defined]
     @staticmethod
     def forward(ctx: Any, graph: Graph, scores: Tensor, threads: int | None) -> Tensor:
         shares = torch.from_numpy(attention.edge_softmax(graph, _array("scores", scores), threads=threads))
@@ -171,7 +171,7 @@ def edge_dots(
     return _EdgeDots.apply(as_graph(graph), targets, sources, bool(heads), threads)
 
 
-class _EdgeDots(torch.autograd.Function):  # type: ignore[misc,name-defined]
+class _EdgeDots(torch.autograd.Function):  # type: ignore[name-defined]
     @staticmethod
     def forward(ctx: Any, graph: Graph, targets: Tensor, sources: Tensor, heads: bool, threads: int | None) -> Tensor:
         if targets.dtype != sources.dtype:
@@ -231,11 +231,12 @@ class SampledBatch:
     labels: Tensor | None = None
 
 
-class GraphBatches(torch.utils.data.Dataset):  # type: ignore[misc,name-defined]
+class GraphBatches(torch.utils.data.Dataset):  # type: ignore[name-defined]
     """Batches of nodes with a fixed number of drawn neighbours in each layer: a map-style dataset of whole batches.
 
-    Give it to ``DataLoader(batches, batch_size=None, num_workers=2)``. Batch k of an epoch depends on the seed, the epoch
-    and k alone: not on the workers, how they are started, or what else is asked for. `set_epoch` is seen by workers
+    Give it to ``DataLoader(batches, batch_size=None, num_workers=2)``. Batch k of an epoch depends on the seed, the
+    epoch and k alone: not on the workers, how they are started, or what else is asked for. `set_epoch` is seen by
+    workers
     that are running already.
 
     Parameters
