@@ -71,7 +71,7 @@ def window_cases() -> list[Case]:
                             return (letters(rng, n), starts, length), how
 
                         label = "-".join(map(str, [strand, pad, length, layout, *more.values()]))
-                        cases.append(Case("windows", "one_hot_windows", windows, label, sizes=SIZES))
+                        cases.append(Case("sequences", "one_hot_windows", windows, label, sizes=SIZES))
     return cases
 
 
@@ -83,13 +83,13 @@ def base_cases() -> list[Case]:
             def kmers(rng, n, k=k, canonical=canonical):
                 return (rng.choice(np.frombuffer(b"ACGTacgtACGTACGTACGTN", np.uint8), n), k), {"canonical": canonical}
 
-            cases.append(Case("bases", "kmer_index", kmers, f"{k}-{canonical}", sizes=SIZES))
+            cases.append(Case("sequences", "kmer_index", kmers, f"{k}-{canonical}", sizes=SIZES))
     for alphabet in ("ACGT", "ACGU"):
 
         def strand(rng, n, alphabet=alphabet):
             return (letters(rng, n),), {"alphabet": alphabet}
 
-        cases.append(Case("bases", "reverse_complement", strand, alphabet, sizes=SIZES))
+        cases.append(Case("sequences", "reverse_complement", strand, alphabet, sizes=SIZES))
     for layout in ("last", "first"):
         for dtype in ("uint8", "float32"):
             for channels, alphabet in ((4, "ACGT"), (5, "ACGT"), (4, "TCAG")):
@@ -99,7 +99,7 @@ def base_cases() -> list[Case]:
                     return (rng.integers(0, 9, shape).astype(dtype),), {"alphabet": alphabet, "layout": layout}
 
                 label = f"rows-{layout}-{dtype}-{channels}-{alphabet}"
-                cases.append(Case("bases", "reverse_complement", rows, label, sizes=SIZES))
+                cases.append(Case("sequences", "reverse_complement", rows, label, sizes=SIZES))
     return cases
 
 

@@ -43,7 +43,7 @@ def test_what_is_no_text_is_none():
 def test_missing_and_mixed_are_named():
     pandas = pytest.importorskip("pandas")
     for value in (["a", None], np.array(["a", np.nan], object), pandas.Series(["a", None], dtype="string")):
-        with pytest.raises(fastdl.InputError, match="missing values, got .* at index 1"):
+        with pytest.raises(fastdl.InputError, match=r"missing values, got .* at index 1"):
             _check.texts("x", value)
     with pytest.raises(fastdl.InputTypeError, match="got int at index 2"):
         _check.texts("x", ["a", b"b", 3])

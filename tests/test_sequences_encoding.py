@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import fastdl
-from fastdl.sequences.complement import kmer_index, reverse_complement
-from fastdl.sequences.encoding import LIKE, PROTEIN, RNA, one_hot, one_hot_decode
+from fastdl.sequences.complement import reverse_complement
+from fastdl.sequences.kmers import kmer_index
+from fastdl.sequences.decoding import one_hot_decode
+from fastdl.sequences.encoding import LIKE, PROTEIN, RNA, one_hot
 from fastdl.sequences.windows import one_hot_windows
 
 EVERY = np.arange(256, dtype=np.uint8)

@@ -17,7 +17,7 @@ from fastdl.files.sequences.fasta import Fasta
 from fastdl.files.sequences.fastq import Fastq
 from fastdl.files.sequences.genomes import open_sequences
 from fastdl.files.sequences.twobit import TwoBit
-from fastdl.reference import _records as reference
+from fastdl.reference import _sequence_text as reference
 
 
 def text_of(rng, n, letters="ACGTacgtNRY"):

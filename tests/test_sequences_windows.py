@@ -5,7 +5,8 @@ import pytest
 
 import fastdl
 from fastdl.sequences.complement import reverse_complement
-from fastdl.sequences.encoding import one_hot, one_hot_decode
+from fastdl.sequences.decoding import one_hot_decode
+from fastdl.sequences.encoding import one_hot
 from fastdl.sequences.windows import PackedSequence, one_hot_windows
 
 
