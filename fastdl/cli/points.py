@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from fastdl.cli import _file_jobs
+from fastdl.cli._file_jobs import FileJobs, Totals
+from fastdl.cli._progress import Progress
 
 _CHUNK = 1 << 25  # bytes: a few tables of this size are in memory at once
 _REDUCTIONS = ("mean", "first", "last", "nearest", "min", "max", "majority")
@@ -119,7 +120,7 @@ def run_voxelize(options: argparse.Namespace) -> int:
     voxelize(np.zeros((0, 3), np.float32), size, ends, **settings)  # options that cannot be are found before any work
     wanted = options.columns.split(",") if options.columns is not None else None
 
-    def work(source: Path, target: Path, progress: _file_jobs.Progress) -> dict[str, int]:
+    def work(source: Path, target: Path, progress: Progress) -> dict[str, int]:
         if target.suffix != ".npz":
             raise _check.InputError(f"voxels are written as .npz, got {target}")
         reader = _open(source, options)
@@ -135,7 +136,7 @@ def run_voxelize(options: argparse.Namespace) -> int:
             np.savez(file, **arrays, columns=np.array(columns), accounting=_record(found.accounting))
         return {**found.accounting, "voxels": len(found.coords)}
 
-    return _run(options, _file_jobs.find(options.sources, _suffixes()), lambda source: ".npz", work)
+    return _run(options, FileJobs(options, _suffixes(), (".npz",), ".npz"), work)
 
 
 def _voxels(reader: Any, points: Any, size: Sequence[float], ends: Sequence[float], settings: dict[str, Any]) -> Any:
@@ -159,7 +160,7 @@ def _voxels(reader: Any, points: Any, size: Sequence[float], ends: Sequence[floa
     return voxels
 
 
-def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: _file_jobs.Progress) -> Any:
+def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: Progress) -> Any:
     import numpy as np
 
     from fastdl import _check
@@ -180,7 +181,7 @@ def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: _file_jobs
 def run_downsample(options: argparse.Namespace) -> int:
     import numpy as np
 
-    from fastdl import VoxelAccumulator, _check, _threads
+    from fastdl import VoxelAccumulator, _check
     from fastdl.files.points.clouds import FORMATS, write_points
     from fastdl.files.points.sorted_rows import Spool
     from fastdl.streaming import run
@@ -188,47 +189,46 @@ def run_downsample(options: argparse.Namespace) -> int:
     size, origin = _three(options.voxel_size), _three(options.origin)
     VoxelAccumulator(size, origin=origin)  # options that cannot be are found before any work
     rules = _rules(options.reduce)
-    files = _file_jobs.find(options.sources, _suffixes())
-    memory = max(1, options.memory // min(_threads.count(options.jobs), len(files)))
 
-    def work(source: Path, target: Path, progress: _file_jobs.Progress) -> dict[str, int]:
+    def work(source: Path, target: Path, progress: Progress) -> dict[str, int]:
         _check.one_of("the ending of the output", target.suffix.lower(), FORMATS)
         reader = _open(source, options)
+        memory = max(1, options.memory // progress.workers)
         state = VoxelAccumulator(size, origin=origin, reduce=_plan(rules, reader), memory=memory)
         state.update(np.zeros((0, len(reader.columns))))  # the columns are known even where there is no point
 
         def prepare(chunk: Any) -> tuple[Any, Any]:
             return reader.table(chunk), reader.cells(chunk, size, origin)
 
-        # This thread reads and groups; another one turns records into tables.
-        with ThreadPoolExecutor(1) as executor:
-            run(
-                reader.chunks(max(4096, _CHUNK // (8 * len(reader.columns)))),
-                prepare,
-                lambda made: state.update(*made),
-                executor=executor,
-                in_flight=2,
-                progress=lambda chunk: progress(len(chunk)),
-            )
+        # Of a large cloud, this thread reads and groups; another one turns records into tables.
+        rows = max(4096, _CHUNK // (8 * len(reader.columns)))
+        run(
+            reader.chunks(rows),
+            prepare,
+            lambda made: state.update(*made),
+            executor=progress.helper if reader.points > rows else None,
+            in_flight=2,
+            progress=lambda event: progress(len(event.details["chunk"])),
+        )
         # The voxels wait on the disk as they will be in the file; only .npz holds cells and counts, too.
         fields = reader.schema.descr
         if target.suffix.lower() == ".npz":
             fields = [*fields, ("coords", np.int64, 3), ("counts", np.int64)]
         kept = 0
-        with closing(Spool(np.dtype(fields))) as rows:
+        with closing(Spool(np.dtype(fields))) as spool:
             for when, *columns, counts in state.parts():
                 progress(0)
-                rows.add(when, *columns, counts)
+                spool.add(when, *columns, counts)
                 kept += int(counts.sum())
             progress(0)
             accounting = {"in": reader.points, "kept": kept, "non_finite": reader.points - kept}
-            write_points(target, rows, like=reader, extra={"accounting": _record(accounting)})
-            return {**accounting, "voxels": rows.count}
+            write_points(target, spool, like=reader, extra={"accounting": _record(accounting)})
+            return {**accounting, "voxels": spool.count}
 
     def ending(source: Path) -> str:
         return source.suffix.lower() if source.suffix.lower() in (".las", ".laz") else ".ply"
 
-    return _run(options, files, ending, work)
+    return _run(options, FileJobs(options, _suffixes(), FORMATS, ending), work)
 
 
 def _rules(text: str) -> dict[str, str]:
@@ -286,32 +286,16 @@ def _record(accounting: dict[str, int]) -> Any:
     return np.array(tuple(accounting.values()), [(name, np.int64) for name in accounting])
 
 
-def _run(options: argparse.Namespace, files: Any, ending: Callable[[Path], str], work: Any) -> int:
-    from fastdl import _check
+def _run(options: argparse.Namespace, jobs: FileJobs, work: Any) -> int:
+    return jobs.run(work, _summary, unit="points", total=lambda source: _open(source, options).points)
 
-    if len(files) > 1:
-        options.output.mkdir(parents=True, exist_ok=True)
-    groups: dict[str, list] = {}
-    for source, relative in files:
-        groups.setdefault(ending(source), []).append((source, relative))
-    pairs = [
-        pair
-        for suffix, group in groups.items()
-        for pair in _file_jobs.plan(group, options.output, suffix, overwrite=options.overwrite)
-    ]
-    total = 0
-    for source, _ in pairs:
-        with suppress(_check.FastdlError, OSError):  # it will be said when its turn comes
-            total += _open(source, options).points
-    with _file_jobs.Progress(total, "points", options.quiet) as progress:
-        done, failed = _file_jobs.each(pairs, options.jobs, lambda s, t: work(s, t, progress), progress)
-        seconds = progress.seconds
-    sums = {name: sum(d[name] for d in done) for name in (done[0] if done else ())}
+
+def _summary(totals: Totals) -> str:
+    names = totals.results[0].details if totals.results else {}
+    sums = {name: totals.sum(name) for name in names}
     points, voxels = sums.pop("in", 0), sums.pop("voxels", 0)
     parts = [f"{number} {name.replace('_', ' ')}" for name, number in sums.items() if number or name == "kept"]
-    print(
-        f"{len(done)} file{'s' * (len(done) != 1)}: {points} points in, {', '.join(parts) or 'none kept'}; "
-        f"{voxels} voxels in {seconds:.2f} s ({points / seconds / 1e6:.1f} M points/s) -> {options.output}"
-        + (f"; {failed} failed" if failed else "")
+    return (
+        f"{totals.files}: {points} points in, {', '.join(parts) or 'none kept'}; "
+        f"{voxels} voxels in {totals.seconds:.2f} s ({totals.rate(points) / 1e6:.1f} M points/s)"
     )
-    return 1 if failed else 0

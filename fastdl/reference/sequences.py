@@ -78,8 +78,9 @@ def choices(alphabet, unknown, unknown_char):
     return rows, letters
 
 
-def one_hot_decode(x, *, alphabet="ACGT", unknown="zero", layout="last", unknown_char="N"):
+def one_hot_decode(x, *, alphabet="ACGT", unknown="zero", layout="last", unknown_char=None):
     """The letter of each row as S1; a row that stands for none gives NUL."""
+    unknown_char = unknown_char or ("X" if "N" in alphabet else "N")
     x = np.swapaxes(x, -1, -2) if layout == "first" else x
     letters = np.zeros(x.shape[:-1], np.uint8)
     for row, letter in zip(*choices(alphabet, unknown, unknown_char)):
@@ -196,10 +197,11 @@ def minimizer_places(numbers, k, w, hashed):
 
 
 def minimizers(seq, k, w, *, canonical=True, order="hash"):
-    """(places, numbers) of the minimizers of one sequence."""
-    numbers = kmer_index(seq, k, canonical=canonical)
+    """(places, numbers, strands) of the minimizers of one sequence."""
+    numbers, forward = kmer_index(seq, k, canonical=canonical), kmer_index(seq, k)
     places = minimizer_places(numbers, k, w, order == "hash")
-    return places, numbers[places]
+    strands = np.where(numbers[places] == forward[places], 1, -1).astype(np.int8)
+    return places, numbers[places], strands
 
 
 def apply_variants(seq, positions, refs, alts):

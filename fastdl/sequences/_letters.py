@@ -1,4 +1,4 @@
-"""Sequences in whatever form they are given, as bytes: one array of letters, or many end to end and where each begins."""
+"""Sequences in whatever form they are given, as bytes: one array of letters, or many end to end."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def as_letters(seq: Any, name: str = "seq") -> Array:
 def _no_numbers(x: Array, name: str) -> Array:
     """`x`, unless all of it are small numbers, as of classes or tokens: they are no letters."""
     head = x.reshape(-1)[:16]
-    if len(head) and head.max() < _FIRST_PRINTED and x.max() < _FIRST_PRINTED:
+    if len(head) > 1 and head.max() < _FIRST_PRINTED and x.max() < _FIRST_PRINTED:
         raise _check.InputError(
             f"{name} holds numbers {x.min()} to {x.max()}, not letters in ASCII; where they number the letters of an "
             f"alphabet, np.frombuffer(b'ACGT', np.uint8)[{name}] are the letters"

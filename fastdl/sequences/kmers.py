@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,7 +121,8 @@ def kmer_count(
     """
     k = _check.integer("k", k, 1, 31 if sparse else _MOST_DENSE)
     x, offsets = letters_and_offsets(seq)
-    parts = x.reshape(-1, x.shape[-1]) if offsets is None else [x[a:b] for a, b in zip(offsets, offsets[1:])]
+    rows = x.reshape(-1, x.shape[-1]) if x.size else ()
+    parts = rows if offsets is None else [x[a:b] for a, b in itertools.pairwise(offsets)]
     if sparse:
         if out is not None:
             raise _check.InputError("out takes the counts of all 4^k k-mers: sparse must be False")
@@ -182,7 +184,7 @@ def minimizers(seq: Any, k: int, w: int, *, canonical: bool = True, order: str =
     --------
     >>> import fastdl
     >>> fastdl.minimizers("TTACGTTGCA", 3, 4, order="lexicographic").positions
-    array([2, 3])
+    array([2, 4])
     """
     k, w = _check.integer("k", k, 1, 31), _check.integer("w", w, 1, 1 << 24)
     _check.one_of("order", order, ("hash", "lexicographic"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -160,7 +159,7 @@ def _steps(variants: Variants, rows: Iterable[int], low: int) -> Iterator[_Step]
     at, inserted = max(low, 0), -1
     for row in rows:
         place, ref, alt = int(variants.positions[row]), variants.refs[row], variants.alts[row]
-        alike = len(os.path.commonprefix([ref.upper(), alt.upper()]))
+        alike = next((i for i, (a, b) in enumerate(zip(ref.upper(), alt.upper())) if a != b), min(len(ref), len(alt)))
         place, size, alt = place + alike, len(ref) - alike, alt[alike:]
         if place < low:
             place, size, alt = low, max(place + size - low, 0), alt[low - place :]

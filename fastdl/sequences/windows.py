@@ -86,7 +86,7 @@ def one_hot_windows(
     size = len(genome)
     at = window_starts(starts, -length, size)
     both = isinstance(strand, str) and strand == "both"
-    shape = encoding.shape(len(at), length)
+    shape: tuple[int, ...] = encoding.shape(len(at), length)
     if both:
         at, strand, shape = np.repeat(at, 2), "+-" * len(at), (shape[0], 2, *shape[1:])
     inputs = [] if isinstance(genome, PackedSequence) else [genome]

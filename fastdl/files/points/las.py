@@ -171,7 +171,7 @@ def lattice(
 
     Examples
     --------
-    >>> from fastdl.files.las import lattice
+    >>> from fastdl.files.points.las import lattice
     >>> lattice([0.001] * 3, [100.0005] * 3, [0.2] * 3, [0.0] * 3)
     (array([100000, 100000, 100000]), array([200, 200, 200]))
     >>> lattice([0.001] * 3, [0.0] * 3, [0.0015] * 3, [0.0] * 3)

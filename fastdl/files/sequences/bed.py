@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -224,11 +224,11 @@ def _table_rows(path: Path, rows: Iterator[dict[str, Any]], negative: bool) -> I
             continue
         if columns is None:
             columns = _columns(path, list(row))
-        get: Callable[[str], str] = lambda what: str(row.get(columns[what], ""))  # noqa: B023  used within this turn
-        strand = get("strand") if "strand" in columns else "."
-        found = _row(path, number, [get("name"), get("start"), get("stop")], strand or ".", negative)
-        if "summit" in columns and get("summit") not in ("", "-1", "None"):
-            found = found._replace(summit=_integer(path, number, get("summit")))
+        cells = {what: str(row.get(column, "")) for what, column in columns.items()}
+        ends = [cells["name"], cells["start"], cells["stop"]]
+        found = _row(path, number, ends, cells.get("strand") or ".", negative)
+        if cells.get("summit", "") not in ("", "-1", "None"):
+            found = found._replace(summit=_integer(path, number, cells["summit"]))
         yield found
 
 

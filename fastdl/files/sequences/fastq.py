@@ -83,10 +83,8 @@ class Fastq:
                 last = len(block) < wanted
                 text = rest + block
                 self.read = file.tell()
-                if last:
-                    text = text if text.endswith(b"\n") or not text else text + b"\n"
-                    if text.endswith(b"+\n"):
-                        text += b"\n"  # a last read of no bases; otherwise a blank line behind the last
+                if last and text:  # a blank line more: it stands for the qualities of a last read of no bases
+                    text += b"\n" if text.endswith(b"\n") else b"\n\n"
                 if not text:
                     break
                 batch, taken, lines, problem, place = self._parse(text)

@@ -141,14 +141,15 @@ class Genome:
             at = at + rng.integers(-jitter, jitter, len(at), endpoint=True)
         if isinstance(strand, str) and strand == "random":
             strand = rng.choice(["+", "-"], len(at))
-        shape = encoding.shape(len(at), length)
+        shape: tuple[int, ...] = encoding.shape(len(at), length)
         both = isinstance(strand, str) and strand == "both"
         if both:
             shape = shape[0], 2, *shape[1:]
         result = _check.out("out", out, shape, encoding.dtype)
         letters, windows = self._letters(names, at, length, _as_variants(variants))
         if both:
-            windows = Windows(*(np.repeat(each, 2) for each in windows[:4]), length)
+            starts, lows, highs = (np.repeat(each, 2) for each in windows[:3])
+            windows = windows._replace(starts=starts, lows=lows, highs=highs)
             strand = "+-" * len(at)
         windows = windows._replace(backwards=strands(strand, len(windows.starts)))
         encode_windows(letters, windows, encoding, pad, result.reshape(-1, *shape[-2:]), threads)
@@ -205,7 +206,8 @@ class Genome:
         if variants is None:
             parts = _fetch_in_order(self.reader, names, starts.tolist(), length)
         else:
-            parts, checked = [], set()
+            parts = []
+            checked: set[int] = set()
             for k, (name, start) in enumerate(zip(names, starts.tolist())):
                 chosen = [k] if each else variants.within(name, start)
                 parts.append(alter_window(fetch, name, start, length, variants, chosen, checked))

@@ -45,9 +45,9 @@ class TwoBit:
 
     Notes
     -----
-    ``genome[name]`` is a `PackedSequence` in memory, a quarter of a byte a base, which `one_hot_windows` takes as it is;
-    it is kept until `close`. `fetch` reads no more than the bases asked for. Blocks of N and of lower case are kept; the
-    format holds no other ambiguity codes. A reader pickles as its path, as `Fasta` does.
+    ``genome[name]`` is a `PackedSequence` in memory, a quarter of a byte a base, which `one_hot_windows` takes as it
+    is; it is kept until `close`. `fetch` reads no more than the bases asked for. Blocks of N and of lower case are
+    kept; the format holds no other ambiguity codes. A reader pickles as its path, as `Fasta` does.
     """
 
     def __init__(self, path: str | Path):
