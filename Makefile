@@ -59,7 +59,7 @@ lint: .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint fastdl_ext
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint fastdl_ext
 
 # The same bits whatever the CPU: build once per level, compare a hash of every case. Levels this CPU lacks are left out.
 LEVELS = default x86-64-v3 x86-64-v4
