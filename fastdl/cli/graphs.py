@@ -31,7 +31,7 @@ def register(commands: Any) -> None:
     )
     graph.add_argument("--threads", type=int, metavar="N", help="default: the processors this process has")
     graph.add_argument("--overwrite", action="store_true", help="replace a file that is there")
-    graph.add_argument("--quiet", action="store_true", help="no progress bar")
+    graph.add_argument("--quiet", action="store_true", help="print errors only")
     graph.set_defaults(run=run)
 
 
@@ -66,6 +66,8 @@ def run(options: argparse.Namespace) -> int:
                 np.lib.format.write_array_header_2_0(file, header)
             file.write(block.data)
             progress(len(block))
+    if options.quiet:
+        return 0
     degrees = np.diff(graph.indptr)
     print(
         f"{graph.num_nodes} nodes, {graph.num_edges} edges (read in {reading:.2f} s), {(degrees == 0).sum()} nodes "

@@ -145,10 +145,10 @@ def _short(answer: tuple[str, Any]) -> str:
     return f"{answer[1][0]}: {answer[1][1]}" if answer[0] == "error" else "a result"
 
 
-def shrink(call: Call, fails: Any) -> Call:
-    """A smaller call that fails, too."""
-    smaller = True
-    while smaller:
+def shrink(call: Call, fails: Any, seconds: float = 20.0) -> Call:
+    """A smaller call that fails, too; looked for no longer than so many seconds."""
+    smaller, until = True, time.monotonic() + seconds
+    while smaller and time.monotonic() < until:
         smaller = False
         fewer = [
             {**call, "changes": call["changes"][:k] + call["changes"][k + 1 :]} for k in range(len(call["changes"]))
@@ -186,6 +186,7 @@ def attack(rng: random.Random, until: float) -> tuple[str, list[str]]:
                 call = shrink(call, lambda c: bool(problem(c, kernel.ask(c), reference.ask(c))))
                 wrong = problem(call, kernel.ask(call), reference.ask(call)) or wrong
                 problems.append(report(call, wrong))
+                print(f"  {problems[-1]}", flush=True)
     finally:
         kernel.close()
         reference.close()
