@@ -335,3 +335,14 @@ def test_a_signal_leaves_nothing(tmp_path, name):
     if name == "SIGKILL":
         _temporaries.sweep(str(tmp_path))
     assert not [p for p in tmp_path.iterdir() if _temporaries.is_temporary(p.name)]
+
+
+def test_a_source_that_is_missing_does_not_stop_the_others(tmp_path, capsys):
+    source = recording(tmp_path / "a.wav")
+    (tmp_path / "empty").mkdir()
+    assert encode(source, tmp_path / "gone.wav", tmp_path / "empty", "-o", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert "gone.wav: no such file" in said.err
+    assert "empty: holds no file ending in" in said.err
+    assert "encoded 1 file" in said.out
+    assert "; 2 failed" in said.out

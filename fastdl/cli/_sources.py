@@ -58,24 +58,35 @@ class Source:
 def find(
     sources: Iterable[str], suffixes: Sequence[str], output: Path | None = None, spool: Path | None = None
 ) -> tuple[list[Source], list[FastdlError]]:
-    """The files that are named, match a glob, or end in `suffixes` in a folder; and what could not be searched.
+    """The files that are named, match a glob, or end in `suffixes` in a folder; and what is wrong with other sources.
 
     Folders that links lead to are searched once each. What `output` holds is not found; `._*` files, which macOS
     writes beside others, neither. Pipes, and - for standard input, are copied into the folder `spool` first.
     """
     found: dict[tuple[str, Path], Source] = {}
     problems: list[FastdlError] = []
-    words = [one for source in sources for one in _expand(source)]
+    words: list[str] = []
+    for source in sources:
+        try:
+            words += _expand(source)
+        except FileError as error:
+            problems.append(error)
     for one in words:
-        if one == "-" or is_pipe(one):
-            files: Iterable[Source] = [_spooled(one, suffixes, spool)]
-        elif os.path.isdir(one):
-            files = _search(Path(one), tuple(suffixes), output, problems)
-        else:
-            files = [Source(Path(one), Path(os.path.basename(one)))]
+        try:
+            if one == "-" or is_pipe(one):
+                files = [_spooled(one, suffixes, spool)]
+            elif os.path.isdir(one):
+                files = _search(Path(one), tuple(suffixes), output, problems)
+            else:
+                files = [Source(Path(one), Path(os.path.basename(one)))]
+        except FileError as error:
+            problems.append(error)
+            continue
         place = os.path.realpath(one) if len(words) > 1 else one  # one file may be named twice
         for file in files:
             found.setdefault((os.path.join(place, file.relative) if file.searched else place, file.relative), file)
+    if not found and problems:
+        raise problems.pop()
     return list(found.values()), problems
 
 
