@@ -110,6 +110,7 @@ def is_pipe(name: str) -> bool:
 
 def _search(top: Path, suffixes: tuple[str, ...], output: Path | None, problems: list[FastdlError]) -> list[Source]:
     found: list[Source] = []
+    before = len(problems)
     seen: set[tuple[int, int]] = set()
 
     def failed(error: OSError) -> None:
@@ -129,7 +130,7 @@ def _search(top: Path, suffixes: tuple[str, ...], output: Path | None, problems:
                 path = Path(folder, name)
                 if not is_pipe(str(path)):
                     found.append(Source(path, path.relative_to(top), searched=True))
-    if not found and not problems:
+    if not found and len(problems) == before:
         raise FileError(top, f"holds no file ending in {', '.join(suffixes)}")
     return sorted(found, key=lambda source: source.relative)
 
