@@ -1,6 +1,6 @@
 # Each command does its own set-up: a Python (3.11 or later), a C compiler and make are all it needs.
 PYTHON ?= python3
-BIN = .venv/bin
+BIN = .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
 .PHONY: help demo test bench lint levels attack sanitize wheel-test clean
 help:

@@ -125,11 +125,12 @@ def _search(top: Path, suffixes: tuple[str, ...], output: Path | None, problems:
             continue
         seen.add((entry.st_dev, entry.st_ino))
         inside.sort()
+        here, below = Path(folder), Path(folder).relative_to(top)
         for name in names:
             if name.lower().endswith(suffixes) and not name.startswith("._") and not _temporaries.is_temporary(name):
-                path = Path(folder, name)
-                if not is_pipe(str(path)):
-                    found.append(Source(path, path.relative_to(top), searched=True))
+                path = here / name
+                if not is_pipe(os.path.join(folder, name)):
+                    found.append(Source(path, below / name, searched=True))
     if not found and len(problems) == before:
         raise FileError(top, f"holds no file ending in {', '.join(suffixes)}")
     return sorted(found, key=lambda source: source.relative)

@@ -164,8 +164,9 @@ def _finish(files: list[_Temporary], sync: bool) -> None:
     _rename(files)
 
 
-def _rename(files: list[_Temporary]) -> None:
-    with _temporaries.lock, _folder_lock(files[0].folder if len(files) > 1 else None):
+def _rename(files: list[_Temporary], locked: bool = False) -> None:
+    """Give files that belong together their names; `locked` where the caller holds the folder's lock."""
+    with _temporaries.lock, _folder_lock(files[0].folder if len(files) > 1 and not locked else None):
         _temporaries.check()
         for file in files[1:]:
             with suppress(FileNotFoundError):
@@ -197,14 +198,14 @@ class Group:
         finally:
             _local.group = before
 
-    def commit(self, synced: bool) -> None:
-        """Rename what waits, on the disk or not yet."""
+    def commit(self, synced: bool, locked: str | None = None) -> None:
+        """Rename what waits, on the disk or not yet; the lock of the folder `locked` is held by the caller."""
         try:
             while self.sets:
                 if self.sync and not synced:
                     for file in self.sets[0]:
                         file.sync()
-                _rename(self.sets[0])
+                _rename(self.sets[0], locked == self.sets[0][0].folder)
                 del self.sets[0]
         except BaseException:
             self.discard()
@@ -221,13 +222,16 @@ def commit_groups(groups: Sequence[Group]) -> list[FileError | None]:
     """Give the files of all groups their names, after one wait for the disk: what went wrong with each, or None."""
     waiting = [file for group in groups if group.sync for files in group.sets for file in files]
     synced = len(waiting) >= _GROUP and _sync_folders({file.folder for file in waiting})
+    folders = {files[0].folder for group in groups for files in group.sets if len(files) > 1}
+    alone = folders.pop() if len(folders) == 1 else None  # with more of them, one lock after the other
     problems: list[FileError | None] = []
-    for group in groups:
-        try:
-            group.commit(synced)
-            problems.append(None)
-        except FileError as error:
-            problems.append(error)
+    with _folder_lock(alone):
+        for group in groups:
+            try:
+                group.commit(synced, alone)
+                problems.append(None)
+            except FileError as error:
+                problems.append(error)
     return problems
 
 
