@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastdl.errors import FileError
-from fastdl.files import _temporaries, atomic
+from fastdl.files import atomic, temporaries
 from fastdl.files.atomic import replacing, replacing_folder, replacing_together
 from fastdl.files.npy import NpyReader, NpyWriter
 
@@ -18,7 +18,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
 
 def left(folder):
-    return [p.name for p in folder.iterdir() if _temporaries.is_temporary(p.name)]
+    return [p.name for p in folder.iterdir() if temporaries.is_temporary(p.name)]
 
 
 @pytest.mark.parametrize("sync", [True, False])
@@ -177,7 +177,7 @@ def test_folders(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_leftovers_are_told_from_what_is_being_written(tmp_path):
-    ours = _temporaries.new(str(tmp_path))
+    ours = temporaries.new(str(tmp_path))
     host, pid, start = ours.rpartition("/")[2].split(".")[1].split("-")[1:]
     dead = [
         f".fastdl-{host}-{pid}-{int(start) - 1}.0.part",  # the number of a process that is now another's
@@ -186,9 +186,9 @@ def test_leftovers_are_told_from_what_is_being_written(tmp_path):
     kept = [ours.rpartition("/")[2], f".fastdl-00000000-{pid}-1.0.part", ".fastdl-mine.part", ".fastdl-1-2-3.part"]
     for name in dead + kept:
         (tmp_path / name).write_bytes(b"x")
-    _temporaries.sweep(str(tmp_path))
+    temporaries.sweep(str(tmp_path))
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)
-    _temporaries.remove(ours)
+    temporaries.remove(ours)
 
 
 def test_a_truncated_npy_is_named(tmp_path):

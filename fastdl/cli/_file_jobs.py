@@ -18,7 +18,7 @@ from fastdl.cli._job_record import JobRecord
 from fastdl.cli._job_workers import Result, Work, amount, run_all, size_of
 from fastdl.cli._progress import Progress
 from fastdl.cli._sources import Source
-from fastdl.files import _temporaries
+from fastdl.files import temporaries
 
 _DELAY = 0.25  # seconds between two notes of what was finished
 
@@ -137,7 +137,7 @@ class FileJobs:
         """
         options = self.options
         with ExitStack() as stack:
-            spool = stack.enter_context(_temporaries.folder()) if _any_pipe(options.sources) else None
+            spool = stack.enter_context(temporaries.folder()) if _any_pipe(options.sources) else None
             pairs, record = self._plan(spool)
             progress = Progress(None, unit, options.quiet or options.json)
             if progress.shown:
@@ -151,7 +151,7 @@ class FileJobs:
             seconds = progress.seconds
         if options.scheduler:
             for folder in {target.parent for _, target in pairs}:
-                _temporaries.sweep(str(folder))  # what workers that died were writing
+                temporaries.sweep(str(folder))  # what workers that died were writing
         if not (options.quiet or options.json):
             self._summarize(Totals(self.results, seconds), summary, mixed)
         return 1 if self.failed else 0

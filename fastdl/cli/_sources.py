@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastdl.errors import FastdlError, FileError, InputError
-from fastdl.files import _temporaries
+from fastdl.files import temporaries
 
 #: How files of a kind begin: for those that come through a pipe and have no name to tell it.
 _BEGINNINGS = (
@@ -127,7 +127,7 @@ def _search(top: Path, suffixes: tuple[str, ...], output: Path | None, problems:
         inside.sort()
         here, below = Path(folder), Path(folder).relative_to(top)
         for name in names:
-            if name.lower().endswith(suffixes) and not name.startswith("._") and not _temporaries.is_temporary(name):
+            if name.lower().endswith(suffixes) and not name.startswith("._") and not temporaries.is_temporary(name):
                 path = here / name
                 if not is_pipe(os.path.join(folder, name)):
                     found.append(Source(path, below / name, searched=True))
