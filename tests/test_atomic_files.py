@@ -163,6 +163,29 @@ def test_groups_get_their_names_together(tmp_path):
     assert not (tmp_path / "more").exists()
 
 
+def test_groups_and_single_files_in_one_folder_do_not_wait_for_each_other(tmp_path):
+    def gather():
+        for k in range(60):
+            groups = [atomic.Group(sync=False) for _ in range(3)]
+            for j, group in enumerate(groups):
+                with group.gathering(), replacing_together(tmp_path / f"a{k}{j}", tmp_path / f"b{k}{j}") as files:
+                    files[0].write(b"x")
+            assert atomic.commit_groups(groups) == [None] * 3
+
+    def alone():
+        for k in range(120):
+            with replacing_together(tmp_path / f"c{k}", tmp_path / f"d{k}", sync=False) as files:
+                files[0].write(b"x")
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (gather, alone, alone)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not left(tmp_path)
+
+
 def test_folders(tmp_path):
     for text in ("one", "two"):
         with replacing_folder(tmp_path / "x.zarr") as folder:

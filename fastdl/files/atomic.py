@@ -166,7 +166,8 @@ def _finish(files: list[_Temporary], sync: bool) -> None:
 
 def _rename(files: list[_Temporary], locked: bool = False) -> None:
     """Give files that belong together their names; `locked` where the caller holds the folder's lock."""
-    with temporaries.lock, _folder_lock(files[0].folder if len(files) > 1 and not locked else None):
+    # The folder's lock first, as in commit_groups: in two orders, two threads could wait for each other.
+    with _folder_lock(files[0].folder if len(files) > 1 and not locked else None), temporaries.lock:
         temporaries.check()
         for file in files[1:]:
             with suppress(FileNotFoundError):
