@@ -222,8 +222,9 @@ TILE_OF_PASSES(tile16, V8, SELECT, 16 / LANES(V8))
    additions, of -0.0 where no neighbour is left, which changes no sum.  What is added there is chosen by masks: of a conditional
    the compiler makes a branch, and a branch is guessed wrong.  Five at once was the fastest for 4, 8, 20 and 40 neighbours. */
 static APART void NAME(single)(GRAPH) {
-  static const JOIN(REAL, _mask) keep[2 * AT_ONCE] = {-1, -1, -1, -1, -1};
-  const union { REAL value; JOIN(REAL, _mask) bits; } nothing = {(REAL)-0.0};
+  static const REAL nothing = (REAL)-0.0;
+  static const intptr_t keep[2 * AT_ONCE] = {-1, -1, -1, -1, -1};
+  const intptr_t away = (intptr_t)X - (intptr_t)&nothing;               /* in bytes: right for an X at any address */
   (void)F;
   for (int64_t i = first; i < last; i++) {
     const int64_t count = indptr[i + 1] - indptr[i];
@@ -236,11 +237,10 @@ static APART void NAME(single)(GRAPH) {
       UNROLL for (int k = 0; k < AT_ONCE; k++) a += X[j[k]];
     }
     if (j + AT_ONCE <= indices + edges) {
-      const JOIN(REAL, _mask)* mask = keep + AT_ONCE - left;
+      const intptr_t* mask = keep + AT_ONCE - left;
       UNROLL for (int k = 0; k < AT_ONCE - 1; k++) {
-        union { REAL value; JOIN(REAL, _mask) bits; } v = {X[j[k]]};    /* of a row to come: a node too, and added as -0.0 */
-        v.bits = (v.bits & mask[k]) | (nothing.bits & ~mask[k]);
-        a += v.value;
+        const intptr_t to = (away + (intptr_t)j[k] * (intptr_t)sizeof(REAL)) & mask[k];
+        a += *(const REAL*)((const char*)&nothing + to);
       }
     } else {
       for (; left; left--) a += X[*j++];

@@ -245,7 +245,7 @@ def neighbours(op, indptr, indices, X, out, *, first, weight, root, from_, to):
             own = slice(first, first + n)
             result += X[own] * (root[own] * loops * root[own])[:, None]
         else:
-            weighted = messages.reshape(len(messages), heads, -1) * w[:, :, None]
+            weighted = messages.reshape(len(messages), heads, X.shape[1] // heads) * w[:, :, None]
             result = reduce_rows(ends, weighted.reshape(messages.shape), _NAMES[op])
     out[:, from_:to] = result[:, from_:to]
 
