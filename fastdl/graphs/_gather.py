@@ -109,9 +109,9 @@ def prepare(
 
 def node_features(name: str, features: ArrayLike, n: int) -> Array:
     """float32 or float64 with a row for each of n nodes; float16 is read as float32, integers as float64."""
-    x = features
-    if not (type(x) is np.ndarray and x.dtype in _FLOATS and x.flags.carray):
-        x = _check.floats(name, features)
+    # The first question spares the others where features are right as they are: small graphs come by the million.
+    right = type(features) is np.ndarray and features.dtype in _FLOATS and features.flags.carray
+    x: Array = features if right else _check.floats(name, features)  # type: ignore[assignment]
     if x.ndim == 0 or len(x) != n:
         raise InputError(f"{name} must have one row for each of {n} nodes, got shape {x.shape}")
     return x
@@ -119,9 +119,9 @@ def node_features(name: str, features: ArrayLike, n: int) -> Array:
 
 def edge_weight(graph: Graph, weight: ArrayLike | None, x: Array) -> Array:
     """(E, H) in the dtype of x: as given, or those of the graph; (1, 1) where there are none."""
-    if weight is None and graph.weight is None:
-        return _ONE[x.dtype]
     checked = graph.weight if weight is None else _check.array("weight", weight, ("f", "i", "u", "b"), (1, 2))
+    if checked is None:
+        return _ONE[x.dtype]
     _check.same_length(edges=graph.indices, weight=checked)
     if checked.ndim == 2 and (x.ndim < 2 or x.shape[1] != checked.shape[1]):
         raise InputError(
