@@ -92,11 +92,14 @@ from fastdl.selection.polynomial_stats import PolynomialStats as PolynomialStats
 from fastdl.selection.splits import k_fold as k_fold
 from fastdl.selection.splits import select_degree as select_degree
 from fastdl.selection.splits import split as split
-from fastdl.sequences.complement import kmer_index as kmer_index
 from fastdl.sequences.complement import reverse_complement as reverse_complement
+from fastdl.sequences.decoding import one_hot_decode as one_hot_decode
 from fastdl.sequences.encoding import one_hot as one_hot
-from fastdl.sequences.encoding import one_hot_decode as one_hot_decode
-from fastdl.sequences.windows import PackedSequence as PackedSequence
+from fastdl.sequences.kmers import kmer_count as kmer_count
+from fastdl.sequences.kmers import kmer_index as kmer_index
+from fastdl.sequences.kmers import minimizers as minimizers
+from fastdl.sequences.packed import PackedSequence as PackedSequence
+from fastdl.sequences.variants import apply_variants as apply_variants
 from fastdl.sequences.windows import one_hot_windows as one_hot_windows
 from fastdl.targets.bins import BinnedTarget as BinnedTarget
 from fastdl.targets.bins import MergedBins as MergedBins

@@ -22,6 +22,11 @@ def register(commands: Any) -> None:
         ".txt, .edges; .gz too), .npy, .npz (of NumPy, SciPy, OGB), MatrixMarket .mtx and .parquet. Prints what is in "
         "the file; with --features also writes what every node gathers from its neighbours, the features staying on "
         "disk.",
+        examples=(
+            "fastdl graph edges.csv",
+            "fastdl graph edges.csv --features x.npy -o h.npy --reduce mean",
+            "fastdl graph edges.npz --features x.npy -o h.npy --norm gcn --undirected",
+        ),
     )
     graph.add_argument("edges", type=Path, help="the edges")
     graph.add_argument("--features", type=Path, metavar="X.npy", help="one row for each node (each source)")
