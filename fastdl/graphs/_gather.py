@@ -12,6 +12,7 @@ from fastdl import _check, _kernels
 from fastdl._threads import count, share, split
 from fastdl._typing import Array, ArrayLike
 from fastdl.errors import InputError
+from fastdl.graphs._owned import check_file
 from fastdl.graphs.conversion import as_graph
 from fastdl.graphs.graph import Graph, require_square
 from fastdl.graphs.normalization import NORMALIZATIONS, normalize_edges
@@ -63,6 +64,8 @@ class Gather:
         if result.size == 0:
             return
         graph = self.graph
+        for array in (graph.indptr, graph.indices, self.features):
+            check_file(array)
         x, rows = flat_rows(self.features), result.reshape(last - first, -1)
         engine = kernel if graph.num_sources <= INT32 else reference
 

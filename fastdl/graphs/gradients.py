@@ -98,6 +98,8 @@ def aggregate_grad(
            [0. ]])
     """
     rows = as_graph(graph)
+    if isinstance(weight, str):
+        raise InputError(f"weight must be an array, got {weight!r}; normalize_edges makes a graph with these weights")
     plan = _gather.prepare(rows, features, reduce, weight, threads)
     x = plan.features
     g = _gather.node_features("grad", grad, rows.num_targets).astype(x.dtype, copy=False)

@@ -102,7 +102,7 @@ class Graph:
         if (indptr[1:] < indptr[:-1]).any():
             raise InputError(f"indptr must not fall, got a fall at {int((indptr[1:] < indptr[:-1]).argmax()) + 1}")
         n = len(indptr) - 1
-        num_sources = n if num_sources is None else _check.integer("num_sources", num_sources, 0)
+        num_sources = n if num_sources is None else _check.integer("num_sources", num_sources, 0, _edge_list.INT64)
         _edge_list.check_nodes("indices", indices, num_sources, 1)
         if edge_order is not None:
             edge_order = own(_edge_list.node_array("edge_order", edge_order))
