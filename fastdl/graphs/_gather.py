@@ -16,9 +16,9 @@ from fastdl.graphs._owned import check_file
 from fastdl.graphs.conversion import as_graph
 from fastdl.graphs.graph import Graph, require_square
 from fastdl.graphs.normalization import NORMALIZATIONS, normalize_edges
-from fastdl.reference import graphs as reference
+from fastdl.reference import _graph_kernels
 
-kernel = _kernels.load("graphs_aggregation") or reference
+kernel = _kernels.load("graphs_aggregation") or _graph_kernels
 
 REDUCTIONS = ("sum", "mean", "max", "min", "mul", "var", "std", "softmax")
 
@@ -67,7 +67,7 @@ class Gather:
         for array in (graph.indptr, graph.indices, self.features):
             check_file(array)
         x, rows = flat_rows(self.features), result.reshape(last - first, -1)
-        engine = kernel if graph.num_sources <= INT32 else reference
+        engine = kernel if graph.num_sources <= INT32 else _graph_kernels
 
         def run(a: int, b: int, column: int, end: int) -> None:
             indptr, indices, weight = part(graph, self.weight, a, b)

@@ -15,9 +15,9 @@ from fastdl.graphs import _edge_list
 from fastdl.graphs._owned import empty
 from fastdl.graphs.conversion import as_graph
 from fastdl.graphs.graph import Graph
-from fastdl.reference import graphs as reference
+from fastdl.reference import _graph_kernels
 
-kernel = _kernels.load("graphs_sampling") or reference
+kernel = _kernels.load("graphs_sampling") or _graph_kernels
 
 _BLOCK = 1 << 12  # nodes in a block, some 100 microseconds
 _SEEDS = (1 << 64) - 1
