@@ -291,6 +291,29 @@ static FASTDL_INLINE void NAME(passes)(const int op, GRAPH, WEIGHTS, int64_t fro
 #undef PASSES
 #undef ARGUMENTS
 
+/* Means: rows of at most a stretch have the bits of their plain sum, divided, and go its way; 64 of them, while they are in the
+   cache. */
+static FASTDL_INLINE void NAME(means)(GRAPH, WEIGHTS, int64_t from, int64_t to) {
+  #define ROWS(last) indptr, indices, edges, i, last, X, F, out + (i - first) * stride, stride, weight, step, root, from, to
+  for (int64_t i = first; i < last;) {
+    int64_t end = i;
+    while (end < last && end - i < 64 && indptr[end + 1] - indptr[end] <= STRETCH) end++;
+    if (end == i) {
+      NAME(passes)(MEAN, ROWS(i + 1));
+      i++;
+      continue;
+    }
+    if (step == 0 && weight[0] == 1) NAME(columns)(PLAIN, ROWS(end));
+    else NAME(columns)(WEIGHTED, ROWS(end));
+    for (; i < end; i++) {
+      const REAL count = (REAL)(indptr[i + 1] - indptr[i]);
+      REAL* row = out + (i - first) * stride;
+      if (count > 1) for (int64_t c = from; c < to; c++) row[c] /= count;
+    }
+  }
+  #undef ROWS
+}
+
 static FASTDL_CLONES void NAME(neighbours)(int op, GRAPH, WEIGHTS, int64_t from, int64_t to) {
   #define ARGUMENTS indptr, indices, edges, first, last, X, F, out, stride, weight, step, root, from, to
   switch (op) {
@@ -300,6 +323,7 @@ static FASTDL_CLONES void NAME(neighbours)(int op, GRAPH, WEIGHTS, int64_t from,
     case LARGEST: NAME(columns)(LARGEST, ARGUMENTS); break;
     case SMALLEST: NAME(columns)(SMALLEST, ARGUMENTS); break;
     case PRODUCT: NAME(columns)(PRODUCT, ARGUMENTS); break;
+    case MEAN: NAME(means)(ARGUMENTS); break;
     default: NAME(passes)(op, ARGUMENTS);
   }
   #undef ARGUMENTS
