@@ -159,7 +159,7 @@ def _describe(target: Path, encoding: Any, length: int | None, places: Any) -> N
         file.write(json.dumps(fields).encode()[:-1] + b', "sequences": [')
         for k in range(0, len(places.names), 4096):
             rows = zip(places.names[k : k + 4096], places.starts[k : k + 4096])
-            text = ", ".join(json.dumps({"name": name, "start": start}) for name, start in rows)
+            text = ", ".join(f'{{"name": {json.dumps(name)}, "start": {start}}}' for name, start in rows)
             file.write((", " * (k > 0) + text).encode())
         file.write(b"]}\n")
 

@@ -94,9 +94,9 @@ def unpack(packed, length, unknown=(), masked=()):
     codes = (packed[:, None] >> np.array([6, 4, 2, 0], np.uint8) & 3).reshape(-1)[:length]
     bases = np.frombuffer(b"TCAG", np.uint8)[codes]
     for start, stop in unknown:
-        bases[start:stop] = ord("N")
+        bases[max(start, 0) : stop] = ord("N")
     for start, stop in masked:
-        bases[start:stop] |= 0x20
+        bases[max(start, 0) : stop] |= 0x20
     return bases
 
 
