@@ -22,6 +22,10 @@ def register(commands: Any) -> None:
     command = commands.add_parser(
         "one-hot",
         help="sequences to one-hot arrays",
+        examples=(
+            "fastdl one-hot genome.fa.gz -o genome.npy",
+            "fastdl one-hot hg38.2bit -o peaks.npy --windows peaks.bed --length 2114 --layout first",
+        ),
         description="Encode FASTA (plain, gzip, bgzip), 2bit or FASTQ files as .npy or .zarr: all letters end to end "
         "(a .json beside it says where each sequence begins); with --length, windows of N letters one after the other, "
         "the last of a sequence padded; with --windows, the regions of a BED file on their strands.",

@@ -3,6 +3,7 @@ from fastdl.files.audio.wav import WavReader as WavReader
 from fastdl.files.audio.wav import WavWriter as WavWriter
 from fastdl.files.graphs.edges import read_edges as read_edges
 from fastdl.files.graphs.edges import read_graph as read_graph
+from fastdl.files.graphs.edges import read_named_graph as read_named_graph
 from fastdl.files.npy import NpyReader as NpyReader
 from fastdl.files.npy import NpyWriter as NpyWriter
 from fastdl.files.points.clouds import open_points as open_points
