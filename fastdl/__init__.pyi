@@ -31,9 +31,9 @@ from fastdl.estimators.linear import LpClassifier as LpClassifier
 from fastdl.estimators.linear import LpRegressor as LpRegressor
 from fastdl.estimators.selection import NetworkRegressor as NetworkRegressor
 from fastdl.estimators.selection import PolynomialRegressor as PolynomialRegressor
+from fastdl.features.basis import vandermonde as vandermonde
 from fastdl.features.functions import feature_map as feature_map
 from fastdl.features.products import polynomial_features as polynomial_features
-from fastdl.features.basis import vandermonde as vandermonde
 from fastdl.graphs.aggregation import aggregate as aggregate
 from fastdl.graphs.aggregation import aggregate_blocks as aggregate_blocks
 from fastdl.graphs.aggregation import aggregate_edges as aggregate_edges
