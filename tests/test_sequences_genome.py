@@ -239,7 +239,7 @@ def test_wrong_variants_are_named(tmp_path):
         ([4], ["G", "A"], ["A"], "lengths must agree"),
     ):
         with pytest.raises(fastdl.InputError, match=words):
-            genome.windows("s", [2], 14, variants=Variants("s", positions, refs, alts))
+            genome.windows("s", [2], 20, variants=Variants("s", positions, refs, alts))
         with pytest.raises(fastdl.InputError):
             fastdl.apply_variants(REFERENCE, positions, refs, alts)
 

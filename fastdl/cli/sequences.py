@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     from fastdl.files.sequences.genomes import SUFFIXES
     from fastdl.sequences import _settings
 
-    encoding = _settings.settings(*(getattr(options, name) for name in _SETTINGS))
+    encoding = _settings.settings(**{name: getattr(options, name) for name in _SETTINGS})
     _settings.padding_row(options.pad, encoding.tables)
     _check.one_of("--centre", options.centre, ("middle", "summit"))
     if options.length is not None:

@@ -100,11 +100,13 @@ def unpack(packed, length, unknown=(), masked=()):
     return bases
 
 
-def encode(genome, starts, length, lows, highs, reverse, tables, pads):
+def encode(genome, spans, length, tables, pads):
     """(B, length, channels): the row of each byte, padding outside lows to highs; reverse windows are read backwards.
 
-    `tables` and `pads` hold the rows, and the row of padding, of the forward and of the reverse strand.
+    `spans` are starts, lows, highs and whether each is reverse; `tables` and `pads` hold the rows, and the row of
+    padding, of the forward and of the reverse strand.
     """
+    starts, lows, highs, reverse = spans
     at = starts[:, None] + np.arange(length)
     at[reverse] = at[reverse, ::-1]
     inside = (at >= lows[:, None]) & (at < highs[:, None])
@@ -127,7 +129,7 @@ def one_hot_windows(genome, starts, length, *, strand=None, pad=None, layout="la
     tables = rows, rows[complement(alphabet)]
     pads = [np.zeros_like(rows[0]) if pad is None else each[ord(pad)] for each in tables]
     ends = np.zeros_like(starts), np.full_like(starts, len(genome))
-    result = encode(genome, starts, length, *ends, reverse, tables, pads)
+    result = encode(genome, (starts, *ends, reverse), length, tables, pads)
     return np.ascontiguousarray(np.swapaxes(result, -1, -2)) if layout == "first" else result
 
 

@@ -22,7 +22,7 @@ Array = np.ndarray
 _REVERSAL = ("none", "random", "always")
 
 
-class GenomeWindows(torch.utils.data.Dataset):  # type: ignore[misc]
+class GenomeWindows(torch.utils.data.Dataset):  # type: ignore[name-defined]
     """One-hot windows of a genome, and their targets, for `torch.utils.data.DataLoader`.
 
     Parameters
