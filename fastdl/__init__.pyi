@@ -108,3 +108,5 @@ from fastdl.targets.labels import ClassTarget as ClassTarget
 from fastdl.targets.labels import StandardTarget as StandardTarget
 
 __version__: str
+from fastdl.sequences.tokens import kmer_tokens as kmer_tokens
+from fastdl.sequences.tokens import padding_mask as padding_mask

@@ -1,5 +1,7 @@
 """Sequences: what one-hot rows, windows, the other strand, k-mers, minimizers and altered sequences are."""
 
+import itertools
+
 import numpy as np
 
 #: What each ambiguity code of the IUPAC stands for.
@@ -213,3 +215,22 @@ def apply_variants(seq, positions, refs, alts):
         parts += [text[at:position], alt.encode()]
         at = position + len(ref)
     return b"".join([*parts, text[at:]])
+
+
+def kmer_tokens(seqs, k, *, stride=1, letters="ACGT", special=("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")):
+    """(ids, mask): of each sequence [CLS], the numbers of its k-mers behind the special tokens, [SEP]; padded."""
+    pad, unknown, begin, end = (special.index(token) for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]"))
+    words = ["".join(word) for word in itertools.product(letters, repeat=k)]
+    number = {word: len(special) + i for i, word in enumerate(words)}
+    rows = [
+        [begin, *(number.get(s[i : i + k].upper(), unknown) for i in range(0, len(s) - k + 1, stride)), end]
+        for s in seqs
+    ]
+    width = max(map(len, rows), default=2)
+    ids = np.array([row + [pad] * (width - len(row)) for row in rows], np.int64).reshape(len(rows), width)
+    return ids, np.array([[i < len(row) for i in range(width)] for row in rows], bool).reshape(len(rows), width)
+
+
+def padding_mask(seqs):
+    """Where sequences that are padded to the longest hold letters."""
+    return np.arange(max(map(len, seqs), default=0)) < np.array([len(s) for s in seqs], int)[:, None]
