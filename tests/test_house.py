@@ -44,6 +44,7 @@ PRIVATE = {
     ("selection", "linear._coordinates"),
     ("files", "sequences._settings"),
     ("files", "sequences._letters"),
+    ("files", "sequences._window_encoder"),
     ("cli", "sequences._settings"),
     ("estimators", "points._grid"),
     ("estimators", "points._reductions"),
