@@ -90,6 +90,11 @@ class Progress:
         if self.bar is not None:
             self.bar.update(amount)
 
+    def say(self, text: str) -> None:
+        """A remark beside the bar."""
+        if not self.quiet:
+            print(text, file=sys.stderr)
+
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.close()

@@ -243,3 +243,14 @@ class Table:
         keys = np.empty(len(self), np.uint64)
         keys[pairs[:, 1].astype(np.int64) - 1] = pairs[:, 0]
         return keys
+
+
+def growing(origin: Array, size: Array, low: Array, high: Array) -> Geometry:
+    """A grid that holds the cells from `low` to `high`, with room on every side where keys allow it: a cloud that grows
+    then seldom needs new keys."""
+    grid = [int(h) - int(a) + 1 for a, h in zip(low, high)]
+    fits(grid)
+    roomy = [min(3 * g, 2**31 - 1) for g in grid]
+    if math.prod(roomy) < 2**63:
+        low, grid = low - np.array([(r - g) // 2 for r, g in zip(roomy, grid)]), roomy
+    return Geometry(origin, size, tuple(int(a) for a in low), tuple(grid), long_keys=True)

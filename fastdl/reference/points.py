@@ -213,3 +213,76 @@ def voxel_features(voxels, counts, coords, voxel_size, point_range, *, kind="vox
         n = 2 if kind == "pointpillars9" else 3
         parts.append(voxels[..., :n] - centre[:, None, :n])
     return np.where(used[..., None], np.concatenate(parts, axis=2), 0).astype(voxels.dtype)
+
+
+_NUMBERS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
+
+
+def _values(records, which):
+    """A column of records given as bytes; `which` is its offset, its type, its shift and its mask (0: all bits)."""
+    offset, kind, shift, mask = map(int, which)
+    dtype = np.dtype(_NUMBERS[kind])
+    x = np.ascontiguousarray(records[:, offset : offset + dtype.itemsize]).view(dtype).reshape(len(records))
+    return x >> shift & dtype.type(mask) if mask else x
+
+
+def _put(records, which, rows, values):
+    """Put values of a column into some rows of records."""
+    offset, kind, shift, mask = map(int, which)
+    dtype = np.dtype(_NUMBERS[kind])
+    x = np.ascontiguousarray(records[:, offset : offset + dtype.itemsize]).view(dtype).reshape(len(records))
+    bits = dtype.type(mask << shift) if mask else None
+    x[rows] = x[rows] & ~bits | values << shift if mask else values
+    records[:, offset : offset + dtype.itemsize] = x[:, None].view(np.uint8)
+
+
+def fold_means(chunk, ids, records, slots, sums, columns, state):
+    """Add the columns of every point but a voxel's first to the sums of its voxel, which begin as the first one's.
+
+    Sums of integers of up to 32 bits are integers, the others float64 in input order.
+    """
+    start, met, used = map(int, state)
+    met_before = np.arange(len(ids)) >= start
+    first = np.zeros(len(ids), bool)
+    unique, at = np.unique(ids, return_index=True)
+    first[at[unique >= met]] = True
+    points = np.flatnonzero(met_before & (ids >= 0) & ~first)
+    _, at = np.unique(ids[points], return_index=True)
+    born = ids[points][np.sort(at)]
+    born = born[slots[born] < 0]
+    if used + len(born) > len(sums):
+        sums_needed = used + len(born)
+        raise ValueError(f"sums need {sums_needed} rows, got {len(sums)}")
+    slots[born] = np.arange(used, used + len(born))
+    for k, which in enumerate(columns):
+        dtype = np.dtype(_NUMBERS[int(which[1])])
+        wide = np.int64 if dtype.kind in "iu" and dtype.itemsize <= 4 else np.float64
+        total = sums[:, k].view(wide)
+        total[slots[born]] = _values(records[born], which).astype(wide)
+        np.add.at(total, slots[ids[points]], _values(chunk[points], which).astype(wide))
+    state[:] = len(ids), max(met, int(unique.max(initial=-1)) + 1), used + len(born)
+
+
+def fold_extremes(chunk, ids, records, which, greatest):
+    """The least or greatest value of a column in the voxels' records; NaN wins over everything."""
+    points = np.flatnonzero(ids >= 0)
+    values = _values(records, which).copy()
+    (np.maximum if greatest else np.minimum).at(values, ids[points], _values(chunk[points], which))
+    _put(records, which, np.arange(len(records)), values)
+
+
+def differing(chunk, ids, records, which, points):
+    """The points whose value of a column is not that of their voxel's first point; how many they are."""
+    inside = np.flatnonzero(ids >= 0)
+    found = inside[_values(chunk[inside], which) != _values(records[ids[inside]], which)]
+    points[: len(found)] = found
+    return len(found)
+
+
+def lattice_keys(chunk, offsets, axes, base, strides, keys):
+    """Keys of int32 coordinates on a lattice: cell = floor((multiply X + shift) / step) - base."""
+    x, y, z = (
+        (_values(chunk, (offset, 4, 0, 0)).astype(np.int64) * multiply + shift) // step - low
+        for offset, (multiply, shift, step), low in zip(offsets, axes, base)
+    )
+    keys[:] = ((z * strides[1] + y) * strides[0] + x).astype(np.uint64)
