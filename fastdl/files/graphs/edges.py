@@ -54,7 +54,7 @@ def read_edges(path: str | Path) -> Iterator[Block]:
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from fastdl.files.edges import read_edges
+    >>> from fastdl.files import read_edges
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "edges.csv"
     >>> _ = path.write_text("source,target\\n0,1\\n2,1\\n")
     >>> next(read_edges(path))[0].tolist()

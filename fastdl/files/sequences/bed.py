@@ -112,8 +112,8 @@ def one_hot_regions(
     Examples
     --------
     >>> import pathlib, tempfile, fastdl
-    >>> from fastdl.files.fasta import Fasta
-    >>> from fastdl.files.regions import one_hot_regions
+    >>> from fastdl.files import Fasta
+    >>> from fastdl.files.sequences.bed import one_hot_regions
     >>> path = pathlib.Path(tempfile.mkdtemp(), "a.fa")
     >>> _ = path.write_text(">one\\nACGT\\nAC\\n")
     >>> with Fasta(path) as genome:

@@ -73,7 +73,7 @@ class Fasta:
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from fastdl.files.fasta import Fasta
+    >>> from fastdl.files import Fasta
     >>> path = pathlib.Path(tempfile.mkdtemp(), "a.fa")
     >>> _ = path.write_text(">one a comment\\nACGT\\nAC\\n>two\\nGG\\n")
     >>> with Fasta(path) as genome:

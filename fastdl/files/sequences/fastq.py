@@ -52,7 +52,7 @@ class Fastq:
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from fastdl.files.fastq import Fastq
+    >>> from fastdl.files import Fastq
     >>> path = pathlib.Path(tempfile.mkdtemp(), "a.fq")
     >>> _ = path.write_text("@one\\nACGT\\n+\\nIIII\\n@two\\nGG\\n+\\nII\\n")
     >>> [(batch.names, batch.offsets.tolist()) for batch in Fastq(path).batches()]
