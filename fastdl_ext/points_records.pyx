@@ -10,6 +10,7 @@ Bound: each column is read once, a block of 512 points at a time, so that the re
 turn comes; some 1.3 ns a point and column on a 2-core Zen 5, where reading a record of 34 bytes is 1 ns.
 """
 
+from libc.math cimport rint
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -229,6 +230,97 @@ def differing(const uint8_t[:, ::1] chunk, const int32_t[::1] ids, const uint8_t
         else:
             m = others[double](at, size, &ids[0], n, place, c, &points[0], 0)
     return m
+
+
+def elect(const int64_t[::1] voxels, const uint64_t[::1] labels, const int64_t[::1] votes, uint64_t[::1] best,
+          int64_t[::1] most):
+    """The label of most votes of every voxel, where `best` with `most` votes is one of them; of equals the least."""
+    cdef Py_ssize_t i
+    cdef int64_t v
+    with nogil:
+        for i in range(voxels.shape[0]):
+            v = voxels[i]
+            if votes[i] > most[v] or (votes[i] == most[v] and labels[i] < best[v]):
+                best[v], most[v] = labels[i], votes[i]
+
+
+cdef inline void store(uint8_t* at, double value, const column* c, number one) noexcept nogil:
+    cdef number v
+    if number is float or number is double:
+        v = <number>value
+    elif number is uint64_t:
+        v = <number>rint(value) if value < 18446744073709549568.0 else <number>0xFFFFFFFFFFFFFFFF
+    elif number is int64_t:
+        v = <number>rint(value) if value < 9223372036854774784.0 else <number>0x7FFFFFFFFFFFFFFF
+    else:
+        v = <number>rint(value)
+    if number is uint8_t:
+        if c.mask:
+            v = <uint8_t>(at[0] & ~(c.mask << c.shift) | v << c.shift)
+    memcpy(at, &v, sizeof(number))
+
+
+def finish_means(uint8_t[:, ::1] records, const int32_t[::1] slots, const int64_t[::1] counts,
+                 const uint64_t[:, ::1] sums, const int64_t[:, ::1] columns):
+    """Put the means of voxels of more than one point in their records, rounded to the nearest where those are integers."""
+    cdef Py_ssize_t i, k, width = columns.shape[0]
+    cdef const column* c = <const column*>&columns[0, 0]
+    cdef const uint64_t* row
+    cdef uint8_t* at
+    cdef double mean
+    cdef int64_t whole
+    with nogil:
+        for i in range(records.shape[0]):
+            if slots[i] < 0:
+                continue
+            row = &sums[slots[i], 0]
+            for k in range(width):
+                if c[k].kind < 6:
+                    memcpy(&whole, row + k, 8)
+                    mean = <double>whole / <double>counts[i]
+                else:
+                    memcpy(&mean, row + k, 8)
+                    mean = mean / <double>counts[i]
+                at = &records[i, c[k].offset]
+                if c[k].kind == 0:
+                    store[int8_t](at, mean, &c[k], 0)
+                elif c[k].kind == 1:
+                    store[uint8_t](at, mean, &c[k], 0)
+                elif c[k].kind == 2:
+                    store[int16_t](at, mean, &c[k], 0)
+                elif c[k].kind == 3:
+                    store[uint16_t](at, mean, &c[k], 0)
+                elif c[k].kind == 4:
+                    store[int32_t](at, mean, &c[k], 0)
+                elif c[k].kind == 5:
+                    store[uint32_t](at, mean, &c[k], 0)
+                elif c[k].kind == 6:
+                    store[int64_t](at, mean, &c[k], 0)
+                elif c[k].kind == 7:
+                    store[uint64_t](at, mean, &c[k], 0)
+                elif c[k].kind == 8:
+                    store[float](at, mean, &c[k], 0)
+                else:
+                    store[double](at, mean, &c[k], 0)
+
+
+def lattice_bounds(const uint8_t[:, ::1] chunk, const int64_t[::1] offsets, int64_t[:, ::1] ends):
+    """The least and the greatest of the int32 coordinates at these three offsets, as the rows of `ends`."""
+    cdef Py_ssize_t n = chunk.shape[0], i, k
+    cdef int32_t low[3]
+    cdef int32_t high[3]
+    cdef int32_t x
+    with nogil:
+        for k in range(3):
+            low[k] = 0x7FFFFFFF
+            high[k] = -0x7FFFFFFF - 1
+        for i in range(n):
+            for k in range(3):
+                x = load(&chunk[i, offsets[k]], <int32_t>0)
+                low[k] = x if x < low[k] else low[k]
+                high[k] = x if x > high[k] else high[k]
+        for k in range(3):
+            ends[0, k], ends[1, k] = low[k], high[k]
 
 
 def lattice_keys(const uint8_t[:, ::1] chunk, const int64_t[::1] offsets, const int64_t[:, ::1] axes,

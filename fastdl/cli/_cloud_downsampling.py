@@ -126,7 +126,12 @@ class Reduction:
     def __init__(self, cloud: Cloud, settings: Settings):
         self.cloud, self.settings = cloud, settings
         self.state = RecordAccumulator(
-            cloud.record, cloud.columns, settings.voxel_size, origin=settings.origin, max_bytes=settings.max_bytes
+            cloud.record,
+            cloud.columns,
+            settings.voxel_size,
+            origin=settings.origin,
+            max_bytes=settings.max_bytes,
+            expected=sum(reader.points for reader in cloud.readers),
         )
         self.read = self.cropped = self.other_classes = self.few = self.kept = 0
         self.starts: list[int] = []
@@ -241,6 +246,7 @@ class _Rows:
         taken = set(_VOXELS) if kind == ".npz" else set()
         self.names = {name: unique(name, taken) for name in cloud.schema.names or ()}
         self.has_voxels = kind == ".npz"
+        self._known: tuple[RecordPart, Array] | None = None
         cloud.remarks += [f"column {a!r} is called {b!r} in {target}" for a, b in self.names.items() if a != b]
         own = [(given, cloud.schema[name]) for name, given in self.names.items()]
         voxels = [("coords", np.int64, 3), ("counts", np.int64)] if kind == ".npz" else []
@@ -249,16 +255,22 @@ class _Rows:
 
     def make(self, part: RecordPart, start: int, stop: int) -> Array:
         """The rows of some voxels of a part."""
-        records = np.ascontiguousarray(part.records[start:stop])
         if self.as_records:
-            return self._records(part, records.copy(), start, stop)
+            return self._records(part.finished(start, stop))
+        records = np.ascontiguousarray(part.records[start:stop])
         own = records.reshape(-1).view(self.cloud.record)
         out = np.empty(len(own), self.schema)
         for name, given in self.names.items():
             out[given] = self._column(part, own, name, start, stop)
         if self.has_voxels:
-            out["coords"], out["counts"] = part.coords[start:stop], part.counts[start:stop]
+            out["coords"], out["counts"] = self._cells(part)[start:stop], part.counts[start:stop]
         return out
+
+    def _cells(self, part: RecordPart) -> Array:
+        """The cells of a part, computed once."""
+        if self._known is None or self._known[0] is not part:
+            self._known = part, part.cells()
+        return self._known[1]
 
     def _column(self, part: RecordPart, own: Array, name: str, start: int, stop: int) -> Array:
         place, dtype = self.fields[name], self.cloud.schema[name]
@@ -270,12 +282,8 @@ class _Rows:
             column[rows] = np.rint(mean) if dtype.kind in "iu" else mean
         return column
 
-    def _records(self, part: RecordPart, records: Array, start: int, stop: int) -> Array:
-        """The file's own records, means rounded to its integers."""
-        for column in self.cloud.columns:
-            if column.reduction == "mean":
-                rows, mean = part.mean(column.name, start, stop)
-                column.write(records, rows, np.rint(mean) if column.dtype.kind in "iu" else mean)
+    def _records(self, records: Array) -> Array:
+        """The file's own records, without the columns that are not kept."""
         own = records.reshape(-1).view(self.schema)
         for name, place in self.cloud.first.fields.items():
             if name not in self.columns:

@@ -23,6 +23,7 @@ NONE = {np.dtype(np.uint32): np.uint32(2**32 - 1), np.dtype(np.uint64): np.uint6
 #: The strides, and the z cells, of a key of 32 bits. Times the golden ratio they leave neighbours on every axis, and so
 #: the voxels of a surface, far apart in a hash table; a grid's own strides may send them to the same place.
 SPREAD = (2226, 2118, 910)
+_ROOM = 2_000_003  # cells on each axis: the most of which 64 bits hold the cube
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -250,7 +251,9 @@ def growing(origin: Array, size: Array, low: Array, high: Array) -> Geometry:
     then seldom needs new keys."""
     grid = [int(h) - int(a) + 1 for a, h in zip(low, high)]
     fits(grid)
-    roomy = [min(3 * g, 2**31 - 1) for g in grid]
-    if math.prod(roomy) < 2**63:
-        low, grid = low - np.array([(r - g) // 2 for r, g in zip(roomy, grid)]), roomy
+    for least in (_ROOM, 0):
+        roomy = [max(min(3 * g, 2**31 - 1), least) for g in grid]
+        if math.prod(roomy) < 2**63:
+            low, grid = low - np.array([(r - g) // 2 for r, g in zip(roomy, grid)]), roomy
+            break
     return Geometry(origin, size, tuple(int(a) for a in low), tuple(grid), long_keys=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +20,7 @@ _STEP = 1 << 16  # points between two looks at the memory
 _BLOCK = 512  # rows of sums that the kernel may take into use at once
 _KINDS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
 _LONG = np.dtype(np.uint64)
-_WAITING = 1 << 21  # votes that wait before they are counted
+_HALF = np.uint64(32)
 REDUCTIONS = ("mean", "first", "last", "nearest", "min", "max", "majority")
 
 
@@ -63,69 +62,82 @@ class RecordColumn:
         x[rows] = values
 
 
-class RecordPart(NamedTuple):
-    """Voxels in order of first appearance: each one's first point, cell, number of points, record, and the sums."""
+@dataclass(frozen=True)
+class RecordPart:
+    """Voxels in order of first appearance: each one's first point, number of points, record, row of sums; the sums."""
 
     first: Array
-    coords: Array
     counts: Array
     records: Array
     slots: Array
-    sums: dict[str, Array]
+    words: Array  # the sums: a row of 8-byte words, a word a column of `means`
+    means: tuple[RecordColumn, ...]
+    cells: Callable[[], Array]  # (x, y, z) of every voxel
+
+    def finished(self, start: int, stop: int) -> Array:
+        """Records of voxels, with means in their places, rounded where those are integers."""
+        records = self.records[start:stop].copy()
+        if self.means:
+            numbers = np.stack([c.numbers for c in self.means])
+            kernel.finish_means(records, self.slots[start:stop], self.counts[start:stop], self.words, numbers)
+        return records
 
     def taken(self, rows: Array) -> RecordPart:
         """Some of the voxels."""
-        first, coords, counts, records, slots, sums = self
-        return RecordPart(first[rows], coords[rows], counts[rows], records[rows], slots[rows], sums)
+        first, counts, records, slots = (x[rows] for x in (self.first, self.counts, self.records, self.slots))
+        return RecordPart(first, counts, records, slots, self.words, self.means, lambda: self.cells()[rows])
 
     def mean(self, name: str, start: int = 0, stop: int | None = None) -> tuple[Array, Array]:
         """The voxels of more than one point among those from `start` to `stop`, and a column's means there."""
         rows = np.flatnonzero(self.slots[start:stop] >= 0)
         at = self.slots[start:stop][rows]
-        return rows, self.sums[name][at] / self.counts[start:stop][rows]
+        k, column = next((k, c) for k, c in enumerate(self.means) if c.name == name)
+        sums = self.words[at, k].view(np.int64 if column.exact else np.float64)
+        return rows, sums / self.counts[start:stop][rows]
 
 
 class _Ballot:
-    """Labels of points that differ from their voxel's first one, and how often each is there."""
+    """How often each label is there among the points of a voxel whose label is not that of its first one."""
 
     def __init__(self, dtype: np.dtype):
-        self.voxels, self.labels, self.votes = np.zeros(0, np.int32), np.zeros(0, dtype), np.zeros(0, np.int64)
-        self._new: list[tuple[Array, Array]] = []
-        self._waiting = 0
+        self.dtype = dtype
+        self._names: Table | None = None if dtype.itemsize <= 2 else Table(_LONG, 32)  # numbers of longer labels
+        self._pairs = Table(_LONG, 32)
+        self._votes = np.zeros(64, np.int32)
 
     @property
     def nbytes(self) -> int:
-        row = 12 + self.labels.itemsize
-        return row * (len(self.voxels) + self._waiting)
+        names = self._names.slots.nbytes if self._names is not None else 0
+        return names + self._pairs.slots.nbytes + self._votes.nbytes
 
     def add(self, voxels: Array, labels: Array) -> None:
         """Take in labels of points."""
-        self._new.append((voxels, labels))
-        self._waiting += len(voxels)
-        if self._waiting > max(_WAITING, len(self.voxels)):
-            self.count()
-
-    def count(self) -> None:
-        """Every different (voxel, label) once, in order."""
-        if not self._new:
+        if not len(voxels):
             return
-        voxels = np.concatenate([self.voxels, *(v for v, _ in self._new)])
-        labels = np.concatenate([self.labels, *(x for _, x in self._new)])
-        votes = np.concatenate([self.votes, np.ones(self._waiting, np.int64)])
-        narrow = labels.dtype.kind in "iu" and labels.dtype.itemsize <= 2
-        if narrow:  # one number a pair sorts in a tenth of the time
-            pairs = voxels.astype(np.int64) << 16 | labels.astype(np.int64) & 0xFFFF
-            order = np.argsort(pairs, kind="stable")
-            new = np.diff(pairs[order], prepend=-1) != 0
-        else:
-            order = np.lexsort((labels, voxels))
-            v, x = voxels[order], labels[order]
-            new = np.ones(len(v), bool)
-            new[1:] = (v[1:] != v[:-1]) | (x[1:] != x[:-1])
-        starts = np.flatnonzero(new)
-        self.voxels, self.labels = voxels[order][starts], labels[order][starts]
-        self.votes = np.add.reduceat(votes[order], starts) if len(starts) else votes[:0]
-        self._new, self._waiting = [], 0
+        words = _words(labels)
+        if self._names is not None:
+            numbers = np.empty(len(words), np.int32)
+            self._names.assign(words, numbers)
+            words = numbers.astype(_LONG)
+        ids = np.empty(len(words), np.int32)
+        self._pairs.assign(voxels.astype(_LONG) << _HALF | words, ids)
+        if len(self._pairs) > len(self._votes):
+            self._votes = _grown(self._votes, max(len(self._pairs), 2 * len(self._votes)), 0)
+        by_voxel.count_ids(ids, len(self._votes), self._votes)
+
+    def pairs(self) -> tuple[Array, Array, Array]:
+        """(voxel, bits of the label, votes) for every pair that was seen."""
+        keys = self._pairs.keys()
+        words = keys & np.uint64(0xFFFFFFFF)
+        if self._names is not None:
+            words = self._names.keys()[words.astype(np.int64)]
+        return (keys >> _HALF).astype(np.int64), words, self._votes[: len(keys)].astype(np.int64)
+
+
+def _words(labels: Array) -> Array:
+    """The bits of labels, as one number each; -0 and 0 are one label."""
+    labels = labels + labels.dtype.type(0) if labels.dtype.kind == "f" else labels
+    return np.ascontiguousarray(labels).view(f"u{labels.itemsize}").astype(_LONG)
 
 
 class RecordAccumulator:
@@ -145,6 +157,8 @@ class RecordAccumulator:
         A corner of the voxels.
     max_bytes : int, optional
         Bytes the voxels' state may take; when it is full, points of voxels not yet seen go to temporary files.
+    expected : int
+        Points that are to come, as far as is known: memory that will be needed is then taken at once.
 
     Examples
     --------
@@ -167,12 +181,13 @@ class RecordAccumulator:
         *,
         origin: ArrayLike = 0.0,
         max_bytes: int | None = None,
+        expected: int = 0,
     ):
         self.dtype, self.columns = dtype, tuple(columns)
         for column in self.columns:
             _check.one_of("reduction", column.reduction, REDUCTIONS)
         self.voxel_size, self.origin = _grid.sizes(voxel_size), _grid.three("origin", origin)
-        self.max_bytes, self._depth = max_bytes, 0
+        self.max_bytes, self._depth, self._to_come = max_bytes, 0, expected
         self._table = Table(_LONG, 32)
         self._box: Geometry | None = None
         self._spill: Spill | None = None
@@ -227,18 +242,32 @@ class RecordAccumulator:
                 self._spill.write(when, box.decode(keys[rest]), records[rest])
         self._fold(records, ids, keys, box, index)
         self.seen += n
+        if self._to_come and self.seen >= _STEP:
+            self._foresee()
         if self.max_bytes is not None and self._spill is None and self._needs() > self.max_bytes:
             self._spill = Spill(self.dtype.itemsize, np.dtype(np.uint8), self._depth)
+
+    def _foresee(self) -> None:
+        """Take the memory at once that many small voxels will need, if their share among the points stays."""
+        points, self._to_come = self._to_come, 0
+        voxels = min(points, int(points * len(self._table) / self.seen))
+        row = self.dtype.itemsize + 20
+        if len(self._table) < self.seen // 2 or voxels * (row + 64) > (self.max_bytes or 1 << 62):
+            return
+        table = Table(_LONG, voxels)
+        table.assign(self._table.keys(), np.empty(len(self._table), np.int32))
+        self._table = table
+        self._reserve(voxels)
 
     def _keys(self, records: Array, cells: Array | None, axes: Array | None) -> tuple[Array, Geometry]:
         """The keys of the points' cells, and the grid they are of."""
         x, y, z = self.columns[:3]
         if axes is not None:
-            ends = np.array([[int(f(c.read(records))) for c in (x, y, z)] for f in (np.min, np.max)], object)
-            low, high = (ends * axes[:, 0].astype(object) + axes[:, 1].astype(object)) // axes[:, 2].astype(object)
-            box = self._cover(np.array(low, np.int64), np.array(high, np.int64))
+            offsets, ends = np.array([c.offset for c in (x, y, z)], np.int64), np.empty((2, 3), np.int64)
+            kernel.lattice_bounds(records, offsets, ends)
+            low, high = (ends * axes[:, 0] + axes[:, 1]) // axes[:, 2]
+            box = self._cover(low, high)
             keys = np.empty(len(records), _LONG)
-            offsets = np.array([c.offset for c in (x, y, z)], np.int64)
             base, strides = np.array(box.base, np.int64), np.array(box.strides, np.int64)
             kernel.lattice_keys(records, offsets, axes, base, strides, keys)
             return keys, box
@@ -282,7 +311,7 @@ class RecordAccumulator:
         by_voxel.tally(ids, known, first, self._counts)
         first = first[: size - known]
         self._when[known:size] = first + self.seen if index is None else index[first]
-        self._records[known:size] = records[first]
+        np.take(records, first, axis=0, out=self._records[known:size], mode="clip")
         self._size = size
         if not size:
             return
@@ -314,7 +343,9 @@ class RecordAccumulator:
         room = max(rows, self._room + self._room // 2, 1024)
         self._records = _grown(self._records, room)
         self._when, self._counts = _grown(self._when, room), _grown(self._counts, room, 0)
-        self._slots, self._best = _grown(self._slots, room, -1), _grown(self._best, room, np.inf)
+        self._slots = _grown(self._slots, room, -1)
+        if any(c.reduction == "nearest" for c in self.columns):
+            self._best = _grown(self._best, room, np.inf)
         self._room = room
 
     def _fold_means(self, records: Array, ids: Array, known: int) -> None:
@@ -355,20 +386,16 @@ class RecordAccumulator:
         full = len(self._table) + _STEP > 1 << (self._table.bits - 1)
         state = self._records.nbytes + self._when.nbytes + self._counts.nbytes + self._slots.nbytes + self._best.nbytes
         ballots = sum(b.nbytes for b in self._ballots.values())
-        return self._table.slots.nbytes * (3 if full else 1) + (state + self._sums.nbytes) * 5 // 2 + 3 * ballots
+        return self._table.slots.nbytes * (3 if full else 1) + (state + self._sums.nbytes) * 3 // 2 + 2 * ballots
 
     def parts(self) -> Iterator[RecordPart]:
         """The voxels, a part at a time; the parts have no voxel in common."""
         m = len(self._table)
-        coords = self._box.decode(self._table.keys()) if m and self._box is not None else np.zeros((0, 3), np.int64)
         for c in self.columns:
             if c.reduction == "majority":
                 self._elect(c)
-        sums = {
-            c.name: self._sums[: self._used, k].view(np.int64 if c.exact else np.float64)
-            for k, c in enumerate(self._means)
-        }
-        yield RecordPart(self._when[:m], coords, self._counts[:m], self._records[:m], self._slots[:m], sums)
+        first, counts, records, slots = self._when[:m], self._counts[:m], self._records[:m], self._slots[:m]
+        yield RecordPart(first, counts, records, slots, self._sums, tuple(self._means), self._cells)
         for part in range(PARTS if self._spill is not None else 0):
             state = RecordAccumulator(
                 self.dtype, self.columns, self.voxel_size, origin=self.origin, max_bytes=self.max_bytes
@@ -378,29 +405,57 @@ class RecordAccumulator:
                 state._take(records, cells, None, when)
             yield from state.parts()
 
+    def _cells(self) -> Array:
+        if not len(self._table) or self._box is None:
+            return np.zeros((0, 3), np.int64)
+        return self._box.decode(self._table.keys())
+
     def _elect(self, column: RecordColumn) -> None:
         """Write the label that most points of a voxel have; of equals the least. NaN is no label."""
-        ballot = self._ballots[column.name]
-        ballot.count()
-        if not len(ballot.voxels):
+        voxel, words, votes = self._ballots[column.name].pairs()
+        if not len(voxel):
             return
-        rows, at = np.unique(ballot.voxels, return_inverse=True)
+        met = np.zeros(self._size, bool)
+        met[voxel] = True
+        rows, at = np.flatnonzero(met), (np.cumsum(met, dtype=np.int32) - 1)[voxel].astype(np.int64)
         first = column.read(self._records[rows])
-        others = np.bincount(at, ballot.votes, len(rows)).astype(np.int64)
-        voxel = np.concatenate([ballot.voxels, rows])
-        label = np.concatenate([ballot.labels, first])
-        count = np.concatenate([ballot.votes, self._counts[rows] - others])
-        count[label != label] = -1
-        order = np.lexsort((label, -count, voxel))
-        starts = np.flatnonzero(np.diff(voxel[order], prepend=-1))
-        column.write(self._records, rows, label[order][starts])
+        most = self._counts[rows] - np.bincount(at, votes, len(rows)).astype(np.int64)
+        most[first != first] = -1
+        best = _ordered(_words(first), column.dtype)
+        labels = _labels(words, column.dtype)
+        good = labels == labels
+        kernel.elect(at[good], _ordered(words, column.dtype)[good], votes[good], best, most)
+        column.write(self._records, rows, _labels(_ordered(best, column.dtype, back=True), column.dtype))
+
+
+def _labels(words: Array, dtype: np.dtype) -> Array:
+    """The labels of words of bits."""
+    return words.astype(f"u{dtype.itemsize}").view(dtype)
+
+
+def _ordered(words: Array, dtype: np.dtype, *, back: bool = False) -> Array:
+    """Words that are in the order of the labels whose bits they are, or from those back to the bits."""
+    sign = np.uint64(1 << (8 * dtype.itemsize - 1))
+    if dtype.kind == "u":
+        return words.copy()
+    if dtype.kind == "i":
+        return words ^ sign
+    mask = np.uint64((1 << 8 * dtype.itemsize) - 1)
+    negative = (words & sign) == 0 if back else (words & sign) != 0
+    return np.where(negative, ~words & mask, words ^ sign)
 
 
 def _grown(old: Array, room: int, start: float | None = None) -> Array:
-    new = np.empty((room, *old.shape[1:]), old.dtype)
-    new[: len(old)] = old
-    if start is not None:
-        new[len(old) :] = start
+    """The array with more rows. Large memory is moved by the system, not copied; nothing else may hold it."""
+    size = len(old)
+    if room > 8 * size:  # memory that is not touched costs nothing
+        new = np.zeros((room, *old.shape[1:]), old.dtype)
+        new[:size] = old
+    else:
+        new = old
+        new.resize((room, *old.shape[1:]), refcheck=False)
+    if start:
+        new[size:] = start
     return new
 
 

@@ -279,6 +279,35 @@ def differing(chunk, ids, records, which, points):
     return len(found)
 
 
+def elect(voxels, labels, votes, best, most):
+    """The label of most votes of every voxel, where `best` with `most` votes is one of them; of equals the least."""
+    voxel = np.concatenate([voxels, np.arange(len(best))])
+    label, count = np.concatenate([labels, best]), np.concatenate([votes, most])
+    order = np.lexsort((label, -count, voxel))
+    first = order[np.flatnonzero(np.diff(voxel[order], prepend=-1))]
+    best[:], most[:] = label[first], count[first]
+
+
+def finish_means(records, slots, counts, sums, columns):
+    """Put the means of voxels of more than one point in their records, rounded to the nearest where those are integers."""
+    rows = np.flatnonzero(slots >= 0)
+    for k, which in enumerate(columns):
+        dtype = np.dtype(_NUMBERS[int(which[1])])
+        total = sums[slots[rows], k].view(np.int64 if dtype.kind in "iu" and dtype.itemsize <= 4 else np.float64)
+        mean = total / counts[rows]
+        if dtype.kind in "iu":
+            end = np.iinfo(dtype).max
+            values = np.where(mean < end, np.rint(np.minimum(mean, np.nextafter(float(end), 0))), 0).astype(dtype)
+            mean = np.where(mean < end, values, dtype.type(end))
+        _put(records, which, rows, mean.astype(dtype))
+
+
+def lattice_bounds(chunk, offsets, ends):
+    """The least and the greatest of the int32 coordinates at these three offsets, as the rows of `ends`."""
+    x = np.stack([_values(chunk, (offset, 4, 0, 0)) for offset in offsets])
+    ends[0], ends[1] = x.min(axis=1), x.max(axis=1)
+
+
 def lattice_keys(chunk, offsets, axes, base, strides, keys):
     """Keys of int32 coordinates on a lattice: cell = floor((multiply X + shift) / step) - base."""
     x, y, z = (

@@ -104,7 +104,11 @@ def work(kind_name: str, seeds: range) -> None:
 
 def _try(kind, path: Path, expected: type[Exception]) -> str:
     """How reading ended, where that may not be; else nothing."""
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stderr(io.StringIO()),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         try:
             kind.read(path)
