@@ -2,6 +2,7 @@
 
 import sys
 
-from fastdl.cli import main
+from fastdl.cli import command
 
-sys.exit(main())
+if __name__ == "__main__":  # processes that a command spawns import this module again
+    sys.exit(command())

@@ -9,32 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from fastdl.errors import FastdlError as FastdlError
+from fastdl.errors import FileError as FileError
+from fastdl.errors import InputError as InputError
+from fastdl.errors import InputTypeError as InputTypeError
+from fastdl.errors import MissingExtra as MissingExtra
+
 Array = np.ndarray
-
-
-class FastdlError(Exception):
-    """The root of every error fastdl raises on purpose."""
-
-
-class InputError(FastdlError, ValueError):
-    """A value or a shape that the function does not accept."""
-
-
-class InputTypeError(FastdlError, TypeError):
-    """A type or dtype that the function does not accept."""
-
-
-class FileError(FastdlError, ValueError):
-    """A file that is truncated, corrupt, or of a kind that is not read."""
-
-    def __init__(self, path: object, problem: str, offset: int | None = None, line: int | None = None):
-        place = f" at byte {offset}" if offset is not None else f" at line {line}" if line is not None else ""
-        super().__init__(f"{path}{place}: {problem}")
-        self.path, self.offset, self.line = path, offset, line
-
-
-class MissingExtra(FastdlError, ImportError):
-    """A library that an optional part of fastdl needs is not installed."""
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
@@ -90,15 +71,43 @@ def array(name: str, value: Any, dtypes: Sequence[Any] | None = None, ndim: int 
     if ndim is not None and x.ndim != ndim and (isinstance(ndim, int) or x.ndim not in ndim):
         wanted = ndim if isinstance(ndim, int) else " or ".join(map(str, ndim))
         raise InputError(f"{name} must have {wanted} dimension(s), got shape {x.shape}")
+    return native(x)
+
+
+def native(x: Array) -> Array:
+    """`x` as kernels read memory: C-contiguous, aligned, in the machine's byte order; copied only where it is not."""
     if not x.dtype.isnative:
         x = x.astype(x.dtype.newbyteorder("="))
-    return x if x.flags.c_contiguous else np.ascontiguousarray(x)
+    return x if x.flags.c_contiguous and x.flags.aligned else x.copy("C")
+
+
+def floats(name: str, value: Any, ndim: int | Sequence[int] | None = None) -> Array:
+    """`value` as `array` gives it, as float32 where its floats have 32 bits or fewer and as float64 otherwise."""
+    x = array(name, value, ("i", "u", "f", "b"), ndim)
+    return x.astype(np.float32 if x.dtype.kind == "f" and x.dtype.itemsize <= 4 else np.float64, copy=False)
+
+
+def sample_weight(value: Any, n: int, name: str = "sample_weight") -> Array | None:
+    """The weights of n rows as float64, or None for equal weights; finite and not negative."""
+    if value is None:
+        return None
+    weights = array(name, value, ("i", "u", "f", "b"), 1).astype(np.float64, copy=False)
+    if len(weights) != n:
+        raise InputError(f"{name} must have a value for each of the {n} rows, got {len(weights)}")
+    finite(name, weights)
+    if n and weights.min() < 0:
+        raise InputError(f"{name} must not be negative, got {weights.min()} at index {int(weights.argmin())}")
+    return weights
 
 
 def asarray(name: str, value: Any) -> Array:
     """`value` as an array, without a copy where it has the buffer or the array interface."""
     if type(value) is np.ndarray:
         return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputTypeError(
+            f"{name} must not be a masked array: fill or drop what is masked, or use NaN where it is allowed"
+        )
     try:
         x = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -106,6 +115,43 @@ def asarray(name: str, value: Any) -> Array:
     if x.dtype == object:
         raise InputTypeError(f"{name} must be numeric, got {type(value).__name__} of objects")
     return x
+
+
+def texts(name: str, value: Any) -> list[Any] | None:
+    """The strings of whatever holds text, as a list of str or bytes; None where `value` holds none.
+
+    Text is a list or tuple of str or bytes, an array of dtype U, S, StringDType or object, a Series, Index or
+    Categorical of pandas (object, category, string, Arrow), a Series of polars, or an array of pyarrow. A single str is
+    no list. A missing value, and text mixed with something else, are errors that name the first.
+    """
+    if isinstance(value, (str, bytes, bytearray)):
+        return None
+    items: Any = value
+    if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "USTO" and np.ma.is_masked(value):
+        raise InputError(f"{name} has masked values, which are not text; fill or drop them")
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "USTO":
+            return None
+        items = value.tolist() if value.ndim else None
+    elif not isinstance(value, (list, tuple)):
+        for method in ("to_pylist", "to_list", "tolist"):  # pyarrow; pandas and polars; array-likes of NumPy
+            if callable(getattr(value, method, None)):
+                items = getattr(value, method)()
+                break
+    if not isinstance(items, (list, tuple)):
+        return None
+    kinds = set(map(type, items))
+    if kinds <= {str, bytes}:
+        return list(items) if kinds else None
+    if not any(issubclass(kind, (str, bytes)) for kind in kinds):
+        return None
+    for i, item in enumerate(items):
+        if not isinstance(item, (str, bytes)):
+            missing = item is None or type(item).__name__ == "NAType" or (isinstance(item, float) and item != item)
+            if missing:
+                raise InputError(f"{name} must be text without missing values, got {item!r} at index {i}")
+            raise InputTypeError(f"{name} must be text alone, got {type(item).__name__} at index {i}")
+    return list(items)
 
 
 def dtype(name: str, got: np.dtype, allowed: Sequence[Any]) -> None:
@@ -134,15 +180,17 @@ def out(name: str, given: Any, shape: tuple[int, ...], dtype: Any, *inputs: Any)
         or given.shape != shape
         or given.dtype != dtype
         or not given.flags.c_contiguous
+        or not given.flags.aligned
         or not given.flags.writeable
     ):
         got = (
             f"{'' if given.flags.writeable else 'read-only '}{'' if given.flags.c_contiguous else 'non-contiguous '}"
+            f"{'' if given.flags.aligned else 'unaligned '}"
             f"{given.dtype} {given.shape}"
             if isinstance(given, np.ndarray)
             else type(given).__name__
         )
-        raise InputError(f"{name} must be a writable C-contiguous {dtype} array of shape {shape}, got {got}")
+        raise InputError(f"{name} must be a writable, aligned, C-contiguous {dtype} array of shape {shape}, got {got}")
     for x in inputs:
         if np.may_share_memory(given, np.asarray(x)):
             raise InputError(f"{name} must not overlap an input")

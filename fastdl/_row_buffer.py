@@ -1,4 +1,4 @@
-"""Rows that come in chunks and leave in whole blocks, so that no sum depends on where the chunks were cut."""
+"""A buffer between chunks of any size and blocks of one size, so that no sum depends on where the chunks end."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray
+from fastdl._typing import Array
+
 #: Arrays of one length, one of them for each column; None where a chunk has no weights, say.
 Columns = tuple[Any, ...]
 
 
-class Waiting:
-    """Rows that do not fill a block yet; `fill` is what a column holds for the rows of a chunk that lacks it."""
+class RowBuffer:
+    """Keeps the rows of a stream that do not fill a block yet.
+
+    `fill` has a value for each column: what it holds for the rows of a chunk that came without that column.
+    """
 
     def __init__(self, fill: tuple[Any, ...]):
         self.fill = fill
@@ -21,37 +25,40 @@ class Waiting:
     def __len__(self) -> int:
         return sum(len(rows[0]) for rows in self.parts)
 
-    def take(self, rows: Columns, block: int) -> list[Columns]:
-        """Whole blocks, as many at once as lie in one chunk; the rows that are left wait, as copies."""
+    def push(self, rows: Columns, block: int) -> list[Columns]:
+        """Take rows in; returns the whole blocks there are now, as many at once as lie in one chunk.
+
+        The rows that are left are kept as copies, so that the caller may reuse its chunk.
+        """
         whole, have = [], len(self)
         if have and have + len(rows[0]) >= block:
-            self.parts.append(cut(rows, slice(0, block - have)))
-            whole.append(self.rest())
-            rows, have = cut(rows, slice(block - have, None)), 0
+            self.parts.append(select_rows(rows, slice(0, block - have)))
+            whole.append(self.drain())
+            rows, have = select_rows(rows, slice(block - have, None)), 0
         if not have and len(rows[0]) >= block:
             end = len(rows[0]) // block * block
-            whole.append(cut(rows, slice(0, end)))
-            rows = cut(rows, slice(end, None))
+            whole.append(select_rows(rows, slice(0, end)))
+            rows = select_rows(rows, slice(end, None))
         if len(rows[0]):
             self.parts.append(tuple(None if a is None else a.copy() for a in rows))
         return whole
 
-    def joined(self) -> Columns:
-        """The rows that wait; there is one at least."""
-        return joined(self.parts, self.fill)
+    def peek(self) -> Columns:
+        """The rows kept, which must be at least one."""
+        return join_rows(self.parts, self.fill)
 
-    def rest(self) -> Columns:
-        """The rows that wait, which then do no more."""
-        rows, self.parts = self.joined(), []
+    def drain(self) -> Columns:
+        """The rows kept, at least one; the buffer is empty afterwards."""
+        rows, self.parts = self.peek(), []
         return rows
 
 
-def cut(rows: Columns, which: Any) -> Columns:
+def select_rows(rows: Columns, which: Any) -> Columns:
     """The rows that a slice or a mask names."""
     return tuple(None if a is None else a[which] for a in rows)
 
 
-def joined(chunks: list[Columns], fill: tuple[Any, ...]) -> Columns:
+def join_rows(chunks: list[Columns], fill: tuple[Any, ...]) -> Columns:
     """The rows of all chunks as one."""
     if len(chunks) == 1:
         return chunks[0]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _threads, streaming
-from fastdl._row_buffer import Waiting, cut, joined
+from fastdl._row_buffer import RowBuffer, join_rows, select_rows
 
 Array = np.ndarray
 Block = tuple[Array, Array, Array | None]
@@ -83,13 +83,13 @@ class Rows:
 
     def _cut(self) -> Iterator[Block]:
         """The chunks as they are, cut and joined to blocks."""
-        waiting = Waiting(_FILL)
+        buffer = RowBuffer(_FILL)
         for chunk in self._again():
-            for rows in waiting.take(_chunk(chunk, self.columns), self.block):
+            for rows in buffer.push(_chunk(chunk, self.columns), self.block):
                 for start in range(0, len(rows[0]), self.block):
-                    yield cut(rows, slice(start, start + self.block))
-        if len(waiting):
-            yield waiting.rest()
+                    yield select_rows(rows, slice(start, start + self.block))
+        if len(buffer):
+            yield buffer.drain()
 
     def _ready(self, rows: Block, start: int) -> Block:
         """As float64, checked, without rows of weight 0; `start` is the number of the first row."""
@@ -113,7 +113,7 @@ class Rows:
 
 def whole(blocks: Iterable[Block], columns: int) -> Block:
     """All blocks as one."""
-    return joined(list(blocks) or [(np.empty((0, columns)), np.empty(0), None)], _FILL)
+    return join_rows(list(blocks) or [(np.empty((0, columns)), np.empty(0), None)], _FILL)
 
 
 def source(X: Any, y: Any, sample_weight: Any) -> Callable[[], Iterable[Any]]:

@@ -5,7 +5,40 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
+
+
+@dataclass(frozen=True)
+class ProgressEvent:
+    """What a `progress=` callback is told, by every function that has one.
+
+    Attributes
+    ----------
+    done : float
+        How much is done, in `unit`.
+    total : float or None
+        How much there is to do, where that is known.
+    unit : str
+        What is counted: "chunks", "rows", "epochs", "candidates", "chapters".
+    loss : float or None
+        The training loss so far, of functions that train.
+    details : dict
+        What else the function can tell; its docstring names the keys.
+
+    Examples
+    --------
+    >>> from fastdl.streaming import ProgressEvent
+    >>> event = ProgressEvent(3, total=10, unit="epochs", loss=0.5)
+    >>> f"{event.done} of {event.total} {event.unit}, loss {event.loss}"
+    '3 of 10 epochs, loss 0.5'
+    """
+
+    done: float
+    total: float | None = None
+    unit: str = "chunks"
+    loss: float | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -35,7 +68,7 @@ def run(
     *,
     executor: Executor | None = None,
     in_flight: int | None = None,
-    progress: Callable[[Any], Any] | None = None,
+    progress: Callable[[ProgressEvent], Any] | None = None,
 ) -> Any:
     """Drive chunks through an accumulator or a function.
 
@@ -54,7 +87,7 @@ def run(
     in_flight : int, optional
         The largest number of chunks in the executor at once; 4 by default.
     progress : callable, optional
-        Called with each chunk when it is done.
+        Called with a `ProgressEvent` when a chunk is done: `done` counts the chunks, `details["chunk"]` is the chunk.
 
     Returns
     -------
@@ -79,10 +112,10 @@ def run(
     else:
         work, take = step, writer or results.append  # type: ignore[assignment]
 
-    for chunk, result in _ordered(chunks, work, executor, in_flight or 4):
+    for done, (chunk, result) in enumerate(_ordered(chunks, work, executor, in_flight or 4), start=1):
         take(result)
         if progress is not None:
-            progress(chunk)
+            progress(ProgressEvent(done, details={"chunk": chunk}))
     if accumulate:
         return step.finish()  # type: ignore[union-attr]
     return results if writer is None else None

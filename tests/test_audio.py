@@ -187,7 +187,7 @@ def test_torch_tensors_are_read_as_they_are():
         (
             lambda: fastdl.mu_law_encode(SWEEP, out=SWEEP),
             fastdl.InputError,
-            "out must be a writable C-contiguous uint8",
+            "out must be a writable, aligned, C-contiguous uint8",
         ),
         (lambda: fastdl.mu_law_encode(SWEEP, threads=0), fastdl.InputError, "threads must be at least 1, got 0"),
         (lambda: fastdl.mu_law_decode([256]), fastdl.InputError, "codes must be between 0 and 255, got 256"),

@@ -254,13 +254,13 @@ def test_killed_half_way_leaves_nothing_under_the_name(tmp_path):
         file.write(riff(fmt(), b"", data_size=BIG, size=BIG))
         file.truncate(3_000_000_000)  # a hole: no disk is used
     child = subprocess.Popen([sys.executable, "-m", "fastdl", "encode-audio", source, "-o", target])
-    while not list(tmp_path.glob(".x.npy.*")):
+    while not list(tmp_path.glob(".fastdl-*")):
         time.sleep(0.005)
         assert child.poll() is None
     child.send_signal(signal.SIGKILL)
     child.wait(60)
     assert not target.exists()
-    for part in tmp_path.glob(".x.npy.*"):
+    for part in tmp_path.glob(".fastdl-*"):
         part.unlink()
 
 

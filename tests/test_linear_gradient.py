@@ -95,7 +95,7 @@ def test_early_stopping():
     held = problem(100, seed=9)
     seen = []
     fit = fastdl.gradient_descent(
-        X, y, 2, valid=held, patience=3, tol=0.01, epochs=500, progress=lambda epoch, loss: seen.append(epoch)
+        X, y, 2, valid=held, patience=3, tol=0.01, epochs=500, progress=lambda event: seen.append(event.done)
     )
     losses = fit.history["valid_loss"]
     assert len(losses) < 500 and seen == list(range(len(losses)))

@@ -150,8 +150,8 @@ def test_center_and_start():
     again = fastdl.random_search(X, y, 1, candidates=50, center=best)
     np.testing.assert_allclose(again.loss, best.loss, rtol=1e-12)
     turns = []
-    fastdl.random_search(X, y, 1, candidates=5, refine=3, progress=lambda turn, loss: turns.append(turn))
-    assert turns == [0, 1, 2, 3]
+    fastdl.random_search(X, y, 1, candidates=5, refine=3, progress=lambda event: turns.append(event.done))
+    assert turns == [1, 2, 3, 4]
 
 
 @powers

@@ -273,8 +273,8 @@ def test_validation_and_early_stopping():
     assert learned.best_epoch == history.argmin()
     r = other[1] - learned.predict(other[0])
     assert np.mean(r**2) == pytest.approx(history.min(), rel=1e-6)
-    assert [s["epoch"] for s in seen] == list(range(len(history)))
-    assert [s["valid"] for s in seen] == history.tolist()
+    assert [s.done for s in seen] == list(range(1, len(history) + 1))
+    assert [s.details["valid"] for s in seen] == history.tolist()
     weighted = fit(x, y, valid=(*other, np.ones(500)))
     np.testing.assert_allclose(weighted.history["valid"], fit(x, y, valid=other).history["valid"])
 

@@ -129,7 +129,7 @@ def test_wrong_use(tmp_path, capsys):
         assert voxelize(path, tmp_path / "v.npz", *options) == 1
         assert words in capsys.readouterr().err
     assert voxelize(path, tmp_path / "v.npy") == 1
-    assert "voxels are written as .npz" in capsys.readouterr().err
+    assert "must end in .npz" in capsys.readouterr().err
 
 
 # downsample
@@ -241,7 +241,7 @@ def test_downsample_settings_that_cannot_be(tmp_path, capsys):
         assert words in capsys.readouterr().err
         assert not (tmp_path / "d.ply").exists()
     assert downsample(path, tmp_path / "d.pkl") == 1
-    assert "the ending of the output must be one of '.npz', '.npy', '.las', '.laz', '.ply'" in capsys.readouterr().err
+    assert "must end in .npz or .npy or .las or .laz or .ply" in capsys.readouterr().err
     assert downsample(path, tmp_path / "d.copc.laz") == 1
     assert "COPC is read but not written" in capsys.readouterr().err
 
@@ -269,7 +269,7 @@ def test_a_folder_and_a_file_that_fails(tmp_path, capsys):
     assert "3 files: 4000 points in" in said.out
     assert "; 1 failed" in said.out
     assert f"{tmp_path / 'in/c/scan.bin'} at byte 15999: truncated" in said.err
-    made = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*"))
+    made = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").glob("*/*"))
     assert made == ["a/scan.ply", "b/scan.ply", "b/tile.las"] or made == ["a/scan.ply", "b/tile.las"]
     assert downsample(tmp_path / "in/a", tmp_path / "out/a") == 1
     assert "exists; --overwrite replaces it" in capsys.readouterr().err

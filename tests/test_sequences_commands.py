@@ -149,7 +149,8 @@ def test_what_is_there_is_kept(tmp_path, capsys, genome):
         assert run(capsys, source, "-o", target, "--overwrite", "--dtype", "int8")[0] == 0
     assert zarr.open_array(str(tmp_path / "x.zarr")).dtype == np.int8
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
-    code, said = run(capsys, source, source, "-o", tmp_path / "y.zarr")
+    (tmp_path / "b.fa").write_bytes(source.read_bytes())
+    code, said = run(capsys, source, tmp_path / "b.fa", "-o", tmp_path / "y.zarr")
     assert code == 1
     assert "takes one file" in said.err
 

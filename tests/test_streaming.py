@@ -95,4 +95,5 @@ def test_the_first_error_stops_it(threads):
 def test_progress_is_called_with_every_chunk():
     seen = []
     run([1, 2, 3], lambda x: x, progress=seen.append)
-    assert seen == [1, 2, 3]
+    assert [event.details["chunk"] for event in seen] == [1, 2, 3]
+    assert [event.done for event in seen] == [1, 2, 3]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 #: The modules of this package, in the order of the help.
 SUBJECTS = (
@@ -21,30 +25,91 @@ SUBJECTS = (
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     from fastdl import __version__
+    from fastdl.cli._parser import EXIT_CODES, Parser
 
-    top = argparse.ArgumentParser(
-        prog="fastdl", description="The CPU side of a deep-learning pipeline, at memory speed."
+    top = Parser(
+        prog="fastdl",
+        description="The CPU side of a deep-learning pipeline, at memory speed.",
+        epilog=f"fastdl COMMAND --help tells what a command does and shows examples.\n{EXIT_CODES}",
     )
     top.add_argument("--version", action="version", version=f"fastdl {__version__}")
-    commands = top.add_subparsers(metavar="command", required=True)
+    commands = top.add_subparsers(metavar="command", dest="command", title="commands", parser_class=Parser)
     for subject in SUBJECTS:
         importlib.import_module(f"fastdl.cli.{subject}").register(commands)
+    for name, command in commands.choices.items():
+        command.set_defaults(parser=command, command=name)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when all went well, 1 for an error, 2 for a wrong use, 130 after Ctrl-C."""
-    from fastdl._check import FastdlError
+    from fastdl.errors import FastdlError
 
-    options = parser().parse_args(arguments)
+    top = parser()
+    options = top.parse_args(arguments)
     try:
+        if options.command is None:
+            top.print_help()
+            return 0
         return options.run(options) or 0
     except FastdlError as error:
-        print(f"fastdl: {error}", file=sys.stderr)
-        return 1
+        problem = str(error)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        print(f"fastdl: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
-        return 1
+        problem = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
     except KeyboardInterrupt:
         print("fastdl: interrupted", file=sys.stderr)
         return 130
+    print(f"fastdl: {problem}", file=sys.stderr)
+    return 1
+
+
+def command() -> int:
+    """The program: `main`, with the process's signals and streams in hand.
+
+    Ctrl-C, SIGTERM and SIGHUP end it at once: what it was writing is removed, and the process dies of the signal, so
+    that a shell's loop around it stops, too.
+    """
+    _die_quietly_of(signal.SIGINT)  # until there is anything to remove, imports need no clean-up and no traceback
+    from fastdl.files import _temporaries
+
+    def stop(number: int, _: Any) -> None:
+        _temporaries.abandon()
+        with suppress(Exception):
+            os.write(2, b"\nfastdl: interrupted\n" if number == signal.SIGINT else b"fastdl: terminated\n")
+        _die_quietly_of(number)
+        os.kill(os.getpid(), number)
+        os._exit(128 + number)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no error
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        code = 1
+    except OSError as error:
+        os.write(2, f"fastdl: cannot print: {error.strerror}\n".encode())
+        code = 1
+    return _leave(code)
+
+
+def _leave(code: int) -> int:
+    """Nothing is printed any more: what could not be flushed must not become a traceback at the end."""
+    with suppress(Exception):
+        sys.stderr.flush()
+    with suppress(Exception):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return code
+
+
+def _die_quietly_of(number: int) -> None:
+    with suppress(ValueError, OSError):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastdl import _check
+from fastdl.errors import FileError
 from fastdl.files.points.fields import Field
 from fastdl.files.points.reader import PointReader
 from fastdl.points.record_accumulator import REDUCTIONS, RecordColumn
@@ -49,7 +50,7 @@ def chosen_columns(reader: PointReader, wanted: Sequence[str] | None) -> list[st
     """x, y, z and the attributes that are kept: all, or those of `wanted`."""
     for name in wanted or ():
         if name not in reader.columns:
-            raise _check.FileError(reader.path, f"has no column {name!r}; it has {', '.join(reader.columns)}")
+            raise FileError(reader.path, f"has no column {name!r}; it has {', '.join(reader.columns)}")
     attributes = [n for n in reader.columns[3:] if wanted is None or n in wanted]
     return [*reader.columns[:3], *attributes]
 
@@ -58,7 +59,7 @@ def record_columns(reader: PointReader, names: Sequence[str], rules: dict[str, s
     """The columns of a reader's records with their reductions."""
     for name in rules:
         if name and name not in names:
-            raise _check.FileError(reader.path, f"--reduce: has no column {name!r}; it has {', '.join(names)}")
+            raise FileError(reader.path, f"--reduce: has no column {name!r}; it has {', '.join(names)}")
     return [_column(name, reader.fields[name], rules) for name in names]
 
 

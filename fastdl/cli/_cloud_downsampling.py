@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdl import _check
+from fastdl._typing import Array
 from fastdl.cli import _cloud_columns
+from fastdl.errors import FileError, InputError
 from fastdl.files.points import clouds
 from fastdl.files.points.fields import take, unique
 from fastdl.files.points.las import LasReader
@@ -21,7 +22,6 @@ from fastdl.files.points.reader import PointReader, fields_of
 from fastdl.files.points.sorted_rows import CloudRows, MadeRows, SortedRowFile
 from fastdl.points.record_accumulator import RecordAccumulator, RecordColumn, RecordPart
 
-Array = np.ndarray
 Progress = Callable[[int], None]
 
 _CHUNK = 1 << 23  # bytes of records read at once: with what is made of them they stay in a large cache
@@ -147,8 +147,8 @@ class Reduction:
                 self.read += len(chunk)
                 try:
                     self._take(reader, self._selected(reader, chunk), k)
-                except _check.InputError as error:
-                    raise _check.FileError(reader.path, str(error)) from None
+                except InputError as error:
+                    raise FileError(reader.path, str(error)) from None
                 progress(len(chunk))
         self.starts.append(self.state.seen)
 
@@ -163,7 +163,7 @@ class Reduction:
         if self.settings.classes is not None:
             labels = [n for n in reader.columns if _cloud_columns.plain_name(n) in ("classification", "class", "label")]
             if not labels:
-                raise _check.FileError(reader.path, "has no column of classes")
+                raise FileError(reader.path, "has no column of classes")
             inside = np.isin(reader.column(chunk, labels[0]), self.settings.classes)
             self.other_classes += len(chunk) - int(np.count_nonzero(inside))
             chunk = take(chunk, inside)
@@ -199,7 +199,7 @@ class Reduction:
             for axis, steps in zip("XYZ", shift):
                 x = chunk[axis].astype(np.int64) + steps
                 if len(x) and (x.min() < -(2**31) or x.max() >= 2**31):
-                    raise _check.FileError(reader.path, f"its {axis} is too far from the first file's for one lattice")
+                    raise FileError(reader.path, f"its {axis} is too far from the first file's for one lattice")
                 chunk[axis] = x
         return chunk
 

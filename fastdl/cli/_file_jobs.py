@@ -1,131 +1,407 @@
-"""What file commands share: which files, where to, how many at once, how it is shown."""
+"""What commands that turn files into files share: which files, where to, how many at once, and what is told of it."""
 
 from __future__ import annotations
 
 import argparse
-import glob
+import json
+import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastdl import _check, _threads
+from fastdl.cli import _sources
+from fastdl.cli._job_record import JobRecord
+from fastdl.cli._progress import Progress
+from fastdl.cli._sources import Source
+from fastdl.errors import FastdlError, InputError
+from fastdl.files import _temporaries, atomic
+
+#: work(source, target, progress): what is to be said of the file.
+Work = Callable[[Path, Path, Progress], dict[str, Any]]
+_AHEAD = 16  # files for each worker that are begun or wait
+_TOGETHER, _DELAY = 256, 0.25  # small files that get their names at once; seconds that the first of them waits
 
 
 def add_arguments(command: argparse.ArgumentParser, output: str = "folder or file to write to") -> None:
-    """SRC... -o DST --jobs N --overwrite --quiet: the same for every command that turns files into files."""
-    command.add_argument("sources", nargs="+", metavar="SRC", help="files, folders or globs")
-    command.add_argument("-o", "--output", required=True, metavar="DST", type=Path, help=output)
-    command.add_argument(
-        "--jobs", type=int, metavar="N", help="files at once (default: the processors this process has)"
+    """SRC... -o DST and the options that every command has that turns files into files."""
+    command.add_argument("sources", nargs="+", metavar="SRC", help="files, folders or globs; - for standard input")
+    command.add_argument("-o", "--output", required=True, action=_Output, metavar="DST", help=output)
+    group = command.add_argument_group("the job")
+    group.add_argument("--jobs", type=int, metavar="N", help="files at once (default: the processors this process has)")
+    group.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    group.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave out results that an earlier run wrote from the same sources with the same options",
     )
-    command.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    group.add_argument(
+        "--no-sync", dest="sync", action="store_false", help="do not wait until results are safe from a power cut"
+    )
+    group.add_argument("--scheduler", metavar="ADDRESS|local", help="a Dask cluster whose workers take the files")
+    group.add_argument("--json", action="store_true", help="a JSON object for each file, a line each")
+    group.add_argument("--quiet", action="store_true", help="print errors only")
 
 
-def find(sources: Iterable[str], suffixes: Sequence[str]) -> list[tuple[Path, Path]]:
-    """(file, its path relative to its source) for files as named, globs, and folders searched for `suffixes`."""
-    found: list[tuple[Path, Path]] = []
-    for source in sources:
-        path = Path(source)
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name.lower().endswith(tuple(suffixes)))
-            if not inside:
-                raise _check.FileError(path, f"holds no file ending in {', '.join(suffixes)}")
-            found += [(p, p.relative_to(path)) for p in inside]
-        elif path.exists():
-            found.append((path, Path(path.name)))
-        else:
-            matches = sorted(Path(m) for m in glob.glob(source, recursive=True))
-            if not matches:
-                raise _check.FileError(source, "no such file")
-            found += [(p, Path(p.name)) for p in matches if p.is_file()]
-    return found
+class _Output(argparse.Action):
+    """A path, and whether it was written as a folder's; Path forgets the slash at the end."""
 
-
-def plan(files: Sequence[tuple[Path, Path]], output: Path, suffix: str, *, overwrite: bool) -> list[tuple[Path, Path]]:
-    """(source, target) pairs: into a folder, or one file to one name; refuses to replace and to collide."""
-    one = len(files) == 1 and not output.is_dir() and output.suffix != ""
-    pairs = [(source, output if one else output / relative.with_suffix(suffix)) for source, relative in files]
-    seen: dict[Path, Path] = {}
-    for source, target in pairs:
-        if target in seen:
-            raise _check.InputError(f"{seen[target]} and {source} would both be written to {target}")
-        seen[target] = source
-        if target.exists() and (not overwrite or target.resolve() == source.resolve()):
-            hint = "is the input itself" if target.resolve() == source.resolve() else "exists; --overwrite replaces it"
-            raise _check.FileError(target, hint)
-    for _, target in pairs:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    return pairs
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        if values in ("", "-"):
+            parser.error(f"argument {option_string}: name a file or a folder, got {values!r}")
+        namespace.output = Path(values)
+        namespace.output_is_folder = values.endswith((os.sep, os.altsep or os.sep))
 
 
 @dataclass
-class Progress:
-    """A bar where a terminal and tqdm are there, and nothing where not; counts from any thread, and stops them."""
+class Result:
+    """What became of a file."""
 
-    total: float | None
-    unit: str
-    quiet: bool = False
-    scale: bool = True
-    bar: Any = field(default=None, init=False)
-    stopped: bool = field(default=False, init=False)
-    start: float = field(default_factory=time.perf_counter, init=False)
+    source: Source
+    target: Path
+    details: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: str | None = None
+    skipped: bool = False
+    group: atomic.Group | None = None  # of small files that still wait for their names
 
-    def __enter__(self) -> Progress:
-        if not self.quiet and sys.stderr.isatty():
-            try:
-                from tqdm import tqdm
-            except ImportError:
-                return self
-            self.bar = tqdm(total=self.total, unit=self.unit, unit_scale=self.scale, leave=False)
-        return self
+    def json(self) -> str:
+        """One line."""
+        fields = {"input": str(self.source), "output": str(self.target), **self.details, "skipped": self.skipped}
+        return json.dumps({**fields, "seconds": round(self.seconds, 6), "error": self.error}, default=_plain)
 
-    def __call__(self, amount: float) -> None:
-        if self.stopped:
-            raise KeyboardInterrupt
-        if self.bar is not None:
-            self.bar.update(amount)
 
-    def say(self, text: str) -> None:
-        """A remark beside the bar."""
-        if not self.quiet:
-            print(text, file=sys.stderr)
+@dataclass
+class Totals:
+    """Of all files that were done."""
 
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
+    results: list[Result]
+    seconds: float
 
     @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.start
+    def files(self) -> str:
+        """So many files."""
+        return f"{len(self.results)} file{'s' * (len(self.results) != 1)}"
+
+    def sum(self, name: str) -> Any:
+        """Of a number that the work said."""
+        return sum(result.details.get(name, 0) for result in self.results)
+
+    def rate(self, amount: float) -> float:
+        """For each second."""
+        return amount / max(self.seconds, 1e-9)
+
+    def mixed(self, names: Sequence[str]) -> list[str]:
+        """What differs between the files: "2 rates: 8000 (3 files), 16000 (1 file)"."""
+        told = []
+        for name in names:
+            counts = Counter(_text(r.details[name]) for r in self.results if name in r.details)
+            if len(counts) > 1:
+                few = ", ".join(f"{value} ({n} file{'s' * (n != 1)})" for value, n in counts.most_common(4))
+                told.append(f"{len(counts)} {name.rstrip('s')}s: {few}{', ...' if len(counts) > 4 else ''}")
+        return told
 
 
-def each(
-    pairs: Sequence[tuple[Path, Path]],
-    jobs: int | None,
-    work: Callable[[Path, Path], Any],
-    progress: Progress,
-) -> tuple[list[Any], int]:
-    """work(source, target) for every pair, `jobs` at once: the results of those that went well, and how many did not.
+class FileJobs:
+    """The files of one command.
 
-    A file that fails says so and does not stop the others; Ctrl-C stops each when it next tells its `progress`.
+    Parameters
+    ----------
+    options
+        What `add_arguments` parsed.
+    kinds
+        The endings that a folder is searched for.
+    formats
+        The endings that a result can be written with.
+    suffix
+        That of the result of a source, where the output is a folder.
+    companions
+        What is written beside a target.
+    reads
+        Files that the job reads beside its sources.
     """
-    results, failed = [], 0
-    with ThreadPoolExecutor(max_workers=min(len(pairs), _threads.count(jobs))) as executor:
-        futures = [executor.submit(work, source, target) for source, target in pairs]
-        try:
-            for future in as_completed(futures):
-                try:
-                    results.append(future.result())
-                except (_check.FastdlError, OSError) as error:
-                    failed += 1
-                    print(f"fastdl: {error}", file=sys.stderr)
-        except BaseException:
-            progress.stopped = True
-            executor.shutdown(cancel_futures=True, wait=False)
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        kinds: Sequence[str],
+        formats: Sequence[str],
+        suffix: str | Callable[[Path], str],
+        *,
+        companions: Callable[[Path], Sequence[Path]] = lambda target: (),
+        reads: Sequence[Path] = (),
+    ):
+        self.options, self.kinds, self.formats = options, kinds, formats
+        self.suffix: Callable[[Path], str] = suffix if callable(suffix) else lambda source: suffix
+        self.companions, self.reads = companions, reads
+        self.results: list[Result] = []
+        self.failed = self.skipped = 0
+
+    def run(
+        self,
+        work: Work,
+        summary: Callable[[Totals], str],
+        *,
+        unit: str = "B",
+        total: Callable[[Path], float] = lambda source: source.stat().st_size,
+        mixed: Sequence[str] = (),
+    ) -> int:
+        """work(source, target, progress) for each file: the command's exit code.
+
+        A file that fails says so and does not stop the others. `summary` says what was done; `total` gives the amount
+        of a source in the unit of the bar; `mixed` are details that should be the same for all files.
+        """
+        options = self.options
+        with ExitStack() as stack:
+            spool = stack.enter_context(_temporaries.folder()) if _any_pipe(options.sources) else None
+            pairs, record = self._plan(spool)
+            progress = Progress(None, unit, options.quiet or options.json)
+            if progress.shown:
+                progress.total = sum(_quietly(total, source.path) for source, _ in pairs)
+            stack.enter_context(progress)
+            for result in _attempts(pairs, work, options, progress):
+                self._tell(result, record)
+            seconds = progress.seconds
+        if record is not None:
+            record.close()
+        if options.scheduler:
+            for folder in {target.parent for _, target in pairs}:
+                _temporaries.sweep(folder, again=True)  # what workers that died were writing
+        if not (options.quiet or options.json):
+            self._summarize(Totals(self.results, seconds), summary, mixed)
+        return 1 if self.failed else 0
+
+    def _plan(self, spool: Path | None) -> tuple[list[tuple[Source, Path]], JobRecord | None]:
+        """What is to be done, and where it is recorded; targets' folders are made."""
+        options = self.options
+        sources, problems = _sources.find(options.sources, self.kinds, options.output, spool)
+        for problem in problems:
+            self._fail(str(problem))
+        folder = _sources.is_folder(options.output, options.output_is_folder, sources, self.formats, self.kinds)
+        root = options.output if folder else options.output.parent
+        record = JobRecord(root, options, self.reads) if folder or options.skip_existing else None
+
+        def replace(source: Source, target: Path) -> bool:
+            known = record is not None and (record.is_finished(source.path, target) or record.is_unfinished(target))
+            return bool(options.overwrite or (options.skip_existing and known))
+
+        plan = _sources.plan(
+            sources, options.output, folder, self.suffix, replace=replace, companions=self.companions, reads=self.reads
+        )
+        pairs = []
+        for source, target in plan:
+            if record is not None and options.skip_existing and record.is_finished(source.path, target):
+                self._tell(Result(source, target, skipped=True), None)
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                pairs.append((source, target))
+        if record is not None:
+            record.begin(target for _, target in pairs if not target.exists())
+        return pairs, record
+
+    def _tell(self, result: Result, record: JobRecord | None) -> None:
+        if self.options.json:
+            print(result.json())
+        if result.error is not None:
+            self._fail(result.error)
+        elif result.skipped:
+            self.skipped += 1
+        else:
+            self.results.append(result)
+            if record is not None and not result.source.label:
+                record.finish(result.source.path, result.target)
+
+    def _fail(self, message: str) -> None:
+        self.failed += 1
+        print(f"fastdl: {message}", file=sys.stderr)
+
+    def _summarize(self, totals: Totals, summary: Callable[[Totals], str], mixed: Sequence[str]) -> None:
+        parts = [f"{summary(totals)} -> {self.options.output}", *totals.mixed(mixed)]
+        if self.skipped:
+            parts.append(f"{self.skipped} were there already")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        print("; ".join(parts))
+
+
+def attempt(work: Work, source: Source, target: Path, progress: Progress, sync: bool, together: bool) -> Result:
+    """One file; whatever goes wrong becomes a sentence that names it."""
+    result = Result(source, target)
+    group = atomic.Group(sync)
+    start = time.perf_counter()
+    try:
+        with group.gathering():
+            result.details = work(source.path, target, progress)
+        if together:
+            result.group = group
+        else:
+            group.commit(synced=False)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # Libraries written in Rust end in a PanicException, which is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-    return results, failed
+        result.error = _sentence(error, source)
+    result.seconds = time.perf_counter() - start
+    return result
+
+
+def _sentence(error: BaseException, source: Source) -> str:
+    """What went wrong with a file, in one line that names the file."""
+    text = str(error).strip() or "no reason given"
+    if isinstance(error, OSError) and not isinstance(error, FastdlError):
+        text = f"{error.filename or source}: {error.strerror or text}"
+    elif isinstance(error, MemoryError):
+        text = f"{source}: does not fit in memory" + (f": {error}" if str(error) else "")
+    elif not isinstance(error, FastdlError):
+        text = f"{source}: {type(error).__name__}: {text}"
+    if source.label:
+        text = text.replace(str(source.path), source.label)
+    elif str(source.path) not in text:
+        text = f"{source}: {text}"
+    return " ".join(text.split()) if "\n" in text else text
+
+
+def _attempts(
+    pairs: Sequence[tuple[Source, Path]], work: Work, options: argparse.Namespace, progress: Progress
+) -> Iterator[Result]:
+    """The result of each file, when it has its name."""
+    from fastdl import _threads  # NumPy's import would double the time of --help
+
+    if options.scheduler:
+        with _cluster(options.scheduler, _threads.count(options.jobs)) as executor:
+            pairs = [(_absolute(source), target.absolute()) for source, target in pairs]
+            yield from _share(pairs, _Remote(work, options.sync), executor, progress, _threads.count(options.jobs))
+        return
+    progress.workers = workers = max(1, min(len(pairs), _threads.count(options.jobs)))
+    with ThreadPoolExecutor(workers) as executor, ThreadPoolExecutor(workers) as progress.helper:
+
+        def one(source: Source, target: Path) -> Result:
+            return attempt(work, source, target, progress, options.sync, together=True)
+
+        yield from _named(_share(pairs, one, executor, progress, workers))
+
+
+def _share(
+    pairs: Sequence[tuple[Source, Path]],
+    one: Callable[[Source, Path], Result],
+    executor: Executor,
+    progress: Progress,
+    workers: int,
+) -> Iterator[Result]:
+    """one(source, target) for all pairs, by the workers of an executor; Ctrl-C stops each when it next tells."""
+    todo = iter(pairs)
+    waiting: dict[Future[Result], tuple[Source, Path]] = {}
+    try:
+        while True:
+            while len(waiting) < workers * _AHEAD and (pair := next(todo, None)) is not None:
+                waiting[executor.submit(one, *pair)] = pair
+            if not waiting:
+                return
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                source, target = waiting.pop(future)
+                try:
+                    yield future.result()
+                except Exception as error:  # the worker itself died, or the result could not be sent
+                    yield Result(source, target, error=_sentence(error, source))
+    except BaseException:
+        progress.stopped = True
+        for future in waiting:
+            future.cancel()
+        raise
+
+
+def _named(results: Iterator[Result]) -> Iterator[Result]:
+    """The results, small files having got their names together."""
+    waiting: list[Result] = []
+    since = time.perf_counter()
+    try:
+        for result in results:
+            if result.group is None or not result.group.sets:
+                yield result
+                continue
+            if not waiting:
+                since = time.perf_counter()
+            waiting.append(result)
+            if len(waiting) >= _TOGETHER or time.perf_counter() - since > _DELAY:
+                yield from _name(waiting)
+                waiting = []
+        yield from _name(waiting)
+        waiting = []
+    finally:
+        for result in waiting:
+            if result.group is not None:
+                result.group.discard()
+
+
+def _name(results: list[Result]) -> Iterator[Result]:
+    groups = [result.group for result in results if result.group is not None]
+    for result, problem in zip(results, atomic.commit_groups(groups)):
+        result.group = None
+        if problem is not None:
+            result.error = _sentence(problem, result.source)
+        yield result
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """The work on a file, as it is sent to another process."""
+
+    work: Work
+    sync: bool
+
+    def __call__(self, source: Source, target: Path) -> Result:
+        with ThreadPoolExecutor(1) as helper:
+            progress = Progress(quiet=True, helper=helper)
+            return attempt(self.work, source, target, progress, self.sync, together=False)
+
+
+def _absolute(source: Source) -> Source:
+    """For a process that works in another folder."""
+    return Source(source.path.absolute(), source.relative, source.searched, source.label)
+
+
+@contextmanager
+def _cluster(address: str, workers: int) -> Iterator[Executor]:
+    """An executor whose workers are those of a Dask cluster; one on this machine is started for "local"."""
+    from fastdl import _check
+
+    distributed = _check.extra("distributed", "scale", "--scheduler")
+    with ExitStack() as stack:
+        if address == "local":
+            cluster = distributed.LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+            )
+            address = stack.enter_context(cluster).scheduler_address
+        try:
+            client = stack.enter_context(distributed.Client(address, timeout=10, set_as_default=False))
+        except (OSError, ValueError) as error:
+            raise InputError(f"--scheduler: there is no Dask scheduler at {address}: {error}") from None
+        # A worker that dies costs its file: another worker begins it anew, three times at most.
+        yield client.get_executor(pure=False, retries=3)
+
+
+def _any_pipe(sources: Sequence[str]) -> bool:
+    return any(source == "-" or _sources.is_pipe(source) for source in sources)
+
+
+def _quietly(total: Callable[[Path], float], source: Path) -> float:
+    """Zero for a file that fails; that is said when its turn comes."""
+    with suppress(Exception):
+        return total(source)
+    return 0
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, paths as text."""
+    return value.item() if hasattr(value, "item") else str(value)

@@ -28,7 +28,9 @@ def run_demo(options: argparse.Namespace) -> int:
     chapters = options.only or report.CHAPTERS
     for name in chapters:
         _check.one_of("--only", name, report.CHAPTERS)
-    path = report.build(options.output, chapters, progress=lambda name: print(f"{name} ...", file=sys.stderr))
+    path = report.build(
+        options.output, chapters, progress=lambda event: print(f"{event.details['chapter']} ...", file=sys.stderr)
+    )
     print(f"wrote {path}")
     return 0
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from fastdl.cli import _file_jobs
+from fastdl.cli._file_jobs import FileJobs, Totals
+from fastdl.cli._progress import Progress
 
 _CHUNK = 1 << 20  # samples: what is in memory of a file is a few of these
 
@@ -47,38 +48,35 @@ def run_encode(options: argparse.Namespace) -> int:
     if options.law and options.channels not in (None, 256):
         raise _check.InputError(f"--channels must be 256 with --law, got {options.channels}")
     q = _check.integer("--channels", 256 if options.channels is None else options.channels, 2, 65536)
-    ending = options.output.suffix.removeprefix(".")
+    ending = options.output.suffix.lower().removeprefix(".")
     kind = options.format or (ending if ending in FORMATS else "wav" if options.law else "npy")
-    pairs = _file_jobs.plan(
-        _file_jobs.find(options.sources, SUFFIXES), options.output, f".{kind}", overwrite=options.overwrite
-    )
+    jobs = FileJobs(options, SUFFIXES, (f".{kind}",), f".{kind}", companions=lambda target: _companions(target, kind))
 
     def encode(x: Any) -> tuple[Any, int]:
         if options.law:
             return mu_law.g711_encode(x, options.law, dialect=dialect), 0
         return mu_law.mu_law_encode(x, q, dialect=dialect, return_clipped=True)
 
-    def work(source: Path, target: Path, progress: _file_jobs.Progress) -> dict[str, float]:
+    def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
         reader = open_audio(source)
         coding = Coding(reader.rate, reader.channels, options.law or "wavenet", q, dialect)
         return _convert(reader, target, coding, kind, encode, progress)
 
-    return _run(options, pairs, work, "encoded")
+    return jobs.run(work, lambda totals: _summary(totals, "encoded"), mixed=("rate", "channels"))
 
 
 def run_decode(options: argparse.Namespace) -> int:
     from fastdl.files.audio.codes import CodeReader, Coding
     from fastdl.files.audio.recordings import SUFFIXES, open_audio
 
-    files = _file_jobs.find(options.sources, (".npy", ".raw", *SUFFIXES))
-    pairs = _file_jobs.plan(files, options.output, ".wav", overwrite=options.overwrite)
+    jobs = FileJobs(options, (".npy", ".raw", *SUFFIXES), (".wav",), ".wav")
 
-    def work(source: Path, target: Path, progress: _file_jobs.Progress) -> dict[str, float]:
+    def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
         reader: Any = CodeReader(source) if source.suffix in (".npy", ".raw") else open_audio(source)
         coding = Coding(reader.rate, reader.channels, "pcm16")
         return _convert(reader, target, coding, "wav", lambda x: (_int16(x), 0), progress)
 
-    return _run(options, pairs, work, "decoded")
+    return jobs.run(work, lambda totals: _summary(totals, "decoded"), mixed=("rate", "channels"))
 
 
 def _int16(x: Any) -> Any:
@@ -87,19 +85,17 @@ def _int16(x: Any) -> Any:
     return x if x.dtype.str == "<i2" else pcm16(x)
 
 
-def _convert(
-    reader: Any, target: Path, coding: Any, kind: str, step: Any, progress: _file_jobs.Progress
-) -> dict[str, float]:
+def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progress: Progress) -> dict[str, Any]:
     """Stream one file through `step`: what there is to say of it afterwards."""
-    from fastdl.files.atomic import replacing
-    from fastdl.files.audio.codes import CodeWriter, write_sidecar
+    from fastdl.files.atomic import replacing_together
+    from fastdl.files.audio.codes import CodeWriter
     from fastdl.streaming import run
 
     frames = max(1, _CHUNK // reader.channels)
     size = reader.path.stat().st_size
     clipped = 0
 
-    with replacing(target) as file, ThreadPoolExecutor(1) as encoder:
+    with replacing_together(target, *_companions(target, kind)) as (file, *description):
         writer = CodeWriter(file, coding, kind)
 
         def write(result: tuple[Any, int]) -> None:
@@ -107,26 +103,33 @@ def _convert(
             writer.write(result[0])
             clipped += result[1]
 
-        # One thread encodes while this one reads and writes.
+        # Of a long recording, one thread encodes while this one reads and writes.
+        executor = progress.helper if reader.frames > frames else None
         per_frame = size / max(reader.frames, 1)
-        run(reader.chunks(frames), step, write, executor=encoder, progress=lambda x: progress(len(x) * per_frame))
+        run(
+            reader.chunks(frames),
+            step,
+            write,
+            executor=executor,
+            progress=lambda e: progress(len(e.details["chunk"]) * per_frame),
+        )
         writer.finish()
-        if kind != "wav":
-            write_sidecar(target, coding)
-    return {"bytes": size, "seconds": reader.frames / reader.rate, "clipped": clipped}
+        for beside in description:
+            beside.write(coding.text().encode())
+    sound = {"rate": reader.rate, "channels": reader.channels, "items": reader.frames}
+    return {**sound, "bytes": size, "duration": reader.frames / reader.rate, "clipped": clipped}
 
 
-def _run(options: argparse.Namespace, pairs: Any, work: Any, verb: str) -> int:
-    total = sum(source.stat().st_size for source, _ in pairs)
-    with _file_jobs.Progress(total, "B", options.quiet) as progress:
-        done, failed = _file_jobs.each(pairs, options.jobs, lambda s, t: work(s, t, progress), progress)
-        seconds = progress.seconds
-    size, length = sum(d["bytes"] for d in done), sum(d["seconds"] for d in done)
-    clipped = sum(d["clipped"] for d in done)
-    print(
-        f"{verb} {len(done)} file{'s' * (len(done) != 1)}, {length:.1f} s of sound, {size / 1e6:.1f} MB "
-        f"in {seconds:.2f} s ({size / 1e6 / seconds:.0f} MB/s) -> {options.output}"
-        + (f"; {clipped} samples outside [-1, 1] were clipped" if clipped else "")
-        + (f"; {failed} failed" if failed else "")
+def _companions(target: Path, kind: str) -> list[Path]:
+    """What is written beside codes, so that they can be decoded; a .wav says it itself."""
+    from fastdl.files.audio.codes import sidecar
+
+    return [] if kind == "wav" else [sidecar(target)]
+
+
+def _summary(totals: Totals, verb: str) -> str:
+    size, clipped = totals.sum("bytes") / 1e6, totals.sum("clipped")
+    return (
+        f"{verb} {totals.files}, {totals.sum('duration'):.1f} s of sound, {size:.1f} MB in {totals.seconds:.2f} s "
+        f"({totals.rate(size):.0f} MB/s)" + (f"; {clipped} samples outside [-1, 1] were clipped" if clipped else "")
     )
-    return 1 if failed else 0

@@ -34,18 +34,16 @@ def register(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     import numpy as np
 
-    from fastdl import _check, _threads
-    from fastdl.cli._file_jobs import Progress, plan
+    from fastdl import _threads
+    from fastdl.cli._progress import Progress
+    from fastdl.cli._sources import check_output
     from fastdl.files.atomic import replacing
     from fastdl.files.graphs.edges import read_graph
     from fastdl.graphs.aggregation import aggregate_blocks
 
     threads = _threads.count(options.threads)
     features = load(options.features)
-    if options.output.is_dir() or options.output.suffix != ".npy":
-        raise _check.InputError(f"--output must be a .npy file, got {options.output}")
-    for source in (options.edges, options.features):
-        plan([(source, Path(source.name))], options.output, ".npy", overwrite=options.overwrite)
+    check_output(options.output, (".npy",), reads=[options.edges, options.features], overwrite=options.overwrite)
     with Progress(None, "edge", options.quiet) as progress:
         graph = read_graph(
             options.edges,

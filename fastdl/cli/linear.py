@@ -51,7 +51,8 @@ def register(commands: Any) -> None:
 def run_fit(options: argparse.Namespace) -> int:
     from fastdl import _check, _threads
     from fastdl.cli import _table_parts
-    from fastdl.cli._file_jobs import Progress, plan
+    from fastdl.cli._progress import Progress
+    from fastdl.cli._sources import check_output
     from fastdl.files.atomic import replacing
     from fastdl.files.tables import Table
 
@@ -60,9 +61,9 @@ def run_fit(options: argparse.Namespace) -> int:
     threads, ratios = _threads.count(options.threads), _ratios(options.split)
     table = Table(options.table)
     roles = _table_parts.roles(table, options.features, options.target, options.weights)
-    for target in filter(None, (options.output, options.plot)):
-        plan([(options.table, Path(options.table.name))], target, ".json", overwrite=options.overwrite)
+    check_output(options.output, (".json",), reads=[options.table], overwrite=options.overwrite)
     if options.plot is not None:
+        check_output(options.plot, (".png", ".svg", ".pdf"), reads=[options.table], overwrite=options.overwrite)
         _check.extra("matplotlib", "report", "--plot")
     with (
         Progress(None, "row", options.quiet) as progress,
@@ -86,7 +87,8 @@ def run_fit(options: argparse.Namespace) -> int:
 def run_predict(options: argparse.Namespace) -> int:
     import numpy as np
 
-    from fastdl.cli._file_jobs import Progress, plan
+    from fastdl.cli._progress import Progress
+    from fastdl.cli._sources import check_output
     from fastdl.cli._table_parts import Model
     from fastdl.files.atomic import replacing
     from fastdl.files.npy import NpyWriter
@@ -94,8 +96,7 @@ def run_predict(options: argparse.Namespace) -> int:
 
     model, table = Model.read(options.model), Table(options.table)
     columns = model.columns(table)
-    for source in (options.model, options.table):
-        plan([(source, Path(source.name))], options.output, ".npy", overwrite=options.overwrite)
+    check_output(options.output, (".npy",), reads=[options.model, options.table], overwrite=options.overwrite)
     with replacing(options.output) as file, Progress(None, "row", options.quiet) as progress:
         writer = NpyWriter(file, np.float64)
         for block in table.blocks():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fastdl.cli import _file_jobs
+from fastdl.cli._file_jobs import FileJobs, Result, Totals
+from fastdl.cli._progress import Progress
 
 _CHUNK = 1 << 25  # bytes: a few tables of this size are in memory at once
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -139,9 +141,7 @@ def run_voxelize(options: argparse.Namespace) -> int:
     voxelize(np.zeros((0, 3), np.float32), size, ends, **settings)  # options that cannot be are found before any work
     wanted = options.columns.split(",") if options.columns is not None else None
 
-    def work(source: Path, target: Path, progress: _file_jobs.Progress) -> dict[str, int]:
-        if target.suffix != ".npz":
-            raise _check.InputError(f"voxels are written as .npz, got {target}")
+    def work(source: Path, target: Path, progress: Progress) -> dict[str, int]:
         reader = _open(source, options)
         names = [name for name in reader.columns[3:] if plain_name(name) in ("intensity", "reflectance")]
         columns = [*reader.columns[:3], *(names if wanted is None else [w for w in wanted if w])]
@@ -156,7 +156,7 @@ def run_voxelize(options: argparse.Namespace) -> int:
             np.savez(file, **arrays, columns=np.array(columns), accounting=record(found.accounting))
         return {**found.accounting, "voxels": len(found.coords)}
 
-    return _run(options, _file_jobs.find(options.sources, _suffixes()), lambda source: ".npz", work)
+    return _run(options, FileJobs(options, _suffixes(), (".npz",), ".npz"), work)
 
 
 def _voxels(reader: Any, points: Any, size: Sequence[float], ends: Sequence[float], settings: dict[str, Any]) -> Any:
@@ -180,7 +180,7 @@ def _voxels(reader: Any, points: Any, size: Sequence[float], ends: Sequence[floa
     return voxels
 
 
-def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: _file_jobs.Progress) -> Any:
+def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: Progress) -> Any:
     import numpy as np
 
     from fastdl import _check
@@ -199,21 +199,19 @@ def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: _file_jobs
 
 
 def run_downsample(options: argparse.Namespace) -> int:
+    from dataclasses import replace
     from functools import partial
 
     import numpy as np
 
-    from fastdl import VoxelAccumulator, _check, _threads
+    from fastdl import VoxelAccumulator, _check
     from fastdl.cli import _cloud_columns
     from fastdl.cli._cloud_downsampling import Settings
-    from fastdl.files.points.clouds import ending
+    from fastdl.files.points.clouds import FORMATS, ending
 
     size, origin = _three(options.voxel_size), _three(options.origin)
     VoxelAccumulator(size, origin=origin)  # options that cannot be are found before any work
     _check.integer("--min-points", options.min_points, 1)
-    files = _file_jobs.find(options.sources, _suffixes())
-    together = options.merge or options.seamless
-    memory = options.memory if together else options.memory // min(_threads.count(options.jobs), len(files))
     crop = None if options.crop is None else np.array(options.crop).reshape(2, 3)
     if crop is not None and not (crop[0] < crop[1]).all():
         raise _check.InputError(f"--crop must rise on every axis, got {options.crop}")
@@ -225,24 +223,27 @@ def run_downsample(options: argparse.Namespace) -> int:
         crop,
         None if options.classes is None else np.array(options.classes),
         options.min_points,
-        max(1, memory),
+        options.memory,
         partial(_open, options=options),
     )
-    if together:
-        return _run_together(options, files, settings)
+    if options.merge or options.seamless:
+        return _run_together(options, settings)
 
-    def work(source: Path, target: Path, progress: _file_jobs.Progress) -> dict[str, int]:
+    def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
         ending(target)
-        return _downsample([source], [target], settings, progress)[0]
+        share = replace(settings, max_bytes=max(1, options.memory // progress.workers))
+        return _downsample([source], [target], share, progress)[0]
 
-    return _run(options, files, _downsampled_ending, work)
+    return _run(options, FileJobs(options, _suffixes(), FORMATS, _downsampled_ending), work)
 
 
 def _downsampled_ending(source: Path) -> str:
     return source.suffix.lower() if source.suffix.lower() in (".las", ".laz") else ".ply"
 
 
-def _downsample(sources: Sequence[Path], targets: Sequence[Path], settings: Any, progress: _file_jobs.Progress) -> Any:
+def _downsample(
+    sources: Sequence[Path], targets: Sequence[Path], settings: Any, progress: Progress
+) -> list[dict[str, Any]]:
     """Reduce sources together; the accounts of every target, remarks said."""
     from fastdl.cli._cloud_downsampling import Reduction, open_cloud, write
 
@@ -251,37 +252,45 @@ def _downsample(sources: Sequence[Path], targets: Sequence[Path], settings: Any,
     reduction = Reduction(cloud, settings)
     reduction.run(progress)
     found = write(reduction, targets, progress)
-    remarks = [f"{r.path}: {remark}" for r in readers for remark in r.remarks]
-    for remark in [*remarks, *cloud.remarks]:
-        progress.say(f"fastdl: {remark}")
-    return found
+    remarks = [f"{r.path}: {remark}" for r in readers for remark in r.remarks] + cloud.remarks
+    if not progress.quiet:
+        for remark in remarks:
+            print(f"fastdl: {remark}", file=sys.stderr)
+    return [{**accounts, "remarks": remarks} if remarks else accounts for accounts in found]
 
 
-def _run_together(options: argparse.Namespace, files: Sequence[tuple[Path, Path]], settings: Any) -> int:
+def _run_together(options: argparse.Namespace, settings: Any) -> int:
     """Many sources into one file, or into one each, on one lattice."""
-    from fastdl import _check
-    from fastdl.files.points.clouds import ending
+    from fastdl.cli import _sources
+    from fastdl.files.points.clouds import FORMATS, ending
 
+    sources, problems = _sources.find(options.sources, _suffixes(), options.output)
+    for problem in problems:
+        raise problem
+    paths = [source.path for source in sources]
     if options.merge:
-        ending(options.output)
+        _sources.check_output(options.output, FORMATS, reads=paths, overwrite=options.overwrite)
         targets = [options.output]
-        if options.output.exists() and not options.overwrite:
-            raise _check.FileError(options.output, "exists; --overwrite replaces it")
-        if any(options.output.exists() and source.samefile(options.output) for source, _ in files):
-            raise _check.FileError(options.output, "is one of the inputs")
-        options.output.parent.mkdir(parents=True, exist_ok=True)
     else:
-        options.output.mkdir(parents=True, exist_ok=True)
-        suffixes = {_downsampled_ending(source) for source, _ in files}
-        if len(suffixes) > 1:
-            raise _check.InputError("--seamless takes files of one kind")
-        pairs = _file_jobs.plan(files, options.output, suffixes.pop(), overwrite=options.overwrite)
-        targets = [target for _, target in pairs]
-    sources = [source for source, _ in files]
-    with _file_jobs.Progress(sum(settings.open(s).points for s in sources), "points", options.quiet) as progress:
-        found = _downsample(sources, targets, settings, progress)
-        voxels, seconds = sum(f["voxels"] for f in found), progress.seconds
-    _say(options, [{**found[0], "voxels": voxels}], 0, len(sources), seconds)
+        plan = _sources.plan(
+            sources, options.output, True, _downsampled_ending, replace=lambda source, target: options.overwrite
+        )
+        targets = [target for _, target in plan]
+        for target in targets:
+            target.parent.mkdir(parents=True, exist_ok=True)
+    for target in targets:
+        ending(target)
+    quiet = options.quiet or options.json
+    with Progress(sum(settings.open(path).points for path in paths), "points", quiet) as progress:
+        found = _downsample(paths, targets, settings, progress)
+        seconds = progress.seconds
+    results = [Result(source, target, accounts) for source, target, accounts in zip(sources, targets, found)]
+    if options.json:
+        print("\n".join(result.json() for result in results))
+    elif not options.quiet:
+        account = {**found[0], "voxels": sum(accounts["voxels"] for accounts in found)}
+        count = f"{len(sources)} files together"
+        print(f"{_account(count, account, seconds)} -> {options.output}")
     return 0
 
 
@@ -302,37 +311,21 @@ def _three(numbers: Sequence[float]) -> list[float]:
     return list(numbers) * (3 // len(numbers))
 
 
-def _run(options: argparse.Namespace, files: Any, ending: Callable[[Path], str], work: Any) -> int:
-    from fastdl import _check
-
-    if len(files) > 1:
-        options.output.mkdir(parents=True, exist_ok=True)
-    groups: dict[str, list] = {}
-    for source, relative in files:
-        groups.setdefault(ending(source), []).append((source, relative))
-    pairs = [
-        pair
-        for suffix, group in groups.items()
-        for pair in _file_jobs.plan(group, options.output, suffix, overwrite=options.overwrite)
-    ]
-    total = 0
-    for source, _ in pairs:
-        with suppress(_check.FastdlError, OSError):  # it will be said when its turn comes
-            total += _open(source, options).points
-    with _file_jobs.Progress(total, "points", options.quiet) as progress:
-        done, failed = _file_jobs.each(pairs, options.jobs, lambda s, t: work(s, t, progress), progress)
-        seconds = progress.seconds
-    _say(options, done, failed, len(done), seconds)
-    return 1 if failed else 0
+def _run(options: argparse.Namespace, jobs: FileJobs, work: Any) -> int:
+    return jobs.run(work, _summary, unit="points", total=lambda source: _open(source, options).points)
 
 
-def _say(options: argparse.Namespace, done: Sequence[dict[str, int]], failed: int, files: int, seconds: float) -> None:
-    """One line of what was done."""
-    sums = {name: sum(d[name] for d in done) for name in (done[0] if done else ())}
+def _summary(totals: Totals) -> str:
+    names = [name for name in (totals.results[0].details if totals.results else {}) if name != "remarks"]
+    return _account(totals.files, {name: totals.sum(name) for name in names}, totals.seconds)
+
+
+def _account(files: str, sums: dict[str, Any], seconds: float) -> str:
+    """What became of all points, in one line."""
+    sums = {name: number for name, number in sums.items() if name != "remarks"}
     points, voxels = sums.pop("in", 0), sums.pop("voxels", 0)
     parts = [f"{number} {name.replace('_', ' ')}" for name, number in sums.items() if number or name == "kept"]
-    print(
-        f"{files} file{'s' * (files != 1)}: {points} points in, {', '.join(parts) or 'none kept'}; "
-        f"{voxels} voxels in {seconds:.2f} s ({points / max(seconds, 1e-9) / 1e6:.1f} M points/s) -> {options.output}"
-        + (f"; {failed} failed" if failed else "")
+    return (
+        f"{files}: {points} points in, {', '.join(parts) or 'none kept'}; "
+        f"{voxels} voxels in {seconds:.2f} s ({points / max(seconds, 1e-9) / 1e6:.1f} M points/s)"
     )

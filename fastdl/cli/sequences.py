@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from fastdl.cli import _file_jobs
+from fastdl.cli._file_jobs import FileJobs, Totals
+from fastdl.cli._progress import Progress
 
+FORMATS = (".npy", ".zarr")
 _BASES = 1 << 20  # letters of a batch: what is in memory of a file is a few of these
 _SETTINGS = ("alphabet", "unknown", "case", "layout", "dtype", "ignore", "like")
 
@@ -49,40 +51,34 @@ def run(options: argparse.Namespace) -> int:
     pad_row(options.pad, how.coder)
     if options.length is not None:
         _check.integer("--length", options.length, 1)
-    pairs = _plan(_file_jobs.find(options.sources, SUFFIXES), options)
-    total = sum(source.stat().st_size for source, _ in pairs)
-    if options.windows is not None:
-        total = sum(len(regions.names) for regions in _bed(options)) * len(pairs)
-    with _file_jobs.Progress(total, "B" if options.windows is None else "windows", options.quiet) as progress:
-        done, failed = _file_jobs.each(
-            pairs, options.jobs, lambda s, t: _encode(s, t, options, how, progress), progress
-        )
-        seconds = progress.seconds
-    letters = sum(done)
-    print(
-        f"encoded {letters / 1e6:.1f} M letters of {len(done)} file{'s' * (len(done) != 1)} "
-        f"in {seconds:.2f} s ({letters / 1e6 / seconds:.0f} M letters/s) -> {options.output}"
-        + (f"; {failed} failed" if failed else "")
+    windows = 0 if options.windows is None else sum(len(regions.names) for regions in _bed(options))
+    reads = [] if options.windows is None else [options.windows]
+    ending = options.output.suffix.lower()
+    suffix = ".npy" if options.output_is_folder or ending not in FORMATS else ending
+    jobs = FileJobs(options, SUFFIXES, FORMATS, suffix, companions=lambda target: [_beside(target)], reads=reads)
+    return jobs.run(
+        lambda source, target, progress: _encode(source, target, options, how, progress),
+        _summary,
+        unit="windows" if reads else "B",
+        total=lambda source: windows or source.stat().st_size,
     )
-    return 1 if failed else 0
 
 
-def _plan(files: Any, options: argparse.Namespace) -> list[tuple[Path, Path]]:
-    """As for other commands, but a .zarr is a folder and yet one output."""
-    from fastdl import _check
-
-    if options.output.suffix != ".zarr":
-        return _file_jobs.plan(files, options.output, ".npy", overwrite=options.overwrite)
-    if len(files) != 1:
-        raise _check.InputError(f"{options.output} takes one file, got {len(files)}; name a folder for more")
-    if options.output.exists() and not options.overwrite:
-        raise _check.FileError(options.output, "exists; --overwrite replaces it")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    return [(files[0][0], options.output)]
+def _summary(totals: Totals) -> str:
+    letters = totals.sum("letters") / 1e6
+    return (
+        f"encoded {letters:.1f} M letters of {totals.files} in {totals.seconds:.2f} s "
+        f"({totals.rate(letters):.0f} M letters/s)"
+    )
 
 
-def _encode(source: Path, target: Path, options: argparse.Namespace, how: Any, progress: _file_jobs.Progress) -> int:
-    """Stream one file: the number of letters encoded."""
+def _beside(target: Path) -> Path:
+    """Where it is written how an array was encoded."""
+    return target.with_name(target.name + ".json")
+
+
+def _encode(source: Path, target: Path, options: argparse.Namespace, how: Any, progress: Progress) -> dict[str, Any]:
+    """Stream one file."""
     import fastdl
     from fastdl import _check
     from fastdl.files.sequences import genomes
@@ -125,7 +121,7 @@ def _encode(source: Path, target: Path, options: argparse.Namespace, how: Any, p
 
         letters, channels = 0, how.coder.rows.shape[1]
         row = (channels,) if length is None else (channels, length) if how.first else (length, channels)
-        with writing(target, how.dtype, row, total) as writer, ThreadPoolExecutor(1) as encoder:
+        with writing(target, how.dtype, row, total) as writer:
 
             def write(rows: Any) -> None:
                 nonlocal letters
@@ -133,9 +129,9 @@ def _encode(source: Path, target: Path, options: argparse.Namespace, how: Any, p
                 letters += rows.size // channels
 
             # One thread encodes while this one reads and writes.
-            run(batches, step, write, executor=encoder, progress=tell)
+            run(batches, step, write, executor=progress.helper, progress=tell)
     _sidecar(target, how, length, places)
-    return letters
+    return {"letters": letters, "channels": channels}
 
 
 def _sidecar(target: Path, how: Any, length: int | None, places: list[dict]) -> None:
@@ -143,7 +139,7 @@ def _sidecar(target: Path, how: Any, length: int | None, places: list[dict]) -> 
     from fastdl.files.atomic import replacing
 
     fields = {**how.named(), "dtype": how.dtype.name, "length": length, "sequences": places}
-    with replacing(target.with_name(target.name + ".json")) as file:
+    with replacing(_beside(target)) as file:
         file.write(json.dumps(fields).encode() + b"\n")
 
 

@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from fastdl import _check
+from fastdl.errors import FileError, InputError
 
 _LONGEST = 1 << 20  # bytes: no header is longer
 _HEADER = 128  # bytes: room for any length, so that it can be filled in at the end
@@ -32,15 +33,13 @@ class NpyWriter:
         text = repr(fields).encode("latin1")
         body = text.ljust(_HEADER - 11) + b"\n"
         if len(body) != _HEADER - 10:
-            raise _check.InputError(f"dtype {self.dtype} is too long for the header of a streamed .npy file")
+            raise InputError(f"dtype {self.dtype} is too long for the header of a streamed .npy file")
         return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + body
 
     def write(self, rows: np.ndarray) -> None:
         """Append rows of the shape and dtype given at the start."""
         if rows.dtype != self.dtype or rows.shape[1:] != self.row:
-            raise _check.InputError(
-                f"rows must be {self.dtype} of shape (n, {self.row}), got {rows.dtype} {rows.shape}"
-            )
+            raise InputError(f"rows must be {self.dtype} of shape (n, {self.row}), got {rows.dtype} {rows.shape}")
         self.file.write(np.ascontiguousarray(rows).data.cast("B") if rows.size else b"")
         self.rows += len(rows)
 
@@ -59,16 +58,16 @@ class NpyReader:
             try:
                 self.shape, fortran, self.dtype = read_npy_header(file)
             except ValueError as error:
-                raise _check.FileError(self.path, f"not a .npy file: {error}", 0) from None
+                raise FileError(self.path, f"not a .npy file: {error}", 0) from None
             self.offset = file.tell()
         if fortran and len(self.shape) > 1:
-            raise _check.FileError(self.path, "is in Fortran order; only C order is streamed")
+            raise FileError(self.path, "is in Fortran order; only C order is streamed")
         if self.dtype.hasobject or not self.shape or min(self.shape) < 0:
-            raise _check.FileError(self.path, f"must hold rows of numbers, got shape {self.shape}, {self.dtype}")
+            raise FileError(self.path, f"must hold rows of numbers, got shape {self.shape}, {self.dtype}")
         size, there = self.dtype.itemsize * math.prod(self.shape), self.path.stat().st_size - self.offset
         if there < size:
             problem = f"truncated: {size} bytes of data announced, {there} there"
-            raise _check.FileError(self.path, problem, self.offset + there)
+            raise FileError(self.path, problem, self.offset + there)
 
     def chunks(self, rows: int) -> Iterator[np.ndarray]:
         """Arrays of at most `rows` rows, in order."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
-from fastdl._row_buffer import Waiting
+from fastdl._row_buffer import RowBuffer
 from fastdl._threads import split
 from fastdl.losses._row_sums import Sums, loss, loss_grad
 
@@ -194,7 +194,7 @@ class LpLoss:
         self.settings = {"W": W, "b": b, "p": p, "held_out": held_out, "part": part, "reduction": reduction}
         self.threads = threads
         # Without a weight a row counts once; without a fold it is held out by none.
-        self._waiting = Waiting((None, None, 1.0, -1))
+        self._buffer = RowBuffer((None, None, 1.0, -1))
         self._parts: list[Array] = []  # the sums of blocks, in order; the first is all before
         self._leads = True  # whether it starts the stream, so that blocks can be added at once
 
@@ -216,9 +216,9 @@ class LpLoss:
         """Take in (X, y), (X, y, sample_weight) or (X, y, sample_weight or None, folds); returns itself."""
         rows: Any = tuple(None if a is None else _check.asarray("chunk", a) for a in (*chunk, None, None)[:4])
         sums = self._sums(rows)  # the checks, before anything is kept
-        if not (len(rows[0]) or len(self._waiting) or self._parts):
+        if not (len(rows[0]) or len(self._buffer) or self._parts):
             self._parts.append(sums.zeros(True))
-        for whole in self._waiting.take(rows, sums.block):
+        for whole in self._buffer.push(rows, sums.block):
             self._add(whole)
         return self
 
@@ -237,22 +237,22 @@ class LpLoss:
 
     def merge(self, other: LpLoss) -> LpLoss:
         """Take in a state that saw the rows after this one's; returns itself."""
-        if len(self._waiting) and other._parts:
-            self._add(self._waiting.rest())
+        if len(self._buffer) and other._parts:
+            self._add(self._buffer.drain())
         if other._parts and not self._parts:
             self._parts.append(np.zeros_like(other._parts[0]))
         for part in other._parts[1:] or (other._parts if other._leads else []):
             self._take(part)
-        for rows in other._waiting.parts:
+        for rows in other._buffer.parts:
             self.update(rows)
         return self
 
     def finish(self) -> tuple[Any, Array, Any]:
         """Loss, gradient by W, gradient by b, of all rows so far."""
-        if not (self._parts or len(self._waiting)):
+        if not (self._parts or len(self._buffer)):
             raise _check.InputError("there were no chunks: the number of columns is not known")
         columns = self.settings["W"].shape[-1]
-        rest = self._waiting.joined() if len(self._waiting) else (np.empty((0, columns)), np.empty(0), None, None)
+        rest = self._buffer.peek() if len(self._buffer) else (np.empty((0, columns)), np.empty(0), None, None)
         sums = self._sums(rest)
         total = sums.zeros(True)
         for part in self._parts:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Progress
 from fastdl.linear._coordinates import gram
 from fastdl.network import _parameters
 from fastdl.network._parameters import ACTIVATIONS, Layout, Units, Window, Windows, generator, terms
 from fastdl.reference import network as reference
+from fastdl.streaming import ProgressEvent
 
 Array = np.ndarray
 
@@ -56,7 +58,7 @@ class Settings:
     patience: int | None
     seed: int
     threads: int
-    progress: Callable[[dict[str, Any]], Any] | None
+    progress: Progress | None
     second: float = 0.999
 
     @property
@@ -201,7 +203,7 @@ class Training:
         for name, value in now.items():
             self.history[name].append(value)
         if self.settings.progress is not None:
-            self.settings.progress({"epoch": epoch, **now})
+            self.settings.progress(ProgressEvent(epoch + 1, self.epochs, "epochs", now["train"], details=now))
 
     def mean(self, rows: Window, flat: Array) -> float:
         """The mean loss of rows under given parameters, in units of the spread."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastdl import _check, _threads
 from fastdl._rows import Rows
+from fastdl._typing import Progress
 from fastdl.network import _parameters
 from fastdl.network._parameters import ACTIVATIONS, Layout, Units, Windows
 from fastdl.network._training import OPTIMIZERS, SCHEDULES, LastLayer, Settings, Training
@@ -97,7 +98,7 @@ def fit_network(
     window: int | None = None,
     seed: int = 0,
     threads: int | None = 1,
-    progress: Callable[[dict[str, Any]], Any] | None = None,
+    progress: Progress | None = None,
 ) -> NetworkFit:
     """Train a small network by mini-batches on ``sum s |y - f(x)|^p``.
 
@@ -149,7 +150,8 @@ def fit_network(
         Threads of the passes that only evaluate; None means all this process may use. Training is serial: a step is
         shorter than it takes to wake a thread.
     progress : callable, optional
-        Called after each epoch with a dict: "epoch", "train", "learning_rate", and "valid" where there are such rows.
+        Called after each epoch with a `fastdl.streaming.ProgressEvent`: epochs done and to do, the training loss, and
+        in `details` "train", "learning_rate", and "valid" where there are such rows.
 
     Returns
     -------

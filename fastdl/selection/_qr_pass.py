@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastdl._row_buffer import cut
+from fastdl._row_buffer import select_rows
 from fastdl.features.basis import vandermonde
 from fastdl.selection._row_blocks import RowBlocks
 from fastdl.selection._solvers import Triangle
@@ -27,12 +27,12 @@ class Factors(RowBlocks):
 
     def _add(self, rows: tuple[Any, ...], start: int) -> None:
         for first in range(0, len(rows[0]), self.block):
-            some = cut(rows, slice(first, first + self.block))
+            some = select_rows(rows, slice(first, first + self.block))
             x, _, s, fold = some
             counts = np.ones(len(x), dtype=bool) if s is None else s != 0
             for k in range(len(self._R)):
                 mine = counts if fold is None else counts & (fold == k)
-                if mine.any() and not self._one(k, *cut(some, mine)[:3]):
+                if mine.any() and not self._one(k, *select_rows(some, mine)[:3]):
                     self._refuse(rows, start)
 
     def _one(self, k: int, x: Array, y: Array, s: Array | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastdl import _check
-from fastdl._row_buffer import Columns, Waiting
+from fastdl._row_buffer import Columns, RowBuffer
 
 Array = np.ndarray
 BLOCK = 4096  # rows
@@ -21,7 +21,7 @@ class RowBlocks:
 
     def __init__(self) -> None:
         self.rows = 0  # taken in so far
-        self._waiting = Waiting(_FILL)
+        self._buffer = RowBuffer(_FILL)
 
     def update(self, chunk: Columns) -> Self:
         """Take in (x, y), (x, y, sample_weight) or (x, y, sample_weight or None, folds); returns itself."""
@@ -31,17 +31,17 @@ class RowBlocks:
         first = _first(rows)
         if first is not None:
             self._begin(first)
-        start = self.rows - len(self._waiting)
+        start = self.rows - len(self._buffer)
         self.rows += len(rows[0])
-        for whole in self._waiting.take(rows, self.block):
+        for whole in self._buffer.push(rows, self.block):
             self._add(whole, start)
             start += len(whole[0])
         return self
 
     def _flush(self) -> None:
-        if len(self._waiting):
-            start = self.rows - len(self._waiting)
-            self._add(self._waiting.rest(), start)
+        if len(self._buffer):
+            start = self.rows - len(self._buffer)
+            self._add(self._buffer.drain(), start)
 
     def _begin(self, y: float) -> None:
         """Called with the first y that counts, before any row is added."""

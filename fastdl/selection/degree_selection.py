@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
-from fastdl._row_buffer import cut
+from fastdl._row_buffer import select_rows
 from fastdl._rows import source
 from fastdl.selection._permutation import Split
 from fastdl.selection._qr_pass import Factors
@@ -174,7 +174,7 @@ class Points:
         for chunk in self._again():
             rows = points(chunk, start)
             for first in range(0, len(rows[0]), 1 << 22):  # the folds of so many at once
-                x, y, s, _ = cut(rows, slice(first, first + (1 << 22)))
+                x, y, s, _ = select_rows(rows, slice(first, first + (1 << 22)))
                 stop = start + len(x)
                 if expected and stop > expected:
                     raise _check.InputError(f"there are more rows than n = {expected}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels, _threads
-from fastdl._row_buffer import cut
+from fastdl._row_buffer import select_rows
 from fastdl.reference import moments as reference
 from fastdl.selection._row_blocks import BLOCK, RowBlocks
 from fastdl.selection._solvers import Gram
@@ -158,7 +158,7 @@ class PolynomialStats(RowBlocks):
         """Whole blocks, and at the end of the stream a shorter one; `start` is the number of the first row."""
         n = len(rows[0])
         for first in range(0, n, _SPAN):
-            span = cut(rows, slice(first, first + _SPAN))
+            span = select_rows(rows, slice(first, first + _SPAN))
             blocks = _threads.split(len(span[0]), self.threads, lambda s, span=span: self._blocks(span, s), _JOB)  # type: ignore[misc]
             for part in blocks:
                 if not np.isfinite(part).all():
@@ -167,7 +167,7 @@ class PolynomialStats(RowBlocks):
 
     def _blocks(self, rows: tuple[Any, ...], where: slice) -> Array:
         """(blocks, folds * (3P + 4))."""
-        x, y, s, fold = cut(rows, where)
+        x, y, s, fold = select_rows(rows, where)
         single = all(a is None or (a.dtype.kind == "f" and a.dtype.itemsize <= 4) for a in (x, y, s))
         dtype = np.float32 if single else np.float64
         x, y = np.ascontiguousarray(x, dtype), np.ascontiguousarray(y, dtype)
@@ -179,7 +179,7 @@ class PolynomialStats(RowBlocks):
             settings = (self.folds, self.degree, self.domain, self.offset, less)
             for part, at in zip(out, range(0, len(x), BLOCK)):
                 with np.errstate(all="ignore"):
-                    part[:] = reference.sums(*(*cut((x, y, s, fold), slice(at, at + BLOCK)), *settings))
+                    part[:] = reference.sums(*(*select_rows((x, y, s, fold), slice(at, at + BLOCK)), *settings))
         else:
             scratch, ends = np.empty(3 * (BLOCK + self.folds + 1)), np.empty(self.folds + 1, np.intp)
             kernel.block_sums(x, y, s, fold, *self.domain, self.offset, less, out, scratch, ends)
@@ -199,13 +199,13 @@ class PolynomialStats(RowBlocks):
         """Take in a state that saw the rows after this one's; returns itself."""
         if (self.degree, self.domain, self.folds) != (other.degree, other.domain, other.folds):
             raise _check.InputError("states must have the same degree, domain and folds to be merged")
-        if other.offset is not None and other.rows > len(other._waiting):
+        if other.offset is not None and other.rows > len(other._buffer):
             self._flush()
             self._begin(other.offset)
             for part in (other._total, other._error):
                 self._take(self._shifted(part, other.offset).reshape(1, -1))
-            self.rows += other.rows - len(other._waiting)
-        for rows in other._waiting.parts:
+            self.rows += other.rows - len(other._buffer)
+        for rows in other._buffer.parts:
             self.update(rows)
         return self
 
@@ -223,8 +223,8 @@ class PolynomialStats(RowBlocks):
         """(folds, 3P + 4) of all rows so far, for y less the offset and `less`."""
         state = self.fresh()
         state._total, state._error, state.offset = self._total.copy(), self._error.copy(), self.offset
-        if len(self._waiting):
-            state._add(self._waiting.joined(), self.rows - len(self._waiting))
+        if len(self._buffer):
+            state._add(self._buffer.peek(), self.rows - len(self._buffer))
         return (state._total + state._error).reshape(self.folds, -1)
 
     def grams(self) -> list[Gram]:

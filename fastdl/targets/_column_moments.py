@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._row_buffer import Columns, cut, joined
+from fastdl._row_buffer import Columns, join_rows, select_rows
 from fastdl._threads import split
 from fastdl.reference import targets as reference
 
@@ -42,14 +42,14 @@ class Moments:
         full = have + len(y) >= block
         start = block - have if full and have else 0
         stop = start + (len(y) - start) // block * block if full else 0
-        head, whole, tail = (cut((y, weight), s) for s in (slice(start), slice(start, stop), slice(stop, None)))
+        head, whole, tail = (select_rows((y, weight), s) for s in (slice(start), slice(start, stop), slice(stop, None)))
         parts = self._of_blocks(whole, threads)
         if self.skip or not all(np.isfinite(part).all() for part in parts):
             self._refuse(whole[0], start, where)
         self._refuse(head[0], 0, where)
         self._refuse(tail[0], stop, where)
         if start:
-            parts = self._of_blocks(joined([*self._waiting, head], _FILL), 1) + parts
+            parts = self._of_blocks(join_rows([*self._waiting, head], _FILL), 1) + parts
         for part in parts:
             self._append(part)
         self._waiting = [] if full else self._waiting
@@ -131,7 +131,7 @@ class Moments:
         if (self.columns, self.single) != (other.columns, other.single):
             raise _check.InputError(f"the states must have the same columns, got {self.columns} and {other.columns}")
         if self._waiting and other._parts:
-            self._append(self._of(*joined(self._waiting, _FILL)))
+            self._append(self._of(*join_rows(self._waiting, _FILL)))
             self._waiting = []
         for part in other._parts:
             self._append(part)
@@ -143,7 +143,7 @@ class Moments:
         """The table to standardise by, and weight, mean, variance and scale."""
         parts = list(self._parts)
         if self._waiting:
-            parts.append(self._of(*joined(self._waiting, _FILL)))
+            parts.append(self._of(*join_rows(self._waiting, _FILL)))
         if not parts:
             raise _check.InputError("there were no values: a mean needs one at least")
         total = parts[0]

@@ -1,25 +1,27 @@
-"""What users bring, compiled by Numba: known by its content, compiled once a process, kept on disk.
+"""Users' functions, compiled by Numba: known by their content, compiled once a process, kept on disk.
 
 Numba's own cache is made for functions in files that do not change: it finds no place for a function typed at a prompt,
 warns or raises where no folder is writable, and takes a loop around a function for new in every process. Here a
 function is known by its content: its code and every value it refers to. The same content is compiled once, whatever
-object it comes in; changed content is compiled anew. The loops are in the modules beside this one.
+object it comes in; changed content is compiled anew. The loops are in the other modules of this folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 _MODULES = ("math", "cmath", "numpy", "numba")  # known by their versions
 _KNOWN: dict[Any, Any] = {}
+_HELD: list[list[Any]] = []  # the objects that keys of _KNOWN name by their address
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: globals().__setitem__("_lock", threading.RLock()))
@@ -38,17 +40,17 @@ def compiled(
     signature with a result gives a C function, one without (a tuple) a function of arrays.
     """
     with _lock:
-        key = content(functions)
-        name = (loop, key or tuple(map(id, functions)))
-        if key is None or name not in _KNOWN:
-            known = _compile(loop, functions, make, signature, hint, key)
-            if key is None:
-                return known
-            _KNOWN[name] = known
+        found = content(functions)
+        if found is None:
+            return _compile(loop, functions, make, signature, hint, None)
+        name = (loop, found.hexdigest(), *found.objects)
+        if name not in _KNOWN:
+            _KNOWN[name] = _compile(loop, functions, make, signature, hint, found)
+            _HELD.append(found.held)
         return _KNOWN[name]
 
 
-def _compile(loop: Any, functions: Any, make: Any, signature: Any, hint: str, key: str | None) -> Any:
+def _compile(loop: Any, functions: Any, make: Any, signature: Any, hint: str, found: Content | None) -> Any:
     import numba
     from numba.core.ccallback import CFunc
     from numba.core.errors import NumbaError
@@ -56,17 +58,15 @@ def _compile(loop: Any, functions: Any, make: Any, signature: Any, hint: str, ke
     for function in functions:
         if not isinstance(getattr(function, "py_func", function), types.FunctionType):
             raise CannotCompile(f"{_name(function)} cannot be compiled by Numba: it is no Python function. {hint}")
-    # A function the user compiled before keeps the values it referred to then: it is not for the disk.
-    theirs = any(hasattr(f, "py_func") for f in functions)
     inner = [f if hasattr(f, "py_func") else numba.njit(f, error_model="numpy") for f in functions]
     if isinstance(signature, tuple):
         made = numba.njit(make(*inner), nogil=True, error_model="numpy")
     else:
         made = CFunc(make(*inner), (signature.args, signature.return_type), locals={}, options={"error_model": "numpy"})
-    folder = _folder()
-    if folder is not None and key is not None and not theirs:
+    folder = _folder() if found is not None and found.for_disk else None
+    if folder is not None and found is not None:
         with suppress(Exception):  # Numba's cache is not a public interface: without it there is no cache
-            made._cache = _disk(folder, hashlib.sha256(f"{loop} {key}".encode()).hexdigest())
+            made._cache = _disk(folder, hashlib.sha256(f"{loop} {found.hexdigest()}".encode()).hexdigest())
     try:
         if isinstance(signature, tuple):
             made.compile(signature)
@@ -97,77 +97,145 @@ def _short(message: str) -> str:
     return next((line for line in lines if line and not line.startswith("Failed in")), "no reason given")[:300]
 
 
-def content(functions: tuple[Any, ...]) -> str | None:
-    """A hash of everything the functions' results depend on, or None where that cannot be told."""
-    digest = hashlib.sha256()
-    try:
-        import numba
-        import numpy
+def content(functions: tuple[Any, ...]) -> Content | None:
+    """What the functions' results depend on, or None where that cannot be told."""
+    import numba
+    import numpy
 
-        for part in (sys.version, numba.__version__, numpy.__version__):
-            digest.update(part.encode())
-        _add(digest, functions, set())
+    found = Content()
+    try:
+        found.add((sys.version, numba.__version__, numpy.__version__))
+        found.add(functions)
     except _Unknown:
         return None
-    return digest.hexdigest()
+    return found
 
 
 class _Unknown(Exception):
     """A value whose content cannot be told."""
 
 
-def _add(digest: Any, value: Any, seen: set[int]) -> None:
-    """Take the content of `value` into the digest."""
-    if id(value) in seen:
-        digest.update(b"again")
-        return
-    digest.update(type(value).__name__.encode() + b":")
-    if hasattr(value, "py_func"):  # a function that Numba compiled, and how it was told to
-        seen.add(id(value))
-        _add(digest, sorted((k, repr(v)) for k, v in value.targetoptions.items()), seen)
-        _add(digest, value.py_func, seen)
-    elif isinstance(value, types.FunctionType):
-        seen.add(id(value))
-        _add(digest, value.__code__, seen)
-        _add(digest, value.__defaults__ or (), seen)
-        with suppress(ValueError):  # a cell still empty
-            _add(digest, tuple(cell.cell_contents for cell in value.__closure__ or ()), seen)
+class Content:
+    """A hash of the graph of functions, the values they refer to, and the functions in those.
+
+    What can be met twice is numbered when it is met first, and is its number from then on: so (a, b, a) and (a, b, b)
+    differ, and circles end.
+    """
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._numbers: dict[Any, int] = {}
+        self._values = 0  # variables that functions refer to
+        self.held: list[Any] = []  # what has a number: it must not become that of another object
+        self.objects: list[int] = []  # functions that are known by what they are, not by what they say
+        self.for_disk = True  # False where the content holds in this process alone
+
+    def hexdigest(self) -> str:
+        """The hash of what was added."""
+        return self._digest.hexdigest()
+
+    def add(self, value: Any) -> None:
+        """Take in a value and all it refers to."""
+        kind = type(value)
+        self._write(kind.__name__)
+        if hasattr(value, "py_func"):
+            self._once(value, self._compiled)
+        elif kind is types.FunctionType:
+            self._once(value, self._function)
+        elif kind is types.CodeType:
+            self._code(value)
+        elif kind is list:
+            self._once(value, self._items)
+        elif kind is tuple:
+            self._items(value)
+        elif kind is frozenset:
+            self._items(sorted(value, key=repr))
+        elif value is None or value is ... or kind in (bool, int, float, complex, str, bytes):
+            self._write(repr(value))
+        elif kind is types.ModuleType and value.__name__ in _MODULES:
+            self._write(value.__name__)
+        elif kind is types.BuiltinFunctionType and value.__module__ in ("math", "cmath", "builtins"):
+            self._write(f"{value.__module__}.{value.__name__}")
+        elif kind.__module__ == "numpy":
+            self._of_numpy(value)
+        else:
+            raise _Unknown
+
+    def _write(self, text: str) -> None:
+        data = text.encode(errors="surrogatepass")
+        self._digest.update(b"%d:%s" % (len(data), data))
+
+    def _once(self, value: Any, take: Callable[[Any], None], key: Any = None) -> None:
+        """Take in what may be met again."""
+        key = id(value) if key is None else key
+        if key in self._numbers:
+            self._write(f"number {self._numbers[key]}")
+            return
+        self._numbers[key] = len(self._numbers)
+        self.held.append(value)
+        take(value)
+
+    def _items(self, value: Any) -> None:
+        self._write(str(len(value)))
+        for item in value:
+            self.add(item)
+
+    def _compiled(self, value: Any) -> None:
+        """A function that Numba compiled: what it referred to when it was called first may have changed since."""
+        self.add(tuple(sorted((k, repr(v)) for k, v in value.targetoptions.items())))
+        if not value._can_compile:
+            self.add(tuple(map(str, value.signatures)))
+        self.add(repr(sorted(value.locals.items(), key=repr)))
+        before = self._values
+        self.add(value.py_func)
+        if self._values > before:
+            self.objects.append(id(value))
+            self.for_disk = self.for_disk and not value.signatures
+
+    def _function(self, value: types.FunctionType) -> None:
+        self.add(value.__code__)
+        self.add(value.__defaults__)
+        self.add(tuple(sorted((value.__kwdefaults__ or {}).items())))
+        for cell in value.__closure__ or ():
+            try:
+                self._refer(cell.cell_contents, ())
+            except ValueError:  # a cell still empty
+                self._write("empty")
         names = sorted(_names(value.__code__))
         for name in names:
             if name in value.__globals__:
-                _refer(digest, name, value.__globals__[name], names, seen)
-    elif isinstance(value, types.CodeType):
-        digest.update(value.co_code)
-        shape = (value.co_names, value.co_varnames, value.co_freevars, value.co_argcount, value.co_flags)
-        _add(digest, (*shape, value.co_consts), seen)
-    elif isinstance(value, (tuple, list)):
-        digest.update(str(len(value)).encode())
-        for item in value:
-            _add(digest, item, seen)
-    elif value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
-        digest.update(repr(value).encode() + b";")
-    elif isinstance(value, types.ModuleType) and value.__name__ in _MODULES:
-        digest.update(value.__name__.encode())
-    elif isinstance(value, types.BuiltinFunctionType) and value.__module__ in ("math", "cmath", "builtins"):
-        digest.update(f"{value.__module__}.{value.__name__}".encode())
-    elif type(value).__module__ == "numpy" and hasattr(value, "tobytes"):
-        digest.update(f"{value.dtype.str}{value.shape}".encode() + value.tobytes())
-    elif type(value).__module__ == "numpy" and callable(value):
-        digest.update(value.__name__.encode())
-    else:
-        raise _Unknown
+                self._write(name)
+                self._refer(value.__globals__[name], names)
 
+    def _code(self, value: types.CodeType) -> None:
+        self._write(value.co_code.hex())
+        counts = (value.co_argcount, value.co_posonlyargcount, value.co_kwonlyargcount, value.co_flags)
+        names = (value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars)
+        self.add((counts, names, value.co_exceptiontable, value.co_consts))
 
-def _refer(digest: Any, name: str, value: Any, names: list[str], seen: set[int]) -> None:
-    """Take what a function refers to; of a module of the user's, the values that the function may name."""
-    if isinstance(value, types.ModuleType) and value.__name__ not in _MODULES:
-        if id(value) not in seen:
-            seen.add(id(value))
-            for inner in names:
-                if inner in vars(value):
-                    _refer(digest, f"{value.__name__}.{inner}", vars(value)[inner], names, seen)
-    else:
-        _add(digest, (name, value), seen)
+    def _refer(self, value: Any, names: Sequence[str]) -> None:
+        """Take in what a function refers to; of a module of the user's, the values that the function may name."""
+        if isinstance(value, types.ModuleType) and value.__name__ not in _MODULES:
+            self._write(value.__name__)
+            for name in names:
+                if name in vars(value):
+                    self._write(name)
+                    self._once(vars(value)[name], lambda found: self._refer(found, names), (id(value), name))
+            return
+        if not (hasattr(value, "py_func") or isinstance(value, (types.FunctionType, types.ModuleType))):
+            self._values += 1
+        self.add(value)
+
+    def _of_numpy(self, value: Any) -> None:
+        import numpy
+
+        if isinstance(value, (numpy.ndarray, numpy.generic)) and not value.dtype.hasobject:
+            self._write(f"{value.dtype.descr} {value.shape}")
+            self._digest.update(value.tobytes())
+        elif callable(value) and getattr(numpy, getattr(value, "__name__", ""), None) is value:
+            self._write(value.__name__)
+        else:
+            raise _Unknown
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -177,15 +245,24 @@ def _names(code: types.CodeType) -> set[str]:
 
 
 def _folder() -> Path | None:
-    """Where compiled functions are kept: NUMBA_CACHE_DIR, or the user's cache folder; None where none is writable."""
+    """Where compiled functions are kept: below NUMBA_CACHE_DIR, or the user's cache folder.
+
+    What is read from there is run. So it is None where the folder is not the user's own, or others can write to it.
+    """
     given = os.environ.get("NUMBA_CACHE_DIR")
+    user = os.getuid() if hasattr(os, "getuid") else None
     try:
         base = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")
-        folder = Path(given) if given else (Path(base) if base else Path.home() / ".cache") / "fastdl"
-        folder.mkdir(parents=True, exist_ok=True)
+        above = Path(given) if given else (Path(base) if base else Path.home() / ".cache")
+        folder = above / ("fastdl-compiled" if user is None else f"fastdl-compiled-{user}")
+        above.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        there = os.lstat(folder)
     except (OSError, RuntimeError):
         return None
-    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+    alone = user is None or (there.st_uid == user and not there.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    return folder if alone and stat.S_ISDIR(there.st_mode) and os.access(folder, os.W_OK | os.X_OK) else None
 
 
 def _disk(folder: Path, key: str) -> Any:
@@ -194,7 +271,7 @@ def _disk(folder: Path, key: str) -> Any:
 
     class Implementation(caching.CompileResultCacheImpl):
         def __init__(self) -> None:
-            self._filename_base = f"brought-{key[:32]}"
+            self._filename_base = f"function-{key[:32]}"
 
         def check_cachable(self, data: Any) -> bool:
             return not (any(not lifted.can_cache for lifted in data.lifted) or data.library.has_dynamic_globals)

@@ -12,7 +12,6 @@ import numpy as np
 
 from fastdl import _check
 from fastdl.audio.mu_law import MU_LAW_DIALECTS, g711_decode, mu_law_decode
-from fastdl.files.atomic import replacing
 from fastdl.files.audio.wav import WavWriter
 from fastdl.files.npy import NpyReader, NpyWriter
 
@@ -28,6 +27,10 @@ class Coding:
     law: str  # "wavenet": mu-law classes; "mu", "a": G.711
     quantization_channels: int = 256
     dialect: str = "wavenet"
+
+    def text(self) -> str:
+        """As JSON, for the file beside the codes."""
+        return json.dumps({**asdict(self), "dtype": self.dtype.name}, indent=2) + "\n"
 
     @property
     def dtype(self) -> np.dtype:
@@ -71,12 +74,6 @@ class CodeWriter:
         """Complete the header."""
         if self.writer is not None:
             self.writer.finish()
-
-
-def write_sidecar(path: Path, coding: Coding) -> None:
-    """Write beside `path` what is needed to decode it."""
-    with replacing(sidecar(path)) as file:
-        file.write(json.dumps({**asdict(coding), "dtype": coding.dtype.name}, indent=2).encode() + b"\n")
 
 
 def read_sidecar(path: Path) -> Coding:

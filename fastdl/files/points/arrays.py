@@ -13,12 +13,12 @@ from typing import IO
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
+from fastdl.errors import FastdlError, FileError, InputError
 from fastdl.files.npy import NpyReader, read_npy_header, write_npy_header
 from fastdl.files.points.fields import Field, unique
 from fastdl.files.points.reader import PointReader, binary, fields_of, native
 from fastdl.files.points.sorted_rows import CloudRows
-
-Array = np.ndarray
 
 KITTI = ("x", "y", "z", "intensity")
 NUSCENES = ("x", "y", "z", "intensity", "ring")
@@ -36,7 +36,7 @@ class FloatReader(PointReader):
         columns = tuple(layout) if layout else self._columns(size)
         dtype = np.dtype([(name, "<f4") for name in column_names(self.path, columns)])
         if size % dtype.itemsize:
-            raise _check.FileError(self.path, f"truncated: ends within a point of {dtype.itemsize} bytes", size)
+            raise FileError(self.path, f"truncated: ends within a point of {dtype.itemsize} bytes", size)
         self._describe(_named(dtype), dtype.itemsize, size // dtype.itemsize)
 
     def _columns(self, size: int) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ class FloatReader(PointReader):
             return NUSCENES
         if size % 16 == 0 and size % 20 == 0 and self._has_rings():
             problem = "may be points of four numbers or of five; --layout x,y,z,intensity[,ring] says which"
-            raise _check.FileError(self.path, problem)
+            raise FileError(self.path, problem)
         return KITTI
 
     def _has_rings(self) -> bool:
@@ -114,37 +114,37 @@ class NpzPointReader(PointReader):
         """Whatever zipfile, zlib and NumPy raise for damaged bytes is a fault of the file."""
         try:
             yield
-        except (_check.FastdlError, FileNotFoundError, PermissionError):
+        except (FastdlError, FileNotFoundError, PermissionError):
             raise
         except Exception as error:
             kind = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else error
-            raise _check.FileError(self.path, f"not a .npz archive that can be read: {kind}", self._at) from None
+            raise FileError(self.path, f"not a .npz archive that can be read: {kind}", self._at) from None
 
     def _member(self, archive: zipfile.ZipFile, name: str) -> _Member:
         info = archive.getinfo(f"{name}.npy")
         self._at = info.header_offset
         size = self.path.stat().st_size
         if info.compress_size > size or info.file_size > info.compress_size * _DEFLATE + 1024:
-            raise _check.FileError(self.path, f"{name}.npy cannot be {info.file_size} bytes", self._at)
+            raise FileError(self.path, f"{name}.npy cannot be {info.file_size} bytes", self._at)
         with archive.open(info) as file:
             shape, fortran, dtype = read_npy_header(file)
             offset = file.tell()
         if fortran and len(shape) > 1:
-            raise _check.FileError(self.path, f"{name} is in Fortran order; only C order is read", self._at)
+            raise FileError(self.path, f"{name} is in Fortran order; only C order is read", self._at)
         if dtype.hasobject or min(shape, default=0) < 0:
-            raise _check.FileError(self.path, f"{name} holds {dtype} of shape {shape}, not numbers", self._at)
+            raise FileError(self.path, f"{name} holds {dtype} of shape {shape}, not numbers", self._at)
         if math.prod(shape) * dtype.itemsize > info.file_size - offset:
             problem = f"{name} announces {dtype} of shape {shape}, in {info.file_size - offset} bytes"
-            raise _check.FileError(self.path, problem, self._at)
+            raise FileError(self.path, problem, self._at)
         return _Member(info, offset, dtype, shape)
 
     def _columns(self, found: dict[str, _Member], remarks: list[str]) -> dict[str, _Member]:
         if not {"x", "y", "z"} <= found.keys():
             names = ", ".join(found) or "nothing"
-            raise _check.FileError(self.path, f'must hold "points", or "x", "y", "z", or one array; holds {names}')
+            raise FileError(self.path, f'must hold "points", or "x", "y", "z", or one array; holds {names}')
         shape = found["x"].shape
         if len(shape) != 1 or any(found[axis].shape != shape for axis in "xyz"):
-            raise _check.FileError(self.path, "x, y and z must be of one length")
+            raise FileError(self.path, "x, y and z must be of one length")
         voxels = set(_OWN) <= found.keys()  # they tell of the voxels that this file was made of
         kept = {}
         for name, m in found.items():
@@ -179,7 +179,7 @@ class NpzPointReader(PointReader):
         self._at = self.members[name].info.header_offset
         data = file.read(rows * dtype.itemsize)
         if len(data) < rows * dtype.itemsize:
-            raise _check.FileError(self.path, f"{name} ends before its {self.points} values", self._at)
+            raise FileError(self.path, f"{name} ends before its {self.points} values", self._at)
         return np.frombuffer(bytearray(data), dtype)
 
 
@@ -192,7 +192,7 @@ def column_names(path: Path, layout: Sequence[str]) -> list[str]:
     """The names of a layout; those that are left out ("_") get numbers, the others must be there once."""
     named = [name for name in layout if name != "_"]
     if len(set(named)) < len(named) or not all(named) or {"x", "y", "z"} - set(named):
-        raise _check.InputError(f"{path}: a layout names x, y, z and each other column once, got {','.join(layout)}")
+        raise InputError(f"{path}: a layout names x, y, z and each other column once, got {','.join(layout)}")
     return [name if name != "_" else f"_{k}" for k, name in enumerate(layout)]
 
 
@@ -202,9 +202,9 @@ def _records(path: Path, dtype: np.dtype, shape: tuple[int, ...], layout: Sequen
         return _flat(path, dtype)
     if len(shape) != 2 or shape[1] < 3 or dtype.names is not None or dtype.kind not in "biuf":
         problem = f"must hold (N, C >= 3) numbers or records with x, y, z; got shape {shape}, {dtype}"
-        raise _check.FileError(path, problem)
+        raise FileError(path, problem)
     if layout and len(layout) != shape[1]:
-        raise _check.FileError(path, f"has {shape[1]} columns, the layout names {len(layout)}")
+        raise FileError(path, f"has {shape[1]} columns, the layout names {len(layout)}")
     names = list(KITTI[: shape[1]]) + [f"column{k}" for k in range(4, shape[1])]
     return np.dtype([(name, dtype) for name in (column_names(path, layout) if layout else names)])
 
@@ -217,7 +217,7 @@ def _flat(path: Path, dtype: np.dtype) -> np.dtype:
         inner, at = dtype.fields[name][:2]  # type: ignore[index]
         kind, shape = inner.subdtype or (inner, ())
         if kind.kind not in "biuf":
-            raise _check.FileError(path, f"column {name} is {kind}; only columns of numbers are read")
+            raise FileError(path, f"column {name} is {kind}; only columns of numbers are read")
         for k in range(math.prod(shape)):
             names.append(unique(f"{name}_{k}" if shape else name, taken))
             kinds.append(kind)
@@ -242,9 +242,7 @@ def write_floats(file: IO[bytes], rows: CloudRows) -> dict[str, str]:
     names = rows.schema.names or ()
     if names != KITTI:
         got = ", ".join(names)
-        raise _check.InputError(
-            f"a .bin file holds {', '.join(KITTI)} and does not name them, got {got}; see --columns"
-        )
+        raise InputError(f"a .bin file holds {', '.join(KITTI)} and does not name them, got {got}; see --columns")
     for block in rows.blocks():
         out = np.empty((len(block), len(names)), "<f4")
         for k, name in enumerate(names):

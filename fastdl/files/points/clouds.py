@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from fastdl import _check
+from fastdl._typing import Array
+from fastdl.errors import FileError, InputError
 from fastdl.files.atomic import replacing
 from fastdl.files.points import arrays, e57, las, las_writer, pcd, ply, text
 from fastdl.files.points.reader import PointReader
 from fastdl.files.points.sorted_rows import CloudRows
-
-Array = np.ndarray
 
 #: File name endings that a folder is searched for; .txt and .csv may be anything and are read when they are named.
 SUFFIXES = (".bin", ".npy", ".npz", ".las", ".laz", ".pcd", ".ply", ".e57", ".xyz", ".pts")
@@ -60,7 +58,7 @@ def open_points(path: str | Path, *, bounds: bool = True, layout: Sequence[str] 
         start = file.read(4096)
     name = path.name.lower()
     if not start:
-        raise _check.FileError(path, "is empty", 0)
+        raise FileError(path, "is empty", 0)
     if start[:4] == b"LASF":
         return las.LasReader(path, bounds=bounds)
     if start[:6] == b"\x93NUMPY":
@@ -78,7 +76,7 @@ def open_points(path: str | Path, *, bounds: bool = True, layout: Sequence[str] 
     if name.endswith(_TEXT):
         return text.TextReader(path, layout)
     known = "LAS, LAZ, PCD, PLY, E57, .npy, .npz, .bin, .pcd.bin, .xyz, .txt, .csv"
-    raise _check.FileError(path, f"is not a cloud that can be read ({known})", 0)
+    raise FileError(path, f"is not a cloud that can be read ({known})", 0)
 
 
 def write_points(
@@ -122,6 +120,6 @@ def write_points(
 def ending(path: Path) -> str:
     """The ending of an output, which must be one that is written."""
     if path.name.lower().endswith(".copc.laz"):
-        raise _check.InputError(f"{path}: COPC is read but not written; a .laz of another name is")
+        raise InputError(f"{path}: COPC is read but not written; a .laz of another name is")
     kind: str = _check.one_of("the ending of the output", path.suffix.lower(), FORMATS)
     return kind

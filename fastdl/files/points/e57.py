@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
+from fastdl.errors import FastdlError, FileError
 from fastdl.files.points.reader import PointReader, fields_of
-
-Array = np.ndarray
 
 _ATTRIBUTES = {
     "intensity": ("intensity", np.float32),
@@ -48,10 +48,10 @@ class E57Reader(PointReader):
     def _guarded(self, run: Any) -> Any:
         try:
             return run()
-        except _check.FastdlError:
+        except FastdlError:
             raise
         except Exception as error:  # pye57 passes on what libE57 throws
-            raise _check.FileError(self.path, f"not an E57 file that can be read: {error}", 0) from None
+            raise FileError(self.path, f"not an E57 file that can be read: {error}", 0) from None
 
     def chunks(self, points: int) -> Iterator[Array]:
         """Structured arrays of at most `points` points."""
@@ -72,7 +72,7 @@ class E57Reader(PointReader):
             xyz = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), r * np.sin(elevation)], axis=1)
             invalid = scan.get("sphericalInvalidState")
         else:
-            raise _check.FileError(self.path, f"a scan has no coordinates; it has {', '.join(scan)}")
+            raise FileError(self.path, f"a scan has no coordinates; it has {', '.join(scan)}")
         if header.has_pose():
             xyz = xyz @ np.asarray(header.rotation_matrix).T + np.asarray(header.translation)
         if invalid is not None:

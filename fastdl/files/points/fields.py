@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Array = np.ndarray
+from fastdl._typing import Array
 
 
 @dataclass(frozen=True)

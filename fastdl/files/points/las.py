@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
+from fastdl.errors import FileError
 from fastdl.files.points.fields import Field
 from fastdl.files.points.las_fields import extra_fields, standard_fields
 from fastdl.files.points.las_header import read_header
 from fastdl.files.points.lattice import Lattice, lattice
 from fastdl.files.points.laz import LazPoints
 from fastdl.files.points.reader import PointReader, binary
-
-Array = np.ndarray
 
 _WAVEFORMS = (4, 5, 9, 10)  # point formats whose records point to waveforms
 
@@ -85,7 +85,7 @@ class LasReader(PointReader):
                     f"corrupt: {name} of point {bad} is outside the bounds its header gives; "
                     "if only the header is wrong, --any-bounds reads it"
                 )
-                raise _check.FileError(self.path, problem, place)
+                raise FileError(self.path, problem, place)
 
     def lattice(self, voxel_size: Sequence[float], origin: Sequence[float]) -> Lattice:
         """The voxels on the file's integers."""

@@ -15,9 +15,8 @@ from typing import IO
 
 import numpy as np
 
-from fastdl import _check
-
-Array = np.ndarray
+from fastdl._typing import Array
+from fastdl.errors import FileError
 
 #: The least bytes of a header, by minor version.
 HEADER_SIZES = {0: 227, 1: 227, 2: 227, 3: 235, 4: 375, 5: 393}
@@ -126,18 +125,18 @@ def read_header(path: Path) -> LasHeader:
     with open(path, "rb") as file:
         raw = file.read(227)
         if raw[:4] != b"LASF":
-            raise _check.FileError(path, "not a LAS file: it does not start with LASF", 0)
+            raise FileError(path, "not a LAS file: it does not start with LASF", 0)
         if len(raw) < 227:
-            raise _check.FileError(path, "truncated within its header", len(raw))
+            raise FileError(path, "truncated within its header", len(raw))
         if raw[24] != 1 or raw[25] not in HEADER_SIZES:
-            raise _check.FileError(path, f"LAS {raw[24]}.{raw[25]} is not a version that is read (1.0 to 1.5)", 24)
+            raise FileError(path, f"LAS {raw[24]}.{raw[25]} is not a version that is read (1.0 to 1.5)", 24)
         length = struct.unpack_from("<H", raw, 94)[0]
         least = HEADER_SIZES[raw[25]]
         if length < least:
-            raise _check.FileError(path, f"a header of LAS 1.{raw[25]} takes {least} bytes, {length} announced", 94)
+            raise FileError(path, f"a header of LAS 1.{raw[25]} takes {least} bytes, {length} announced", 94)
         raw += file.read(length - len(raw))
         if len(raw) < length:
-            raise _check.FileError(path, "truncated within its header", len(raw))
+            raise FileError(path, "truncated within its header", len(raw))
         header = LasHeader(raw)
         _check_numbers(path, header, size)
         vlrs = tuple(_vlrs(path, file, header))
@@ -153,17 +152,17 @@ def read_header(path: Path) -> LasHeader:
 def _check_numbers(path: Path, header: LasHeader, size: int) -> None:
     start, kind = header.point_offset, header.point_format
     if start > size:
-        raise _check.FileError(path, f"truncated: its points are said to begin at byte {start}", size)
+        raise FileError(path, f"truncated: its points are said to begin at byte {start}", size)
     if start < len(header.raw):
-        raise _check.FileError(path, f"its points are said to begin at byte {start}, within its header", 96)
+        raise FileError(path, f"its points are said to begin at byte {start}, within its header", 96)
     if kind >= len(RECORD_SIZES) or (kind > 5 and header.minor < 4):
-        raise _check.FileError(path, f"point format {kind} is not one of LAS 1.{header.minor}", 104)
+        raise FileError(path, f"point format {kind} is not one of LAS 1.{header.minor}", 104)
     if header.record_size < RECORD_SIZES[kind]:
         problem = f"points of format {kind} take {RECORD_SIZES[kind]} bytes, {header.record_size} announced"
-        raise _check.FileError(path, problem, 105)
+        raise FileError(path, problem, 105)
     scales, offsets = header.scales, header.offsets
     if not (np.isfinite(scales).all() and np.isfinite(offsets).all() and (scales > 0).all()):
-        raise _check.FileError(path, f"scales {scales}, offsets {offsets} cannot be", 131)
+        raise FileError(path, f"scales {scales}, offsets {offsets} cannot be", 131)
 
 
 def _vlrs(path: Path, file: IO[bytes], header: LasHeader) -> Iterator[Vlr]:
@@ -171,12 +170,12 @@ def _vlrs(path: Path, file: IO[bytes], header: LasHeader) -> Iterator[Vlr]:
     room = header.point_offset - at
     if count * _VLR > room:
         problem = f"{count} VLRs announced, but only {room} bytes before the points"
-        raise _check.FileError(path, problem, 100)
+        raise FileError(path, problem, 100)
     for k in range(count):
         raw = file.read(_VLR)
         length = struct.unpack_from("<H", raw, 20)[0] if len(raw) == _VLR else 0
         if len(raw) < _VLR or at + _VLR + length > header.point_offset:
-            raise _check.FileError(path, f"VLR {k + 1} of {count} does not end before the points", at)
+            raise FileError(path, f"VLR {k + 1} of {count} does not end before the points", at)
         raw += file.read(length)
         yield Vlr(raw[2:18].partition(b"\0")[0], struct.unpack_from("<H", raw, 18)[0], raw)
         at += len(raw)
@@ -188,14 +187,14 @@ def _evlrs(path: Path, header: LasHeader, size: int) -> Iterator[Evlr]:
         return
     if at < header.point_offset or at > size or count * _EVLR > size - at:
         problem = f"{count} EVLRs announced at byte {at}, of which a file of {size} bytes has no room"
-        raise _check.FileError(path, problem, 235)
+        raise FileError(path, problem, 235)
     with open(path, "rb") as file:
         for k in range(count):
             file.seek(at)
             raw = file.read(_EVLR)
             length = struct.unpack_from("<Q", raw, 20)[0] if len(raw) == _EVLR else 0
             if len(raw) < _EVLR or length > size - at - _EVLR:
-                raise _check.FileError(path, f"EVLR {k + 1} of {count} does not end before the file does", at)
+                raise FileError(path, f"EVLR {k + 1} of {count} does not end before the file does", at)
             yield Evlr(raw[2:18].partition(b"\0")[0], struct.unpack_from("<H", raw, 18)[0], at, _EVLR + length)
             at += _EVLR + length
 
@@ -205,12 +204,12 @@ def _check_records(path: Path, header: LasHeader, size: int) -> None:
     room = size - header.point_offset
     if room < header.points * header.record_size:
         problem = f"truncated: {header.points} points of {header.record_size} bytes announced"
-        raise _check.FileError(path, f"{problem}, {room // header.record_size} there", size)
+        raise FileError(path, f"{problem}, {room // header.record_size} there", size)
     end = min([size, *(e.start for e in header.evlrs), *_waveforms(header)])
     behind = (end - header.point_offset) // header.record_size
     if not header.points and behind:
         problem = f"announces 0 points, but {behind} records stand behind its header: its writer did not finish"
-        raise _check.FileError(path, problem, 107)
+        raise FileError(path, problem, 107)
 
 
 def _waveforms(header: LasHeader) -> list[int]:

@@ -10,15 +10,14 @@ from typing import IO, Any
 
 import numpy as np
 
-from fastdl import _check
+from fastdl._typing import Array
+from fastdl.errors import InputError
 from fastdl.files.points import laz
 from fastdl.files.points.fields import Field, record_dtype, unique
 from fastdl.files.points.las import LasReader
 from fastdl.files.points.las_fields import EXTRA_TYPES, standard_fields
 from fastdl.files.points.las_header import HEADER_SIZES, RECORD_SIZES, Evlr, LasHeader, Vlr
 from fastdl.files.points.sorted_rows import CloudRows
-
-Array = np.ndarray
 
 #: The same point format without its waveform packets, and where they stand.
 _WITHOUT_WAVEFORMS = {4: 1, 5: 3, 9: 6, 10: 8}
@@ -130,12 +129,12 @@ def _records(plan: Plan, own: np.dtype, block: Array) -> Array:
     for axis, scale, offset in zip("xyz", scales, offsets):
         steps = np.rint((block[axis] - offset) / scale)
         if not ((steps >= -(2**31)) & (steps < 2**31)).all():
-            raise _check.InputError(f"{axis} does not fit in a LAS file's 32-bit integers of {scale}")
+            raise InputError(f"{axis} does not fit in a LAS file's 32-bit integers of {scale}")
         out[axis.upper()] = steps
     for name, place in plan.columns.items():
         column = block[name]
         if place.mask and len(column) and int(column.max()) > place.mask:
-            raise _check.InputError(f"column {name} holds {column.max()}, but LAS has room for 0 to {place.mask}")
+            raise InputError(f"column {name} holds {column.max()}, but LAS has room for 0 to {place.mask}")
         place.write(out, column * np.uint16(256) if name in plan.narrow else column)
     return out
 
@@ -158,7 +157,7 @@ def _finish(file: IO[bytes], plan: Plan, totals: _Totals) -> None:
     plan.put("5I", 111, *(totals.returns[1:6] if legacy else np.zeros(5, int)))
     minor = plan.header[25]
     if minor < 4 and not legacy:
-        raise _check.InputError(f"LAS 1.{minor} has no room for {totals.points} points")
+        raise InputError(f"LAS 1.{minor} has no room for {totals.points} points")
     if minor >= 3:
         plan.put("Q", 227, 0)
     if minor >= 4:
@@ -246,7 +245,7 @@ def _extra_type(dtype: np.dtype) -> np.dtype:
     kind = np.dtype({"b": np.uint8}.get(dtype.kind, dtype)).newbyteorder("<")
     kind = np.dtype("<f4") if kind.itemsize == 2 and kind.kind == "f" else kind
     if kind.str not in {np.dtype(t).str for t in EXTRA_TYPES}:
-        raise _check.InputError(f"a LAS file cannot hold a column of {dtype}")
+        raise InputError(f"a LAS file cannot hold a column of {dtype}")
     return kind
 
 

@@ -15,9 +15,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from fastdl import _check
-
-Array = np.ndarray
+from fastdl._typing import Array
+from fastdl.errors import InputError
 
 _LARGEST = 1 << 62
 _REACH = 1 << 31  # the integers of a LAS file end here
@@ -50,7 +49,7 @@ class Axis:
         # An estimate; beside the walls of the cells, Python's integers of any length.
         at = x * float(Fraction(self.multiply, self.step)) + float(Fraction(self.shift, self.step))
         if len(at) and not np.abs(at).max() < 2.0**52:
-            raise _check.InputError("a voxel's index must be within 2^52; the voxels are too small for the cloud")
+            raise InputError("a voxel's index must be within 2^52; the voxels are too small for the cloud")
         down = np.floor(at)
         inside = at - down
         out[:] = down

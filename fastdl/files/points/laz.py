@@ -15,9 +15,10 @@ from typing import IO, Any, TypeVar
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
+from fastdl.errors import FileError
 from fastdl.files.points.las_header import LasHeader
 
-Array = np.ndarray
 Result = TypeVar("Result")
 
 LASZIP = (b"laszip encoded", 22204)  # user and number of the VLR that describes the compression
@@ -53,7 +54,7 @@ class LazPoints:
         self.start, self.end = header.point_offset + 8, path.stat().st_size
         vlr = header.vlr(*LASZIP)
         if vlr is None:
-            raise _check.FileError(path, "is compressed, but has no VLR that says how", 104)
+            raise FileError(path, "is compressed, but has no VLR that says how", 104)
         self.record = vlr.data
         self._check_record(len(header.raw))
         self.chunks = self._table()
@@ -61,18 +62,18 @@ class LazPoints:
     def _check_record(self, place: int) -> None:
         data = self.record
         if len(data) < 34 or len(data) < 34 + 6 * struct.unpack_from("<H", data, 32)[0]:
-            raise _check.FileError(self.path, f"the VLR of its compression ends after {len(data)} bytes", place)
+            raise FileError(self.path, f"the VLR of its compression ends after {len(data)} bytes", place)
         self.kind, coder = struct.unpack_from("<HH", data, 0)
         self.chunk_size = struct.unpack_from("<I", data, 12)[0]
         items = [struct.unpack_from("<HHH", data, 34 + 6 * k) for k in range(struct.unpack_from("<H", data, 32)[0])]
         if self.kind not in (POINTWISE, CHUNKED, LAYERED) or coder or not self.chunk_size:
-            raise _check.FileError(self.path, f"compression {self.kind} by coder {coder} is not known", place)
+            raise FileError(self.path, f"compression {self.kind} by coder {coder} is not known", place)
         for kind, size, _ in items:
             if kind not in _ITEMS or _ITEMS[kind] not in (-1, size):
-                raise _check.FileError(self.path, f"a compressed item of type {kind}, {size} bytes cannot be", place)
+                raise FileError(self.path, f"a compressed item of type {kind}, {size} bytes cannot be", place)
         if sum(size for _, size, _ in items) != self.header.record_size:
             sizes = f"{sum(size for _, size, _ in items)} bytes compressed, {self.header.record_size} in its header"
-            raise _check.FileError(self.path, f"a point has {sizes}", place)
+            raise FileError(self.path, f"a point has {sizes}", place)
         self.layers = sum(_LAYERS.get(kind, size) for kind, size, _ in items) if self.kind == LAYERED else 0
 
     def guard(self, run: Callable[[], Result], problem: str, place: int) -> Result:
@@ -82,7 +83,7 @@ class LazPoints:
         except BaseException as error:
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
-            raise _check.FileError(self.path, f"truncated or corrupt, {problem}: {error}", place) from None
+            raise FileError(self.path, f"truncated or corrupt, {problem}: {error}", place) from None
 
     def _table(self) -> list[Chunk]:
         """The chunks; none where the points are one stream, which is read from its start."""
@@ -90,7 +91,7 @@ class LazPoints:
         if self.kind == POINTWISE:
             return []
         if self.end < self.start + 8:
-            raise _check.FileError(self.path, "truncated before its points", self.end)
+            raise FileError(self.path, "truncated before its points", self.end)
         with open(self.path, "rb") as file:
             file.seek(self.start - 8)
             at = struct.unpack("<q", file.read(8))[0]
@@ -99,14 +100,14 @@ class LazPoints:
                 at = struct.unpack("<q", file.read(8))[0]
             if not self.start <= at <= self.end - 8:
                 problem = f"truncated or corrupt: the table of its chunks is said to be at byte {at}"
-                raise _check.FileError(self.path, problem, self.start - 8)
+                raise FileError(self.path, problem, self.start - 8)
             file.seek(at)
             version, count = struct.unpack("<II", file.read(8))
             if version or count > at - self.start:
-                raise _check.FileError(self.path, f"{count} chunks of points announced, in {at - self.start} bytes", at)
+                raise FileError(self.path, f"{count} chunks of points announced, in {at - self.start} bytes", at)
             if not points and count:
                 problem = f"announces 0 points, but {count} chunks of them stand behind its header"
-                raise _check.FileError(self.path, f"{problem}: its writer did not finish", 107)
+                raise FileError(self.path, f"{problem}: its writer did not finish", 107)
             file.seek(self.start - 8)
             vlr = self.guard(lambda: self.lazrs.LazVlr(self.record), "its VLR", len(self.header.raw))
             found = self.guard(lambda: self.lazrs.read_chunk_table(file, vlr), "the table of its chunks", at)
@@ -118,11 +119,11 @@ class LazPoints:
         for number, size in found:
             n = number if self.chunk_size == _VARIABLE else min(left, self.chunk_size)
             if not 0 <= size <= at - place or not 0 <= n <= left:
-                raise _check.FileError(self.path, f"a chunk of {n} points in {size} bytes cannot be", at)
+                raise FileError(self.path, f"a chunk of {n} points in {size} bytes cannot be", at)
             chunks.append(Chunk(n, place, size))
             place, left = place + size, left - n
         if left:
-            raise _check.FileError(self.path, f"truncated: {points} points announced, {points - left} there", at)
+            raise FileError(self.path, f"truncated: {points} points announced, {points - left} there", at)
         return [chunk for chunk in chunks if chunk.points]
 
     def read(self, points: int) -> Iterator[tuple[Array, int]]:
@@ -151,7 +152,7 @@ class LazPoints:
         file.seek(first)
         packed = file.read(sum(c.size for c in group))
         if len(packed) < sum(c.size for c in group):
-            raise _check.FileError(self.path, "became shorter while it was read", first + len(packed))
+            raise FileError(self.path, "became shorter while it was read", first + len(packed))
         for chunk in group:
             self._check_layers(packed[chunk.start - first : chunk.start - first + chunk.size], chunk)
         size = self.header.record_size
@@ -166,15 +167,15 @@ class LazPoints:
         """Whether a chunk of layers has room for its layers, and as many points as the table says."""
         size = self.header.record_size
         if len(packed) < size:
-            raise _check.FileError(self.path, f"a chunk of {len(packed)} bytes cannot hold a point", chunk.start)
+            raise FileError(self.path, f"a chunk of {len(packed)} bytes cannot hold a point", chunk.start)
         if self.kind != LAYERED:
             return
         if len(packed) < size + 4 + 4 * self.layers:
-            raise _check.FileError(self.path, f"a chunk of {len(packed)} bytes has no room for its sizes", chunk.start)
+            raise FileError(self.path, f"a chunk of {len(packed)} bytes has no room for its sizes", chunk.start)
         points, *sizes = struct.unpack_from(f"<{1 + self.layers}I", packed, size)
         if points != chunk.points or sum(sizes) > len(packed) - size - 4 - 4 * self.layers:
             problem = f"a chunk of {points} points in layers of {sum(sizes)} bytes"
-            raise _check.FileError(self.path, f"{problem}; {chunk.points} in {chunk.size} announced", chunk.start)
+            raise FileError(self.path, f"{problem}; {chunk.points} in {chunk.size} announced", chunk.start)
 
     def _in_order(self, points: int) -> Iterator[tuple[Array, int]]:
         """The points by the decoder that keeps nothing but its state."""

@@ -10,13 +10,14 @@ from typing import IO
 import numpy as np
 
 from fastdl import _check, _kernels
+from fastdl._typing import Array
+from fastdl.errors import FileError, InputError
 from fastdl.files.points.fields import Field, unique
 from fastdl.files.points.reader import PointReader, announced, binary, count, decode
 from fastdl.files.points.sorted_rows import CloudRows
 from fastdl.files.points.text_rows import TextRows
 from fastdl.reference import files as reference
 
-Array = np.ndarray
 kernel = _kernels.load("files_lzf") or reference
 
 _KEYS = ("VERSION", "FIELDS", "SIZE", "TYPE", "COUNT", "WIDTH", "HEIGHT", "VIEWPOINT", "POINTS", "DATA")
@@ -54,7 +55,7 @@ class PcdReader(PointReader):
             raw = file.readline(_LONGEST)
             if not raw.endswith(b"\n"):
                 problem = "truncated within its header" if header else "not a PCD file: it has no PCD header"
-                raise _check.FileError(self.path, problem, at)
+                raise FileError(self.path, problem, at)
             words = decode(raw).partition("#")[0].split()
             if not words:
                 continue
@@ -62,16 +63,16 @@ class PcdReader(PointReader):
             if key == "COLUMNS":
                 key = "FIELDS"
             if key not in _KEYS or not values:
-                raise _check.FileError(self.path, f"not a line of a PCD header: {raw[:60]!r}", line=number)
+                raise FileError(self.path, f"not a line of a PCD header: {raw[:60]!r}", line=number)
             header[key] = values
             if key == "DATA":
                 missing = [k for k in ("FIELDS", "SIZE", "TYPE") if k not in header]
                 if missing:
-                    raise _check.FileError(self.path, f"its header lacks {', '.join(missing)}", line=number)
+                    raise FileError(self.path, f"its header lacks {', '.join(missing)}", line=number)
                 if values[0] not in ("ascii", "binary", "binary_compressed"):
-                    raise _check.FileError(self.path, f"DATA {values[0]} is not a kind of PCD file", line=number)
+                    raise FileError(self.path, f"DATA {values[0]} is not a kind of PCD file", line=number)
                 return header, number
-        raise _check.FileError(self.path, "its header does not end", file.tell())
+        raise FileError(self.path, "its header does not end", file.tell())
 
     def _parts(self, header: dict[str, list[str]]) -> list[_Part]:
         """Every field of the header, padding included, in the order of the record."""
@@ -79,20 +80,20 @@ class PcdReader(PointReader):
         counts = header.get("COUNT", ["1"] * len(names))
         if not len(names) == len(sizes) == len(types) == len(counts):
             problem = f"{len(names)} FIELDS, {len(sizes)} SIZE, {len(types)} TYPE and {len(counts)} COUNT do not agree"
-            raise _check.FileError(self.path, problem, line=self._line)
+            raise FileError(self.path, problem, line=self._line)
         parts, at = [], 0
         for name, size, kind, many in zip(names, sizes, types, counts):
             number = count(many)
             if number is None or count(size) not in _TYPES.get(kind.upper(), ()):
                 problem = f"field {name} of TYPE {kind}, SIZE {size}, COUNT {many} cannot be"
-                raise _check.FileError(self.path, problem, line=self._line)
+                raise FileError(self.path, problem, line=self._line)
             if number > _LONGEST:
-                raise _check.FileError(self.path, f"field {name} has {many} values a point", line=self._line)
+                raise FileError(self.path, f"field {name} has {many} values a point", line=self._line)
             parts.append(_Part(name, np.dtype(f"<{kind.lower()}{size}"), number, at))
             at += parts[-1].size
         kept = [part.name for part in parts if part.name != "_"]
         if len(set(kept)) < len(kept):
-            raise _check.FileError(self.path, f"a field is there twice: {' '.join(names)}", line=self._line)
+            raise FileError(self.path, f"a field is there twice: {' '.join(names)}", line=self._line)
         return parts
 
     def _columns(self) -> Iterator[Field]:
@@ -116,13 +117,13 @@ class PcdReader(PointReader):
             value = header.get(key, [default])[0]
             found = count(value)
             if found is None:
-                raise _check.FileError(self.path, f"{key} {value[:40]} is not a number of points", line=self._line)
+                raise FileError(self.path, f"{key} {value[:40]} is not a number of points", line=self._line)
             return found
 
         area = number("WIDTH", "0") * number("HEIGHT", "1")
         points = number("POINTS", str(min(area, 10**17)))
         if "WIDTH" in header and area != points:
-            raise _check.FileError(self.path, f"WIDTH x HEIGHT is {area} but POINTS is {points}", line=self._line)
+            raise FileError(self.path, f"WIDTH x HEIGHT is {area} but POINTS is {points}", line=self._line)
         return points
 
     def _sizes(self) -> tuple[int, int]:
@@ -131,19 +132,19 @@ class PcdReader(PointReader):
             file.seek(self.offset)
             raw = file.read(8)
         if len(raw) < 8:
-            raise _check.FileError(self.path, "truncated before the sizes of its data", self.offset + len(raw))
+            raise FileError(self.path, "truncated before the sizes of its data", self.offset + len(raw))
         packed, size = (int(v) for v in np.frombuffer(raw, "<u4"))
         there = self.path.stat().st_size - self.offset - 8
         if there < packed:
             problem = f"truncated: {packed} bytes of compressed data announced, {there} there"
-            raise _check.FileError(self.path, problem, self.offset + 8 + there)
+            raise FileError(self.path, problem, self.offset + 8 + there)
         if size != self.points * self.record.itemsize:
             problem = (
                 f"{size} bytes of data announced, but {self.points} points take {self.points * self.record.itemsize}"
             )
-            raise _check.FileError(self.path, problem, self.offset + 4)
+            raise FileError(self.path, problem, self.offset + 4)
         if size > packed * _LZF_RATIO:
-            raise _check.FileError(self.path, f"{packed} bytes cannot be {size} bytes of data compressed", self.offset)
+            raise FileError(self.path, f"{packed} bytes cannot be {size} bytes of data compressed", self.offset)
         return packed, size
 
     def chunks(self, points: int) -> Iterator[Array]:
@@ -177,11 +178,11 @@ class PcdReader(PointReader):
             return
         source = np.fromfile(self.path, np.uint8, packed, offset=self.offset + 8)
         if len(source) < packed:
-            raise _check.FileError(self.path, "became shorter while it was read", self.offset + 8 + len(source))
+            raise FileError(self.path, "became shorter while it was read", self.offset + 8 + len(source))
         data = np.empty(size, np.uint8)
         place = kernel.decompress(source, data)
         if place >= 0:
-            raise _check.FileError(self.path, "its compressed data are corrupt", self.offset + 8 + place)
+            raise FileError(self.path, "its compressed data are corrupt", self.offset + 8 + place)
         del source
         n, width = self.points, self.record.itemsize
         for start in range(0, n, points):
@@ -238,7 +239,7 @@ def write_pcd(file: IO[bytes], rows: CloudRows) -> dict[str, str]:
             continue
         kind = schema[name].newbyteorder("<")
         if kind.kind not in "iuf" or kind.itemsize not in _TYPES[kind.kind.upper()]:
-            raise _check.InputError(f"a PCD file cannot hold column {name!r} of {kind}; write .npz or .npy")
+            raise InputError(f"a PCD file cannot hold column {name!r} of {kind}; write .npz or .npy")
         given = unique("_".join(name.replace("#", "_").split()) or "field", taken)
         if given != name:
             renamed[name] = given

@@ -11,12 +11,12 @@ from typing import IO
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
+from fastdl.errors import FileError, InputError
 from fastdl.files.points.fields import unique
 from fastdl.files.points.reader import PointReader, announced, binary, count, decode, fields_of, native
 from fastdl.files.points.sorted_rows import CloudRows
 from fastdl.files.points.text_rows import TextRows
-
-Array = np.ndarray
 
 _WORDS = ["char", "uchar", "short", "ushort", "int", "uint", "float", "double"]
 _SIZED = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"]
@@ -70,7 +70,7 @@ class PlyReader(PointReader):
         numbers = [p for p in self.vertex.properties if p.length is None]
         names = [p.name for p in numbers]
         if len(set(names)) < len(names):
-            raise _check.FileError(self.path, f"a property is there twice: {' '.join(names)[:200]}", line=self._line)
+            raise FileError(self.path, f"a property is there twice: {' '.join(names)[:200]}", line=self._line)
         self.dtype = np.dtype([(p.name, p.dtype) for p in numbers])
         own = native(self.dtype)
         self._describe(fields_of(own), own.itemsize, self.vertex.count)
@@ -89,20 +89,20 @@ class PlyReader(PointReader):
             raw = file.readline(_LONGEST)
             self._line += 1
             if self._line == 1 and raw.rstrip() != b"ply":
-                raise _check.FileError(self.path, "not a PLY file: it does not start with ply", 0)
+                raise FileError(self.path, "not a PLY file: it does not start with ply", 0)
             if not raw.endswith(b"\n") or self._line > _LINES:
-                raise _check.FileError(self.path, "truncated within its header", at + len(raw))
+                raise FileError(self.path, "truncated within its header", at + len(raw))
             words = decode(raw).split()
             if self._line == 1 or not words or words[0] in ("comment", "obj_info"):
                 continue
             if words[0] == "end_header":
                 break
             if not self._take(words):
-                raise _check.FileError(self.path, f"not a line of a PLY header: {raw[:60]!r}", line=self._line)
+                raise FileError(self.path, f"not a line of a PLY header: {raw[:60]!r}", line=self._line)
         if not self.kind:
-            raise _check.FileError(self.path, "its header has no format", line=self._line)
+            raise FileError(self.path, "its header has no format", line=self._line)
         if not any(e.name == "vertex" for e in self.elements):
-            raise _check.FileError(self.path, "has no vertices", line=self._line)
+            raise FileError(self.path, "has no vertices", line=self._line)
 
     def _take(self, words: list[str]) -> bool:
         """Take in one line of the header; whether it is one."""
@@ -149,7 +149,7 @@ class PlyReader(PointReader):
                 at = file.tell() + many * p.dtype.itemsize
                 if many < 0 or at > size:
                     problem = f"a list {p.name} of {many} values does not end before the file does"
-                    raise _check.FileError(self.path, problem, file.tell())
+                    raise FileError(self.path, problem, file.tell())
                 file.seek(at)
             yield b"".join(numbers)
 
@@ -177,7 +177,7 @@ class PlyReader(PointReader):
         while data := b"".join(islice(rows, points)):
             whole = len(data) - len(data) % self.dtype.itemsize
             if whole < len(data):
-                raise _check.FileError(self.path, "truncated within its vertices", file.tell())
+                raise FileError(self.path, "truncated within its vertices", file.tell())
             yield np.frombuffer(bytearray(data), self.dtype).astype(native(self.dtype))
 
     def _text_with_lists(self, file: IO[bytes], points: int, line: int) -> Iterator[Array]:
@@ -187,7 +187,7 @@ class PlyReader(PointReader):
             line += 1
             if not raw:
                 problem = f"truncated: {self.points} points announced, {done} there"
-                raise _check.FileError(self.path, problem, line=line)
+                raise FileError(self.path, problem, line=line)
             if raw.isspace():
                 continue
             try:
@@ -198,7 +198,7 @@ class PlyReader(PointReader):
             except (ValueError, IndexError, OverflowError):
                 wanted = ", ".join(p.name for p in self.vertex.properties)
                 problem = f"{decode(raw).strip()[:80]!r} is not {wanted[:200]}"
-                raise _check.FileError(self.path, problem, line=line) from None
+                raise FileError(self.path, problem, line=line) from None
             done += 1
 
     def _numbers(self, words: list[bytes]) -> tuple[float, ...]:
@@ -231,9 +231,7 @@ def write_ply(file: IO[bytes], rows: CloudRows) -> dict[str, str]:
     for name in rows.schema.names or ():
         kind = narrow.get(name, rows.schema[name].newbyteorder("=")).str[1:]
         if kind not in _NAMES:
-            raise _check.InputError(
-                f"a PLY file cannot hold column {name!r} of {rows.schema[name]}; write .npz or .npy"
-            )
+            raise InputError(f"a PLY file cannot hold column {name!r} of {rows.schema[name]}; write .npz or .npy")
         given[name] = unique("_".join(name.split()) or "property", taken)
         if given[name] != name:
             renamed[name] = given[name]
@@ -261,6 +259,6 @@ def _narrow_types(rows: CloudRows, wide: dict[str, np.dtype]) -> dict[str, np.dt
     for name, (low, high) in ends.items():
         fits = [t for t in ("i4", "u4") if np.iinfo(t).min <= low and high <= np.iinfo(t).max]
         if not fits and max(high, -low) > 1 << 53:
-            raise _check.InputError(f"a PLY file cannot hold column {name!r} of integers to {high}; write .npz or .npy")
+            raise InputError(f"a PLY file cannot hold column {name!r} of integers to {high}; write .npz or .npy")
         found[name] = np.dtype(fits[0] if fits else "f8")
     return found

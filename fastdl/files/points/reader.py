@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdl import _check
+from fastdl._typing import Array
+from fastdl.errors import FileError
 from fastdl.files.points.fields import Field, record_dtype, unique
-
-Array = np.ndarray
 
 _EXACT = 1 << 53  # the integers up to here are float64 numbers
 
@@ -46,7 +45,7 @@ class PointReader:
         lower = {name.lower(): name for name in reversed(names)}
         missing = [axis for axis in "xyz" if axis not in lower]
         if missing:
-            raise _check.FileError(self.path, f"has no column {', '.join(missing)}; its columns are {', '.join(names)}")
+            raise FileError(self.path, f"has no column {', '.join(missing)}; its columns are {', '.join(names)}")
         axes = {lower[axis]: axis for axis in "xyz"}
         taken = set("xyz")
         by_name = {axes[f.name]: f for f in fields if f.name in axes}
@@ -54,7 +53,7 @@ class PointReader:
         by_name |= {unique(f.name, taken): f for f in fields if f.name not in axes}
         for name, f in by_name.items():
             if f.dtype.kind not in "iuf" or f.dtype.shape or f.dtype.itemsize > 8:
-                raise _check.FileError(self.path, f"column {name} is {f.dtype}; only columns of numbers are read")
+                raise FileError(self.path, f"column {name} is {f.dtype}; only columns of numbers are read")
         kinds = [(n, f.kind if n not in "xyz" or f.kind.kind == "f" else np.float64) for n, f in by_name.items()]
         self.fields, self.schema, self.points = by_name, np.dtype(kinds), points
         self.record = record_dtype(fields, size)
@@ -81,7 +80,7 @@ class PointReader:
             x = self.fields[name].read(chunk)
             if x.dtype.kind in "iu" and x.dtype.itemsize == 8 and len(x) and max(int(x.max()), -int(x.min())) > _EXACT:
                 problem = f"column {name} holds integers beyond 2^53, which float64 cannot hold"
-                raise _check.FileError(self.path, problem)
+                raise FileError(self.path, problem)
             out[:, k] = x
         return out
 
@@ -121,7 +120,7 @@ def binary(path: Path, dtype: np.dtype, offset: int, total: int, size: int) -> I
             x = np.fromfile(file, dtype, n)
             if len(x) < n:
                 place = offset + (start + len(x)) * dtype.itemsize
-                raise _check.FileError(path, "became shorter while it was read", place)
+                raise FileError(path, "became shorter while it was read", place)
             yield x if own is dtype else x.astype(own)
 
 
@@ -130,7 +129,7 @@ def announced(path: Path, offset: int, record: int, points: int) -> None:
     there = max(path.stat().st_size - offset, 0)
     if there < points * record:
         problem = f"truncated: {points} points of {record} bytes announced, {there // record} there"
-        raise _check.FileError(path, problem, offset + there)
+        raise FileError(path, problem, offset + there)
 
 
 def count(text: str) -> int | None:

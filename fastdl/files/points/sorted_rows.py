@@ -8,9 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from fastdl import _check
-
-Array = np.ndarray
+from fastdl._typing import Array
+from fastdl.errors import FileError
 
 _BLOCK = 1 << 18  # rows
 
@@ -101,7 +100,7 @@ class SortedRowFile:
         except OSError as error:
             kept = self.count * self.schema.itemsize
             problem = f"{kept} bytes of temporary rows and {rows.nbytes} more cannot be kept: {error.strerror}"
-            raise _check.FileError(tempfile.gettempdir(), f"{problem}; TMPDIR names another folder") from None
+            raise FileError(tempfile.gettempdir(), f"{problem}; TMPDIR names another folder") from None
 
     def _read(self, row: int, rows: int) -> Array:
         out = np.empty((rows, self.schema.itemsize), np.uint8)  # bytes, for fields may share some
@@ -112,7 +111,7 @@ class SortedRowFile:
             got = self._file.readinto(data)
             if not got:
                 problem = f"temporary rows end at byte {place}, {self.count * self.schema.itemsize} were written"
-                raise _check.FileError(tempfile.gettempdir(), problem, place)
+                raise FileError(tempfile.gettempdir(), problem, place)
             data, place = data[got:], place + got
         return out
 

@@ -9,13 +9,13 @@ from typing import IO
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
+from fastdl.errors import FileError
 from fastdl.files.points.arrays import column_names
 from fastdl.files.points.fields import unique
 from fastdl.files.points.reader import PointReader, count, decode, fields_of
 from fastdl.files.points.sorted_rows import CloudRows
 from fastdl.files.points.text_rows import TextRows
-
-Array = np.ndarray
 
 _LINE = 1 << 16  # bytes: a first line that is longer is none of a cloud
 _READ = 1 << 20  # bytes read at once
@@ -45,11 +45,11 @@ class TextReader(PointReader):
         while True:
             raw = file.readline(_LINE)
             if len(raw) == _LINE:
-                raise _check.FileError(self.path, f"a line of more than {_LINE} bytes", line=self.line + 1)
+                raise FileError(self.path, f"a line of more than {_LINE} bytes", line=self.line + 1)
             if not raw:
                 if self.offset and named:
                     return self._names(named, len(named), layout), [""] * len(named)
-                raise _check.FileError(self.path, "holds no line of numbers", line=self.line + 1)
+                raise FileError(self.path, "holds no line of numbers", line=self.line + 1)
             text = decode(raw).lstrip("\ufeff").strip()
             self.separator = next((s for s in ",;\t" if s in text), "")
             words = [w.strip() for w in text.lstrip("#/ ").split(self.separator or None)]
@@ -63,15 +63,11 @@ class TextReader(PointReader):
 
     def _names(self, named: list[str], columns: int, layout: Sequence[str] | None) -> list[str]:
         if layout and len(layout) != columns:
-            raise _check.FileError(
-                self.path, f"has {columns} columns, the layout names {len(layout)}", line=self.line + 1
-            )
+            raise FileError(self.path, f"has {columns} columns, the layout names {len(layout)}", line=self.line + 1)
         if layout:
             return column_names(self.path, layout)
         if columns < 3:
-            raise _check.FileError(
-                self.path, f"a point takes 3 numbers or more, a line has {columns}", line=self.line + 1
-            )
+            raise FileError(self.path, f"a point takes 3 numbers or more, a line has {columns}", line=self.line + 1)
         taken: set[str] = set()
         if len(named) == columns:
             return [unique(n.strip('"') or f"column{k}", taken) for k, n in enumerate(named)]
@@ -87,7 +83,7 @@ class TextReader(PointReader):
                 rows += sum(map(bool, map(bytes.strip, lines)))
                 if len(rest) > _READ:
                     problem = f"a line of more than {_READ} bytes"
-                    raise _check.FileError(self.path, problem, file.tell() - len(rest))
+                    raise FileError(self.path, problem, file.tell() - len(rest))
         return rows + bool(rest.strip())
 
     def chunks(self, points: int) -> Iterator[Array]:

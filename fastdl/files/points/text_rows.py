@@ -9,10 +9,11 @@ from typing import IO
 
 import numpy as np
 
-from fastdl import _check, _kernels
+from fastdl import _kernels
+from fastdl._typing import Array
+from fastdl.errors import FileError
 from fastdl.reference import files as reference
 
-Array = np.ndarray
 kernel = _kernels.load("files_numbers") or reference
 
 _READ = 1 << 20  # bytes read at once
@@ -68,7 +69,7 @@ class TextRows:
                     break
                 rest = buffer[state[0] :]
                 if len(rest) > _LINE:
-                    raise _check.FileError(self.path, f"a line of more than {_LINE} bytes", line=self.line + 1)
+                    raise FileError(self.path, f"a line of more than {_LINE} bytes", line=self.line + 1)
                 more = file.read(_READ)
                 ended = not more
                 buffer = rest + (more or b"\n" * bool(rest))
@@ -81,7 +82,7 @@ class TextRows:
                 if self.total is None:
                     return
                 problem = f"truncated: {self.total} points announced, {done} there"
-                raise _check.FileError(self.path, problem, line=self.line + 1)
+                raise FileError(self.path, problem, line=self.line + 1)
 
     def _refuse(self, buffer: bytes, at: int) -> None:
         row = buffer[at : at + 200].split(b"\n")[0].decode("utf-8", "replace").strip()
@@ -89,7 +90,7 @@ class TextRows:
         wanted = f"{len(names)} numbers ({', '.join(names[:20])}{', ...' if len(names) > 20 else ''})"
         kinds = sorted({str(self.dtype[n]) for n in names if self.dtype[n].kind in "iu"})
         wanted += f" of which some are {', '.join(kinds)}" if kinds else ""
-        raise _check.FileError(self.path, f"{row[:80]!r} is not {wanted}", line=self.line + 1)
+        raise FileError(self.path, f"{row[:80]!r} is not {wanted}", line=self.line + 1)
 
     def _records(self, words: Array) -> Array:
         out = np.empty(len(words), self.dtype)

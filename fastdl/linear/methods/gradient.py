@@ -9,13 +9,14 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._rows import Rows
+from fastdl._typing import Progress
 from fastdl.linear._standard_rows import Standard, sums
 from fastdl.linear.methods._lower_bounds import certificate
 from fastdl.linear.methods.random import model, power
 from fastdl.linear.result import LpFit
+from fastdl.streaming import ProgressEvent
 
 Array = np.ndarray
-Progress = Callable[[int, float], Any]
 
 
 def gradient_descent(
@@ -79,7 +80,7 @@ def gradient_descent(
     threads : int or None
         Threads to use; None means all this process may.
     progress : callable, optional
-        Called after each epoch with its number and the loss.
+        Called before the first and after each epoch with a `fastdl.streaming.ProgressEvent`: epochs done, the loss.
 
     Returns
     -------
@@ -265,7 +266,7 @@ class Trail:
         if self.best is None or score < self.least:
             self.least, self.best = score, (w, b)
         if self.progress is not None:
-            self.progress(len(self.seen["loss"]) - 1, entry[0])
+            self.progress(ProgressEvent(len(self.seen["loss"]) - 1, unit="epochs", loss=entry[0]))
         return np.isfinite(score) and loss > 0 and (self.patience is None or self.stalled < self.patience)
 
     def result(self, optimizer: str) -> LpFit:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from fastdl import _check
 from fastdl._rows import Rows
+from fastdl._typing import Progress
 from fastdl.linear._standard_rows import Standard, sums
 from fastdl.linear.methods._lower_bounds import certificate
 from fastdl.linear.methods._pruned_search import Anchor, Scores
 from fastdl.linear.result import LpFit
+from fastdl.streaming import ProgressEvent
 
 Array = np.ndarray
 
@@ -36,7 +38,7 @@ def random_search(
     prune: bool | None = None,
     seed: int = 0,
     threads: int | None = 1,
-    progress: Callable[[int, float], Any] | None = None,
+    progress: Progress | None = None,
 ) -> LpFit:
     """The linear model with the least loss ``sum s |y - <w, x> - b|^p`` among many drawn at random.
 
@@ -73,7 +75,7 @@ def random_search(
     threads : int or None
         Threads to use; None means all this process may.
     progress : callable, optional
-        Called after each round with its number and the least loss.
+        Called after each round with a `fastdl.streaming.ProgressEvent`: rounds done and to do, the least loss.
 
     Returns
     -------
@@ -132,7 +134,7 @@ def fit(
     shrink: float = 0.5,
     center: Any = None,
     prune: bool | None = None,
-    progress: Callable[[int, float], Any] | None = None,
+    progress: Progress | None = None,
 ) -> LpFit:
     """As `random_search`, of rows."""
     p = power(p)
@@ -152,7 +154,7 @@ def fit(
         trace.append((search.losses[0], width, search.share))
         width *= shrink
         if progress is not None:
-            progress(turn, search.losses[0])
+            progress(ProgressEvent(turn + 1, 1 + refine, "rounds", search.losses[0]))
     return search.result(trace)
 
 

@@ -1,0 +1,94 @@
+"""Which results of earlier runs in a folder are whole and up to date."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import fastdl
+
+#: Beside the results: lines of what was begun, and of what each result was made from and how.
+NAME = ".fastdl-record.jsonl"
+#: Options that do not change what is written.
+_FREE = {"sources", "output", "output_is_folder", "jobs", "overwrite", "quiet", "json", "skip_existing", "sync"}
+_FREE |= {"scheduler", "threads", "run", "memory", "max_bytes", "parser"}
+
+
+class JobRecord:
+    """The record of a folder, which any number of jobs may add to at once."""
+
+    def __init__(self, folder: Path, options: argparse.Namespace, reads: Sequence[Path] = ()):
+        self.folder, self.path = folder, folder / NAME
+        settings = {name: str(value) for name, value in vars(options).items() if name not in _FREE}
+        known = [fastdl.__version__, sorted(settings.items()), [_stamp(path) for path in reads]]
+        self.options = hashlib.sha256(repr(known).encode()).hexdigest()[:16]
+        self._lines: dict[str, dict[str, Any]] | None = None
+        self._new = not self.path.exists()
+
+    def is_finished(self, source: Path, target: Path) -> bool:
+        """Whether `target` is what this job would make of `source`, and was not changed since."""
+        return self._read().get(self._key(target)) == self._line(source, target)
+
+    def is_unfinished(self, target: Path) -> bool:
+        """Whether an earlier run began to write `target` where nothing was, and did not come to say that it is done."""
+        return self._read().get(self._key(target), {}).get("result", ()) is None
+
+    def begin(self, targets: Iterable[Path]) -> None:
+        """Remember what will be written."""
+        self._append([{"output": self._key(target), "result": None} for target in targets])
+
+    def finish(self, source: Path, target: Path) -> None:
+        """Remember a result that is whole."""
+        self._append([self._line(source, target)])
+
+    def close(self) -> None:
+        """At the end of a job: a record without a result is removed."""
+        if self._new:
+            with suppress(OSError, ValueError):
+                if all(json.loads(line)["result"] is None for line in self.path.read_bytes().splitlines()):
+                    self.path.unlink()
+
+    def _append(self, lines: list[dict[str, Any]]) -> None:
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        with suppress(OSError):  # a record is a help, not a result
+            handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            try:
+                os.write(handle, text.encode())
+            finally:
+                os.close(handle)
+
+    def _key(self, target: Path) -> str:
+        return os.path.relpath(target, self.folder)
+
+    def _line(self, source: Path, target: Path) -> dict[str, Any]:
+        made = {"input": source.name, "source": _stamp(source), "options": self.options}
+        return {"output": self._key(target), "result": _stamp(target), **made}
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        if self._lines is None:
+            self._lines = {}
+            with suppress(OSError):
+                data = self.path.read_bytes()
+                for text in data.splitlines():
+                    with suppress(ValueError, TypeError, KeyError, RecursionError):
+                        line = json.loads(text)
+                        self._lines[str(line["output"])] = line
+                if data and not data.endswith(b"\n"):  # a line that a killed process did not end
+                    with open(self.path, "ab") as file:
+                        file.write(b"\n")
+        return self._lines
+
+
+def _stamp(path: Path) -> list[int] | None:
+    """Size and time of a file, which change with what is in it."""
+    try:
+        entry = os.stat(path)
+    except OSError:
+        return None
+    return [entry.st_size, entry.st_mtime_ns]

@@ -1,0 +1,60 @@
+"""What a command tells while it works."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Progress:
+    """A bar with rate and time left where a terminal and tqdm are there; counts from any thread, and stops them.
+
+    `workers` is the number of files at once in this process; `helper` an executor that the work on all of them shares,
+    for what is done beside reading and writing.
+    """
+
+    total: float | None = None
+    unit: str = "B"
+    quiet: bool = False
+    scale: bool = True
+    helper: Executor | None = None
+    workers: int = 1
+    bar: Any = field(default=None, init=False)
+    stopped: bool = field(default=False, init=False)
+    start: float = field(default_factory=time.perf_counter, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def __enter__(self) -> Progress:
+        if self.shown:
+            try:
+                from tqdm import tqdm
+            except ImportError:
+                return self
+            self.bar = tqdm(total=self.total, unit=self.unit, unit_scale=self.scale, leave=False, dynamic_ncols=True)
+        return self
+
+    def __call__(self, amount: float) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
+        if self.bar is not None:
+            with self._lock:
+                self.bar.update(amount)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is a terminal to show a bar on."""
+        return not self.quiet and sys.stderr.isatty()
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self.start

@@ -1,0 +1,263 @@
+"""Which files a command reads, and which it writes."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastdl.errors import FastdlError, FileError, InputError
+from fastdl.files import _temporaries
+
+#: How files of a kind begin: for those that come through a pipe and have no name to tell it.
+_BEGINNINGS = (
+    (b"RIFF", ".wav"),
+    (b"RIFX", ".wav"),
+    (b"RF64", ".rf64"),
+    (b"BW64", ".bw64"),
+    (b"riff", ".w64"),
+    (b"fLaC", ".flac"),
+    (b"OggS", ".ogg"),
+    (b"FORM", ".aiff"),
+    (b".snd", ".au"),
+    (b"caff", ".caf"),
+    (b"ID3", ".mp3"),
+    (b"LASF", ".las"),
+    (b"ply", ".ply"),
+    (b"# .PCD", ".pcd"),
+    (b"VERSION", ".pcd"),
+    (b"\x93NUMPY", ".npy"),
+    (b"PK\x03\x04", ".npz"),
+    (b">", ".fa"),
+    (b"@", ".fastq"),
+    (b"\x43\x27\x41\x1a", ".2bit"),
+    (b"\x1a\x41\x27\x43", ".2bit"),
+    (b"\x1f\x8b", ".fa.gz"),
+)
+_NAMED = 5  # files that an error names
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to read: where it is, and its place below the folder or glob that it was found by."""
+
+    path: Path
+    relative: Path
+    searched: bool = False  # found in a folder, rather than named
+    label: str = ""  # what the user knows it by, where that is not its path
+
+    def __str__(self) -> str:
+        return self.label or str(self.path)
+
+
+def find(
+    sources: Iterable[str], suffixes: Sequence[str], output: Path | None = None, spool: Path | None = None
+) -> tuple[list[Source], list[FastdlError]]:
+    """The files that are named, match a glob, or end in `suffixes` in a folder; and what could not be searched.
+
+    Folders that links lead to are searched once each. What `output` holds is not found; `._*` files, which macOS
+    writes beside others, neither. Pipes, and - for standard input, are copied into the folder `spool` first.
+    """
+    found: dict[tuple[str, Path], Source] = {}
+    problems: list[FastdlError] = []
+    for source in sources:
+        for one in _expand(source):
+            if one == "-" or is_pipe(one):
+                files: Iterable[Source] = [_spooled(one, suffixes, spool)]
+            elif os.path.isdir(one):
+                files = _search(Path(one), tuple(suffixes), output, problems)
+            else:
+                files = [Source(Path(one), Path(os.path.basename(one)))]
+            for file in files:
+                found.setdefault((os.path.realpath(file.path), file.relative), file)
+    return list(found.values()), problems
+
+
+def _expand(source: str) -> list[str]:
+    """What a word on the command line names: itself, or the matches of a glob."""
+    if source == "-" or os.path.lexists(source):
+        return [source]
+    matches = sorted(glob.glob(source, recursive=True))
+    if not matches:
+        raise FileError(source, "no such file")
+    return matches
+
+
+def is_pipe(name: str) -> bool:
+    try:
+        mode = os.stat(name).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
+
+
+def _search(top: Path, suffixes: tuple[str, ...], output: Path | None, problems: list[FastdlError]) -> list[Source]:
+    found: list[Source] = []
+    seen: set[tuple[int, int]] = set()
+
+    def failed(error: OSError) -> None:
+        problems.append(FileError(error.filename, f"cannot be searched: {error.strerror}"))
+
+    for folder, inside, names in os.walk(top, onerror=failed, followlinks=True):
+        entry = os.stat(folder)
+        if (entry.st_dev, entry.st_ino) in seen or (
+            output is not None and _same(folder, output) and folder != str(top)
+        ):
+            inside.clear()
+            continue
+        seen.add((entry.st_dev, entry.st_ino))
+        inside.sort()
+        for name in names:
+            if name.lower().endswith(suffixes) and not name.startswith("._") and not _temporaries.is_temporary(name):
+                path = Path(folder, name)
+                if not is_pipe(str(path)):
+                    found.append(Source(path, path.relative_to(top), searched=True))
+    if not found and not problems:
+        raise FileError(top, f"holds no file ending in {', '.join(suffixes)}")
+    return sorted(found, key=lambda source: source.relative)
+
+
+def _same(a: str | Path, b: str | Path) -> bool:
+    try:
+        return os.path.samefile(a, b)
+    except OSError:
+        return False
+
+
+def _spooled(name: str, suffixes: Sequence[str], spool: Path | None) -> Source:
+    """A pipe's bytes as a file, with the ending of the kind that they begin like."""
+    label = "standard input" if name == "-" else name
+    if spool is None:
+        raise FileError(label, "is a pipe; this command reads files")
+    stem = "stdin" if name == "-" else Path(name).stem
+    path = spool / f"{len(list(spool.iterdir()))}"
+    with open(sys.stdin.fileno() if name == "-" else name, "rb", closefd=name != "-") as pipe, open(path, "wb") as file:
+        try:
+            shutil.copyfileobj(pipe, file, 1 << 20)
+        except OSError as error:
+            raise FileError(label, f"cannot be kept in {spool.parent}: {error.strerror}") from None
+    suffix = Path(name).suffix.lower()
+    if suffix not in suffixes:
+        with open(path, "rb") as file:
+            head = file.read(128)
+        suffix = next((s for start, s in _BEGINNINGS if head.startswith(start) and s in suffixes), "")
+        if suffix == ".las" and head[104:105] >= b"\x80":  # bit 7 of the point format marks LAZ
+            suffix = ".laz"
+        if not suffix and head:
+            raise FileError(label, f"begins like none of the kinds read: {', '.join(suffixes)}", 0)
+    final = path.with_name(f"{path.name}-{stem}{suffix}")
+    os.rename(path, final)
+    return Source(final, Path(stem + suffix), label=label)
+
+
+def is_folder(
+    output: Path, said: bool, sources: Sequence[Source], formats: Sequence[str], kinds: Sequence[str]
+) -> bool:
+    """Whether results go into a folder of that name, or one result to a file of it.
+
+    `said` where the name ends with a slash; `formats` are the endings that can be written, `kinds` those that are read.
+    """
+    ending = output.suffix.lower()
+    store = ending == ".zarr" and ending in formats  # itself a folder, and yet one result
+    if (said or output.is_dir()) and not store:
+        return True
+    hint = f"for a folder of that name write {output}{os.sep}"
+    if ending in formats:
+        if len(sources) > 1:
+            raise InputError(f"{output} takes one file, got {len(sources)}; {hint}")
+        return False
+    found = len(sources) > 1 or all(source.searched for source in sources)
+    if ending in kinds or (ending and not found):
+        raise InputError(f"{output} must end in {' or '.join(formats)}; {hint}")
+    return True
+
+
+def check_output(
+    output: Path, formats: Sequence[str], *, reads: Sequence[Path], overwrite: bool, make_folder: bool = True
+) -> None:
+    """Raise where a command's one result cannot be written to `output`, before any work is done.
+
+    `formats` are the endings that can be written; `reads` are the files that the command reads.
+    """
+    if any(_same(output, path) for path in reads):
+        raise FileError(output, "is the input itself; write to another folder or name")
+    if formats and output.suffix.lower() not in formats:
+        raise InputError(f"--output must end in {' or '.join(formats)}, got {output}")
+    if output.is_dir():
+        raise FileError(output, "is a folder; a file is to be written there")
+    if os.path.lexists(output) and not overwrite and not is_pipe(str(output)):
+        raise FileError(output, "exists; --overwrite replaces it")
+    folder = output.parent
+    if make_folder:
+        folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        raise FileError(output, f"there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise FileError(output, f"the folder {folder} cannot be written to")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is read and what is written."""
+
+    pairs: list[tuple[Source, Path]]
+    folder: Path  # that all targets are in
+
+    def __iter__(self) -> Iterator[tuple[Source, Path]]:
+        return iter(self.pairs)
+
+
+def plan(
+    sources: Sequence[Source],
+    output: Path,
+    folder: bool,
+    suffix: Callable[[Path], str],
+    *,
+    replace: Callable[[Source, Path], bool],
+    companions: Callable[[Path], Sequence[Path]] = lambda target: (),
+    reads: Sequence[Path] = (),
+) -> Plan:
+    """A target for each source; refused where two results, or a result and what the job reads, would be one file.
+
+    `replace(source, target)` says whether what is there may be replaced; `companions(target)` are the files written
+    beside it; `reads` what the job reads beside its sources.
+    """
+    pairs = [
+        (source, output / source.relative.with_suffix(suffix(source.path)) if folder else output) for source in sources
+    ]
+    read = {_identity(path): path for path in (*reads, *(source.path for source in sources))}
+    written: dict[Path, Source] = {}
+    there: list[Path] = []
+    for source, target in pairs:
+        for path in (target, *companions(target)):
+            if path in written:
+                raise InputError(f"{written[path]} and {source} would both be written to {path}")
+            written[path] = source
+            if not os.path.lexists(path):
+                continue
+            if _identity(path) in read:
+                what = "the input itself" if _same(path, source.path) else "read by this job, too"
+                raise FileError(path, f"is {what}; write to another folder or name")
+            if path.is_dir() and path.suffix != ".zarr":
+                raise FileError(path, "is a folder; a file is to be written there")
+            if not replace(source, target):
+                there.append(path)
+    if there:
+        more = f" (and {len(there) - _NAMED} more)" if len(there) > _NAMED else ""
+        names = ", ".join(map(str, there[:_NAMED]))
+        raise FileError(names + more, "exists; --overwrite replaces it")
+    return Plan(pairs, output if folder else output.parent)
+
+
+def _identity(path: Path) -> object:
+    """The same for all names of a file."""
+    try:
+        entry = os.stat(path)
+    except OSError:
+        return str(path)
+    return entry.st_dev, entry.st_ino

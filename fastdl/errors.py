@@ -1,0 +1,28 @@
+"""The errors that fastdl raises on purpose."""
+
+from __future__ import annotations
+
+
+class FastdlError(Exception):
+    """The root of every error fastdl raises on purpose."""
+
+
+class InputError(FastdlError, ValueError):
+    """A value or a shape that the function does not accept."""
+
+
+class InputTypeError(FastdlError, TypeError):
+    """A type or dtype that the function does not accept."""
+
+
+class FileError(FastdlError, ValueError):
+    """A file that is truncated, corrupt, or of a kind that is not read."""
+
+    def __init__(self, path: object, problem: str, offset: int | None = None, line: int | None = None):
+        place = f" at byte {offset}" if offset is not None else f" at line {line}" if line is not None else ""
+        super().__init__(f"{path}{place}: {problem}")
+        self.path, self.offset, self.line = path, offset, line
+
+
+class MissingExtra(FastdlError, ImportError):
+    """A library that an optional part of fastdl needs is not installed."""

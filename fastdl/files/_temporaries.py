@@ -1,0 +1,152 @@
+"""Names of files and folders that are still being written, and what becomes of them when their process ends.
+
+``.fastdl-HOST-PID-START.N.part`` says who writes: HOST is a hash of the machine's name and its process table, START
+when the process began. So the next run in a folder can tell what a killed process left there (no process of that number
+and start is alive on this machine) from what another one is still writing. The name has the same short length whatever
+the target is called, so that a target may use all 255 bytes that file systems allow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+
+_NAME = re.compile(r"\.fastdl-([0-9a-f]{8})-(\d{1,10})-(\d{1,20})\.\d{1,20}\.part")
+
+_numbers = itertools.count()
+_live: set[Path] = set()  # of this process
+_swept: set[Path] = set()  # folders whose leftovers were looked for
+_abandoned = False
+
+#: Held while a temporary gets its final name; reentrant, as a signal handler may run while its own thread holds it.
+lock = threading.RLock()
+
+
+def _forget() -> None:
+    """A forked child has none of its parent's temporaries, and must not wait for a lock that a lost thread held."""
+    global lock
+    lock = threading.RLock()
+    _live.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def new(folder: Path) -> Path:
+    """A name in `folder` that no other temporary has; what a killed process left there is removed first."""
+    sweep(folder)
+    pid = os.getpid()
+    path = folder / f".fastdl-{_host()}-{pid}-{_start(pid) or '0'}.{next(_numbers)}.part"
+    with lock:
+        check()
+        _live.add(path)
+    return path
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt where the process is about to end; call it with the lock held."""
+    if _abandoned:
+        raise KeyboardInterrupt
+
+
+def done(path: Path) -> None:
+    """The temporary has its final name, or is gone."""
+    _live.discard(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a temporary, file or folder, as far as that can be done."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+    done(path)
+
+
+def abandon() -> None:
+    """Remove every temporary of this process; from now on none gets its final name. For a process about to end."""
+    global _abandoned
+    with lock:
+        _abandoned = True
+        for path in list(_live):
+            remove(path)
+
+
+def sweep(folder: Path, *, again: bool = False) -> None:
+    """Remove what killed processes left in `folder`; a process looks once, unless it is to look `again`."""
+    if folder in _swept and not again:
+        return
+    _swept.add(folder)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _NAME.fullmatch(entry.name)
+            if found and found[1] == _host() and not _is_running(int(found[2]), found[3]):
+                remove(Path(entry.path))
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one that is still being written, or was left behind."""
+    return _NAME.fullmatch(name) is not None
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder for what need not outlive the block; gone with it, and when the command is interrupted."""
+    path = new(Path(tempfile.gettempdir()))
+    path.mkdir(mode=0o700)
+    try:
+        yield path
+    finally:
+        remove(path)
+
+
+@lru_cache(1)
+def _host() -> str:
+    """This machine and its process table: numbers of processes mean nothing elsewhere."""
+    try:
+        table = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        table = ""
+    return hashlib.sha256(f"{platform.node()} {table}".encode()).hexdigest()[:8]
+
+
+@lru_cache(4)
+def _start(pid: int) -> str | None:
+    """When this process began; it is asked for once."""
+    return _start_of(pid)
+
+
+def _start_of(pid: int) -> str | None:
+    """When a living process began, in the system's own count; None where there is none, or it cannot be told."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else fields[19].decode()  # proc(5): state, and starttime, field 22
+
+
+def _is_running(pid: int, start: str) -> bool:
+    if os.path.exists("/proc/self/stat"):
+        return _start_of(pid) == start
+    if sys.platform == "win32":
+        return False  # a file that is open cannot be removed there, so trying to does no harm
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
