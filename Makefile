@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test bench lint levels clean
+.PHONY: help demo test bench fuzz lint levels clean
 help:
 	@echo "make demo    build, run the demo, write fastdl-demo.html"
 	@echo "make test    build, run the tests"
 	@echo "make bench   build, compare with the peers that install here"
+	@echo "make fuzz    build, read damaged files of every kind for two minutes (SECONDS=, SEED=)"
 	@echo "make lint    ruff, format check, mypy"
 	@echo "make levels  build once per CPU level, compare the bits"
 	@echo "make clean   remove .venv and what was built"
@@ -46,6 +47,11 @@ test: .venv/test
 
 bench: .venv/bench
 	$(BIN)/python -m pytest bench --benchmark-quiet
+
+SECONDS ?= 120
+SEED ?= $(shell date +%s)
+fuzz: .venv/test
+	$(BIN)/python -m tests.fuzz files --seconds $(SECONDS) --seed $(SEED)
 
 lint: .venv/lint
 	$(BIN)/ruff check .

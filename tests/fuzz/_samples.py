@@ -165,9 +165,8 @@ def _twobit():
 
 
 def _bed_text():
-    return b"track name=x\n" + b"".join(
-        b"chr%d\t%d\t%d\tname\t0\t%s\n" % (k % 3, k, k + 50, b"+-"[k % 2 : k % 2 + 1]) for k in range(40)
-    )
+    rows = [b"chr%d\t%d\t%d\tname\t0\t%s\n" % (k % 3, k, k + 50, (b"+", b"-")[k % 2]) for k in range(40)]
+    return b"track name=x\n" + b"".join(rows)
 
 
 def _edges_csv():

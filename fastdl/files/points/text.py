@@ -23,7 +23,7 @@ _EXACT = 15  # digits of the integers that float64 certainly holds
 
 
 class TextReader(PointReader):
-    """Lines of numbers with blanks, commas, semicolons or tabs between them.
+    """Lines of numbers with blanks (tabs among them), commas or semicolons between them.
 
     A line of names may come first, behind `#` or `//` or not; without one the columns are x, y, z, column3, ... or
     those of the layout. A first line of one whole number is the number of points, as in .pts files, and not believed.
@@ -41,7 +41,7 @@ class TextReader(PointReader):
     def _start(self, file: IO[bytes], layout: Sequence[str] | None) -> tuple[list[str], list[str]]:
         """The names and the first row; `offset` and `line` are then those of the first row."""
         named: list[str] = []
-        self.offset, self.line, self.separator = 0, 0, ""
+        self.offset, self.line, self.separator, self.heading = 0, 0, "", False
         while True:
             raw = file.readline(_LINE)
             if len(raw) == _LINE:
@@ -51,10 +51,12 @@ class TextReader(PointReader):
                     return self._names(named, len(named), layout), [""] * len(named)
                 raise FileError(self.path, "holds no line of numbers", line=self.line + 1)
             text = decode(raw).lstrip("\ufeff").strip()
-            self.separator = next((s for s in ",;\t" if s in text), "")
+            self.separator = next((s for s in ",;" if s in text), "")  # tabs are blanks
             words = [w.strip() for w in text.lstrip("#/ ").split(self.separator or None)]
-            if text.startswith(("#", "//")) or (words and not named and not _is_number(words[0])):
-                named = words or named
+            if text.startswith(("#", "//")):
+                named = words or named  # names, or a remark
+            elif words and not self.heading and not _is_number(words[0]):
+                named, self.heading = words, True
             elif len(words) == 1 and count(words[0]) is not None and not named:
                 pass  # .pts: the number of points
             elif words:
@@ -68,6 +70,9 @@ class TextReader(PointReader):
             return column_names(self.path, layout)
         if columns < 3:
             raise FileError(self.path, f"a point takes 3 numbers or more, a line has {columns}", line=self.line + 1)
+        if self.heading and len(named) != columns:
+            problem = f"{len(named)} names stand before {columns} numbers"
+            raise FileError(self.path, problem, line=self.line + 1)
         taken: set[str] = set()
         if len(named) == columns:
             return [unique(n.strip('"') or f"column{k}", taken) for k, n in enumerate(named)]
