@@ -56,12 +56,9 @@ def test_halfway_between_two_floats(way):
 
 
 @ways
-@pytest.mark.parametrize(
-    "token", ["", "e5", "1e", "1e+", ".", "-", "1_0", "0x10", "1..2", "--1", "nanx", "1 2", "²", "٣"]
-)
+@pytest.mark.parametrize("token", ["e5", "1e", "1e+", ".", "-", "1_0", "0x10", "1..2", "--1", "nanx", "1 2", "²", "٣"])
 def test_what_is_no_number(way, token):
-    if token:
-        assert parse(way, f"1\n{token}\n".encode())[:2] == (False, [2, 1, 1])
+    assert parse(way, f"1\n{token}\n".encode())[:2] == (False, [2, 1, 1])
 
 
 @ways
