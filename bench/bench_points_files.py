@@ -6,7 +6,7 @@ import pytest
 from fastdl import _kernels
 from fastdl.cli import main
 from fastdl.files.points.clouds import open_points
-from fastdl.reference import _lzf as reference
+from fastdl.reference import files as reference
 from tests import points_cloud_files
 from tests.test_points_lzf import compress
 

@@ -96,14 +96,17 @@ cdef void add_any(const uint8_t* at, Py_ssize_t step, const int32_t* rows, Py_ss
         add_column[double](at, step, rows, n, words, width, c, 0)
 
 
-def fold_means(const uint8_t[:, ::1] chunk, const int32_t[::1] ids, const uint8_t[:, ::1] records, int32_t[::1] slots,
-               uint64_t[:, ::1] sums, const int64_t[:, ::1] columns, int64_t[::1] state):
+def fold_means(const uint8_t[:, ::1] chunk, const int32_t[::1] ids, tuple voxels, const int64_t[:, ::1] columns,
+               int64_t[::1] state):
     """Add the columns of every point but a voxel's first to the sums of its voxel, which begin as the first one's.
 
-    slots: the row of sums of every voxel, -1 while it has one point. columns: (offset, kind, shift, mask) rows. state:
+    voxels: their records; the row of sums of each, -1 while it has one point; the sums. columns: (offset, kind, shift, mask) rows. state:
     the point to begin at, the voxels met before it, the rows of sums in use; they move on, to the end of the chunk or
     to where the sums have no room for another block.
     """
+    cdef const uint8_t[:, ::1] records = voxels[0]
+    cdef int32_t[::1] slots = voxels[1]
+    cdef uint64_t[:, ::1] sums = voxels[2]
     cdef Py_ssize_t n = chunk.shape[0], size = chunk.shape[1], width = columns.shape[0], start, stop, i, k
     cdef int64_t met = state[1], used = state[2]
     cdef int32_t rows[BLOCK]

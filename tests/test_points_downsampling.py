@@ -124,7 +124,7 @@ def test_kernel_and_reference_agree():
         for way in (kernel, reference):
             state, slots = np.zeros(3, np.int64), np.full(len(first), -1, np.int32)
             sums, extreme, points = np.zeros((len(first) + 512, 8), np.uint64), begun.copy(), np.empty(n, np.int64)
-            way.fold_means(records, ids, begun, slots, sums, which, state)
+            way.fold_means(records, ids, (begun, slots, sums), which, state)
             for k, w in enumerate(which):
                 way.fold_extremes(records, ids, extreme, w, bool(k % 2))
             differ = points[: way.differing(records, ids, begun, which[3], points)].copy()

@@ -9,18 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastdl import _check, _kernels
+from fastdl._typing import Array
 from fastdl.points import _grid
-from fastdl.points._grid import Array, Geometry, Table, by_voxel
+from fastdl.points._grid import Geometry, Table
+from fastdl.points._grid import by_voxel as voxel_kernel
+from fastdl.points._label_votes import LabelVotes, grown
 from fastdl.points._spill import PARTS, Spill
 from fastdl.reference import points as reference
 
-kernel = _kernels.load("points_records") or reference
+kernel, by_voxel = _kernels.load("points_records") or reference, voxel_kernel or reference
 
 _STEP = 1 << 16  # points between two looks at the memory
 _BLOCK = 512  # rows of sums that the kernel may take into use at once
 _KINDS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
 _LONG = np.dtype(np.uint64)
-_HALF = np.uint64(32)
 REDUCTIONS = ("mean", "first", "last", "nearest", "min", "max", "majority")
 
 
@@ -96,50 +98,6 @@ class RecordPart:
         return rows, sums / self.counts[start:stop][rows]
 
 
-class _Ballot:
-    """How often each label is there among the points of a voxel whose label is not that of its first one."""
-
-    def __init__(self, dtype: np.dtype):
-        self.dtype = dtype
-        self._names: Table | None = None if dtype.itemsize <= 2 else Table(_LONG, 32)  # numbers of longer labels
-        self._pairs = Table(_LONG, 32)
-        self._votes = np.zeros(64, np.int32)
-
-    @property
-    def nbytes(self) -> int:
-        names = self._names.slots.nbytes if self._names is not None else 0
-        return names + self._pairs.slots.nbytes + self._votes.nbytes
-
-    def add(self, voxels: Array, labels: Array) -> None:
-        """Take in labels of points."""
-        if not len(voxels):
-            return
-        words = _words(labels)
-        if self._names is not None:
-            numbers = np.empty(len(words), np.int32)
-            self._names.assign(words, numbers)
-            words = numbers.astype(_LONG)
-        ids = np.empty(len(words), np.int32)
-        self._pairs.assign(voxels.astype(_LONG) << _HALF | words, ids)
-        if len(self._pairs) > len(self._votes):
-            self._votes = _grown(self._votes, max(len(self._pairs), 2 * len(self._votes)), 0)
-        by_voxel.count_ids(ids, len(self._votes), self._votes)
-
-    def pairs(self) -> tuple[Array, Array, Array]:
-        """(voxel, bits of the label, votes) for every pair that was seen."""
-        keys = self._pairs.keys()
-        words = keys & np.uint64(0xFFFFFFFF)
-        if self._names is not None:
-            words = self._names.keys()[words.astype(np.int64)]
-        return (keys >> _HALF).astype(np.int64), words, self._votes[: len(keys)].astype(np.int64)
-
-
-def _words(labels: Array) -> Array:
-    """The bits of labels, as one number each; -0 and 0 are one label."""
-    labels = labels + labels.dtype.type(0) if labels.dtype.kind == "f" else labels
-    return np.ascontiguousarray(labels).view(f"u{labels.itemsize}").astype(_LONG)
-
-
 class RecordAccumulator:
     """Reduce a cloud of records to one record a voxel, chunk by chunk.
 
@@ -187,7 +145,8 @@ class RecordAccumulator:
         for column in self.columns:
             _check.one_of("reduction", column.reduction, REDUCTIONS)
         self.voxel_size, self.origin = _grid.sizes(voxel_size), _grid.three("origin", origin)
-        self.max_bytes, self._depth, self._to_come = max_bytes, 0, expected
+        # The reference keeps everything.
+        self.max_bytes, self._depth, self._to_come = max_bytes if _grid.kernel else None, 0, expected
         self._table = Table(_LONG, 32)
         self._box: Geometry | None = None
         self._spill: Spill | None = None
@@ -198,7 +157,7 @@ class RecordAccumulator:
         self._means = [c for c in self.columns if c.reduction == "mean"]
         self._sums, self._used = np.empty((0, max(len(self._means), 1)), np.uint64), 0
         self._slots = np.empty(0, np.int32)
-        self._ballots = {c.name: _Ballot(c.dtype) for c in self.columns if c.reduction == "majority"}
+        self._votes = {c.name: LabelVotes(c.dtype) for c in self.columns if c.reduction == "majority"}
         self._best = np.empty(0)
 
     def update(self, chunk: Array, lattice: Array | None = None) -> RecordAccumulator:
@@ -327,7 +286,7 @@ class RecordAccumulator:
             elif c.reduction == "majority":
                 points = np.empty(len(ids), np.int64)
                 points = points[: kernel.differing(records, ids, self._records, c.numbers, points)]
-                self._ballots[c.name].add(ids[points], c.read(records)[points])
+                self._votes[c.name].add(ids[points], c.read(records)[points])
         nearest = [c for c in self.columns if c.reduction == "nearest"]
         if nearest:
             self._fold_nearest(nearest, records, ids, keys, box)
@@ -341,21 +300,21 @@ class RecordAccumulator:
         if rows <= self._room:
             return
         room = max(rows, self._room + self._room // 2, 1024)
-        self._records = _grown(self._records, room)
-        self._when, self._counts = _grown(self._when, room), _grown(self._counts, room, 0)
-        self._slots = _grown(self._slots, room, -1)
+        self._records = grown(self._records, room)
+        self._when, self._counts = grown(self._when, room), grown(self._counts, room, 0)
+        self._slots = grown(self._slots, room, -1)
         if any(c.reduction == "nearest" for c in self.columns):
-            self._best = _grown(self._best, room, np.inf)
+            self._best = grown(self._best, room, np.inf)
         self._room = room
 
     def _fold_means(self, records: Array, ids: Array, known: int) -> None:
         columns = np.stack([c.numbers for c in self._means])
         state = np.array([0, known, self._used], np.int64)
         while True:
-            kernel.fold_means(records, ids, self._records, self._slots, self._sums, columns, state)
+            kernel.fold_means(records, ids, (self._records, self._slots, self._sums), columns, state)
             if state[0] == len(records):
                 break
-            self._sums = _grown(self._sums, max(int(state[2]) + 4 * _BLOCK, len(self._sums) * 3 // 2))
+            self._sums = grown(self._sums, max(int(state[2]) + 4 * _BLOCK, len(self._sums) * 3 // 2))
         self._used = int(state[2])
 
     def _fold_nearest(
@@ -385,7 +344,7 @@ class RecordAccumulator:
         """The bytes of the state when it next grows."""
         full = len(self._table) + _STEP > 1 << (self._table.bits - 1)
         state = self._records.nbytes + self._when.nbytes + self._counts.nbytes + self._slots.nbytes + self._best.nbytes
-        ballots = sum(b.nbytes for b in self._ballots.values())
+        ballots = sum(b.nbytes for b in self._votes.values())
         return self._table.slots.nbytes * (3 if full else 1) + (state + self._sums.nbytes) * 3 // 2 + 2 * ballots
 
     def parts(self) -> Iterator[RecordPart]:
@@ -412,51 +371,9 @@ class RecordAccumulator:
 
     def _elect(self, column: RecordColumn) -> None:
         """Write the label that most points of a voxel have; of equals the least. NaN is no label."""
-        voxel, words, votes = self._ballots[column.name].pairs()
-        if not len(voxel):
-            return
-        met = np.zeros(self._size, bool)
-        met[voxel] = True
-        rows, at = np.flatnonzero(met), (np.cumsum(met, dtype=np.int32) - 1)[voxel].astype(np.int64)
-        first = column.read(self._records[rows])
-        most = self._counts[rows] - np.bincount(at, votes, len(rows)).astype(np.int64)
-        most[first != first] = -1
-        best = _ordered(_words(first), column.dtype)
-        labels = _labels(words, column.dtype)
-        good = labels == labels
-        kernel.elect(at[good], _ordered(words, column.dtype)[good], votes[good], best, most)
-        column.write(self._records, rows, _labels(_ordered(best, column.dtype, back=True), column.dtype))
-
-
-def _labels(words: Array, dtype: np.dtype) -> Array:
-    """The labels of words of bits."""
-    return words.astype(f"u{dtype.itemsize}").view(dtype)
-
-
-def _ordered(words: Array, dtype: np.dtype, *, back: bool = False) -> Array:
-    """Words that are in the order of the labels whose bits they are, or from those back to the bits."""
-    sign = np.uint64(1 << (8 * dtype.itemsize - 1))
-    if dtype.kind == "u":
-        return words.copy()
-    if dtype.kind == "i":
-        return words ^ sign
-    mask = np.uint64((1 << 8 * dtype.itemsize) - 1)
-    negative = (words & sign) == 0 if back else (words & sign) != 0
-    return np.where(negative, ~words & mask, words ^ sign)
-
-
-def _grown(old: Array, room: int, start: float | None = None) -> Array:
-    """The array with more rows. Large memory is moved by the system, not copied; nothing else may hold it."""
-    size = len(old)
-    if room > 8 * size:  # memory that is not touched costs nothing
-        new = np.zeros((room, *old.shape[1:]), old.dtype)
-        new[:size] = old
-    else:
-        new = old
-        new.resize((room, *old.shape[1:]), refcheck=False)
-    if start:
-        new[size:] = start
-    return new
+        if self._size:
+            labels = column.read(self._records[: self._size])
+            column.write(self._records, *self._votes[column.name].elect(labels, self._counts[: self._size]))
 
 
 def _empty_box(origin: Array, size: Array) -> Geometry:

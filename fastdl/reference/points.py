@@ -215,6 +215,33 @@ def voxel_features(voxels, counts, coords, voxel_size, point_range, *, kind="vox
     return np.where(used[..., None], np.concatenate(parts, axis=2), 0).astype(voxels.dtype)
 
 
+def number_keys(keys, numbers):
+    """The number of every key, -1 for all ones; `numbers`, which knows some, learns the others as they appear."""
+    none = np.iinfo(keys.dtype).max
+    return np.array([-1 if k == none else numbers.setdefault(k, len(numbers)) for k in keys.tolist()], np.int32)
+
+
+def tally(ids, known, first, counts):
+    """Add to the counts of voxels; `first` gets the first point of every voxel that is not among the `known`."""
+    inside = np.flatnonzero(ids >= 0)
+    unique, at = np.unique(ids[inside], return_index=True)
+    first[unique[unique >= known] - known] = inside[at[unique >= known]]
+    np.add.at(counts, ids[inside], 1)
+
+
+def count_ids(ids, keep, counts):
+    """Counts of voxels below `keep`, on top of what is there; the points of other voxels."""
+    np.add.at(counts, ids[(ids >= 0) & (ids < keep)], 1)
+    return int(np.count_nonzero(ids >= keep))
+
+
+def nearest(distance, ids, best, pick, offset):
+    """The point of the least distance in every voxel; the first of equals."""
+    for i in np.lexsort((np.arange(len(ids)), distance)):
+        if ids[i] >= 0 and distance[i] < best[ids[i]]:
+            best[ids[i]], pick[ids[i]] = distance[i], i + offset
+
+
 _NUMBERS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
 
 
@@ -236,12 +263,13 @@ def _put(records, which, rows, values):
     records[:, offset : offset + dtype.itemsize] = x[:, None].view(np.uint8)
 
 
-def fold_means(chunk, ids, records, slots, sums, columns, state):
+def fold_means(chunk, ids, voxels, columns, state):
     """Add the columns of every point but a voxel's first to the sums of its voxel, which begin as the first one's.
 
-    Sums of integers of up to 32 bits are integers, the others float64 in input order.
+    Sums of integers of up to 32 bits are integers, the others float64 in input order. Where the sums have no room for
+    the voxels that are to have some, nothing is done.
     """
-    start, met, used = map(int, state)
+    (records, slots, sums), (start, met, used) = voxels, map(int, state)
     met_before = np.arange(len(ids)) >= start
     first = np.zeros(len(ids), bool)
     unique, at = np.unique(ids, return_index=True)
@@ -251,8 +279,7 @@ def fold_means(chunk, ids, records, slots, sums, columns, state):
     born = ids[points][np.sort(at)]
     born = born[slots[born] < 0]
     if used + len(born) > len(sums):
-        sums_needed = used + len(born)
-        raise ValueError(f"sums need {sums_needed} rows, got {len(sums)}")
+        return
     slots[born] = np.arange(used, used + len(born))
     for k, which in enumerate(columns):
         dtype = np.dtype(_NUMBERS[int(which[1])])
@@ -289,7 +316,7 @@ def elect(voxels, labels, votes, best, most):
 
 
 def finish_means(records, slots, counts, sums, columns):
-    """Put the means of voxels of more than one point in their records, rounded to the nearest where those are integers."""
+    """Put the means of voxels of more than one point in their records, rounded where those are integers."""
     rows = np.flatnonzero(slots >= 0)
     for k, which in enumerate(columns):
         dtype = np.dtype(_NUMBERS[int(which[1])])

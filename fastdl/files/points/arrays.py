@@ -27,6 +27,11 @@ _RINGS = 256  # no scanner has more lasers
 _DEFLATE = 1032  # the most bytes that deflate makes of one, and more than zip's other methods do of what clouds hold
 
 
+def layout_of(path: Path) -> tuple[str, ...]:
+    """The columns that the name of a .bin file stands for."""
+    return NUSCENES if path.name.lower().endswith(".pcd.bin") else KITTI
+
+
 class FloatReader(PointReader):
     """Little-endian float32 records: four a point in KITTI's .bin, five in nuScenes' .pcd.bin, others by a layout."""
 
@@ -41,7 +46,7 @@ class FloatReader(PointReader):
 
     def _columns(self, size: int) -> tuple[str, ...]:
         """The columns by the file's name; a size that both layouts fit is held against the numbers of the file."""
-        if self.path.name.lower().endswith(".pcd.bin"):
+        if layout_of(self.path) == NUSCENES:
             return NUSCENES
         if size % 16 == 0 and size % 20 == 0 and self._has_rings():
             problem = "may be points of four numbers or of five; --layout x,y,z,intensity[,ring] says which"
@@ -237,10 +242,10 @@ def write_npy(file: IO[bytes], rows: CloudRows) -> dict[str, str]:
     return {}
 
 
-def write_floats(file: IO[bytes], rows: CloudRows) -> dict[str, str]:
-    """Little-endian float32 records: KITTI's, whose columns are not named in the file, so no others are written."""
+def write_floats(file: IO[bytes], rows: CloudRows, columns: Sequence[str] = KITTI) -> dict[str, str]:
+    """Little-endian float32 records of these columns, which the file does not name, so no others are written."""
     names = rows.schema.names or ()
-    if names != KITTI:
+    if names != tuple(columns):
         got = ", ".join(names)
         raise InputError(f"a .bin file holds {', '.join(KITTI)} and does not name them, got {got}; see --columns")
     for block in rows.blocks():
