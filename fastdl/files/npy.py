@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -39,7 +40,8 @@ class NpyWriter:
     def write(self, rows: np.ndarray) -> None:
         """Append rows of the shape and dtype given at the start."""
         if rows.dtype != self.dtype or rows.shape[1:] != self.row:
-            raise InputError(f"rows must be {self.dtype} of shape (n, {self.row}), got {rows.dtype} {rows.shape}")
+            shape = ", ".join(["n", *map(str, self.row)]) + "," * (not self.row)
+            raise InputError(f"rows must be {self.dtype} of shape ({shape}), got {rows.dtype} {rows.shape}")
         self.file.write(np.ascontiguousarray(rows).data.cast("B") if rows.size else b"")
         self.rows += len(rows)
 
@@ -76,7 +78,10 @@ class NpyReader:
             file.seek(self.offset)
             for start in range(0, self.shape[0], rows):
                 n = min(rows, self.shape[0] - start)
-                yield np.fromfile(file, self.dtype, n * width).reshape(n, *self.shape[1:])
+                block = np.fromfile(file, self.dtype, n * width)
+                if len(block) < n * width:
+                    raise FileError(self.path, "truncated while it was read", os.fstat(file.fileno()).st_size)
+                yield block.reshape(n, *self.shape[1:])
 
 
 def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -127,7 +127,7 @@ def main(arguments: list[str]) -> int:
     """Try every kind in turn until the time is over; 1 if there was a fault."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz files", description=__doc__.split("\n\n")[0])
     parser.add_argument("--seconds", type=float, default=60.0, help="for all kinds together (default: 60)")
-    parser.add_argument("--seed", type=int, default=0, help="the first seed (default: 0)")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="the first seed (default: the time)")
     parser.add_argument("--count", type=int, help="seeds of each kind, instead of a time")
     parser.add_argument("--kind", choices=KINDS, help="only this kind")
     parser.add_argument("--keep", type=Path, help="write the damaged file of this kind and seed, and end")
