@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -14,6 +14,7 @@ import numpy as np
 
 from fastdl._typing import Array
 from fastdl.cli import _cloud_columns
+from fastdl.cli._progress import Progress
 from fastdl.errors import FileError, InputError
 from fastdl.files.points import clouds
 from fastdl.files.points.fields import take, unique
@@ -21,8 +22,6 @@ from fastdl.files.points.las import LasReader
 from fastdl.files.points.reader import PointReader, fields_of
 from fastdl.files.points.sorted_rows import CloudRows, MadeRows, SortedRowFile
 from fastdl.points.record_accumulator import RecordAccumulator, RecordColumn, RecordPart
-
-Progress = Callable[[int], None]
 
 _CHUNK = 1 << 23  # bytes of records read at once: with what is made of them they stay in a large cache
 _VOXELS = ("coords", "counts", "accounting")  # what a .npz holds beside the columns
@@ -143,7 +142,7 @@ class Reduction:
         for k, reader in enumerate(self.cloud.readers):
             self.starts.append(self.state.seen)
             size = max(4096, _CHUNK // max(reader.record.itemsize, 1))
-            for chunk in _ahead(reader.chunks(size)):
+            for chunk in _ahead(reader.chunks(size), progress.helper if reader.points > size else None):
                 self.read += len(chunk)
                 try:
                     self._take(reader, self._selected(reader, chunk), k)
@@ -225,13 +224,18 @@ class Reduction:
         return found
 
 
-def _ahead(chunks: Iterator[Array]) -> Iterator[Array]:
-    """The chunks, each of which is read while the one before it is worked on."""
-    with ThreadPoolExecutor(1) as executor:
-        coming = executor.submit(next, chunks, None)
+def _ahead(chunks: Iterator[Array], helper: Executor | None) -> Iterator[Array]:
+    """The chunks, each of which is read by the helper while the one before it is worked on."""
+    if helper is None:
+        yield from chunks
+        return
+    coming = helper.submit(next, chunks, None)
+    try:
         while (chunk := coming.result()) is not None:
-            coming = executor.submit(next, chunks, None)
+            coming = helper.submit(next, chunks, None)
             yield chunk
+    finally:
+        wait([coming])  # nothing reads on when the work has ended
 
 
 class _Rows:

@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -290,7 +291,8 @@ def _run_together(options: argparse.Namespace, settings: Any) -> int:
     for target in targets:
         ending(target)
     quiet = options.quiet or options.json
-    with Progress(sum(settings.open(path).points for path in paths), "points", quiet) as progress:
+    total = sum(settings.open(path).points for path in paths)
+    with ThreadPoolExecutor(1) as helper, Progress(total, "points", quiet, helper=helper) as progress:
         found = _downsample(paths, targets, settings, progress)
         seconds = progress.seconds
     results = [Result(source, target, accounts) for source, target, accounts in zip(sources, targets, found)]
