@@ -151,7 +151,7 @@ BAD = [
     ("kitti.bin", lambda d: d[:-3], "at byte 15997: truncated: ends within a point of 16 bytes"),
     ("kitti.bin", cut(0), "at byte 0: is empty"),
     ("nuscenes.pcd.bin", lambda d: d[:-4], "at byte 19996: truncated"),
-    ("plain.npy", cut(1000), "at byte 1000: truncated: 16000 bytes of data announced, 872 there"),
+    ("plain.npy", cut(1000), "at byte 1000: truncated: 1000 points of 16 bytes announced, 54 there"),
     ("plain.npy", cut(60), "at byte 0: not a .npy file"),
     ("plain.npy", line(b"(1000, 4)", b"(2000, 2)"), "must hold (N, C >= 3) numbers"),
     ("one.npz", cut(5000), "at byte 5000: not a .npz archive"),

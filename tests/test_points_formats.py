@@ -79,6 +79,9 @@ def test_lists_among_the_properties_of_vertices(tmp_path):
 
 
 def test_names_are_utf8_and_integers_of_64_bits_fit_or_are_refused(tmp_path):
+    line = points_cloud_files.ply(points_cloud_files.cloud(2), "ascii").decode().replace("intensity", "a\u2028b\x85")
+    (tmp_path / "line.ply").write_bytes(line.encode())
+    assert open_points(tmp_path / "line.ply").columns[3] == "a\u2028b\x85"
     schema = np.dtype([*XYZ.descr, ("größe", "f4"), ("a b", "i8"), ("n", "u8")])
     table = np.array([[1, 2, 3, 4.5, -5, 2**40]], np.float64)
     assert write_points(tmp_path / "a.ply", TableRows(table, schema)) == {"a b": "a_b"}
@@ -129,6 +132,17 @@ def test_records_and_archives_with_columns_of_their_own(tmp_path):
     reader, _ = read(tmp_path / "a.npz")
     assert reader.columns == ("x", "y", "z", "counts")
     assert reader.remarks == ["text of shape (3,) is not a column, and left out"]
+
+
+def test_arrays_that_hold_a_column_after_the_other(tmp_path):
+    x = np.asfortranarray(np.arange(40.0).reshape(10, 4))
+    np.save(tmp_path / "a.npy", x)
+    np.savez(tmp_path / "a.npz", points=x)
+    for name in ("a.npy", "a.npz"):
+        assert [list(row) for row in read(tmp_path / name)[1].tolist()] == x.tolist()
+    data = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(data[:-1])
+    refused(tmp_path / "a.npy", "truncated: 10 points of 32 bytes announced, 9 there")
 
 
 def test_an_archive_of_more_than_it_can_hold(tmp_path):

@@ -15,9 +15,9 @@ import numpy as np
 from fastdl import _check
 from fastdl._typing import Array
 from fastdl.errors import FastdlError, FileError, InputError
-from fastdl.files.npy import NpyReader, read_npy_header, write_npy_header
+from fastdl.files.npy import read_npy_header, write_npy_header
 from fastdl.files.points.fields import Field, unique
-from fastdl.files.points.reader import PointReader, binary, fields_of, native
+from fastdl.files.points.reader import PointReader, announced, binary, fields_of, native
 from fastdl.files.points.sorted_rows import CloudRows
 
 KITTI = ("x", "y", "z", "intensity")
@@ -68,17 +68,41 @@ class NpyPointReader(PointReader):
     """A .npy array: (N, C) numbers whose first three columns are x, y, z, or (N,) records with these fields."""
 
     def __init__(self, path: str | Path, layout: Sequence[str] | None = None):
-        npy = NpyReader(path)
-        self.path, self.offset = npy.path, npy.offset
-        self.dtype = _records(self.path, npy.dtype, npy.shape, layout)
+        self.path = _check.existing(path)
+        with open(self.path, "rb") as file:
+            try:
+                self.shape, self.fortran, dtype = read_npy_header(file)
+            except ValueError as error:
+                raise FileError(self.path, f"not a .npy file: {error}", 0) from None
+            self.offset = file.tell()
+        self.dtype = _records(self.path, dtype, self.shape, layout)
         own = native(self.dtype)
-        self._describe(_named(own), own.itemsize, npy.shape[0])
+        self._describe(_named(own), own.itemsize, self.shape[0])
+        announced(self.path, self.offset, self.dtype.itemsize, self.points)
 
     def chunks(self, points: int) -> Iterator[Array]:
         """Structured arrays of at most `points` points."""
         own = native(self.dtype)
+        if self.fortran and len(self.shape) > 1:
+            yield from self._columns_first(own, points)
+            return
         for chunk in binary(self.path, self.dtype, self.offset, self.points, points):
             yield chunk.astype(own, copy=False)
+
+    def _columns_first(self, own: np.dtype, points: int) -> Iterator[Array]:
+        """The points of a file that holds a column after the other."""
+        names = self.dtype.names or ()
+        with open(self.path, "rb", buffering=0) as file:
+            for start in range(0, self.points, points):
+                chunk = np.empty(min(points, self.points - start), own)
+                for k, name in enumerate(names):
+                    place = self.offset + (k * self.points + start) * self.dtype[name].itemsize
+                    file.seek(place)
+                    column = np.fromfile(file, self.dtype[name], len(chunk))
+                    if len(column) < len(chunk):
+                        raise FileError(self.path, "became shorter while it was read", place + column.nbytes)
+                    chunk[name] = column
+                yield chunk
 
 
 @dataclass(frozen=True)
@@ -89,6 +113,7 @@ class _Member:
     offset: int
     dtype: np.dtype
     shape: tuple[int, ...]
+    columns_first: bool = False
 
 
 class NpzPointReader(PointReader):
@@ -134,14 +159,12 @@ class NpzPointReader(PointReader):
         with archive.open(info) as file:
             shape, fortran, dtype = read_npy_header(file)
             offset = file.tell()
-        if fortran and len(shape) > 1:
-            raise FileError(self.path, f"{name} is in Fortran order; only C order is read", self._at)
         if dtype.hasobject or min(shape, default=0) < 0:
             raise FileError(self.path, f"{name} holds {dtype} of shape {shape}, not numbers", self._at)
         if math.prod(shape) * dtype.itemsize > info.file_size - offset:
             problem = f"{name} announces {dtype} of shape {shape}, in {info.file_size - offset} bytes"
             raise FileError(self.path, problem, self._at)
-        return _Member(info, offset, dtype, shape)
+        return _Member(info, offset, dtype, shape, fortran and len(shape) > 1)
 
     def _columns(self, found: dict[str, _Member], remarks: list[str]) -> dict[str, _Member]:
         if not {"x", "y", "z"} <= found.keys():
@@ -169,6 +192,9 @@ class NpzPointReader(PointReader):
                 self._at = m.info.header_offset
                 files[name].read(m.offset)
             whole = len(self.members) == 1 and len(self.dtype.names or ()) > 1
+            if whole and next(iter(self.members.values())).columns_first:
+                yield from self._columns_first(files, own, points)
+                return
             for start in range(0, self.points, points):
                 n = min(points, self.points - start)
                 if whole:
@@ -179,6 +205,16 @@ class NpzPointReader(PointReader):
                 for name, m in self.members.items():
                     chunk[name] = self._read(files[name], name, m.dtype, n)
                 yield chunk
+
+    def _columns_first(self, files: dict[str, IO[bytes]], own: np.dtype, points: int) -> Iterator[Array]:
+        """The points of an array that holds a column after the other: it is held whole."""
+        [(name, file)] = files.items()
+        columns = {n: self._read(file, name, self.dtype[n], self.points) for n in self.dtype.names or ()}
+        for start in range(0, self.points, points):
+            chunk = np.empty(min(points, self.points - start), own)
+            for n, column in columns.items():
+                chunk[n] = column[start : start + len(chunk)]
+            yield chunk
 
     def _read(self, file: IO[bytes], name: str, dtype: np.dtype, rows: int) -> Array:
         self._at = self.members[name].info.header_offset

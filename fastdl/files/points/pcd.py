@@ -56,7 +56,7 @@ class PcdReader(PointReader):
             if not raw.endswith(b"\n"):
                 problem = "truncated within its header" if header else "not a PCD file: it has no PCD header"
                 raise FileError(self.path, problem, at)
-            words = decode(raw).partition("#")[0].split()
+            words = [decode(word) for word in raw.partition(b"#")[0].split()]
             if not words:
                 continue
             key, values = words[0].upper(), words[1:]

@@ -92,7 +92,7 @@ class PlyReader(PointReader):
                 raise FileError(self.path, "not a PLY file: it does not start with ply", 0)
             if not raw.endswith(b"\n") or self._line > _LINES:
                 raise FileError(self.path, "truncated within its header", at + len(raw))
-            words = decode(raw).split()
+            words = [decode(word) for word in raw.split()]
             if self._line == 1 or not words or words[0] in ("comment", "obj_info"):
                 continue
             if words[0] == "end_header":
