@@ -13,8 +13,8 @@ import pytest
 from fastdl import FileError, InputError
 from fastdl.files.points.clouds import FORMATS, open_points, write_points
 from fastdl.files.points.las import LasReader
-from fastdl.files.points.lattice import lattice
 from fastdl.files.points.sorted_rows import SortedRowFile, TableRows
+from fastdl.files.points.voxel_lattice import lattice
 from tests import points_cloud_files
 
 X = points_cloud_files.cloud()

@@ -18,11 +18,11 @@ POWERS = powers_of_five()
 def parse(way, text, kinds=(0,), limits=None, rows=None, separator=0):
     if way is None:
         pytest.skip("the kernel is not built or not used")
-    limits = np.array([limits or (-(2**63), 2**63 - 1)] * len(kinds), np.int64)
+    columns = np.array([(kind, *(limits or (-(2**63), 2**63 - 1))) for kind in kinds], np.int64)
     words = np.zeros((text.count(b"\n") if rows is None else rows, len(kinds)), np.uint64)
     state = np.zeros(3, np.int64)
     data = np.frombuffer(text, np.uint8)
-    good = way.parse_rows(data, separator, np.array(kinds, np.uint8), limits, POWERS, words, state)
+    good = way.parse_rows(data, separator, columns, POWERS, words, state)
     return bool(good), state.tolist(), words[: state[1]]
 
 

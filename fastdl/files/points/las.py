@@ -16,9 +16,9 @@ from fastdl.errors import FileError
 from fastdl.files.points.fields import Field
 from fastdl.files.points.las_fields import extra_fields, standard_fields
 from fastdl.files.points.las_header import read_header
-from fastdl.files.points.lattice import Lattice, lattice
 from fastdl.files.points.laz import LazPoints
 from fastdl.files.points.reader import PointReader, binary
+from fastdl.files.points.voxel_lattice import Lattice, lattice
 
 _WAVEFORMS = (4, 5, 9, 10)  # point formats whose records point to waveforms
 

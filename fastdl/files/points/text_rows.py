@@ -47,21 +47,21 @@ class TextRows:
         self.path, self.dtype, self.line, self.total = path, dtype, line, total
         self.separator = ord(separator) if separator.strip() else 0
         kinds = [dtype[name] for name in dtype.names or ()]
-        self.kinds = np.array([2 if k == np.uint64 else int(k.kind in "iu") for k in kinds], np.uint8)
         limits = [(np.iinfo(k).min, min(np.iinfo(k).max, 2**63 - 1)) if k.kind in "iu" else (0, 0) for k in kinds]
-        self.limits = np.array(limits, np.int64)
+        which = [2 if k == np.uint64 else int(k.kind in "iu") for k in kinds]
+        self.columns = np.array([(w, *ends) for w, ends in zip(which, limits)], np.int64).reshape(-1, 3)
 
     def chunks(self, file: IO[bytes], size: int) -> Iterator[Array]:
         """Records of at most `size` rows; blank lines do not count."""
         buffer, at, done, ended = b"", 0, 0, False
         while self.total is None or done < self.total:
             wanted = size if self.total is None else min(size, self.total - done)
-            words = np.empty((wanted, len(self.kinds)), np.uint64)
+            words = np.empty((wanted, len(self.columns)), np.uint64)
             state = np.array([at, 0, 0], np.int64)
             while True:
                 before = int(state[2])
                 data = np.frombuffer(buffer, np.uint8)
-                good = kernel.parse_rows(data, self.separator, self.kinds, self.limits, powers_of_five(), words, state)
+                good = kernel.parse_rows(data, self.separator, self.columns, powers_of_five(), words, state)
                 self.line += int(state[2]) - before
                 if not good:
                     self._refuse(buffer, int(state[0]))

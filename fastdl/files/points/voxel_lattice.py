@@ -66,7 +66,7 @@ class Lattice:
 
     Examples
     --------
-    >>> from fastdl.files.points.lattice import lattice
+    >>> from fastdl.files.points.voxel_lattice import lattice
     >>> lattice([0.001] * 3, [100.0005] * 3, [0.2, 0.0015, 1.0], [0.0] * 3).axes[0]
     Axis(multiply=1, shift=100000, step=200)
     >>> lattice([0.001] * 3, [100.0005] * 3, [0.2, 0.0015, 1.0], [0.0] * 3).axes[1]
