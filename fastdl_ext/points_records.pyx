@@ -1,13 +1,13 @@
 """Records to voxels: the columns of a file's own records, each in its own type, folded in where they stand.
 
-A voxel's state is the record of its first point. Least, greatest and last values replace what stands in it; a mean needs
-sums, which are kept only for voxels that have a second point. Sums of integers of up to 32 bits are integers and exact,
-those of floats and of longer integers float64 in input order.
+A voxel's state is the record of its first point. Least, greatest and last values replace what stands in it; a mean
+needs sums, which are kept only for voxels that have a second point. Sums of integers of up to 32 bits are integers and
+exact, those of floats and of longer integers float64 in input order.
 
 Trusts its caller: ids below the rows they name, offsets within the records, room for a block of new sums.
 
-Bound: each column is read once, a block of 512 points at a time, so that the record's other columns are in L1 when their
-turn comes; some 1.3 ns a point and column on a 2-core Zen 5, where reading a record of 34 bytes is 1 ns.
+Bound: each column is read once, a block of 512 points at a time, so that the record's other columns are in L1 when
+their turn comes; some 1.3 ns a point and column on a 2-core Zen 5, where reading a record of 34 bytes is 1 ns.
 """
 
 from libc.math cimport rint
@@ -100,9 +100,9 @@ def fold_means(const uint8_t[:, ::1] chunk, const int32_t[::1] ids, tuple voxels
                int64_t[::1] state):
     """Add the columns of every point but a voxel's first to the sums of its voxel, which begin as the first one's.
 
-    voxels: their records; the row of sums of each, -1 while it has one point; the sums. columns: (offset, kind, shift, mask) rows. state:
-    the point to begin at, the voxels met before it, the rows of sums in use; they move on, to the end of the chunk or
-    to where the sums have no room for another block.
+    voxels: their records; the row of sums of each, -1 while it has one point; the sums. columns: (offset, kind, shift,
+    mask) rows. state: the point to begin at, the voxels met before it, the rows of sums in use; they move on, to the end
+    of the chunk or to where the sums have no room for another block.
     """
     cdef const uint8_t[:, ::1] records = voxels[0]
     cdef int32_t[::1] slots = voxels[1]
@@ -265,7 +265,7 @@ cdef inline void store(uint8_t* at, double value, const column* c, number one) n
 
 def finish_means(uint8_t[:, ::1] records, const int32_t[::1] slots, const int64_t[::1] counts,
                  const uint64_t[:, ::1] sums, const int64_t[:, ::1] columns):
-    """Put the means of voxels of more than one point in their records, rounded to the nearest where those are integers."""
+    """Put the means of voxels of more than one point in their records, rounded where those are integers."""
     cdef Py_ssize_t i, k, width = columns.shape[0]
     cdef const column* c = <const column*>&columns[0, 0]
     cdef const uint64_t* row
@@ -328,7 +328,7 @@ def lattice_bounds(const uint8_t[:, ::1] chunk, const int64_t[::1] offsets, int6
 
 def lattice_keys(const uint8_t[:, ::1] chunk, const int64_t[::1] offsets, const int64_t[:, ::1] axes,
                  const int64_t[::1] base, const int64_t[::1] strides, uint64_t[::1] keys):
-    """Keys of int32 coordinates on a lattice: cell = floor((multiply X + shift) / step) - base, for axes of these three.
+    """Keys of int32 coordinates on a lattice: cell = floor((multiply X + shift) / step) - base, an axis a row.
 
     key = (z strides[1] + y) strides[0] + x; the grid holds every point.
     """

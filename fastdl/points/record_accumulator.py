@@ -121,7 +121,7 @@ class RecordAccumulator:
     Examples
     --------
     >>> import numpy as np
-    >>> from fastdl.points.record_accumulator import RecordAccumulator, RecordColumn
+    >>> from fastdl.points import RecordAccumulator, RecordColumn
     >>> cloud = np.array([(0.2, 0, 0, 7), (0.4, 0, 0, 8), (0.3, 0, 0, 8)], "f8, f8, f8, u8")
     >>> columns = [RecordColumn(n, 8 * k, np.dtype("f8")) for k, n in enumerate("xyz")]
     >>> columns += [RecordColumn("label", 24, np.dtype("u8"), "majority")]
