@@ -5,7 +5,8 @@ Decimal digits are taken as an integer w and a power of ten q; w 10^q is rounded
 second", Software: Practice and Experience 51, 2021). The few numbers that it leaves open (subnormal ones, more than 19
 digits) go to Python's own parser.
 
-Bound: reading the text, a byte at a time; some 6 to 10 ns a number of eight digits, a hundredth of NumPy's loadtxt.
+Bound: a multiplication and two comparisons a digit, one after the other; measured on a busy 2-core Zen 5: 44 ns for
+-12.345678, 109 ns for numbers of random signs and lengths of 11 bytes (NumPy's loadtxt: 956).
 """
 
 from libc.math cimport INFINITY, NAN

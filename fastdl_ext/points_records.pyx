@@ -7,7 +7,8 @@ exact, those of floats and of longer integers float64 in input order.
 Trusts its caller: ids below the rows they name, offsets within the records, room for a block of new sums.
 
 Bound: each column is read once, a block of 512 points at a time, so that the record's other columns are in L1 when
-their turn comes; some 1.3 ns a point and column on a 2-core Zen 5, where reading a record of 34 bytes is 1 ns.
+their turn comes. Measured on a busy 2-core Zen 5: 1.2 ns a point and column for the means of nine columns of a LAS
+record, where a copy of the record is 1.3 ns.
 """
 
 from libc.math cimport rint
