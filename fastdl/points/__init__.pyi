@@ -1,6 +1,8 @@
 from fastdl.points._hard_voxels import Voxels as Voxels
 from fastdl.points.accumulator import VoxelAccumulator as VoxelAccumulator
 from fastdl.points.accumulator import VoxelSummary as VoxelSummary
+from fastdl.points.record_accumulator import RecordAccumulator as RecordAccumulator
+from fastdl.points.record_accumulator import RecordColumn as RecordColumn
 from fastdl.points.reduction import VoxelReducer as VoxelReducer
 from fastdl.points.reduction import VoxelReduction as VoxelReduction
 from fastdl.points.reduction import voxel_downsample as voxel_downsample

@@ -23,6 +23,7 @@ NONE = {np.dtype(np.uint32): np.uint32(2**32 - 1), np.dtype(np.uint64): np.uint6
 #: The strides, and the z cells, of a key of 32 bits. Times the golden ratio they leave neighbours on every axis, and so
 #: the voxels of a surface, far apart in a hash table; a grid's own strides may send them to the same place.
 SPREAD = (2226, 2118, 910)
+_ROOM = 2_000_003  # cells on each axis: the most of which 64 bits hold the cube
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -210,6 +211,7 @@ class Table:
         self.narrow = key == np.uint32
         self.bits = max(6, (2 * expected - 1).bit_length())
         self.size = np.zeros(1, np.int64)
+        self._numbers: dict[int, int] = {}  # without the kernel
         if take is None:
             self.slots = self._empty()
         else:  # memory that is used again costs no page faults
@@ -224,6 +226,10 @@ class Table:
 
     def assign(self, keys: Array, ids: Array) -> None:
         """Fill `ids`, which may be the memory of `keys`."""
+        if kernel is None:
+            ids[:] = reference.number_keys(keys, self._numbers)
+            self.size[0] = len(self._numbers)
+            return
         start = 0
         while start < len(keys):
             start = kernel.assign(keys, ids, start, self.slots, self.bits, self.size, 1 << (self.bits - 1))
@@ -238,8 +244,23 @@ class Table:
 
     def keys(self) -> Array:
         """The keys in order of their numbers; 64-bit tables only."""
+        if kernel is None:
+            return np.array(list(self._numbers), np.uint64)
         pairs = self.slots.reshape(-1, 2)
         pairs = pairs[pairs[:, 1] > 0]
         keys = np.empty(len(self), np.uint64)
         keys[pairs[:, 1].astype(np.int64) - 1] = pairs[:, 0]
         return keys
+
+
+def growing(origin: Array, size: Array, low: Array, high: Array) -> Geometry:
+    """A grid that holds the cells from `low` to `high`, with room on every side where keys allow it: a cloud that grows
+    then seldom needs new keys."""
+    grid = [int(h) - int(a) + 1 for a, h in zip(low, high)]
+    fits(grid)
+    for least in (_ROOM, 0):
+        roomy = [max(min(3 * g, 2**31 - 1), least) for g in grid]
+        if math.prod(roomy) < 2**63:
+            low, grid = low - np.array([(r - g) // 2 for r, g in zip(roomy, grid)]), roomy
+            break
+    return Geometry(origin, size, tuple(int(a) for a in low), tuple(grid), long_keys=True)
