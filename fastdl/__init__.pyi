@@ -31,9 +31,9 @@ from fastdl.estimators.linear import LpClassifier as LpClassifier
 from fastdl.estimators.linear import LpRegressor as LpRegressor
 from fastdl.estimators.selection import NetworkRegressor as NetworkRegressor
 from fastdl.estimators.selection import PolynomialRegressor as PolynomialRegressor
+from fastdl.features.basis import vandermonde as vandermonde
 from fastdl.features.functions import feature_map as feature_map
 from fastdl.features.products import polynomial_features as polynomial_features
-from fastdl.features.basis import vandermonde as vandermonde
 from fastdl.graphs.aggregation import aggregate as aggregate
 from fastdl.graphs.aggregation import aggregate_blocks as aggregate_blocks
 from fastdl.graphs.aggregation import aggregate_edges as aggregate_edges
@@ -74,10 +74,10 @@ from fastdl.network.gradient import network_loss_grad as network_loss_grad
 from fastdl.points._hard_voxels import Voxels as Voxels
 from fastdl.points.accumulator import VoxelAccumulator as VoxelAccumulator
 from fastdl.points.accumulator import VoxelSummary as VoxelSummary
+from fastdl.points.dense_grid import voxel_grid as voxel_grid
+from fastdl.points.downsampling import voxel_downsample as voxel_downsample
 from fastdl.points.reduction import VoxelReducer as VoxelReducer
 from fastdl.points.reduction import VoxelReduction as VoxelReduction
-from fastdl.points.reduction import voxel_downsample as voxel_downsample
-from fastdl.points.reduction import voxel_grid as voxel_grid
 from fastdl.points.reduction import voxel_reduce as voxel_reduce
 from fastdl.points.voxelization import Voxelizer as Voxelizer
 from fastdl.points.voxelization import voxel_coords as voxel_coords

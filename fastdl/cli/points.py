@@ -138,7 +138,7 @@ def run_voxelize(options: argparse.Namespace) -> int:
             _check.one_of("--columns", name, reader.columns)
         single = all(reader.schema[name] == np.float32 for name in columns)
         points = _whole(reader, columns, np.float32 if single else np.float64, progress)
-        found = _voxels(reader, points, size, ends, {**settings, "params": "float32" if single else "exact"})
+        found = _voxels(reader, points, size, ends, {**settings, "arithmetic": "float32" if single else "exact"})
         arrays = {name: getattr(found, name) for name in ("voxels", "coords", "counts", "true_counts", "inverse")}
         with replacing(target) as file:
             np.savez(file, **arrays, columns=np.array(columns), accounting=_record(found.accounting))

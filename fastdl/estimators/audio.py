@@ -12,8 +12,8 @@ from fastdl import _check
 from fastdl.audio.mu_law import MU_LAW_DIALECTS, mu_law_decode, mu_law_encode
 from fastdl.estimators._validation import Array, table
 from fastdl.points import _grid
-from fastdl.points._reductions import Fold
-from fastdl.points.reduction import voxel_grid
+from fastdl.points._reductions import VoxelReductions
+from fastdl.points.dense_grid import voxel_grid
 from fastdl.sequences.decoding import one_hot_decode
 from fastdl.sequences.encoding import one_hot
 
@@ -274,7 +274,7 @@ class VoxelGridTransformer(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Names: the cell (x, y, z), and what it holds: "mean_0" is the mean of column 0."""
         check_is_fitted(self)
-        fold = Fold(self._plan(), self.columns_, np.dtype(float), -1)
+        fold = VoxelReductions(self._plan(), self.columns_, np.dtype(float), -1)
         if fold.reducer:
             held = [f"value_{k}" for k in range(self.grid_[-1])]
         else:

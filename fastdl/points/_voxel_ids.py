@@ -59,6 +59,12 @@ def keys_of(points: Array, geometry: Geometry, keys: Array, threads: int | None)
     )
 
 
+def grid_table(geometry: Geometry, points: int, workspace: Workspace) -> Array | None:
+    """A table with an entry a cell, all -1, where the grid is small enough for one; to be left as it is found."""
+    cells = math.prod(geometry.grid)
+    return workspace.direct(cells) if cells <= _DIRECT and cells <= 8 * points else None
+
+
 def number(
     points: Array, geometry: Geometry, threads: int | None, workspace: Workspace, ids: Array | None = None
 ) -> tuple[Array, int, int]:
