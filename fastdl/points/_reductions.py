@@ -90,7 +90,7 @@ class VoxelReductions:
     """
 
     def __init__(self, reduce: Any, columns: int, dtype: np.dtype, ignore: float = -1, seed: int = 0):
-        self.reducer = reduce if hasattr(reduce, "update") else None
+        self.reducer = reduce if hasattr(reduce, "state_size") else None
         self.plan: Plan = () if self.reducer else plan_of(reduce, columns, dtype.names)
         self.columns, self.dtype = columns, dtype
         self.ignore, self.seed = _grid.plain_number("ignore", ignore), _check.integer("seed", seed, 0, 2**64 - 1)

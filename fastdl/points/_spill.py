@@ -6,7 +6,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -21,6 +21,20 @@ _ROWS = 1 << 16  # read at once
 def _close(files: list[IO[bytes]]) -> None:
     for file in files:
         file.close()
+
+
+def _write_at(file: IO[bytes], data: memoryview, at: int) -> int:
+    if hasattr(os, "pwrite"):
+        return os.pwrite(file.fileno(), data, at)
+    file.seek(at)  # where there is no fork, nobody shares the position
+    return file.write(data)
+
+
+def _read_at(file: IO[bytes], size: int, at: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(file.fileno(), size, at)
+    file.seek(at)
+    return file.read(size)
 
 
 class Spill:
@@ -63,7 +77,7 @@ class Spill:
         left = memoryview(data)
         try:
             while left:
-                done = os.pwrite(self.files[part].fileno(), left, at)
+                done = _write_at(self.files[part], left, at)
                 left, at = left[done:], at + done
         except OSError as error:
             problem = f"{len(left)} bytes of points could not be set aside: {error.strerror or error}"
@@ -87,17 +101,33 @@ class Spill:
     def _read(self, file: IO[bytes], part: int, at: int, size: int) -> bytes:
         data = b""
         while len(data) < size:
-            more = os.pread(file.fileno(), size - len(data), at + len(data))
+            more = _read_at(file, size - len(data), at + len(data))
             if not more:
                 problem = f"{self.sizes[part]} bytes of points were set aside, of which {at + len(data)} are left"
                 raise FileError(self.folder, problem, offset=at + len(data))
             data += more
         return data
 
-    def read(self, part: int) -> Iterator[tuple[Array, Array, Array]]:
-        """What one file holds, in the order it was written."""
+    def rows(self, part: int) -> Iterator[Array]:
+        """The rows of one file, in the order they were written."""
         step = _ROWS * self.row.itemsize
         for at in range(0, self.sizes[part], step):
             data = self._read(self.files[part], part, at, min(step, self.sizes[part] - at))
-            rows = np.frombuffer(data, self.row)
+            yield np.frombuffer(data, self.row)
+
+    def read(self, part: int) -> Iterator[tuple[Array, Array, Array]]:
+        """What one file holds, in the order it was written: numbers in the input, cells, points."""
+        for rows in self.rows(part):
             yield rows["when"].copy(), rows["cell"].copy(), np.ascontiguousarray(rows["point"])
+
+    def __reduce__(self) -> Any:
+        point, (columns,) = self.row["point"].subdtype  # type: ignore[misc]
+        rows = [row for part in range(PARTS) for row in self.rows(part)]
+        return _restored, (columns, point, self.depth, np.concatenate([np.zeros(0, self.row), *rows]))
+
+
+def _restored(columns: int, dtype: np.dtype, depth: int, rows: Array) -> Spill:
+    """A spill with files of its own, for pickles and copies."""
+    spill = Spill(columns, dtype, depth)
+    spill.write(rows["when"], rows["cell"], rows["point"])
+    return spill

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._typing import Array, ArrayLike
-from fastdl.points import _grid
+from fastdl.points import _accumulator_bytes, _grid
 from fastdl.points._grid import Geometry, Table, kernel
 from fastdl.points._point_table import PointTable, point_table
 from fastdl.points._reductions import VoxelReductions
@@ -278,6 +278,18 @@ class VoxelAccumulator:
                 for when, cells, points in other._spill.read(part):
                     self._absorb(self._restored(points), cells, when + start)
         self._seen = start + other._seen
+
+    def to_bytes(self) -> bytes:
+        """The state as bytes that `from_bytes` makes a state of, on any machine, in this version and later ones.
+
+        Points that were set aside in temporary files are among them.
+        """
+        return _accumulator_bytes.to_bytes(self)
+
+    @staticmethod
+    def from_bytes(data: bytes) -> VoxelAccumulator:
+        """The state that `to_bytes` wrote; it goes on, and finishes, with the same bits."""
+        return _accumulator_bytes.from_bytes(data, VoxelAccumulator)
 
     def finish(self) -> VoxelSummary:
         """The voxels; the state stays as it was and can take in more."""

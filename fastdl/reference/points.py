@@ -252,7 +252,7 @@ def voxel_reduce(
         distance = step[:, 0] + step[:, 1] + step[:, 2]
     ranks = point_hash(seed, np.flatnonzero(k))
     counts = np.bincount(ids[k], minlength=len(coords))
-    if hasattr(reduce, "update"):
+    if hasattr(reduce, "state_size"):
         values = own_reduction(reduce, floats[k], ids[k], len(coords))
     else:
         names = points.dtype.names or ()
