@@ -49,7 +49,9 @@ class Voxels:
 
 
 @dataclass
-class Settings:
+class VoxelSettings:
+    """What `voxelize` is told, checked."""
+
     max_points: int | None
     max_voxels: int | None
     sample: str
@@ -78,18 +80,20 @@ def run(
     points: Any,
     voxel_size: Any,
     point_range: Any,
-    settings: Settings,
+    settings: VoxelSettings,
+    workspace: _voxel_ids.Workspace,
+    *,
     row_splits: Any,
     out: Array | None,
     threads: int | None,
-    workspace: _voxel_ids.Workspace,
     warn: bool = True,
 ) -> Voxels:
+    """Voxels of a cloud, or of a batch, as `voxelize` says."""
     clouds = _batches.clouds_of(points, row_splits)
     if clouds is None:
         x = _grid.cloud(points)
         geometry = _grid.bounded(voxel_size, point_range, x.dtype, settings.arithmetic, warn)
-        return _one(x, geometry, (voxel_size, point_range), settings, out, threads, workspace)
+        return _one(x, geometry, (voxel_size, point_range), settings, workspace, out=out, threads=threads)
     if out is not None:
         raise _check.InputError("out is for one cloud, not for a batch")
     clouds = [_grid.cloud(c) for c in clouds]
@@ -101,7 +105,7 @@ def run(
     parts = _threads.share(
         len(clouds),
         _threads.count(threads),
-        lambda k: _one(clouds[k], geometry, (voxel_size, point_range), settings, None, 1, workspace),
+        lambda k: _one(clouds[k], geometry, (voxel_size, point_range), settings, workspace, out=None, threads=1),
     )
     return _joined(parts)
 
@@ -131,10 +135,11 @@ def _one(
     x: Array,
     geometry: Geometry,
     given: tuple[Any, Any],
-    s: Settings,
+    s: VoxelSettings,
+    workspace: _voxel_ids.Workspace,
+    *,
     out: Array | None,
     threads: int | None,
-    workspace: _voxel_ids.Workspace,
 ) -> Voxels:
     """Voxels of one cloud."""
     if len(x) >= 2**31:
@@ -167,7 +172,7 @@ def _one(
 
 
 def _one_pass(
-    x: Array, geometry: Geometry, s: Settings, out: Array | None, workspace: _voxel_ids.Workspace
+    x: Array, geometry: Geometry, s: VoxelSettings, out: Array | None, workspace: _voxel_ids.Workspace
 ) -> Voxels | None:
     """Voxels as the points come, or None where another way is wanted: keys of 64 bits, a result that is too large."""
     t, c, n = s.max_points or 1, x.shape[1], len(x)
@@ -186,9 +191,8 @@ def _one_pass(
     rows = most if out is not None else min(expected, most_rows)
     voxels = np.empty((rows, t, c), x.dtype) if out is None else _rows(x, rows, t, s, out)
     coords, counts, ids = np.empty((rows, 3), np.int32), np.empty(rows, np.int32), np.empty(n, np.int32)
-    start, numbers, turned = 0, geometry.numbers, s.axes == "zyx"
+    start, numbers, turned, cap = 0, geometry.numbers, s.axes == "zyx", s.max_voxels or n + 1
     while True:
-        cap = s.max_voxels or n + 1
         start = hard.fill(
             x, start, numbers, geometry.single, table, bits, state, cap, turned, ids, coords, counts, voxels
         )
@@ -197,15 +201,17 @@ def _one_pass(
             break
         if size == rows:
             if rows == most_rows < most:
-                return _cleared(None, table, bits, coords[:size], numbers, turned)
+                size = n + 1
+                break
             rows = min(2 * rows, most_rows)
             voxels, coords, counts = (_enlarged(a, size, rows) for a in (voxels, coords, counts))
         else:  # the table is half full, or crowded
             table, bits = _enlarged_table(table, bits)
-    workspace.voxels = size
-    _cleared(None, table, bits, coords[:size], numbers, turned)
-    if size * t * c * x.itemsize > s.max_bytes and out is None:
+    if not bits:  # the workspace's table of cells is left as it was found
+        hard.clear(coords[: int(state[0])], turned, numbers, table)
+    if out is None and size * t * c * x.itemsize > s.max_bytes:
         return None
+    workspace.voxels = size
     true_counts = _cut(counts, size)
     kept_counts = np.minimum(true_counts, t)
     inside, kept = int(true_counts.sum(dtype=np.int64)), int(kept_counts.sum(dtype=np.int64))
@@ -241,14 +247,7 @@ def _enlarged_table(table: Array, bits: int) -> tuple[Array, int]:
     return wide, more
 
 
-def _cleared(result: Any, table: Array, bits: int, coords: Array, numbers: Array, turned: bool) -> Any:
-    """`result`, with the workspace's table of cells left as it was found."""
-    if not bits:
-        hard.clear(coords, turned, numbers, table)
-    return result
-
-
-def _sorted(v: Voxels, s: Settings) -> Voxels:
+def _sorted(v: Voxels, s: VoxelSettings) -> Voxels:
     """The voxels by (z, y, x)."""
     if not len(v.coords):
         return v
@@ -264,10 +263,15 @@ def _sorted(v: Voxels, s: Settings) -> Voxels:
 
 
 def _two_passes(
-    x: Array, geometry: Geometry, s: Settings, out: Array | None, threads: int | None, workspace: _voxel_ids.Workspace
+    x: Array,
+    geometry: Geometry,
+    s: VoxelSettings,
+    out: Array | None,
+    threads: int | None,
+    workspace: _voxel_ids.Workspace,
 ) -> Voxels:
     """Ids of all points first, then counts, then the points into their voxels."""
-    ids, size, missing = _voxel_ids.number(x, geometry, threads, workspace)
+    ids, size, missing = _voxel_ids.voxel_ids(x, geometry, threads, workspace)
     keep = size if s.max_voxels is None else min(size, s.max_voxels)
     coords = _voxel_ids.cells_of(x, ids, keep, geometry, s.axes)
     over_voxels = 0
@@ -304,7 +308,7 @@ def _two_passes(
     return Voxels(voxels, coords, counts, true_counts, ids, accounting)
 
 
-def _rows(x: Array, keep: int, t: int, s: Settings, out: Array | None) -> Array:
+def _rows(x: Array, keep: int, t: int, s: VoxelSettings, out: Array | None) -> Array:
     c = x.shape[1]
     if out is not None:
         if s.max_voxels is None or s.max_points is None:

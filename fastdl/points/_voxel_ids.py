@@ -46,7 +46,7 @@ class Workspace(threading.local):
 
 
 #: For calls that have none of their own.
-SPARE = Workspace()
+SHARED_WORKSPACE = Workspace()
 
 
 def keys_of(points: Array, geometry: Geometry, keys: Array, threads: int | None) -> int:
@@ -65,7 +65,7 @@ def grid_table(geometry: Geometry, points: int, workspace: Workspace) -> Array |
     return workspace.direct(cells) if cells <= _DIRECT and cells <= 8 * points else None
 
 
-def number(
+def voxel_ids(
     points: Array, geometry: Geometry, threads: int | None, workspace: Workspace, ids: Array | None = None
 ) -> tuple[Array, int, int]:
     """(ids, voxels, points that are not finite); ids as int32 in order of first appearance, -1 outside."""

@@ -101,7 +101,9 @@ def _one(
         near = _near(x, voxel_size, origin, threads, how == "mean")
         if near is not None:
             return near
-    ids, size, _ = _voxel_ids.number(x, _grid.around(x, voxel_size, origin, threads), threads, _voxel_ids.SPARE)
+    ids, size, _ = _voxel_ids.voxel_ids(
+        x, _grid.around(x, voxel_size, origin, threads), threads, _voxel_ids.SHARED_WORKSPACE
+    )
     return _totals(x, ids, size, how == "mean")
 
 
@@ -124,7 +126,7 @@ def _near(x: Array, voxel_size: Any, origin: Any, threads: int | None, mean: boo
     if not (np.abs(cell) < 2**52).all():
         return None
     window = Geometry(low, size, tuple(int(a) - g // 2 for a, g in zip(cell, _grid.SPREAD)), _grid.SPREAD)
-    spare = _voxel_ids.SPARE
+    spare = _voxel_ids.SHARED_WORKSPACE
     keys = spare.take("keys", n, window.key)
     missing = _voxel_ids.keys_of(x, window, keys, threads)
     table = Table(window.key, max(n // 8, spare.voxels * 3 // 2), spare.take)
@@ -179,8 +181,8 @@ def _scaled(x: Array, size: Array, pcl: bool, threads: int | None) -> Array:
         cells, inside, _ = reference.cells_of(places, 1.0)
         ids, coords = reference.number(cells, inside, "sorted" if pcl else "first")
         kept = ids >= 0
-        sums = [reference.reduce_column(c, "mean", ids[kept], coords, None, -1, None) for c in x[kept].T]
+        sums = [reference.reduce_column(c, "mean", ids[kept], len(coords)) for c in x[kept].T]
         return np.stack(sums, axis=1).astype(x.dtype) if len(coords) else np.empty((0, x.shape[1]), x.dtype)
-    ids, voxels, _ = _voxel_ids.number(places, geometry, threads, _voxel_ids.SPARE)
+    ids, voxels, _ = _voxel_ids.voxel_ids(places, geometry, threads, _voxel_ids.SHARED_WORKSPACE)
     out = _totals(x, ids, voxels, True)
     return out[_grid.sorted_cells(_voxel_ids.cells_of(places, ids, voxels, geometry))] if pcl else out

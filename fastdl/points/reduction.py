@@ -292,6 +292,6 @@ def _by_reference(table: PointTable, given: tuple[Any, Any, Any], settings: Redu
 
 def _numbered(x: Array, geometry: Geometry, threads: int | None) -> tuple[Array, int, int]:
     if len(x) < LARGE:
-        return _voxel_ids.number(x, geometry, threads, _voxel_ids.SPARE)
+        return _voxel_ids.voxel_ids(x, geometry, threads, _voxel_ids.SHARED_WORKSPACE)
     parts = Partition(x, geometry, threads)
     return parts.numbered(), parts.size, parts.missing

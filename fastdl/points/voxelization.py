@@ -11,7 +11,7 @@ from fastdl import _check, _threads
 from fastdl.points import _grid, _voxel_ids
 from fastdl.points._batches import clouds_of, numbered
 from fastdl.points._grid import Array, by_voxel, kernel
-from fastdl.points._hard_voxels import Settings, Voxels, run
+from fastdl.points._hard_voxels import Voxels, VoxelSettings, run
 from fastdl.reference import points as reference
 
 FEATURES = {"voxelnet": 3, "pointpillars9": 5, "pointpillars10": 6}
@@ -167,8 +167,9 @@ def voxelize(
     >>> v.coords.tolist(), v.counts.tolist(), v.inverse.tolist()
     ([[0, 0, 0], [0, 0, 2]], [2, 1], [0, 1, 0])
     """
-    settings = Settings(max_points, max_voxels, sample, seed, order, arithmetic, axes, like, max_bytes)
-    return run(points, voxel_size, point_range, settings, row_splits, out, threads, _voxel_ids.SPARE)
+    settings = VoxelSettings(max_points, max_voxels, sample, seed, order, arithmetic, axes, like, max_bytes)
+    spare = _voxel_ids.SHARED_WORKSPACE
+    return run(points, voxel_size, point_range, settings, spare, row_splits=row_splits, out=out, threads=threads)
 
 
 class Voxelizer:
@@ -202,7 +203,7 @@ class Voxelizer:
         threads: int | None = 1,
     ):
         self.voxel_size, self.point_range = _grid.sizes(voxel_size), _grid.ranges(point_range)
-        self.settings = Settings(max_points, max_voxels, sample, seed, order, arithmetic, axes, like, max_bytes)
+        self.settings = VoxelSettings(max_points, max_voxels, sample, seed, order, arithmetic, axes, like, max_bytes)
         self.threads = threads
         self._workspace = _voxel_ids.Workspace()
         _grid.bounded(voxel_size, point_range, np.dtype(np.float32), self.settings.arithmetic)
@@ -224,11 +225,11 @@ class Voxelizer:
             self.voxel_size,
             self.point_range,
             self.settings if seed is None else replace(self.settings, seed=seed),
-            row_splits,
-            out,
-            self.threads,
             self._workspace,
-            False,
+            row_splits=row_splits,
+            out=out,
+            threads=self.threads,
+            warn=False,
         )
 
 

@@ -106,9 +106,8 @@ REDUCTIONS = (
 )  # fmt: skip
 
 
-def reduce_column(x, name, ids, cells, distance, ignore, ranks):
-    """One number per voxel, from the column x; the points of every voxel in input order."""
-    m = len(cells)
+def reduce_column(x, name, ids, m, ignore=-1, by=None):
+    """One number for each of m voxels, from the column x of points in input order; "nearest" has the least `by`."""
     index = np.arange(len(x))
     if name == "count":
         return np.bincount(ids, minlength=m)
@@ -121,7 +120,7 @@ def reduce_column(x, name, ids, cells, distance, ignore, ranks):
     if name == "median":
         return medians(x, ids, m)
     if name == "consensus":
-        low, high = (reduce_column(x, n, ids, cells, distance, ignore, ranks) for n in ("min", "max"))
+        low, high = (reduce_column(x, n, ids, m) for n in ("min", "max"))
         return or_ignored(low, low == high, ignore)
     if name == "majority":
         value, known = np.zeros(m, x.dtype), np.zeros(m, bool)
@@ -141,7 +140,7 @@ def reduce_column(x, name, ids, cells, distance, ignore, ranks):
     elif name == "last":
         keep = np.lexsort((-index, ids))
     else:
-        keep = np.lexsort((index, distance if name == "nearest" else ranks, ids))
+        keep = np.lexsort((index, by, ids))
     return x[keep[np.searchsorted(ids[keep], np.arange(m))]]
 
 
@@ -249,8 +248,7 @@ def voxel_reduce(
         size, low = size.astype(np.float64), ends[:3].astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         step = (floats[k, :3] - ((coords[ids[k]] + 0.5) * size + low)) ** 2
-        distance = step[:, 0] + step[:, 1] + step[:, 2]
-    ranks = point_hash(seed, np.flatnonzero(k))
+        by = {"nearest": step[:, 0] + step[:, 1] + step[:, 2], "random": point_hash(seed, np.flatnonzero(k))}
     counts = np.bincount(ids[k], minlength=len(coords))
     if hasattr(reduce, "state_size"):
         values = own_reduction(reduce, floats[k], ids[k], len(coords))
@@ -261,7 +259,7 @@ def voxel_reduce(
         values = np.empty(len(coords) if dtype.names else (len(coords), len(plan)), dtype)
         for j, (column, name) in enumerate(plan):
             with np.errstate(invalid="ignore", over="ignore"):
-                found = reduce_column(columns[column][k], name, ids[k], coords, distance, ignore, ranks)
+                found = reduce_column(columns[column][k], name, ids[k], len(coords), ignore, by.get(name))
                 if dtype.names:
                     values[dtype.names[j]] = found
                 else:

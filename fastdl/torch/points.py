@@ -278,7 +278,7 @@ def voxel_reduce(
     if reduce not in ("sum", "mean"):
         chosen = torch.from_numpy(_chosen(both, found, columns, (voxel_size, point_range), reduce, how))
     counts = torch.from_numpy(found.counts.copy())
-    reduced = _Reduce.apply(values, torch.from_numpy(found.points), inverse, counts, chosen, reduce == "mean")
+    reduced = _Reduce.apply(values, torch.from_numpy(found.points), (inverse, counts, chosen), reduce == "mean")
     return VoxelValues(reduced, torch.from_numpy(found.coords), counts, inverse)
 
 
@@ -313,10 +313,8 @@ def _chosen(
 
 class _Reduce(torch.autograd.Function):  # type: ignore[name-defined]
     @staticmethod
-    def forward(
-        ctx: Any, values: Tensor, reduced: Tensor, inverse: Tensor, counts: Tensor, chosen: Tensor | None, mean: bool
-    ) -> Tensor:
-        ctx.save_for_backward(inverse, counts, chosen)
+    def forward(ctx: Any, values: Tensor, reduced: Tensor, voxels: tuple[Tensor, ...], mean: bool) -> Tensor:
+        ctx.save_for_backward(*voxels)
         ctx.mean, ctx.shape = mean, values.shape
         return reduced
 
@@ -331,7 +329,7 @@ class _Reduce(torch.autograd.Function):  # type: ignore[name-defined]
             share = grad / counts[:, None] if ctx.mean else grad
             inside = inverse >= 0
             out[inside] = share[inverse[inside]]
-        return out, None, None, None, None, None
+        return out, None, None, None
 
 
 def _numbers(name: str, value: Tensor, columns: int) -> Array:
