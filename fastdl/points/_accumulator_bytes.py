@@ -61,7 +61,7 @@ def to_bytes(state: VoxelAccumulator) -> bytes:
         head["spilled"] = state._spill.depth
         arrays["spilled"] = np.concatenate(rows)
     packed = io.BytesIO()
-    np.savez(packed, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez(packed, allow_pickle=False, **arrays)
     body = json.dumps(head).encode() + b"\n" + packed.getvalue()
     return MAGIC + b"%08x\n" % zlib.crc32(body) + body
 

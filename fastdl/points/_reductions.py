@@ -21,6 +21,7 @@ _NONE = np.uint64(2**64 - 1)
 _NO_NUMBER = 2**31 - 1  # more labels than there are points
 _KEPT = ("first", "last", "nearest", "random")
 
+Pair = tuple[Array, Array]  # this state's column, and the other's
 Plan = tuple[tuple[int, str], ...]
 #: Gives the centres of the voxels of some points of a chunk, by their places in it.
 Centres = Callable[[Array], Array]
@@ -280,7 +281,8 @@ class VoxelReductions:
         a["when"][ids[new]] = b["when"][:m][new] + self.clock
         for column, name in dict.fromkeys(self.plan):
             if name == "std":
-                _join_spread(*((a[p, column], b[p, column][:m]) for p in ("n", "centre", "squares")), ids)
+                n, centre, squares = ((a[p, column], b[p, column][:m]) for p in ("n", "centre", "squares"))
+                _join_spread(n, centre, squares, ids)
         a["counts"][ids] += b["counts"][:m]
         closer = {
             name: (new | (b[by][:m] < a[by][ids])) if by in a else new
@@ -315,9 +317,9 @@ class VoxelReductions:
         self.clock += other.clock
 
 
-def _join_spread(n: Any, centre: Any, squares: Any, ids: Array) -> None:
+def _join_spread(counts: Pair, centres: Pair, distances: Pair, ids: Array) -> None:
     """Means and squared distances of two sets of points together, by Chan, Golub and LeVeque (1979)."""
-    (n, n2), (centre, c2), (squares, s2) = n, centre, squares
+    (n, n2), (centre, c2), (squares, s2) = counts, centres, distances
     n1, whole = n[ids], n[ids] + n2
     with np.errstate(invalid="ignore", over="ignore"):
         step = c2 - centre[ids]

@@ -101,7 +101,7 @@ class VoxelBatch:
 
 
 @dataclass
-class PointVoxels(torch.utils.data.Dataset):  # type: ignore[name-defined,misc]
+class PointVoxels(torch.utils.data.Dataset):  # type: ignore[name-defined]
     """Clouds to padded voxels, in the workers of a DataLoader.
 
     Parameters
@@ -266,7 +266,7 @@ def voxel_reduce(
     values = points if features is None else features
     table = _numbers("features", values, 1)
     _check.same_length(points=place, features=table)
-    how = {"origin": origin, "order": order, "arithmetic": arithmetic, "seed": seed, "threads": threads}
+    how: dict[str, Any] = {"origin": origin, "order": order, "arithmetic": arithmetic, "seed": seed, "threads": threads}
     # x, y, z for the cells, and beside them what is reduced.
     both = place if features is None else np.concatenate([place[:, :3].astype(table.dtype), table], axis=1)
     if place.dtype != table.dtype:
