@@ -269,6 +269,7 @@ class Table:
         self.narrow = key == np.uint32
         self.bits = max(6, (2 * expected - 1).bit_length())
         self.size = np.zeros(1, np.int64)
+        self._numbers: dict[int, int] = {}  # without the kernel
         if take is None:
             self.slots = self._empty()
         else:  # memory that is used again costs no page faults
@@ -283,6 +284,10 @@ class Table:
 
     def assign(self, keys: Array, ids: Array) -> None:
         """Fill `ids`, which may be the memory of `keys`."""
+        if kernel is None:
+            ids[:] = reference.number_keys(keys, self._numbers)
+            self.size[0] = len(self._numbers)
+            return
         start = 0
         while start < len(keys):
             start = kernel.assign(keys, ids, start, self.slots, self.bits, self.size, 1 << (self.bits - 1))
@@ -297,6 +302,8 @@ class Table:
 
     def keys(self) -> Array:
         """The keys in order of their numbers; 64-bit tables only."""
+        if kernel is None:
+            return np.array(list(self._numbers), np.uint64)
         pairs = self.slots.reshape(-1, 2)
         pairs = pairs[pairs[:, 1] > 0]
         keys = np.empty(len(self), np.uint64)
