@@ -86,6 +86,16 @@ def test_records_as_pandas_groups_them(order):
     assert (fastdl.VoxelAccumulator.from_bytes(chunked.to_bytes()).finish().points == got.points).all()
 
 
+def test_fields_at_odd_addresses():
+    dtype = np.dtype([("label", "u1"), ("x", "f8"), ("y", "f8"), ("z", "f8"), ("t", "i8")])
+    for n in (1, 2, 100):
+        made = np.zeros(n, dtype)
+        made["t"] = np.arange(n)
+        for given in (made, made.astype(dtype.newbyteorder(">")), np.repeat(made, 2)[::2]):
+            got = fastdl.voxel_reduce(given, 1.0, reduce=[("t", "max"), ("label", "first"), ("t", "nearest")])
+            assert got.points.tolist() == [(n - 1, 0, 0)]
+
+
 def test_records_of_all_columns():
     made = records(50)
     got = fastdl.voxel_downsample(made, 1.0, reduce="first")

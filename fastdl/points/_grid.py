@@ -258,8 +258,10 @@ def sorted_cells(cells: Array) -> Array:
     span = cells.max(axis=0).astype(np.int64) - low + 1
     if math.prod(map(int, span)) >= 2**63:
         return np.lexsort(cells.T)
-    x, y, z = (cells - low).astype(np.int64).T
-    return np.argsort((z * span[1] + y) * span[0] + x)
+    x, y, z = (np.subtract(cells[:, k], low[k], dtype=np.int64) for k in range(3))
+    keys = (z * span[1] + y) * span[0] + x
+    small = math.prod(map(int, span)) < 2**32
+    return np.argsort(keys.astype(np.uint32) if small else keys)
 
 
 class Table:

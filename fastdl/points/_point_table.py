@@ -52,7 +52,7 @@ class PointTable:
     def column(self, k: int) -> Array:
         """One column as a contiguous array, bool as uint8."""
         x = self.given[self.names[k]] if self.names else self.given[:, k]
-        return np.ascontiguousarray(x.view(np.uint8) if x.dtype == np.bool_ else x)
+        return _check.native(x.view(np.uint8) if x.dtype == np.bool_ else x)  # fields are often not aligned
 
     def owned(self, points: ArrayLike) -> PointTable:
         """These points in memory that is not the user's."""

@@ -165,16 +165,17 @@ class VoxelReductions:
         self.clock += len(points)
 
     def _columns(self, points: PointTable, ids: Array, new: slice, first: Array, index: Array | None) -> None:
-        state, chosen = self.state, {}
+        state = self.state
+        chosen: dict[str, tuple[Array, Array]] = {}
         if "nearest pick" in state:
             pick = state["nearest pick"]
             by_voxel.nearest_points(points.floats, ids, state["centres"], state["distance"], pick, self.clock)
-            chosen["nearest"] = self._chosen(ids, pick)
+            chosen["nearest"] = self._chosen(ids, pick, new.stop)
         if "random pick" in state:
             numbers = np.arange(self.clock, self.clock + len(ids)) if index is None else index
             ranks, pick = reference.point_hash(self.seed, numbers), state["random pick"]
             by_voxel.least_ranks(ranks, ids, state["rank"], pick, self.clock)
-            chosen["random"] = self._chosen(ids, pick)
+            chosen["random"] = self._chosen(ids, pick, new.stop)
         for column, name in dict.fromkeys(self.plan):
             if name == "count":
                 continue
@@ -193,7 +194,8 @@ class VoxelReductions:
             elif name == "last":
                 by_voxel.keep_last(x, ids, state[name, column])
             elif name in chosen:
-                state[name, column][ids[chosen[name]]] = x[chosen[name]]
+                voxels, picked = chosen[name]
+                state[name, column][voxels] = x[picked]
             else:
                 inside = np.flatnonzero(ids >= 0)
                 if name == "median":
@@ -209,10 +211,14 @@ class VoxelReductions:
             state[new] = x[first]
             by_voxel.fold_extremes(x, part == "max", ids, state)
 
-    def _chosen(self, ids: Array, pick: Array) -> Array:
-        """The points of this chunk that are their voxel's choice."""
-        here = np.flatnonzero(ids >= 0)
-        return here[pick[ids[here]] == here + self.clock]
+    def _chosen(self, ids: Array, pick: Array, size: int) -> tuple[Array, Array]:
+        """The voxels whose choice is a point of this chunk, and these points."""
+        if size > 4 * len(ids):  # few points among many voxels
+            here = np.flatnonzero(ids >= 0)
+            points = here[pick[ids[here]] == here + self.clock]
+            return ids[points], points
+        voxels = np.flatnonzero(pick[:size] >= self.clock)
+        return voxels, pick[voxels] - self.clock
 
     def _vote(self, column: int, labels: Array, ids: Array) -> None:
         keep = labels != self.ignore

@@ -89,22 +89,31 @@ def _one(
         return _like(_grid.cloud(points), _grid.sizes(voxel_size), like, threads)
     how = settings.reduce
     records = isinstance(points, np.ndarray) and points.dtype.names is not None
-    if kernel is None or records or settings.order != "first" or not isinstance(how, str) or how not in ("mean", "sum"):
+    if kernel is None or records or not isinstance(how, str) or how not in ("mean", "sum"):
         return reduction.voxel_reduce(
             points, voxel_size, origin=origin, reduce=how, order=settings.order, seed=settings.seed, threads=threads
         ).points
     x = _grid.cloud(points)
     n, c = x.shape
-    if n >= reduction.LARGE:
+    ranked = settings.order == "sorted"
+    if n >= reduction.LARGE and not ranked:
         return Partition(x, _grid.around(x, voxel_size, origin, threads), threads).sums(how == "mean")
-    if c in (3, 4) and n:
+    if c in (3, 4) and n and not ranked:
         near = _near(x, voxel_size, origin, threads, how == "mean")
         if near is not None:
             return near
-    ids, size, _ = _voxel_ids.voxel_ids(
-        x, _grid.around(x, voxel_size, origin, threads), threads, _voxel_ids.SHARED_WORKSPACE
-    )
-    return _totals(x, ids, size, how == "mean")
+    geometry = _grid.around(x, voxel_size, origin, threads)
+    ids, size = _ids_of(x, geometry, threads)
+    out = _totals(x, ids, size, how == "mean")
+    return out[_grid.sorted_cells(_voxel_ids.cells_of(x, ids, size, geometry))] if ranked else out
+
+
+def _ids_of(x: Array, geometry: Geometry, threads: int | None) -> tuple[Array, int]:
+    if len(x) >= reduction.LARGE:
+        parts = Partition(x, geometry, threads)
+        return parts.numbered(), parts.size
+    ids, size, _ = _voxel_ids.voxel_ids(x, geometry, threads, _voxel_ids.SHARED_WORKSPACE)
+    return ids, size
 
 
 def _totals(x: Array, ids: Array, size: int, mean: bool) -> Array:
@@ -172,7 +181,8 @@ def _scaled(x: Array, size: Array, pcl: bool, threads: int | None) -> Array:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         xyz, edge = x[:, :3].astype(wide), size.astype(wide)
         places = xyz * (wide(1) / edge) if pcl else xyz / edge
-    if not (edge > 0).all() or (~np.isfinite(places) & np.isfinite(x[:, :3])).any():
+    bad = ~np.isfinite(places)
+    if not (edge > 0).all() or (bad.any() and (bad & np.isfinite(x[:, :3])).any()):
         raise _check.InputError(
             f"points and voxel_size {size.tolist()} must fit {np.dtype(wide)}, the type of the cells"
         )
@@ -183,6 +193,6 @@ def _scaled(x: Array, size: Array, pcl: bool, threads: int | None) -> Array:
         kept = ids >= 0
         sums = [reference.reduce_column(c, "mean", ids[kept], len(coords)) for c in x[kept].T]
         return np.stack(sums, axis=1).astype(x.dtype) if len(coords) else np.empty((0, x.shape[1]), x.dtype)
-    ids, voxels, _ = _voxel_ids.voxel_ids(places, geometry, threads, _voxel_ids.SHARED_WORKSPACE)
+    ids, voxels = _ids_of(places, geometry, threads)
     out = _totals(x, ids, voxels, True)
     return out[_grid.sorted_cells(_voxel_ids.cells_of(places, ids, voxels, geometry))] if pcl else out
