@@ -23,11 +23,11 @@ from fastdl.audio.mu_law import g711_encode as g711_encode
 from fastdl.audio.mu_law import mu_law_decode as mu_law_decode
 from fastdl.audio.mu_law import mu_law_encode as mu_law_encode
 from fastdl.estimators.audio import MuLawEncoder as MuLawEncoder
-from fastdl.estimators.audio import VoxelGridTransformer as VoxelGridTransformer
 from fastdl.estimators.features import FeatureMap as FeatureMap
 from fastdl.estimators.features import VandermondeFeatures as VandermondeFeatures
 from fastdl.estimators.linear import LpClassifier as LpClassifier
 from fastdl.estimators.linear import LpRegressor as LpRegressor
+from fastdl.estimators.points import VoxelGridTransformer as VoxelGridTransformer
 from fastdl.estimators.selection import NetworkRegressor as NetworkRegressor
 from fastdl.estimators.selection import PolynomialRegressor as PolynomialRegressor
 from fastdl.estimators.sequences import NucleotideOneHot as NucleotideOneHot
@@ -74,10 +74,10 @@ from fastdl.network.gradient import network_loss_grad as network_loss_grad
 from fastdl.points._hard_voxels import Voxels as Voxels
 from fastdl.points.accumulator import VoxelAccumulator as VoxelAccumulator
 from fastdl.points.accumulator import VoxelSummary as VoxelSummary
+from fastdl.points.dense_grid import voxel_grid as voxel_grid
+from fastdl.points.downsampling import voxel_downsample as voxel_downsample
 from fastdl.points.reduction import VoxelReducer as VoxelReducer
 from fastdl.points.reduction import VoxelReduction as VoxelReduction
-from fastdl.points.reduction import voxel_downsample as voxel_downsample
-from fastdl.points.reduction import voxel_grid as voxel_grid
 from fastdl.points.reduction import voxel_reduce as voxel_reduce
 from fastdl.points.voxelization import Voxelizer as Voxelizer
 from fastdl.points.voxelization import voxel_coords as voxel_coords
@@ -99,6 +99,8 @@ from fastdl.sequences.kmers import kmer_count as kmer_count
 from fastdl.sequences.kmers import kmer_index as kmer_index
 from fastdl.sequences.kmers import minimizers as minimizers
 from fastdl.sequences.packed import PackedSequence as PackedSequence
+from fastdl.sequences.tokens import kmer_tokens as kmer_tokens
+from fastdl.sequences.tokens import padding_mask as padding_mask
 from fastdl.sequences.variants import apply_variants as apply_variants
 from fastdl.sequences.windows import one_hot_windows as one_hot_windows
 from fastdl.targets.bins import BinnedTarget as BinnedTarget
@@ -108,5 +110,3 @@ from fastdl.targets.labels import ClassTarget as ClassTarget
 from fastdl.targets.labels import StandardTarget as StandardTarget
 
 __version__: str
-from fastdl.sequences.tokens import kmer_tokens as kmer_tokens
-from fastdl.sequences.tokens import padding_mask as padding_mask

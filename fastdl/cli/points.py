@@ -160,7 +160,7 @@ def run_voxelize(options: argparse.Namespace) -> int:
                 raise _check.FileError(source, f"has no column {name!r}; it has {', '.join(reader.columns)}")
         single = all(reader.schema[name] == np.float32 for name in columns)
         points = _whole(reader, columns, np.float32 if single else np.float64, progress)
-        found = _voxels(reader, points, size, ends, {**settings, "params": "float32" if single else "exact"})
+        found = _voxels(reader, points, size, ends, {**settings, "arithmetic": "float32" if single else "exact"})
         arrays = {name: getattr(found, name) for name in ("voxels", "coords", "counts", "true_counts", "inverse")}
         with replacing(target) as file:
             np.savez(file, **arrays, columns=np.array(columns), accounting=record(found.accounting))
