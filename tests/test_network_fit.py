@@ -383,7 +383,7 @@ def test_any_input():
         ({"X": np.zeros(3)}, "X must have 2 dimension"),
         ({"X": np.zeros((3, 0))}, "X must have at least one column"),
         ({"y": [1.0]}, "lengths must agree, got X: 3, y: 1"),
-        ({"X": [[1.0], [np.nan], [2.0]]}, r"X must be finite, got \[nan\] in row 1"),
+        ({"X": [[1.0], [np.nan], [2.0]]}, "X must be finite, got nan in row 1, column 0"),
         ({"y": [1.0, 2.0, np.inf]}, "y must be finite, got inf in row 2"),
         ({"sample_weight": [1.0, -1.0, 1.0]}, "not negative, got -1.0 in row 1"),
         ({"p": 0}, "p must be above 0"),
