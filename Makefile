@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test bench lint levels clean
+.PHONY: help demo test bench lint levels attack sanitize wheel-test clean
 help:
 	@echo "make demo    build, run the demo, write fastdl-demo.html"
 	@echo "make test    build, run the tests"
 	@echo "make bench   build, compare with the peers that install here"
 	@echo "make lint    ruff, format check, mypy"
 	@echo "make levels  build once per CPU level, compare the bits"
+	@echo "make attack     hostile use at random for SECONDS (300): calls, streams, forks, kills, full disks"
+	@echo "make sanitize   kernels under the address and undefined-behaviour sanitizers"
+	@echo "make wheel-test build sdist and wheel, test the wheel in an empty environment"
 	@echo "make clean   remove .venv and what was built"
 
 # A stamp per extra, so that a second run sets nothing up again; the sources of the build make the stamps stale.
@@ -60,6 +63,31 @@ levels: .venv/test
 	  FASTDL_REQUIRE_EXT=1 FASTDL_CPU=$$level $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/level-$$level . \
 	  && PYTHONPATH=build/level-$$level:. $(BIN)/python -P -m tests.digest > build/$$level.txt || exit 1; \
 	  cmp build/default.txt build/$$level.txt || exit 1; echo "$$level: same bits"; done
+
+# Hostile use at random; the seed is printed, and SEED=N repeats a run. A shorter one: make attack SECONDS=60.
+SECONDS ?= 300
+attack: .venv/test
+	$(BIN)/python -m tests.attack --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(KINDS)
+
+# The kernels once more, with sanitizers, and the calls that the tests and the attack make of them.
+# The sanitizer's library must be the first that is loaded, and Python's own allocator hides what it looks for.
+SANITIZED = build/sanitized
+sanitize: .venv/test
+	FASTDL_SANITIZE=1 FASTDL_CPU=default FASTDL_REQUIRE_EXT=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --upgrade --target $(SANITIZED) .
+	@for tests in "-m pytest -q -x -p no:cacheprovider tests/test_equivalence.py" "-m tests.attack calls --seconds $(SECONDS)"; do \
+	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
+	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	  PYTHONPATH=$(SANITIZED):. $(BIN)/python -P $$tests || exit 1; done
+
+# What a stranger installs: the wheel made of the sdist, in an environment that holds nothing else.
+wheel-test: .venv/python
+	rm -rf build/dist build/empty
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
+	FASTDL_REQUIRE_EXT=1 $(BIN)/python -m build --outdir build/dist .
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/python -m pip install --quiet --disable-pip-version-check build/dist/*.whl 'pytest>=8' 'pytest-benchmark>=4'
+	build/empty/bin/python -P tests/wheel.py .
 
 clean:
 	rm -rf .venv build *.egg-info fastdl_ext/*.so
