@@ -17,7 +17,8 @@ from fastdl.features.products import polynomial_features
 from fastdl.linear.fit import fit_lp
 from fastdl.losses.lp import lp_loss
 from fastdl.network.fit import fit_network
-from fastdl.selection.splits import k_fold, select_degree
+from fastdl.selection.degrees import select_degree
+from fastdl.selection.splits import k_fold
 
 
 class PolynomialRegressor(RegressorMixin, BaseEstimator):

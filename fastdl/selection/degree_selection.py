@@ -14,12 +14,12 @@ import numpy as np
 from fastdl import _check
 from fastdl._row_buffer import select_rows
 from fastdl._rows import source
-from fastdl.selection._permutation import Split
 from fastdl.selection._qr_pass import Factors
 from fastdl.selection._row_blocks import points
 from fastdl.selection._solvers import EPS, ILL, Gram, Triangle
 from fastdl.selection.polynomial import Polynomial, interval
 from fastdl.selection.polynomial_stats import PolynomialStats
+from fastdl.selection.splits import Split
 
 Array = np.ndarray
 
