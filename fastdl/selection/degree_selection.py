@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,10 +13,13 @@ import numpy as np
 from fastdl import _check
 from fastdl._row_buffer import select_rows
 from fastdl._rows import source
+from fastdl.features.basis import vandermonde
+from fastdl.linear.fit import fit_lp
+from fastdl.losses.lp import lp_loss
 from fastdl.selection._qr_pass import Factors
 from fastdl.selection._row_blocks import points
 from fastdl.selection._solvers import EPS, ILL, Gram, Triangle
-from fastdl.selection.polynomial import Polynomial, interval
+from fastdl.selection.polynomial import Polynomial, ProductPolynomial, interval
 from fastdl.selection.polynomial_stats import PolynomialStats
 from fastdl.selection.splits import Split
 
@@ -48,9 +50,9 @@ class DegreeSelection:
         The degree of the least validation loss.
     one_se : int
         The lowest degree whose validation loss is within a standard error of the least.
-    models : list of Polynomial
+    models : list of Polynomial, or of ProductPolynomial for several columns
         Of each degree, fitted to all rows outside the test part.
-    model : Polynomial
+    model : Polynomial or ProductPolynomial
         That of the chosen degree.
     determined : int
         Degrees below this have one fit only, in every fold.
@@ -82,8 +84,8 @@ class DegreeSelection:
     valid_folds: Array
     best: int
     one_se: int
-    models: list[Polynomial]
-    model: Polynomial
+    models: Sequence[Polynomial | ProductPolynomial]
+    model: Polynomial | ProductPolynomial
     determined: int
     method: str
     passes: int
@@ -247,7 +249,7 @@ def least_squares(points: Points, degrees: list[int], p: float, rule: str, threa
     (train, valid), (coefficients, test) = losses.curves, losses.models()
     coefficients[:, 0] += offset
     models = [Polynomial(c[: d + 1], points.domain) for c, d in zip(coefficients, degrees)]
-    return chosen(degrees, train, valid, test, models, losses.determined, method, points.passes, p, rule)
+    return select(degrees, train, valid, test, models, losses.determined, method, points.passes, p, rule)
 
 
 def _sums(
@@ -279,12 +281,12 @@ def _rows_in(parts: Sequence[Gram | Triangle]) -> None:
             raise _check.InputError(f"every fold must have rows of weight above 0, got none in fold {k}")
 
 
-def chosen(
+def select(
     degrees: list[int],
     train: Array,
     valid: Array,
     test: Array,
-    models: list[Polynomial],
+    models: Sequence[Polynomial | ProductPolynomial],
     determined: int,
     method: str,
     passes: int,
@@ -301,7 +303,7 @@ def chosen(
             f"x has too few distinct values, or too small a part of the domain, for degrees above {determined - 1}: "
             "their fits are those of the smallest norm, and none of them is chosen"
         )
-        warnings.warn(notes[0], stacklevel=4)
+    mean = np.where(np.isnan(mean), np.inf, mean)
     best = int(np.argmin(mean[:usable]))
     least = int(np.argmax(mean[:usable] <= mean[best] + error[best]))
     picked = best if rule == "min" else least
@@ -328,10 +330,6 @@ def chosen(
 
 def least_powers(points: Points, degrees: list[int], p: float, rule: str, threads: int | None) -> DegreeSelection:
     """Every degree and fold fitted by `fit_lp`; their losses from one read of the columns."""
-    from fastdl.features.basis import vandermonde
-    from fastdl.linear.fit import fit_lp
-    from fastdl.losses.lp import lp_loss
-
     assert points.domain is not None
     parts: list[tuple[Any, ...]] = [
         tuple(None if a is None else np.array(a) for a in chunk) for chunk in points.chunks()
@@ -370,4 +368,4 @@ def least_powers(points: Points, degrees: list[int], p: float, rule: str, thread
     test = losses(~dev, refits) if not dev.all() else np.full(len(degrees), np.nan)
     models = [Polynomial(c[: d + 1], points.domain) for c, d in zip(refits, degrees)]
     distinct = min(len(np.unique(x[dev & (fold != k)])) for k in range(K))
-    return chosen(degrees, train, valid, test, models, distinct, "fit_lp", points.passes, p, rule)
+    return select(degrees, train, valid, test, models, distinct, "fit_lp", points.passes, p, rule)
