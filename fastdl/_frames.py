@@ -100,8 +100,7 @@ def _from_pandas(name: str, column: Any) -> Array:
             return np.asarray(column)
         return _from_objects(name, column, str(dtype)) if dtype.kind == "O" else _refuse(name, str(dtype))
     if hasattr(dtype, "categories"):
-        read_column(f"the categories of {name}", dtype.categories)
-        return _from_objects(name, column.astype(object), str(dtype))
+        return _from_categories(name, column, read_column(f"{name}, by its categories,", dtype.categories))
     inner = getattr(dtype, "numpy_dtype", None)  # of nullable and of Arrow-backed columns
     arrow = str(getattr(dtype, "pyarrow_dtype", ""))
     if inner is None and hasattr(dtype, "subtype"):  # sparse
@@ -114,6 +113,15 @@ def _from_pandas(name: str, column: Any) -> Array:
     if not bool(missing.any()):
         return np.asarray(column.to_numpy(dtype=inner))
     return np.asarray(column.to_numpy(dtype=_with_nan(inner), na_value=np.nan))
+
+
+def _from_categories(name: str, column: Any, categories: Array) -> Array:
+    """Numbers that a Categorical of pandas, or a Series or Index of one, stands for."""
+    codes = np.asarray(column.cat.codes if hasattr(column, "cat") else column.codes)
+    if not len(codes) or codes.min() >= 0:
+        return categories[codes]
+    values = np.append(categories.astype(_with_nan(categories.dtype)), np.nan)
+    return values[codes]
 
 
 def _from_polars(name: str, column: Any) -> Array:

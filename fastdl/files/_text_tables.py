@@ -137,7 +137,7 @@ class TextTable:
 
     def _open(self) -> IO[str]:
         opener = gzip.open if self._compressed() else open
-        return opener(self.path, "rt", encoding="utf-8-sig", newline="")  # type: ignore[return-value,operator]
+        return opener(self.path, "rt", encoding="utf-8-sig", newline="")
 
     def _first_lines(self) -> list[str]:
         try:

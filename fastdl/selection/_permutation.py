@@ -139,8 +139,8 @@ def stratified(labels: Array, sizes: Array, ratios: list[int], keys: Array) -> A
     while lack.any():  # a part is full, and a class has its share of the other: one row more moves
         high, low = int(lack.argmin()), int(lack.argmax())
         over = np.array([dealt[c, high] * total - shares[c][high] for c in range(len(counts))], float)
-        c = int(np.where(dealt[:, high] > 0, over, -np.inf).argmax())
-        dealt[c, high], dealt[c, low] = dealt[c, high] - 1, dealt[c, low] + 1
+        row = int(np.where(dealt[:, high] > 0, over, -np.inf).argmax())
+        dealt[row, high], dealt[row, low] = dealt[row, high] - 1, dealt[row, low] + 1
         lack[high], lack[low] = lack[high] + 1, lack[low] - 1
     codes = np.empty(len(labels), _dtype(sizes))
     if len(labels):
@@ -189,8 +189,8 @@ def _move(part: Array, count: Array, excess: Array, inverse: Array) -> bool:
             continue
         change = count[here].astype(float)
         off = np.abs(change - best)
-        k, l = int(off.argmin()), -1
-        least = off[k]
+        k, other = int(off.argmin()), -1
+        least = float(off[k])
         if len(there) and least > 0.5:
             sorting = np.argsort(count[there], kind="stable")
             sizes = count[there][sorting]
@@ -199,11 +199,11 @@ def _move(part: Array, count: Array, excess: Array, inverse: Array) -> bool:
                 off = np.abs(change - sizes[near] - best)
                 if off.min() < least:
                     k = int(off.argmin())
-                    l, least = int(sorting[near[k]]), off[k]
+                    other, least = int(sorting[near[k]]), float(off[k])
         if least < best * (1 - 1e-12):
             part[here[k]] = i
-            if l >= 0:
-                part[there[l]] = j
+            if other >= 0:
+                part[there[other]] = j
             return True
     return False
 

@@ -94,16 +94,22 @@ class DegreeSelection:
 
     def predict(self, x: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The values of `model` at x."""
+        if isinstance(self.model, ProductPolynomial):
+            return self.model.predict(x, threads=threads)
         return self.model.predict(x, out=out, threads=threads)
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the curves on matplotlib axes (new ones by default), with both degrees marked; returns the axes."""
+        """Draw the curves on matplotlib axes (new ones by default), with both degrees marked; returns the axes.
+
+        The loss on the test part is shown for the chosen degree alone.
+        """
         if axes is None:
             axes = _check.extra("matplotlib.pyplot", "report", "plot").subplots()[1]
         for name, mean, error in (("training", self.train, self.train_se), ("validation", self.valid, self.valid_se)):
             axes.errorbar(self.degrees, mean, error, marker="o", markersize=4, capsize=3, label=name)
-        if np.isfinite(self.test).any():
-            axes.plot(self.degrees, self.test, "s--", markersize=4, label="test")
+        at = int(np.flatnonzero(self.degrees == self.model.degree)[0])
+        if np.isfinite(self.test[at]):  # of the chosen degree alone: the others' would invite a choice by it
+            axes.plot(self.degrees[at], self.test[at], "s", markersize=6, label="test, of the chosen degree")
         for degree, line, label in (
             (self.best, "-", "least validation loss"),
             (self.one_se, ":", "one standard error"),
