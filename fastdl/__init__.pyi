@@ -67,10 +67,10 @@ from fastdl.losses.custom import custom_loss as custom_loss
 from fastdl.losses.lp import LpLoss as LpLoss
 from fastdl.losses.lp import lp_loss as lp_loss
 from fastdl.losses.lp import lp_loss_grad as lp_loss_grad
-from fastdl.network.fit import LearnedFeatures as LearnedFeatures
-from fastdl.network.fit import NetworkFit as NetworkFit
 from fastdl.network.fit import fit_network as fit_network
 from fastdl.network.gradient import network_loss_grad as network_loss_grad
+from fastdl.network.learned_features import LearnedFeatures as LearnedFeatures
+from fastdl.network.result import NetworkFit as NetworkFit
 from fastdl.points._hard_voxels import Voxels as Voxels
 from fastdl.points.accumulator import VoxelAccumulator as VoxelAccumulator
 from fastdl.points.accumulator import VoxelSummary as VoxelSummary
@@ -105,6 +105,6 @@ from fastdl.targets.bins import BinnedTarget as BinnedTarget
 from fastdl.targets.bins import MergedBins as MergedBins
 from fastdl.targets.labels import BinaryTarget as BinaryTarget
 from fastdl.targets.labels import ClassTarget as ClassTarget
-from fastdl.targets.labels import StandardTarget as StandardTarget
+from fastdl.targets.standard import StandardTarget as StandardTarget
 
 __version__: str

@@ -10,7 +10,7 @@ import pytest
 from numpy.polynomial import Chebyshev
 
 import fastdl
-from fastdl.reference import moments as reference
+from fastdl.reference import selection as reference
 from fastdl.selection import polynomial_stats
 from fastdl.streaming import run
 

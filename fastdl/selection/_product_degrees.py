@@ -67,4 +67,5 @@ def fit_products(
     if not determined:
         raise _check.InputError(f"there are too few rows for degree {degrees[0]} without each fold")
     highest = degrees[determined] if determined < len(degrees) else degrees[-1] + 1
-    return select(degrees, train, valid, test, models, highest, "fit_lp", 1, p, rule)
+    how = {"method": "fit_lp", "passes": 1, "p": p, "rule": rule}
+    return select(degrees, train, valid, test, models, determined=highest, **how)  # type: ignore[arg-type]

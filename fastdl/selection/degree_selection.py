@@ -255,7 +255,8 @@ def least_squares(points: Points, degrees: list[int], p: float, rule: str, threa
     (train, valid), (coefficients, test) = losses.curves, losses.models()
     coefficients[:, 0] += offset
     models = [Polynomial(c[: d + 1], points.domain) for c, d in zip(coefficients, degrees)]
-    return select(degrees, train, valid, test, models, losses.determined, method, points.passes, p, rule)
+    how = {"method": method, "passes": points.passes, "p": p, "rule": rule}
+    return select(degrees, train, valid, test, models, determined=losses.determined, **how)  # type: ignore[arg-type]
 
 
 def _sums(
@@ -293,6 +294,7 @@ def select(
     valid: Array,
     test: Array,
     models: Sequence[Polynomial | ProductPolynomial],
+    *,
     determined: int,
     method: str,
     passes: int,
@@ -374,4 +376,5 @@ def least_powers(points: Points, degrees: list[int], p: float, rule: str, thread
     test = losses(~dev, refits) if not dev.all() else np.full(len(degrees), np.nan)
     models = [Polynomial(c[: d + 1], points.domain) for c, d in zip(refits, degrees)]
     distinct = min(len(np.unique(x[dev & (fold != k)])) for k in range(K))
-    return select(degrees, train, valid, test, models, distinct, "fit_lp", points.passes, p, rule)
+    how = {"method": "fit_lp", "passes": points.passes, "p": p, "rule": rule}
+    return select(degrees, train, valid, test, models, determined=distinct, **how)  # type: ignore[arg-type]

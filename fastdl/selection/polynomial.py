@@ -10,7 +10,7 @@ import numpy as np
 
 from fastdl import _check, _kernels, _threads
 from fastdl.features.products import polynomial_features
-from fastdl.reference import moments as reference
+from fastdl.reference import selection as reference
 
 Array = np.ndarray
 kernel = _kernels.load("selection_polynomials")

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdl import _check, _kernels, _threads
 from fastdl._row_buffer import select_rows
-from fastdl.reference import moments as reference
+from fastdl.reference import selection as reference
 from fastdl.selection._row_blocks import BLOCK, RowBlocks
 from fastdl.selection._solvers import Gram
 from fastdl.selection.polynomial import Polynomial, interval
