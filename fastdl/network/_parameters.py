@@ -89,7 +89,8 @@ def values(
     flat: Array,
     out: Array | None,
     features: Array | None,
-    threads: Any = 1,
+    *,
+    threads: int | None = 1,
 ) -> None:
     """Write the output and the values of the last layer, each where there is an array for it."""
 
@@ -113,10 +114,9 @@ def values(
         _threads.split(len(X), threads, some, _BLOCK)
 
 
-def gradient(
-    layout: ParameterLayout, activation: str, p: Any, X: Array, y: Array, s: Array | None, flat: Array
-) -> tuple[Array, Array]:
+def gradient(layout: ParameterLayout, activation: str, p: Any, rows: Window, flat: Array) -> tuple[Array, Array]:
     """The sums over rows of loss and weights, and the gradient."""
+    X, y, s = rows
     own = hasattr(p, "terms")
     total, grad = np.zeros(2), np.zeros(layout.size, layout.dtype)
     if kernel is None:

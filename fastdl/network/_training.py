@@ -108,15 +108,17 @@ class Steps:
         q, (X, y, s) = self.settings, rows
         if _parameters.kernel is None:
             moments = [self.layout.each(m) for m in self.moments]
+            weights, biases = self.layout.views(self.flat)
             total += reference.train(
                 X[:, : self.layout.columns],
                 y,
                 s,
                 order,
                 q.batch_size,
-                *self.layout.views(self.flat),
-                moments,
-                steps,
+                weights,
+                biases=biases,
+                moments=moments,
+                steps=steps,
                 activation=q.activation,
                 p=q.p.terms if q.own else q.p,
                 unit=unit,
@@ -216,7 +218,7 @@ class Training:
         """The mean loss of rows under given parameters, in units of the spread."""
         X, y, s = rows
         out = np.empty(len(y), self.layout.dtype)
-        _parameters.values(self.layout, self.settings.activation, X, flat, out, None, self.settings.threads)
+        _parameters.values(self.layout, self.settings.activation, X, flat, out, None, threads=self.settings.threads)
         with np.errstate(over="ignore", invalid="ignore"):
             value = terms(self.unit * (y.astype(float) - out), self.settings.p)[0]
         return float(value.mean() if s is None else (s * value).sum() / s.sum(dtype=float))

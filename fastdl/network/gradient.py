@@ -95,7 +95,7 @@ def network_loss_grad(
             raise _check.InputError(f"sample_weight must be finite and not negative, got {s[k]} at index {k}")
 
     def some(rows: slice) -> tuple[Array, Array]:
-        return gradient(layout, activation, p, X[rows], y[rows], None if s is None else s[rows], flat)
+        return gradient(layout, activation, p, (X[rows], y[rows], None if s is None else s[rows]), flat)
 
     total, grad = np.zeros(2), np.zeros(layout.size)
     for part, by in _threads.split(len(X), threads, some, _BLOCK):

@@ -49,14 +49,18 @@ class NetworkFit:
         """The network's values, float64 (N,), of X (N, D); NaN where a row holds one."""
         X, layout = self._ready(X)
         out = np.empty(len(X))
-        _parameters.values(layout, self.activation, X, layout.pack(self.weights, self.biases), out, None, threads)
+        _parameters.values(
+            layout, self.activation, X, layout.pack(self.weights, self.biases), out, None, threads=threads
+        )
         return out
 
     def features(self, X: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The values of the last hidden layer, float64 (N, H), of X (N, D): the columns of a linear fit."""
         X, layout = self._ready(X)
         result = _check.out("out", out, (len(X), layout.hidden[-1]), np.float64, X)
-        _parameters.values(layout, self.activation, X, layout.pack(self.weights, self.biases), None, result, threads)
+        _parameters.values(
+            layout, self.activation, X, layout.pack(self.weights, self.biases), None, result, threads=threads
+        )
         return result
 
     def _ready(self, X: Any) -> tuple[Array, ParameterLayout]:

@@ -72,7 +72,7 @@ def series(x, domain, coefficients):
     return (coefficients[0] + t * b1) - b2
 
 
-def sums(x, y, s, fold, folds, degree, domain, offset=0.0, less=None):
+def sums(x, y, s, fold, folds, degree, *, domain, offset=0.0, less=None):
     """(folds, 3P + 4): sum s T_k for k = 0..2P, sum s z T_k for k = 0..P, sum s z^2, rows.
 
     z is y less the offset and the series `less`; a row of weight 0, or of no fold, counts as dropped.

@@ -176,10 +176,11 @@ class PolynomialStats(RowBlocks):
         out = np.empty((-(-len(x) // BLOCK), self.folds, 3 * self.degree + 4))
         less = None if self.less is None else self._less
         if kernel is None:
-            settings = (self.folds, self.degree, self.domain, self.offset, less)
+            how = {"domain": self.domain, "offset": self.offset, "less": less}
             for part, at in zip(out, range(0, len(x), BLOCK)):
                 with np.errstate(all="ignore"):
-                    part[:] = reference.sums(*(*select_rows((x, y, s, fold), slice(at, at + BLOCK)), *settings))
+                    some = select_rows((x, y, s, fold), slice(at, at + BLOCK))
+                    part[:] = reference.sums(*some, self.folds, self.degree, **how)
         else:
             scratch, ends = np.empty(3 * (BLOCK + self.folds + 1)), np.empty(self.folds + 1, np.intp)
             kernel.block_sums(x, y, s, fold, *self.domain, self.offset, less, out, scratch, ends)
