@@ -25,6 +25,7 @@ GROUND = {
     "_typing": 0,
     "_lazy": 0,
     "_frames": 1,
+    "_state_bytes": 1,
     "_check": 1,
     "_threads": 2,
     "_kernels": 2,

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
+from fastdl._state_bytes import StateBytes
 from fastdl._threads import count
 from fastdl._typing import Array
 from fastdl.targets import _label_codes
 
 
-class _Labels:
+class _Labels(StateBytes):
     """What the targets of labels share: a sorted set of those seen, and a table of what they become."""
 
     classes_: Array

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
+from fastdl._state_bytes import StateBytes
 from fastdl._threads import split
 from fastdl._typing import Array
 from fastdl.targets._column_moments import Moments, Table
@@ -14,7 +15,7 @@ from fastdl.targets._column_moments import Moments, Table
 _BLOCK = 1 << 18  # values in a call of the kernel, by thread
 
 
-class StandardTarget:
+class StandardTarget(StateBytes):
     """Numbers with mean 0 and variance 1.
 
     Parameters
