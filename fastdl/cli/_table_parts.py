@@ -122,6 +122,9 @@ class Parts:
         reader = self.table.text
         if reader is not None and any(reader.is_number(label) for label in seen):
             line, field = reader.find(name, lambda f: bool(f) and not reader.is_number(f))
+            if not line:  # a number over two lines, say
+                line, field = reader.find(name, lambda f: bool(f))
+                raise _check.FileError(self.table.path, f"{name} holds numbers that are written as text", line=line)
             raise _check.FileError(self.table.path, f"{name} must be a number, got {field!r}", line=line)
         if len(seen) > _CATEGORIES:
             raise _check.FileError(
