@@ -154,3 +154,11 @@ def test_categories_of_numbers():
         assert got.dtype == np.int64 and got.tolist() == [2, 1, 2]
     got = _check.asarray("y", pd.Series([2, None, 1], dtype="category"))
     assert np.array_equal(got, [2, np.nan, 1], equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
+def test_estimators_name_a_column_of_text_too(kind):
+    estimators = pytest.importorskip("fastdl.estimators")
+    for estimator in (estimators.PolynomialRegressor(degree=1), estimators.NetworkRegressor(epochs=1)):
+        with pytest.raises((fastdl.InputTypeError, ValueError), match="'city'"):
+            estimator.fit(TEXT[kind], A)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fastdl import _check
 from fastdl.estimators._validation import Array, seed_of, table, weights
@@ -88,7 +88,7 @@ class PolynomialRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> PolynomialRegressor:
         """Choose the degree, and fit X (N, D) to y (N,); returns itself."""
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        X, y = table(self, X, y, reset=True, dtype=np.float64, y_numeric=True)
         s = weights(sample_weight, len(X))
         if s is not None:
             X, y, s = (a[s != 0] for a in (X, y, s))
@@ -203,7 +203,7 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetworkRegressor:
         """Train on X (N, D) and y (N,): in float32 where X is, else in float64; returns itself."""
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), y_numeric=True)
+        X, y = table(self, X, y, reset=True, y_numeric=True)
         names = ("activation", "batch_size", "epochs", "learning_rate", "optimizer", "schedule", "weight_decay")
         settings = {name: getattr(self, name) for name in (*names, "patience", "refit", "threads")}
         settings |= {"valid": self.validation_fraction, "seed": seed_of(self.random_state)}
