@@ -67,10 +67,10 @@ from fastdl.losses.custom import custom_loss as custom_loss
 from fastdl.losses.lp import LpLoss as LpLoss
 from fastdl.losses.lp import lp_loss as lp_loss
 from fastdl.losses.lp import lp_loss_grad as lp_loss_grad
-from fastdl.network.fit import LearnedFeatures as LearnedFeatures
-from fastdl.network.fit import NetworkFit as NetworkFit
 from fastdl.network.fit import fit_network as fit_network
 from fastdl.network.gradient import network_loss_grad as network_loss_grad
+from fastdl.network.learned_features import LearnedFeatures as LearnedFeatures
+from fastdl.network.result import NetworkFit as NetworkFit
 from fastdl.points._hard_voxels import Voxels as Voxels
 from fastdl.points.accumulator import VoxelAccumulator as VoxelAccumulator
 from fastdl.points.accumulator import VoxelSummary as VoxelSummary
@@ -83,14 +83,14 @@ from fastdl.points.voxelization import Voxelizer as Voxelizer
 from fastdl.points.voxelization import voxel_coords as voxel_coords
 from fastdl.points.voxelization import voxel_features as voxel_features
 from fastdl.points.voxelization import voxelize as voxelize
-from fastdl.selection._permutation import KFold as KFold
-from fastdl.selection._permutation import Split as Split
 from fastdl.selection.degree_selection import DegreeSelection as DegreeSelection
+from fastdl.selection.degrees import select_degree as select_degree
 from fastdl.selection.polynomial import Polynomial as Polynomial
 from fastdl.selection.polynomial_stats import PolynomialPath as PolynomialPath
 from fastdl.selection.polynomial_stats import PolynomialStats as PolynomialStats
+from fastdl.selection.splits import KFold as KFold
+from fastdl.selection.splits import Split as Split
 from fastdl.selection.splits import k_fold as k_fold
-from fastdl.selection.splits import select_degree as select_degree
 from fastdl.selection.splits import split as split
 from fastdl.sequences.complement import reverse_complement as reverse_complement
 from fastdl.sequences.decoding import one_hot_decode as one_hot_decode
@@ -107,6 +107,6 @@ from fastdl.targets.bins import BinnedTarget as BinnedTarget
 from fastdl.targets.bins import MergedBins as MergedBins
 from fastdl.targets.labels import BinaryTarget as BinaryTarget
 from fastdl.targets.labels import ClassTarget as ClassTarget
-from fastdl.targets.labels import StandardTarget as StandardTarget
+from fastdl.targets.standard import StandardTarget as StandardTarget
 
 __version__: str

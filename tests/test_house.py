@@ -20,7 +20,17 @@ SUBJECTS = (
     "audio", "points", "sequences", "graphs", "targets", "features", "losses", "linear", "network", "selection",
 )  # fmt: skip
 ROOMS = ("reference", "files", "estimators", "report", "cli", "torch")
-GROUND = {"errors": 0, "_typing": 0, "_lazy": 0, "_check": 1, "_threads": 2, "_kernels": 2, "_row_buffer": 2}
+GROUND = {
+    "errors": 0,
+    "_typing": 0,
+    "_lazy": 0,
+    "_frames": 1,
+    "_state_bytes": 1,
+    "_check": 1,
+    "_threads": 2,
+    "_kernels": 2,
+    "_row_buffer": 2,
+}
 GROUND |= {"streaming": 2, "_rows": 3, "_bandwidth": 3}
 INPUTS = {"audio", "points", "sequences", "graphs", "targets", "features", "losses"}
 # What each room may import of the rooms beside it; the ground, reference and itself are always allowed.
