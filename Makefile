@@ -2,40 +2,48 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test bench lint levels clean
+.PHONY: help demo test bench lint levels attack sanitize wheel-test clean
 help:
 	@echo "make demo    build, run the demo, write fastdl-demo.html"
 	@echo "make test    build, run the tests"
 	@echo "make bench   build, compare with the peers that install here"
-	@echo "make lint    ruff, format check, mypy"
+	@echo "make lint    ruff, format check, mypy, cython-lint"
 	@echo "make levels  build once per CPU level, compare the bits"
+	@echo "make attack     hostile use at random for SECONDS (300): calls, streams, forks, kills, full disks"
+	@echo "make sanitize   kernels under the address and undefined-behaviour sanitizers"
+	@echo "make wheel-test build sdist and wheel, test the wheel in an empty environment"
 	@echo "make clean   remove .venv and what was built"
 
-# A stamp per extra, so that a second run sets nothing up again; the sources of the build make the stamps stale.
+# One stamp for the build; extras are added on top without building again. The sources make the stamp stale.
 SOURCES = pyproject.toml setup.py $(wildcard fastdl_ext/*.pyx fastdl_ext/*.pxd fastdl_ext/*.h)
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .venv/python:
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(PIP) --upgrade pip
 	@touch $@
 
-.venv/test: .venv/python $(SOURCES)
-	FASTDL_REQUIRE_EXT=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+.venv/built: .venv/python $(SOURCES)
+	FASTDL_REQUIRE_EXT=1 $(PIP) -e .
 	@touch $@
 
-.venv/report: .venv/python $(SOURCES)
-	FASTDL_REQUIRE_EXT=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
+.venv/test .venv/docs: .venv/%: .venv/built
+	$(PIP) 'fastdl-kernels[$*]'
 	@touch $@
 
-.venv/lint: .venv/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check ruff mypy numpy
+.venv/report: .venv/built
+	$(PIP) 'fastdl-kernels[all]'
 	@touch $@
 
-# The peers are many and large; one that has no build for this machine is left out, and its benchmarks skip.
+.venv/lint: .venv/built
+	$(PIP) 'fastdl-kernels[lint]'
+	@touch $@
+
+# The peers are many and large, and named in pyproject.toml alone; one that has no build for this machine is left out,
+# and its benchmarks skip. torch comes first, and without what it needs on GPUs where there is a choice.
 .venv/bench: .venv/test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 || true
-	for peer in scipy scikit-learn librosa seqpro 'spconv cumm>=0.7.11,<0.8' small_gicp kiss-icp open3d jax; do \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check $$peer || echo "left out: $$peer"; done
+	$(PIP) torch==2.13.0 || echo "left out: torch"
+	$(BIN)/python bench/peers.py | while read -r peer; do $(PIP) $$peer || echo "left out: $$peer"; done
 	@touch $@
 
 demo: .venv/report
@@ -51,6 +59,7 @@ lint: .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/cython-lint fastdl_ext
 
 # The same bits whatever the CPU: build once per level, compare a hash of every case. Levels this CPU lacks are left out.
 LEVELS = default x86-64-v3 x86-64-v4
@@ -60,6 +69,31 @@ levels: .venv/test
 	  FASTDL_REQUIRE_EXT=1 FASTDL_CPU=$$level $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/level-$$level . \
 	  && PYTHONPATH=build/level-$$level:. $(BIN)/python -P -m tests.digest > build/$$level.txt || exit 1; \
 	  cmp build/default.txt build/$$level.txt || exit 1; echo "$$level: same bits"; done
+
+# Hostile use at random; the seed is printed, and SEED=N repeats a run. A shorter one: make attack SECONDS=60.
+SECONDS ?= 300
+attack: .venv/test
+	$(BIN)/python -m tests.attack --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(KINDS)
+
+# The kernels once more, with sanitizers, and the calls that the tests and the attack make of them.
+# The sanitizer's library must be the first that is loaded, and Python's own allocator hides what it looks for.
+SANITIZED = build/sanitized
+sanitize: .venv/test
+	FASTDL_SANITIZE=1 FASTDL_CPU=default FASTDL_REQUIRE_EXT=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --upgrade --target $(SANITIZED) .
+	@for tests in "-m pytest -q -x -p no:cacheprovider tests/test_equivalence.py" "-m tests.attack calls --seconds $(SECONDS)"; do \
+	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
+	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	  PYTHONPATH=$(SANITIZED):. $(BIN)/python -P $$tests || exit 1; done
+
+# What a stranger installs: the wheel made of the sdist, in an environment that holds nothing else.
+wheel-test: .venv/python
+	rm -rf build/dist build/empty
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
+	FASTDL_REQUIRE_EXT=1 $(BIN)/python -m build --outdir build/dist .
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/python -m pip install --quiet --disable-pip-version-check build/dist/*.whl 'pytest>=8' 'pytest-benchmark>=4'
+	build/empty/bin/python -P tests/wheel.py .
 
 clean:
 	rm -rf .venv build *.egg-info fastdl_ext/*.so

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastdl
-from fastdl.reference import aggregation as reference
+from fastdl.reference import graphs as reference
 
 # nodes, edges
 SIZES = {"L2": (2_000, 20_000), "L3": (20_000, 400_000), "DRAM": (200_000, 4_000_000)}

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 import fastdl
-from fastdl.reference import bases as reference_bases
 from fastdl.reference import sequences as reference
-from fastdl.reference import windows as reference_windows
 
 SIZES = {"100": 100, "L2": 100_000, "L3": 2_000_000, "DRAM": 10_000_000}
 sizes = pytest.mark.parametrize("size", SIZES)
@@ -111,7 +109,7 @@ def bench_one_hot_windows(compare, who):
     x, length = letters(10_000_000), 2048
     starts = np.random.default_rng(1).integers(0, len(x) - length, 1000)
     strand = np.random.default_rng(2).choice(["+", "-"], len(starts))
-    want = reference_windows.one_hot_windows(x, starts, length, strand=strand)
+    want = reference.one_hot_windows(x, starts, length, strand=strand)
     out = np.empty(want.shape, np.uint8)
     if who.startswith("fastdl"):
         genome = x
@@ -121,7 +119,7 @@ def bench_one_hot_windows(compare, who):
         threads = 2 if "2 threads" in who else 1
         run = lambda: fastdl.one_hot_windows(genome, starts, length, strand=strand, out=out, threads=threads)
     elif who == "reference":
-        run = lambda: reference_windows.one_hot_windows(x, starts, length, strand=strand)
+        run = lambda: reference.one_hot_windows(x, starts, length, strand=strand)
     else:
         seqpro, text, back = seqpro_with(1), x.view("S1"), strand == "-"
 
@@ -137,13 +135,13 @@ def bench_one_hot_windows(compare, who):
 @pytest.mark.parametrize("who", ["fastdl", "reference", "bytes.translate", "seqpro"])
 def bench_reverse_complement(compare, size, who):
     x = letters(SIZES[size])
-    want = reference_bases.reverse_complement(x)
+    want = reference.reverse_complement(x)
     out = np.empty_like(x)
     check = equal(want)
     if who == "fastdl":
         run = lambda: fastdl.reverse_complement(x, out=out)
     elif who == "reference":
-        run = lambda: reference_bases.reverse_complement(x)
+        run = lambda: reference.reverse_complement(x)
     elif who == "bytes.translate":
         table, text = bytes.maketrans(b"ACGTacgt", b"TGCAtgca"), x.tobytes()
         run = lambda: text.translate(table)[::-1]
@@ -159,13 +157,13 @@ def bench_reverse_complement(compare, size, who):
 @pytest.mark.parametrize("who", ["fastdl", "fastdl 2 threads", "reference"])
 def bench_kmer_index(compare, size, who):
     x = letters(SIZES[size])
-    want = reference_bases.kmer_index(x, 12, canonical=True)
+    want = reference.kmer_index(x, 12, canonical=True)
     out = np.empty_like(want)
     if who.startswith("fastdl"):
         threads = 2 if "2" in who else 1
         run = lambda: fastdl.kmer_index(x, 12, canonical=True, out=out, threads=threads)
     else:
-        run = lambda: reference_bases.kmer_index(x, 12, canonical=True)
+        run = lambda: reference.kmer_index(x, 12, canonical=True)
     compare(f"canonical 12-mers, {size}", who, run, items=len(x), moved=5, check=equal(want))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastdl.errors import DISTRIBUTION
 from fastdl.errors import FastdlError as FastdlError
 from fastdl.errors import FileError as FileError
 from fastdl.errors import InputError as InputError
@@ -220,7 +221,8 @@ def extra(module: str, extra_name: str, purpose: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        message = f"{purpose} needs {module.partition('.')[0]}; install it with: pip install 'fastdl[{extra_name}]'"
+        library = module.partition(".")[0]
+        message = f"{purpose} needs {library}; install it with: pip install '{DISTRIBUTION}[{extra_name}]'"
         raise MissingExtra(message) from None
 
 

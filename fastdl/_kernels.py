@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.resources
+import importlib.util
 import os
+import warnings
+from functools import cache
 from typing import Any
+
+from fastdl.errors import DISTRIBUTION
 
 #: Set to 1 to run everything on the NumPy reference.
 FORCED = os.environ.get("FASTDL_REFERENCE") == "1"
@@ -18,7 +23,20 @@ def load(stem: str) -> Any:
     try:
         return importlib.import_module(f"fastdl_ext.{stem}")
     except ImportError:
+        _warn()
         return None
+
+
+@cache
+def _warn() -> None:
+    """Say once that no kernel was compiled: results are the same, and come many times later."""
+    if importlib.util.find_spec("fastdl_ext.cpu") is None:
+        warnings.warn(
+            "fastdl was installed without a C compiler and runs on NumPy, many times slower. With one: "
+            f"pip install --force-reinstall --no-cache-dir --no-binary :all: --no-deps {DISTRIBUTION}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def stems() -> list[str]:

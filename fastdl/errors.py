@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: What pip knows fastdl as; every message that tells how to install something takes it from here.
+DISTRIBUTION = "fastdl-kernels"
+
 
 class FastdlError(Exception):
     """The root of every error fastdl raises on purpose."""

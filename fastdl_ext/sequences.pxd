@@ -21,3 +21,5 @@ cdef void encode_planes(const Coder* coder, const uint8_t* x, uint8_t* out, Py_s
 cdef Py_ssize_t first_unknown(const uint8_t* x, const uint8_t* known, Py_ssize_t n) noexcept nogil
 # Bytes from the last to the first.
 cdef void reverse(const uint8_t* x, uint8_t* out, Py_ssize_t n) noexcept nogil
+# The coder of the tables that fastdl.sequences._settings builds: for the kernels of this package.
+cdef Coder coder_of(tables)

@@ -1,7 +1,9 @@
-"""Letters to one-hot rows and back.  Trusts its caller: sizes fit, tables are of full size.
+"""One-hot encoding by table look-up, and its inverse.  Trusts its caller: sizes fit, tables are of full size.
 
-A base is one byte in and `width` bytes out, so memory is the limit if the processor takes less than a nanosecond: four
-compares in 32-bit lanes make the row of a base in the commonest case, one copy of a table's row in the others.
+Algorithm: a table of 256 rows, one for each byte (as the peers' NumPy code gathers, see fastdl/reference/sequences.py);
+for four channels of a byte the row is made by four compares in 32-bit lanes instead, which vectors do 16 at once.
+Bound: memory.  A base is one byte read and `width` bytes written (uint8: 1 + 4, float32: 1 + 16); within the second
+cache the compares run at some 15 G bases/s, the table's copies at some 1.5 to 2 G bases/s.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -169,33 +171,37 @@ cdef inline void letters_of_many(const number* x, const uint8_t* letters, Py_ssi
         out[i] = 0 if ones != others or ones > 1 else letters[k] if ones else zero
 
 
-def one_hot_rows(const uint8_t[::1] x, const uint8_t[:, ::1] rows, const uint8_t[::1] letters, uint8_t mask,
-                 uint8_t[::1] out):
-    # The rows of letters are four entries of a byte.
+cdef Coder coder_of(tables):
+    """The tables of fastdl/sequences/_settings.py, which the caller holds as long as the coder is used."""
     cdef Coder coder
-    coder.rows, coder.width, coder.channels, coder.mask = &rows[0, 0], rows.shape[1], 4, mask
-    coder.letters = NULL
+    cdef const uint8_t[:, ::1] rows = tables.row_bytes, columns = tables.column_bytes
+    cdef const uint8_t[::1] letters = tables.compared
+    coder.rows, coder.columns = &rows[0, 0], &columns[0, 0]
+    coder.width, coder.channels, coder.size = rows.shape[1], columns.shape[0], tables.entry
+    coder.letters, coder.mask = NULL, tables.mask
     if letters is not None:
         coder.letters = &letters[0]
+    return coder
+
+
+def one_hot_rows(const uint8_t[::1] x, tables, uint8_t[::1] out):
+    """The rows (n, width in bytes) of n letters."""
+    cdef Coder coder = coder_of(tables)
     with nogil:
         encode_rows(&coder, &x[0], &out[0], x.shape[0])
 
 
-def one_hot_planes(const uint8_t[:, ::1] x, const uint8_t[:, ::1] columns, Py_ssize_t size, const uint8_t[::1] letters,
-                   uint8_t mask, uint8_t[:, :, ::1] out, Py_ssize_t start, Py_ssize_t stop):
-    """Positions start to stop of every sequence of x."""
-    cdef Coder coder
+def one_hot_planes(const uint8_t[:, ::1] x, tables, uint8_t[:, :, ::1] out, Py_ssize_t start, Py_ssize_t stop):
+    """The channels of positions start to stop of every sequence of x (B, L), in out (B, channels, L in bytes)."""
+    cdef Coder coder = coder_of(tables)
     cdef Py_ssize_t b
-    coder.columns, coder.channels, coder.size, coder.mask = &columns[0, 0], columns.shape[0], size, mask
-    coder.letters = NULL
-    if letters is not None:
-        coder.letters = &letters[0]
     with nogil:
         for b in range(x.shape[0]):
-            encode_planes(&coder, &x[b, start], &out[b, 0, start * size], out.shape[2], stop - start)
+            encode_planes(&coder, &x[b, start], &out[b, 0, start * coder.size], out.shape[2], stop - start)
 
 
 def find_unknown(const uint8_t[::1] x, const uint8_t[::1] known):
+    """The index of the first byte that is not known, or -1."""
     cdef Py_ssize_t found
     with nogil:
         found = first_unknown(&x[0], &known[0], x.shape[0])
@@ -203,12 +209,14 @@ def find_unknown(const uint8_t[::1] x, const uint8_t[::1] known):
 
 
 def decode_4(const uint8_t[::1] x, const uint8_t[::1] letters, uint8_t zero, uint8_t[::1] out):
+    """The letters of rows of four bytes; `zero` for rows of zeros, NUL for what is none."""
     with nogil:
         letters_of_4(<const u32*>&x[0], &letters[0], zero, &out[0], out.shape[0])
 
 
 def decode(const number[::1] x, const number[:, ::1] rows, const uint8_t[::1] letters, const uint8_t[::1] choice,
            Py_ssize_t row, Py_ssize_t channel, uint8_t[::1] out):
+    """The letter of the row that x holds, `row` values from one to the next and `channel` between channels; or NUL."""
     with nogil:
         if rows.shape[1] == 4:
             letters_of_rows(&x[0], &rows[0, 0], &letters[0], &choice[0], 4, row, channel, &out[0], out.shape[0])
@@ -218,5 +226,6 @@ def decode(const number[::1] x, const number[:, ::1] rows, const uint8_t[::1] le
 
 def decode_many(const number[::1] x, const uint8_t[::1] letters, Py_ssize_t channels, uint8_t zero, Py_ssize_t row,
                 Py_ssize_t channel, uint8_t[::1] out):
+    """As `decode`, for one-hot rows of any number of channels."""
     with nogil:
         letters_of_many(&x[0], &letters[0], channels, zero, row, channel, &out[0], out.shape[0])

@@ -1,4 +1,11 @@
-"""Bases to the other strand, and to k-mer numbers.  Trusts its caller: sizes fit, tables are of full size."""
+"""Bases to the other strand, to k-mer numbers and counts, and to minimizers.  Trusts its caller: sizes fit.
+
+Algorithms: complements by compares and masks, which are vectors; k-mer numbers by the rolling update
+``number = number << 2 | base`` (both strands at once for canonical ones); minimizers (Roberts et al., Bioinformatics 20,
+2004) by a queue of rising keys, which gives the least of each window in constant time a k-mer.
+Bound: reverse complements by memory (1 byte read, 1 written); k-mer numbers by the chain of two dependent operations a
+base, some 1 G bases/s, canonical ones some 0.6; counts by random access to a table of 8 * 4^k bytes.
+"""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
@@ -67,19 +74,97 @@ cdef inline void numbers_of_kmers(const uint8_t* x, const uint8_t* code, int k, 
         out[i] = <index>(<int64_t>best | -<int64_t>(known < k))
 
 
-def reverse_complement(const uint8_t[::1] x, uint8_t t, uint8_t[::1] out):
+cdef inline void counts_of_kmers(const uint8_t* x, const uint8_t* code, int k, bint canonical, int64_t* counts,
+                                 Py_ssize_t n) noexcept nogil:
+    # As numbers_of_kmers, each number counted instead of written; k <= 15.
+    cdef Py_ssize_t i
+    cdef int top = 2 * (k - 1)
+    cdef uint64_t mask = (<uint64_t>1 << 2 * k) - 1, forward = 0, backward = 0, c, best
+    cdef int64_t known = 0
+    for i in range(n + k - 1):
+        c = code[x[i]]
+        known = known + 1 if c < 4 else 0
+        forward = forward << 2 | (c & 3)
+        if canonical:
+            backward = backward >> 2 | (3 - (c & 3)) << top
+        if known >= k:
+            best = forward & mask
+            if canonical:
+                best = min(best, backward)
+            counts[best] += 1
+
+
+cdef inline uint64_t mix(uint64_t key, uint64_t mask) noexcept nogil:
+    # Thomas Wang's invertible hash of 2k bits, as minimap2 orders k-mers (hash64 in its sketch.c).
+    key = (~key + (key << 21)) & mask
+    key = key ^ key >> 24
+    key = (key + (key << 3) + (key << 8)) & mask
+    key = key ^ key >> 14
+    key = (key + (key << 2) + (key << 4)) & mask
+    key = key ^ key >> 28
+    return (key + (key << 31)) & mask
+
+
+cdef Py_ssize_t least_of_windows(const index* numbers, Py_ssize_t n, Py_ssize_t w, bint hashed, uint64_t mask,
+                                 uint64_t* keys, int64_t* queue, int64_t* out) noexcept nogil:
+    # The queue holds places of rising keys: its head is the least of the last w k-mers, the first of equals.  A k-mer
+    # with an unknown base (-1) ends what came before: no window spans it.
+    cdef Py_ssize_t i, head = 0, tail = 0, run = 0, count = 0, slot
+    cdef uint64_t key
+    cdef int64_t last = -1
+    for i in range(n):
+        if numbers[i] < 0:
+            head = tail = run = 0
+            continue
+        key = mix(<uint64_t>numbers[i], mask) if hashed else <uint64_t>numbers[i]
+        if tail > head and queue[head % w] <= i - w:
+            head += 1
+        while tail > head and keys[(tail - 1) % w] > key:
+            tail -= 1
+        slot = tail % w
+        keys[slot], queue[slot] = key, i
+        tail, run = tail + 1, run + 1
+        if run >= w and queue[head % w] != last:
+            last = queue[head % w]
+            out[count] = last
+            count += 1
+    return count
+
+
+def complement_letters(const uint8_t[::1] x, uint8_t t, uint8_t[::1] out):
+    """The other strand of n letters; t is what A becomes, T or U."""
     with nogil:
         complement_reversed(&x[0], t, &out[0], x.shape[0])
 
 
-def turn_4(const uint8_t[::1] x, uint8_t[::1] out):
+def complement_rows_of_4(const uint8_t[::1] x, uint8_t[::1] out):
+    """The other strand of rows of four bytes in the order A, C, G, T: both axes reversed."""
     with nogil:
         turn_rows_of_4(<const u32*>&x[0], <u32*>&out[0], x.shape[0] // 4)
 
 
-def kmer_index(const uint8_t[::1] x, const uint8_t[::1] code, int k, bint canonical, index[::1] out):
+def number_kmers(const uint8_t[::1] x, const uint8_t[::1] code, int k, bint canonical, index[::1] out):
+    """The number of each k-mer of n + k - 1 letters; code: 0 to 3 for a base, 4 for what is none."""
     with nogil:
         if canonical:           # known to the compiler, which then writes two loops
             numbers_of_kmers(&x[0], &code[0], k, True, &out[0], out.shape[0])
         else:
             numbers_of_kmers(&x[0], &code[0], k, False, &out[0], out.shape[0])
+
+
+def count_kmers(const uint8_t[::1] x, const uint8_t[::1] code, int k, bint canonical, int64_t[::1] counts):
+    """Add the k-mers of n + k - 1 letters to counts (4^k,)."""
+    with nogil:
+        if canonical:
+            counts_of_kmers(&x[0], &code[0], k, True, &counts[0], x.shape[0] - k + 1)
+        else:
+            counts_of_kmers(&x[0], &code[0], k, False, &counts[0], x.shape[0] - k + 1)
+
+
+def minimizers(const index[::1] numbers, int k, uint64_t[::1] keys, int64_t[::1] queue, bint hashed, int64_t[::1] out):
+    """The number of minimizers of n k-mers, whose places are put in out (n,); keys and queue hold a window of them."""
+    cdef uint64_t mask = (<uint64_t>1 << 2 * k) - 1
+    cdef Py_ssize_t count
+    with nogil:
+        count = least_of_windows(&numbers[0], numbers.shape[0], queue.shape[0], hashed, mask, &keys[0], &queue[0], &out[0])
+    return count

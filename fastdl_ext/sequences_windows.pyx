@@ -1,14 +1,17 @@
 """Windows of a genome of bytes or 2-bit codes: fetch, turn, encode and pad in one pass.  Trusts its caller: lows and highs
 lie in the genome, starts are near it.
 
-A window passes through a buffer in the first cache only where its bytes do not stand in memory as the encoder wants them.
+Algorithm: gather, reverse and encode in blocks that stay in the first cache; 2-bit codes by a table of the four letters
+of each byte (the .2bit format is UCSC's, genome.ucsc.edu/FAQ/FAQformat.html#format7).
+Bound: the writes, `width` bytes a base.  A window passes through a buffer only where its bytes do not stand in memory as
+the encoder wants them, so a forward window of bytes costs what `encode_rows` costs.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from fastdl_ext.audio cimport decode_8_32
-from fastdl_ext.sequences cimport Coder, encode_planes, encode_rows, first_unknown, reverse
+from fastdl_ext.sequences cimport Coder, coder_of, encode_planes, encode_rows, first_unknown, reverse
 
 cdef enum:
     BLOCK = 4096
@@ -102,17 +105,6 @@ cdef Py_ssize_t window(const Genome* genome, int64_t start, int64_t low, int64_t
     return -1
 
 
-cdef Coder coder_of(const uint8_t[:, ::1] rows, const uint8_t[:, ::1] columns, Py_ssize_t size,
-                    const uint8_t[::1] letters, uint8_t mask) noexcept:
-    cdef Coder coder
-    coder.rows, coder.columns = &rows[0, 0], &columns[0, 0]
-    coder.width, coder.channels, coder.size = rows.shape[1], columns.shape[0], size
-    coder.letters, coder.mask = NULL, mask
-    if letters is not None:
-        coder.letters = &letters[0]
-    return coder
-
-
 cdef Genome genome_of(const uint8_t[::1] x, const uint32_t[::1] letters, const int64_t[:, ::1] unknown,
                       const int64_t[:, ::1] masked):
     cdef Genome genome
@@ -130,34 +122,37 @@ cdef Genome genome_of(const uint8_t[::1] x, const uint32_t[::1] letters, const i
     return genome
 
 
-def one_hot_windows(const uint8_t[::1] x, const uint32_t[::1] letters, const int64_t[:, ::1] unknown,
-                    const int64_t[:, ::1] masked, const int64_t[::1] starts, const int64_t[::1] lows,
-                    const int64_t[::1] highs, const uint8_t[::1] backwards,
-                    const uint8_t[:, ::1] rows, const uint8_t[:, ::1] columns, Py_ssize_t size,
-                    const uint8_t[::1] compared, uint8_t mask, const uint8_t[:, ::1] back_rows,
-                    const uint8_t[:, ::1] back_columns, Py_ssize_t back_size, const uint8_t[::1] back_compared,
-                    uint8_t back_mask, const uint8_t[::1] blank, const uint8_t[::1] known, Py_ssize_t length, bint first, uint8_t[:, ::1] out):
-    """(window, place) of the first unknown byte, or None."""
-    cdef Genome genome = genome_of(x, letters, unknown, masked)
-    cdef Coder ahead = coder_of(rows, columns, size, compared, mask)
-    cdef Coder back = coder_of(back_rows, back_columns, back_size, back_compared, back_mask)
+def encode_windows(genome, spans, forward, reverse_, bint first, Py_ssize_t length, uint8_t[:, ::1] out):
+    """(window, place) of the first unknown byte, or None.
+
+    genome: (bytes or 2-bit codes, letters of a packed byte or None, unknown, masked); spans: (starts, lows, highs,
+    backwards); forward, reverse_: the tables of a strand and its row of padding, as bytes.
+    """
+    cdef Genome source = genome_of(genome[0], genome[1], genome[2], genome[3])
+    cdef const int64_t[::1] starts = spans[0], lows = spans[1], highs = spans[2]
+    cdef const uint8_t[::1] backwards = spans[3]
+    cdef Coder ahead = coder_of(forward[0]), back = coder_of(reverse_[0])
+    cdef const uint8_t[::1] blank = forward[1], back_blank = reverse_[1], known = forward[0].known
     cdef const uint8_t* allowed = NULL
     cdef Py_ssize_t b, found = -1
     if known is not None:
         allowed = &known[0]
     with nogil:
         for b in range(starts.shape[0]):
-            found = window(&genome, starts[b], lows[b], highs[b], backwards[b], &back if backwards[b] else &ahead, &blank[0],
-                           allowed, length, first, &out[b, 0])
+            if backwards[b]:
+                found = window(&source, starts[b], lows[b], highs[b], True, &back, &back_blank[0], allowed, length, first,
+                               &out[b, 0])
+            else:
+                found = window(&source, starts[b], lows[b], highs[b], False, &ahead, &blank[0], allowed, length, first,
+                               &out[b, 0])
             if found >= 0:
                 break
     return (b, found) if found >= 0 else None
 
 
-def unpack(const uint8_t[::1] x, const uint32_t[::1] letters, const int64_t[:, ::1] unknown, const int64_t[:, ::1] masked,
-           int64_t start, uint8_t[::1] out):
-    """The letters from start on."""
-    cdef Genome genome = genome_of(x, letters, unknown, masked)
+def unpack(packed, int64_t start, uint8_t[::1] out):
+    """The letters from start on, of (codes, letters of a packed byte, unknown, masked)."""
+    cdef Genome genome = genome_of(packed[0], packed[1], packed[2], packed[3])
     cdef uint8_t buffer[BLOCK + 8]
     cdef Py_ssize_t at = 0, n
     with nogil:

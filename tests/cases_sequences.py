@@ -13,7 +13,9 @@ PROTEINS = "ACDEFGHIKLMNPQRSTVWY"
 
 def letters(rng: np.random.Generator, n: int) -> np.ndarray:
     """n bytes, most of them bases."""
-    return rng.choice(LETTERS, n)
+    x = rng.choice(LETTERS, n)
+    x[:1] = 65  # numbers alone, as of tokens, are refused
+    return x
 
 
 def one_hot_cases() -> list[Case]:
@@ -71,7 +73,7 @@ def window_cases() -> list[Case]:
                             return (letters(rng, n), starts, length), how
 
                         label = "-".join(map(str, [strand, pad, length, layout, *more.values()]))
-                        cases.append(Case("windows", "one_hot_windows", windows, label, sizes=SIZES))
+                        cases.append(Case("sequences", "one_hot_windows", windows, label, sizes=SIZES))
     return cases
 
 
@@ -83,13 +85,32 @@ def base_cases() -> list[Case]:
             def kmers(rng, n, k=k, canonical=canonical):
                 return (rng.choice(np.frombuffer(b"ACGTacgtACGTACGTACGTN", np.uint8), n), k), {"canonical": canonical}
 
-            cases.append(Case("bases", "kmer_index", kmers, f"{k}-{canonical}", sizes=SIZES))
+            cases.append(Case("sequences", "kmer_index", kmers, f"{k}-{canonical}", sizes=SIZES))
+    for k in (1, 5, 9):
+        for canonical in (False, True):
+
+            def counts(rng, n, k=k, canonical=canonical):
+                return (letters(rng, n), k), {"canonical": canonical}
+
+            cases.append(Case("sequences", "kmer_count", counts, f"{k}-{canonical}", sizes=SIZES, threads=()))
+    for k, w in ((3, 1), (5, 4), (15, 10), (21, 11), (31, 50)):
+        for order in ("hash", "lexicographic"):
+            for canonical in (False, True):
+
+                def words(rng, n, k=k, w=w, order=order, canonical=canonical):
+                    x = rng.choice(np.frombuffer(b"ACGT", np.uint8), n)
+                    x[::997] = ord("N")
+                    x[n // 2 : n // 2 + 200] = ord("A")
+                    return (x, k, w), {"order": order, "canonical": canonical}
+
+                label = f"{k}-{w}-{order}-{canonical}"
+                cases.append(Case("sequences", "minimizers", words, label, sizes=SIZES, threads=()))
     for alphabet in ("ACGT", "ACGU"):
 
         def strand(rng, n, alphabet=alphabet):
             return (letters(rng, n),), {"alphabet": alphabet}
 
-        cases.append(Case("bases", "reverse_complement", strand, alphabet, sizes=SIZES))
+        cases.append(Case("sequences", "reverse_complement", strand, alphabet, sizes=SIZES))
     for layout in ("last", "first"):
         for dtype in ("uint8", "float32"):
             for channels, alphabet in ((4, "ACGT"), (5, "ACGT"), (4, "TCAG")):
@@ -99,7 +120,7 @@ def base_cases() -> list[Case]:
                     return (rng.integers(0, 9, shape).astype(dtype),), {"alphabet": alphabet, "layout": layout}
 
                 label = f"rows-{layout}-{dtype}-{channels}-{alphabet}"
-                cases.append(Case("bases", "reverse_complement", rows, label, sizes=SIZES))
+                cases.append(Case("sequences", "reverse_complement", rows, label, sizes=SIZES))
     return cases
 
 

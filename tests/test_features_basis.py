@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 import fastdl
-from fastdl import streaming
+from fastdl import _kernels, streaming
 from fastdl.features import _function_blocks
-from fastdl.features import basis as features
 from fastdl.reference import features as reference
 
-compiled = pytest.mark.skipif(features.kernel is None, reason="the reference calls functions as they are")
+compiled = pytest.mark.skipif(_kernels.load("features") is None, reason="the reference calls functions as they are")
 NAMES = list(reference.FUNCTIONS)
 SCALE = 3.0
 
@@ -446,3 +445,26 @@ def test_importing_features_loads_no_numba():
 def test_every_name_has_its_steps():
     assert set(_function_blocks.UFUNCS) == set(NAMES)
     assert set(_function_blocks.DOMAINS) <= set(NAMES)
+
+
+# --- sizes
+
+
+@pytest.mark.parametrize("interaction_only", [False, True])
+@pytest.mark.parametrize("shape", [(3, 2), (1, 1), (2, 1000), (0, 40)])
+def test_a_degree_without_bounds_is_answered_at_once(shape, interaction_only):
+    X = np.ones(shape)
+    if interaction_only and shape[1] < 3:
+        assert fastdl.polynomial_features(X, 2**31 - 1, interaction_only=True).shape == (shape[0], 2 ** shape[1])
+        return
+    with pytest.raises(fastdl.InputError, match=r"make .* columns, .* bytes in all, above 16777216 columns"):
+        fastdl.polynomial_features(X, 2**31 - 1, interaction_only=interaction_only)
+
+
+def test_a_result_above_the_limit_is_refused_with_its_size():
+    X = np.ones((1000, 30))
+    with pytest.raises(fastdl.InputError, match="30 columns to degree 4 make 46376 columns, 371008000 bytes in all"):
+        fastdl.polynomial_features(X, 4, max_bytes=10**8)
+    with pytest.raises(fastdl.InputError, match=r"takes [0-9]* bytes, more than there are"):
+        fastdl.vandermonde(np.ones(2**20), 2**62)
+    assert fastdl.polynomial_features(np.ones((2, 0)), 2**31 - 1).tolist() == [[1], [1]]

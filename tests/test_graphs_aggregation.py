@@ -67,7 +67,7 @@ def test_a_hub_is_shared_without_changing_its_bits(reduce):
     one = aggregate(graph, x, reduce=reduce)
     for threads in (2, 3, None):
         np.testing.assert_array_equal(aggregate(graph, x, reduce=reduce, threads=threads), one)
-    np.testing.assert_array_equal(one[:2], fastdl.reference.aggregation.aggregate(graph, x, reduce=reduce, rows=(0, 2)))
+    np.testing.assert_array_equal(one[:2], fastdl.reference.graphs.aggregate(graph, x, reduce=reduce, rows=(0, 2)))
 
 
 def test_blocks_and_rows_and_maps_give_the_same(tmp_path):
@@ -81,7 +81,7 @@ def test_blocks_and_rows_and_maps_give_the_same(tmp_path):
     np.save(tmp_path / "x.npy", x)
     mapped = Graph(*(np.load(tmp_path / f"{n}.npy", mmap_mode="r") for n in ("indptr", "indices")))
     features = np.load(tmp_path / "x.npy", mmap_mode="r")
-    blocks = [b.copy() for b in fastdl.aggregate_blocks(mapped, features, reduce="mean", block_bytes=1000)]
+    blocks = [b.copy() for b in fastdl.aggregate_blocks(mapped, features, reduce="mean", max_bytes=1000)]
     assert len(blocks) > 10
     np.testing.assert_array_equal(np.concatenate(blocks), want)
 

@@ -69,7 +69,8 @@ def test_every_kind_of_edge_list(tmp_path, features, kind, capsys):
 
 def test_norm_and_both_directions(tmp_path, features):
     path, target = write(tmp_path, "plain.csv"), tmp_path / "h.npy"
-    both = Graph.from_edges(np.concatenate([EDGES, EDGES[::-1]], axis=1))
+    once = np.array([[0, 1, 2], [1, 2, 0]])  # 1 - 2 is listed both ways, and is one edge
+    both = Graph.from_edges(np.concatenate([once, once[::-1]], axis=1))
     options = ["graph", str(path), "--features", str(tmp_path / "x.npy"), "-o", str(target), "--norm", "gcn"]
     assert main([*options, "--undirected"]) == 0
     np.testing.assert_array_equal(np.load(target), aggregate(both, features, weight="gcn"))
@@ -104,7 +105,8 @@ BAD = {
     "cut.csv.gz": (gzip.compress(TEXT * 1000)[:30], "truncated or corrupt"),
     "cut.npy": (b"\x93NUMPY\x01\x00", "is no whole .npy file"),
     "cut.npz": (b"PK\x03\x04", "is no whole .npz file"),
-    "kind.mtx": (b"%%MatrixMarket matrix array real general\n2 2\n", "at line 1"),
+    "kind.mtx": (b"%%MatrixMarket matrix coordinate complex general\n2 2 1\n", "at line 1"),
+    "dense.mtx": (b"%%MatrixMarket matrix array real general\n2 2\n1\n", "must hold 4 numbers, got 1"),
     "few.mtx": (b"%%MatrixMarket matrix coordinate pattern general\n2 2 2\n1 1\n", "must hold 2 entries, got 1"),
     "out.mtx": (
         b"%%MatrixMarket matrix coordinate pattern general\n2 2 1\n3 1\n",

@@ -119,9 +119,12 @@ def test_what_was_checked_cannot_be_changed():
         (lambda: aggregate(Graph.from_edges(PATH), np.ones((2, 1))), "features must have one row for each of 3 nodes"),
         (lambda: aggregate(Graph.from_edges(PATH), np.ones((3, 1)), reduce="prod"), "reduce must be one of 'sum'"),
         (lambda: aggregate(Graph.from_edges(PATH), np.ones((3, 1)), weight=np.ones(3)), "lengths must agree"),
-        (lambda: aggregate(Graph.from_edges(PATH), np.ones((3, 1)), weight="gcn", reduce="max"), '"gcn" with reduce'),
+        (
+            lambda: aggregate(Graph.from_edges(PATH), np.ones((3, 1)), weight="gcn", reduce="max"),
+            '"gcn" needs reduce="sum"',
+        ),
         (lambda: aggregate(Graph.from_edges(PATH), np.ones((3, 1)), rows=(2, 1)), "the last of rows"),
-        (lambda: aggregate(PATH, np.ones((3, 1))), "graph must be a fastdl.Graph, got list"),
+        (lambda: aggregate(PATH, np.ones((3, 1))), "graph must be a fastdl.Graph, a SciPy sparse matrix"),
     ],
 )
 def test_errors_say_what_was_wrong(call, words):

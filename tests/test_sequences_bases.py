@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from fastdl.sequences.complement import kmer_index, reverse_complement
+from fastdl.sequences.complement import reverse_complement
 from fastdl.sequences.encoding import RNA, one_hot
+from fastdl.sequences.kmers import kmer_index
 from tests.test_sequences_encoding import TEXT
 
 

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import fastdl
-from fastdl.sequences.complement import kmer_index, reverse_complement
-from fastdl.sequences.encoding import LIKE, PROTEIN, RNA, one_hot, one_hot_decode
+from fastdl.sequences.complement import reverse_complement
+from fastdl.sequences.decoding import one_hot_decode
+from fastdl.sequences.encoding import LIKE, PROTEIN, RNA, one_hot
+from fastdl.sequences.kmers import kmer_index
 from fastdl.sequences.windows import one_hot_windows
 
 EVERY = np.arange(256, dtype=np.uint8)
@@ -276,7 +278,11 @@ def test_decode_gives_back_what_was_encoded():
         (lambda: one_hot("A", alphabet="ACGTa"), "distinct"),
         (lambda: one_hot("A", alphabet=""), "distinct"),
         (lambda: one_hot("A", ignore="A"), "distinct"),
-        (lambda: one_hot("A", alphabet=PROTEIN, unknown="iupac"), "DNA or RNA"),
+        (lambda: one_hot("A", alphabet="ACDE", unknown="iupac"), "DNA or RNA"),
+        (lambda: one_hot(np.array([0, 1, 2, 3, 3], np.uint8)), "numbers 0 to 3, not letters"),
+        (lambda: one_hot_decode(np.zeros((2, 20)), alphabet=PROTEIN, unknown_char="N"), "must not be a letter"),
+        (lambda: one_hot_windows("ACGT", [0], 2, strand=["x"]), "got 'x'"),
+        (lambda: one_hot_windows("ACGT", [0], 2, strand=[0]), "got 0"),
         (lambda: one_hot("A", alphabet=PROTEIN, unknown="n-uniform"), "without N"),
         (lambda: one_hot("A", ragged=True), "list"),
         (lambda: one_hot(["AAA"], length=2), "at least 3"),
@@ -288,7 +294,7 @@ def test_decode_gives_back_what_was_encoded():
         (lambda: one_hot_windows("AC", [0], 1, strand=["+", "-"]), "one or 1"),
         (lambda: one_hot_windows("AC", [0], -1), "at least 0"),
         (lambda: one_hot_windows("AC", [0], 1, strand="-", alphabet=PROTEIN), "DNA or RNA"),
-        (lambda: one_hot_windows(np.zeros((2, 2), np.uint8), [0], 1), "1 dimension"),
+        (lambda: one_hot_windows(np.full((2, 2), 65, np.uint8), [0], 1), "1 dimension"),
         (lambda: one_hot_decode(np.zeros((3, 5))), "4 channels"),
         (lambda: one_hot_decode(np.zeros((3, 4)), unknown_char="NN"), "one ASCII"),
         (lambda: reverse_complement("A", alphabet=PROTEIN), "DNA or RNA"),
@@ -313,7 +319,10 @@ def test_wrong_values_say_so(call, words):
         lambda: one_hot("A", dtype="nonsense"),
         lambda: one_hot("A", unknown="uniform", dtype="uint8"),
         lambda: one_hot("A", alphabet=["A", "C"]),
-        lambda: reverse_complement(["A"]),
+        lambda: reverse_complement([1]),
+        lambda: one_hot_windows("ACGT", [0], 2, strand=[{"a"}]),
+        lambda: one_hot_windows("ACGT", [0], 2, strand=[True]),
+        lambda: one_hot_windows("ACGT", [0], 2, strand=["+", 3]),
         lambda: kmer_index(["A"], 1),
         lambda: kmer_index("A", 1.5),
     ],
@@ -324,7 +333,7 @@ def test_wrong_types_say_so(call):
 
 
 def test_out_must_not_overlap_and_is_returned():
-    buffer = np.zeros(50, np.uint8)
+    buffer = np.full(50, 65, np.uint8)
     with pytest.raises(fastdl.InputError, match="overlap"):
         one_hot(buffer[:10], out=buffer[5:45].reshape(10, 4))
     with pytest.raises(fastdl.InputError, match="overlap"):
@@ -348,3 +357,50 @@ def test_the_chapter_shows_the_gene_and_the_peers():
         assert f"like=&#x27;{name}&#x27;" in page
     assert "0.5 0 0.5 0" in page
     assert "error" in page
+
+
+def test_amino_acids_have_ambiguous_letters():
+    x = one_hot("BZJXn*", alphabet=PROTEIN, unknown="iupac")
+    want = np.zeros((6, 20))
+    for row, letters in enumerate(("DN", "EQ", "IL", PROTEIN, "N")):
+        want[row, [PROTEIN.index(c) for c in letters]] = 1 / len(letters)
+    np.testing.assert_array_equal(x, want.astype(np.float32))
+    for layout in ("last", "first"):
+        rows = one_hot("BZJXNACD", alphabet=PROTEIN, unknown="iupac", layout=layout)
+        assert one_hot_decode(rows, alphabet=PROTEIN, unknown="iupac", layout=layout).tobytes() == b"BZJXNACD"
+
+
+def test_unknown_amino_acids_are_not_asparagine():
+    x = one_hot("ANX-", alphabet=PROTEIN)
+    assert one_hot_decode(x, alphabet=PROTEIN).tobytes() == b"ANXX"
+    assert one_hot_decode(x, alphabet=PROTEIN, unknown_char="-").tobytes() == b"AN--"
+
+
+def test_text_in_every_container():
+    from tests.test_check_texts import WORDS, containers
+
+    want = one_hot(WORDS)
+    for label, value in containers():
+        np.testing.assert_array_equal(one_hot(value), want, err_msg=label)
+        assert reverse_complement(value) == ["GT", "AAC", "", "N"], label
+
+
+def test_strands_in_every_container():
+    pandas = pytest.importorskip("pandas")
+    want = one_hot_windows("ACGTT", [0, 1, 2], 3, strand=["+", "-", "."])
+    signs = ["+", "-", "."]
+    for strand in (
+        pandas.Series(signs, index=[5, 4, 3]),
+        pandas.Series(signs, dtype="category"),
+        pandas.Series(signs, dtype="string"),
+        np.array(signs, object),
+        np.array(signs, "S1"),
+        np.array(signs, np.dtypes.StringDType()),
+        pandas.Series([1, -1, 1]),
+        "+-.",
+    ):
+        np.testing.assert_array_equal(one_hot_windows("ACGTT", pandas.Series([0, 1, 2]), 3, strand=strand), want)
+    both = one_hot_windows("ACGTT", [0, 1], 3, strand="both", layout="first")
+    assert both.shape == (2, 2, 4, 3)
+    np.testing.assert_array_equal(both[:, 1], both[:, 0, ::-1, ::-1])
+    np.testing.assert_array_equal(both[:, 0], one_hot_windows("ACGTT", [0, 1], 3, layout="first"))

@@ -5,8 +5,10 @@ import pytest
 
 import fastdl
 from fastdl.sequences.complement import reverse_complement
-from fastdl.sequences.encoding import one_hot, one_hot_decode
-from fastdl.sequences.windows import PackedSequence, one_hot_windows
+from fastdl.sequences.decoding import one_hot_decode
+from fastdl.sequences.encoding import one_hot
+from fastdl.sequences.packed import PackedSequence
+from fastdl.sequences.windows import one_hot_windows
 
 
 def by_hand(genome, start, length, strand, pad="."):
@@ -30,8 +32,9 @@ def test_windows_by_hand(kind, layout, how):
         for pad in (None, "A"):
             got = one_hot_windows(source, starts, length, strand=strand, layout=layout, pad=pad, **how)
             for x, start, s in zip(got, starts, strand):
-                inside = by_hand(genome, int(start), length, s)
-                want = one_hot(inside.replace(".", pad) if pad else inside, **how)
+                # On the reverse strand a window is the reverse complement of all of it, padding too.
+                inside = by_hand(genome, int(start), length, s, pad or ".")
+                want = one_hot(inside, **how)
                 if not pad:
                     want[[c == "." for c in inside]] = 0
                 np.testing.assert_array_equal(x if layout == "last" else x.T, want)
@@ -72,3 +75,38 @@ def test_starts_of_any_integer_type():
     assert not one_hot_windows("ACGT", huge, 3).any()
     with pytest.raises(fastdl.InputTypeError):
         one_hot_windows("ACGT", [0.5], 3)
+
+
+def test_ranges_that_wrap_are_refused():
+    # np.diff of int64 wraps: -2**63 - 120 looks like a rise.
+    ranges = np.array([[0, 10], [20, 100], [120, -(2**63)]])
+    for name in ("unknown", "masked"):
+        with pytest.raises(fastdl.InputError, match="sorted ranges"):
+            PackedSequence(np.zeros(80, np.uint8), 320, **{name: ranges})
+    with pytest.raises(fastdl.InputError, match="sorted ranges"):
+        PackedSequence(np.zeros(80, np.uint8), 320, np.array([[0, 2**64 - 1]], np.uint64))
+    with pytest.raises(fastdl.InputError, match="offsets must rise"):
+        one_hot("ACGT", offsets=[0, 2**63 - 1, -(2**63), 4])
+    with pytest.raises(fastdl.InputError, match="offsets must rise"):
+        one_hot("ACGT", offsets=np.array([0, 2**64 - 1, 2], np.uint64))
+
+
+def test_a_packed_sequence_owns_what_was_checked():
+    import copy
+    import pickle
+
+    codes, ranges = np.zeros(80, np.uint8), np.array([[0, 10]])
+    source = PackedSequence(codes, 320, ranges)
+    codes[:], ranges[:] = 255, 10**9
+    for each in (source, copy.copy(source), copy.deepcopy(source), pickle.loads(pickle.dumps(source))):
+        assert each[0:12].tobytes() == b"NNNNNNNNNNTT"
+        for array in (each.packed, each.unknown):
+            with pytest.raises(ValueError, match="WRITEABLE"):
+                array.flags.writeable = True
+            with pytest.raises(ValueError, match="read-only"):
+                array[...] = 0
+
+
+def test_far_starts_are_padding():
+    for starts in (np.array([2**64 - 1], np.uint64), [2**63 - 1], [-(2**63)], np.array([2**32 - 1], np.uint32)):
+        assert not one_hot_windows("ACGT", starts, 3).any()

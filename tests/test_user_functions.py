@@ -128,19 +128,23 @@ def test_the_folder_is_the_users_alone(tmp_path, monkeypatch):
     assert compilation._folder() is None
 
 
+SCRIPT = """
+import fastdl, numba
+from fastdl_ext.user_functions import compilation
+
+@numba.njit
+def square(r):
+    return r * r
+
+print(fastdl.custom_loss(lambda r: square(r) + 1).loss([[0.0]], [3.0], [0.0], 0.0))
+print(sum(known.cache_hits for known in compilation._KNOWN.values()))
+"""
+
+
 def test_another_process_uses_what_is_kept(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import fastdl, numba\n"
-        "from fastdl_ext.user_functions import compilation\n"
-        "@numba.njit\ndef square(r): return r * r\n"
-        "def loss(r): return square(r) + 1\n"
-        "print(fastdl.custom_loss(loss).loss([[0.0]], [3.0], [0.0], 0.0))\n"
-        "print(sum(known.cache_hits for known in compilation._KNOWN.values()))\n"
-    )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     runs = [
-        subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True).stdout
+        subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
         for _ in range(2)
     ]
-    assert [run.split() for run in runs] == [["10.0", "0"], ["10.0", "1"]]
+    assert [run.stdout.split() for run in runs] == [["10.0", "0"], ["10.0", "1"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import signal
@@ -22,22 +23,28 @@ SUBJECTS = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(*, grouped: bool = True) -> argparse.ArgumentParser:
+    """The whole command line; its help shows the commands by subject, unless they are not to be `grouped`."""
     from fastdl import __version__
     from fastdl.cli._parser import EXIT_CODES, Parser
 
     top = Parser(
         prog="fastdl",
+        usage="fastdl [-h] [--version] COMMAND ...",
         description="The CPU side of a deep-learning pipeline, at memory speed.",
         epilog=f"fastdl COMMAND --help tells what a command does and shows examples.\n{EXIT_CODES}",
     )
     top.add_argument("--version", action="version", version=f"fastdl {__version__}")
-    commands = top.add_subparsers(metavar="command", dest="command", title="commands", parser_class=Parser)
+    commands = top.add_subparsers(prog="fastdl", dest="command", parser_class=Parser)
+    groups = []
     for subject in SUBJECTS:
+        known = len(commands.choices)
         importlib.import_module(f"fastdl.cli.{subject}").register(commands)
+        groups.append((subject, list(commands.choices)[known:]))
     for name, command in commands.choices.items():
         command.set_defaults(parser=command, command=name)
+    if grouped:
+        top.group_commands(commands, groups)
     return top
 
 
@@ -58,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
     except OSError as error:
         problem = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        if error.filename is None and error.errno == errno.ENOSPC:  # of files, their writers say which
+            problem = f"cannot print: {problem}"
     except KeyboardInterrupt:
         print("fastdl: interrupted", file=sys.stderr)
         return 130

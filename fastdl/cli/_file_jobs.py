@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from fastdl.files import _temporaries, atomic
 
 #: work(source, target, progress): what is to be said of the file.
 Work = Callable[[Path, Path, Progress], dict[str, Any]]
+_SMALL, _SAMPLED = 1 << 17, 32  # bytes of a file that is small; files that are looked at to tell
 _AHEAD = 16  # files for each worker that are begun or wait
 _TOGETHER, _DELAY = 256, 0.25  # small files that get their names at once; seconds that the first of them waits
 
@@ -141,6 +145,8 @@ class FileJobs:
         self.companions, self.reads = companions, reads
         self.results: list[Result] = []
         self.failed = self.skipped = 0
+        self._unrecorded: list[Result] = []
+        self._recorded = time.perf_counter()
 
     def run(
         self,
@@ -148,7 +154,7 @@ class FileJobs:
         summary: Callable[[Totals], str],
         *,
         unit: str = "B",
-        total: Callable[[Path], float] = lambda source: source.stat().st_size,
+        total: Callable[[Path], float] = lambda source: _size(source),
         mixed: Sequence[str] = (),
     ) -> int:
         """work(source, target, progress) for each file: the command's exit code.
@@ -164,14 +170,15 @@ class FileJobs:
             if progress.shown:
                 progress.total = sum(_quietly(total, source.path) for source, _ in pairs)
             stack.enter_context(progress)
+            stack.callback(self._record, record)
             for result in _attempts(pairs, work, options, progress):
-                self._tell(result, record)
+                self._tell(result)
+                if time.perf_counter() - self._recorded > _DELAY:
+                    self._record(record)
             seconds = progress.seconds
-        if record is not None:
-            record.close()
         if options.scheduler:
             for folder in {target.parent for _, target in pairs}:
-                _temporaries.sweep(folder, again=True)  # what workers that died were writing
+                _temporaries.sweep(str(folder))  # what workers that died were writing
         if not (options.quiet or options.json):
             self._summarize(Totals(self.results, seconds), summary, mixed)
         return 1 if self.failed else 0
@@ -196,15 +203,25 @@ class FileJobs:
         pairs = []
         for source, target in plan:
             if record is not None and options.skip_existing and record.is_finished(source.path, target):
-                self._tell(Result(source, target, skipped=True), None)
+                self._tell(Result(source, target, skipped=True))
             else:
-                target.parent.mkdir(parents=True, exist_ok=True)
                 pairs.append((source, target))
+        for parent in {target.parent for _, target in pairs}:
+            parent.mkdir(parents=True, exist_ok=True)
         if record is not None:
-            record.begin(target for _, target in pairs if not target.exists())
+            record.begin(target for _, target in pairs if target not in plan.there)
         return pairs, record
 
-    def _tell(self, result: Result, record: JobRecord | None) -> None:
+    def _record(self, record: JobRecord | None) -> None:
+        """Remember what was finished since the last time."""
+        if record is not None:
+            record.finish((result.source.path, result.target) for result in self._unrecorded)
+            if not self.results:
+                record.close()
+        self._unrecorded = []
+        self._recorded = time.perf_counter()
+
+    def _tell(self, result: Result) -> None:
         if self.options.json:
             print(result.json())
         if result.error is not None:
@@ -213,8 +230,8 @@ class FileJobs:
             self.skipped += 1
         else:
             self.results.append(result)
-            if record is not None and not result.source.label:
-                record.finish(result.source.path, result.target)
+            if not result.source.label:
+                self._unrecorded.append(result)
 
     def _fail(self, message: str) -> None:
         self.failed += 1
@@ -279,13 +296,26 @@ def _attempts(
             pairs = [(_absolute(source), target.absolute()) for source, target in pairs]
             yield from _share(pairs, _Remote(work, options.sync), executor, progress, _threads.count(options.jobs))
         return
-    progress.workers = workers = max(1, min(len(pairs), _threads.count(options.jobs)))
+    workers = _threads.count(options.jobs)
+    if options.jobs is None and _are_small(pairs):
+        workers = 1  # Python threads would only wait for each other
+    progress.workers = workers = max(1, min(len(pairs), workers))
     with ThreadPoolExecutor(workers) as executor, ThreadPoolExecutor(workers) as progress.helper:
 
         def one(source: Source, target: Path) -> Result:
             return attempt(work, source, target, progress, options.sync, together=True)
 
-        yield from _named(_share(pairs, one, executor, progress, workers))
+        yield from _named(starmap(one, pairs) if workers == 1 else _share(pairs, one, executor, progress, workers))
+
+
+def _are_small(pairs: Sequence[tuple[Source, Path]]) -> bool:
+    """Whether opening and naming the files takes longer than what is done with their bytes."""
+    some = pairs[:: max(1, len(pairs) // _SAMPLED)]
+    return sum(_quietly(_size, source.path) for source, _ in some) < _SMALL * len(some)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
 
 
 def _share(
@@ -375,9 +405,10 @@ def _cluster(address: str, workers: int) -> Iterator[Executor]:
     distributed = _check.extra("distributed", "scale", "--scheduler")
     with ExitStack() as stack:
         if address == "local":
-            cluster = distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
-            )
+            with _undisturbed():
+                cluster = distributed.LocalCluster(
+                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+                )
             address = stack.enter_context(cluster).scheduler_address
         try:
             client = stack.enter_context(distributed.Client(address, timeout=10, set_as_default=False))
@@ -385,6 +416,19 @@ def _cluster(address: str, workers: int) -> Iterator[Executor]:
             raise InputError(f"--scheduler: there is no Dask scheduler at {address}: {error}") from None
         # A worker that dies costs its file: another worker begins it anew, three times at most.
         yield client.get_executor(pure=False, retries=3)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Processes that are started within leave Ctrl-C to this one, and end when it ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which they inherit
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _any_pipe(sources: Sequence[str]) -> bool:

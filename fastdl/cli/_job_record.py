@@ -43,9 +43,9 @@ class JobRecord:
         """Remember what will be written."""
         self._append([{"output": self._key(target), "result": None} for target in targets])
 
-    def finish(self, source: Path, target: Path) -> None:
-        """Remember a result that is whole."""
-        self._append([self._line(source, target)])
+    def finish(self, pairs: Iterable[tuple[Path, Path]]) -> None:
+        """Remember results that are whole, (source, target)."""
+        self._append([self._line(source, target) for source, target in pairs])
 
     def close(self) -> None:
         """At the end of a job: a record without a result is removed."""
@@ -55,6 +55,8 @@ class JobRecord:
                     self.path.unlink()
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
+        if not lines:
+            return
         text = "".join(json.dumps(line) + "\n" for line in lines)
         with suppress(OSError):  # a record is a help, not a result
             handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
@@ -64,7 +66,9 @@ class JobRecord:
                 os.close(handle)
 
     def _key(self, target: Path) -> str:
-        return os.path.relpath(target, self.folder)
+        above = f"{self.folder}{os.sep}"
+        name = str(target)
+        return name.removeprefix(above) if name.startswith(above) else os.path.relpath(target, self.folder)
 
     def _line(self, source: Path, target: Path) -> dict[str, Any]:
         made = {"input": source.name, "source": _stamp(source), "options": self.options}

@@ -19,14 +19,14 @@ EXIT_CODES = "exit codes: 0 all went well, 1 an error (other files are done), 2 
 
 
 class Parser(argparse.ArgumentParser):
-    """Names the nearest command or option where one is misspelt; takes no abbreviations, which new options break."""
+    """Names the nearest command or option where one is misspelt; no abbreviations, which a new option would break."""
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **settings: Any):
         if examples:
             lines = "\n".join(f"  {example}" for example in examples)
             settings["epilog"] = f"examples:\n{lines}" + (f"\n\n{settings['epilog']}" if "epilog" in settings else "")
         settings.setdefault("formatter_class", _Help)
-        super().__init__(*arguments, allow_abbrev=False, **settings)
+        super().__init__(*arguments, **{"allow_abbrev": False, **settings})
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse; an option that is not there is named with the nearest one that is."""
@@ -35,6 +35,18 @@ class Parser(argparse.ArgumentParser):
             parser = getattr(options, "parser", self)
             parser.error(" ".join(_unknown(word, parser) for word in unknown[:1]))
         return options
+
+    def group_commands(self, commands: Any, groups: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Show the commands by subject, (heading, names), where argparse has one list."""
+        told = {action.dest: action.help for action in commands._choices_actions}
+        commands._choices_actions.clear()
+        commands.help = argparse.SUPPRESS
+        width = max(map(len, told)) + 2
+        parts = [
+            "\n".join([f"{heading}:", *(f"  {name:{width}}{told[name]}" for name in names)])
+            for heading, names in groups
+        ]
+        self.epilog = "\n\n".join([*parts, self.epilog or ""])
 
     def error(self, message: str) -> NoReturn:
         """One line that says what is wrong, and where to read more."""

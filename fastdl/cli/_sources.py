@@ -65,16 +65,17 @@ def find(
     """
     found: dict[tuple[str, Path], Source] = {}
     problems: list[FastdlError] = []
-    for source in sources:
-        for one in _expand(source):
-            if one == "-" or is_pipe(one):
-                files: Iterable[Source] = [_spooled(one, suffixes, spool)]
-            elif os.path.isdir(one):
-                files = _search(Path(one), tuple(suffixes), output, problems)
-            else:
-                files = [Source(Path(one), Path(os.path.basename(one)))]
-            for file in files:
-                found.setdefault((os.path.realpath(file.path), file.relative), file)
+    words = [one for source in sources for one in _expand(source)]
+    for one in words:
+        if one == "-" or is_pipe(one):
+            files: Iterable[Source] = [_spooled(one, suffixes, spool)]
+        elif os.path.isdir(one):
+            files = _search(Path(one), tuple(suffixes), output, problems)
+        else:
+            files = [Source(Path(one), Path(os.path.basename(one)))]
+        place = os.path.realpath(one) if len(words) > 1 else one  # one file may be named twice
+        for file in files:
+            found.setdefault((os.path.join(place, file.relative) if file.searched else place, file.relative), file)
     return list(found.values()), problems
 
 
@@ -206,7 +207,7 @@ class Plan:
     """What is read and what is written."""
 
     pairs: list[tuple[Source, Path]]
-    folder: Path  # that all targets are in
+    there: set[Path]  # targets that will be replaced
 
     def __iter__(self) -> Iterator[tuple[Source, Path]]:
         return iter(self.pairs)
@@ -230,28 +231,41 @@ def plan(
     pairs = [
         (source, output / source.relative.with_suffix(suffix(source.path)) if folder else output) for source in sources
     ]
-    read = {_identity(path): path for path in (*reads, *(source.path for source in sources))}
     written: dict[Path, Source] = {}
-    there: list[Path] = []
+    there: list[tuple[Path, Source, Path]] = []
+    folders: dict[Path, bool] = {}
     for source, target in pairs:
+        parent = target.parent
+        if parent not in folders:
+            folders[parent] = os.path.lexists(parent)
         for path in (target, *companions(target)):
             if path in written:
                 raise InputError(f"{written[path]} and {source} would both be written to {path}")
             written[path] = source
-            if not os.path.lexists(path):
-                continue
-            if _identity(path) in read:
-                what = "the input itself" if _same(path, source.path) else "read by this job, too"
-                raise FileError(path, f"is {what}; write to another folder or name")
-            if path.is_dir() and path.suffix != ".zarr":
-                raise FileError(path, "is a folder; a file is to be written there")
-            if not replace(source, target):
-                there.append(path)
+            if folders[parent] and os.path.lexists(path):
+                there.append((path, source, target))
     if there:
-        more = f" (and {len(there) - _NAMED} more)" if len(there) > _NAMED else ""
-        names = ", ".join(map(str, there[:_NAMED]))
-        raise FileError(names + more, "exists; --overwrite replaces it")
-    return Plan(pairs, output if folder else output.parent)
+        _refuse(there, [*reads, *(source.path for source in sources)], replace)
+    return Plan(pairs, {path for path, _, _ in there})
+
+
+def _refuse(
+    there: Sequence[tuple[Path, Source, Path]], reads: Sequence[Path], replace: Callable[[Source, Path], bool]
+) -> None:
+    """Raise where what is there is read, is a folder, or must not be replaced."""
+    read = {_identity(path) for path in reads}
+    kept: list[Path] = []
+    for path, source, target in there:
+        if _identity(path) in read:
+            what = "the input itself" if _same(path, source.path) else "read by this job, too"
+            raise FileError(path, f"is {what}; write to another folder or name")
+        if path.is_dir() and path.suffix.lower() != ".zarr":
+            raise FileError(path, "is a folder; a file is to be written there")
+        if not is_pipe(str(path)) and not replace(source, target):
+            kept.append(path)
+    if kept:
+        more = f" (and {len(kept) - _NAMED} more)" if len(kept) > _NAMED else ""
+        raise FileError(", ".join(map(str, kept[:_NAMED])) + more, "exists; --overwrite replaces it")
 
 
 def _identity(path: Path) -> object:

@@ -9,7 +9,11 @@ from typing import Any
 
 
 def register(commands: Any) -> None:
-    demo = commands.add_parser("demo", help="see every subject at work: writes an HTML report")
+    demo = commands.add_parser(
+        "demo",
+        help="see every subject at work: writes an HTML report",
+        examples=("fastdl demo", "fastdl demo --only audio points -o two.html"),
+    )
     demo.add_argument(
         "-o", "--output", type=Path, default=Path("fastdl-demo.html"), help="the report (default: %(default)s)"
     )
@@ -17,6 +21,13 @@ def register(commands: Any) -> None:
     demo.set_defaults(run=run_demo)
     info = commands.add_parser("info", help="versions, kernels, CPU level, threads and memory bandwidth")
     info.set_defaults(run=run_info)
+    completion = commands.add_parser(
+        "completion",
+        help="a script that completes commands and options in a shell",
+        examples=("fastdl completion bash > ~/.local/share/bash-completion/completions/fastdl",),
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="which shell the script is for")
+    completion.set_defaults(run=run_completion)
     bench = commands.add_parser("bench", help="compare with the reference and with peers (needs a source checkout)")
     bench.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to pytest")
     bench.set_defaults(run=run_bench)
@@ -24,7 +35,9 @@ def register(commands: Any) -> None:
 
 def run_demo(options: argparse.Namespace) -> int:
     from fastdl import _check, report
+    from fastdl.cli._sources import check_output
 
+    check_output(options.output, (), reads=(), overwrite=True, make_folder=False)
     chapters = options.only or report.CHAPTERS
     for name in chapters:
         _check.one_of("--only", name, report.CHAPTERS)
@@ -77,6 +90,15 @@ def _version(metadata: Any, name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def run_completion(options: argparse.Namespace) -> int:
+    from fastdl import _check
+    from fastdl.cli import parser
+
+    shtab = _check.extra("shtab", "completion", "fastdl completion")
+    print(shtab.complete(parser(grouped=False), options.shell))
+    return 0
 
 
 def run_bench(options: argparse.Namespace) -> int:

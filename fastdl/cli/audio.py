@@ -17,6 +17,11 @@ def register(commands: Any) -> None:
     encode = commands.add_parser(
         "encode-audio",
         help="recordings to mu-law classes or G.711 codes",
+        examples=(
+            "fastdl encode-audio recordings/ -o codes/",
+            "fastdl encode-audio speech.wav -o speech.npy --channels 1024",
+            "fastdl encode-audio calls/ -o ulaw/ --law mu --jobs 8",
+        ),
         description="Encode recordings (WAV, RF64, BW64, W64; FLAC, OGG, AIFF, ... with soundfile) as codes: .npy or "
         ".raw with a .json beside it that says how to decode them, or, with --law, a .wav that any player plays.",
     )
@@ -31,6 +36,7 @@ def register(commands: Any) -> None:
     decode = commands.add_parser(
         "decode-audio",
         help="codes back to playable recordings",
+        examples=("fastdl decode-audio codes/ -o heard/",),
         description="Decode what encode-audio wrote (or any recording, G.711 ones too) to 16-bit WAV files.",
     )
     _file_jobs.add_arguments(decode)

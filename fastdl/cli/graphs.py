@@ -1,86 +1,186 @@
-"""fastdl graph: features gathered over the edges of a file."""
+"""fastdl graph: what is in a file of edges, its rows, and features gathered over its edges."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastdl._typing import Array
+    from fastdl.graphs.graph import Graph
+
+REDUCTIONS = ("sum", "mean", "max", "min", "mul", "var", "std", "softmax")
+NORMS = ("gcn", "symmetric", "target", "source")
 
 
 def register(commands: Any) -> None:
     graph = commands.add_parser(
         "graph",
-        help="sum, mean, max or min of the features of every node's neighbours",
-        description="An edge (source, target) brings the features of its source to its target. Reads .csv, .tsv, .txt "
-        "(.gz), .npy, .npz and MatrixMarket .mtx; features stay on disk, the result is written in blocks of rows.",
+        help="count a graph, write its rows, or reduce the features of every node's neighbours",
+        description="An edge (source, target) brings the features of its source to its target. Reads text (.csv, .tsv, "
+        ".txt, .edges; .gz too), .npy, .npz (of NumPy, SciPy, OGB), MatrixMarket .mtx and .parquet. Prints what is in "
+        "the file; with --features also writes what every node gathers from its neighbours, the features staying on "
+        "disk.",
+        examples=(
+            "fastdl graph edges.csv",
+            "fastdl graph edges.csv --features x.npy -o h.npy --reduce mean",
+            "fastdl graph edges.npz --features x.npy -o h.npy --norm gcn --undirected",
+        ),
     )
-    graph.add_argument("edges", type=Path, help="the edge list, or an .npz with indptr and indices")
-    graph.add_argument("--features", required=True, type=Path, metavar="X.npy", help="one row for each node")
-    graph.add_argument("-o", "--output", required=True, type=Path, metavar="H.npy", help="the file to write")
-    graph.add_argument("--reduce", choices=("sum", "mean", "max", "min"), default="sum", help="default: %(default)s")
+    graph.add_argument("edges", type=Path, help="the edges")
+    graph.add_argument("--features", type=Path, metavar="X.npy", help="one row for each node (each source)")
     graph.add_argument(
-        "--norm", choices=("gcn",), help="gcn: self loops and symmetric normalisation, with --reduce sum"
+        "-o", "--output", type=Path, metavar="FILE", help="H.npy with --features, else G.npz for the rows of the graph"
     )
-    graph.add_argument("--undirected", action="store_true", help="every edge counts in both directions")
-    graph.add_argument(
+    graph.add_argument("--reduce", choices=REDUCTIONS, default="sum", help="default: %(default)s")
+    graph.add_argument("--norm", choices=NORMS, help="weights by degrees; gcn: self loops too, with --reduce sum")
+    reading = graph.add_argument_group("the edges")
+    reading.add_argument("--source", metavar="COLUMN", help="the name or place (from 0) of the column of sources")
+    reading.add_argument("--target", metavar="COLUMN", help="that of the targets")
+    reading.add_argument("--weight", metavar="COLUMN", help="that of the weights")
+    reading.add_argument("--delimiter", metavar="CHAR", help="what parts columns (default: seen in the first line)")
+    reading.add_argument("--one-based", action="store_true", help="nodes count from 1")
+    reading.add_argument("--nodes", type=int, metavar="N", help="how many (default: the features', or the file's)")
+    reading.add_argument(
+        "--ids",
+        type=Path,
+        metavar="NAMES.txt",
+        help="nodes have names: the table that numbers them, a name a line; written where it is not there",
+    )
+    reading.add_argument("--undirected", action="store_true", help="every edge counts in both directions")
+    reading.add_argument(
         "--coalesce", choices=("sum", "mean", "max"), help="make one edge of equal ones (default: keep them)"
     )
+    reading.add_argument("--max-bytes", type=int, metavar="N", help="of the rows of the graph (default: 2^30)")
     graph.add_argument("--threads", type=int, metavar="N", help="default: the processors this process has")
-    graph.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    graph.add_argument("--overwrite", action="store_true", help="replace files that are there")
     graph.add_argument("--quiet", action="store_true", help="no progress bar")
     graph.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    import numpy as np
-
     from fastdl import _threads
-    from fastdl.cli._progress import Progress
     from fastdl.cli._sources import check_output
-    from fastdl.files.atomic import replacing
-    from fastdl.files.graphs.edges import read_graph
-    from fastdl.graphs.aggregation import aggregate_blocks
+    from fastdl.errors import InputError
 
     threads = _threads.count(options.threads)
-    features = load(options.features)
-    check_output(options.output, (".npy",), reads=[options.edges, options.features], overwrite=options.overwrite)
-    with Progress(None, "edge", options.quiet) as progress:
-        graph = read_graph(
-            options.edges,
-            len(features),
-            undirected=options.undirected,
-            coalesce=options.coalesce,
-            threads=threads,
-            progress=progress,
-        )
-    reading = progress.seconds
-    blocks = aggregate_blocks(graph, features, reduce=options.reduce, weight=options.norm, threads=threads)
-    with replacing(options.output) as file, Progress(len(features), "node", options.quiet) as progress:
-        for block in blocks:
-            if not file.tell():
-                header = {"descr": block.dtype.str, "fortran_order": False, "shape": features.shape}
-                np.lib.format.write_array_header_2_0(file, header)
-            file.write(block.data)
-            progress(len(block))
-    degrees = np.diff(graph.indptr)
-    print(
-        f"{graph.num_nodes} nodes, {graph.num_edges} edges (read in {reading:.2f} s), {(degrees == 0).sum()} nodes "
-        f"without neighbours, at most {degrees.max(initial=0)}; {options.norm or options.reduce} of features "
-        f"{features.shape} {features.dtype} in {progress.seconds:.2f} s; wrote {options.output}"
-    )
+    features = None if options.features is None else load(options.features)
+    if features is None and (options.norm is not None or options.reduce != "sum"):
+        raise InputError("--reduce and --norm need --features")
+    if features is not None and options.output is None:
+        raise InputError("--features needs --output, the .npy file to write")
+    writes_ids = options.ids is not None and not options.ids.exists()
+    reads = [path for path in (options.edges, options.features, options.ids) if path is not None]
+    if writes_ids:
+        check_output(options.ids, (), reads=[options.edges], overwrite=False)
+    if options.output is not None:
+        ending = ".npz" if features is None else ".npy"
+        check_output(options.output, (ending,), reads=reads, overwrite=options.overwrite)
+    graph, names, seconds = read(options, features, threads)
+    told = f"{graph.summary()} (read in {seconds:.2f} s)"
+    if writes_ids:
+        write_names(options, names)
+        told += f"; wrote {len(names)} names to {options.ids}"
+    if features is not None:
+        told += f"; {gather(options, graph, features, threads)}; wrote {options.output}"
+    elif options.output is not None:
+        write_rows(options.output, graph)
+        told += f"; wrote {options.output}"
+    print(told)
     return 0
 
 
-def load(path: Path) -> Any:
+def read(options: argparse.Namespace, features: Array | None, threads: int) -> tuple[Graph, list[str], float]:
+    """The graph, the names of its nodes where --ids asks for them, and the seconds it took."""
+    from fastdl.cli._progress import Progress
+    from fastdl.files.graphs.edges import read_graph, read_named_graph
+
+    columns = {name: getattr(options, name) for name in ("source", "target", "weight", "delimiter")}
+    same = {"undirected": options.undirected, "coalesce": options.coalesce, "threads": threads}
+    count = options.nodes if options.nodes is not None else None if features is None else len(features)
+    limit = {} if options.max_bytes is None else {"max_bytes": options.max_bytes}
+    with Progress(None, "edge", options.quiet) as progress:
+        if options.ids is not None:
+            table = read_names(options.ids) if options.ids.exists() else None
+            graph, names = read_named_graph(options.edges, table, **columns, **same)
+            return graph, names, progress.seconds
+        seen = 0
+
+        def tell(event: Any) -> None:
+            nonlocal seen
+            progress(event.done - seen)
+            seen = event.done
+
+        graph = read_graph(options.edges, count, **columns, **same, **limit, one_based=options.one_based, progress=tell)
+    return graph, [], progress.seconds
+
+
+def gather(options: argparse.Namespace, graph: Graph, features: Array, threads: int) -> str:
+    """Write the reduced features, in blocks; what was done."""
+    import numpy as np
+
+    from fastdl.cli._progress import Progress
+    from fastdl.files.atomic import replacing
+    from fastdl.graphs.aggregation import aggregate_blocks
+
+    blocks = aggregate_blocks(graph, features, reduce=options.reduce, weight=options.norm, threads=threads)
+    shape = (graph.num_targets, *features.shape[1:])
+    with replacing(options.output) as file, Progress(graph.num_targets, "node", options.quiet) as progress:
+        for block in blocks:
+            if not file.tell():
+                header = {"descr": block.dtype.str, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_2_0(file, header)
+            file.write(block.data)
+            progress(len(block))
+    what = f"{options.norm or options.reduce} of features {features.shape} {features.dtype}"
+    return f"{what} in {progress.seconds:.2f} s"
+
+
+def write_rows(path: Path, graph: Graph) -> None:
+    """The graph as `read_graph` reads it again."""
+    import numpy as np
+
+    from fastdl.files.atomic import replacing
+
+    arrays: dict[str, Any] = {"indptr": graph.indptr, "indices": graph.indices, "shape": np.array(graph.shape)}
+    if graph.edge_order is not None:
+        arrays["edge_order"] = graph.edge_order
+    if graph.weight is not None:
+        arrays["weight"] = graph.weight
+    with replacing(path) as file:
+        np.savez(file, **arrays)
+
+
+def read_names(path: Path) -> list[str]:
+    """A name a line."""
+    from fastdl.errors import FileError
+
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise FileError(path, f"is no text in UTF-8: {error.reason}", offset=error.start) from None
+
+
+def write_names(options: argparse.Namespace, names: list[str]) -> None:
+    """The table that the next run reads."""
+    from fastdl.files.atomic import replacing
+
+    with replacing(options.ids) as file:
+        file.write("".join(f"{name}\n" for name in names).encode())
+
+
+def load(path: Path) -> Array:
     """The features, left on disk."""
     import numpy as np
 
     from fastdl import _check
+    from fastdl.errors import FileError
 
     try:
         features = np.load(_check.existing(path), mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise _check.FileError(path, f"is no whole .npy file: {error}") from None
+        raise FileError(path, f"is no whole .npy file: {error}") from None
     if not isinstance(features, np.ndarray) or features.ndim == 0:
-        raise _check.FileError(path, "must be a .npy file with one row for each node")
+        raise FileError(path, "must be a .npy file with one row for each node")
     return features

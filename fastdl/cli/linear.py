@@ -11,6 +11,10 @@ def register(commands: Any) -> None:
     fit = commands.add_parser(
         "fit",
         help="fit a linear model under |y - f(x)|^p to the columns of a table",
+        examples=(
+            "fastdl fit houses.csv -o model.json --target price --p 1",
+            "fastdl fit curve.csv -o model.json --degree auto --plot curve.png",
+        ),
         description="Fits f(x) = <w, x> + b on the training part of a table's rows, says how it does on all parts and "
         "how far from the least loss it can be at most, and writes the model as JSON. Reads .csv, .tsv, .txt (.gz), "
         ".npy and .npz in blocks of rows.",
@@ -39,7 +43,11 @@ def register(commands: Any) -> None:
     fit.add_argument("--quiet", action="store_true", help="no progress bar")
     fit.set_defaults(run=run_fit)
 
-    predict = commands.add_parser("predict", help="the values of a model that fit wrote, for the rows of a table")
+    predict = commands.add_parser(
+        "predict",
+        help="the values of a model that fit wrote, for the rows of a table",
+        examples=("fastdl predict model.json new-houses.csv -o prices.npy",),
+    )
     predict.add_argument("model", type=Path, help="what fit wrote")
     predict.add_argument("table", type=Path, help="a table with the same columns")
     predict.add_argument("-o", "--output", required=True, type=Path, metavar="P.npy", help="the values, float64 (N,)")

@@ -34,6 +34,10 @@ def register(commands: Any) -> None:
     voxelize = commands.add_parser(
         "voxelize",
         help="point clouds to the voxels of a detection network",
+        examples=(
+            "fastdl voxelize kitti/velodyne -o voxels/ --voxel-size 0.05,0.05,0.1 --range 0,-40,-3,70.4,40,1",
+            "fastdl voxelize scan.laz -o scan.npz --voxel-size 1 --range 0,0,0,500,500,100 --max-points 32",
+        ),
         description="Hard voxelization, bit-equal to spconv's: a .npz of voxels, coords (zyx), counts and accounting "
         "for each cloud (LAS, LAZ, COPC, PCD, PLY, KITTI .bin, nuScenes .pcd.bin, .npy, .npz).",
     )
@@ -53,6 +57,10 @@ def register(commands: Any) -> None:
     downsample = commands.add_parser(
         "downsample",
         help="one point per voxel, with all its attributes",
+        examples=(
+            "fastdl downsample tiles/ -o thin/ --voxel-size 0.5",
+            "fastdl downsample scan.laz -o scan.ply --voxel-size 0.1 --reduce mean,classification=majority",
+        ),
         description="Reduce clouds of any size to one point per voxel: .laz, .las, .ply, .npy or .npz, as DST ends; "
         "into a folder, LAS and LAZ stay what they are and the rest becomes .ply. Coordinates, floats, intensity, "
         "colours and scan angles become the mean (rounded, for integers), classes the majority (ties: the smallest), "

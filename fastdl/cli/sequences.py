@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,25 @@ def register(commands: Any) -> None:
     command = commands.add_parser(
         "one-hot",
         help="sequences to one-hot arrays",
+        examples=(
+            "fastdl one-hot genome.fa.gz -o genome.npy",
+            "fastdl one-hot hg38.2bit -o peaks.npy --windows peaks.bed --length 2114 --layout first",
+        ),
         description="Encode FASTA (plain, gzip, bgzip), 2bit or FASTQ files as .npy or .zarr: all letters end to end "
         "(a .json beside it says where each sequence begins); with --length, windows of N letters one after the other, "
         "the last of a sequence padded; with --windows, the regions of a BED file on their strands.",
     )
     _file_jobs.add_arguments(command, "file (.npy or .zarr) or folder to write to")
-    command.add_argument("--windows", type=Path, metavar="BED", help="regions to encode instead of whole sequences")
+    command.add_argument(
+        "--windows",
+        type=Path,
+        metavar="BED",
+        help="regions to encode instead of whole sequences: BED, narrowPeak, or a table (.csv, .tsv, .parquet) with "
+        "columns chrom, start, end and maybe strand, summit",
+    )
+    command.add_argument(
+        "--centre", default="middle", metavar="WHERE", help="with --windows and --length: middle (default) or summit"
+    )
     command.add_argument(
         "--length", type=int, metavar="N", help="letters of a window; with --windows, round its middle"
     )
@@ -37,27 +51,37 @@ def register(commands: Any) -> None:
     command.add_argument("--alphabet", default="ACGT", help="the letters of the channels (default: %(default)s)")
     command.add_argument("--ignore", metavar="LETTERS", help="letters that become zeros, whatever --unknown is")
     command.add_argument("--like", help="as seqpro, tangermeme, selene, kipoiseq, enformer or basenji encodes")
-    command.add_argument("--pad", metavar="LETTER", help="what stands beyond the ends (default: zeros)")
+    command.add_argument(
+        "--pad",
+        metavar="LETTER",
+        help="what stands beyond the ends (default: zeros); with it, regions may start below 0",
+    )
+    command.add_argument("--loose", action="store_true", help="skip blanks and numbers within sequences of FASTA")
+    command.add_argument(
+        "--write-index", action="store_true", help="write an index that had to be made to FILE.fai, as samtools does"
+    )
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     from fastdl import _check
     from fastdl.files.sequences.genomes import SUFFIXES
-    from fastdl.sequences import _settings as tables
-    from fastdl.sequences.windows import pad_row
+    from fastdl.sequences import _settings
 
-    how = tables.settings(*(getattr(options, name) for name in _SETTINGS))
-    pad_row(options.pad, how.coder)
+    encoding = _settings.settings(*(getattr(options, name) for name in _SETTINGS))
+    _settings.padding_row(options.pad, encoding.tables)
+    _check.one_of("--centre", options.centre, ("middle", "summit"))
     if options.length is not None:
         _check.integer("--length", options.length, 1)
-    windows = 0 if options.windows is None else sum(len(regions.names) for regions in _bed(options))
+    elif options.centre == "summit":
+        raise _check.InputError("--centre summit needs --length, the letters of a window round it")
+    windows = 0 if options.windows is None else sum(len(regions.names) for regions in _regions(options))
     reads = [] if options.windows is None else [options.windows]
     ending = options.output.suffix.lower()
     suffix = ".npy" if options.output_is_folder or ending not in FORMATS else ending
     jobs = FileJobs(options, SUFFIXES, FORMATS, suffix, companions=lambda target: [_beside(target)], reads=reads)
     return jobs.run(
-        lambda source, target, progress: _encode(source, target, options, how, progress),
+        lambda source, target, progress: _encode(source, target, options, encoding, progress),
         _summary,
         unit="windows" if reads else "B",
         total=lambda source: windows or source.stat().st_size,
@@ -66,10 +90,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _summary(totals: Totals) -> str:
     letters = totals.sum("letters") / 1e6
-    return (
+    text = (
         f"encoded {letters:.1f} M letters of {totals.files} in {totals.seconds:.2f} s "
         f"({totals.rate(letters):.0f} M letters/s)"
     )
+    outside, empty = totals.sum("outside"), totals.sum("empty")
+    text += f"; {outside} windows lie wholly outside their sequence: padding" if outside else ""
+    return text + (f"; {empty} regions have no letters" if empty else "")
 
 
 def _beside(target: Path) -> Path:
@@ -77,102 +104,121 @@ def _beside(target: Path) -> Path:
     return target.with_name(target.name + ".json")
 
 
-def _encode(source: Path, target: Path, options: argparse.Namespace, how: Any, progress: Progress) -> dict[str, Any]:
+def _encode(
+    source: Path, target: Path, options: argparse.Namespace, encoding: Any, progress: Progress
+) -> dict[str, Any]:
     """Stream one file."""
     import fastdl
-    from fastdl import _check
+    from fastdl.errors import FileError
     from fastdl.files.sequences import genomes
-    from fastdl.files.sequences.bed import one_hot_regions
+    from fastdl.files.sequences.fastq import Fastq
     from fastdl.files.sequences.one_hot_arrays import writing
     from fastdl.streaming import run
 
-    settings = how.named()  # those of --like too
-    with genomes.open_sequences(source) as reader:
+    settings, channels = encoding.keywords(), encoding.tables.rows.shape[1]  # those of --like too
+    counts = {"letters": 0, "channels": channels, "outside": 0, "empty": 0}
+    places = genomes.Places()
+    with genomes.open_sequences(source, loose=options.loose, write_index=options.write_index) as reader:
         length, total = options.length, None
-        places: list[dict] = []
-        batches: Iterator[Any]
         if options.windows is not None:
             length = _length(options)
-            batches = _windows(options, reader, length)
+            chunks, step = _windows(options, reader, length, settings, counts)
         elif length is not None:
-            batches = genomes.tiles(reader, _BASES, length, places)
-        elif hasattr(reader, "lengths"):
-            total = sum(reader.lengths.values()) if how.first else None
-            batches = genomes.whole(reader, _BASES, places)
-        else:
-            raise _check.FileError(
-                source, "holds reads: --length says how long to make them, so that they are one array"
+            chunks = genomes.tiles(reader, _BASES, length, places)
+            step = lambda tiles: fastdl.one_hot(  # noqa: E731
+                tiles.letters, offsets=tiles.offsets, length=length, pad=options.pad, **settings
             )
-
-        def step(batch: Any) -> Any:
-            if options.windows is not None:
-                names, starts, strand = batch
-                return one_hot_regions(reader, names, starts, length, strand=strand, pad=options.pad, **settings)
-            if length is not None:
-                return fastdl.one_hot(batch[0], offsets=batch[1], length=length, pad=options.pad, **settings)
-            return fastdl.one_hot(batch, **settings)
-
+        elif isinstance(reader, Fastq):
+            problem = "holds reads: --length says how long to make them, so that they are one array"
+            raise FileError(source, problem)
+        else:
+            total = genomes.count_letters(reader) if encoding.first else None
+            chunks, step = genomes.whole(reader, _BASES, places), partial(fastdl.one_hot, **settings)
+        row = (channels,) if length is None else encoding.shape(1, length)[1:]
         reached = 0
 
-        def tell(batch: Any) -> None:
+        def tell(event: Any) -> None:
             nonlocal reached
             before, reached = reached, reader.read
-            progress(reached - before if options.windows is None else len(batch[0]))
+            progress(reached - before if options.windows is None else len(event.details["chunk"].names))
 
-        letters, channels = 0, how.coder.rows.shape[1]
-        row = (channels,) if length is None else (channels, length) if how.first else (length, channels)
-        with writing(target, how.dtype, row, total) as writer:
+        with writing(target, encoding.dtype, row, total) as writer:
 
             def write(rows: Any) -> None:
-                nonlocal letters
                 writer.write(rows)
-                letters += rows.size // channels
+                counts["letters"] += rows.size // channels
 
             # One thread encodes while this one reads and writes.
-            run(batches, step, write, executor=progress.helper, progress=tell)
-    _sidecar(target, how, length, places)
-    return {"letters": letters, "channels": channels}
+            run(chunks, step, write, executor=progress.helper, progress=tell)
+    _describe(target, encoding, length, places)
+    return counts
 
 
-def _sidecar(target: Path, how: Any, length: int | None, places: list[dict]) -> None:
-    """Say beside the array how it was encoded and where its sequences begin."""
+def _describe(target: Path, encoding: Any, length: int | None, places: Any) -> None:
+    """Say beside the array how it was encoded and where its sequences, or the windows of its reads, begin."""
     from fastdl.files.atomic import replacing
 
-    fields = {**how.named(), "dtype": how.dtype.name, "length": length, "sequences": places}
+    fields = {**encoding.keywords(), "dtype": encoding.dtype.name, "length": length}
     with replacing(_beside(target)) as file:
-        file.write(json.dumps(fields).encode() + b"\n")
+        file.write(json.dumps(fields).encode()[:-1] + b', "sequences": [')
+        for k in range(0, len(places.names), 4096):
+            rows = zip(places.names[k : k + 4096], places.starts[k : k + 4096])
+            text = ", ".join(json.dumps({"name": name, "start": start}) for name, start in rows)
+            file.write((", " * (k > 0) + text).encode())
+        file.write(b"]}\n")
 
 
-def _bed(options: argparse.Namespace) -> Iterator[Any]:
-    from fastdl.files.sequences.bed import read_bed
+def _regions(options: argparse.Namespace) -> Iterator[Any]:
+    from fastdl.files.sequences.bed import read_regions
 
-    return read_bed(options.windows)
+    return read_regions(options.windows, negative=options.pad is not None)
 
 
 def _length(options: argparse.Namespace) -> int:
     """That of the windows: as asked for, or that of the first region."""
     if options.length is not None:
-        return options.length
-    first = next(_bed(options), None)
+        return int(options.length)
+    first = next(_regions(options), None)
     return 0 if first is None else int(first.stops[0] - first.starts[0])
 
 
-def _windows(options: argparse.Namespace, reader: Any, length: int) -> Iterator[tuple[Any, Any, Any]]:
-    """(names, starts, strands) of a few windows at once."""
-    from fastdl import _check
-    from fastdl.files.sequences.bed import centred
+def _windows(
+    options: argparse.Namespace, reader: Any, length: int, settings: dict[str, Any], counts: dict[str, int]
+) -> tuple[Iterator[Any], Any]:
+    """A few regions at once, and what encodes the windows around them."""
+    from fastdl.files.sequences.genome import Genome
 
-    if not hasattr(reader, "lengths"):
-        raise _check.FileError(reader.path, "holds reads, which have no regions: --windows needs FASTA or 2bit")
-    known = frozenset(reader.lengths)
-    few = max(1, _BASES // max(length, 1))
-    for regions in _bed(options):
-        for name, start, stop, line in zip(regions.names, regions.starts, regions.stops, regions.lines):
-            if name not in known:
-                raise _check.FileError(options.windows, f"{reader.path} holds no sequence {name!r}", line=line)
-            if options.length is None and stop - start != length:
-                problem = f"{stop - start} letters, but {length} in the first region: --length makes them equal"
-                raise _check.FileError(options.windows, problem, line=line)
-        starts = regions.starts if options.length is None else centred(regions, length)
-        for at in range(0, len(starts), few):
-            yield regions.names[at : at + few], starts[at : at + few], regions.strand[at : at + few]
+    genome = Genome(reader)
+
+    def chunks() -> Iterator[Any]:
+        few = max(1, _BASES // max(length, 1))
+        for regions in _regions(options):
+            _check_regions(options, genome, regions, length)
+            for at in range(0, len(regions.names), few):
+                part = type(regions)(*(column[at : at + few] for column in regions))
+                starts = part.starts if options.length is None else part.windows(length, options.centre)
+                ends = [genome.lengths[name] for name in part.names]
+                counts["outside"] += sum(
+                    start >= end or start + length <= 0 for start, end in zip(starts.tolist(), ends)
+                )
+                counts["empty"] += int((part.starts == part.stops).sum())
+                yield part._replace(starts=starts)
+
+    def step(part: Any) -> Any:
+        return genome.windows(part.names, part.starts, length, strand=part.strand, pad=options.pad, **settings)
+
+    return chunks(), step
+
+
+def _check_regions(options: argparse.Namespace, genome: Any, regions: Any, length: int) -> None:
+    """An error for the first region whose sequence is not there, or whose length is another."""
+    from fastdl.errors import FileError
+    from fastdl.files.sequences.names import missing
+
+    known = genome.lengths
+    for name, start, stop, line in zip(regions.names, regions.starts, regions.stops, regions.lines):
+        if name not in known:
+            raise FileError(options.windows, str(missing(genome.path, name, known)), line=line)
+        if options.length is None and stop - start != length:
+            problem = f"{stop - start} letters, but {length} in the first region: --length makes them equal"
+            raise FileError(options.windows, problem, line=line)

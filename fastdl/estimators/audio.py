@@ -14,7 +14,8 @@ from fastdl.estimators._validation import Array, table
 from fastdl.points import _grid
 from fastdl.points._reductions import Fold
 from fastdl.points.reduction import voxel_grid
-from fastdl.sequences.encoding import one_hot, one_hot_decode
+from fastdl.sequences.decoding import one_hot_decode
+from fastdl.sequences.encoding import one_hot
 
 
 class MuLawEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

@@ -10,8 +10,9 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from fastdl import _check, _threads
 from fastdl.estimators._validation import Array, table
-from fastdl.features import _function_blocks as plans
-from fastdl.features.basis import BASES, feature_map, vandermonde
+from fastdl.features import _function_blocks
+from fastdl.features.basis import BASES, vandermonde
+from fastdl.features.functions import feature_map
 
 _ROWS = 4096  # whose columns stay in the cache
 _NAMES = {"monomial": "{1}^{0}", "chebyshev": "T{0}({1})", "legendre": "P{0}({1})"}
@@ -183,8 +184,8 @@ class FeatureMap(TransformerMixin, BaseEstimator):
     def _list(self) -> Any:
         return list(self.functions) if isinstance(self.functions, tuple) else self.functions
 
-    def _steps(self) -> list[plans.Step]:
-        return plans.steps(self._list(), self.n_features_in_)
+    def _steps(self) -> list[_function_blocks.Step]:
+        return _function_blocks.steps(self._list(), self.n_features_in_)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastdl import _check
 from fastdl.estimators._validation import Array, seed_of, table, weights
 from fastdl.estimators.features import intervals
-from fastdl.features.basis import polynomial_features, vandermonde
+from fastdl.features.basis import vandermonde
+from fastdl.features.products import polynomial_features
 from fastdl.linear.fit import fit_lp
 from fastdl.losses.lp import lp_loss
 from fastdl.network.fit import fit_network

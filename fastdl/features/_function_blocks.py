@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels
+from fastdl._typing import Array
+from fastdl.errors import InputError, InputTypeError
 from fastdl.reference import features as reference
 
-Array = np.ndarray
-kernel = _kernels.load("features")
+kernel = _kernels.load("features") or reference
 
 _CACHED = 1 << 18  # bytes of columns in work at once: they stay in the second-level cache
 
@@ -69,14 +70,14 @@ def steps(functions: Any, d: int) -> list[Step]:
     if isinstance(functions, str) or callable(functions):
         functions = [functions]
     if not isinstance(functions, Sequence):
-        raise _check.InputTypeError(f"functions must be a list of names and functions, got {type(functions).__name__}")
+        raise InputTypeError(f"functions must be a list of names and functions, got {type(functions).__name__}")
     return [step for item in functions for step in _steps(item, d)]
 
 
 def _steps(item: Any, d: int) -> Iterator[Step]:
     if isinstance(item, tuple):
         if len(item) != 2:
-            raise _check.InputError(f"a tuple in functions must be (function, columns), got {item!r}")
+            raise InputError(f"a tuple in functions must be (function, columns), got {item!r}")
         function, given = item
         columns = tuple(
             _column(c, d) for c in (given if isinstance(given, (tuple, list, range, np.ndarray)) else [given])
@@ -94,12 +95,12 @@ def _steps(item: Any, d: int) -> Iterator[Step]:
             yield Step(function, columns)
         else:
             name = getattr(function, "__name__", "a function")
-            raise _check.InputError(
+            raise InputError(
                 f"{name} takes {arity} numbers, so it must be given as ({name}, columns) with {arity} columns, "
                 f"got {len(columns)}"
             )
     else:
-        raise _check.InputTypeError(f"functions must hold names and functions, got {type(function).__name__}")
+        raise InputTypeError(f"functions must hold names and functions, got {type(function).__name__}")
 
 
 def _column(value: Any, d: int) -> int:
@@ -111,32 +112,34 @@ def _arity(function: Any) -> int:
     """How many numbers a function takes."""
     if isinstance(function, np.ufunc):
         if function.nout != 1:
-            raise _check.InputError(f"{function.__name__} gives {function.nout} numbers; a feature function gives one")
+            raise InputError(f"{function.__name__} gives {function.nout} numbers; a feature function gives one")
         return function.nin
     function = getattr(function, "py_func", function)
     if not inspect.isfunction(function):
-        raise _check.InputTypeError(
+        raise InputTypeError(
             f"a feature function must be a Python function, a lambda, a NumPy ufunc or compiled by numba.njit, "
             f"got {type(function).__name__}"
         )
     needed = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty]
     if not needed or any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in needed):
-        raise _check.InputError(f"{function.__name__} must take one or more numbers, each a parameter of its own")
+        raise InputError(f"{function.__name__} must take one or more numbers, each a parameter of its own")
     return len(needed)
 
 
 def compiled(step: Step, dtype: np.dtype) -> Any:
-    """The loop around the user's function, for columns of `dtype`."""
+    """The loop around the user's function, for columns of `dtype`: compiled where the kernels are."""
+    if kernel is reference:
+        return reference.loop(step.function)
     from fastdl_ext.user_functions import compilation
     from fastdl_ext.user_functions import features as user_features
 
     try:
         return user_features.loop(step.function, len(step.columns), dtype.char)
     except compilation.CannotCompile as error:
-        raise _check.InputError(str(error)) from error.__cause__
+        raise InputError(str(error)) from error.__cause__
 
 
-class Block:
+class FunctionBlock:
     """What is done to a block of rows: read them as columns, fill columns, write these as rows.
 
     Where every function is applied to all columns in order, columns need not be told apart: a row is a run of values.
@@ -157,21 +160,21 @@ class Block:
         self.work = []
         at = 0
         for step in self.steps:
-            self.work.append(self._doer(step, at))
+            self.work.append(self._filler(step, at))
             at += step.width
 
-    def _doer(self, step: Step, at: int) -> Callable[[Array, Array, int, Array], Any]:
+    def _filler(self, step: Step, at: int) -> Callable[[Array, Array, int, Array], Any]:
         """do(columns, features, n, counts): fill the step's features, and count where they are not defined."""
         function = step.function
         if callable(function):
             run = _into(function) if isinstance(function, np.ufunc) else compiled(step, self.X.dtype)
 
-            def brought(columns: Array, features: Array, n: int, counts: Array) -> None:
+            def custom(columns: Array, features: Array, n: int, counts: Array) -> None:
                 given, made = [columns[c, :n] for c in step.columns], features[at, :n]
                 run(*given, made)
                 counts[at] = _new_nans(given, made)
 
-            return brought
+            return custom
         ufunc, domain = UFUNCS[function], DOMAINS.get(function)
         runs = list(_runs(step.columns))  # columns side by side take one call
 
@@ -182,7 +185,8 @@ class Block:
                 if domain is None:
                     ufunc(columns[first, :n] if one else columns[first:end], out=made)
                 else:
-                    kernel.inside(columns, first, n, *domain, features, at + k, counts[at + k : at + k + end - first])
+                    into = slice(at + k, at + k + end - first)
+                    kernel.keep_inside(columns[first:end, :n], features[into, :n], counts[into], *domain)
                     ufunc(made, out=made)
 
         return named
@@ -256,7 +260,7 @@ def _new_nans(columns: list[Array], out: Array) -> int:
     return int((np.isnan(out) & ~np.isnan(columns).any(axis=0)).sum())
 
 
-class NotDefined(_check.InputError):
+class NotDefined(InputError):
     """A function where it is not defined."""
 
     def __init__(self, steps: Sequence[Step], counts: Array, X: Array, result: Array):

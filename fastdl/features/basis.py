@@ -1,30 +1,28 @@
-"""Columns of numbers to more columns: polynomial bases, products of columns, and functions of them."""
+"""Polynomial bases of numbers: the columns of a least-squares fit."""
 
 from __future__ import annotations
 
 from functools import cache
-from math import comb
-from typing import Any, Literal, overload
+from math import prod
+from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import split
-from fastdl.features import _function_blocks as plans
+from fastdl._typing import Array, ArrayLike
+from fastdl.errors import InputError
 from fastdl.reference import features as reference
 
-Array = np.ndarray
-kernel = _kernels.load("features")
+kernel = _kernels.load("features") or reference
 
 BASES = ("monomial", "chebyshev", "legendre")
-
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-_FEW = 4  # columns side by side, on average, below which a loop over them costs more than it does
-_BLOCK = 1 << 20  # values of a result: large enough to hide the cost of a turn, small enough for an even split
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # what kernels take; other floats go to the reference
+BLOCK = 1 << 20  # values of a result in a block: some 500 microseconds, a thread's turn costs some 20
 
 
 def vandermonde(
-    x: Any,
+    x: ArrayLike,
     degree: int,
     *,
     basis: str = "monomial",
@@ -59,7 +57,8 @@ def vandermonde(
     Raises
     ------
     InputError
-        For a negative degree, an unknown basis, a domain without width or an `out` that does not fit.
+        For a negative degree, an unknown basis, a domain without width, an `out` that does not fit, or a result that
+        is larger than memory.
     InputTypeError
         For an x that is not real numbers.
 
@@ -88,24 +87,34 @@ def vandermonde(
     >>> [len(v) for v in fastdl.streaming.run(chunks, lambda chunk: fastdl.vandermonde(chunk, 3))]
     [2, 1]
     """
-    x = _floats("x", x)
+    x = _check.array("x", x, ("f", "i", "u", "b"))
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)
     degree = _check.integer("degree", degree, 0)
     _check.one_of("basis", basis, BASES)
     low, high = (-1.0, 1.0) if domain is None else _domain(domain, x.dtype)
-    result = _check.out("out", out, (*x.shape, degree + 1), x.dtype, x)
-    if kernel is None or x.dtype not in _FLOATS:
-        with np.errstate(all="ignore"):
-            result[...] = reference.vandermonde(x, degree, basis=basis, domain=domain)
-        return result
+    result = allocate(out, (*x.shape, degree + 1), x.dtype, x)
     flat, rows = x.reshape(-1), result.reshape(-1, degree + 1)
-    which, ratio = BASES.index(basis), _ratio(degree + 1, x.dtype.char)
-    split(
-        len(flat),
-        threads,
-        lambda s: kernel.vandermonde(flat[s], ratio, which, rows[s], domain is not None, low, high),
-        max(1, _BLOCK // (degree + 1)),
-    )
+    engine = kernel if x.dtype in FLOATS else reference
+    ratio = _ratio(degree + 1, x.dtype.char) if basis == "legendre" else np.ones(1, x.dtype)
+
+    def fill(s: slice) -> None:
+        engine.fill_basis(
+            flat[s], ratio, rows[s], basis=BASES.index(basis), mapped=domain is not None, low=low, high=high
+        )
+
+    split(len(flat), threads, fill, max(1, BLOCK // (degree + 1)))
     return result
+
+
+def allocate(out: Array | None, shape: tuple[int, ...], dtype: np.dtype, *inputs: Any) -> Array:
+    """`out` checked, or a new array; one that is too large for the machine is refused with what it would take."""
+    if out is not None:
+        return _check.out("out", out, shape, dtype, *inputs)
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError):
+        size = prod(shape) * dtype.itemsize
+        raise InputError(f"a result of shape {shape} takes {size} bytes, more than there are") from None
 
 
 @cache
@@ -119,230 +128,10 @@ def _domain(domain: Any, dtype: np.dtype) -> tuple[float, float]:
     try:
         low, high = domain
     except (TypeError, ValueError):
-        raise _check.InputError(f"domain must be a pair (low, high), got {domain!r}") from None
+        raise InputError(f"domain must be a pair (low, high), got {domain!r}") from None
     low, high = _check.number("domain[0]", low), _check.number("domain[1]", high)
     with np.errstate(over="ignore"):
         width = dtype.type(high) - dtype.type(low)
     if not (width > 0 and np.isfinite(width)):
-        raise _check.InputError(f"domain must have low < high and a width within {dtype}, got {(low, high)}")
+        raise InputError(f"domain must have low < high and a width within {dtype}, got {(low, high)}")
     return low, high
-
-
-def _floats(name: str, value: Any, ndim: int | tuple[int, ...] | None = None) -> Array:
-    """`value` as contiguous floats: their own dtype, or float64 for integers and bool."""
-    x = _check.array(name, value, ("f", "i", "u", "b"), ndim)
-    return x if x.dtype.kind == "f" else x.astype(np.float64)
-
-
-def polynomial_features(
-    X: Any,
-    degree: int,
-    *,
-    interaction_only: bool = False,
-    include_bias: bool = True,
-    out: Array | None = None,
-    threads: int | None = 1,
-) -> Array:
-    """All products of up to `degree` columns, in scikit-learn's column order and with its bits.
-
-    Parameters
-    ----------
-    X : array_like, shape (N, D)
-        Floats keep their dtype; integers and bool become float64. NaN and infinities go through the products.
-    degree : int
-        The largest number of factors, at least 0.
-    interaction_only : bool
-        Whether the factors of a product must be different columns.
-    include_bias : bool
-        Whether there is a column of ones: the product of no factors.
-    out : ndarray, optional
-        Where to write: shape (N, M), of the result's dtype.
-    threads : int or None
-        Threads to use; None means all this process may.
-
-    Returns
-    -------
-    ndarray, shape (N, M)
-        By number of factors, then in lexical order of the columns: for two columns and degree 2 these are
-        1, a, b, a^2, a b, b^2. M is C(D + degree, degree) less the bias, fewer with `interaction_only`. Each column is
-        one multiplication from an earlier one.
-
-    Raises
-    ------
-    InputError
-        For an X that is not of two dimensions, a negative degree, no column at all (degree 0 without bias), or an `out`
-        that does not fit.
-    InputTypeError
-        For an X that is not real numbers.
-
-    References
-    ----------
-    Pedregosa et al., "Scikit-learn: machine learning in Python", 2011: `sklearn.preprocessing.PolynomialFeatures`.
-
-    Examples
-    --------
-    >>> import fastdl
-    >>> fastdl.polynomial_features([[2, 3], [4, 5]], 2)
-    array([[ 1.,  2.,  3.,  4.,  6.,  9.],
-           [ 1.,  4.,  5., 16., 20., 25.]])
-    >>> fastdl.polynomial_features([[2, 3], [4, 5]], 2, interaction_only=True, include_bias=False)
-    array([[ 2.,  3.,  6.],
-           [ 4.,  5., 20.]])
-    """
-    X = _floats("X", X, 2)
-    degree = _check.integer("degree", degree, 0)
-    if degree == 0 and not include_bias:
-        raise _check.InputError("degree must be at least 1 without the bias, got 0: there would be no column")
-    n, d = X.shape
-    bias = bool(include_bias)
-    columns = (sum(comb(d, k) for k in range(degree + 1)) if interaction_only else comb(d + degree, degree)) - 1 + bias
-    result = _check.out("out", out, (n, columns), X.dtype, X)
-    if n == 0 or columns == 0:
-        return result
-    if kernel is None or X.dtype not in _FLOATS or d == 0 or degree == 0:
-        with np.errstate(all="ignore"):
-            result[...] = reference.polynomial_features(
-                X, degree, interaction_only=interaction_only, include_bias=include_bias
-            )
-        return result
-    plan = _products(d, degree, bool(interaction_only), bias)
-    split(
-        n,
-        threads,
-        lambda s: kernel.polynomial_features(X[s], plan, result[s], bias),
-        max(1, _BLOCK // columns),
-    )
-    return result
-
-
-@cache
-def _products(d: int, degree: int, interaction_only: bool, bias: bool) -> Array:
-    """(to, from, length, factor): the columns from..from+length times column `factor` of X stand at to..to+length.
-
-    Where lengths are short, (from, factor) of each single column.
-
-    The products of k factors that begin with column j are column j times the products of k - 1 factors that begin with
-    j or later (later than j for interactions): these stand side by side.
-    """
-    steps: list[tuple[int, ...]] = []
-    starts = [*range(bias, bias + d), bias + d]  # where the products that begin with column j start; the end
-    end = bias + d
-    for _ in range(2, degree + 1):
-        begins = []
-        for j in range(d):
-            begins.append(end)
-            first = starts[j + 1] if interaction_only else starts[j]
-            if starts[d] > first:
-                steps.append((end, first, starts[d] - first, j))
-                end += starts[d] - first
-        starts = [*begins, end]
-    if end - bias - d < _FEW * len(steps):
-        steps = [(first + k, j) for _, first, length, j in steps for k in range(length)]
-    plan = np.array(steps, np.intp).reshape(-1, len(steps[0]) if steps else 4)
-    plan.flags.writeable = False
-    return plan
-
-
-@overload
-def feature_map(
-    X: Any,
-    functions: Any,
-    *,
-    invalid: str = "nan",
-    return_invalid: Literal[False] = False,
-    out: Array | None = None,
-    threads: int | None = 1,
-) -> Array: ...
-@overload
-def feature_map(
-    X: Any,
-    functions: Any,
-    *,
-    invalid: str = "nan",
-    return_invalid: Literal[True],
-    out: Array | None = None,
-    threads: int | None = 1,
-) -> tuple[Array, Array]: ...
-def feature_map(
-    X: Any,
-    functions: Any,
-    *,
-    invalid: str = "nan",
-    return_invalid: bool = False,
-    out: Array | None = None,
-    threads: int | None = 1,
-) -> Array | tuple[Array, Array]:
-    """Functions of columns, named or your own, all in one pass over the data.
-
-    Parameters
-    ----------
-    X : array_like, shape (N, D) or (N,)
-        float32 or float64 keep their dtype; integers and bool become float64.
-    functions : list of str, callable or (str or callable, columns)
-        What stands alone is applied to every column, a tuple to the columns it names (one index or several; negative
-        ones count from the end). Names: identity, square, cube, sqrt, cbrt, abs, sign, reciprocal, exp, expm1, log,
-        log1p, log2, log10, sin, cos, tan, tanh, arctan. Functions: in plain Python, from numbers to a number, compiled
-        by Numba; NumPy's ufuncs; functions compiled by `numba.njit`. A function of k > 1 numbers takes k columns.
-    invalid : {"nan", "raise"}
-        What happens where a function is not defined: the feature is NaN, or an error names the first such row.
-        Not defined are log, log2, log10 of x <= 0, log1p of x <= -1, sqrt of x < 0, reciprocal of 0, sin, cos and tan
-        of infinities; of your own functions, whatever makes NaN from numbers. NaN in X is not counted.
-    return_invalid : bool
-        Whether to return also, for each feature, in how many rows it was not defined.
-    out : ndarray, optional
-        Where to write: shape (N, M), of the result's dtype.
-    threads : int or None
-        Threads to use; None means all this process may.
-
-    Returns
-    -------
-    ndarray, shape (N, M)
-        The features, in the order of `functions`: a function of one number gives one for each of its columns, a
-        function of several gives one. With `return_invalid` (features, counts), counts int64 of shape (M,).
-
-    Raises
-    ------
-    InputError
-        For an unknown name, a column that is not there, a function that Numba cannot compile, and with
-        ``invalid="raise"`` for the first row where a function is not defined.
-    InputTypeError
-        For an X that is not float32, float64, integers or bool, or a function of another kind.
-
-    Notes
-    -----
-    Blocks of rows that fit in the cache are turned into columns, the functions fill columns, and these leave as rows:
-    X is read once and the result written once. Named functions are NumPy's, and have its bits; your functions see
-    float64, and their result is rounded to the dtype. Each of yours is compiled once a process, and kept on disk (in
-    NUMBA_CACHE_DIR, or in fastdl of the user's cache folder) where a folder is writable. Rows are independent, so
-    chunks of a stream give the rows of the whole: ``run(chunks, lambda chunk: feature_map(chunk, functions))``.
-
-    Examples
-    --------
-    >>> import fastdl
-    >>> fastdl.feature_map([[1.0, 4.0], [2.0, 9.0]], ["identity", ("sqrt", 1), (lambda a, b: a * b, (0, 1))])
-    array([[ 1.,  4.,  2.,  4.],
-           [ 2.,  9.,  3., 18.]])
-    >>> fastdl.feature_map([1.0, 0.0, -1.0], "log", return_invalid=True)
-    (array([[ 0.],
-           [nan],
-           [nan]]), array([2]))
-    """
-    X = _floats("X", X, (1, 2))
-    _check.dtype("X", X.dtype, _FLOATS)
-    _check.one_of("invalid", invalid, ("nan", "raise"))
-    X = X if X.ndim == 2 else X.reshape(-1, 1)
-    steps = plans.steps(functions, X.shape[1])
-    result = _check.out("out", out, (len(X), sum(s.width for s in steps)), X.dtype, X)
-    counts = np.zeros(result.shape[1], np.int64)
-    if result.size:
-        if kernel is None:
-            result[...] = reference.feature_map(X, [(s.function, s.columns) for s in steps])
-            inputs = [[c] if not callable(s.function) else s.columns for s in steps for c in s.columns[: s.width]]
-            missing = np.isnan(result)
-            counts[:] = [(missing[:, k] & ~np.isnan(X[:, i]).any(axis=1)).sum() for k, i in enumerate(inputs)]
-        else:
-            block = plans.Block(steps, X, result)
-            counts += sum(split(len(X), threads, block, block.span))
-    if invalid == "raise" and counts.any():
-        raise plans.NotDefined(steps, counts, X, result)
-    return (result, counts) if return_invalid else result

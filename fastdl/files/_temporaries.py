@@ -25,8 +25,8 @@ from pathlib import Path
 _NAME = re.compile(r"\.fastdl-([0-9a-f]{8})-(\d{1,10})-(\d{1,20})\.\d{1,20}\.part")
 
 _numbers = itertools.count()
-_live: set[Path] = set()  # of this process
-_swept: set[Path] = set()  # folders whose leftovers were looked for
+_live: set[str] = set()  # of this process
+_swept: set[str] = set()  # folders whose leftovers were looked for
 _abandoned = False
 
 #: Held while a temporary gets its final name; reentrant, as a signal handler may run while its own thread holds it.
@@ -44,11 +44,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def new(folder: Path) -> Path:
-    """A name in `folder` that no other temporary has; what a killed process left there is removed first."""
-    sweep(folder)
-    pid = os.getpid()
-    path = folder / f".fastdl-{_host()}-{pid}-{_start(pid) or '0'}.{next(_numbers)}.part"
+def new(folder: str) -> str:
+    """A path in `folder` that no other temporary has; what a killed process left there is removed first."""
+    if folder not in _swept:
+        sweep(folder)
+    path = os.path.join(folder, f"{_beginning(os.getpid())}.{next(_numbers)}.part")
     with lock:
         check()
         _live.add(path)
@@ -61,18 +61,18 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
-def done(path: Path) -> None:
+def done(path: str) -> None:
     """The temporary has its final name, or is gone."""
     _live.discard(path)
 
 
-def remove(path: Path) -> None:
+def remove(path: str) -> None:
     """Remove a temporary, file or folder, as far as that can be done."""
     with suppress(OSError):
-        if path.is_dir() and not path.is_symlink():
+        if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink()
+            os.unlink(path)
     done(path)
 
 
@@ -85,16 +85,14 @@ def abandon() -> None:
             remove(path)
 
 
-def sweep(folder: Path, *, again: bool = False) -> None:
-    """Remove what killed processes left in `folder`; a process looks once, unless it is to look `again`."""
-    if folder in _swept and not again:
-        return
+def sweep(folder: str) -> None:
+    """Remove what killed processes left in `folder`."""
     _swept.add(folder)
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _NAME.fullmatch(entry.name)
             if found and found[1] == _host() and not _is_running(int(found[2]), found[3]):
-                remove(Path(entry.path))
+                remove(entry.path)
 
 
 def is_temporary(name: str) -> bool:
@@ -105,12 +103,18 @@ def is_temporary(name: str) -> bool:
 @contextmanager
 def folder() -> Iterator[Path]:
     """A folder for what need not outlive the block; gone with it, and when the command is interrupted."""
-    path = new(Path(tempfile.gettempdir()))
-    path.mkdir(mode=0o700)
+    path = new(tempfile.gettempdir())
+    os.mkdir(path, 0o700)
     try:
-        yield path
+        yield Path(path)
     finally:
         remove(path)
+
+
+@lru_cache(4)
+def _beginning(pid: int) -> str:
+    """How the names of this process begin."""
+    return f".fastdl-{_host()}-{pid}-{_start_of(pid) or '0'}"
 
 
 @lru_cache(1)
@@ -121,12 +125,6 @@ def _host() -> str:
     except OSError:
         table = ""
     return hashlib.sha256(f"{platform.node()} {table}".encode()).hexdigest()[:8]
-
-
-@lru_cache(4)
-def _start(pid: int) -> str | None:
-    """When this process began; it is asked for once."""
-    return _start_of(pid)
 
 
 def _start_of(pid: int) -> str | None:

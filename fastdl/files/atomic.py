@@ -65,20 +65,19 @@ class _Temporary(io.BufferedWriter):
     """A temporary that is open for writing, and the file that it is to become."""
 
     def __init__(self, path: Path):
-        self.named, self.target = path, Path(os.path.realpath(path))
-        try:
-            there = os.stat(self.target).st_mode
-        except OSError:
-            there = None
+        self.named = path
+        self.target, there = _resolve(os.fspath(path))
         self.permissions = None if there is None else stat.S_IMODE(there)
         self.special = there is not None and not (stat.S_ISREG(there) or stat.S_ISDIR(there))
-        self.path = _temporaries.new(Path(tempfile.gettempdir()) if self.special else self.target.parent)
+        self.folder = tempfile.gettempdir() if self.special else os.path.dirname(self.target) or "."
+        self.path = _temporaries.new(self.folder)
         try:
             # A new file gets what the process's umask leaves of this mode.
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         except OSError as error:
             _temporaries.done(self.path)
             raise _unwritable(path, error) from None
+        self.handle = handle
         super().__init__(_Raw(handle, path), _BUFFER)
         self.size = 0
 
@@ -87,7 +86,7 @@ class _Temporary(io.BufferedWriter):
         if not self.closed:
             try:
                 self.flush()
-                self.size = os.fstat(self.raw.fileno()).st_size
+                self.size = os.fstat(self.handle).st_size
                 super().close()
             except OSError as error:
                 raise _unwritable(self.named, error) from None
@@ -127,6 +126,18 @@ class _Temporary(io.BufferedWriter):
         _temporaries.remove(self.path)
 
 
+def _resolve(path: str) -> tuple[str, int | None]:
+    """The file that `path` is, or links to, and its mode, or None where there is none."""
+    try:
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISLNK(mode):
+            return path, mode
+        path = os.path.realpath(path)
+        return path, os.stat(path).st_mode
+    except OSError:
+        return path, None
+
+
 class _Raw(io.FileIO):
     """The file below the buffer; its errors name the target."""
 
@@ -134,7 +145,7 @@ class _Raw(io.FileIO):
         super().__init__(handle, "wb")
         self.named = named
 
-    def write(self, data: object) -> int:  # type: ignore[override]
+    def write(self, data: object) -> int:
         try:
             return super().write(data)  # type: ignore[arg-type]
         except OSError as error:
@@ -154,7 +165,7 @@ def _finish(files: list[_Temporary], sync: bool) -> None:
 
 
 def _rename(files: list[_Temporary]) -> None:
-    with _temporaries.lock, _folder_lock(files[0].target.parent if len(files) > 1 else None):
+    with _temporaries.lock, _folder_lock(files[0].folder if len(files) > 1 else None):
         _temporaries.check()
         for file in files[1:]:
             with suppress(FileNotFoundError):
@@ -209,7 +220,7 @@ class Group:
 def commit_groups(groups: Sequence[Group]) -> list[FileError | None]:
     """Give the files of all groups their names, after one wait for the disk: what went wrong with each, or None."""
     waiting = [file for group in groups if group.sync for files in group.sets for file in files]
-    synced = len(waiting) >= _GROUP and _sync_folders({file.path.parent for file in waiting})
+    synced = len(waiting) >= _GROUP and _sync_folders({file.folder for file in waiting})
     problems: list[FileError | None] = []
     for group in groups:
         try:
@@ -223,9 +234,9 @@ def commit_groups(groups: Sequence[Group]) -> list[FileError | None]:
 @contextmanager
 def replacing_folder(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     """A folder beside `path`, renamed to it when the block ends well and removed when it does not."""
-    path = Path(path)
-    target = Path(os.path.realpath(path))
-    folder = _temporaries.new(target.parent)
+    path, target = Path(path), Path(os.path.realpath(path))
+    name = _temporaries.new(str(target.parent))
+    folder = Path(name)
     try:
         folder.mkdir()
         yield folder
@@ -237,12 +248,12 @@ def replacing_folder(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
             _temporaries.check()
             _swap(folder, target)
     except OSError as error:
-        _temporaries.remove(folder)
+        _temporaries.remove(name)
         if error.filename is None or Path(os.fsdecode(error.filename)) == folder:
             raise _unwritable(path, error) from None
         raise
     except BaseException:
-        _temporaries.remove(folder)
+        _temporaries.remove(name)
         raise
 
 
@@ -250,10 +261,10 @@ def _swap(folder: Path, target: Path) -> None:
     """Give the folder its name, and remove what had that name."""
     if not os.path.lexists(target):
         os.replace(folder, target)
-        _temporaries.done(folder)
+        _temporaries.done(str(folder))
         return
     if not _exchange(folder, target):
-        aside = _temporaries.new(target.parent)
+        aside = _temporaries.new(str(target.parent))
         os.replace(target, aside)
         try:
             os.replace(folder, target)
@@ -261,7 +272,7 @@ def _swap(folder: Path, target: Path) -> None:
             os.replace(aside, target)
             raise
         _temporaries.remove(aside)
-    _temporaries.remove(folder)
+    _temporaries.remove(str(folder))
 
 
 def _exchange(a: Path, b: Path) -> bool:
@@ -274,7 +285,7 @@ def _exchange(a: Path, b: Path) -> bool:
     return call(here, os.fsencode(a), here, os.fsencode(b), swap) == 0
 
 
-def _sync_file(path: Path) -> None:
+def _sync_file(path: str | Path) -> None:
     handle = os.open(path, os.O_RDWR)
     try:
         os.fsync(handle)
@@ -282,7 +293,7 @@ def _sync_file(path: Path) -> None:
         os.close(handle)
 
 
-def _sync_folders(folders: set[Path]) -> bool:
+def _sync_folders(folders: set[str]) -> bool:
     """One wait for all files on the file systems of these folders; False where the system has none to offer."""
     try:
         call = ctypes.CDLL(None, use_errno=True).syncfs
@@ -300,7 +311,7 @@ def _sync_folders(folders: set[Path]) -> bool:
 
 
 @contextmanager
-def _folder_lock(folder: Path | None) -> Iterator[None]:
+def _folder_lock(folder: str | None) -> Iterator[None]:
     """Alone among the processes that rename files of this folder together, where the system has such locks."""
     try:
         import fcntl

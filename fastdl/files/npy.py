@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -35,9 +37,8 @@ class NpyWriter:
     def write(self, rows: np.ndarray) -> None:
         """Append rows of the shape and dtype given at the start."""
         if rows.dtype != self.dtype or rows.shape[1:] != self.row:
-            raise _check.InputError(
-                f"rows must be {self.dtype} of shape (n, {self.row}), got {rows.dtype} {rows.shape}"
-            )
+            shape = ", ".join(["n", *map(str, self.row)]) + "," * (not self.row)
+            raise _check.InputError(f"rows must be {self.dtype} of shape ({shape}), got {rows.dtype} {rows.shape}")
         self.file.write(np.ascontiguousarray(rows).data.cast("B") if rows.size else b"")
         self.rows += len(rows)
 
@@ -64,16 +65,19 @@ class NpyReader:
             raise _check.FileError(self.path, "is in Fortran order; only C order is streamed")
         if self.dtype.hasobject or not self.shape or min(self.shape) < 0:
             raise _check.FileError(self.path, f"must hold rows of numbers, got shape {self.shape}, {self.dtype}")
-        size, there = self.dtype.itemsize * int(np.prod(self.shape)), self.path.stat().st_size - self.offset
+        size, there = self.dtype.itemsize * math.prod(self.shape), self.path.stat().st_size - self.offset
         if there < size:
             problem = f"truncated: {size} bytes of data announced, {there} there"
             raise _check.FileError(self.path, problem, self.offset + there)
 
     def chunks(self, rows: int) -> Iterator[np.ndarray]:
         """Arrays of at most `rows` rows, in order."""
-        width = int(np.prod(self.shape[1:]))
+        width = math.prod(self.shape[1:])
         with open(self.path, "rb") as file:
             file.seek(self.offset)
             for start in range(0, self.shape[0], rows):
                 n = min(rows, self.shape[0] - start)
-                yield np.fromfile(file, self.dtype, n * width).reshape(n, *self.shape[1:])
+                block = np.fromfile(file, self.dtype, n * width)
+                if len(block) < n * width:
+                    raise _check.FileError(self.path, "truncated while it was read", os.fstat(file.fileno()).st_size)
+                yield block.reshape(n, *self.shape[1:])

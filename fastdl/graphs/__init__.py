@@ -1,4 +1,4 @@
-"""Graphs: lists of edges to rows of neighbours (CSR), their norms, and sums, means and extremes over neighbours."""
+"""Graphs: lists of edges to rows of neighbours (CSR), norms, reductions and their derivatives, samples, batches."""
 
 from fastdl import _lazy
 

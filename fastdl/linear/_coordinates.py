@@ -56,8 +56,8 @@ class Frame:
         """First shifts and factors, from (middle, reach) of the columns and of y."""
         if self.intercept:
             self.shift, self.y_shift = X[0], float(y[0])
-        self.factor = _binary(X[1] if self.intercept else X[1] + np.abs(X[0]))
-        self.y_factor = float(_binary(y[1] if self.intercept else y[1] + np.abs(y[0])))
+        self.factor = power_of_two(X[1] if self.intercept else X[1] + np.abs(X[0]))
+        self.y_factor = float(power_of_two(y[1] if self.intercept else y[1] + np.abs(y[0])))
 
     def _whole(self) -> Array:
         """The Gram matrix of [1, Z, t], and the number of rows."""
@@ -82,7 +82,7 @@ class Frame:
             G = G - np.outer(G[0], G[0]) / self.weight
             G[0, 0] = self.weight
         length = np.sqrt(np.maximum(G.diagonal()[1:], 0))
-        scale = _binary(length / np.sqrt(max(self.weight, 1e-300)))
+        scale = power_of_two(length / np.sqrt(max(self.weight, 1e-300)))
         self.factor, self.y_factor = self.factor * scale[:-1], float(self.y_factor * scale[-1])
         far = np.abs(np.append(self.shift * self.factor, self.y_shift * self.y_factor)) * np.sqrt(self.weight)
         # What of a centred column is only the rounding of its values, and of taking the mean away.
@@ -236,6 +236,23 @@ class Frame:
             return w, 0.0
         return w, float(self.y_shift + first / self.y_factor - np.add.reduce(w * self.shift))
 
+    def moved(self, w: Array, b: float, step: Array) -> tuple[Array, float]:
+        """(w, b) after a step in the coordinates of [1, Z], before columns were orthonormalised."""
+        change = np.zeros(self.rows.columns)
+        change[slice(None) if self.kept is None else self.kept] = step[int(self.ones) :]
+        change *= self.factor
+        w, now = w + change, w
+        if self.ones:
+            b = b + float(step[0]) - float(np.add.reduce((w - now) * self.shift))
+        return w, b
+
+    def of_least_norm(self, w: Array, b: float) -> tuple[Array, float]:
+        """The model of least |w| among those that give every row what (w, b) gives it."""
+        if not self._still.size:
+            return w, b
+        least = w - self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
+        return least, b + float(np.add.reduce((w - least) * self.shift)) if self.intercept else 0.0
+
     def _unfolded(self, weights: Array) -> Array:
         return weights if self._first is None else np.linalg.solve(self._first, weights)
 
@@ -257,10 +274,26 @@ class Frame:
         """R'^-1 g."""
         return np.linalg.solve(self.R.T, g) if len(self.R) else g
 
+    def raw_factor(self) -> Array:
+        """R of the columns before they were orthonormalised: what the rounding of the rows as given is measured by."""
+        if self._first is None:
+            return self.R
+        inner = np.eye(self.rank)
+        inner[int(self.ones) :, int(self.ones) :] = self._first
+        return self.R @ inner
+
     def rounding(self, gamma: Array) -> float:
-        """A bound of the weighted root sum of squares of what rounding does to residuals of the model gamma."""
+        """A bound of the weighted root sum of squares of what rounding does to residuals of the model gamma.
+
+        Of orthonormalised columns, Q R = Z + E with E about the last bits of Z: a model of Z is one of Q but for E
+        times its weights, which are large where columns are nearly dependent.
+        """
         size = np.sqrt(np.maximum(self.gram.diagonal(), 0))
-        return EPS * (len(gamma) + 4) * float(size[-1] + (np.abs(gamma) * size[:-1]).sum())
+        terms = np.abs(gamma) * size[:-1]
+        if self._first is not None:
+            raw = self._unfolded(gamma[int(self.ones) :])
+            terms[int(self.ones) :] += np.abs(raw) * np.sqrt((self._first**2).sum(axis=0))
+        return 2 * EPS * (len(gamma) + 4) * float(size[-1] + terms.sum())
 
 
 def gram(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) -> Array:
@@ -282,7 +315,7 @@ def _substituted(Z: Array, R: Array) -> Array:
     return Q
 
 
-def _binary(size: Array) -> Array:
+def power_of_two(size: Array) -> Array:
     """Powers of two that bring these sizes near 1; 1 for 0."""
     with np.errstate(all="ignore"):
         exponent = np.frexp(np.where((size > 0) & (size < np.inf), size, 0.5))[1]
@@ -313,6 +346,19 @@ def _cholesky(C: Array) -> tuple[Array, Array]:
     except np.linalg.LinAlgError:
         return C, np.zeros(0)
     return R, R.diagonal() ** 2
+
+
+def condition_of(R: Array) -> float:
+    """Sum over j of |R[:, j]| |R^-1[j, :]|; 1 for each column where they are orthogonal."""
+    if not len(R):
+        return 0.0
+    with np.errstate(all="ignore"):
+        try:
+            inverse = np.linalg.inv(R)
+        except np.linalg.LinAlgError:
+            return float("inf")
+        total = float((np.sqrt((R * R).sum(axis=0)) * np.sqrt((inverse * inverse).sum(axis=1))).sum())
+    return total if np.isfinite(total) else float("inf")
 
 
 def _independent(R: Array, tolerance: float) -> Array:

@@ -7,6 +7,8 @@ from importlib import import_module
 from inspect import signature
 from typing import Any
 
+import numpy as np
+
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl.linear.result import Certificate, LpFit
@@ -97,11 +99,24 @@ def fit_lp(
     method = _chosen(method, p, own)
     seed, tol = _check.integer("seed", seed, 0), _check.number("tol", tol, 0, above=True)
     threads = _threads.count(threads)
-    rows = Rows(X, y, sample_weight)
+    rows, unit = _of_common_weight(X, y, sample_weight)
     settings = {"intercept": bool(intercept), "seed": seed, "threads": threads, **options}
     if method == "newton":
         settings["tol"] = tol
-    return _function(method, options)(rows, p, **settings)
+    fit = _function(method, options)(rows, p, **settings)
+    return fit if unit == 1 else fit.weighed(unit)
+
+
+def _of_common_weight(X: Any, y: Any, sample_weight: Any) -> tuple[Rows, float]:
+    """The rows, and a power of two that their weights were divided by: 1 unless all are very large or very small."""
+    if y is None or sample_weight is None:
+        return Rows(X, y, sample_weight), 1.0
+    weights = _check.array("sample_weight", sample_weight, ("f", "i", "u", "b"), 1).astype(np.float64)
+    most = float(weights.max(initial=0))
+    if not 0 < most < np.inf or 1e-30 < most < 1e30:
+        return Rows(X, y, sample_weight), 1.0
+    exponent = int(np.frexp(most)[1])
+    return Rows(X, y, np.ldexp(weights, -exponent)), float(np.ldexp(1.0, exponent))
 
 
 #: The modules whose `fit` is called with (rows, p, intercept=, seed=, threads=, **options).

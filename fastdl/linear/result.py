@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,6 +79,15 @@ class LpFit:
     history: Mapping[str, Array] = field(default_factory=dict)
     rank: int | None = None
     condition: float | None = None
+
+    def weighed(self, unit: float) -> LpFit:
+        """The same fit of rows whose weights are all `unit` times as large."""
+        with np.errstate(over="ignore", under="ignore"):
+            upper, lower = (float(np.float64(bound) * unit) for bound in self.certificate[:2])
+            history = {**self.history, "loss": self.history["loss"] * unit}
+            loss = float(np.float64(self.loss) * unit)
+        certificate = self.certificate._replace(upper=upper, lower=lower)
+        return replace(self, loss=loss, certificate=certificate, history=history)
 
     def predict(self, X: Any) -> Array:
         """The model's values, float64 (N,), of X (N, D), by NumPy's product: last bits may differ between CPUs."""

@@ -83,3 +83,61 @@ def _call(function, row):
         return function(*row)
     except (ValueError, ZeroDivisionError):  # how Python's math says NaN
         return np.nan
+
+
+# The kernels ---------------------------------------------------------------------------------------------------------
+
+
+def fill_basis(x, ratio, out, *, basis, mapped, low, high):
+    """The polynomials of each x, a row of out each."""
+    names = ("monomial", "chebyshev", "legendre")
+    with np.errstate(all="ignore"):
+        out[...] = vandermonde(x, out.shape[1] - 1, basis=names[basis], domain=(low, high) if mapped else None)
+
+
+def fill_products(x, plan, out, bias):
+    """The columns of x and their products, by a plan of (to, from, length, factor), or of (from, factor) for each."""
+    d = x.shape[1]
+    out[:, :bias] = 1
+    out[:, bias : bias + d] = x
+    with np.errstate(all="ignore"):
+        if plan.shape[1] == 4:
+            for to, first, length, factor in plan:
+                out[:, to : to + length] = out[:, first : first + length] * x[:, factor, None]
+        else:
+            for column, (first, factor) in enumerate(plan, bias + d):
+                out[:, column] = out[:, first] * x[:, factor]
+
+
+def take_columns(x, columns):
+    """The rows of x as columns[:, :n]."""
+    columns[:, : len(x)] = x.T
+
+
+def put_columns(columns, out, run):
+    """The rows of out, each made of the next `run` values of each column."""
+    n = len(out)
+    out[...] = columns[:, : n * run].reshape(len(columns), n, run).transpose(1, 0, 2).reshape(n, -1)
+
+
+def keep_inside(x, out, counts, kind, edge):
+    """x to out, NaN where it is not "above" or "from" the edge, "nonzero" or "finite"; counts: how many of each row."""
+    outside = {"above": x <= edge, "from": x < edge, "nonzero": x == 0, "finite": np.isinf(x)}[kind]
+    out[...] = np.where(outside, x.dtype.type(np.nan), x)
+    counts[:] = outside.sum(axis=1)
+
+
+def count_new_nans(x, y):
+    """How many of y are NaN where x is not."""
+    return int((np.isnan(y) & ~np.isnan(x)).sum())
+
+
+def loop(function):
+    """loop(x_1, ..., x_k, y): y[i] = function(x_1[i], ..., x_k[i]) of numbers in float64."""
+
+    def run(*arrays):
+        *given, out = arrays
+        for i in range(len(out)):
+            out[i] = _call(function, [np.float64(x[i]) for x in given])
+
+    return run

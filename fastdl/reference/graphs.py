@@ -1,4 +1,7 @@
-"""Graphs: what the rows and the norms mean.  A graph is anything with indptr, indices, edge_order, weight."""
+"""Graphs: what rows, norms, reductions and draws mean. A graph is anything with indptr, indices, edge_order, weight.
+
+The functions after "the kernels" have the names and arguments of the compiled ones, and stand in for them.
+"""
 
 import numpy as np
 
@@ -21,10 +24,12 @@ def rows(indptr):
 
 def degree(graph, *, direction="in", weight=None):
     """Edges into (out of) every node, or the sum of their weights, added in the order of the graph."""
-    ends = rows(graph.indptr) if direction == "in" else graph.indices
+    into = direction == "in"
+    ends = rows(graph.indptr) if into else graph.indices
+    n = len(graph.indptr) - 1 if into else graph.num_sources
     if weight is None:
-        return np.bincount(ends, minlength=len(graph.indptr) - 1)
-    total = np.zeros(len(graph.indptr) - 1, weight.dtype)
+        return np.bincount(ends, minlength=n)
+    total = np.zeros(n, weight.dtype)
     np.add.at(total, ends, weight)
     return total
 
@@ -63,7 +68,296 @@ def gcn_norm(graph, *, weight=None, add_self_loops=True, improved=False, dtype=n
     targets = rows(indptr)
     total = np.zeros(len(indptr) - 1, dtype)
     np.add.at(total, targets, weight)
+    root = _inverse(total, np.sqrt)
+    return np.array(indptr), np.array(indices), edge_order, root[indices] * weight * root[targets]
+
+
+def normalize_edges(graph, how, *, weight=None, dtype=np.float32):
+    """Weights of the edges: "symmetric" by the roots of both degrees, "target" or "source" by that of one end."""
+    if weight is None:
+        weight = getattr(graph, "weight", None)
+    weight = np.ones(len(graph.indices), dtype) if weight is None else weight.astype(dtype)
+    into, out_of = (degree(graph, direction=d, weight=weight) for d in ("in", "out"))
+    targets = rows(graph.indptr)
+    if how == "symmetric":
+        at_source = into if graph.num_sources == len(graph.indptr) - 1 else out_of
+        return _inverse(at_source, np.sqrt)[graph.indices] * weight * _inverse(into, np.sqrt)[targets]
+    ends = into[targets] if how == "target" else out_of[graph.indices]
     with np.errstate(divide="ignore", invalid="ignore"):
-        root = 1 / np.sqrt(total)
-    root[np.isinf(root)] = 0
-    return indptr, indices, edge_order, root[indices] * weight * root[targets]
+        return np.where(ends == 0, dtype.type(0), weight / ends)
+
+
+def _inverse(total, root):
+    """1 / root(total), 0 for a total of 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = 1 / root(total)
+    inverse[np.isinf(inverse)] = 0
+    return inverse
+
+
+def aggregate(graph, features, *, reduce="sum", weight=None, rows=None):
+    """For every node the reduction of its neighbours' (weighted) features, in the order of its row."""
+    indptr, indices = graph.indptr, graph.indices
+    if isinstance(weight, str) and weight == "gcn":
+        indptr, indices, _, weight = gcn_norm(graph, dtype=features.dtype)
+    elif isinstance(weight, str):
+        weight = normalize_edges(graph, weight, dtype=features.dtype)
+    elif weight is None:
+        weight = graph.weight
+    first, last = rows or (0, len(indptr) - 1)
+    edges = slice(int(indptr[first]), int(indptr[last]))
+    messages = features[indices[edges]]
+    with np.errstate(all="ignore"):
+        if weight is not None:
+            some = weight[edges].astype(features.dtype)
+            messages = messages * some.reshape(some.shape + (1,) * (features.ndim - some.ndim))
+        return reduce_rows(indptr[first : last + 1] - indptr[first], messages, reduce)
+
+
+def aggregate_edges(graph, values, *, reduce="sum"):
+    """For every node the reduction of the values of the edges into it."""
+    with np.errstate(all="ignore"):
+        return reduce_rows(graph.indptr, values, reduce)
+
+
+def reduce_rows(indptr, messages, reduce):
+    """The reduction of the messages indptr[i]..indptr[i + 1] for every i."""
+    targets, degrees, n = rows(indptr), np.diff(indptr), len(indptr) - 1
+    shape, dtype = (n, *messages.shape[1:]), messages.dtype
+    counts = np.maximum(degrees, 1).astype(dtype).reshape((-1,) + (1,) * (messages.ndim - 1))
+    if reduce in ("sum", "mul"):
+        result = np.full(shape, 0 if reduce == "sum" else 1, dtype)
+        (np.add if reduce == "sum" else np.multiply).at(result, targets, messages)
+        return result
+    if reduce in ("max", "min"):
+        result = np.full(shape, -np.inf if reduce == "max" else np.inf, dtype)
+        (np.maximum if reduce == "max" else np.minimum).at(result, targets, messages)
+        result[degrees == 0] = 0
+        return result
+    if reduce == "softmax":
+        shares = np.exp(messages - reduce_rows(indptr, messages, "max")[targets])
+        parts = [_compensated(indptr, terms) for terms in (shares * messages, shares)]
+        parts[1][degrees == 0] = 1
+        return parts[0] / parts[1]
+    mean = _compensated(indptr, messages) / counts
+    if reduce == "mean":
+        return mean
+    deviations = messages - mean[targets]
+    variance = _compensated(indptr, deviations * deviations) / counts
+    return np.sqrt(variance) if reduce == "std" else variance
+
+
+def _compensated(indptr, messages, stretch=64):
+    """Sums of rows: every 64 messages are added one by one, and these sums by Knuth's two-sum."""
+    starts, degrees = indptr[:-1], np.diff(indptr)
+    total = np.zeros((len(starts), *messages.shape[1:]), messages.dtype)
+    rest = np.zeros_like(total)
+    for first in range(0, int(degrees.max(initial=0)), stretch):
+        some = np.flatnonzero(degrees > first)
+        counts = np.minimum(degrees[some] - first, stretch)
+        own = np.repeat(np.arange(len(some)), counts)
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        a = np.zeros((len(some), *messages.shape[1:]), messages.dtype)
+        np.add.at(a, own, messages[starts[some][own] + first + within])
+        t = total[some]
+        both = t + a
+        part = both - t
+        rest[some] += (t - (both - part)) + (a - part)
+        total[some] = both
+    return np.where(np.isnan(rest), total, total + rest)
+
+
+def edge_softmax(graph, scores):
+    """exp(score) of every edge over its sum for the edges into the same node; scores are (E,) or (E, H)."""
+    out = np.empty_like(scores)
+    columns = scores.shape[1] if scores.ndim > 1 else 1
+    softmax_rows(graph.indptr, scores.reshape(len(scores), columns), out.reshape(len(scores), columns))
+    return out
+
+
+# The generator of draws: the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+# generators", 2014) of a counter, so that a draw depends on its key alone.
+_GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_MASK = (1 << 64) - 1
+
+
+def mix(x):
+    """64 bits that look random, of 64 bits."""
+    x = (x + _GOLDEN) & _MASK
+    x = ((x ^ (x >> 30)) * _FIRST) & _MASK
+    x = ((x ^ (x >> 27)) * _SECOND) & _MASK
+    return x ^ (x >> 31)
+
+
+def below(key, i, n):
+    """Draw i of a key: a number 0..n-1, by the high half of a product."""
+    return (mix((key + i * _GOLDEN) & _MASK) * n) >> 64
+
+
+def choose(key, degree, count):
+    """`count` of `degree` places, all subsets equally likely, in order: Floyd's algorithm."""
+    taken = set()
+    for i, j in enumerate(range(degree - count, degree)):
+        t = below(key, i, j + 1)
+        taken.add(j if t in taken else t)
+    return sorted(taken)
+
+
+def sample_neighbors(graph, nodes, fanout, *, seed, replace=False):
+    """(ends, numbers): for every node the numbers of `fanout` of the edges into it, or of all where these are fewer."""
+    degrees = np.diff(graph.indptr)[nodes]
+    counts = np.where(degrees > 0, fanout, 0) if replace else np.minimum(degrees, fanout)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    numbers = np.empty(ends[-1], np.int64)
+    draw_edges(graph.indptr, nodes, ends, numbers, seed=seed, replace=replace)
+    return ends, numbers
+
+
+def random_walks(graph, starts, length, *, seed):
+    """Walks (len(starts), length + 1): each step to a neighbour in the node's row; a node without stays."""
+    walks = np.empty((len(starts), length + 1), np.int64)
+    walks[:, 0] = starts
+    walk(graph.indptr, graph.indices, walks, seed=seed, first=0)
+    return walks
+
+
+# The kernels ---------------------------------------------------------------------------------------------------------
+
+
+_NAMES = {0: "sum", 1: "sum", 2: "gcn", 3: "max", 4: "min", 5: "mul", 6: "mean", 7: "var", 8: "softmax"}
+
+
+def neighbours(op, indptr, indices, X, out, *, first, weight, root, from_, to):
+    """Columns from_..to of out, whose rows are the nodes from `first` on; indptr is that of these nodes."""
+    edges = slice(int(indptr[0]), int(indptr[-1]))
+    sources, ends = indices[edges], indptr - indptr[0]
+    messages, n, heads = X[sources], len(indptr) - 1, weight.shape[1]
+    w = weight if len(weight) == 1 else weight[edges]
+    targets = rows(ends)
+    with np.errstate(all="ignore"):
+        if _NAMES[op] == "gcn":
+            at = targets + first
+            loops, keep = np.ones(n, X.dtype), sources != at
+            loops[targets[~keep]] = np.broadcast_to(w[:, 0], len(targets))[~keep]
+            factor = root[sources] * w[:, 0] * root[at]
+            result = np.zeros((n, X.shape[1]), X.dtype)
+            np.add.at(result, targets[keep], messages[keep] * factor[keep, None])
+            own = slice(first, first + n)
+            result += X[own] * (root[own] * loops * root[own])[:, None]
+        else:
+            weighted = messages.reshape(len(messages), heads, -1) * w[:, :, None]
+            result = reduce_rows(ends, weighted.reshape(messages.shape), _NAMES[op])
+    out[:, from_:to] = result[:, from_:to]
+
+
+def inverse_roots(indptr, indices, weight, root, *, first):
+    """1/sqrt(d) of the nodes from `first` on: d is the sum of the weights of a row, its self loop last."""
+    edges = slice(int(indptr[0]), int(indptr[-1]))
+    targets = rows(indptr - indptr[0])
+    w = np.broadcast_to(weight[:, 0] if len(weight) == 1 else weight[edges, 0], len(targets))
+    loop, keep = np.ones(len(root), root.dtype), indices[edges] != targets + first
+    loop[targets[~keep]] = w[~keep]
+    total = np.zeros(len(root), root.dtype)
+    np.add.at(total, targets[keep], w[keep])
+    root[:] = _inverse(total + loop, np.sqrt)
+
+
+def survey(x):
+    """(least, largest, how often a value is smaller than the one before it)."""
+    return int(x.min()), int(x.max()), int((x[1:] < x[:-1]).sum())
+
+
+def count(targets, shift, counts):
+    """How many edges each bucket of 2^shift targets gets."""
+    counts += np.bincount(targets >> shift, minlength=len(counts))
+
+
+def scatter(sources, targets, number, shift, place, edges):
+    """Edges (target, source, number) to their buckets, in order; `place` is where each bucket's next edge goes."""
+    bucket = targets >> shift
+    order = np.argsort(bucket, kind="stable")
+    counts = np.bincount(bucket, minlength=len(place))
+    at = np.repeat(place - (np.cumsum(counts) - counts), counts) + np.arange(len(order))
+    edges[at] = np.stack([targets[order], sources[order], number + order], axis=1)
+    place += counts
+
+
+def place_bucket(edges, first_row, start, ends, indices, order):
+    """The edges of one bucket, whose first edge has place `start`, to their rows."""
+    by = np.argsort(edges[:, 0], kind="stable")
+    np.cumsum(np.bincount(edges[:, 0] - first_row, minlength=len(ends)), out=ends)
+    ends += start
+    indices[start : start + len(by)], order[start : start + len(by)] = edges[by, 1], edges[by, 2]
+
+
+def place_all(sources, targets, ends, indices, order):
+    """All edges to their rows at once."""
+    order[:] = np.argsort(targets, kind="stable")
+    indices[:] = sources[order]
+    np.cumsum(np.bincount(targets, minlength=len(ends)), out=ends)
+
+
+def edge_dots(indptr, indices, left, right, out):
+    """out[j, h] = left[i, h] . right[indices[j], h] for the edges j of every row i; indptr need not begin at 0."""
+    edges = slice(int(indptr[0]), int(indptr[-1]))
+    targets = rows(indptr - indptr[0])
+    out[edges] = (left[targets] * right[indices[edges]]).sum(axis=2)
+
+
+def first_equal(indptr, indices, X, weight, best, where):
+    """where[i, h, c]: the place in row i of the first neighbour whose weighted value is best[i, h, c]; -1 for none."""
+    where[:] = -1
+    edges = np.arange(int(indptr[0]), int(indptr[-1]))
+    targets = rows(indptr - indptr[0])
+    w = weight[0] if len(weight) == 1 else weight[edges]
+    with np.errstate(all="ignore"):
+        values = X[indices[edges]] * np.broadcast_to(w, (len(edges), X.shape[1]))[..., None]
+    for e in range(len(edges) - 1, -1, -1):
+        i = targets[e]
+        same = (values[e] == best[i]) | np.isnan(values[e])
+        where[i][same] = edges[e] - indptr[i]
+
+
+def taken_sums(indptr, targets, grad, where, out, *, order, place, weight):
+    """out[s, h, c]: the sum of w grad[t, h, c] over the edges s -> t whose place in the row of t is where[t, h, c]."""
+    edges = slice(int(indptr[0]), int(indptr[-1]))
+    sources, to = rows(indptr - indptr[0]), targets[edges]
+    w = np.broadcast_to(weight[0] if len(weight) == 1 else weight[order[edges]], (len(to), grad.shape[1]))
+    taken = where[to] == place[edges][:, None, None]
+    out[:] = 0
+    np.add.at(out, sources, np.where(taken, w[..., None] * grad[to], grad.dtype.type(0)))
+
+
+def softmax_rows(indptr, score, out):
+    """out[j, h] = exp(score[j, h]) over its sum for the edges j of every row; indptr need not begin at 0."""
+    edges = slice(int(indptr[0]), int(indptr[-1]))
+    ends = indptr - indptr[0]
+    targets, some = rows(ends), score[edges]
+    with np.errstate(all="ignore"):
+        shares = np.exp(some - reduce_rows(ends, some, "max")[targets])
+        total = np.zeros((len(ends) - 1, some.shape[1]))
+        np.add.at(total, targets, shares)
+        out[edges] = shares / total[targets]
+
+
+def draw_edges(indptr, nodes, ends, numbers, *, seed, replace):
+    """The numbers of edges into every node: numbers[ends[k]:ends[k + 1]] for the k-th."""
+    for k, node in enumerate(nodes):
+        start, degree = int(indptr[node]), int(indptr[node + 1] - indptr[node])
+        count = int(ends[k + 1] - ends[k])
+        key = mix(mix(int(seed)) ^ int(node))
+        if replace:
+            places = [below(key, i, degree) for i in range(count)]
+        else:
+            places = range(degree) if count == degree else choose(key, degree, count)
+        numbers[ends[k] : ends[k + 1]] = [start + p for p in places]
+
+
+def walk(indptr, indices, walks, *, seed, first):
+    """Every row of walks from its first node on; walk k has the key first + k."""
+    for k in range(len(walks)):
+        key, node = mix(mix(int(seed)) ^ (first + k)), int(walks[k, 0])
+        for i in range(walks.shape[1] - 1):
+            start, end = int(indptr[node]), int(indptr[node + 1])
+            node = int(indices[start + below(key, i, end - start)]) if end > start else node
+            walks[k, i + 1] = node

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastdl.features import basis as features
+from fastdl import features
 from fastdl.report.page import Chapter
 
 Array = np.ndarray

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from fastdl.report.page import Chapter
-from fastdl.sequences.complement import kmer_index, reverse_complement
+from fastdl.sequences.complement import reverse_complement
 from fastdl.sequences.encoding import LIKE, one_hot
+from fastdl.sequences.kmers import kmer_index
 from fastdl.sequences.windows import one_hot_windows
 
 PARTS = [

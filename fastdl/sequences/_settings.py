@@ -10,7 +10,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl.reference import sequences as reference
-from fastdl.reference.bases import complement
+from fastdl.reference.sequences import complement
 
 Array = np.ndarray
 
@@ -20,17 +20,20 @@ LAYOUTS = ("last", "first")
 DTYPES = tuple(np.dtype(t) for t in ("bool", "uint8", "int8", "float16", "float32", "float64"))
 
 
-class Coder(NamedTuple):
-    """What a byte becomes: for the reference, and as the kernels want it."""
+class LetterTables(NamedTuple):
+    """What a byte becomes: for NumPy, and in bytes for the kernels."""
 
     rows: Array  # (256, channels)
-    by_rows: tuple  # rows as bytes; the letters and mask of a compare
-    by_planes: tuple  # columns as bytes, bytes of an entry; letters and mask
+    row_bytes: Array  # (256, bytes of a row)
+    column_bytes: Array  # (channels, 256 * entry)
+    entry: int  # bytes of one number
+    compared: Array | None  # the letters, where a row is 1 for byte & mask == letter and 0 elsewhere
+    mask: int
     known: Array | None  # 1 for each byte that is allowed, where others are errors
 
 
 @dataclass(frozen=True, eq=False)
-class How:
+class Encoding:
     """Every setting of an encoding, and its tables."""
 
     alphabet: str
@@ -40,23 +43,28 @@ class How:
     dtype: np.dtype
     ignore: str
     first: bool  # whether the channels come before the letters
-    coder: Coder  # of the forward strand
+    tables: LetterTables  # of the forward strand
 
     @cached_property
-    def other(self) -> Coder:
+    def reverse_tables(self) -> LetterTables:
         """The tables of the reverse strand."""
-        complementary(self.alphabet)
-        return _build(self.coder.rows[complement(self.alphabet)], self.coder.known)
+        check_complementary(self.alphabet)
+        return _build(self.tables.rows[complement(self.alphabet)], self.tables.known)
 
-    def named(self) -> dict[str, Any]:
+    def shape(self, count: int, length: int) -> tuple[int, int, int]:
+        """Of `count` encoded sequences of one length."""
+        channels = self.tables.rows.shape[1]
+        return (count, channels, length) if self.first else (count, length, channels)
+
+    def keywords(self) -> dict[str, Any]:
         """The settings as keywords."""
         return {name: getattr(self, name) for name in ("alphabet", "unknown", "case", "layout", "dtype", "ignore")}
 
 
-def settings(alphabet: Any, unknown: Any, case: Any, layout: Any, dtype: Any, ignore: Any, like: Any) -> How:
+def settings(alphabet: Any, unknown: Any, case: Any, layout: Any, dtype: Any, ignore: Any, like: Any) -> Encoding:
     """The settings as given, else the peer's, else the default: checked, and built once."""
     try:
-        return _how(alphabet, unknown, case, layout, dtype, ignore, like)
+        return _encoding(alphabet, unknown, case, layout, dtype, ignore, like)
     except TypeError as error:
         if isinstance(error, _check.FastdlError):
             raise
@@ -65,7 +73,7 @@ def settings(alphabet: Any, unknown: Any, case: Any, layout: Any, dtype: Any, ig
 
 
 @lru_cache(256)
-def _how(alphabet: Any, unknown: Any, case: Any, layout: Any, dtype: Any, ignore: Any, like: Any) -> How:
+def _encoding(alphabet: Any, unknown: Any, case: Any, layout: Any, dtype: Any, ignore: Any, like: Any) -> Encoding:
     for name, value in (("alphabet", alphabet), ("ignore", ignore or "")):
         if not isinstance(value, str):
             raise _check.InputTypeError(f"{name} must be a str, got {type(value).__name__}")
@@ -84,15 +92,15 @@ def _how(alphabet: Any, unknown: Any, case: Any, layout: Any, dtype: Any, ignore
         _letters("alphabet + ignore", alphabet + ignore, case)
     if unknown in ("uniform", "n-uniform", "iupac") and kind.kind != "f":
         raise _check.InputTypeError(f"unknown={unknown!r} gives fractions: dtype must be a float, got {kind}")
-    if unknown == "iupac":
-        complementary(alphabet)
+    if unknown == "iupac" and sorted(alphabet.upper()) != sorted(reference.AMINO["X"]):
+        check_complementary(alphabet)
     if unknown == "n-uniform" and "N" in alphabet.upper():
         raise _check.InputError(f"unknown='n-uniform' needs an alphabet without N, got {alphabet!r}")
     known = None
     if unknown == "raise":
         known = reference.table(alphabet + ignore, "zero", case, np.uint8).any(axis=1).astype(np.uint8)
-    coder = _build(reference.table(alphabet, unknown, case, kind, ignore), known)
-    return How(alphabet, unknown, case, layout, kind, ignore, layout == "first", coder)
+    tables = _build(reference.table(alphabet, unknown, case, kind, ignore), known)
+    return Encoding(alphabet, unknown, case, layout, kind, ignore, layout == "first", tables)
 
 
 def _letters(name: str, letters: str, case: str) -> None:
@@ -101,13 +109,13 @@ def _letters(name: str, letters: str, case: str) -> None:
         raise _check.InputError(f"{name} must be distinct ASCII characters (case {case!r}), got {letters!r}")
 
 
-def complementary(alphabet: str) -> None:
+def check_complementary(alphabet: str) -> None:
     """Raise unless every letter has its complement in the alphabet."""
     if sorted(alphabet.upper()) not in (list("ACGT"), list("ACGU")):
         raise _check.InputError(f"alphabet must be that of DNA or RNA here, in any order, got {alphabet!r}")
 
 
-def _build(rows: Array, known: Array | None) -> Coder:
+def _build(rows: Array, known: Array | None) -> LetterTables:
     rows, columns = np.ascontiguousarray(rows), np.ascontiguousarray(rows.T)
     letters = (rows == 1).argmax(axis=0).astype(np.uint8)
     bytes_ = np.arange(256, dtype=np.uint8)[:, None]
@@ -118,13 +126,20 @@ def _build(rows: Array, known: Array | None) -> Coder:
             break
     for x in (rows, columns, letters):
         x.flags.writeable = False
-    size, four = rows.itemsize, rows.shape[1] == 4
-    by_rows = rows.view(np.uint8), compared if size == 1 and four else None, mask
-    return Coder(rows, by_rows, (columns.view(np.uint8), size, compared, mask), known)
+    return LetterTables(rows, rows.view(np.uint8), columns.view(np.uint8), rows.itemsize, compared, mask, known)
+
+
+def padding_row(pad: str | None, tables: LetterTables) -> Array:
+    """The row of padding: that of a letter, or zeros."""
+    if pad is None:
+        return np.zeros_like(tables.rows[0])
+    if not isinstance(pad, str) or len(pad) != 1 or not pad.isascii():
+        raise _check.InputError(f"pad must be one ASCII character, got {pad!r}")
+    return tables.rows[ord(pad)]
 
 
 @lru_cache(1)
-def quads() -> Array:
+def letters_of_packed_byte() -> Array:
     """The four letters of each packed byte, as one 32-bit value."""
     codes = np.arange(256)[:, None] >> np.array([6, 4, 2, 0]) & 3
     return np.frombuffer(b"TCAG", np.uint8)[codes].copy().view(np.uint32).reshape(-1)

@@ -154,7 +154,7 @@ class Content:
             self._write(repr(value))
         elif kind is types.ModuleType and value.__name__ in _MODULES:
             self._write(value.__name__)
-        elif kind is types.BuiltinFunctionType and value.__module__ in ("math", "cmath", "builtins"):
+        elif isinstance(value, types.BuiltinFunctionType) and value.__module__ in ("math", "cmath", "builtins"):
             self._write(f"{value.__module__}.{value.__name__}")
         elif kind.__module__ == "numpy":
             self._of_numpy(value)
@@ -232,10 +232,11 @@ class Content:
         if isinstance(value, (numpy.ndarray, numpy.generic)) and not value.dtype.hasobject:
             self._write(f"{value.dtype.descr} {value.shape}")
             self._digest.update(value.tobytes())
-        elif callable(value) and getattr(numpy, getattr(value, "__name__", ""), None) is value:
-            self._write(value.__name__)
-        else:
+            return
+        name = getattr(value, "__name__", "")
+        if not callable(value) or getattr(numpy, name, None) is not value:
             raise _Unknown
+        self._write(name)
 
 
 def _names(code: types.CodeType) -> set[str]:

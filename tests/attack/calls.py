@@ -25,6 +25,7 @@ import numpy as np
 from tests.attack import changes
 from tests.cases import CASES
 
+ROOT = Path(__file__).parents[2]
 _PATIENCE = 60.0  # seconds that a call may take
 _MEMORY = 6 << 30  # bytes that a process may map
 Call = dict[str, Any]
@@ -66,7 +67,7 @@ def run(call: Call) -> tuple[str, Any]:
 
 def serve() -> None:
     """Calls from standard input, a line each; what they gave to standard output, pickled."""
-    if sys.platform == "linux":
+    if sys.platform == "linux" and "asan" not in os.environ.get("LD_PRELOAD", ""):  # which maps terabytes
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
@@ -82,19 +83,16 @@ class Server:
     """A process that makes calls; it is started again when it has died."""
 
     def __init__(self, reference: bool):
-        self.environment = {**os.environ, "FASTDL_REFERENCE": "1" if reference else "0"}
+        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
+        self.environment = {**os.environ, "FASTDL_REFERENCE": "1" if reference else "0", "PYTHONPATH": path}
         self.process: Any = None
 
     def ask(self, call: Call) -> tuple[str, Any]:
         """What the call gives: as `run`, or ("died", how)."""
         if self.process is None or self.process.poll() is not None:
-            command = [sys.executable, "-c", "from tests.attack.calls import serve; serve()"]
+            command = [sys.executable, "-P", "-c", "from tests.attack.calls import serve; serve()"]
             self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=self.environment,
-                cwd=Path(__file__).parents[2],
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.environment, cwd=ROOT
             )
         try:
             self.process.stdin.write(json.dumps(call).encode() + b"\n")

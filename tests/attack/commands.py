@@ -86,7 +86,7 @@ def contents(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ".fastdl-record.jsonl"):
         data = path.read_bytes()
-        if path.suffix == ".npz":
+        if path.suffix == ".npz" and data.startswith(b"PK"):
             with np.load(path) as archive:
                 data = b"".join(name.encode() + archive[name].tobytes() for name in archive.files)
         found[str(path.relative_to(folder))] = hashlib.sha256(data).hexdigest()

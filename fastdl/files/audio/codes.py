@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -30,7 +31,7 @@ class Coding:
 
     def text(self) -> str:
         """As JSON, for the file beside the codes."""
-        return json.dumps({**asdict(self), "dtype": self.dtype.name}, indent=2) + "\n"
+        return _text(self)
 
     @property
     def dtype(self) -> np.dtype:
@@ -42,6 +43,12 @@ class Coding:
         if self.law == "wavenet":
             return mu_law_decode(codes, self.quantization_channels, dialect=self.dialect, dtype=np.int16)
         return g711_decode(codes, self.law)
+
+
+@lru_cache(64)
+def _text(coding: Coding) -> str:
+    """Written anew for each of many files, and mostly the same."""
+    return json.dumps({**asdict(coding), "dtype": coding.dtype.name}, indent=2) + "\n"
 
 
 def sidecar(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Edge lists: CSV, .npy, .npz, MatrixMarket."""
+"""Edge lists and matrices of edges: text, .npy, .npz of SciPy and OGB, MatrixMarket, Parquet."""
 
 from fastdl import _lazy
 

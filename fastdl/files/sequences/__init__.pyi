@@ -1,5 +1,10 @@
 from fastdl.files.sequences.bed import read_bed as read_bed
+from fastdl.files.sequences.bed import read_regions as read_regions
 from fastdl.files.sequences.fasta import Fasta as Fasta
+from fastdl.files.sequences.fasta_index import IndexIgnored as IndexIgnored
 from fastdl.files.sequences.fastq import Fastq as Fastq
+from fastdl.files.sequences.genome import Genome as Genome
+from fastdl.files.sequences.genome import one_hot_regions as one_hot_regions
 from fastdl.files.sequences.genomes import open_sequences as open_sequences
 from fastdl.files.sequences.twobit import TwoBit as TwoBit
+from fastdl.files.sequences.vcf import read_vcf as read_vcf

@@ -1,7 +1,8 @@
-"""Regions of a genome: BED files, and their letters as one-hot rows."""
+"""Regions of a genome: BED and narrowPeak files, and tables of regions."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,134 +10,234 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _check
-from fastdl.files.sequences.compressed_text import Text
-from fastdl.sequences import _settings as tables
-from fastdl.sequences.windows import pad_row, strands, windows_into
+from fastdl.files.sequences.compressed_text import CompressedText
 
 Array = np.ndarray
 
+_CENTRES = ("middle", "summit")
+_TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
+_LONGEST = 1 << 20  # bytes of a line
+_FARTHEST = 1 << 60  # far beyond every genome, and far from where integers wrap
+_COLUMNS = {
+    "name": ("chrom", "chr", "chromosome", "seqnames", "seqname", "contig", "sequence", "name"),
+    "start": ("start", "chromstart", "begin"),
+    "stop": ("end", "stop", "chromend"),
+    "strand": ("strand",),
+    "summit": ("summit", "peak"),
+}
+
 
 class Regions(NamedTuple):
-    """Some lines of a BED file."""
+    """Some regions, in the order of their file."""
 
     names: list[str]
     starts: Array  # int64, from 0
     stops: Array  # int64, not included
     strand: list[str]  # "+", "-" or "."
     lines: list[int]
+    summits: Array  # int64, from 0; -1 where there is none
+
+    def windows(self, length: int, centre: str = "middle") -> Array:
+        """The starts of windows of one length around the middles or summits of the regions."""
+        _check.one_of("centre", centre, _CENTRES)
+        middles = (self.starts + self.stops) // 2
+        if centre == "summit":
+            middles = np.where(self.summits >= 0, self.summits, middles)
+        return middles - length // 2
 
 
-def read_bed(path: str | Path, count: int = 4096) -> Iterator[Regions]:
-    """The regions of a BED file (plain or gzip), at most `count` at once; a line that is none is an error naming it."""
-    path = _check.existing(path)
-    with Text(path) as file:
-        rest, number, rows = b"", 0, []
-        while True:
-            block = file.read(1 << 20)
-            *lines, rest = (rest + block).split(b"\n") if block else [rest, b""]
-            for line in lines:
-                number += 1
-                row = _row(path, line, number)
-                if row is not None:
-                    rows.append(row)
-            while len(rows) >= count or (rows and not block):
-                yield _regions(rows[:count])
-                rows = rows[count:]
-            if not block:
-                return
+class _Row(NamedTuple):
+    name: str
+    start: int
+    stop: int
+    strand: str
+    line: int
+    summit: int
 
 
-def _row(path: Path, line: bytes, number: int) -> tuple | None:
-    text = line.decode("utf-8", "replace").rstrip("\r")
-    if not text.strip() or text.startswith(("#", "track", "browser")):
-        return None
-    fields = text.split("\t") if "\t" in text else text.split()
-    try:
-        name, start, stop = fields[0], int(fields[1]), int(fields[2])
-    except (ValueError, IndexError):
-        raise _check.FileError(path, "needs a name, a start and an end, apart by tabs", line=number) from None
-    strand = fields[5] if len(fields) > 5 else "."
-    if strand not in ("+", "-", "."):
-        raise _check.FileError(path, f"strand must be +, - or ., got {strand!r}", line=number)
-    if not 0 <= start <= stop < 2**62:
-        raise _check.FileError(path, f"must start at 0 or later and not end before, got {start} to {stop}", line=number)
-    return name, start, stop, strand, number
-
-
-def _regions(rows: list[tuple]) -> Regions:
-    names, starts, stops, strand, lines = zip(*rows)
-    return Regions(list(names), np.array(starts, np.int64), np.array(stops, np.int64), list(strand), list(lines))
-
-
-def centred(regions: Regions, length: int) -> Array:
-    """The starts of windows of one length around the middles of regions."""
-    return (regions.starts + regions.stops) // 2 - length // 2
-
-
-def one_hot_regions(
-    genome: Any,
-    names: Any,
-    starts: Any,
-    length: int,
-    *,
-    strand: Any = None,
-    alphabet: str = "ACGT",
-    unknown: str | None = None,
-    case: str | None = None,
-    layout: str | None = None,
-    dtype: Any = None,
-    ignore: str | None = None,
-    like: str | None = None,
-    pad: str | None = None,
-    out: Array | None = None,
-    threads: int | None = 1,
-) -> Array:
-    """Encode windows of a genome in a file, reading no more of it than they hold.
+def read_bed(path: str | Path, count: int = 4096, *, negative: bool = False) -> Iterator[Regions]:
+    """Read the regions of a BED or narrowPeak file (plain or gzip).
 
     Parameters
     ----------
-    genome : Fasta or TwoBit
-        The file.
-    names : sequence of str, length B
-        The sequence of each window.
-    starts : array_like of int, shape (B,)
-        Its first base.
-    length, strand, alphabet, unknown, case, layout, dtype, ignore, like, pad, out, threads
-        As in `fastdl.one_hot_windows`.
+    path : str or Path
+        Columns apart by tabs, or by blanks; the sixth is the strand, the tenth of ten the summit (narrowPeak). Empty
+        lines, and those that begin with #, or with the word track or browser, are skipped.
+    count : int
+        Regions to give at once.
+    negative : bool
+        Whether regions may begin before 0, as those that were widened do: what lies there is padding.
 
-    Returns
-    -------
-    ndarray
-        (B, length, A) or (B, A, length).
+    Yields
+    ------
+    Regions
+        `names`, `starts`, `stops`, `strand`, `lines` and `summits`, in the order of the file.
+
+    Raises
+    ------
+    FileError
+        For a line that is no region, naming it.
 
     Examples
     --------
-    >>> import pathlib, tempfile, fastdl
-    >>> from fastdl.files import Fasta
-    >>> from fastdl.files.sequences.bed import one_hot_regions
-    >>> path = pathlib.Path(tempfile.mkdtemp(), "a.fa")
-    >>> _ = path.write_text(">one\\nACGT\\nAC\\n")
-    >>> with Fasta(path) as genome:
-    ...     x = one_hot_regions(genome, ["one", "one"], [2, 2], 3, strand="+-")
-    >>> [fastdl.one_hot_decode(w).tobytes() for w in x]
-    [b'GTA', b'TAC']
+    >>> import pathlib, tempfile
+    >>> from fastdl.files import read_bed
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "a.bed")
+    >>> _ = path.write_text("chr1\\t5\\t10\\nchr2\\t0\\t3\\tpeak\\t0\\t-\\n")
+    >>> [(r.names, r.starts.tolist(), r.strand) for r in read_bed(path)]
+    [(['chr1', 'chr2'], [5, 0], ['.', '-'])]
     """
-    how = tables.settings(alphabet, unknown, case, layout, dtype, ignore, like)
-    length = _check.integer("length", length, 0)
-    at = _check.array("starts", starts, ("i", "u"), 1) if np.size(starts) else np.zeros(0, np.int64)
-    at = at.astype(np.int64)
-    _check.same_length(names=names, starts=at)
-    backwards = strands(strand, len(at))
-    parts = [genome.fetch(name, int(start), int(start) + length) for name, start in zip(names, at)]
-    x = np.concatenate(parts) if parts else np.zeros(0, np.uint8)
-    ends = np.cumsum([0, *(len(p) for p in parts)]).astype(np.int64)
-    lows, highs = ends[:-1].copy(), ends[1:].copy()
-    coder = how.coder
-    pair = (coder, how.other if backwards.any() else coder)
-    channels = coder.rows.shape[1]
-    shape = (len(at), channels, length) if how.first else (len(at), length, channels)
-    result = _check.out("out", out, shape, how.dtype)
-    # What was fetched begins before the sequence does where start < 0.
-    first = lows - np.clip(-at, 0, length)
-    windows_into(x, first, lows, highs, length, backwards, pair, pad_row(pad, coder), result, how.first, threads)
-    return result
+    path = _check.existing(path)
+    return _batches(_bed_rows(path, negative), _check.integer("count", count, 1))
+
+
+def read_regions(path: str | Path, count: int = 4096, *, negative: bool = False) -> Iterator[Regions]:
+    """Read regions from a table with a heading (.csv, .tsv, .parquet), or from BED, by the name of the file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The columns of a table are found by name: chrom, start, end, and where they are there strand and summit (a
+        place, not a distance), in any order and among others.
+    count, negative
+        As in `read_bed`.
+
+    Yields
+    ------
+    Regions
+        As `read_bed`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from fastdl.files import read_regions
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "a.csv")
+    >>> _ = path.write_text("gene,chrom,start,end\\nx,chr1,5,10\\n")
+    >>> [(r.names, r.starts.tolist(), r.stops.tolist()) for r in read_regions(path)]
+    [(['chr1'], [5], [10])]
+    """
+    path = _check.existing(path)
+    name = path.name.lower()
+    if not name.endswith(_TABLES):
+        return read_bed(path, count, negative=negative)
+    rows = _parquet_rows(path) if name.endswith(".parquet") else _csv_rows(path)
+    return _batches(_table_rows(path, rows, negative), _check.integer("count", count, 1))
+
+
+def _batches(rows: Iterator[_Row], count: int) -> Iterator[Regions]:
+    held: list[_Row] = []
+    for row in rows:
+        held.append(row)
+        if len(held) == count:
+            yield _regions(held)
+            held = []
+    if held:
+        yield _regions(held)
+
+
+def _regions(rows: list[_Row]) -> Regions:
+    names, starts, stops, strand, lines, summits = zip(*rows)
+    numbers = (np.array(each, np.int64) for each in (starts, stops, summits))
+    first, last, summit = numbers
+    return Regions(list(names), first, last, list(strand), list(lines), summit)
+
+
+def text_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a plain or gzip file, without their ends; one beyond a limit is an error."""
+    with CompressedText(path) as file:
+        rest, number = b"", 0
+        while block := file.read(1 << 20):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                yield line.removesuffix(b"\r")
+            number += len(lines)
+            if len(rest) > _LONGEST:
+                raise _check.FileError(path, f"a line of more than {_LONGEST} bytes", line=number + 1)
+        if rest:
+            yield rest.removesuffix(b"\r")
+
+
+def _bed_rows(path: Path, negative: bool) -> Iterator[_Row]:
+    for number, line in enumerate(text_lines(path), 1):
+        fields = line.split(b"\t") if b"\t" in line else line.split()
+        if not line.strip() or line.startswith(b"#") or fields[0].split()[:1] in ([b"track"], [b"browser"]):
+            continue
+        text = [field.decode("utf-8", "replace").strip(" ") for field in fields]
+        if len(text) < 3:
+            raise _check.FileError(path, "needs a name, a start and an end, apart by tabs", line=number)
+        row = _row(path, number, text[:3], text[5] if len(text) > 5 else ".", negative)
+        offset = text[9] if len(text) == 10 else "-1"
+        if offset != "-1" and offset.isascii() and offset.isdigit() and len(offset) < 19:
+            row = row._replace(summit=row.start + int(offset))
+        yield row
+
+
+def _row(path: Path, number: int, fields: list[str], strand: str, negative: bool) -> _Row:
+    name, *ends = fields
+    start, stop = (_integer(path, number, each) for each in ends)
+    if strand not in ("+", "-", "."):
+        raise _check.FileError(path, f"strand must be +, - or ., got {strand!r}", line=number)
+    if start > stop:
+        raise _check.FileError(path, f"must not end before it starts, got {start} to {stop}", line=number)
+    if start < 0 and not negative:
+        hint = f"must start at 0 or later, got {start}; negative=True (--pad) fills what lies before"
+        raise _check.FileError(path, hint, line=number)
+    return _Row(name, start, stop, strand, number, -1)
+
+
+def _integer(path: Path, number: int, text: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 19:
+        raise _check.FileError(path, f"starts and ends must be whole numbers, got {text!r}", line=number)
+    value = int(text)
+    if not -_FARTHEST < value < _FARTHEST:
+        raise _check.FileError(path, f"no genome has a place {value}", line=number)
+    return value
+
+
+def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
+    """The rows of a table in text, by the names of its columns; its separator is that of its first line."""
+    lines = (line.decode("utf-8-sig", "replace") for line in text_lines(path))
+    heading = next(lines, "")
+    separator = max("\t,;", key=heading.count)
+    names = next(csv.reader([heading], delimiter=separator), [])
+    try:
+        for fields in csv.reader(lines, delimiter=separator):
+            yield dict(zip(names, fields)) if fields else {}
+    except csv.Error as error:
+        raise _check.FileError(path, f"cannot be read as a table: {error}") from None
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    parquet = _check.extra("pyarrow.parquet", "fit", "reading .parquet")
+    try:
+        for batch in parquet.ParquetFile(path).iter_batches():
+            yield from batch.to_pylist()
+    except (OSError, ValueError) as error:  # what pyarrow raises for what is no Parquet
+        raise _check.FileError(path, f"not a Parquet file: {error}") from None
+
+
+def _table_rows(path: Path, rows: Iterator[dict[str, Any]], negative: bool) -> Iterator[_Row]:
+    columns: dict[str, str] | None = None
+    for number, row in enumerate(rows, 2):  # the heading is line 1
+        if not row:
+            continue
+        if columns is None:
+            columns = _columns(path, list(row))
+        cells = {what: str(row.get(column, "")) for what, column in columns.items()}
+        ends = [cells["name"], cells["start"], cells["stop"]]
+        found = _row(path, number, ends, cells.get("strand") or ".", negative)
+        if cells.get("summit", "") not in ("", "-1", "None"):
+            found = found._replace(summit=_integer(path, number, cells["summit"]))
+        yield found
+
+
+def _columns(path: Path, names: list[str]) -> dict[str, str]:
+    """The columns of a table that are meant."""
+    folded = {name.strip().lower(): name for name in names}
+    found = {what: folded[n] for what, known in _COLUMNS.items() for n in reversed(known) if n in folded}
+    for what in ("name", "start", "stop"):
+        if what not in found:
+            problem = f"needs a column {_COLUMNS[what][0]!r}; its heading names {', '.join(map(repr, names))}"
+            raise _check.FileError(path, problem, line=1)
+    return found

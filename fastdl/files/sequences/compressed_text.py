@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import gzip
 import os
+import threading
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fastdl import _check
+from fastdl.files.sequences.source_file import SourceFile
+
+try:  # Intel's implementation inflates twice as fast as zlib, which does where it is not installed
+    from isal.isal_zlib import decompress as inflate
+except ImportError:
+    from zlib import decompress as inflate
+
+_CACHE = 1 << 27  # bytes of unpacked blocks that are kept: random windows of a small genome then unpack each once
+_LARGEST = 1 << 16  # bytes of a block, packed or not: the format's limit (SAM specification, section 4.1)
 
 
-class Text:
+class CompressedText:
     """The bytes of a plain or gzip file, front to end, with the place reached for progress and messages."""
 
     def __init__(self, path: Path):
         self.path = path
-        self.raw = open(path, "rb")  # noqa: SIM115  closed by close()
+        try:
+            self.raw = open(path, "rb")  # noqa: SIM115  closed by close()
+        except OSError as error:
+            raise _check.FileError(path, f"cannot be read: {error.strerror}") from None
         self.packed = self.raw.read(2) == b"\x1f\x8b"
         self.raw.seek(0)
         self.file = gzip.GzipFile(fileobj=self.raw) if self.packed else self.raw
@@ -28,6 +42,8 @@ class Text:
             return self.file.read(size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise _check.FileError(self.path, f"truncated or corrupt: {error}", self.raw.tell()) from None
+        except OSError as error:
+            raise _check.FileError(self.path, f"cannot be read: {error.strerror}", self.raw.tell()) from None
 
     def tell(self) -> int:
         """Bytes of the file that have been read."""
@@ -38,67 +54,99 @@ class Text:
         self.file.close()
         self.raw.close()
 
-    def __enter__(self) -> Text:
+    def __enter__(self) -> CompressedText:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-class Blocks:
-    """Random access to a bgzip file: its blocks are found by hopping from header to header, none is unpacked for it."""
+class BgzipBlocks:
+    """Random access to a bgzip file: its blocks are found by hopping from header to header, none is unpacked for it.
 
-    def __init__(self, path: Path):
-        self.path = path
-        starts, sizes = [], []
-        end = path.stat().st_size
-        with open(path, "rb") as file:
-            at = 0
-            while at < end:
-                file.seek(at)
-                header = file.read(18)
-                if header[:4] != b"\x1f\x8b\x08\x04" or header[12:16] != b"BC\x02\x00":
-                    if at == 0:
-                        advice = (
-                            "is gzip, not bgzip: a window cannot be read without the rest; recompress it with bgzip"
-                        )
-                        raise _check.FileError(path, advice)
-                    raise _check.FileError(path, "not the header of a bgzip block", at)
-                size = int.from_bytes(header[16:18], "little") + 1
-                if at + size > end:
-                    raise _check.FileError(path, f"truncated: a block of {size} bytes begins here", at)
-                file.seek(at + size - 4)
-                starts.append(at)
-                sizes.append(int.from_bytes(file.read(4), "little"))
-                at += size
+    A block says how long it is unpacked; that is believed for a start only, and held against what comes out.
+    """
+
+    def __init__(self, source: SourceFile):
+        self.source = source
+        starts, sizes, at, end = [], [], 0, source.size
+        while at < end:
+            header = source.read(at, min(at + 18, end))
+            if header[:4] != b"\x1f\x8b\x08\x04" or header[12:16] != b"BC\x02\x00":
+                if at == 0:
+                    advice = "is gzip, not bgzip: a window cannot be read without the rest; recompress it with bgzip"
+                    raise _check.FileError(source.path, advice)
+                raise _check.FileError(source.path, "not the header of a bgzip block", at)
+            size = int.from_bytes(header[16:18], "little") + 1
+            if at + size > end or size < 26:
+                raise _check.FileError(source.path, f"truncated: a block of {size} bytes begins here", at)
+            unpacked = int.from_bytes(source.read(at + size - 4, at + size), "little")
+            if unpacked > _LARGEST:
+                problem = f"a block that says it holds {unpacked} bytes; no block of bgzip holds more than {_LARGEST}"
+                raise _check.FileError(source.path, problem, at)
+            starts.append(at)
+            sizes.append(unpacked)
+            at += size
         self.starts = [*starts, end]
         self.offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
-        self.file = os.open(path, os.O_RDONLY)
-        self._last: tuple[int, bytes] = (-1, b"")
+        self._forget()
+
+    def _forget(self) -> None:
+        self._cache: dict[int, bytes] = {}
+        self._cached, self._lock, self._process = 0, threading.Lock(), os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"source": self.source, "starts": self.starts, "offsets": self.offsets}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    @property
+    def size(self) -> int:
+        """Bytes, unpacked."""
+        return int(self.offsets[-1])
 
     def read(self, start: int, stop: int) -> bytes:
         """The unpacked bytes from start to stop, fewer at the end of the file."""
+        block = max(int(self.offsets.searchsorted(start, side="right")) - 1, 0)
+        base = int(self.offsets[block])
         parts = []
-        block = max(int(np.searchsorted(self.offsets, start, side="right")) - 1, 0)
-        while block < len(self.starts) - 1 and self.offsets[block] < stop:
-            base = int(self.offsets[block])
-            parts.append(self._block(block)[max(start - base, 0) : stop - base])
-            block += 1
-        return b"".join(parts)
+        while block < len(self.starts) - 1 and base < stop:
+            text = self._block(block)
+            parts.append(text[max(start - base, 0) : stop - base])
+            block, base = block + 1, base + len(text)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _block(self, k: int) -> bytes:
-        last, text = self._last
-        if last != k:
-            start, stop = self.starts[k], self.starts[k + 1]
-            try:
-                text = zlib.decompress(os.pread(self.file, stop - start, start), 31)
-            except zlib.error as error:
-                raise _check.FileError(self.path, f"corrupt block: {error}", start) from None
-            self._last = (k, text)
+        text = self._cache.get(k)
+        if text is not None:
+            return text
+        start, stop = self.starts[k], self.starts[k + 1]
+        try:
+            text = inflate(self.source.read(start, stop), 31)
+        except _check.FileError:
+            raise
+        except Exception as error:  # zlib.error, or isal's own class
+            raise _check.FileError(self.source.path, f"corrupt block: {error}", start) from None
+        announced = int(self.offsets[k + 1] - self.offsets[k])
+        if len(text) != announced:
+            problem = f"a block that says it holds {announced} bytes holds {len(text)}"
+            raise _check.FileError(self.source.path, problem, start)
+        self._keep(k, text)
         return text
+
+    def _keep(self, k: int, text: bytes) -> None:
+        """Keep a block; those that have been kept longest go."""
+        if self._process != os.getpid():  # a lock that another thread held at the fork is never released
+            self._cached, self._lock, self._process = sum(map(len, self._cache.values())), threading.Lock(), os.getpid()
+        with self._lock:
+            if k not in self._cache:
+                self._cache[k] = text
+                self._cached += len(text)
+            while self._cached > _CACHE:
+                self._cached -= len(self._cache.pop(next(iter(self._cache))))
 
     def close(self) -> None:
         """Close the file."""
-        if self.file >= 0:
-            os.close(self.file)
-            self.file = -1
+        self.source.close()

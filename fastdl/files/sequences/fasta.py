@@ -1,41 +1,31 @@
-"""FASTA files, plain, gzip or bgzip: every sequence front to end, or any window by the .fai index."""
+"""FASTA files, plain, gzip or bgzip: every sequence front to end, or any window by an index."""
 
 from __future__ import annotations
 
-import os
-import re
+import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl.files.atomic import replacing
-from fastdl.files.sequences.compressed_text import Blocks, Text
-from fastdl.reference import _records as reference
+from fastdl.files.sequences.compressed_text import BgzipBlocks, CompressedText
+from fastdl.files.sequences.fasta_index import Entry, IndexIgnored, Mismatch, check_index, first_strange, read_index
+from fastdl.files.sequences.fasta_index import write_index as write_fai
+from fastdl.files.sequences.names import missing
+from fastdl.files.sequences.source_file import SourceFile
+from fastdl.reference import _sequence_text as reference
 
 Array = np.ndarray
 kernel = _kernels.load("files_sequences") or reference
 
-SUFFIXES = (
-    ".fa",
-    ".fasta",
-    ".fna",
-    ".ffn",
-    ".faa",
-    ".frn",
-    ".fas",
-    ".fa.gz",
-    ".fasta.gz",
-    ".fna.gz",
-    ".faa.gz",
-    ".fa.bgz",
-)
+_PLAIN = (".fa", ".fasta", ".fna", ".ffn", ".faa", ".frn", ".fas", ".fsa", ".mfa")
+SUFFIXES = (*_PLAIN, *(f"{suffix}{packed}" for suffix in _PLAIN for packed in (".gz", ".bgz")))
 
 _TEXT = 1 << 22  # bytes read at once
-_STRANGE = re.compile(rb"[^A-Za-z*.\-\r\n]")
+_LONGEST = 1 << 20  # bytes of a header line
+_HEADER_START, _HEADER_STOP, _LETTERS, _LINE, _OFFSET, _LENGTH, _BASES, _WIDTH, _UNEVEN = range(9)
 
 
 class Piece(NamedTuple):
@@ -46,13 +36,12 @@ class Piece(NamedTuple):
     letters: Array  # uint8
 
 
-class Entry(NamedTuple):
-    """A line of a .fai index: a sequence's length, where its letters begin, and the letters and bytes of its lines."""
+class Batch(NamedTuple):
+    """Letters of many sequences end to end. Those before the first start go on where the last batch ended."""
 
-    length: int
-    offset: int
-    bases: int
-    width: int
+    letters: Array  # uint8
+    names: list[str]  # of the sequences that begin here
+    starts: Array  # int64: where each of them begins in letters
 
 
 class Fasta:
@@ -61,14 +50,19 @@ class Fasta:
     Parameters
     ----------
     path : str or Path
-        Plain text, gzip or bgzip, whatever its name.
+        Plain text, gzip or bgzip, whatever its name; lines may end in LF, CR LF or CR.
+    loose : bool
+        Whether blanks and numbers within a sequence are skipped, as GenBank writes them. By default they are errors.
+    write_index : bool
+        Whether an index that had to be made is written to `path.fai`. By default nothing is written.
 
     Notes
     -----
-    Reading front to end takes memory for one piece. A window is read by the index `path.fai` (as samtools writes it);
-    where it is missing or older than the file it is made, and written where the folder allows. Windows of compressed
-    files need bgzip. A header without a name, text before the first header, or a byte that is no letter (nor ``*``,
-    ``-``, ``.``) is an error that names the line.
+    Front to end, memory for one piece is taken, and lines may be of any length, names missing or the same; lines that
+    begin with ``;`` are comments. A window needs an index, as samtools writes it to `path.fai`. One that is there is
+    held against the file: where it belongs to another, that is said (`IndexIgnored`), and one is made in memory. A
+    window of a sequence with unequal lines is an error that names the line. Windows of compressed files need bgzip.
+    A reader pickles as its path: a worker opens the file itself, and finds out where it has changed.
 
     Examples
     --------
@@ -81,15 +75,15 @@ class Fasta:
     ({'one': 6, 'two': 2}, b'GTA')
     """
 
-    def __init__(self, path: str | Path):
-        self.path = _check.existing(path)
-        with Text(self.path) as text:
-            self.packed = text.packed
-        self.size = self.path.stat().st_size
-        self.read = 0  # bytes of the file that chunks() has gone through
+    def __init__(self, path: str | Path, *, loose: bool = False, write_index: bool = False):
+        self.source = SourceFile(path)
+        self.path, self.size = self.source.path, self.source.size
+        self.loose, self.write_index = bool(loose), bool(write_index)
+        self.packed = self.source.identity.head[:2] == b"\x1f\x8b"
+        self.read = 0  # bytes of the file that batches() has gone through
+        self._returns = self._ends_in_returns()
         self._index: dict[str, Entry] | None = None
-        self._blocks: Blocks | None = None
-        self._file = -1
+        self._blocks: BgzipBlocks | None = None
 
     def __enter__(self) -> Fasta:
         return self
@@ -99,191 +93,202 @@ class Fasta:
 
     def close(self) -> None:
         """Close what windows were read from."""
-        if self._blocks is not None:
-            self._blocks.close()
-            self._blocks = None
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        self.source.close()
+
+    def _ends_in_returns(self) -> bool:
+        """Whether lines end in CR alone, as on an old Macintosh: the first line tells."""
+        with CompressedText(self.path) as file:
+            head = file.read(_LONGEST)
+        at = head.find(b"\r")
+        return at >= 0 and head[at + 1 : at + 2] != b"\n" and b"\n" not in head[:at]
 
     @property
     def lengths(self) -> dict[str, int]:
         """The length of each sequence, in the order of the file."""
         return {name: entry.length for name, entry in self.index.items()}
 
+    def _texts(self) -> Iterator[bytes]:
+        """The text in pieces that begin and end within letters or between lines, never within a header or comment."""
+        rest, fresh = b"", True
+        with CompressedText(self.path) as file:
+            while block := file.read(_TEXT):
+                self.read = file.tell()
+                text = rest + (block.replace(b"\r", b"\n") if self._returns else block)
+                cut = text.rfind(b"\n") + 1
+                begins = text[cut : cut + 1] if cut or fresh else b""
+                if begins not in (b">", b";"):
+                    cut = len(text) - text.endswith(b"\r")
+                elif len(text) - cut > _LONGEST:
+                    raise _check.FileError(self.path, f"a line with > of more than {_LONGEST} bytes", file.tell())
+                if cut:
+                    fresh = text[cut - 1 : cut] == b"\n"
+                    yield text[:cut]
+                rest = text[cut:]
+        if rest:
+            yield rest
+
+    def _parse(self) -> Iterator[tuple[bytes, Array, Array, Array]]:
+        """(text, letters, records, state) of each piece; a last one without text closes the last sequence."""
+        state = np.zeros(10, np.int64)
+        state[reference.LINE] = state[reference.FRESH] = 1
+        seen = False
+        for text in self._texts():
+            line, fresh = int(state[reference.LINE]), bool(state[reference.FRESH])
+            letters = np.empty(len(text), np.uint8)
+            records = np.empty((text.count(b">") + 1, 9), np.int64)
+            count, written, strange = kernel.fasta(text, letters, records, state, self.loose, False)
+            before = int(records[0, _LETTERS]) if count else written
+            if not seen and before:
+                raise _check.FileError(self.path, "not FASTA: text before the first line with >", line=line)
+            if strange:
+                raise self._strange(text, line, fresh)
+            seen = seen or count > 0
+            yield text, letters[:written], records[:count], state
+        if not seen:
+            raise _check.FileError(
+                self.path, "holds no sequence: there is no line with >", line=int(state[reference.LINE])
+            )
+        kernel.fasta(b"", np.empty(0, np.uint8), np.empty((1, 9), np.int64), state, self.loose, True)
+        yield b"", np.empty(0, np.uint8), np.empty((0, 9), np.int64), state
+
+    def _strange(self, text: bytes, line: int, fresh: bool) -> _check.FileError:
+        """The error that names the first byte that is no letter."""
+        for number, row in enumerate(text.split(b"\n"), line):
+            if row[:1] in (b">", b";") and (fresh or number > line):
+                continue
+            kept = row.translate(None, b" \t0123456789\v\f") if self.loose else row
+            place = first_strange(kept + b"\n")
+            if place:
+                problem = f"{chr(kept[place.start()])!r} is no letter of a sequence"
+                loosely = not self.loose and kept[place.start()] in b" \t0123456789"
+                hint = "; loose=True (--loose) skips blanks and numbers" if loosely else ""
+                return _check.FileError(self.path, problem + hint, line=number)
+        return _check.FileError(self.path, "holds what is no letter of a sequence", line=line)
+
+    def batches(self, bases: int | None = None) -> Iterator[Batch]:
+        """All sequences in batches of some million letters, or at most `bases`, whatever the number of sequences."""
+        if bases is not None:
+            _check.integer("bases", bases, 1)
+        for text, letters, records, _ in self._parse():
+            names = [_name(text[start:stop]) for start, stop in records[:, :2].tolist()]
+            starts = records[:, _LETTERS].copy()
+            if bases is None or len(letters) <= bases:
+                if text:
+                    yield Batch(letters, names, starts)
+                continue
+            for at in range(0, len(letters), bases):
+                stop = min(at + bases, len(letters))
+                low = int(starts.searchsorted(at)) if at else 0
+                high = int(starts.searchsorted(stop)) if stop < len(letters) else len(starts)
+                yield Batch(letters[at:stop], names[low:high], starts[low:high] - at)
+
     def chunks(self, bases: int = 1 << 20) -> Iterator[Piece]:
         """All sequences in pieces of at most `bases` letters; an empty sequence is one empty piece."""
         _check.integer("bases", bases, 1)
-        name, start, fresh = "", 0, False
-        for header, text, line, _ in self._parts():
-            if header is not None:
-                if fresh:
-                    yield Piece(name, 0, np.zeros(0, np.uint8))
-                name, start, fresh = header, 0, True
-                continue
-            letters = self._letters(text, line)
-            for at in range(0, len(letters), bases):
-                yield Piece(name, start + at, letters[at : at + bases])
-            start, fresh = start + len(letters), fresh and not len(letters)
-        if fresh:
+        name, done, empty = "", 0, False
+        for batch in self.batches():
+            ends = [*batch.starts.tolist(), len(batch.letters)]
+            for k, (low, high) in enumerate(zip([0, *ends[:-1]], ends)):
+                if k:
+                    if empty:
+                        yield Piece(name, 0, batch.letters[:0])
+                    name, done, empty = batch.names[k - 1], 0, True
+                for at in range(low, high, bases):
+                    letters = batch.letters[at : min(at + bases, high)]
+                    yield Piece(name, done, letters)
+                    done, empty = done + len(letters), False
+        if empty:
             yield Piece(name, 0, np.zeros(0, np.uint8))
-
-    def _letters(self, text: Any, line: int) -> Array:
-        letters = np.empty(len(text), np.uint8)
-        written, _, strange = kernel.letters(text, letters)
-        if strange:
-            place = _STRANGE.search(text) or re.search(rb"\r(?!\n)", text)
-            at = place.start() if place else 0
-            problem = f"{chr(text[at])!r} is no letter of a sequence"
-            raise _check.FileError(self.path, problem, line=line + bytes(text[:at]).count(b"\n"))
-        return letters[:written]
-
-    def _parts(self) -> Iterator[tuple[str | None, Any, int, int]]:
-        """(name, b"", line, offset) of each header, then (None, text, line, offset) of its lines, in pieces."""
-        line, offset, head, seen = 1, 0, b"", False
-        fresh = True  # at the start of a line
-        with Text(self.path) as file:
-            while block := file.read(_TEXT):
-                while block.endswith(b"\r") and (more := file.read(1)):
-                    block += more
-                view, at = memoryview(block), 0
-                self.read = file.tell()
-                while at < len(block):
-                    if head or (fresh and block[at] == 62):
-                        end = block.find(b"\n", at) + 1 or len(block)
-                        head += block[at:end]
-                        at, fresh = end, True
-                        if head.endswith(b"\n"):
-                            offset += len(head)
-                            yield self._name(head, line), b"", line, offset
-                            line, head, seen = line + 1, b"", True
-                        continue
-                    end = _header(block, at)
-                    text = view[at:end]
-                    if not seen and bytes(text).strip():
-                        raise _check.FileError(self.path, "not FASTA: text before the first line with >", line=line)
-                    if seen:
-                        yield None, text, line, offset
-                    line, offset = line + _lines(text), offset + end - at
-                    at, fresh = end, block[end - 1] == 10
-            if head:
-                yield self._name(head, line), b"", line, offset + len(head)
-            elif not seen:
-                raise _check.FileError(self.path, "holds no sequence: there is no line with >", line=line)
-
-    def _name(self, head: bytes, line: int) -> str:
-        words = head[1:].split(maxsplit=1)
-        if not words or head[1:2].isspace():
-            raise _check.FileError(self.path, "a header without a name", line=line)
-        return words[0].decode("utf-8", "replace")
 
     @property
     def index(self) -> dict[str, Entry]:
         """The .fai index: read, or made."""
         if self._index is None:
             path = self.path.with_name(self.path.name + ".fai")
-            if path.exists() and path.stat().st_mtime >= self.path.stat().st_mtime:
-                self._index = self._read_index(path)
-            else:
+            self._index = self._index_at(path) if path.is_file() else None
+            if self._index is None:
                 self._index = self._make_index()
-                with suppress(_check.FileError, OSError), replacing(path) as file:
-                    for name, entry in self._index.items():
-                        file.write("\t".join(map(str, (name, *entry))).encode() + b"\n")
+                if self.write_index:
+                    write_fai(path, self._index)
         return self._index
 
-    def _read_index(self, path: Path) -> dict[str, Entry]:
-        index = {}
-        for number, text in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
-            name, *fields = text.split("\t")
-            try:
-                entry = Entry(*map(int, fields))
-            except (TypeError, ValueError):
-                raise _check.FileError(path, "must hold a name and four numbers, apart by tabs", line=number) from None
-            if min(entry) < 0 or (entry.length and not 0 < entry.bases <= entry.width):
-                raise _check.FileError(path, f"impossible numbers {tuple(entry)}", line=number)
-            if not self.packed and entry.length and _place(entry, entry.length - 1) >= self.size:
-                problem = f"{name!r} reaches beyond the end of {self.path.name}: an index of another file? remove it"
-                raise _check.FileError(path, problem, line=number)
-            index[name] = entry
+    def _index_at(self, path: Path) -> dict[str, Entry] | None:
+        """The index that is there, where it belongs to this file."""
+        size = self._text_size()
+        try:
+            index = read_index(path, size)
+            check_index(index, self._bytes, size)
+        except (Mismatch, OSError) as error:
+            message = f"{path} does not belong to {self.path.name} ({error}); an index is made in memory instead"
+            warnings.warn(message, IndexIgnored, stacklevel=4)
+            return None
         return index
+
+    def _text_size(self) -> int:
+        if not self.packed:
+            return self.size
+        if self._blocks is None:
+            self._blocks = BgzipBlocks(self.source)
+        return self._blocks.size
 
     def _make_index(self) -> dict[str, Entry]:
+        if self.packed:
+            self._text_size()  # gzip that is not bgzip is an error before the whole of it is read
         index: dict[str, Entry] = {}
-        state = np.zeros(6, np.int64)
-        name, start, head, at = "", 0, 0, 0  # of the sequence: where it begins, the lines of its header and its last
-
-        def close() -> None:
-            if kernel.shape(b"", state, True) >= 0:
-                raise self._uneven(at)
-            if name in index:
-                raise _check.FileError(self.path, f"two sequences are called {name!r}", line=head)
-            index[name] = Entry(int(state[0]), start, int(state[1]), int(state[2]))
-
-        for header, text, line, offset in self._parts():
-            if header is not None:
+        name, start, head = "", 0, 0  # of the sequence: where its letters begin, and the line of its header
+        for text, _, records, state in self._parse():
+            for row in records.tolist():
                 if head:
-                    close()
-                name, start, head, at = header, offset, line, line
-                state[:] = 0
-                continue
-            self._letters(text, line)
-            lines = kernel.shape(text, state, False)
-            if lines >= 0:
-                raise self._uneven(line + lines)
-            at = line + _lines(text)
-        close()
+                    _enter(index, name, head, start, row[_LENGTH:])
+                name, start, head = _name(text[row[_HEADER_START] : row[_HEADER_STOP]]), row[_OFFSET], row[_LINE]
+            last = state.tolist()
+        shape = last[reference.LENGTH], last[reference.LINE_BASES], last[reference.LINE_WIDTH], last[reference.UNEVEN]
+        _enter(index, name, head, start, shape)
         return index
-
-    def _uneven(self, line: int) -> _check.FileError:
-        problem = "is not as long as the lines before it, so that windows cannot be found by an index"
-        return _check.FileError(self.path, problem, line=line)
 
     def fetch(self, name: str, start: int, stop: int) -> Array:
         """Letters start to stop of a sequence as uint8, without reading the rest; what lies outside it is left out."""
-        if name not in self.index:
-            raise _check.InputError(f"{self.path} holds no sequence {name!r}; it holds {some(self.index)}")
-        entry = self.index[name]
+        index = self._index or self.index
+        entry = index.get(name)
+        if entry is None:
+            raise missing(self.path, name, index)
         start, stop = max(start, 0), min(stop, entry.length)
         if start >= stop:
             return np.zeros(0, np.uint8)
-        first, last = _place(entry, start), _place(entry, stop - 1) + 1
+        if entry.obstacle:
+            problem = "stands in the way of a window: it is not as long as the lines before it, or a second of its name"
+            raise _check.FileError(self.path, problem, line=entry.obstacle)
+        first, last = entry.place(start), entry.place(stop - 1) + 1
         text = self._bytes(first, last)
-        letters = np.empty(len(text) or 1, np.uint8)
-        written, _, strange = kernel.letters(text, letters) if text else (0, 0, False)
-        if written != stop - start or strange:
+        state, letters = np.zeros(10, np.int64), np.empty(len(text), np.uint8)
+        count, written, strange = kernel.fasta(text, letters, _NO_RECORDS, state, False, True)
+        if written != stop - start or strange or count:
             raise _check.FileError(self.path, f"does not match its index: no {stop - start} letters here", first)
         return letters[:written]
 
     def _bytes(self, start: int, stop: int) -> bytes:
         if self.packed:
             if self._blocks is None:
-                self._blocks = Blocks(self.path)
-            return self._blocks.read(start, stop)
-        if self._file < 0:
-            self._file = os.open(self.path, os.O_RDONLY)
-        return os.pread(self._file, stop - start, start)
+                self._blocks = BgzipBlocks(self.source)
+            text = self._blocks.read(start, stop)
+        else:
+            text = self.source.read(start, stop)
+        return text.replace(b"\r", b"\n") if self._returns else text
 
 
-def _header(block: bytes, at: int) -> int:
-    """Where the next line with > begins, or the end: a search for one byte is much faster than for two."""
-    while (at := block.find(b">", at)) >= 0:
-        if at and block[at - 1] == 10:
-            return at
-        at += 1
-    return len(block)
+_NO_RECORDS = np.empty((1, 9), np.int64)
 
 
-def _lines(text: Any) -> int:
-    """The number of line ends."""
-    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == 10))
+def _enter(index: dict[str, Entry], name: str, line: int, start: int, shape: Any) -> None:
+    """Put a sequence into the index; one of a name that is there already bars windows of both."""
+    length, bases, width, uneven = shape
+    if name in index:
+        index[name] = index[name]._replace(obstacle=index[name].obstacle or line)
+    else:
+        index[name] = Entry(length, start, bases, width, uneven)
 
 
-def _place(entry: Entry, base: int) -> int:
-    """Where in the text a base stands."""
-    return entry.offset + base // entry.bases * entry.width + base % entry.bases
-
-
-def some(names: Any) -> str:
-    """A few names, for a message."""
-    names = list(names)
-    return ", ".join(map(str, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def _name(header: bytes) -> str:
+    """The first word of a header, without its >; it may be empty."""
+    words = header.split(maxsplit=1)
+    return words[0].decode("utf-8", "replace") if words else ""

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl.files.sequences.compressed_text import Text
-from fastdl.reference import _records as reference
+from fastdl.files.sequences.compressed_text import CompressedText
+from fastdl.reference import _sequence_text as reference
 
 Array = np.ndarray
 kernel = _kernels.load("files_sequences") or reference
@@ -18,11 +18,11 @@ kernel = _kernels.load("files_sequences") or reference
 SUFFIXES = (".fastq", ".fq", ".fastq.gz", ".fq.gz")
 
 _TEXT = 1 << 22  # bytes read at once
+_LONGEST = 1 << 26  # bytes of a read: the longest that sequencers gave have some 4 million bases
 _PROBLEMS = {
     1: "a read must begin with @",
-    2: "the third line of a read must begin with + (reads of more than four lines are not read)",
-    3: "as many qualities as bases are needed",
-    4: "a byte that is no letter of a sequence",
+    2: "as many qualities as bases are needed",
+    3: "a byte that is no letter of a sequence",
 }
 
 
@@ -38,7 +38,7 @@ class Reads(NamedTuple):
     @property
     def names(self) -> list[str]:
         """The header of each read, without @."""
-        return [self.text[start:stop].decode("utf-8", "replace") for start, stop in self.spans]
+        return [self.text[start:stop].decode("utf-8", "replace") for start, stop in self.spans.tolist()]
 
 
 class Fastq:
@@ -47,7 +47,7 @@ class Fastq:
     Parameters
     ----------
     path : str or Path
-        Plain text or gzip, four lines a read.
+        Plain text or gzip; four lines a read, or more where bases and qualities are wrapped.
 
     Examples
     --------
@@ -75,39 +75,39 @@ class Fastq:
 
     def batches(self, size: int = _TEXT) -> Iterator[Reads]:
         """All reads, in batches of about `size` bytes of text."""
-        _check.integer("size", size, 1)
+        wanted = _check.integer("size", size, 1)
         line, rest, last, seen = 1, b"", False, False
-        with Text(self.path) as file:
+        with CompressedText(self.path) as file:
             while not last:
-                block = file.read(size)
-                last = len(block) == 0
+                block = file.read(wanted)
+                last = len(block) < wanted
                 text = rest + block
                 self.read = file.tell()
-                if last:
-                    text = text.rstrip(b"\r\n") + b"\n" if text.strip() else b""
-                    if text.count(b"\n") == 3 and text.endswith(b"+\n"):
-                        text += b"\n"  # a last read of no bases
+                if last and text:  # a blank line more: it stands for the qualities of a last read of no bases
+                    text += b"\n" if text.endswith(b"\n") else b"\n\n"
                 if not text:
                     break
-                batch, taken, problem, place = self._parse(text)
+                batch, taken, lines, problem, place = self._parse(text)
                 count = len(batch.offsets) - 1
                 if problem:
-                    raise _check.FileError(self.path, _PROBLEMS[problem], line=line + 4 * count + place)
+                    raise _check.FileError(self.path, _PROBLEMS[problem], line=line + place)
                 if last and taken < len(text):
-                    raise _check.FileError(
-                        self.path, "truncated: the last read has no four lines", line=line + 4 * count
-                    )
-                line, rest, seen = line + 4 * count, text[taken:], seen or count > 0
+                    raise _check.FileError(self.path, "truncated: the last read is not whole", line=line + lines)
+                if len(text) - taken > _LONGEST:
+                    raise _check.FileError(self.path, f"a read of more than {_LONGEST} bytes", line=line + lines)
+                # A read longer than a batch is parsed again as it grows, each time twice as far: in linear time.
+                wanted = max(size, len(text) - taken) if not taken else size
+                line, rest, seen = line + lines, text[taken:], seen or count > 0
                 if count:
                     yield batch
         if not seen:
             raise _check.FileError(self.path, "holds no reads", line=1)
 
-    def _parse(self, text: bytes) -> tuple[Reads, int, int, int]:
+    def _parse(self, text: bytes) -> tuple[Reads, int, int, int, int]:
         letters, qualities = np.empty(len(text), np.uint8), np.empty(len(text), np.uint8)
         most = text.count(b"\n") // 4 + 1
         offsets, spans = np.empty(most + 1, np.int64), np.empty((most + 1, 2), np.int64)
-        count, taken, problem, place = kernel.reads(text, letters, qualities, offsets, spans)
+        count, taken, lines, problem, place = kernel.reads(text, letters, qualities, offsets, spans)
         used = int(offsets[count])
         batch = Reads(letters[:used], qualities[:used], offsets[: count + 1], text, spans[:count])
-        return batch, taken, problem, place
+        return batch, taken, lines, problem, place

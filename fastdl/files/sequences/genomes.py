@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from fastdl import _check
 from fastdl.files.sequences import fasta, fastq, twobit
-from fastdl.files.sequences.compressed_text import Text
+from fastdl.files.sequences.compressed_text import CompressedText
 
 Array = np.ndarray
 
@@ -19,51 +19,110 @@ SUFFIXES = (*fasta.SUFFIXES, *fastq.SUFFIXES, *twobit.SUFFIXES)
 _SIGNATURES = (b"\x43\x27\x41\x1a", b"\x1a\x41\x27\x43")
 
 
-def open_sequences(path: str | Path) -> fasta.Fasta | fastq.Fastq | twobit.TwoBit:
-    """A reader, by what the file begins with."""
+def open_sequences(
+    path: str | Path, *, loose: bool = False, write_index: bool = False
+) -> fasta.Fasta | fastq.Fastq | twobit.TwoBit:
+    """A reader of a FASTA, FASTQ or 2bit file, by what the file begins with; an empty one by its name.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    loose, write_index : bool
+        As in `Fasta`.
+
+    Returns
+    -------
+    Fasta, Fastq or TwoBit
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from fastdl.files import open_sequences
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "a.txt")
+    >>> _ = path.write_text("@one\\nACGT\\n+\\nIIII\\n")
+    >>> type(open_sequences(path)).__name__
+    'Fastq'
+    """
     path = _check.existing(path)
-    with Text(path) as text:
-        head = text.read(4)
-    if head in _SIGNATURES or path.suffix == ".2bit":
+    with CompressedText(path) as text:
+        head = text.read(1 << 12)
+    if head[:4] in _SIGNATURES or path.suffix == ".2bit":
         return twobit.TwoBit(path)
-    return fastq.Fastq(path) if head[:1] == b"@" else fasta.Fasta(path)
+    text_begins = head.lstrip()[:1]
+    if text_begins == b"@" or (not text_begins and path.name.lower().endswith(fastq.SUFFIXES)):
+        return fastq.Fastq(path)
+    return fasta.Fasta(path, loose=loose, write_index=write_index)
 
 
-def whole(reader: Any, bases: int, places: list[dict]) -> Iterator[Array]:
-    """All letters of a FASTA or 2bit file end to end, in pieces; `places` takes where each sequence begins."""
+class Places:
+    """The names of sequences or reads, and where each begins among the rows that are written."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.starts: list[int] = []
+
+    def add(self, names: list[str], starts: Array) -> None:
+        """Take in some more."""
+        self.names += names
+        self.starts += starts.tolist()
+
+
+class Tiles(NamedTuple):
+    """Letters of windows end to end, and where each begins."""
+
+    letters: Array
+    offsets: Array
+
+
+def count_letters(reader: fasta.Fasta | twobit.TwoBit) -> int:
+    """All letters of a file, whatever its lines are like."""
+    if isinstance(reader, twobit.TwoBit):
+        return sum(reader.lengths.values())
+    return sum(len(batch.letters) for batch in reader.batches())
+
+
+def whole(reader: fasta.Fasta | twobit.TwoBit, bases: int, places: Places) -> Iterator[Array]:
+    """All letters of a FASTA or 2bit file end to end, in chunks; `places` takes where each sequence begins."""
     at = 0
-    for piece in reader.chunks(bases):
-        if piece.start == 0:
-            places.append({"name": piece.name, "start": at})
-        at += len(piece.letters)
-        yield piece.letters
+    for batch in reader.batches(bases):
+        places.add(batch.names, batch.starts + at)
+        at += len(batch.letters)
+        yield batch.letters
 
 
-def tiles(reader: Any, bases: int, length: int, places: list[dict]) -> Iterator[tuple[Array, Array]]:
-    """(letters, offsets) of windows one after the other, of `length` letters or fewer at the end of a sequence."""
+def tiles(
+    reader: fasta.Fasta | fastq.Fastq | twobit.TwoBit, bases: int, length: int, places: Places
+) -> Iterator[Tiles]:
+    """Windows one after the other, of `length` letters or fewer at the end of a sequence, in chunks."""
     if isinstance(reader, fastq.Fastq):
+        rows = 0
         for reads in reader.batches():
-            yield reads.letters, _cut(reads.offsets, length)
+            offsets, first = _cut(reads.offsets, length, 1)
+            places.add(reads.names, rows + first[:-1])
+            rows += int(first[-1])
+            yield Tiles(reads.letters, offsets)
         return
-    rest, windows = np.zeros(0, np.uint8), 0
-    for piece in reader.chunks(bases):
-        if piece.start == 0:
-            if len(rest):
-                yield rest, np.array([0, len(rest)])
-                windows += 1
-            rest = rest[:0]
-            places.append({"name": piece.name, "start": windows})
-        letters = np.concatenate([rest, piece.letters]) if len(rest) else piece.letters
-        count = len(letters) // length
-        if count:
-            yield letters, np.arange(0, count * length + 1, length)
-        windows, rest = windows + count, letters[count * length :]
+    rest, rows = np.zeros(0, np.uint8), 0
+    for batch in reader.batches(bases):
+        letters = np.concatenate([rest, batch.letters]) if len(rest) else batch.letters
+        starts = batch.starts + len(rest)
+        # The last sequence may go on in the next batch: its whole windows are taken, its rest waits.
+        last = int(starts[-1]) if len(starts) else 0
+        stop = last + (len(letters) - last) // length * length
+        offsets, first = _cut(np.array([0, *starts.tolist(), stop], np.int64), length)
+        places.add(batch.names, rows + first[1:-1])
+        rest = letters[stop:]
+        rows += int(first[-1])
+        if len(offsets) > 1:
+            yield Tiles(letters[:stop], offsets)
     if len(rest):
-        yield rest, np.array([0, len(rest)])
+        yield Tiles(rest, np.array([0, len(rest)]))
 
 
-def _cut(offsets: Array, length: int) -> Array:
-    """Offsets with those of windows in reads that are longer than one."""
-    long = np.flatnonzero(np.diff(offsets) > length)
-    inner = [np.arange(offsets[i] + length, offsets[i + 1], length) for i in long]
-    return np.sort(np.concatenate([offsets, *inner]))
+def _cut(offsets: Array, length: int, least: int = 0) -> tuple[Array, Array]:
+    """Offsets of the windows of sequences, at least so many each; and the first window of each, and their number."""
+    counts = np.maximum(-(-(offsets[1:] - offsets[:-1]) // length), least)
+    first = np.concatenate([[0], np.cumsum(counts)])
+    within = np.arange(first[-1]) - np.repeat(first[:-1], counts)
+    return np.append(np.repeat(offsets[:-1], counts) + within * length, offsets[-1]), first

@@ -1,22 +1,38 @@
-"""UCSC .2bit files: four bases a byte, memory-mapped."""
+"""UCSC .2bit files: four bases a byte, read where they are asked for."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdl import _check
-from fastdl.files.sequences.fasta import Piece, some
-from fastdl.sequences.windows import PackedSequence
+from fastdl import _check, _kernels
+from fastdl.files.sequences.fasta import Batch, Piece
+from fastdl.files.sequences.names import missing
+from fastdl.files.sequences.source_file import SourceFile
+from fastdl.reference import _sequence_kernels as reference
+from fastdl.sequences._settings import letters_of_packed_byte
+from fastdl.sequences.packed import PackedSequence
 
 Array = np.ndarray
+kernel = _kernels.load("sequences_windows") or reference
 
 SUFFIXES = (".2bit",)
 
 _SIGNATURE = 0x1A412743
+_BUFFER = 1 << 16  # bytes of the index of names that are read at once
+
+
+class _Record(NamedTuple):
+    """A sequence of the file, but for its bases."""
+
+    length: int
+    unknown: Array  # int64 (n, 2)
+    masked: Array
+    offset: int  # of its packed bases
 
 
 class TwoBit:
@@ -29,17 +45,18 @@ class TwoBit:
 
     Notes
     -----
-    ``genome[name]`` is a `PackedSequence`, which `one_hot_windows` takes as it is. Blocks of N and of lower case are
-    kept; the format holds no other ambiguity codes.
+    ``genome[name]`` is a `PackedSequence` in memory, a quarter of a byte a base, which `one_hot_windows` takes as it
+    is; it is kept until `close`. `fetch` reads no more than the bases asked for. Blocks of N and of lower case are
+    kept; the format holds no other ambiguity codes. A reader pickles as its path, as `Fasta` does.
     """
 
     def __init__(self, path: str | Path):
-        self.path = _check.existing(path)
-        self.size = self.path.stat().st_size
+        self.source = SourceFile(path)
+        self.path, self.size = self.source.path, self.source.size
         self.read = 0  # bytes of the file that chunks() has gone through
+        self._forget()
         if self.size < 16:
             raise _check.FileError(self.path, "truncated: no room for the header of a .2bit file", self.size)
-        self._bytes = np.memmap(self.path, np.uint8, "r")
         self._order = "<"
         if self._number(0, "signature") != _SIGNATURE:
             self._order = ">"
@@ -49,7 +66,21 @@ class TwoBit:
         if version not in (0, 1):
             raise _check.FileError(self.path, f"version must be 0 or 1, got {version}", 4)
         self._places = self._names(count, 8 if version else 4)
-        self._cache: dict[str, PackedSequence] = {}
+
+    def _forget(self) -> None:
+        self._records: dict[str, _Record] = {}
+        self._sequences: dict[str, PackedSequence] = {}
+        self._buffer = 0, b""
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = self.__dict__.copy()
+        for name in ("_records", "_sequences", "_buffer"):
+            del kept[name]
+        return kept
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
 
     def __enter__(self) -> TwoBit:
         return self
@@ -58,19 +89,31 @@ class TwoBit:
         self.close()
 
     def close(self) -> None:
-        """Nothing is held open but the mapping, which ends with the last array of it."""
+        """Close the file, and forget the sequences in memory."""
+        self._forget()
+        self.source.close()
+
+    def _small(self, at: int, size: int) -> bytes:
+        """Some bytes of the header, by way of a buffer; fewer at the end of the file."""
+        start, held = self._buffer
+        if not start <= at <= at + size <= start + len(held):
+            start, held = at, self.source.read(at, min(at + max(size, _BUFFER), self.size))
+            self._buffer = start, held
+        return held[at - start : at - start + size]
 
     def _number(self, at: int, what: str, size: int = 4) -> int:
         if at + size > self.size:
             raise _check.FileError(self.path, f"truncated: the {what} should be here", at)
-        return struct.unpack(self._order + ("Q" if size == 8 else "I"), self._bytes[at : at + size].tobytes())[0]
+        return int(struct.unpack(self._order + ("Q" if size == 8 else "I"), self._small(at, size))[0])
 
     def _names(self, count: int, width: int) -> dict[str, int]:
-        places, at = {}, 16
+        places: dict[str, int] = {}
+        at = 16
         for _ in range(count):
-            length = int(self._bytes[at]) if at < self.size else 0
+            head = self._small(at, 1) if at < self.size else b""
+            length = head[0] if head else 0
             offset = self._number(at + 1 + length, "index of sequences", width)
-            name = self._bytes[at + 1 : at + 1 + length].tobytes().decode("utf-8", "replace")
+            name = self._small(at + 1, length).decode("utf-8", "replace")
             if name in places:
                 raise _check.FileError(self.path, f"two sequences are called {name!r}", at)
             if offset >= self.size:
@@ -86,42 +129,72 @@ class TwoBit:
 
     def _ranges(self, at: int, length: int, what: str) -> tuple[Array, int]:
         count = self._number(at, f"number of {what} blocks")
-        if at + 4 + 8 * count > self.size:
+        stop = at + 4 + 8 * count
+        if stop > self.size:
             raise _check.FileError(self.path, f"truncated: {count} {what} blocks should be here", at)
-        numbers = self._bytes[at + 4 : at + 4 + 8 * count].view(f"{self._order}u4").reshape(2, count).astype(np.int64)
+        numbers = np.frombuffer(self.source.read(at + 4, stop), f"{self._order}u4").reshape(2, count).astype(np.int64)
         ranges = np.stack([numbers[0], numbers[0] + numbers[1]], axis=1)
         flat = ranges.reshape(-1)
-        if (np.diff(flat) < 0).any() or (len(flat) and flat[-1] > length):
+        if (flat[1:] < flat[:-1]).any() or (len(flat) and flat[-1] > length):
             raise _check.FileError(self.path, f"{what} blocks overlap or lie beyond {length} bases", at)
-        return ranges, at + 4 + 8 * count
+        return ranges, stop
 
-    def __getitem__(self, name: str) -> PackedSequence:
-        """One sequence, its bases still in the file."""
-        if name not in self._places:
-            raise _check.InputError(f"{self.path} holds no sequence {name!r}; it holds {some(self._places)}")
-        if name not in self._cache:
+    def _record(self, name: str) -> _Record:
+        record = self._records.get(name)
+        if record is None:
+            if name not in self._places:
+                raise missing(self.path, name, self._places)
             at = self._places[name]
             length = self._number(at, f"length of {name!r}")
             unknown, at = self._ranges(at + 4, length, "N")
             masked, at = self._ranges(at, length, "lower-case")
             self._number(at, "reserved field")
-            packed = self._bytes[at + 4 : at + 4 + -(-length // 4)]
-            if 4 * len(packed) < length:
-                problem = f"truncated: {name!r} has {length} bases, {4 * len(packed)} are there"
+            if at + 4 + -(-length // 4) > self.size:
+                problem = f"truncated: {name!r} has {length} bases, {4 * (self.size - at - 4)} are there"
                 raise _check.FileError(self.path, problem, self.size)
-            self._cache[name] = PackedSequence(packed.view(np.ndarray), length, unknown, masked)
-        return self._cache[name]
+            record = self._records[name] = _Record(length, unknown, masked, at + 4)
+        return record
+
+    def __getitem__(self, name: str) -> PackedSequence:
+        """One sequence, of a quarter of a byte a base."""
+        if name not in self._sequences:
+            record = self._record(name)
+            packed = self.source.read(record.offset, record.offset + -(-record.length // 4))
+            codes = np.frombuffer(packed, np.uint8)
+            self._sequences[name] = PackedSequence(codes, record.length, record.unknown, record.masked)
+        return self._sequences[name]
 
     def fetch(self, name: str, start: int, stop: int) -> Array:
-        """Letters start to stop of a sequence as uint8; what lies outside it is left out."""
-        return self[name][max(start, 0) : max(stop, 0)]
+        """Letters start to stop of a sequence as uint8, without reading the rest; what lies outside it is left out."""
+        record = self._record(name)
+        start, stop = max(start, 0), min(stop, record.length)
+        letters = np.empty(max(stop - start, 0), np.uint8)
+        if len(letters):
+            first = start // 4
+            packed = np.frombuffer(self.source.read(record.offset + first, record.offset + -(-stop // 4)), np.uint8)
+            ranges = [_within(ranges, start, stop) - 4 * first for ranges in (record.unknown, record.masked)]
+            kernel.unpack((packed, letters_of_packed_byte(), *ranges), start - 4 * first, letters)
+        return letters
+
+    def batches(self, bases: int | None = None) -> Iterator[Batch]:
+        """All sequences in batches of at most `bases` letters, as `Fasta` gives them."""
+        for piece in self.chunks(1 << 20 if bases is None else bases):
+            new = piece.start == 0
+            yield Batch(piece.letters, [piece.name] * new, np.zeros(int(new), np.int64))
 
     def chunks(self, bases: int = 1 << 20) -> Iterator[Piece]:
         """All sequences in pieces of at most `bases` letters; an empty sequence is one empty piece."""
         _check.integer("bases", bases, 1)
         for name in self._places:
-            sequence = self[name]
-            for start in range(0, max(len(sequence), 1), bases):
-                piece = sequence[start : start + bases]
+            length = self._record(name).length
+            for start in range(0, max(length, 1), bases):
+                piece = self.fetch(name, start, start + bases)
                 self.read = min(self.read + len(piece) // 4, self.size)
                 yield Piece(name, start, piece)
+
+
+def _within(ranges: Array, start: int, stop: int) -> Array:
+    """The ranges that overlap start to stop, and no more of them than overlaps."""
+    flat = ranges.reshape(-1)  # sorted: an odd place is within a range
+    low, high = int(flat.searchsorted(start, side="right")) // 2, (int(flat.searchsorted(stop)) + 1) // 2
+    return np.clip(ranges[low:high], start, stop)

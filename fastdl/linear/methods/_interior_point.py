@@ -13,6 +13,7 @@ from fastdl.linear._coordinates import EPS, Matrix, factorised
 Array = np.ndarray
 
 _STEPS = 100
+_STALLED = 8  # steps without a tenth less: rounding has taken over, and exchanges do the rest
 _SHORT = 0.99995  # of the way to the border
 
 
@@ -36,12 +37,17 @@ def _interior(
     z, w = np.maximum(-r, 0) + least, np.maximum(r, 0) + least  # the multipliers of x >= 0 and v = 1 - x >= 0
     steps: list[tuple[float, float]] = []
     q = np.ones(n)
+    best, stalled = np.inf, 0
     for _ in range(_STEPS):
         now, loss = _inner(x, z) + _inner(v, w), float(np.abs(r).sum())
         short = rhs - A.products(s * x)
         steps.append((loss, 2 * now))
         if not 2 * now > gap * loss and np.abs(short).max() <= 1e-9 * s.sum():
             break
+        stalled = 0 if 2 * now < 0.9 * best else stalled + 1
+        if stalled > _STALLED or not np.isfinite(now):
+            break
+        best = min(best, 2 * now)
         q = 1 / (z / x + w / v)
         solve = factorised(A.gram(s * s * q))
         dy = solve(short - A.products(s * q * r))
@@ -57,9 +63,9 @@ def _interior(
             dx = q * (s * A.dot(dy) + r + center)
             dz, dw = -z + (mu - z * dx) / x - xz, -w + (mu + w * dx) / v + vw
             ap, ad = min(_reach(x, dx), _reach(v, -dx)), min(_reach(z, dz), _reach(w, dw))
-        x, v, z, w = x + ap * dx, v - ap * dx, z + ad * dz, w + ad * dw
-        if not np.isfinite(dy).all():
+        if not (np.isfinite(dy).all() and np.isfinite(dx).all()):
             break
+        x, v, z, w = x + ap * dx, v - ap * dx, z + ad * dz, w + ad * dw
         gamma = gamma - ad * dy
         r = s * A.minus(t, gamma)
     return gamma, np.sqrt(q) * s, 2 * x - 1, steps

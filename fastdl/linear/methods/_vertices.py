@@ -2,89 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from fastdl._typing import Array
 from fastdl.linear._coordinates import EPS, Matrix, factorised
 
-Array = np.ndarray
-
-_NUDGE = 1e-9  # of the residuals: what ties are broken by
+_NUDGE = 1e-11  # of the median residual: what ties are broken by, far above rounding and far below what is proven
 _TIGHT = 1e-10  # of a dual value: what it may exceed its bounds by
+_DRAWS = 4  # ways to break ties, before the dual of the interior method has to do
 
 
 @dataclass
 class Proof:
-    """A model and a dual solution: [1, Z]' (s dual) = g, within -1 and 1 but for `excess`."""
+    """A model and dual values: a lower bound of the loss, as good as [1, Z]' (s dual) is near g."""
 
     gamma: Array
     dual: Array
-    excess: float
+    basis: Array | None = None
 
-    def gap(self, A: Matrix, t: Array, s: Array, loss: float) -> float:
-        """How far below `loss`, that of gamma on all rows, the dual bound is."""
+    def slack(self, A: Matrix, t: Array, s: Array) -> float:
+        """How much the loss of gamma exceeds <s dual, residuals>, which a dual solution makes a lower bound."""
         r = A.minus(t, self.gamma)
-        slack = float(np.add.reduce(s * (np.abs(r) - self.dual * r)))
-        return loss - (loss - slack) / (1 + max(self.excess, 0.0))
+        return float(np.add.reduce(s * (np.abs(r) - self.dual * r)))
+
+    def imbalance(self, A: Matrix, s: Array, g: Array) -> Array:
+        """[1, Z]' (s dual) - g, which is 0 for a dual solution."""
+        return A.products(s * self.dual) - g
 
 
 class Vertex:
-    """The model through the k rows `basis`, where t is shaken by `shake`, and its dual solution.
+    """The model through the k rows `basis`, where t is shaken by `shake`, and its dual values.
 
     `excess` is the largest dual value less 1: where it is not above 0, but for rounding, no model is better.
     """
 
-    def __init__(self, A: Matrix, t: Array, s: Array, g: Array, basis: Array, shake: Array | None = None):
-        self.A, self.t, self.s, self.g, self.basis = A, t, s, g, basis
+    def __init__(self, rows: VertexRows, basis: Array, shake: Array | None = None):
+        self.rows, self.basis = rows, basis
+        A, t, s = rows.A, rows.t, rows.s
         self.inverse = np.linalg.inv(A.rows(basis))
         aim = t if shake is None else t + shake
         self.r = A.minus(aim, self._through(aim))
         self.r[basis] = 0
         self.dual = np.sign(self.r)
-        self.dual[basis] = self.inverse.T @ (g - A.products(s * self.dual)) / s[basis]
+        self.dual[basis] = self.inverse.T @ (rows.g - A.products(s * self.dual)) / s[basis]
         size = np.abs(self.dual[basis])
         self.worst = int(size.argmax())
         self.excess = float(size[self.worst]) - 1
 
     def _through(self, aim: Array) -> Array:
         gamma = self.inverse @ aim[self.basis]
-        return gamma + self.inverse @ (aim[self.basis] - self.A.rows(self.basis) @ gamma)
-
-    def plain(self) -> Array:
-        """The model through the rows as they are."""
-        return self._through(self.t)
+        return gamma + self.inverse @ (aim[self.basis] - self.rows.A.rows(self.basis) @ gamma)
 
     def proof(self) -> Proof:
         """Of the model through the rows as they are."""
-        return Proof(self._through(self.t), self.dual, self.excess)
+        return Proof(self._through(self.rows.t), np.clip(self.dual, -1, 1), self.basis)
 
-    def balanced(self, tied: Array, dual: Array) -> Proof:
-        """With dual values for all `tied` rows, those the model goes through, from about such values."""
+    def balanced(self, tied: Array, dual: Array) -> Proof | None:
+        """With dual values for all `tied` rows, those the model goes through, from about such values.
+
+        None where no such values within -1 and 1 are found.
+        """
+        A, s, g = self.rows.A, self.rows.s, self.rows.g
         dual = np.where(tied, np.clip(dual, -1, 1), np.sign(self.r))
         room = np.where(tied, 1 - dual * dual, 0.0)
-        solve = factorised(self.A.gram(self.s * room))
+        solve = factorised(A.gram(s * room))
         for _ in range(2):
-            dual += room * self.A.dot(solve(self.g - self.A.products(self.s * dual)))
-        return Proof(self._through(self.t), dual, float(np.abs(dual[tied]).max()) - 1)
+            dual += room * A.dot(solve(g - A.products(s * dual)))
+        if not np.abs(dual[tied]).max() <= 1 + _TIGHT:
+            return None
+        proof = Proof(self._through(self.rows.t), np.clip(dual, -1, 1), self.basis)
+        return proof if self.rows.shift(proof.imbalance(A, s, g)) <= _TIGHT else None
 
     def exchange(self, column: int) -> Array | None:
         """The basis after moving along the edge that leaves its row `column`, to the least loss on it.
 
         None where the edge does not end: the linear term is then not balanced by the rows.
         """
+        s = self.rows.s
         row = self.basis[column]
         side = np.sign(self.dual[row])
         edge = -side * self.inverse[:, column]  # the residual of that row becomes `side` times the step
-        along = self.A.dot(edge)  # r - step * along
-        along[np.abs(along) <= 1e-11 * np.abs(along).max()] = 0  # of rows that the edge is within
+        along = self.rows.A.dot(edge)  # r - step * along
+        along[np.abs(along) <= 1e-13 * self.rows.sizes(edge)] = 0  # of rows that the edge is within
         along[self.basis] = 0
         with np.errstate(divide="ignore", invalid="ignore"):
             step = self.r / along
         ahead = np.flatnonzero((step > 0) & np.isfinite(step))
-        slope = self.s[row] * (1 - abs(self.dual[row]))  # of the loss: below 0
+        slope = s[row] * (1 - abs(self.dual[row]))  # of the loss: below 0
         order = ahead[np.argsort(step[ahead], kind="stable")]
-        rise = slope + 2 * np.cumsum(self.s[order] * np.abs(along[order]))
+        rise = slope + 2 * np.cumsum(s[order] * np.abs(along[order]))
         stop = int(np.searchsorted(rise, 0))
         if stop == len(order):
             return None
@@ -93,35 +102,80 @@ class Vertex:
         return basis
 
 
+class VertexRows:
+    """The rows of a problem min sum s |t - [1, Z] gamma| + <g, gamma>, and what their vertices share."""
+
+    def __init__(self, A: Matrix, t: Array, s: Array, g: Array):
+        self.A, self.t, self.s, self.g = A, t, s, g
+        self._absolute: Matrix | None = None
+        self._solve: Callable[[Array], Array] | None = None
+
+    def sizes(self, gamma: Array) -> Array:
+        """The sum of the sizes of the terms of [1, Z] gamma: what its rounding is measured by."""
+        if self._absolute is None:
+            self._absolute = Matrix(np.abs(self.A.Z), self.A.ones)
+        return self._absolute.dot(np.abs(gamma))
+
+    def shift(self, imbalance: Array) -> float:
+        """By how much dual values must change, the largest of them, to make up for an imbalance."""
+        if self._solve is None:
+            self._solve = factorised(self.A.gram(self.s))
+        return float(np.abs(self.A.dot(self._solve(imbalance))).max(initial=0))
+
+    def improved(self, basis: Array, shake: Array | None) -> tuple[Vertex | None, bool]:
+        """The vertex where exchanges from `basis` end, and whether it is optimal; None where the loss has no least."""
+        seen: set[frozenset[int]] = set()
+        for _ in range(20 * self.A.width + 200 + len(self.t) // 8):
+            now = Vertex(self, basis, shake)
+            if now.excess <= _TIGHT:
+                return now, True
+            if (rows := frozenset(basis.tolist())) in seen:
+                break
+            seen.add(rows)
+            after = now.exchange(now.worst)
+            if after is None:
+                return None, False
+            basis = after
+        return now, False
+
+
 def vertex(A: Matrix, t: Array, s: Array, g: Array, preference: Array, dual: Array) -> Proof | None:
     """The optimal vertex, from how likely it goes through each row, and about its dual; None where there is none."""
+    preference = np.where(np.isfinite(preference) & (preference > 0), preference, 1e-300)
     basis = independent_rows(A, preference)
     if basis is None:
         return None
-    start = Vertex(A, t, s, g, basis)
-    shake = None
-    rounding = 64 * EPS * (np.abs(t) + np.abs(t - start.r))
+    rows = VertexRows(A, t, s, g)
+    try:
+        return _optimal_vertex(rows, basis, dual)
+    except np.linalg.LinAlgError:  # rows that determine a model, but for rounding
+        return None
+
+
+def _optimal_vertex(rows: VertexRows, basis: Array, dual: Array) -> Proof | None:
+    start = Vertex(rows, basis)
+    if start.excess <= _TIGHT:
+        return start.proof()
     size = np.abs(start.r)
+    rounding = 64 * EPS * (np.abs(rows.t) + rows.sizes(start.proof().gamma))
     tied = size <= rounding + 1e-13 * np.median(size)
-    if start.excess > _TIGHT and np.count_nonzero(tied) > A.width:
-        proof = start.balanced(tied, dual)
-        if proof.excess <= _TIGHT:
-            return proof
-        draw = np.random.Generator(np.random.Philox(0)).uniform(-1, 1, len(t))
-        shake = draw * (16 * rounding + (_NUDGE * np.median(size[~tied]) if not tied.all() else 0.0))
-    seen: set[frozenset[int]] = set()
-    for _ in range(20 * A.width + 200):
-        now = Vertex(A, t, s, g, basis, shake)
-        if now.excess <= _TIGHT:
-            return now.proof()
-        if (rows := frozenset(basis.tolist())) in seen:
-            break
-        seen.add(rows)
-        after = now.exchange(now.worst)
-        if after is None:
+    many = np.count_nonzero(tied) > rows.A.width
+    if many and np.isfinite(dual).all() and (proof := start.balanced(tied, dual)):
+        return proof
+    nudge = 16 * rounding + (_NUDGE * np.median(size[~tied]) if not tied.all() else 0.0)
+    for draw in range(_DRAWS + 1):
+        shake = None
+        if draw or many:
+            shake = np.random.Generator(np.random.Philox(draw)).uniform(-1, 1, len(rows.t)) * nudge * 4**draw
+        end, optimal = rows.improved(basis, shake)
+        if end is None:
             return None
-        basis = after
-    return Proof(now.proof().gamma, np.clip(dual, -1, 1), 0.0)  # exchanges within rounding: what is known is the dual
+        if optimal:
+            return end.proof()
+        basis = end.basis
+    # Exchanges turned in a circle within rounding: what is known is the dual of the interior method.
+    known = np.clip(np.where(np.isfinite(dual), dual, 0.0), -1, 1)
+    return Proof(end.proof().gamma, known, end.basis)
 
 
 def independent_rows(A: Matrix, preference: Array) -> Array | None:

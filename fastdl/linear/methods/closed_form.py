@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from fastdl._rows import Rows
+from fastdl._typing import Array
 from fastdl.linear._coordinates import EPS, Frame
+from fastdl.linear.methods._exact_bounds import judge_squares, needs_exact_sums
 from fastdl.linear.result import Certificate, LpFit
-
-Array = np.ndarray
 
 _PASSES = 4  # of refinement, at most: one does for all but columns that are nearly dependent
 
@@ -19,7 +19,8 @@ def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: 
     gamma, loss, lower, history = refined(frame)
     if interpolates(frame, gamma, loss):
         return interpolation(frame, gamma, p)
-    return result(frame, gamma, p, loss, lower, "closed form", f"closed form, {frame.solver}", history)
+    found = result(frame, gamma, p, loss, lower, "closed form", f"closed form, {frame.solver}", history)
+    return judge_squares(frame, rows, found) if needs_exact_sums(frame) else found
 
 
 def refined(frame: Frame) -> tuple[Array, float, float, dict[str, Array]]:

@@ -11,18 +11,24 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fastdl._rows import Rows
-from fastdl.linear._coordinates import Frame, Matrix, sampled
+from fastdl._typing import Array
+from fastdl.linear._coordinates import EPS, Frame, Matrix, kernel, sampled
+from fastdl.linear._robust_coordinates import RobustCoordinates
+from fastdl.linear.methods._exact_bounds import judge_absolute, needs_exact_sums
 from fastdl.linear.methods._interior_point import interior
 from fastdl.linear.methods._vertices import Proof, vertex
-from fastdl.linear.methods.closed_form import interpolation, result, started
-from fastdl.linear.result import LpFit
+from fastdl.linear.methods.closed_form import interpolation, started
+from fastdl.linear.result import Certificate, LpFit
 
-Array = np.ndarray
 Part = tuple[Array, Array, Array]
+#: The coordinates, (loss, gap) step by step, and the dual value of each row where all were in memory.
+Solution = tuple[Array, list[tuple[float, float]], Array | None]
 
 _WHOLE = 40_000  # rows that are solved at once
 _WIDE = 2.5  # rows in the band, for each of the sample
 _ROUNDS = 50
+_FAR = 1e4  # spreads from the median: rows that rule least squares
+_OUT = 1e9  # spreads from the median: beyond, the size of a residual is left out
 _PROVEN = 1e-9  # a gap up to this is rounding; above, no vertex was proven
 
 
@@ -32,26 +38,90 @@ def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int 
     gamma, through = started(frame)
     if through:
         return interpolation(frame, gamma, p)
-    if frame.count <= _WHOLE:
-        gamma, steps = whole(frame, rows, gamma)
-    else:
-        gamma, steps = banded(frame, rows, gamma, seed)
+    robust = RobustCoordinates(frame, rows, seed)
+    gamma, steps, dual = (whole if frame.count <= _WHOLE else banded)(robust, rows, robust.from_frame(gamma), seed)
     loss, gap = np.array(steps).T
-    history = {"loss": loss, "gap": gap / loss}
-    kind = "vertex" if gap[-1] <= _PROVEN * loss[-1] else "dual"
-    return result(frame, gamma, p, float(loss[-1]), float(loss[-1] - gap[-1]), kind, "vertex", history)
+    w, b = robust.model(gamma)
+    unit = 1 / robust.y_factor
+    if dual is not None and needs_exact_sums(frame):
+        upper, lower = judge_absolute(frame, rows, w, b, dual)
+    else:
+        upper = evaluated_loss(rows, w, b, threads)
+        lower = max(0.0, float(loss[-1] - gap[-1])) * unit
+    proven = upper - lower <= _PROVEN * upper
+    history = {"loss": np.append(loss[:-1] * unit, upper), "gap": gap / np.where(loss > 0, loss, 1)}
+    certificate = Certificate.of(upper, lower, "vertex" if proven else "dual")
+    return LpFit(w, b, p, upper, certificate, "vertex", history, frame.rank, frame.condition)
 
 
-def whole(frame: Frame, rows: Rows, gamma: Array) -> tuple[Array, list[tuple[float, float]]]:
+def evaluated_loss(rows: Rows, w: Array, b: float, threads: int | None) -> float:
+    """The sum of absolute residuals of the model as it is returned, on the rows as they were given."""
+    nothing, one = np.zeros(len(w)), np.asarray(w, np.float64)
+
+    def work(X: Array, y: Array, s: Array | None) -> Array:
+        r = np.empty(len(y))
+        kernel.residuals(X, y, one, b, nothing, r)
+        np.abs(r, out=r)
+        return np.add.reduce(r if s is None else s * r)
+
+    total = rows.total(work, threads)
+    return 0.0 if total is None else float(total)
+
+
+def whole(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int = 0) -> Solution:
     """The solution of all rows in memory, and (loss, gap) step by step."""
-    A, t, s = in_memory(frame, [scaled(frame, *rows.gathered())])
-    if not frame.rank:
-        return gamma, [(float(np.add.reduce(s * np.abs(t))), 0.0)]
-    found, steps = solved(A, t, s, np.zeros(A.width), gamma)
-    if found is None:
-        return gamma, steps
-    loss = float(np.add.reduce(s * np.abs(A.minus(t, found.gamma))))
-    return found.gamma, [*steps, (loss, found.gap(A, t, s, loss))]
+    A, t, s = in_memory(robust, [robust.scaled(*rows.gathered())])
+    if not robust.rank:
+        return gamma, [(float(np.add.reduce(s * np.abs(t))), 0.0)], None
+    g = np.zeros(A.width)
+    far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _FAR
+    if far or not np.isfinite(gamma).all():  # the least squares model is ruled by those rows: begin at the median
+        gamma = np.zeros(A.width)
+    # A residual that is far out on one side is there for every model near: its size does not matter to the solution.
+    near = np.clip(t, -_OUT, _OUT)
+    proof, steps = solved(A, near, s, g, gamma)
+    best = _judged(robust, A, t, s, proof, gamma)
+    if far and not best[1] <= _PROVEN * best[0]:
+        again = _judged(robust, A, t, s, *_retried(A, t, s, g, gamma))
+        best = min(best, again, key=lambda found: found[1])
+    return best[2], [*steps, best[:2]], best[3]
+
+
+def _retried(A: Matrix, t: Array, s: Array, g: Array, gamma: Array) -> tuple[Proof | None, Array]:
+    """By exchanges alone, from the rows nearest to the start."""
+    near = s / (np.abs(A.minus(t, gamma)) + 1e-6)
+    return vertex(A, t, s, g, near, np.zeros(len(t))), gamma
+
+
+def _judged(
+    robust: RobustCoordinates, A: Matrix, t: Array, s: Array, proof: Proof | None, gamma: Array
+) -> tuple[float, float, Array, Array | None]:
+    """(loss, gap, gamma, dual values) of a proof, or of a model with none, on all rows."""
+    if proof is None:
+        return float(np.add.reduce(s * np.abs(A.minus(t, gamma)))), float("inf"), gamma, None
+    loss = float(np.add.reduce(s * np.abs(A.minus(t, proof.gamma))))
+    off = proof.imbalance(A, s, np.zeros(A.width))
+    T = robust.whitening
+    with np.errstate(all="ignore"):
+        try:
+            u = A.dot(np.linalg.solve(T, np.linalg.solve(T.T, off)))
+            leverage = np.sqrt(((A.rows(slice(None)) @ np.linalg.inv(T)) ** 2).sum(axis=1).max())
+        except np.linalg.LinAlgError:
+            return loss, float("inf"), proof.gamma, proof.dual
+        shift = 2 * loss * (float(np.abs(u).max()) + _rounding(robust, float(np.add.reduce(s)), float(leverage)))
+        values = np.add.reduce(s * (np.abs(t) + _term_sizes(A, proof.gamma)))
+        gap = proof.slack(A, t, s) + shift + EPS * (A.width + 4) * float(values)
+    return loss, gap if np.isfinite(gap) else float("inf"), proof.gamma, proof.dual
+
+
+def _term_sizes(A: Matrix, gamma: Array) -> Array:
+    """The sum of the sizes of the terms of each row of [1, Z] gamma."""
+    return Matrix(np.abs(A.Z), A.ones).dot(np.abs(gamma))
+
+
+def _rounding(robust: RobustCoordinates, weight: float, leverage: float) -> float:
+    """A bound of the change of dual values by which the rounding of the columns and of [1, Z]' (s dual) is made up."""
+    return 8 * EPS * np.sqrt(weight) * robust.condition() * leverage
 
 
 def solved(A: Matrix, t: Array, s: Array, g: Array, gamma: Array) -> tuple[Proof | None, list[tuple[float, float]]]:
@@ -64,7 +134,7 @@ def solved(A: Matrix, t: Array, s: Array, g: Array, gamma: Array) -> tuple[Proof
 class Band:
     """Rows near the model `center`, in memory, and the slope of all others, whose residuals keep their signs."""
 
-    frame: Frame
+    robust: RobustCoordinates
     rows: Rows
     center: Array
     reach: float
@@ -72,20 +142,22 @@ class Band:
     tried: list[Array] = field(default_factory=list)
     slope: Array = field(default_factory=lambda: np.zeros(0))
     count: int = 0
+    least_weight: float = np.inf
 
     def collect(self) -> None:
         """One pass: the rows within `reach`, and the slope of the others."""
-        self.slope = np.zeros(self.frame.rank)
-        self.rows.each(lambda X, y, s: self._near(*scaled(self.frame, X, y, s)), self._take, self.frame.threads)
+        self.slope = np.zeros(self.robust.rank)
+        self.rows.each(lambda X, y, s: self._near(*self.robust.scaled(X, y, s)), self._take, self.robust.frame.threads)
 
-    def _near(self, Z: Array, t: Array, s: Array) -> tuple[Part, Array]:
-        A = Matrix(Z, self.frame.ones)
+    def _near(self, Z: Array, t: Array, s: Array) -> tuple[Part, Array, float]:
+        A = Matrix(Z, self.robust.ones)
         r = A.minus(t, self.center)
         near = np.abs(r) <= self.reach
-        return (Z[near], t[near], s[near]), A.products(np.where(near, 0, s * np.sign(r)))
+        return (Z[near], t[near], s[near]), A.products(np.where(near, 0, s * np.sign(r))), float(s.min(initial=np.inf))
 
-    def _take(self, found: tuple[Part, Array]) -> None:
-        part, slope = found
+    def _take(self, found: tuple[Part, Array, float]) -> None:
+        part, slope, least = found
+        self.least_weight = min(self.least_weight, least)
         self.parts.append(part)
         self.count += len(part[1])
         self.slope += slope
@@ -95,19 +167,21 @@ class Band:
         sums: list[tuple[float, float]] = []
         wrong = 0
 
-        def take(found: tuple[float, float, Part, Array]) -> None:
+        def take(found: tuple[float, float, Part, Array, float]) -> None:
             nonlocal wrong
             sums.append(found[:2])
             wrong += len(found[2][1])
             if len(found[2][1]):
                 self._take(found[2:])
 
-        self.rows.each(lambda X, y, s: self._wrong(gamma, *scaled(self.frame, X, y, s)), take, self.frame.threads)
+        self.rows.each(
+            lambda X, y, s: self._wrong(gamma, *self.robust.scaled(X, y, s)), take, self.robust.frame.threads
+        )
         self.tried.append(gamma)
         return sum(loss for loss, _ in sums), sum(gap for _, gap in sums), wrong
 
-    def _wrong(self, gamma: Array, Z: Array, t: Array, s: Array) -> tuple[float, float, Part, Array]:
-        A = Matrix(Z, self.frame.ones)
+    def _wrong(self, gamma: Array, Z: Array, t: Array, s: Array) -> tuple[float, float, Part, Array, float]:
+        A = Matrix(Z, self.robust.ones)
         before, now = A.minus(t, self.center), A.minus(t, gamma)
         turned = (np.abs(before) > self.reach) & (before * now < 0)
         for earlier in self.tried if turned.any() else ():
@@ -120,43 +194,63 @@ class Band:
             gap,
             (Z[turned], t[turned], s[turned]),
             A.products(np.where(turned, -s * np.sign(before), 0)),
+            np.inf,
         )
 
 
-def banded(frame: Frame, rows: Rows, gamma: Array, seed: int) -> tuple[Array, list[tuple[float, float]]]:
+def banded(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int) -> Solution:
     """The solution of many rows, and (loss, gap) round by round."""
+    frame = robust.frame
     size = np.sqrt(frame.rank) * frame.count ** (2 / 3)
-    A, t, s = in_memory(frame, [scaled(frame, *block) for block in sampled(rows, size / frame.count, seed).blocks()])
-    gamma, *_ = interior(A, t, s, np.zeros(A.width), gamma, 1e-6)
+    some = sampled(rows, size / frame.count, seed)
+    A, t, s = in_memory(robust, [robust.scaled(*block) for block in some.blocks()])
+    if max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _FAR or not np.isfinite(gamma).all():
+        gamma = np.zeros(A.width)
+    gamma, *_ = interior(A, np.clip(t, -_OUT, _OUT), s, np.zeros(A.width), gamma, 1e-6)
     r = np.abs(A.minus(t, gamma))
-    reach = max(float(np.quantile(r, min(1.0, _WIDE * size / frame.count))), 1e-6 * float(r.mean()))
-    band = Band(frame, rows, gamma, reach)
+    reach = max(float(np.quantile(r, min(1.0, _WIDE * size / frame.count))), 1e-6 * float(np.quantile(r, 0.9)))
+    if not reach > 0:
+        return whole(robust, rows, gamma)
+    band = Band(robust, rows, gamma, reach)
     band.collect()
     steps: list[tuple[float, float]] = []
     for _ in range(_ROUNDS):
-        A, t, s = in_memory(frame, band.parts)
+        if band.count > frame.count // 2:  # most rows lie on the model: there is little to leave out
+            return whole(robust, rows, gamma)
+        A, t, s = in_memory(robust, band.parts)
         found, _ = solved(A, t, s, -band.slope, gamma)
         if found is None:  # the linear rows outweigh the band
-            band = Band(frame, rows, band.center, 4 * band.reach)
+            band = Band(robust, rows, band.center, 4 * band.reach)
             band.collect()
             continue
         gamma, before = found.gamma, band.count
+        slope = band.slope
         loss, gap, wrong = band.check(gamma)
-        steps.append((loss, gap + found.gap(A, t, s, loss)))
+        steps.append((loss, gap + found.slack(A, t, s) + _shift(robust, band, found.imbalance(A, s, -slope), loss)))
         if not wrong:
-            return gamma, steps
+            if steps[-1][1] <= 1e-6 * loss or frame.count > 50 * _WHOLE:
+                return gamma, steps, None
+            break
         if wrong > before:
-            band = Band(frame, rows, gamma, 2 * band.reach)
+            band = Band(robust, rows, gamma, 2 * band.reach)
             band.collect()
-    return whole(frame, rows, gamma)
+    return whole(robust, rows, gamma)
 
 
-def scaled(frame: Frame, X: Array, y: Array, s: Array | None) -> Part:
-    """The columns, scaled, the targets and the weights of a block."""
-    Z = frame.dense(frame.columns(X))[:, int(frame.ones) :]
-    return Z, frame.target(y), np.ones(len(y)) if s is None else s
+def _shift(robust: RobustCoordinates, band: Band, imbalance: Array, loss: float) -> float:
+    """What dual values that do not balance may cost the bound, rounding included."""
+    T, weight = robust.whitening, robust.frame.weight
+    with np.errstate(all="ignore"):
+        try:
+            off = np.linalg.solve(T.T, imbalance)
+        except np.linalg.LinAlgError:
+            return float("inf")
+        most = 1 / np.sqrt(band.least_weight)  # |T'^-1 (1, z)| of a row is at most this
+        off = float(np.sqrt((off * off).sum())) * most
+        values = EPS * (len(imbalance) + 4) * 4 * loss
+        return 2 * loss * (off + _rounding(robust, weight, most)) + values
 
 
-def in_memory(frame: Frame, parts: list[Part]) -> tuple[Matrix, Array, Array]:
+def in_memory(robust: RobustCoordinates, parts: list[Part]) -> tuple[Matrix, Array, Array]:
     Z, t, s = (np.concatenate(x) for x in zip(*parts))
-    return Matrix(Z, frame.ones), t, s
+    return Matrix(Z, robust.ones), t, s

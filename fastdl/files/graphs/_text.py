@@ -1,0 +1,255 @@
+"""Edges in text: comma-separated values and their kin, in chunks, with the line named where something else stands."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from fastdl import _kernels
+from fastdl._typing import Array
+from fastdl.errors import FileError
+from fastdl.files.graphs._columns import SOURCES, TARGETS, Chunk, ColumnChoice, Layout, choose_columns
+from fastdl.files.points.text_rows import powers_of_five
+from fastdl.reference import files as reference
+
+kernel = _kernels.load("files_numbers") or reference
+
+_READ = 1 << 22  # bytes read at once
+_LINE = 1 << 20  # bytes: a line that is longer is no edge
+_LARGEST = (1 << 63) - 1
+_COMMENTS = (b"#", b"%")
+_DELIMITERS = (b"\t", b",", b";", b"|")
+_QUOTED = re.compile(rb'"([ \t]*[-+.\w]*[ \t]*)"')
+_WHOLE = re.compile(r"([-+]?[0-9]{1,19})(\.0*)?")
+_NUMBER = re.compile(r"[-+]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|nan|inf(inity)?)", re.IGNORECASE | re.ASCII)
+
+
+def open_text(path: Path) -> IO[bytes]:
+    """The bytes of a file, decompressed where its name ends in .gz."""
+    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")  # type: ignore[return-value]
+
+
+def lines(path: Path, file: IO[bytes], line: int = 1) -> Iterator[tuple[int, bytes]]:
+    """(number of the first line, whole lines) of what is left of a file; every line ends in a newline."""
+    rest, returns = b"", None
+    while True:
+        try:
+            data = file.read(_READ)
+        except (EOFError, OSError, zlib.error) as error:
+            raise FileError(path, f"is truncated or corrupt: {error}", line=line) from None
+        if returns is None:  # lines that end in a carriage return alone, as once on the Macintosh
+            returns = b"\r" in data and b"\n" not in data
+        if returns:
+            data = data.replace(b"\r", b"\n")
+        if not data and not rest:
+            return
+        whole, mark, tail = (rest + data).rpartition(b"\n")
+        block, rest = (whole + mark, tail) if data else (rest + b"\n", b"")
+        if len(rest) > _LINE:
+            raise FileError(path, f"a line of more than {_LINE} bytes is no edge", line=line + block.count(b"\n"))
+        if block:
+            yield line, uncommented(block)
+            line += block.count(b"\n")
+
+
+def uncommented(block: bytes) -> bytes:
+    """The lines with comments left empty."""
+    if not any(mark in block for mark in _COMMENTS):
+        return block
+    return b"\n".join(b"" if row.lstrip().startswith(_COMMENTS) else row for row in block.split(b"\n"))
+
+
+def chunks(path: Path, choice: ColumnChoice) -> Iterator[Chunk]:
+    """The edges of a file, by their columns."""
+    for number, block, table in _tables(path, choice):
+        yield table.edges(number, block)
+
+
+def named_chunks(path: Path, choice: ColumnChoice, names: dict[str, int], grow: bool) -> Iterator[Chunk]:
+    """The edges of a file whose nodes have names: numbered by `names`, which grows with them or is all there is."""
+    for number, block, table in _tables(path, choice, named=True):
+        yield table.named_edges(number, block, names, grow)
+
+
+def layout_of(path: Path, choice: ColumnChoice, *, named: bool = False) -> Layout | None:
+    """Which columns are read; None of a file without a line."""
+    for _, _, table in _tables(path, choice, named=named):
+        return table.layout
+    return None
+
+
+def _tables(path: Path, choice: ColumnChoice, *, named: bool = False) -> Iterator[tuple[int, bytes, EdgeLines]]:
+    """(number of the first line, lines, how to read them) without the heading."""
+    table = None
+    with open_text(path) as file:
+        for number, block in lines(path, file):
+            block = block.removeprefix(b"\xef\xbb\xbf") if number == 1 else block
+            if table is None:
+                stripped = block.lstrip(b" \t\r\n")
+                if not stripped:
+                    continue
+                skipped = block[: len(block) - len(stripped)].count(b"\n")
+                block = block.split(b"\n", skipped)[skipped]
+                number += skipped
+                table, heading = _first_table(path, number, block.split(b"\n", 1)[0], choice, named)
+                if heading:
+                    number, block = number + 1, block.split(b"\n", 1)[1]
+            yield number, block, table
+
+
+def _first_table(path: Path, line: int, row: bytes, choice: ColumnChoice, named: bool) -> tuple[EdgeLines, bool]:
+    """How to read a file whose first line is `row`, and whether that is a heading."""
+    if choice.delimiter is not None:
+        delimiter = choice.delimiter.encode()
+        if len(delimiter) != 1 or delimiter in b'"\n\r':
+            raise FileError(path, f"delimiter must be one character, got {choice.delimiter!r}")
+        delimiter = b"" if delimiter == b" " else delimiter
+    else:
+        bare = re.sub(rb'"[^"]*"', b"", row)
+        delimiter = next((d for d in _DELIMITERS if d in bare), b"")
+    table = EdgeLines(path, delimiter, Layout(0, 0, 0, None), choice.base)
+    words = table.fields(line, row)
+    numbers = [_is_number(word) for word in words]
+    known = named and choose_known(words)
+    heading = known if named else not any(numbers)
+    table.layout = choose_columns(path, line, len(words), words if heading else None, choice)
+    return table, heading
+
+
+def choose_known(words: list[str]) -> bool:
+    """Whether a line of words, where names are expected too, is a heading: it names a source and a target."""
+    folded = [word.strip().casefold() for word in words]
+    return any(word in SOURCES for word in folded) and any(word in TARGETS for word in folded)
+
+
+def _is_number(word: str) -> bool:
+    return _NUMBER.fullmatch(word) is not None
+
+
+class EdgeLines:
+    """Lines of one layout to edges: by the kernel, and line by line what it leaves."""
+
+    def __init__(self, path: Path, delimiter: bytes, layout: Layout, base: int):
+        self.path, self.delimiter, self.layout, self.base = path, delimiter, layout, base
+
+    def fields(self, line: int, row: bytes) -> list[str]:
+        """The fields of a line, without quotes and blanks around them."""
+        text = row.decode("utf-8", "replace").strip("\r")
+        if not self.delimiter:
+            return next(csv.reader([" ".join(text.split())], delimiter=" "))
+        try:
+            return [
+                f.strip() for f in next(csv.reader([text], delimiter=self.delimiter.decode(), skipinitialspace=True))
+            ]
+        except csv.Error as error:
+            raise FileError(self.path, f"cannot be read as columns: {error}", line=line) from None
+
+    def edges(self, first: int, block: bytes) -> Chunk:
+        """The edges of whole lines."""
+        layout = self.layout
+        kinds = np.zeros(layout.fields, np.uint8)
+        kinds[[layout.source, layout.target]] = 1
+        words = self._words(first, block, kinds)
+        edges = words[:, [layout.source, layout.target]].T.view(np.int64) - self.base
+        if layout.weight is None:
+            return edges, None
+        weights = words[:, layout.weight].copy().view(np.float64)
+        if np.isnan(weights).any():
+            self._missing(first, block, int(np.isnan(weights).argmax()))
+        return edges, weights
+
+    def numbers(self, first: int, block: bytes) -> Array:
+        """The numbers of lines with one each."""
+        return self._words(first, block, np.zeros(1, np.uint8)).view(np.float64)[:, 0]
+
+    def _words(self, first: int, block: bytes, kinds: Array) -> Array:
+        """The rows of lines as words of 8 bytes; kinds: 1 for nodes, 0 for numbers."""
+        plain = _QUOTED.sub(rb"\1", block) if b'"' in block else block
+        if self.delimiter not in (b"", b","):
+            plain = plain.replace(b",", b"\0").replace(self.delimiter, b",")
+        limits = np.zeros((len(kinds), 2), np.int64)
+        limits[kinds == 1] = self.base, _LARGEST
+        words = np.empty((block.count(b"\n"), len(kinds)), np.uint64)
+        text, state = np.frombuffer(plain, np.uint8), np.zeros(3, np.int64)
+        separator = ord(",") if self.delimiter else 0
+        rows: list[bytes] | None = None
+        while not kernel.parse_rows(text, separator, kinds, limits, powers_of_five(), words, state):
+            rows = block.split(b"\n") if rows is None else rows
+            at, done, passed = (int(s) for s in state)
+            self._fill(words[done], first + passed, rows[passed], kinds)
+            state[:] = plain.index(b"\n", at) + 1, done + 1, passed + 1
+        return words[: state[1]]
+
+    def _fill(self, words: Array, line: int, row: bytes, kinds: Array) -> None:
+        """One row that the kernel leaves: with quotes, text in columns that are not read, or an error."""
+        fields, layout = self._checked_fields(line, row), self.layout
+        if not kinds.any():
+            words.view(np.float64)[0] = self._weight(line, fields[0])
+            return
+        words[layout.source], words[layout.target] = (
+            self._node(line, fields[k]) for k in (layout.source, layout.target)
+        )
+        if layout.weight is not None:
+            words.view(np.float64)[layout.weight] = self._weight(line, fields[layout.weight])
+
+    def _checked_fields(self, line: int, row: bytes) -> list[str]:
+        words = self.fields(line, row)
+        if len(words) != self.layout.fields:
+            problem = f"must have {self.layout.fields} columns, as the lines before it, got {len(words)}"
+            raise FileError(self.path, problem, line=line)
+        return words
+
+    def _node(self, line: int, word: str) -> int:
+        match = _WHOLE.fullmatch(word)
+        value = int(match[1]) if match else None
+        if match is None and _is_number(word) and float(word).is_integer() and abs(float(word)) < 2.0**53:
+            value = int(float(word))  # 1e3
+        if value is None or value > _LARGEST:
+            hint = "" if _is_number(word) else "; read_named_graph (--ids) reads names"
+            raise FileError(self.path, f"must be a node, got {word!r}{hint if word else ''}", line=line)
+        if value < self.base:
+            raise FileError(self.path, f"nodes must be at least {self.base}, got {value}", line=line)
+        return value
+
+    def _weight(self, line: int, word: str) -> float:
+        if not _is_number(word):
+            raise FileError(self.path, f"must be a weight, got {word!r}", line=line)
+        return float(word)
+
+    def _missing(self, first: int, block: bytes, k: int) -> None:
+        """Raise for the k-th row where its weight is empty: the kernel takes that for NaN."""
+        assert self.layout.weight is not None
+        filled = [(n, row) for n, row in enumerate(block.split(b"\n"), first) if row.strip()]
+        for number, row in filled[k:]:
+            words = self.fields(number, row)
+            if words[self.layout.weight] == "":
+                raise FileError(self.path, "must be a weight, got ''", line=number)
+
+    def named_edges(self, first: int, block: bytes, names: dict[str, int], grow: bool) -> Chunk:
+        """The edges of whole lines between nodes that have names."""
+        ends: list[int] = []
+        weights: list[float] = []
+        for number, row in enumerate(block.split(b"\n"), first):
+            if not row.strip():
+                continue
+            words = self._checked_fields(number, row)
+            for word in (words[self.layout.source], words[self.layout.target]):
+                if not word:
+                    raise FileError(self.path, "must be a node, got ''", line=number)
+                if grow:
+                    ends.append(names.setdefault(word, len(names)))
+                elif word in names:
+                    ends.append(names[word])
+                else:
+                    raise FileError(self.path, f"{word!r} is not in the table of names", line=number)
+            if self.layout.weight is not None:
+                weights.append(self._weight(number, words[self.layout.weight]))
+        edges: Array = np.array(ends, np.int64).reshape(-1, 2).T
+        return edges, None if self.layout.weight is None else np.array(weights)

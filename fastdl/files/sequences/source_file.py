@@ -1,0 +1,134 @@
+"""A file that is read at any place: by threads at once, after a fork, from another process, and never another file."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastdl import _check
+
+_MOST_OPEN = 64  # descriptors that are kept: a process may have some 1,024, and each file beyond is opened per read
+_HEAD = 64  # bytes at the beginning that identify a file
+
+_open = 0
+_lock = threading.Lock()
+
+
+def _forget_lock() -> None:
+    """A lock that another thread held at a fork can never be released."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
+
+
+class Identity(NamedTuple):
+    """What tells a file from another of the same name, and from itself before it was changed."""
+
+    size: int
+    time: int  # of the last change, in nanoseconds
+    inode: int
+    head: bytes
+
+
+def _close(descriptor: int) -> None:
+    global _open
+    os.close(descriptor)
+    with _lock:
+        _open -= 1
+
+
+class SourceFile:
+    """A file by its path, and what it was when it was first seen.
+
+    It pickles as its path and identity: a worker opens the file itself, and finds an error where it is another one by
+    then. Reads are positioned (`pread`), so threads and forked processes share no position. A descriptor is closed when
+    the object goes.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = _check.existing(path)
+        self._descriptor = -1
+        self._finalizer: Any = None
+        descriptor = self._opened()
+        try:
+            self.identity = _identity(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.identity.size
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": Path(os.path.abspath(self.path)), "identity": self.identity}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _descriptor=-1, _finalizer=None)
+
+    def _opened(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        except OSError as error:
+            raise _check.FileError(self.path, f"cannot be read: {error.strerror}") from None
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from start to stop; an error where the file has become shorter, or another."""
+        global _open
+        if stop <= start:
+            return b""
+        descriptor = self._descriptor
+        if descriptor >= 0:
+            self._same(os.fstat(descriptor))
+            return self._bytes(descriptor, start, stop)
+        descriptor = self._opened()
+        kept = False
+        try:
+            self._same(os.fstat(descriptor), _identity(descriptor).head)
+            with _lock:
+                if self._descriptor < 0 and _open < _MOST_OPEN:
+                    self._descriptor, kept = descriptor, True
+                    self._finalizer = weakref.finalize(self, _close, descriptor)
+                    _open += 1
+            return self._bytes(descriptor, start, stop)
+        finally:
+            if not kept:
+                os.close(descriptor)
+
+    def _same(self, now: os.stat_result, head: bytes | None = None) -> None:
+        was = self.identity
+        if now.st_size < was.size:
+            problem = f"has become shorter while it is read: {was.size} bytes before, {now.st_size} now"
+            raise _check.FileError(self.path, problem, now.st_size)
+        changed = (now.st_size, now.st_mtime_ns, now.st_ino) != was[:3] or head not in (None, was.head)
+        if changed:
+            raise _check.FileError(self.path, "is another file than when it was opened, or has changed; open it again")
+
+    def _bytes(self, descriptor: int, start: int, stop: int) -> bytes:
+        data = os.pread(descriptor, stop - start, start)
+        while len(data) < stop - start:
+            more = os.pread(descriptor, stop - start - len(data), start + len(data))
+            if not more:
+                raise _check.FileError(
+                    self.path, f"ends here, {stop - start - len(data)} bytes too soon", start + len(data)
+                )
+            data += more
+        return data
+
+    def close(self) -> None:
+        """Close what is open; a later read opens it again."""
+        with _lock:
+            finalizer, self._finalizer, self._descriptor = self._finalizer, None, -1
+        if finalizer is not None:
+            finalizer()
+
+
+def _identity(descriptor: int) -> Identity:
+    status = os.fstat(descriptor)
+    return Identity(status.st_size, status.st_mtime_ns, status.st_ino, os.pread(descriptor, _HEAD, 0))

@@ -1,0 +1,42 @@
+"""Arrays that nobody can change any more: kernels read what was checked once, so it must stay what it was."""
+
+from __future__ import annotations
+
+import mmap
+
+import numpy as np
+
+from fastdl._typing import Array
+
+
+def own(x: Array) -> Array:
+    """`x` itself where its memory cannot change, else a copy of it that cannot."""
+    return x if is_constant(x) else freeze(x.copy())
+
+
+def freeze(x: Array) -> Array:
+    """`x`, which nobody else holds, without a way to write to it: not even `flags.writeable` brings one back."""
+    x = np.ascontiguousarray(x)
+    x.flags.writeable = False
+    return np.asarray(memoryview(x).toreadonly())
+
+
+def is_constant(x: Array) -> bool:
+    """Whether the memory is that of `freeze`, of bytes, or of a file mapped for reading."""
+    base: object = x
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview):
+        held = base.obj
+        return base.readonly and (
+            isinstance(held, bytes) or (isinstance(held, np.ndarray) and not held.flags.writeable)
+        )
+    return isinstance(base, bytes) or is_mapped(x)
+
+
+def is_mapped(x: Array) -> bool:
+    """Whether the memory is a file's, mapped for reading: other programs may write to it."""
+    base: object = x
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return isinstance(base, mmap.mmap) and memoryview(base).readonly

@@ -1,0 +1,48 @@
+"""Nodes that are called by names or by large numbers: their table, and the edges between 0..N-1."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._typing import Array, ArrayLike
+from fastdl.errors import InputError
+
+
+def number_nodes(edges: ArrayLike) -> tuple[Array, Array]:
+    """The table of a list's ids, and the list with the places of its ids in the table.
+
+    Parameters
+    ----------
+    edges : array_like of integers or text, (2, E) or (E, 2)
+        The ends of edges: names, or numbers of any size.
+
+    Returns
+    -------
+    ids : ndarray, (N,)
+        Every id once, in order.
+    edges : ndarray of int64, (2, E) or (E, 2)
+        ``ids[edges]`` is the list that was given.
+
+    Raises
+    ------
+    InputError
+        For another shape.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> ids, edges = fastdl.number_nodes([["ann", "bob"], ["bob", "cy"]])
+    >>> ids.tolist(), edges.tolist()
+    (['ann', 'bob', 'cy'], [[0, 1], [1, 2]])
+    >>> fastdl.Graph.from_edges(edges, len(ids))
+    Graph(num_nodes=3, num_edges=2)
+    """
+    ends = np.asarray(edges)
+    if ends.dtype == object:
+        ends = ends.astype(str)
+    _check.dtype("edges", ends.dtype, ("i", "u", "U", "S", "T"))
+    if ends.ndim != 2 or 2 not in ends.shape:
+        raise InputError(f"edges must have shape (2, E) or (E, 2), got {ends.shape}")
+    ids, places = np.unique(ends, return_inverse=True)
+    return ids, places.reshape(ends.shape)

@@ -1,0 +1,123 @@
+"""Coordinates of a fit of least absolute deviations: columns and y about their medians, in units of their spread.
+
+Means and root mean squares, which serve least squares, are ruled by a single far row: with one x of 1e8 among ordinary
+ones, the others differ only in the last digits of (x - mean) / scale. A median minus x is rounded by no more than its
+own last bit, whatever the other rows are, so that bounds proven in these coordinates hold for the rows as given.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastdl._rows import Rows
+from fastdl._typing import Array
+from fastdl.linear._coordinates import EPS, Frame, condition_of, power_of_two, sampled
+
+_SAMPLE = 20_000  # rows that give the medians: their error is then a hundredth of the spread
+_FAR = 1e4  # spreads: columns that reach farther are taken as they are rather than orthonormalised
+
+
+class RobustCoordinates:
+    """Rows as Z = (X - center) * factor and t = (y - y_center) * y_factor, factors being powers of two.
+
+    The columns are those that the frame found independent. Where it had to orthonormalise nearly dependent columns,
+    and no row is far from the others, its orthonormal columns are used.
+    """
+
+    def __init__(self, frame: Frame, rows: Rows, seed: int = 0):
+        self.frame, self.rank, self.ones = frame, frame.rank, frame.ones
+        some = rows if frame.count <= _SAMPLE else sampled(rows, _SAMPLE / frame.count, seed)
+        X, y, _ = some.gathered()
+        X = X if frame.kept is None else X[:, frame.kept]
+        self.center, spread = _middle_and_spread(X, bool(self.ones))
+        self.factor = power_of_two(spread)
+        y_center, y_spread = _middle_and_spread(y[:, None], bool(self.ones))
+        self.y_center, self.y_factor = float(y_center[0]), float(power_of_two(y_spread)[0])
+        far = len(X) > 0 and X.size > 0 and bool((np.abs(X - self.center) * self.factor).max() > _FAR)
+        self.orthonormal = frame._first is not None and not far
+        self.whitening = self._whitening()
+
+    def scaled(self, X: Array, y: Array, s: Array | None) -> tuple[Array, Array, Array]:
+        """(Z, t, s) of a block."""
+        t = (y - self.y_center) * self.y_factor
+        s = np.ones(len(y)) if s is None else s
+        if self.orthonormal:
+            return self.frame.columns(X), t, s
+        X = X if self.frame.kept is None else X[:, self.frame.kept]
+        return np.ascontiguousarray((X - self.center) * self.factor), t, s
+
+    def _whitening(self) -> Array:
+        """T with |R (difference of two models)| = |T (difference of their coordinates here)|, R'R the Gram matrix."""
+        R = self.frame.R
+        if self.orthonormal or not self.rank:
+            return R
+        first = int(self.ones)
+        inner = self.frame._first
+        shift, factor = (self.frame._shift, self.frame._factor) if inner is None else self.frame._raw
+        # z of the frame = z of these * ratio + offset
+        ratio = factor / self.factor
+        offset = (self.center - shift) * factor
+        T = np.zeros((self.rank, self.rank))
+        if first:
+            T[0, 0] = 1
+        T[first:, first:] = np.diag(ratio)
+        # [1, z of the frame] = [1, z] M: a model gamma of the frame is M gamma here.
+        M = T.copy()
+        if first:
+            M[0, 1:] = offset
+        if inner is not None:
+            M[first:, first:] = M[first:, first:] @ np.linalg.inv(inner)
+            if first:
+                M[0, 1:] = offset @ np.linalg.inv(inner)
+        return R @ np.linalg.inv(M)
+
+    def from_frame(self, gamma: Array) -> Array:
+        """Coordinates here of a model given in those of the frame."""
+        w, b = self.frame.model(gamma)
+        return self.of_model(w, b)
+
+    def of_model(self, w: Array, b: float) -> Array:
+        """Coordinates of the model (w, b) in the user's units."""
+        if self.orthonormal:
+            gamma = self.frame.gamma(w, b) * (self.y_factor / self.frame.y_factor)
+            if self.ones:
+                gamma[0] += (self.frame.y_shift - self.y_center) * self.y_factor
+            return gamma
+        kept = w if self.frame.kept is None else w[self.frame.kept]
+        weights = kept * (self.y_factor / self.factor)
+        if not self.ones:
+            return weights
+        return np.append((b - self.y_center + float(np.add.reduce(kept * self.center))) * self.y_factor, weights)
+
+    def model(self, gamma: Array) -> tuple[Array, float]:
+        """(w, b) in the user's units; w of least norm among equal ones."""
+        if self.orthonormal:
+            inside = gamma * (self.frame.y_factor / self.y_factor)
+            if self.ones:
+                inside[0] = (gamma[0] / self.y_factor + self.y_center - self.frame.y_shift) * self.frame.y_factor
+            return self.frame.model(inside)
+        first, weights = (float(gamma[0]), gamma[1:]) if self.ones else (0.0, gamma)
+        w = np.zeros(self.frame.rows.columns)
+        w[slice(None) if self.frame.kept is None else self.frame.kept] = weights * (self.factor / self.y_factor)
+        kept = w if self.frame.kept is None else w[self.frame.kept]
+        b = self.y_center + first / self.y_factor - float(np.add.reduce(kept * self.center)) if self.ones else 0.0
+        return self.frame.of_least_norm(w, b)
+
+    def condition(self) -> float:
+        """Sum of |column j of R| |row j of R^-1|: by how much rounding of the columns is enlarged."""
+        return condition_of(self.frame.raw_factor() if self.orthonormal else self.whitening)
+
+
+def _middle_and_spread(X: Array, centred: bool) -> tuple[Array, Array]:
+    """Medians (0 where not `centred`) and the median distance from them; where that is 0, the mean or largest one."""
+    if not len(X):
+        return np.zeros(X.shape[1]), np.ones(X.shape[1])
+    center = np.median(X, axis=0) if centred else np.zeros(X.shape[1])
+    with np.errstate(over="ignore"):
+        distance = np.abs(X - center)
+        spread = np.median(distance, axis=0)
+        zero = spread <= EPS * np.abs(center)
+        spread[zero] = np.quantile(distance[:, zero], 0.9, axis=0) if zero.any() else 0
+        zero = spread <= EPS * np.abs(center)
+        spread[zero] = distance[:, zero].max(axis=0) if zero.any() else 0
+    return center, spread

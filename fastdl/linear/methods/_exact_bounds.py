@@ -1,0 +1,123 @@
+"""Bounds of fits whose columns nearly depend on each other, by sums of twice the precision.
+
+A bound is judged on the rows and on the model as they are returned: what rounding did on the way does not matter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from fastdl._rows import Rows
+from fastdl._typing import Array
+from fastdl.linear import _exact_sums as exact_sums
+from fastdl.linear._coordinates import EPS, Frame, condition_of
+from fastdl.linear.result import Certificate, LpFit
+
+_EXACT = 4_000_000  # values up to which sums of twice the precision are affordable
+_DULL = 1e-13  # of the loss: what rounding may blur before such sums are worth their time
+_CORRECTIONS = 4  # of a model by sums of twice the precision
+
+
+def needs_exact_sums(frame: Frame) -> bool:
+    """Whether columns depend so nearly on each other that plain sums say little, and the rows are few enough."""
+    few = frame.count * (frame.rank + 1) <= _EXACT
+    return few and frame.rank > 0 and EPS * condition_of(frame.raw_factor()) > _DULL
+
+
+def exact_slopes(frame: Frame, X: Array, g: Array) -> Array:
+    """[1, Z]'g of rows as given, Z the frame's columns before they were orthonormalised."""
+    slopes = exact_sums.products(X, frame.shift, g) * np.append(1.0, frame.factor)
+    kept = slopes[1:] if frame.kept is None else slopes[1:][frame.kept]
+    return np.append(slopes[:1], kept) if frame.ones else kept
+
+
+def judge_squares(frame: Frame, rows: Rows, fit: LpFit) -> LpFit:
+    """The fit corrected, and its loss and the bound, by sums of twice the precision of the model as it is returned.
+
+    The loss of any model exceeds the least by |R'^-1 [1, Z]'r|^2, r its residuals; the same sums correct the model.
+    """
+    X, y, s = rows.gathered()
+    s = np.ones(len(y)) if s is None else s
+    R, w, b = frame.raw_factor(), fit.w, fit.b
+    # R itself is rounded: the nearer columns are to dependent, the less of it is known.
+    doubt = 1 + 64 * EPS * condition_of(R)
+    best = (fit.loss, fit.certificate.lower, w, b)
+    with np.errstate(all="ignore"):
+        for turn in range(_CORRECTIONS):
+            r = exact_sums.residuals(X, y, w, b)
+            loss = math.fsum(s * r * r)
+            slopes = exact_slopes(frame, X, s * r)
+            half = np.linalg.solve(R.T, slopes)
+            gain = float(half @ half)
+            lower = loss - doubt * doubt * gain - 64 * EPS * loss
+            if not np.isfinite(lower) or (turn and loss >= best[0]):
+                break
+            best = (loss, lower, w, b)
+            if gain <= 1e-30 * loss:
+                break
+            w, b = frame.moved(w, b, np.linalg.solve(R, half))
+    loss, lower, w, b = best
+    certificate = Certificate.of(loss, max(lower, 0.0), "closed form")
+    history = {**fit.history, "loss": np.append(fit.history["loss"][:-1], loss)}
+    return replace(fit, w=w, b=b, loss=loss, certificate=certificate, history=history)
+
+
+def judge_absolute(frame: Frame, rows: Rows, w: Array, b: float, dual: Array) -> tuple[float, float]:
+    """(loss, lower bound) of a model as it is returned and its dual values, by sums of twice the precision."""
+    X, y, s = rows.gathered()
+    s = np.ones(len(y)) if s is None else s
+    R = frame.raw_factor()
+    with np.errstate(all="ignore"):
+        r = exact_sums.residuals(X, y, w, b)
+        loss = math.fsum(s * np.abs(r))
+        value = math.fsum(s * dual * r)
+        off = np.linalg.solve(R, np.linalg.solve(R.T, exact_slopes(frame, X, s * dual)))
+        Z = (X - frame.shift) * frame.factor
+        Z = Z if frame.kept is None else Z[:, frame.kept]
+        u = (off[0] + Z @ off[1:]) if frame.ones else Z @ off
+        doubt = 1 + 64 * EPS * condition_of(R)
+        lower = value - 2 * loss * doubt * float(np.abs(u).max(initial=0)) - 16 * EPS * loss
+    return loss, max(0.0, lower) if np.isfinite(lower) else 0.0
+
+
+def judge_power(frame: Frame, rows: Rows, fit: LpFit) -> LpFit:
+    """A fit with p > 1 and its loss and bound, by sums of twice the precision of the model as it is returned.
+
+    The slopes a of the loss are mended until [1, Z]'a is 0 but for rounding e; then no model has a p-norm of residuals
+    below (<a, r> - |R'^-1 e| |R (change of the model)|) / |a|_q, by Hoelder's inequality.
+    """
+    p = float(fit.p)
+    X, y, s = rows.gathered()
+    s = np.ones(len(y)) if s is None else s
+    R = frame.raw_factor()
+    Z = (X - frame.shift) * frame.factor
+    Z = Z if frame.kept is None else Z[:, frame.kept]
+    Z = np.column_stack([np.ones(len(y)), Z]) if frame.ones else Z
+    doubt = 1 + 64 * EPS * condition_of(R)
+    with np.errstate(all="ignore"):
+        r = exact_sums.residuals(X, y, fit.w, fit.b)
+        most = float(np.abs(r).max())
+        u = np.abs(r) / most
+        loss = math.fsum(s * u**p)
+        a = s * np.sign(r) * u ** (p - 1)
+        bend = s * np.maximum(u, 1e-6) ** (p - 2)
+        whitened = np.linalg.solve(R.T, Z.T).T
+        for _ in range(3):
+            half = np.linalg.solve(R.T, exact_slopes(frame, X, a))
+            a = a - bend * (whitened @ np.linalg.lstsq((whitened * bend[:, None]).T @ whitened, half, rcond=None)[0])
+        half = np.linalg.solve(R.T, exact_slopes(frame, X, a))
+        q = p / (p - 1)
+        size = math.fsum(s * (np.abs(a) / s) ** q) ** (1 / q)
+        weight = float(s.sum()) if p >= 2 else float(s.min())
+        reach = 2 * loss ** (1 / p) * weight ** (0.5 - 1 / p)
+        norm = (math.fsum(a * r / most) - doubt * reach * float(np.sqrt(half @ half))) / size
+        lower = max(norm, 0.0) ** p * (1 - 64 * p * EPS)
+        scale = most**p
+    if not np.isfinite(lower * scale):
+        lower = 0.0
+    history = {**fit.history, "loss": np.append(fit.history["loss"][:-1], loss * scale)}
+    certificate = Certificate.of(loss * scale, lower * scale, fit.certificate.kind)
+    return replace(fit, loss=loss * scale, certificate=certificate, history=history)

@@ -1,0 +1,97 @@
+"""What files hold: LZF, the compression inside PCD files, and rows of numbers in text."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def decompress(source: np.ndarray, target: np.ndarray) -> int:
+    """Fill `target` from `source`; -1 when it came out exactly, else the offset in `source` where it went wrong.
+
+    A byte below 32 announces that many literal bytes and one. Another one begins a copy from earlier output: its upper
+    three bits are the length less 2 (7: one more byte adds to it), the rest and the next byte the distance less 1.
+    """
+    data, n, i, out = source.tobytes(), len(source), 0, bytearray()
+    while i < n:
+        start, control = i, data[i]
+        i += 1
+        if control < 32:
+            length = control + 1
+            out += data[i : i + length]
+            i += length
+            if i > n:
+                return start
+        else:
+            length = (control >> 5) + 2
+            if length == 9:
+                if i == n:
+                    return start
+                length += data[i]
+                i += 1
+            if i == n:
+                return start
+            distance = (control & 31) * 256 + data[i] + 1
+            i += 1
+            if distance > len(out):
+                return start
+            piece = out[-distance:]
+            out += (piece * -(-length // distance))[:length]
+        if len(out) > len(target):
+            return start
+    if len(out) < len(target):
+        return n
+    target[:] = np.frombuffer(out, np.uint8)
+    return -1
+
+
+def parse_rows(
+    text: np.ndarray,
+    separator: int,
+    kinds: np.ndarray,
+    limits: np.ndarray,
+    powers: np.ndarray,
+    words: np.ndarray,
+    state: np.ndarray,
+) -> bool:
+    """Fill rows of 8-byte words from lines of numbers; False at a line that is not one.
+
+    kinds: 0 float64, 1 int64 within its limits, 2 uint64. separator: 0 for blanks, else the byte between numbers, with
+    blanks around it or not; an empty number is NaN where floats stand. state: the byte to begin at, which becomes the
+    first that was not used; then the rows filled; then the lines passed, blank ones among them. A last line without an
+    end is left. `powers` is a table that the kernel wants.
+    """
+    del powers
+    data = text.tobytes()
+    while state[1] < len(words):
+        end = data.find(b"\n", state[0])
+        if end < 0:
+            break
+        line = data[state[0] : end].strip()
+        if line:
+            tokens = [t.strip() for t in line.split(bytes([separator]))] if separator else line.split()
+            row = None if len(tokens) != len(kinds) else [_word(t, *k) for t, k in zip(tokens, zip(kinds, limits))]
+            if row is None or None in row:
+                return False
+            words[state[1]] = row
+            state[1] += 1
+        state[0] = end + 1
+        state[2] += 1
+    return True
+
+
+def _word(token: bytes, kind: int, limits: np.ndarray) -> int | None:
+    """The 64 bits of a number, or None."""
+    if b"_" in token or (not token and kind):
+        return None
+    try:
+        if kind == 0:
+            return int(np.float64(token or b"nan").view(np.uint64))
+        value = int(token) if token.lstrip(b"+-").isdigit() else float(token)
+    except (ValueError, OverflowError):
+        return None
+    if value != value or abs(value) == float("inf") or int(value) != value:
+        return None
+    if type(value) is float and abs(value) > 2**53:
+        return None
+    low, high = (0, 2**64 - 1) if kind == 2 else map(int, limits)
+    return int(value) % 2**64 if low <= int(value) <= high else None

@@ -1,0 +1,114 @@
+"""File jobs on a Dask cluster: the same bytes as on one machine, with a worker that dies, stopped and begun again."""
+
+import json
+import os
+import signal
+import threading
+import time
+import wave
+
+import numpy as np
+import pytest
+
+from fastdl.cli import main
+from fastdl.streaming import run
+
+distributed = pytest.importorskip("distributed")
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="sends signals"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+FILES = 8
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    for k in range(FILES):
+        with wave.open(str(tmp_path / "in" / f"{k}.wav"), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(rng.integers(-9000, 9000, 3_000_000, dtype=np.int16).tobytes())
+    return tmp_path / "in"
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir() if not p.name.startswith(".")}
+
+
+def encode(source, target, *options):
+    return main(["encode-audio", str(source), "-o", str(target), *options])
+
+
+def pids(cluster):
+    with distributed.Client(cluster, set_as_default=False) as client:
+        return list(client.run(os.getpid).values())
+
+
+def test_the_same_bytes_with_a_worker_killed_in_the_middle(tmp_path, recordings, cluster, capsys):
+    assert encode(recordings, tmp_path / "one", "--quiet") == 0
+    victim, killed = pids(cluster)[0], []
+
+    def kill():
+        while len(list((tmp_path / "many").glob("*.npy"))) < 2:
+            time.sleep(0.005)
+        os.kill(victim, signal.SIGKILL)
+        killed.append(len(list((tmp_path / "many").glob("*.npy"))))
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    assert encode(recordings, tmp_path / "many", "--scheduler", cluster.scheduler_address, "--jobs", "2") == 0
+    killer.join()
+    assert f"encoded {FILES} files" in capsys.readouterr().out
+    assert killed[0] < FILES
+    assert victim not in pids(cluster)
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    assert not list((tmp_path / "many").glob("*.part"))
+
+
+def test_a_stopped_job_goes_on(tmp_path, recordings, cluster, capsys):
+    for k in range(3, FILES):
+        (recordings / f"{k}.wav").rename(tmp_path / f"{k}.wav")
+    options = ["--scheduler", cluster.scheduler_address, "--skip-existing", "--json"]
+    assert encode(recordings, tmp_path / "out", *options) == 0
+    for k in range(3, FILES):
+        (tmp_path / f"{k}.wav").rename(recordings / f"{k}.wav")
+    capsys.readouterr()
+    assert encode(recordings, tmp_path / "out", *options) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sum(line["skipped"] for line in lines) == 3
+    assert len(lines) == FILES
+
+
+def test_a_bad_file_is_named(tmp_path, recordings, cluster, capsys):
+    (recordings / "0.wav").write_bytes(b"RIFF")
+    assert encode(recordings, tmp_path / "out", "--scheduler", cluster.scheduler_address) == 1
+    said = capsys.readouterr()
+    assert "0.wav" in said.err
+    assert "; 1 failed" in said.out
+
+
+def test_a_scheduler_that_is_not_there(tmp_path, recordings, capsys):
+    assert encode(recordings, tmp_path / "out", "--scheduler", "tcp://127.0.0.1:9") == 1
+    assert "there is no Dask scheduler at tcp://127.0.0.1:9" in capsys.readouterr().err
+
+
+def test_streaming_takes_its_executor(cluster):
+    import fastdl
+
+    rng = np.random.default_rng(0)
+    chunks = [rng.integers(0, 9, 1000) for _ in range(5)]
+    with distributed.Client(cluster, set_as_default=False) as client:
+        many = run(chunks, fastdl.ClassTarget(), executor=client.get_executor(pure=False))
+    one = run(chunks, fastdl.ClassTarget())
+    np.testing.assert_array_equal(many.encode(chunks[0]), one.encode(chunks[0]))
