@@ -58,6 +58,8 @@ from fastdl.graphs.sampling import NeighborSample as NeighborSample
 from fastdl.graphs.sampling import random_walks as random_walks
 from fastdl.graphs.sampling import sample_neighbors as sample_neighbors
 from fastdl.linear.fit import fit_lp as fit_lp
+from fastdl.linear.logistic import LogisticFit as LogisticFit
+from fastdl.linear.logistic import fit_logistic as fit_logistic
 from fastdl.linear.methods.gradient import gradient_descent as gradient_descent
 from fastdl.linear.methods.random import random_search as random_search
 from fastdl.linear.result import Certificate as Certificate
