@@ -3,8 +3,8 @@
 A model has the logits z = theta [1, (x - shift) * factor]; of two classes the first has logit 0. The Fenchel dual of
 the cross-entropy (Boyd and Vandenberghe, "Convex Optimization", 5.7): for any probabilities q of a row,
 log sum exp(z) >= <q, z> + H(q), H the entropy, with equality where q is the softmax of z. So with G the sum over the
-rows of s (q - onehot(y)) [1, x], no model's penalised loss is below sum s H(q) - |G|^2 / (2 l2), where the part of G that
-belongs to coefficients without a penalty is 0.
+rows of s (q - onehot(y)) [1, x], no model's penalised loss is below sum s H(q) - |G|^2 / (2 l2), where the part of G
+that belongs to coefficients without a penalty is 0.
 """
 
 from __future__ import annotations

@@ -106,8 +106,8 @@ def fit_logistic(
     sample_weight : array_like, (N,), optional
         s: finite, not negative; a row of weight 0 counts as dropped, one of weight 2 as repeated.
     class_weight : "balanced", or mapping of label to float, optional
-        What the weights of a class's rows are multiplied by; "balanced" gives every class the same sum. A class that the
-        mapping does not name has 1.
+        What the weights of a class's rows are multiplied by; "balanced" gives every class the same sum. A class that
+        the mapping does not name has 1.
     tol : float
         The relative gap between the loss and its dual bound at which to stop.
     steps : int
