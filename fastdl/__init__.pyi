@@ -67,6 +67,8 @@ from fastdl.linear.logistic import LogisticFit as LogisticFit
 from fastdl.linear.logistic import fit_logistic as fit_logistic
 from fastdl.linear.methods.gradient import gradient_descent as gradient_descent
 from fastdl.linear.methods.random import random_search as random_search
+from fastdl.linear.quantiles import QuantileFit as QuantileFit
+from fastdl.linear.quantiles import fit_quantile as fit_quantile
 from fastdl.linear.result import Certificate as Certificate
 from fastdl.linear.result import LpFit as LpFit
 from fastdl.losses.custom import CustomLoss as CustomLoss

@@ -74,16 +74,16 @@ class _LpLoss(torch.autograd.Function):  # type: ignore[name-defined]
     def forward(
         ctx: Any, X: Tensor, y: Tensor, W: Tensor, b: Tensor, p: float, s: Tensor | None, reduction: str, threads: Any
     ) -> Tensor:
-        arrays = [_array(name, tensor) for name, tensor in (("X", X), ("y", y), ("W", W), ("b", b))]
+        rows, targets, w, bias = _array("X", X), _array("y", y), _array("W", W), _array("b", b)
         weights = None if s is None else _array("sample_weight", s)
         how: dict[str, Any] = {"sample_weight": weights, "reduction": reduction, "threads": threads}
         ctx.p, ctx.mean = p, reduction == "mean"
         by_w = by_b = None
         if ctx.needs_input_grad[2] or ctx.needs_input_grad[3]:
-            value, gradient, slope = lp.lp_loss_grad(*arrays, p, **how)
+            value, gradient, slope = lp.lp_loss_grad(rows, targets, w, bias, p, **how)
             by_w, by_b = torch.from_numpy(gradient), torch.from_numpy(np.array(slope, np.float64))
         else:
-            value = lp.lp_loss(*arrays, p, **how)
+            value = lp.lp_loss(rows, targets, w, bias, p, **how)
         ctx.save_for_backward(X, y, W, b, s, by_w, by_b)
         return torch.from_numpy(np.array(value, np.float64))
 
