@@ -53,8 +53,9 @@ def test_the_bound_is_below_the_exact_optimum_of_small_integers(seed):
 
 def test_quantreg_s_figures_for_stackloss():
     """rq(stack.loss ~ stack.x, tau): the vignette of R's quantreg gives the median fit."""
-    rows = """80 27 89 42;80 27 88 37;75 25 90 37;62 24 87 28;62 22 87 18;62 23 87 18;62 24 93 19;62 24 93 20;58 23 87 15;
-    58 18 80 14;58 18 89 14;58 17 88 13;58 18 82 11;58 19 93 12;50 18 89 8;50 18 86 7;50 19 72 8;50 19 79 8;50 20 80 9;
+    rows = """80 27 89 42;80 27 88 37;75 25 90 37;62 24 87 28;62 22 87 18;62 23 87 18;62 24 93 19;62 24 93 20;
+    58 23 87 15;58 18 80 14;
+    58 18 89 14;58 17 88 13;58 18 82 11;58 19 93 12;50 18 89 8;50 18 86 7;50 19 72 8;50 19 79 8;50 20 80 9;
     56 20 82 15;70 20 91 15"""
     data = np.array([[float(v) for v in row.split()] for row in rows.split(";")])
     fit = fastdl.fit_quantile(data[:, :3], data[:, 3], 0.5)

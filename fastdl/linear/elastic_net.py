@@ -11,7 +11,7 @@ from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.linear._coordinates import EPS, kernel
-from fastdl.linear.gram_accumulator import GramAccumulator, moved, standardised
+from fastdl.linear.gram_accumulator import GramAccumulator, moved, solved, standardised
 from fastdl.linear.result import Certificate
 
 _SWEEPS = 10  # of coordinate descent, between two tries to solve for the coefficients that are not 0
@@ -213,7 +213,7 @@ def _model(
     A, g = C[:d, :d] + np.diag(second), C[:d, d]
     flat = A.diagonal() <= 0
     A[flat, flat] = 1.0
-    omega = np.linalg.solve(A, g) if not l1 else _coordinate_descent(A, g, first, start)
+    omega = solved(A, g) if not l1 else _coordinate_descent(A, g, first, start)
     omega = np.where(flat, 0.0, omega)
     w = omega * unit[:d] / unit[d]
     means = shift + mean / factor

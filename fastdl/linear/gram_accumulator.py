@@ -168,7 +168,7 @@ class GramAccumulator:
         A, B = G[:d, :d], G[:d, d:]
         penalty = self.l2 * unit[:d] ** 2
         inverse, rank = _inverse(A)
-        omega = inverse @ B if not self.l2 else np.linalg.solve(A + np.diag(np.where(penalty > 0, penalty, 1.0)), B)
+        omega = inverse @ B if not self.l2 else solved(A + np.diag(penalty), B)
         squares = np.diagonal(G[d:, d:]) - 2 * (omega * B).sum(axis=0) + (omega * (A @ omega)).sum(axis=0)
         loss = np.maximum(squares, 0) / unit[d:] ** 2
         w = (omega * unit[:d, None] / unit[d:]).T
@@ -241,6 +241,20 @@ def standardised(G: Array, intercept: bool) -> tuple[Array, Array, Array]:
     centred = G[1:, 1:] - weight * np.outer(mean, mean)
     scale = power_of_two(np.sqrt(np.maximum(centred.diagonal(), 0) / weight))
     return centred * np.outer(scale, scale), mean, scale
+
+
+def solved(A: Array, g: Array) -> Array:
+    """The solution of A x = g for positive A; the shortest, in columns of unit length, where A is singular."""
+    length = np.sqrt(np.maximum(A.diagonal(), 0))
+    length = np.where(length > 0, length, 1.0)
+    C = A / np.outer(length, length)
+    scaled = (g.T / length).T
+    try:
+        np.linalg.cholesky(C)
+        x = np.linalg.solve(C, scaled)
+    except np.linalg.LinAlgError:
+        x = np.linalg.lstsq(C, scaled, rcond=None)[0]
+    return np.asarray((x.T / length).T)
 
 
 def _inverse(A: Array) -> tuple[Array, int]:
