@@ -145,13 +145,11 @@ def fit_elastic_net(
     _, shift, factor, G = total.sums()
     if not G[0, 0] > 0:
         raise _check.InputError("there must be a row of weight above 0")
-    centred, _, scale = standardised(G, bool(intercept))
-    unit = (factor * scale)[:-1]
-    hessian = centred[:-1, :-1] / np.outer(unit, unit)
+    products = _Products(G, shift, factor, bool(intercept))
     rows, fits, start = Rows(x, t, s), [], None
     for first, second in penalties:
-        w, b, start = _model(G, shift, factor, intercept, first, second, start)
-        fits.append(_proven(rows, w, b, first, second, hessian, intercept, tol, threads))
+        w, b, start = _model(products, first, second, start)
+        fits.append(_proven(rows, (w, b), (first, second), products, tol=tol, threads=threads))
     for fit in fits:
         if not fit.converged:
             text = f"fit_elastic_net stopped with a gap of {fit.certificate.gap:.1e}, above tol = {tol:.1e}"
@@ -160,7 +158,7 @@ def fit_elastic_net(
         return fits[0]
     if folds is None:
         return ElasticNetPath(tuple(fits), None, None)
-    losses = _test_losses(parts, G, shift, factor, intercept, penalties)
+    losses = _test_losses(parts, products, penalties)
     return ElasticNetPath(tuple(fits), losses, fits[int(losses.mean(axis=0).argmin())])
 
 
@@ -201,13 +199,27 @@ def _fold_states(X: Array, y: Array, s: Array | None, folds: Array | None, inter
     return states
 
 
-def _model(
-    G: Array, shift: Array, factor: Array, intercept: bool, l1: float, l2: float, start: Array | None
-) -> tuple[Array, float, Array]:
-    """(w, b, coordinates to start the next one at) of the least penalised loss, from sums of [1, X, y]."""
-    C, mean, scale = standardised(G, intercept)
+@dataclass
+class _Products:
+    """The sums of products of [1, ([X, y] - shift) * factor]."""
+
+    G: Array
+    shift: Array
+    factor: Array
+    intercept: bool
+
+    def hessian(self) -> Array:
+        """The products of the columns of X about their means, in the users' units."""
+        centred, _, scale = standardised(self.G, self.intercept)
+        unit = (self.factor * scale)[:-1]
+        return np.asarray(centred[:-1, :-1] / np.outer(unit, unit))
+
+
+def _model(sums: _Products, l1: float, l2: float, start: Array | None) -> tuple[Array, float, Array]:
+    """(w, b, coordinates to start the next one at) of the least penalised loss."""
+    C, mean, scale = standardised(sums.G, sums.intercept)
     d = len(C) - 1
-    unit = factor * scale
+    unit = sums.factor * scale
     # Of (y - X w)^2 in standardised units: l2 |w|^2 and l1 |w| as penalties of omega = w * unit_y / unit.
     second, first = l2 * unit[:d] ** 2, l1 * unit[:d] * unit[d]
     A, g = C[:d, :d] + np.diag(second), C[:d, d]
@@ -216,8 +228,8 @@ def _model(
     omega = solved(A, g) if not l1 else _coordinate_descent(A, g, first, start)
     omega = np.where(flat, 0.0, omega)
     w = omega * unit[:d] / unit[d]
-    means = shift + mean / factor
-    return w, float(means[d] - w @ means[:d]) if intercept else 0.0, omega
+    means = sums.shift + mean / sums.factor
+    return w, float(means[d] - w @ means[:d]) if sums.intercept else 0.0, omega
 
 
 def _coordinate_descent(A: Array, g: Array, first: Array, start: Array | None, sweeps: int = 2000) -> Array:
@@ -268,23 +280,8 @@ def _active_solution(A: Array, g: Array, half: Array, x: Array) -> tuple[Array, 
     return x, bool((rest <= half * (1 + 1e-12)).all())
 
 
-def _proven(
-    rows: Rows,
-    w: Array,
-    b: float,
-    l1: float,
-    l2: float,
-    hessian: Array,
-    intercept: bool,
-    tol: float,
-    threads: int | None,
-) -> ElasticNetFit:
-    """The fit, its loss, and the lower bound of the dual solution that its residuals give.
-
-    For any alpha of weighted sum 0: sum s r^2 >= sum s (2 alpha r - alpha^2), linear in the model: with u =
-    X' (s alpha) the least over w of l2 |w|^2 + l1 |w| - 2 u w is -max(2 |u| - l1, 0)^2 / (4 l2), and without l2 it is
-    0 where 2 |u| <= l1.
-    """
+def _residual_sums(rows: Rows, w: Array, b: float, intercept: bool, threads: int | None) -> tuple[Array, Array]:
+    """Over the rows as they were given: sums of s [1, X, y], and what `_proven` needs of the residuals of (w, b)."""
     nothing, weights = np.zeros(len(w)), np.ascontiguousarray(w)
 
     def means(X: Array, y: Array, s: Array | None) -> Array:
@@ -316,6 +313,26 @@ def _proven(
 
     found = rows.total(work, threads)
     assert found is not None
+    return sums, found
+
+
+def _proven(
+    rows: Rows,
+    model: tuple[Array, float],
+    penalties: tuple[float, float],
+    products: _Products,
+    *,
+    tol: float,
+    threads: int | None,
+) -> ElasticNetFit:
+    """The fit, its loss, and the lower bound of the dual solution that its residuals give.
+
+    For any alpha of weighted sum 0: sum s r^2 >= sum s (2 alpha r - alpha^2), linear in the model: with u =
+    X' (s alpha) the least over w of l2 |w|^2 + l1 |w| - 2 u w is -max(2 |u| - l1, 0)^2 / (4 l2), and without l2 it is
+    0 where 2 |u| <= l1.
+    """
+    (w, b), (l1, l2), intercept = model, penalties, products.intercept
+    sums, found = _residual_sums(rows, w, b, intercept, threads)
     squares, product, size, rounded, left = (float(v) for v in found[:5])
     total, ones, rough, lost = found[5:].reshape(4, -1)
     loss = squares + l2 * float(np.add.reduce(w * w)) + l1 * float(np.abs(w).sum())
@@ -332,7 +349,7 @@ def _proven(
     if l2:
         lower -= float(np.add.reduce(np.maximum(2 * share * u - l1, 0) ** 2)) / (4 * l2)
     lower -= 64 * EPS * (share * size + share * share * squares)
-    around = _parabola(hessian, slopes, 32 * EPS * rough[1:] + lost[1:], w, l1, l2)
+    around = _parabola(products.hessian(), slopes, 32 * EPS * rough[1:] + lost[1:], w, l1, l2)
     error = np.sqrt(rounded)
     least = loss - mean * total[0] - around - 2 * np.sqrt(squares) * error - rounded - 64 * EPS * loss
     certificate = Certificate.of(loss, max(lower, least, 0.0), "dual" if lower >= least else "bound")
@@ -360,22 +377,16 @@ def _parabola(hessian: Array, slopes: Array, error: Array, w: Array, l1: float, 
     return float(np.add.reduce(along * along / values)) / 4 * (1 + 1e-6)
 
 
-def _test_losses(
-    parts: list[GramAccumulator],
-    G: Array,
-    shift: Array,
-    factor: Array,
-    intercept: bool,
-    penalties: list[tuple[float, float]],
-) -> Array:
+def _test_losses(parts: list[GramAccumulator], total: _Products, penalties: list[tuple[float, float]]) -> Array:
     """(folds, penalties): the mean squared error on each fold of the model fitted to the others."""
     losses = np.empty((len(parts), len(penalties)))
+    shift, factor = total.shift, total.factor
     for k, part in enumerate(parts):
         _, own_shift, own_factor, own = part.sums()
         own = moved(own, own_shift, own_factor, shift, factor)
-        start = None
+        rest, start = _Products(total.G - own, shift, factor, total.intercept), None
         for i, (l1, l2) in enumerate(penalties):
-            w, b, start = _model(G - own, shift, factor, intercept, l1, l2, start)
+            w, b, start = _model(rest, l1, l2, start)
             # y - b - <w, x> in the coordinates of the sums
             first = shift[-1] - b - w @ shift[:-1]
             v = np.concatenate([[first], -w / factor[:-1], [1 / factor[-1]]])

@@ -165,7 +165,7 @@ def _lower_bound(robust: RobustCoordinates, rows: VertexRows, gamma: Array, dual
     T = robust.whitening
     with np.errstate(all="ignore"):
         try:
-            leverage = np.sqrt(((A.rows(slice(None)) @ np.linalg.inv(T)) ** 2).sum(axis=1).max())
+            leverage = np.sqrt(((A.rows(np.arange(len(t))) @ np.linalg.inv(T)) ** 2).sum(axis=1).max())
             off = np.linalg.solve(T, np.linalg.solve(T.T, A.products(s * dual) - g))
         except np.linalg.LinAlgError:
             return 0.0
