@@ -174,14 +174,15 @@ class GramAccumulator:
         w = (omega * unit[:d, None] / unit[d:]).T
         means = shift + mean / factor
         b = means[d:] - w @ means[:d] if self.intercept else np.zeros(len(w))
-        errors = self._errors(count, inverse, unit, means, loss, rank)
+        left = count - rank - self.intercept if rank == d else 0
+        errors = self._errors(left, inverse, unit, means, loss)
         if not self._targets:
             return GramFit(w[0], float(b[0]), float(loss[0]), count, rank, errors[0])
         return GramFit(w, b, loss, count, rank, errors)
 
-    def _errors(self, count: int, inverse: Array, unit: Array, means: Array, loss: Array, rank: int) -> Array:
-        d, left = len(inverse), count - rank - self.intercept
-        if rank < d or left <= 0:
+    def _errors(self, left: int, inverse: Array, unit: Array, means: Array, loss: Array) -> Array:
+        d = len(inverse)
+        if left <= 0:
             return np.full((len(loss), d + 1), np.nan)
         covariance = inverse * np.outer(unit[:d], unit[:d])
         weight = float(self.sums()[3][0, 0])
