@@ -4,6 +4,7 @@ from fastdl.torch.graphs import aggregate as aggregate
 from fastdl.torch.graphs import collate_graphs as collate_graphs
 from fastdl.torch.graphs import edge_dots as edge_dots
 from fastdl.torch.graphs import edge_softmax as edge_softmax
+from fastdl.torch.losses import lp_loss as lp_loss
 from fastdl.torch.points import PointAugmentation as PointAugmentation
 from fastdl.torch.points import PointVoxels as PointVoxels
 from fastdl.torch.points import VoxelBatch as VoxelBatch
