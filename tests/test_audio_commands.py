@@ -15,12 +15,12 @@ import pytest
 
 import fastdl
 from fastdl.cli import main
-from fastdl.files.audio import wav
+from fastdl.files.audio import _wav_header, wav
 from fastdl.files.audio.recordings import open_audio
 
 RATE = 16000
 X = np.random.default_rng(0).integers(-32768, 32768, 5000, dtype=np.int16)
-PCM_GUID = struct.pack("<I", 1) + wav._GUID_TAIL
+PCM_GUID = struct.pack("<I", 1) + _wav_header.GUID_TAIL
 
 
 def chunk(name, data, size=None):
@@ -39,10 +39,10 @@ def riff(form, data, *, name=b"RIFF", size=None, before=b"", data_size=None):
 
 def w64(form, data):
     def part(name, body):
-        return name + wav._W64_TAIL + struct.pack("<Q", len(body) + 24) + body + b"\0" * (-len(body) % 8)
+        return name + _wav_header.W64_TAIL + struct.pack("<Q", len(body) + 24) + body + b"\0" * (-len(body) % 8)
 
-    body = b"wave" + wav._W64_TAIL + part(b"fmt ", form) + part(b"data", data)
-    return wav._W64_RIFF + struct.pack("<Q", len(body) + 24) + body
+    body = b"wave" + _wav_header.W64_TAIL + part(b"fmt ", form) + part(b"data", data)
+    return _wav_header.W64_RIFF + struct.pack("<Q", len(body) + 24) + body
 
 
 def ds64(data_size):

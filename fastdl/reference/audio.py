@@ -95,3 +95,10 @@ def g711_decode(codes, law="mu"):
     e = a >> 4 & 7
     value = np.where(e > 0, (2 * (a & 15) + 33) << np.maximum(e + 2, 3), (2 * (a & 15) + 1) << 3)
     return np.where(a & 0x80, value, -value).astype(np.int16)
+
+
+def unpack_24(raw, out):
+    """Packed little-endian 24-bit samples as int32, in the upper bits."""
+    four = np.zeros((len(out), 4), np.uint8)
+    four[:, 1:] = raw.reshape(-1, 3)
+    out[:] = four.view("<i4")[:, 0]
