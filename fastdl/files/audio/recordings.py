@@ -11,6 +11,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._typing import Array
 from fastdl.errors import FastdlError, FileError
+from fastdl.files.audio._raw import BY_SUFFIX, RawReader
 from fastdl.files.audio._recording import Recording
 from fastdl.files.audio._wav_header import UnreadFormatError
 from fastdl.files.audio.wav import WavReader
@@ -32,17 +33,21 @@ SUFFIXES = (
     ".au",
     ".caf",
     ".mp3",
+    ".ul",
+    ".al",
 )
 _OURS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
 _ENDLESS = 1 << 62  # frames: libsndfile gives the largest int64 where a header does not say
 
 
-def open_audio(path: str | Path, *, allow_truncated: bool = False) -> Recording:
+def open_audio(path: str | Path, *, raw: str | None = None, allow_truncated: bool = False) -> Recording:
     """A reader for WAV and its kin by our own code, and for FLAC, OGG, AIFF and the rest through soundfile.
 
     Parameters
     ----------
     path : path
+    raw : str, optional
+        For a file without a header "ENCODING,RATE,CHANNELS", such as "s16le,8000,1"; .ul and .al are G.711 at 8 kHz.
     allow_truncated : bool
         Whether a WAV that ends before its announced end is read as far as it goes; `notes` then says so.
 
@@ -61,6 +66,8 @@ def open_audio(path: str | Path, *, allow_truncated: bool = False) -> Recording:
         start = file.read(4)
     if not start:
         raise FileError(path, "is empty", 0)
+    if raw is not None or path.suffix.lower() in BY_SUFFIX:
+        return RawReader(path, raw or BY_SUFFIX[path.suffix.lower()])
     if start not in _OURS:
         return SoundfileReader(path)
     try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl.audio.mu_law import g711_decode
-from fastdl.errors import FileError
+from fastdl.errors import FileError, InputError
 from fastdl.files.audio._recording import Recording
 from fastdl.files.audio._wav_header import ALAW, DTYPES, FLOAT, PCM, ULAW, UNKNOWN, HeaderParser
 from fastdl.reference import audio as reference
@@ -131,6 +131,9 @@ class WavWriter:
         self.tag, dtype = ENCODINGS[_check.one_of("encoding", encoding, tuple(ENCODINGS))]
         self.dtype = np.dtype(dtype).newbyteorder("<")
         self.size = 0
+        frame = channels * self.dtype.itemsize
+        if frame > 0xFFFF or rate * frame > UNKNOWN:
+            raise InputError(f"a WAV file has no room in its header for {channels} channels at {rate} Hz as {encoding}")
         file.write(self._header())
 
     def _header(self) -> bytes:
