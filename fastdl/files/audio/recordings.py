@@ -153,6 +153,8 @@ class SoundfileReader(Recording):
         """Samples of at most `frames` frames, in order: (n,) mono or (n, channels)."""
         done = 0
         with self._errors("cannot be opened again"), self._soundfile.SoundFile(self.path) as file:
+            if self.is_estimate:
+                file.seekable = lambda: False  # soundfile seeks after each read, which fails where no length is known
             while self.is_estimate or done < self.frames:
                 with self._errors(f"corrupt after frame {done}"):
                     x = file.read(frames, dtype=self.dtype)
