@@ -1,3 +1,4 @@
+from fastdl.torch.audio import AudioWindows as AudioWindows
 from fastdl.torch.graphs import GraphBatches as GraphBatches
 from fastdl.torch.graphs import SampledBatch as SampledBatch
 from fastdl.torch.graphs import aggregate as aggregate
