@@ -57,10 +57,10 @@ from fastdl.graphs.normalization import normalize_edges as normalize_edges
 from fastdl.graphs.sampling import NeighborSample as NeighborSample
 from fastdl.graphs.sampling import random_walks as random_walks
 from fastdl.graphs.sampling import sample_neighbors as sample_neighbors
-from fastdl.linear.fit import fit_lp as fit_lp
 from fastdl.linear.elastic_net import ElasticNetFit as ElasticNetFit
 from fastdl.linear.elastic_net import ElasticNetPath as ElasticNetPath
 from fastdl.linear.elastic_net import fit_elastic_net as fit_elastic_net
+from fastdl.linear.fit import fit_lp as fit_lp
 from fastdl.linear.gram_accumulator import GramAccumulator as GramAccumulator
 from fastdl.linear.gram_accumulator import GramFit as GramFit
 from fastdl.linear.logistic import LogisticFit as LogisticFit
