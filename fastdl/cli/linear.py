@@ -40,7 +40,7 @@ def register(commands: Any) -> None:
     fit.add_argument("--plot", type=Path, metavar="F.png", help="a picture of the predictions (or .svg, .pdf)")
     fit.add_argument("--threads", type=int, metavar="N", help="default: the processors this process has")
     fit.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    fit.add_argument("--quiet", action="store_true", help="no progress bar")
+    fit.add_argument("--quiet", action="store_true", help="print errors only")
     fit.set_defaults(run=run_fit)
 
     predict = commands.add_parser(
@@ -52,7 +52,7 @@ def register(commands: Any) -> None:
     predict.add_argument("table", type=Path, help="a table with the same columns")
     predict.add_argument("-o", "--output", required=True, type=Path, metavar="P.npy", help="the values, float64 (N,)")
     predict.add_argument("--overwrite", action="store_true", help="replace a file that is there")
-    predict.add_argument("--quiet", action="store_true", help="no progress bar")
+    predict.add_argument("--quiet", action="store_true", help="print errors only")
     predict.set_defaults(run=run_predict)
 
 
@@ -87,6 +87,8 @@ def run_fit(options: argparse.Namespace) -> int:
         if options.plot is not None:
             with replacing(options.plot) as file:
                 _table_parts.plot(parts, model).savefig(file, format=options.plot.suffix[1:].lower() or "png")
+        if options.quiet:
+            return 0
         print(model.summary(scores))
         print(f"read in {seconds:.2f} s, fitted in {progress.seconds - seconds:.2f} s; wrote {options.output}")
     return 0
@@ -111,7 +113,8 @@ def run_predict(options: argparse.Namespace) -> int:
             writer.write(model.predict(block[:, columns]))
             progress(len(block))
         writer.finish()
-    print(f"{writer.rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}")
+    if not options.quiet:
+        print(f"{writer.rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}")
     return 0
 
 

@@ -9,3 +9,4 @@ from fastdl.torch.points import PointVoxels as PointVoxels
 from fastdl.torch.points import VoxelBatch as VoxelBatch
 from fastdl.torch.points import VoxelValues as VoxelValues
 from fastdl.torch.points import voxel_reduce as voxel_reduce
+from fastdl.torch.sequences import GenomeWindows as GenomeWindows
