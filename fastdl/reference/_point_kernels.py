@@ -82,7 +82,8 @@ def fold_extremes(chunk, ids, records, which, greatest):
     """The least or greatest value of a column in the voxels' records; NaN wins over everything."""
     points = np.flatnonzero(ids >= 0)
     values = _values(records, which).copy()
-    (np.maximum if greatest else np.minimum).at(values, ids[points], _values(chunk[points], which))
+    with np.errstate(invalid="ignore"):
+        (np.maximum if greatest else np.minimum).at(values, ids[points], _values(chunk[points], which))
     _put(records, which, np.arange(len(records)), values)
 
 
