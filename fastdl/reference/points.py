@@ -2,6 +2,40 @@
 
 import numpy as np
 
+from fastdl.reference._point_kernels import (
+    count_ids as count_ids,
+)
+from fastdl.reference._point_kernels import (
+    differing as differing,
+)
+from fastdl.reference._point_kernels import (
+    elect as elect,
+)
+from fastdl.reference._point_kernels import (
+    finish_means as finish_means,
+)
+from fastdl.reference._point_kernels import (
+    fold_extremes as fold_extremes,
+)
+from fastdl.reference._point_kernels import (
+    fold_means as fold_means,
+)
+from fastdl.reference._point_kernels import (
+    lattice_bounds as lattice_bounds,
+)
+from fastdl.reference._point_kernels import (
+    lattice_keys as lattice_keys,
+)
+from fastdl.reference._point_kernels import (
+    nearest as nearest,
+)
+from fastdl.reference._point_kernels import (
+    number_keys as number_keys,
+)
+from fastdl.reference._point_kernels import (
+    tally as tally,
+)
+
 
 def grid_of(voxel_size, point_range, dtype, arithmetic="float32"):
     """Size, range and number of cells per axis, in the type cells are computed in; halves are rounded away from 0."""
@@ -304,132 +338,3 @@ def voxel_features(
         n = 2 if kind == "pointpillars9" else 3
         parts.append(voxels[..., :n] - centre[:, None, :n])
     return np.where(used[..., None], np.concatenate(parts, axis=2), 0).astype(voxels.dtype)
-
-
-def number_keys(keys, numbers):
-    """The number of every key, -1 for all ones; `numbers`, which knows some, learns the others as they appear."""
-    none = np.iinfo(keys.dtype).max
-    return np.array([-1 if k == none else numbers.setdefault(k, len(numbers)) for k in keys.tolist()], np.int32)
-
-
-def tally(ids, known, first, counts):
-    """Add to the counts of voxels; `first` gets the first point of every voxel that is not among the `known`."""
-    inside = np.flatnonzero(ids >= 0)
-    unique, at = np.unique(ids[inside], return_index=True)
-    first[unique[unique >= known] - known] = inside[at[unique >= known]]
-    np.add.at(counts, ids[inside], 1)
-
-
-def count_ids(ids, keep, counts):
-    """Counts of voxels below `keep`, on top of what is there; the points of other voxels."""
-    np.add.at(counts, ids[(ids >= 0) & (ids < keep)], 1)
-    return int(np.count_nonzero(ids >= keep))
-
-
-def nearest(distance, ids, best, pick, offset):
-    """The point of the least distance in every voxel; the first of equals."""
-    for i in np.lexsort((np.arange(len(ids)), distance)):
-        if ids[i] >= 0 and distance[i] < best[ids[i]]:
-            best[ids[i]], pick[ids[i]] = distance[i], i + offset
-
-
-_NUMBERS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
-
-
-def _values(records, which):
-    """A column of records given as bytes; `which` is its offset, its type, its shift and its mask (0: all bits)."""
-    offset, kind, shift, mask = map(int, which)
-    dtype = np.dtype(_NUMBERS[kind])
-    x = np.ascontiguousarray(records[:, offset : offset + dtype.itemsize]).view(dtype).reshape(len(records))
-    return x >> shift & dtype.type(mask) if mask else x
-
-
-def _put(records, which, rows, values):
-    """Put values of a column into some rows of records."""
-    offset, kind, shift, mask = map(int, which)
-    dtype = np.dtype(_NUMBERS[kind])
-    x = np.ascontiguousarray(records[:, offset : offset + dtype.itemsize]).view(dtype).reshape(len(records))
-    bits = dtype.type(mask << shift) if mask else None
-    x[rows] = x[rows] & ~bits | values << shift if mask else values
-    records[:, offset : offset + dtype.itemsize] = x[:, None].view(np.uint8)
-
-
-def fold_means(chunk, ids, voxels, columns, state):
-    """Add the columns of every point but a voxel's first to the sums of its voxel, which begin as the first one's.
-
-    Sums of integers of up to 32 bits are integers, the others float64 in input order. Where the sums have no room for
-    the voxels that are to have some, nothing is done.
-    """
-    (records, slots, sums), (start, met, used) = voxels, map(int, state)
-    met_before = np.arange(len(ids)) >= start
-    first = np.zeros(len(ids), bool)
-    unique, at = np.unique(ids, return_index=True)
-    first[at[unique >= met]] = True
-    points = np.flatnonzero(met_before & (ids >= 0) & ~first)
-    _, at = np.unique(ids[points], return_index=True)
-    born = ids[points][np.sort(at)]
-    born = born[slots[born] < 0]
-    if used + len(born) > len(sums):
-        return
-    slots[born] = np.arange(used, used + len(born))
-    for k, which in enumerate(columns):
-        dtype = np.dtype(_NUMBERS[int(which[1])])
-        wide = np.int64 if dtype.kind in "iu" and dtype.itemsize <= 4 else np.float64
-        total = sums[:, k].view(wide)
-        total[slots[born]] = _values(records[born], which).astype(wide)
-        np.add.at(total, slots[ids[points]], _values(chunk[points], which).astype(wide))
-    state[:] = len(ids), max(met, int(unique.max(initial=-1)) + 1), used + len(born)
-
-
-def fold_extremes(chunk, ids, records, which, greatest):
-    """The least or greatest value of a column in the voxels' records; NaN wins over everything."""
-    points = np.flatnonzero(ids >= 0)
-    values = _values(records, which).copy()
-    (np.maximum if greatest else np.minimum).at(values, ids[points], _values(chunk[points], which))
-    _put(records, which, np.arange(len(records)), values)
-
-
-def differing(chunk, ids, records, which, points):
-    """The points whose value of a column is not that of their voxel's first point; how many they are."""
-    inside = np.flatnonzero(ids >= 0)
-    found = inside[_values(chunk[inside], which) != _values(records[ids[inside]], which)]
-    points[: len(found)] = found
-    return len(found)
-
-
-def elect(voxels, labels, votes, best, most):
-    """The label of most votes of every voxel, where `best` with `most` votes is one of them; of equals the least."""
-    voxel = np.concatenate([voxels, np.arange(len(best))])
-    label, count = np.concatenate([labels, best]), np.concatenate([votes, most])
-    order = np.lexsort((label, -count, voxel))
-    first = order[np.flatnonzero(np.diff(voxel[order], prepend=-1))]
-    best[:], most[:] = label[first], count[first]
-
-
-def finish_means(records, slots, counts, sums, columns):
-    """Put the means of voxels of more than one point in their records, rounded where those are integers."""
-    rows = np.flatnonzero(slots >= 0)
-    for k, which in enumerate(columns):
-        dtype = np.dtype(_NUMBERS[int(which[1])])
-        total = sums[slots[rows], k].view(np.int64 if dtype.kind in "iu" and dtype.itemsize <= 4 else np.float64)
-        mean = total / counts[rows]
-        if dtype.kind in "iu":
-            end = np.iinfo(dtype).max
-            values = np.where(mean < end, np.rint(np.minimum(mean, np.nextafter(float(end), 0))), 0).astype(dtype)
-            mean = np.where(mean < end, values, dtype.type(end))
-        _put(records, which, rows, mean.astype(dtype))
-
-
-def lattice_bounds(chunk, offsets, ends):
-    """The least and the greatest of the int32 coordinates at these three offsets, as the rows of `ends`."""
-    x = np.stack([_values(chunk, (offset, 4, 0, 0)) for offset in offsets])
-    ends[0], ends[1] = x.min(axis=1), x.max(axis=1)
-
-
-def lattice_keys(chunk, offsets, axes, base, strides, keys):
-    """Keys of int32 coordinates on a lattice: cell = floor((multiply X + shift) / step) - base."""
-    x, y, z = (
-        (_values(chunk, (offset, 4, 0, 0)).astype(np.int64) * multiply + shift) // step - low
-        for offset, (multiply, shift, step), low in zip(offsets, axes, base)
-    )
-    keys[:] = ((z * strides[1] + y) * strides[0] + x).astype(np.uint64)
