@@ -23,7 +23,6 @@ from fastdl.audio.mu_law import g711_encode as g711_encode
 from fastdl.audio.mu_law import mu_law_decode as mu_law_decode
 from fastdl.audio.mu_law import mu_law_encode as mu_law_encode
 from fastdl.estimators.audio import MuLawEncoder as MuLawEncoder
-from fastdl.estimators.audio import NucleotideOneHot as NucleotideOneHot
 from fastdl.estimators.audio import VoxelGridTransformer as VoxelGridTransformer
 from fastdl.estimators.features import FeatureMap as FeatureMap
 from fastdl.estimators.features import VandermondeFeatures as VandermondeFeatures
@@ -31,6 +30,7 @@ from fastdl.estimators.linear import LpClassifier as LpClassifier
 from fastdl.estimators.linear import LpRegressor as LpRegressor
 from fastdl.estimators.selection import NetworkRegressor as NetworkRegressor
 from fastdl.estimators.selection import PolynomialRegressor as PolynomialRegressor
+from fastdl.estimators.sequences import NucleotideOneHot as NucleotideOneHot
 from fastdl.features.basis import vandermonde as vandermonde
 from fastdl.features.functions import feature_map as feature_map
 from fastdl.features.products import polynomial_features as polynomial_features
@@ -108,3 +108,5 @@ from fastdl.targets.labels import ClassTarget as ClassTarget
 from fastdl.targets.standard import StandardTarget as StandardTarget
 
 __version__: str
+from fastdl.sequences.tokens import kmer_tokens as kmer_tokens
+from fastdl.sequences.tokens import padding_mask as padding_mask

@@ -48,7 +48,7 @@ def register(commands: Any) -> None:
     fit.add_argument("--plot", type=Path, metavar="F.png", help="a picture of the predictions (or .svg, .pdf)")
     fit.add_argument("--threads", type=int, metavar="N", help="default: the processors this process has")
     fit.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    fit.add_argument("--quiet", action="store_true", help="no progress bar")
+    fit.add_argument("--quiet", action="store_true", help="print errors only")
     fit.set_defaults(run=run_fit)
 
     predict = commands.add_parser(
@@ -63,7 +63,7 @@ def register(commands: Any) -> None:
     )
     _add_dialect(predict)
     predict.add_argument("--overwrite", action="store_true", help="replace a file that is there")
-    predict.add_argument("--quiet", action="store_true", help="no progress bar")
+    predict.add_argument("--quiet", action="store_true", help="print errors only")
     predict.set_defaults(run=run_predict)
 
 
@@ -114,6 +114,8 @@ def run_fit(options: argparse.Namespace) -> int:
             with replacing_together(options.plot, output) as (picture, file):
                 _table_parts.save_plot(parts, model, picture, options.plot)
                 file.write(model.text().encode())
+        if options.quiet:
+            return 0
         print(model.summary())
         if parts.dropped:
             print(f"{parts.dropped} rows with missing values were left out")
@@ -145,6 +147,8 @@ def run_predict(options: argparse.Namespace) -> int:
             writer.write(values)
             progress(len(values))
         writer.finish()
+    if options.quiet:
+        return 0
     print(f"{rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}")
     if bad:
         some = ", ".join(f"{k} (line {table.place(k)['line']})" if table.text else str(k) for k in bad[:10])
