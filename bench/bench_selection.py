@@ -90,7 +90,9 @@ def bench_select_degree(compare, size, who):
     runs = {
         "fastdl": lambda: fastdl.select_degree(x, y, degrees, folds=fold).valid,
         "fastdl 2 threads": lambda: fastdl.select_degree(x, y, degrees, folds=fold, threads=2).valid,
-        "reference": lambda: selection.curves(x, y, np.ones(n), degrees, fold.folds(), 5, (-1, 1))[1].mean(axis=1),
+        "reference": lambda: selection.curves(x, y, np.ones(n), degrees, fold.folds(), 5, domain=(-1, 1))[1].mean(
+            axis=1
+        ),
     }
     if who == "scikit-learn":
         pytest.importorskip("sklearn")
