@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN = .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: help demo test bench lint levels attack sanitize wheel-test clean
+.PHONY: help demo test bench fuzz lint levels attack sanitize wheel-test clean
 help:
 	@echo "make demo       build, run the demo, write fastdl-demo.html"
 	@echo "make test       build, run the tests"
 	@echo "make bench      build, compare with the peers that install here"
+	@echo "make fuzz       damaged files of every kind for SECONDS (300): each is read or refused"
 	@echo "make lint       ruff, format check, mypy, cython-lint"
 	@echo "make levels     build once per CPU level, compare the bits"
 	@echo "make attack     hostile use at random for SECONDS (300): calls, streams, forks, kills, full disks"
@@ -54,6 +55,9 @@ test: .venv/test
 
 bench: .venv/bench
 	$(BIN)/python -m pytest bench --benchmark-quiet
+
+fuzz: .venv/test
+	$(BIN)/python -m tests.fuzz files --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/lint
 	$(BIN)/ruff check .

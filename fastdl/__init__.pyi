@@ -23,11 +23,11 @@ from fastdl.audio.mu_law import g711_encode as g711_encode
 from fastdl.audio.mu_law import mu_law_decode as mu_law_decode
 from fastdl.audio.mu_law import mu_law_encode as mu_law_encode
 from fastdl.estimators.audio import MuLawEncoder as MuLawEncoder
-from fastdl.estimators.audio import VoxelGridTransformer as VoxelGridTransformer
 from fastdl.estimators.features import FeatureMap as FeatureMap
 from fastdl.estimators.features import VandermondeFeatures as VandermondeFeatures
 from fastdl.estimators.linear import LpClassifier as LpClassifier
 from fastdl.estimators.linear import LpRegressor as LpRegressor
+from fastdl.estimators.points import VoxelGridTransformer as VoxelGridTransformer
 from fastdl.estimators.selection import NetworkRegressor as NetworkRegressor
 from fastdl.estimators.selection import PolynomialRegressor as PolynomialRegressor
 from fastdl.estimators.sequences import NucleotideOneHot as NucleotideOneHot
@@ -57,9 +57,18 @@ from fastdl.graphs.normalization import normalize_edges as normalize_edges
 from fastdl.graphs.sampling import NeighborSample as NeighborSample
 from fastdl.graphs.sampling import random_walks as random_walks
 from fastdl.graphs.sampling import sample_neighbors as sample_neighbors
+from fastdl.linear.elastic_net import ElasticNetFit as ElasticNetFit
+from fastdl.linear.elastic_net import ElasticNetPath as ElasticNetPath
+from fastdl.linear.elastic_net import fit_elastic_net as fit_elastic_net
 from fastdl.linear.fit import fit_lp as fit_lp
+from fastdl.linear.gram_accumulator import GramAccumulator as GramAccumulator
+from fastdl.linear.gram_accumulator import GramFit as GramFit
+from fastdl.linear.logistic import LogisticFit as LogisticFit
+from fastdl.linear.logistic import fit_logistic as fit_logistic
 from fastdl.linear.methods.gradient import gradient_descent as gradient_descent
 from fastdl.linear.methods.random import random_search as random_search
+from fastdl.linear.quantiles import QuantileFit as QuantileFit
+from fastdl.linear.quantiles import fit_quantile as fit_quantile
 from fastdl.linear.result import Certificate as Certificate
 from fastdl.linear.result import LpFit as LpFit
 from fastdl.losses.custom import CustomLoss as CustomLoss
@@ -74,10 +83,10 @@ from fastdl.network.result import NetworkFit as NetworkFit
 from fastdl.points._hard_voxels import Voxels as Voxels
 from fastdl.points.accumulator import VoxelAccumulator as VoxelAccumulator
 from fastdl.points.accumulator import VoxelSummary as VoxelSummary
+from fastdl.points.dense_grid import voxel_grid as voxel_grid
+from fastdl.points.downsampling import voxel_downsample as voxel_downsample
 from fastdl.points.reduction import VoxelReducer as VoxelReducer
 from fastdl.points.reduction import VoxelReduction as VoxelReduction
-from fastdl.points.reduction import voxel_downsample as voxel_downsample
-from fastdl.points.reduction import voxel_grid as voxel_grid
 from fastdl.points.reduction import voxel_reduce as voxel_reduce
 from fastdl.points.voxelization import Voxelizer as Voxelizer
 from fastdl.points.voxelization import voxel_coords as voxel_coords
@@ -99,6 +108,8 @@ from fastdl.sequences.kmers import kmer_count as kmer_count
 from fastdl.sequences.kmers import kmer_index as kmer_index
 from fastdl.sequences.kmers import minimizers as minimizers
 from fastdl.sequences.packed import PackedSequence as PackedSequence
+from fastdl.sequences.tokens import kmer_tokens as kmer_tokens
+from fastdl.sequences.tokens import padding_mask as padding_mask
 from fastdl.sequences.variants import apply_variants as apply_variants
 from fastdl.sequences.windows import one_hot_windows as one_hot_windows
 from fastdl.targets.bins import BinnedTarget as BinnedTarget
@@ -108,5 +119,3 @@ from fastdl.targets.labels import ClassTarget as ClassTarget
 from fastdl.targets.standard import StandardTarget as StandardTarget
 
 __version__: str
-from fastdl.sequences.tokens import kmer_tokens as kmer_tokens
-from fastdl.sequences.tokens import padding_mask as padding_mask

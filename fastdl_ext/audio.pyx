@@ -151,6 +151,30 @@ cdef void step_up(const real* x, const code* base, const real* edge, key first, 
         start += m
 
 
+cdef void step_up_int32(const int32_t* x, double scale, const code* base, const double* edge, uint64_t first, int shift,
+                        Py_ssize_t half, code* codes, Py_ssize_t n) noexcept nogil:
+    # 24- and 32-bit samples: int32 times a power of two is exact as a double, a batch at a time on the stack.
+    cdef Py_ssize_t start = 0, i, m, clipped, nans
+    cdef double batch[BATCH]
+    while start < n:
+        m = min(<Py_ssize_t>BATCH, n - start)
+        for i in range(m):
+            batch[i] = x[start + i] * scale
+        step_up(batch, base, edge, first, shift, half, <code>0, codes + start, m, &clipped, &nans)
+        start += m
+
+
+cdef cloned widen_24(const uint8_t* raw, int32_t* out, Py_ssize_t n) noexcept nogil:
+    # Three little-endian bytes to the upper bits of an int32; the last sample has no fourth byte to read.
+    cdef Py_ssize_t i
+    cdef uint32_t four
+    for i in range(n - 1):
+        memcpy(&four, raw + 3 * i, 4)
+        out[i] = <int32_t>(four << 8)
+    i = n - 1
+    out[i] = <int32_t>(<uint32_t>raw[3 * i] << 8 | <uint32_t>raw[3 * i + 1] << 16 | <uint32_t>raw[3 * i + 2] << 24)
+
+
 cdef void decode_8_32(const uint8_t* codes, const uint32_t* table, uint32_t* out, Py_ssize_t n) noexcept nogil:
     # Eight codes in one load, two values in one store.
     cdef Py_ssize_t i = 0
@@ -203,6 +227,18 @@ def encode_by_edges(const real[::1] x, const code[::1] base, const real[::1] edg
         else:
             step_up(&x[0], &base[0], &edge[0], first, shift, half, nan, &codes[0], n, &clipped, &nans)
     return clipped, nans
+
+
+def encode_int32(const int32_t[::1] x, double scale, const code[::1] base, const double[::1] edge, uint64_t first,
+                 int shift, code[::1] codes):
+    with nogil:
+        step_up_int32(&x[0], scale, &base[0], &edge[0], first, shift, base.shape[0] // 2, &codes[0], x.shape[0])
+
+
+def unpack_24(const uint8_t[::1] raw, int32_t[::1] out):
+    """Packed little-endian 24-bit samples as int32, in the upper bits."""
+    with nogil:
+        widen_24(&raw[0], &out[0], out.shape[0])
 
 
 def decode(const code[::1] codes, const value[::1] table, value[::1] out):

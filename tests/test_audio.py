@@ -29,8 +29,10 @@ def crc(codes):
 def test_every_mu_law_class(q, dialect, want):
     codes = fastdl.mu_law_encode(SWEEP, q, dialect=dialect)
     assert crc(codes.astype(np.uint8)) == want
-    for x in (SWEEP / np.float32(32768), SWEEP / 32768, SWEEP.astype(np.int32) << 16, SWEEP.astype(">i2")):
+    for x in (SWEEP / np.float32(32768), SWEEP / 32768, SWEEP.astype(">i2")):
         np.testing.assert_array_equal(fastdl.mu_law_encode(x, q, dialect=dialect, threads=2), codes)
+    for x, bits in ((SWEEP.astype(np.int32) << 16, 32), (SWEEP.astype(np.int64), 16), (SWEEP.astype(">i4") << 8, 24)):
+        np.testing.assert_array_equal(fastdl.mu_law_encode(x, q, dialect=dialect, bits=bits, threads=2), codes)
 
 
 @pytest.mark.parametrize(
@@ -137,13 +139,48 @@ def test_nan_is_an_error_unless_it_has_a_class(dtype):
         fastdl.g711_encode(x)
 
 
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint16", "int32", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint16", "int32", "uint32"])
 def test_integers_are_fractions_of_full_scale(dtype):
     info = np.iinfo(dtype)
+    bits = info.bits if info.bits > 16 else None
     x = np.array([info.min, (info.min + info.max + 1) // 2, info.max], dtype)
-    assert fastdl.mu_law_encode(x).tolist() == [0, 128, 255]
-    assert fastdl.g711_encode(x)[1] == 0xFF
-    np.testing.assert_array_equal(fastdl.mu_law_encode(x), reference.mu_law_encode(x))
+    assert fastdl.mu_law_encode(x, bits=bits).tolist() == [0, 128, 255]
+    assert fastdl.g711_encode(x, bits=bits)[1] == 0xFF
+    np.testing.assert_array_equal(fastdl.mu_law_encode(x, bits=bits), reference.mu_law_encode(x))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint64"])
+def test_wide_integers_need_their_bits(dtype):
+    x = np.array([0, 1000, 32767], dtype)
+    for encode in (fastdl.mu_law_encode, fastdl.g711_encode):
+        with pytest.raises(fastdl.InputTypeError, match=r"x.astype\(np.int16\)"):
+            encode(x)
+        with pytest.raises(fastdl.InputError, match="with bits=8, got 32767"):
+            encode(x, bits=8)
+    if dtype.startswith("i"):
+        np.testing.assert_array_equal(fastdl.mu_law_encode(x, bits=16), fastdl.mu_law_encode(x.astype(np.int16)))
+        np.testing.assert_array_equal(fastdl.g711_encode(x, bits=16), fastdl.g711_encode(x.astype(np.int16)))
+
+
+@pytest.mark.parametrize("bits", [24, 32])
+@pytest.mark.parametrize("q", [256, 1024, 65536])
+def test_large_samples_have_the_class_of_the_definition(bits, q):
+    x = np.random.default_rng(5).integers(-(1 << (bits - 1)), 1 << (bits - 1), 3000).astype(np.int32)
+    want = reference.mu_law_encode(x.astype(np.longdouble) / 2 ** (bits - 1), q)
+    np.testing.assert_array_equal(fastdl.mu_law_encode(x, q, bits=bits), want)
+
+
+def test_bytes_are_codes():
+    np.testing.assert_array_equal(fastdl.g711_decode(b"\x00\xff"), [-32124, 0])
+    np.testing.assert_array_equal(fastdl.mu_law_decode(bytearray(b"\x00\xff"), dtype="int16"), [-32768, 32767])
+    assert fastdl.g711_decode(b"").shape == (0,)
+
+
+def test_g711_counts_what_is_clipped_and_gives_nan_a_code():
+    x = np.array([-1.5, 0.25, 1, np.nan, 2], np.float32)
+    codes, clipped = fastdl.g711_encode(x, nan=0x7F, return_clipped=True)
+    assert clipped == 2
+    assert codes.tolist() == [0x00, fastdl.g711_encode([0.25])[0], 0x80, 0x7F, 0x80]
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (1,), (5, 2), ()])
@@ -177,7 +214,7 @@ def test_torch_tensors_are_read_as_they_are():
             "x must be signed integers, unsigned integers or floats",
         ),
         (lambda: fastdl.mu_law_encode([True]), fastdl.InputTypeError, "got bool"),
-        (lambda: fastdl.mu_law_encode([1], 1), fastdl.InputError, "between 2 and 65536, got 1"),
+        (lambda: fastdl.mu_law_encode([1.0], 1), fastdl.InputError, "between 2 and 65536, got 1"),
         (lambda: fastdl.mu_law_encode([1], 2.5), fastdl.InputTypeError, "must be an integer, got 2.5"),
         (
             lambda: fastdl.mu_law_encode([1], dialect="x"),

@@ -15,12 +15,12 @@ import pytest
 
 import fastdl
 from fastdl.cli import main
-from fastdl.files.audio import wav
-from fastdl.files.audio.recordings import open_audio
+from fastdl.files.audio import _wav_header, wav
+from fastdl.files.audio.recordings import open_audio, read_audio
 
 RATE = 16000
 X = np.random.default_rng(0).integers(-32768, 32768, 5000, dtype=np.int16)
-PCM_GUID = struct.pack("<I", 1) + wav._GUID_TAIL
+PCM_GUID = struct.pack("<I", 1) + _wav_header.GUID_TAIL
 
 
 def chunk(name, data, size=None):
@@ -39,10 +39,10 @@ def riff(form, data, *, name=b"RIFF", size=None, before=b"", data_size=None):
 
 def w64(form, data):
     def part(name, body):
-        return name + wav._W64_TAIL + struct.pack("<Q", len(body) + 24) + body + b"\0" * (-len(body) % 8)
+        return name + _wav_header.W64_TAIL + struct.pack("<Q", len(body) + 24) + body + b"\0" * (-len(body) % 8)
 
-    body = b"wave" + wav._W64_TAIL + part(b"fmt ", form) + part(b"data", data)
-    return wav._W64_RIFF + struct.pack("<Q", len(body) + 24) + body
+    body = b"wave" + _wav_header.W64_TAIL + part(b"fmt ", form) + part(b"data", data)
+    return _wav_header.W64_RIFF + struct.pack("<Q", len(body) + 24) + body
 
 
 def ds64(data_size):
@@ -51,6 +51,11 @@ def ds64(data_size):
 
 def pcm24(x):
     return (x.astype(np.int32) << 8).astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+
+
+def aligned24(x):
+    """24 bits in the upper bytes of four."""
+    return (x.astype("<i4") << 16).tobytes()
 
 
 RAW = X.tobytes()
@@ -71,6 +76,15 @@ FILES = {
     "w64": w64(fmt(), RAW),
     "size 0": riff(fmt(), RAW, data_size=0),
     "size unknown": riff(fmt(), RAW, size=BIG, data_size=BIG),
+    "sox pipe": riff(fmt(), RAW, size=0x7FFFF024, data_size=0x7FFFF000),
+    "arecord": riff(fmt(), RAW, size=2_000_000_036, data_size=2_000_000_000),
+    "int32 maximum": riff(fmt(), RAW, size=0x7FFFFFFF, data_size=0x7FFFFFFF - 36),
+    "size unknown, cut frame": riff(fmt(), RAW, data_size=0x80000000) + b"x",
+    "rf64, data 0": riff(fmt(), RAW, name=b"RF64", size=BIG, before=ds64(len(RAW)), data_size=0)
+    + chunk(b"LIST", b"ab"),
+    "24 bits in 4": riff(struct.pack("<HHIIHH", 1, 1, RATE, 4 * RATE, 4, 24), aligned24(X)),
+    "mu, bits 0": riff(struct.pack("<HHIIHH", 7, 1, RATE, RATE, 1, 0), fastdl.g711_encode(X).tobytes()),
+    "mu, bits 16": riff(struct.pack("<HHIIHH", 7, 1, RATE, RATE, 1, 16), fastdl.g711_encode(X).tobytes()),
     "odd chunk before": riff(fmt(), RAW, before=chunk(b"LIST", b"abc")),
     "trailing chunk": riff(fmt(), RAW) + chunk(b"LIST", b"abcd"),
     "big-endian": b"RIFX"
@@ -96,7 +110,7 @@ def test_wav_kinds(tmp_path, name, capsys):
         "pcm8": X >> 8 << 8,
         "mu": fastdl.g711_decode(fastdl.g711_encode(X)),
         "a": fastdl.g711_decode(fastdl.g711_encode(X, "a"), "a"),
-    }.get(name, X)
+    }.get(name.partition(",")[0] if name.startswith("mu") else name, X)
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), fastdl.mu_law_encode(heard))
     coding = json.loads((tmp_path / "x.npy.json").read_text())
     assert (coding["rate"], coding["channels"], coding["quantization_channels"]) == (RATE, 1, 256)
@@ -315,3 +329,153 @@ def test_info_and_help_say_what_they_should(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     assert "encode-audio" in capsys.readouterr().out
+
+
+def test_an_empty_data_chunk_before_others_is_empty(tmp_path):
+    body = b"WAVE" + chunk(b"fmt ", fmt()) + chunk(b"data", b"") + chunk(b"LIST", b"INFOISFT\x04\0\0\0Lavf")
+    (tmp_path / "x.wav").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    assert open_audio(tmp_path / "x.wav").frames == 0
+    assert encode(tmp_path / "x.wav", tmp_path / "x.npy") == 0
+    assert np.load(tmp_path / "x.npy").shape == (0,)
+
+
+def test_a_size_that_wrapped_at_4_gib_is_said(tmp_path):
+    with open(tmp_path / "x.wav", "wb") as file:
+        file.write(riff(fmt(), b"", data_size=1000))
+        file.truncate(44 + (1 << 32) + 1000)  # a hole: no disk is used
+    reader = open_audio(tmp_path / "x.wav")
+    assert reader.frames == ((1 << 32) + 1000) // 2
+    assert "wrapped at 4 GiB" in reader.notes[0]
+    np.testing.assert_array_equal(reader[-3:], [0, 0, 0])
+
+
+def test_truncated_files_are_read_where_that_is_asked(tmp_path, capsys):
+    (tmp_path / "x.wav").write_bytes(FILES["pcm16"][:6001])
+    assert encode(tmp_path / "x.wav", tmp_path / "x.npy", "--allow-truncated") == 0
+    assert "10000 bytes of samples announced, 5957 there" in capsys.readouterr().out
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), fastdl.mu_law_encode(X[:2978]))
+
+
+@pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_32"])
+def test_other_kinds_of_wav_go_to_soundfile(tmp_path, subtype):
+    soundfile = pytest.importorskip("soundfile")
+    path = tmp_path / "x.wav"
+    soundfile.write(path, (8000 * np.sin(np.arange(RATE) / 9)).astype(np.int16), 8000, subtype=subtype)
+    want, _ = soundfile.read(path, dtype="int16")
+    got = np.concatenate(list(open_audio(path).chunks(1000)))
+    np.testing.assert_array_equal(got if got.dtype == np.int16 else (got * 32768).astype(np.int16), want)
+
+
+def test_flac_without_its_length_is_read_to_the_end(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    path = tmp_path / "x.flac"
+    soundfile.write(path, X, RATE, subtype="PCM_16")
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0  # the 36 bits of STREAMINFO that hold the number of samples
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    assert encode(path, tmp_path / "x.npy") == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), fastdl.mu_law_encode(X))
+
+
+@pytest.mark.parametrize("name", ["pcm16", "pcm24", "float64", "mu", "big-endian", "rf64"])
+def test_a_part_is_that_part_of_the_whole(tmp_path, name):
+    path = tmp_path / "x.wav"
+    path.write_bytes(FILES[name])
+    whole = read_audio(path)
+    np.testing.assert_array_equal(read_audio(path, 1234, 77), whole[1234:1311])
+    np.testing.assert_array_equal(open_audio(path)[-10:], whole[-10:])
+    assert len(open_audio(path)[4000:10]) == 0
+    with pytest.raises(fastdl.InputError, match="which has 5000"):
+        read_audio(path, 4990, 11)
+
+
+def floats(tmp_path, changes):
+    x = (X / np.float32(40000)).astype("<f4")
+    for at, value in changes.items():
+        x[at] = value
+    (tmp_path / "x.wav").write_bytes(riff(fmt(3, bits=32), x.tobytes()))
+    return x
+
+
+@pytest.mark.parametrize("command", [["encode-audio"], ["encode-audio", "--law", "a"], ["decode-audio"]])
+def test_nan_and_clipping_are_told_in_every_direction(tmp_path, capsys, command):
+    floats(tmp_path, {10: 3, 11: -2, 2500: np.nan})
+    run = [*command, str(tmp_path / "x.wav"), "-o", f"{tmp_path / 'out'}{os.sep}"]
+    assert main(run) == 1
+    assert "x.wav: sample 2500 is NaN" in capsys.readouterr().err
+    assert main([*run, "--nan", "7"]) == 0
+    assert "2 samples outside [-1, 1] were clipped" in capsys.readouterr().out
+    (written,) = [p for p in (tmp_path / "out").iterdir() if p.suffix in (".npy", ".wav")]
+    if command == ["encode-audio"]:
+        assert np.load(written)[2500] == 7
+    elif command == ["decode-audio"]:
+        assert read_audio(written)[2500] == 7
+    else:
+        assert read_audio(written)[2500] == fastdl.g711_decode([7], "a")[0]
+
+
+def test_rate_and_mono(tmp_path):
+    soxr = pytest.importorskip("soxr")
+    stereo = (9000 * np.sin(np.arange(96000) / 30)[:, None] * [1, 0.5]).astype(np.int16)
+    (tmp_path / "x.wav").write_bytes(riff(fmt(channels=2), stereo.tobytes()))
+    assert encode(tmp_path / "x.wav", tmp_path / "x.npy", "--mono", "--rate", "8000") == 0
+    mono = (stereo / np.float32(32768)).mean(axis=1)
+    want = soxr.resample(mono, RATE, 8000)
+    codes = np.load(tmp_path / "x.npy")
+    assert codes.shape == want.shape
+    assert np.abs(codes.astype(int) - fastdl.mu_law_encode(want)).max() <= 1
+    assert json.loads((tmp_path / "x.npy.json").read_text())["rate"] == 8000
+
+
+def test_samples_without_a_header(tmp_path, capsys):
+    X.astype(">i2").tofile(tmp_path / "x.pcm")
+    assert encode(tmp_path / "x.pcm", tmp_path / "x.npy", "--raw", "s16be,16000,2") == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), fastdl.mu_law_encode(X.reshape(-1, 2)))
+    fastdl.g711_encode(X).tofile(tmp_path / "y.ul")
+    assert main(["decode-audio", str(tmp_path / "y.ul"), "-o", str(tmp_path / "y.wav")]) == 0
+    np.testing.assert_array_equal(read_audio(tmp_path / "y.wav"), fastdl.g711_decode(fastdl.g711_encode(X)))
+    for layout in ("s16", "s16le,8000", "s16le,8000,0", "s17,8000,1", "s16le,\u00b2,1", "s16le," + "9" * 5000 + ",1"):
+        assert encode(tmp_path / "x.pcm", tmp_path / "z.npy", "--raw", layout) == 1
+        assert "ENCODING,RATE" in (message := capsys.readouterr().err) or "must" in message
+
+
+def test_float32_out(tmp_path):
+    codes = fastdl.mu_law_encode(X)
+    (tmp_path / "x.wav").write_bytes(FILES["pcm16"])
+    assert encode(tmp_path / "x.wav", tmp_path / "x.npy") == 0
+    assert main(["decode-audio", str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.wav"), "--dtype", "float32"]) == 0
+    np.testing.assert_array_equal(read_audio(tmp_path / "y.wav"), fastdl.mu_law_decode(codes))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "null",
+        "[]",
+        "3",
+        "[" * 100000,
+        '{"rate":8000}',
+        '{"rate":8000,"channels":2,"law":"wavenet"}',
+        '{"rate":4294967296,"channels":1,"law":"wavenet"}',
+        '{"rate":8000,"channels":1,"law":"wavenet","quantization_channels":"256"}',
+        '{"rate":8000,"channels":1,"law":"wavenet","dialect":"itu"}',
+        '{"rate":8000,"channels":1,"law":["mu"]}',
+        '{"rate":8000,"channels":1,"law":"wavenet","dtype":"uint16"}',
+    ],
+)
+def test_descriptions_that_contradict_the_codes(tmp_path, capsys, text):
+    np.save(tmp_path / "c.npy", np.zeros(300, np.uint8))
+    (tmp_path / "c.npy.json").write_text(text)
+    assert main(["decode-audio", str(tmp_path / "c.npy"), "-o", str(tmp_path / "y.wav")]) == 1
+    message = capsys.readouterr().err
+    assert "c.npy.json" in message
+    assert "Error" not in message
+
+
+@pytest.mark.parametrize("name", ["c.csv", "y.flac", "y.WAV", "y.mp3"])
+def test_names_that_lie_are_refused(tmp_path, capsys, name):
+    (tmp_path / "x.wav").write_bytes(FILES["pcm16"])
+    assert encode(tmp_path / "x.wav", tmp_path / name) == 1
+    assert capsys.readouterr().err
+    assert not (tmp_path / name).exists()

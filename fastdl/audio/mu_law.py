@@ -12,27 +12,30 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import count, split
+from fastdl._typing import Array, ArrayLike
 from fastdl.audio import _tables as tables
+from fastdl.errors import InputError, InputTypeError
 from fastdl.reference import audio as reference
 
-Array = np.ndarray
-kernel = _kernels.load("audio")
+kernel = _kernels.load("audio") or reference
 
 MU_LAW_DIALECTS = ("wavenet", "librosa", "nnmnkwii")
 G711_DIALECTS = ("itu", "sun", "libsndfile", "ffmpeg")
 LAWS = ("mu", "a")
 
 _BLOCK = 1 << 19  # samples: large enough to hide the cost of a turn, small enough for an even split
-_INT16, _UINT8, _UINT16 = np.dtype(np.int16), np.dtype(np.uint8), np.dtype(np.uint16)
+_CACHED = 1 << 15  # samples of a block whose intermediate arrays stay in the second-level cache
+_INT16, _INT32, _UINT8, _UINT16 = np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.uint8), np.dtype(np.uint16)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @overload
 def mu_law_encode(
-    x: Any,
+    x: ArrayLike,
     quantization_channels: int = 256,
     *,
     dialect: str = "wavenet",
+    bits: int | None = None,
     nan: int | None = None,
     return_clipped: Literal[False] = False,
     out: Array | None = None,
@@ -40,20 +43,22 @@ def mu_law_encode(
 ) -> Array: ...
 @overload
 def mu_law_encode(
-    x: Any,
+    x: ArrayLike,
     quantization_channels: int = 256,
     *,
     dialect: str = "wavenet",
+    bits: int | None = None,
     nan: int | None = None,
     return_clipped: Literal[True],
     out: Array | None = None,
     threads: int | None = 1,
 ) -> tuple[Array, int]: ...
 def mu_law_encode(
-    x: Any,
+    x: ArrayLike,
     quantization_channels: int = 256,
     *,
     dialect: str = "wavenet",
+    bits: int | None = None,
     nan: int | None = None,
     return_clipped: bool = False,
     out: Array | None = None,
@@ -67,13 +72,16 @@ def mu_law_encode(
     Parameters
     ----------
     x : array_like, any shape
-        int16 as fractions of 32768; other integers as fractions of their full scale (intN / 2^(N-1), unsigned ones
-        around their middle); floats as samples of [-1, 1], clipped to it.
+        int16 as fractions of 32768; int8, uint8 and uint16 as fractions of their full scale (unsigned ones around
+        their middle); floats as samples of [-1, 1], clipped to it. Integers of 32 bits or more need `bits`: they may
+        hold 16-bit samples, which would all but vanish as fractions of 2^31. Bytes are read as uint8.
     quantization_channels : int
         Q, the number of classes, 2 to 65536.
     dialect : {"wavenet", "librosa", "nnmnkwii"}
         "wavenet" is the formula of the paper's implementations and of torchaudio; "librosa" takes the ceiling (its
         classes here start at 0); "nnmnkwii" the floor.
+    bits : int, optional
+        Bits of the samples of integers, 2 to 32: x / 2^(bits - 1). 32 for what `soundfile` reads as int32.
     nan : int, optional
         The class of a NaN; by default a NaN is an error.
     return_clipped : bool
@@ -91,9 +99,10 @@ def mu_law_encode(
     Raises
     ------
     InputError
-        For a NaN without `nan`, Q out of range, an unknown dialect or an `out` that does not fit.
+        For a NaN without `nan`, Q out of range, an unknown dialect, a sample that `bits` do not hold, or an `out`
+        that does not fit.
     InputTypeError
-        For samples that are neither integers nor floats.
+        For samples that are neither integers nor floats, and integers of 32 or 64 bits without `bits`.
 
     See Also
     --------
@@ -109,23 +118,24 @@ def mu_law_encode(
     >>> fastdl.mu_law_encode(np.array([-32768, -1, 0, 1000, 32767], np.int16))
     array([  0, 127, 128, 177, 255], dtype=uint8)
     """
-    threads, samples = count(threads), _samples(x)
     q = _channels(quantization_channels, dialect)
+    threads, (samples, full_scale) = count(threads), _samples(x, bits)
     result = _check.out("out", out, samples.shape, _UINT8 if q <= 256 else _UINT16, x)
     if nan is not None:
         nan = _check.integer("nan", nan, 0, q - 1)
     flat, codes, clipped = samples.reshape(-1), result.reshape(-1), 0
     if samples.dtype == _INT16:
         _encode_int16(flat, q, dialect, codes, threads)
+    elif samples.dtype == _INT32:
+        edges = tables.of_float(q, dialect, "float64")
+        split(len(flat), threads, lambda s: kernel.encode_int32(flat[s], 1 / full_scale, *edges, codes[s]), _BLOCK)
     else:
         clipped = _encode_floats(flat, q, dialect, nan, codes, threads)
     return (result, clipped) if return_clipped else result
 
 
 def _encode_int16(x: Array, q: int, dialect: str, codes: Array, threads: int) -> None:
-    if kernel is None:
-        codes[:] = tables.of_int16(q, dialect)[x.view(_UINT16)]
-    elif q == 256 and dialect == "wavenet":
+    if q == 256 and dialect == "wavenet":
         split(len(x), threads, lambda s: kernel.mu_law_encode_256(x[s], codes[s]), _BLOCK)
     else:
         _by_table(x, tables.of_int16(q, dialect), codes, threads)
@@ -138,26 +148,16 @@ def _by_table(x: Array, table: Array, codes: Array, threads: int) -> None:
 
 def _encode_floats(x: Array, q: int, dialect: str, nan: int | None, codes: Array, threads: int) -> int:
     """Fill `codes`; the number of samples that were clipped."""
-    if kernel is None:
-        missing = np.isnan(x)
-        clipped, nans = int((np.abs(x) > 1).sum()), int(missing.sum())
-        codes[:] = np.where(missing, nan or 0, reference.mu_law_encode(np.where(missing, 0, x), q, dialect=dialect))
-    else:
-        base, edge, first, shift = tables.of_float(q, dialect, x.dtype.name)
-        counts = split(
-            len(x),
-            threads,
-            lambda s: kernel.encode_by_edges(x[s], base, edge, first, shift, nan or 0, codes[s]),
-            _BLOCK,
-        )
-        clipped, nans = (sum(c) for c in zip(*counts)) if counts else (0, 0)
+    edges = tables.of_float(q, dialect, x.dtype.name)
+    counts = split(len(x), threads, lambda s: kernel.encode_by_edges(x[s], *edges, nan or 0, codes[s]), _BLOCK)
+    clipped, nans = (sum(c) for c in zip(*counts)) if counts else (0, 0)
     if nans and nan is None:
         raise InputNaN(nans, x)
     return clipped
 
 
 def mu_law_decode(
-    codes: Any,
+    codes: ArrayLike,
     quantization_channels: int = 256,
     *,
     dialect: str = "wavenet",
@@ -204,44 +204,79 @@ def mu_law_decode(
     return _decode(codes, q, tables.of_code(q, dialect, dtype.name), out, threads)
 
 
-def _decode(codes: Any, q: int, table: Array, out: Array | None, threads: int | None) -> Array:
+def _decode(codes: ArrayLike, q: int, table: Array, out: Array | None, threads: int | None) -> Array:
     threads = count(threads)
-    given = _check.array("codes", codes, ("u", "i")) if np.size(codes) else np.empty(np.shape(codes), _UINT8)
+    if isinstance(codes, (bytes, bytearray)):
+        codes = np.frombuffer(codes, _UINT8)
+    if type(codes) is not np.ndarray and not np.size(codes):
+        codes = np.empty(np.shape(codes), _UINT8)
+    given = _check.array("codes", codes, ("u", "i"))
     narrow = _UINT8 if q <= 256 else _UINT16
     if given.size and not (given.dtype == narrow and q == len(table)):
         low, high = given.min(), given.max()
         if low < 0 or high >= q:
-            raise _check.InputError(f"codes must be between 0 and {q - 1}, got {low if low < 0 else high}")
+            raise InputError(f"codes must be between 0 and {q - 1}, got {low if low < 0 else high}")
     result = _check.out("out", out, given.shape, table.dtype, codes)
-    codes, flat = given.astype(narrow, copy=False).reshape(-1), result.reshape(-1)
-    if kernel is None:
-        flat[:] = table[codes]
-    else:
-        size = f"u{table.dtype.itemsize}"
-        bits, values = flat.view(size), table.view(size)
-        split(len(codes), threads, lambda s: kernel.decode(codes[s], values, bits[s]), _BLOCK)
+    narrowed, flat = given.astype(narrow, copy=False).reshape(-1), result.reshape(-1)
+    size = f"u{table.dtype.itemsize}"
+    bits, values = flat.view(size), table.view(size)
+    split(len(narrowed), threads, lambda s: kernel.decode(narrowed[s], values, bits[s]), _BLOCK)
     return result
 
 
+@overload
 def g711_encode(
-    x: Any,
+    x: ArrayLike,
     law: str = "mu",
     *,
     dialect: str = "itu",
+    bits: int | None = None,
+    nan: int | None = None,
+    return_clipped: Literal[False] = False,
     out: Array | None = None,
     threads: int | None = 1,
-) -> Array:
+) -> Array: ...
+@overload
+def g711_encode(
+    x: ArrayLike,
+    law: str = "mu",
+    *,
+    dialect: str = "itu",
+    bits: int | None = None,
+    nan: int | None = None,
+    return_clipped: Literal[True],
+    out: Array | None = None,
+    threads: int | None = 1,
+) -> tuple[Array, int]: ...
+def g711_encode(
+    x: ArrayLike,
+    law: str = "mu",
+    *,
+    dialect: str = "itu",
+    bits: int | None = None,
+    nan: int | None = None,
+    return_clipped: bool = False,
+    out: Array | None = None,
+    threads: int | None = 1,
+) -> Array | tuple[Array, int]:
     """Encode audio as G.711 mu-law or A-law bytes.
 
     Parameters
     ----------
     x : array_like, any shape
-        int16; other integers count by their upper 16 bits, floats of [-1, 1] times 32768, rounded and clipped.
+        int16; other integers count by their upper 16 bits (those of 32 bits or more need `bits`), floats of [-1, 1]
+        times 32768, rounded and clipped.
     law : {"mu", "a"}
         North American and Japanese mu-law, or European A-law.
     dialect : {"itu", "sun", "libsndfile", "ffmpeg"}
         Encoders in use round differently: "itu" is the reference of ITU-T G.191; "sun" is Sun's g711.c and Python's
         audioop; "libsndfile" and "ffmpeg" are these libraries'. All decode alike.
+    bits : int, optional
+        Bits of the samples of integers, 2 to 32; see `mu_law_encode`.
+    nan : int, optional
+        The code of a NaN, 0 to 255; by default a NaN is an error.
+    return_clipped : bool
+        Whether to return also how many floats were outside [-1, 1].
     out : ndarray of uint8, optional
         Where to write, of x's shape.
     threads : int or None
@@ -250,12 +285,15 @@ def g711_encode(
     Returns
     -------
     ndarray of uint8
-        The codes as they stand in a file, bits complemented as the standard says.
+        The codes as they stand in a file, bits complemented as the standard says, or (codes, count) with
+        `return_clipped`.
 
     Raises
     ------
     InputError
-        For NaN, an unknown law or dialect.
+        For a NaN without `nan`, an unknown law or dialect, a sample that `bits` do not hold.
+    InputTypeError
+        For integers of 32 or 64 bits without `bits`.
 
     References
     ----------
@@ -270,24 +308,46 @@ def g711_encode(
     _check.one_of("law", law, LAWS)
     _check.one_of("dialect", dialect, G711_DIALECTS)
     threads = count(threads)
-    given = _check.array("x", x, ("i", "u", "f")) if np.size(x) else np.empty(np.shape(x), _INT16)
+    given, full_scale = _samples(x, bits)
     result = _check.out("out", out, given.shape, _UINT8, x)
-    if given.dtype.kind == "f" and np.isnan(given).any():
-        raise InputNaN(int(np.isnan(given).sum()), given.reshape(-1))
-    samples = (given if given.dtype == _INT16 else reference.pcm16(given)).reshape(-1)
-    codes = result.reshape(-1)
-    if kernel is None:
-        codes[:] = tables.g711_of_int16(law, dialect)[samples.view(_UINT16)]
-        return result
+    if nan is not None:
+        nan = _check.integer("nan", nan, 0, 255)
+    flat, codes = given.reshape(-1), result.reshape(-1)
     direct = getattr(kernel, f"g711_encode_{law}_{'itu' if law == 'a' and dialect == 'sun' else dialect}", None)
-    if direct is None:
-        _by_table(samples, tables.g711_of_int16(law, dialect), codes, threads)
-    else:
-        split(len(samples), threads, lambda s: direct(samples[s], codes[s]), _BLOCK)
-    return result
+    table = None if direct is not None else tables.g711_of_int16(law, dialect)
+
+    def encode(block: slice) -> tuple[int, int]:
+        samples, clipped, missing = _pcm16(flat[block], full_scale)
+        if direct is not None:
+            direct(samples, codes[block])
+        else:
+            kernel.encode_by_table(samples.view(_UINT16), table, codes[block])
+        if missing is not None:
+            codes[block][missing] = nan or 0
+        return clipped, 0 if missing is None else int(missing.sum())
+
+    counts = split(len(flat), threads, encode, _BLOCK if given.dtype == _INT16 else _CACHED)
+    clipped, nans = (sum(c) for c in zip(*counts)) if counts else (0, 0)
+    if nans and nan is None:
+        raise InputNaN(nans, flat)
+    return (result, clipped) if return_clipped else result
 
 
-def g711_decode(codes: Any, law: str = "mu", *, out: Array | None = None, threads: int | None = 1) -> Array:
+def _pcm16(x: Array, full_scale: float) -> tuple[Array, int, Array | None]:
+    """Samples as int16, how many floats were outside [-1, 1], and which are NaN, if any."""
+    if x.dtype == _INT16:
+        return x, 0, None
+    if x.dtype == _INT32:
+        shift = int(np.log2(full_scale)) - 15
+        return (x >> shift if shift > 0 else x << -shift).astype(_INT16), 0, None
+    missing = np.isnan(x)
+    if not missing.any():
+        return reference.pcm16(x), int((np.abs(x) > 1).sum()), None
+    x = np.where(missing, x.dtype.type(0), x)
+    return reference.pcm16(x), int((np.abs(x) > 1).sum()), missing
+
+
+def g711_decode(codes: ArrayLike, law: str = "mu", *, out: Array | None = None, threads: int | None = 1) -> Array:
     """Samples of G.711 mu-law or A-law bytes.
 
     Parameters
@@ -326,23 +386,47 @@ def _channels(q: Any, dialect: str) -> int:
     return _check.integer("quantization_channels", q, 2, 65536)
 
 
-def _samples(x: Any) -> Array:
-    """int16, float32 or float64 with the values of x."""
+def _samples(x: ArrayLike, bits: int | None) -> tuple[Array, float]:
+    """int16, int32, float32 or float64 with the values of x, and what stands for 1 in an int32."""
+    if isinstance(x, (bytes, bytearray)):
+        x = np.frombuffer(x, _UINT8)
+    if bits is not None:
+        bits = _check.integer("bits", bits, 2, 32)
     if type(x) is not np.ndarray and not np.size(x):
-        return np.empty(np.shape(x), np.float64)
+        return np.empty(np.shape(x), np.float64), 1
     x = _check.array("x", x, ("i", "u", "f"))
-    if x.dtype == _INT16 or x.dtype in _FLOATS:
-        return x
-    if x.dtype.kind != "f":
-        return reference.pcm16(x) if x.dtype.itemsize <= 2 else reference.unit(x).astype(np.float64)
-    return x.astype(np.float32 if x.dtype.itemsize == 2 else np.float64)
+    if x.dtype.kind == "f":
+        if bits is not None:
+            raise InputTypeError(f"bits is for integers, got {x.dtype}")
+        return (x if x.dtype in _FLOATS else x.astype(np.float32 if x.dtype.itemsize == 2 else np.float64)), 1
+    if bits is not None:
+        return _of_bits(x, bits), 2.0 ** (bits - 1)
+    if x.dtype.itemsize > 2:
+        raise InputTypeError(
+            f"x must be int16, int8, uint8, uint16 or floats, got {x.dtype}, which may hold samples of any size: "
+            "x.astype(np.int16) for 16-bit samples, bits=24 or bits=32 for larger ones"
+        )
+    return (x if x.dtype == _INT16 else reference.pcm16(x)), 1
 
 
-class InputNaN(_check.InputError):
+def _of_bits(x: Array, bits: int) -> Array:
+    """Integers as int32 within the range of so many bits, unsigned ones around their middle."""
+    half = 1 << (bits - 1)
+    low, high = (0, 2 * half - 1) if x.dtype.kind == "u" else (-half, half - 1)
+    if x.size and not (x.dtype == _INT32 and bits == 32) and (x.min() < low or x.max() > high):
+        wrong = x.min() if x.min() < low else x.max()
+        raise InputError(f"x must be between {low} and {high} with bits={bits}, got {wrong}")
+    if x.dtype.kind == "u":
+        return (x.astype(np.int64) - half).astype(_INT32)
+    return x.astype(_INT32, copy=False)
+
+
+class InputNaN(InputError):
     """A NaN where none is allowed."""
 
     def __init__(self, count: int, x: Array):
         first = int(np.flatnonzero(np.isnan(x))[0])
+        self.count, self.first = count, first
         super().__init__(
             f"x must not hold NaN (or name a class for it by nan=), got {count}, the first at index {first}"
         )

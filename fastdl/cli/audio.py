@@ -21,6 +21,7 @@ def register(commands: Any) -> None:
             "fastdl encode-audio recordings/ -o codes/",
             "fastdl encode-audio speech.wav -o speech.npy --channels 1024",
             "fastdl encode-audio calls/ -o ulaw/ --law mu --jobs 8",
+            "fastdl encode-audio corpus/ -o codes/ --rate 16000 --mono",
         ),
         description="Encode recordings (WAV, RF64, BW64, W64; FLAC, OGG, AIFF, ... with soundfile) as codes: .npy or "
         ".raw with a .json beside it that says how to decode them, or, with --law, a .wav that any player plays.",
@@ -32,6 +33,9 @@ def register(commands: Any) -> None:
     encode.add_argument(
         "--format", choices=("npy", "raw", "wav"), help="default: as DST ends, else .npy, with --law .wav"
     )
+    _add_reading(encode)
+    encode.add_argument("--rate", type=int, metavar="HZ", help="resample to this rate (with soxr)")
+    encode.add_argument("--mono", action="store_true", help="the mean of the channels")
     encode.set_defaults(run=run_encode)
     decode = commands.add_parser(
         "decode-audio",
@@ -40,13 +44,33 @@ def register(commands: Any) -> None:
         description="Decode what encode-audio wrote (or any recording, G.711 ones too) to 16-bit WAV files.",
     )
     _file_jobs.add_arguments(decode)
+    _add_reading(decode)
+    decode.add_argument(
+        "--dtype", choices=("int16", "float32"), default="int16", help="samples to write (default: int16)"
+    )
     decode.set_defaults(run=run_decode)
+
+
+def _add_reading(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--nan",
+        default="error",
+        metavar="CODE|error",
+        help="what a NaN becomes: a code, of decode-audio a sample (default: an error)",
+    )
+    command.add_argument(
+        "--raw", metavar="ENCODING,RATE,CHANNELS", help="sources have no header: s16le,8000,1 for example"
+    )
+    command.add_argument(
+        "--allow-truncated", action="store_true", help="read a WAV that ends too early as far as it goes"
+    )
 
 
 def run_encode(options: argparse.Namespace) -> int:
     from fastdl import _check
     from fastdl.audio import mu_law
     from fastdl.files.audio.codes import FORMATS, Coding
+    from fastdl.files.audio.conversion import MonoMix, Resampled
     from fastdl.files.audio.recordings import SUFFIXES, open_audio
 
     dialects = mu_law.G711_DIALECTS if options.law else mu_law.MU_LAW_DIALECTS
@@ -56,15 +80,28 @@ def run_encode(options: argparse.Namespace) -> int:
     q = _check.integer("--channels", 256 if options.channels is None else options.channels, 2, 65536)
     ending = options.output.suffix.lower().removeprefix(".")
     kind = options.format or (ending if ending in FORMATS else "wav" if options.law else "npy")
-    jobs = FileJobs(options, SUFFIXES, (f".{kind}",), f".{kind}", companions=lambda target: _companions(target, kind))
+    rate = None if options.rate is None else _check.integer("--rate", options.rate, 1, 0xFFFFFFFF)
+    nan = _nan(options, 0, q - 1)
+    jobs = FileJobs(
+        options,
+        _kinds(options, SUFFIXES),
+        (f".{kind}",),
+        f".{kind}",
+        companions=lambda target: _companions(target, kind),
+    )
 
     def encode(x: Any) -> tuple[Any, int]:
+        bits = 32 if x.dtype.kind == "i" and x.dtype.itemsize == 4 else None
         if options.law:
-            return mu_law.g711_encode(x, options.law, dialect=dialect), 0
-        return mu_law.mu_law_encode(x, q, dialect=dialect, return_clipped=True)
+            return mu_law.g711_encode(x, options.law, dialect=dialect, bits=bits, nan=nan, return_clipped=True)
+        return mu_law.mu_law_encode(x, q, dialect=dialect, bits=bits, nan=nan, return_clipped=True)
 
     def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
-        reader = open_audio(source)
+        reader: Any = open_audio(source, raw=options.raw, allow_truncated=options.allow_truncated)
+        if options.mono and reader.channels > 1:
+            reader = MonoMix(reader)
+        if rate is not None and rate != reader.rate:
+            reader = Resampled(reader, rate)
         coding = Coding(reader.rate, reader.channels, options.law or "wavenet", q, dialect)
         return _convert(reader, target, coding, kind, encode, progress)
 
@@ -73,57 +110,88 @@ def run_encode(options: argparse.Namespace) -> int:
 
 def run_decode(options: argparse.Namespace) -> int:
     from fastdl.files.audio.codes import CodeReader, Coding
+    from fastdl.files.audio.conversion import to_samples
     from fastdl.files.audio.recordings import SUFFIXES, open_audio
 
-    jobs = FileJobs(options, (".npy", ".raw", *SUFFIXES), (".wav",), ".wav")
+    nan = _nan(options, -32768, 32767)
+    jobs = FileJobs(options, _kinds(options, (".npy", ".raw", *SUFFIXES)), (".wav",), ".wav")
 
     def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
-        reader: Any = CodeReader(source) if source.suffix in (".npy", ".raw") else open_audio(source)
-        coding = Coding(reader.rate, reader.channels, "pcm16")
-        return _convert(reader, target, coding, "wav", lambda x: (_int16(x), 0), progress)
+        reader: Any
+        if source.suffix.lower() in (".npy", ".raw") and not options.raw:
+            reader = CodeReader(source, options.dtype)
+        else:
+            reader = open_audio(source, raw=options.raw, allow_truncated=options.allow_truncated)
+        coding = Coding(reader.rate, reader.channels, "pcm16" if options.dtype == "int16" else "float32")
+        return _convert(reader, target, coding, "wav", lambda x: to_samples(x, options.dtype, nan), progress)
 
     return jobs.run(work, lambda totals: _summary(totals, "decoded"), mixed=("rate", "channels"))
 
 
-def _int16(x: Any) -> Any:
-    from fastdl.reference.audio import pcm16
+def _kinds(options: argparse.Namespace, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """The endings that a folder is searched for."""
+    from fastdl.files.audio._raw import parse_layout
 
-    return x if x.dtype.str == "<i2" else pcm16(x)
+    if options.raw is None:
+        return kinds
+    parse_layout(options.raw)
+    return (".raw", ".pcm", ".bin", ".ul", ".al")
+
+
+def _nan(options: argparse.Namespace, low: int, high: int) -> int | None:
+    """What --nan says a NaN becomes; None for an error."""
+    from fastdl import _check
+
+    if options.nan == "error":
+        return None
+    try:
+        value = int(options.nan)
+    except ValueError:
+        raise _check.InputError(f"--nan must be 'error' or an integer, got {options.nan!r}") from None
+    return _check.integer("--nan", value, low, high)
 
 
 def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progress: Progress) -> dict[str, Any]:
     """Stream one file through `step`: what there is to say of it afterwards."""
+    from fastdl.audio.mu_law import InputNaN
+    from fastdl.errors import FileError
     from fastdl.files.atomic import replacing_together
     from fastdl.files.audio.codes import CodeWriter
     from fastdl.streaming import run
 
     frames = max(1, _CHUNK // reader.channels)
     size = reader.path.stat().st_size
-    clipped = 0
+    clipped = written = 0
 
     with replacing_together(target, *_companions(target, kind)) as (file, *description):
         writer = CodeWriter(file, coding, kind)
 
         def write(result: tuple[Any, int]) -> None:
-            nonlocal clipped
+            nonlocal clipped, written
             writer.write(result[0])
+            written += len(result[0])
             clipped += result[1]
 
         # Of a long recording, one thread encodes while this one reads and writes.
         executor = progress.helper if reader.frames > frames else None
         per_frame = size / max(reader.frames, 1)
-        run(
-            reader.chunks(frames),
-            step,
-            write,
-            executor=executor,
-            progress=lambda e: progress(len(e.details["chunk"]) * per_frame),
-        )
+        try:
+            run(
+                reader.chunks(frames),
+                step,
+                write,
+                executor=executor,
+                progress=lambda e: progress(len(e.details["chunk"]) * per_frame),
+            )
+        except InputNaN as error:
+            sample = written * reader.channels + error.first
+            problem = f"sample {sample} is NaN ({error.count} in its chunk); --nan CODE writes a code for it"
+            raise FileError(reader.path, problem) from None
         writer.finish()
         for beside in description:
             beside.write(coding.text().encode())
-    sound = {"rate": reader.rate, "channels": reader.channels, "items": reader.frames}
-    return {**sound, "bytes": size, "duration": reader.frames / reader.rate, "clipped": clipped}
+    sound = {"rate": reader.rate, "channels": reader.channels, "items": written, "notes": reader.notes}
+    return {**sound, "bytes": size, "duration": written / reader.rate, "clipped": clipped}
 
 
 def _companions(target: Path, kind: str) -> list[Path]:
@@ -135,7 +203,9 @@ def _companions(target: Path, kind: str) -> list[Path]:
 
 def _summary(totals: Totals, verb: str) -> str:
     size, clipped = totals.sum("bytes") / 1e6, totals.sum("clipped")
-    return (
+    notes = [f"{result.source}: {note}" for result in totals.results for note in result.details["notes"]]
+    told = "".join(f"{note}\n" for note in notes)
+    return told + (
         f"{verb} {totals.files}, {totals.sum('duration'):.1f} s of sound, {size:.1f} MB in {totals.seconds:.2f} s "
         f"({totals.rate(size):.0f} MB/s)" + (f"; {clipped} samples outside [-1, 1] were clipped" if clipped else "")
     )

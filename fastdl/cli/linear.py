@@ -147,9 +147,8 @@ def run_predict(options: argparse.Namespace) -> int:
             writer.write(values)
             progress(len(values))
         writer.finish()
-    if options.quiet:
-        return 0
-    print(f"{rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}")
+    if not options.quiet:
+        print(f"{rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}")
     if bad:
         some = ", ".join(f"{k} (line {table.place(k)['line']})" if table.text else str(k) for k in bad[:10])
         print(f"not finite, as a feature is missing or not finite: row {some}{', ...' if len(bad) > 10 else ''}")

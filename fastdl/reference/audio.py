@@ -95,3 +95,46 @@ def g711_decode(codes, law="mu"):
     e = a >> 4 & 7
     value = np.where(e > 0, (2 * (a & 15) + 33) << np.maximum(e + 2, 3), (2 * (a & 15) + 1) << 3)
     return np.where(a & 0x80, value, -value).astype(np.int16)
+
+
+def unpack_24(raw, out):
+    """Packed little-endian 24-bit samples as int32, in the upper bits."""
+    four = np.zeros((len(out), 4), np.uint8)
+    four[:, 1:] = raw.reshape(-1, 3)
+    out[:] = four.view("<i4")[:, 0]
+
+
+# What the kernels of fastdl_ext.audio do, for where none was compiled.
+
+
+def mu_law_encode_256(x, codes):
+    """Classes of int16 samples for Q = 256."""
+    codes[:] = mu_law_encode(x)
+
+
+def encode_by_table(bits, table, codes):
+    """The entry of each sample's bits."""
+    codes[:] = table[bits]
+
+
+def encode_by_edges(x, base, edge, first, shift, nan, codes):
+    """A monotone step function of floats by buckets; the number of samples clipped and of NaNs."""
+    missing = np.isnan(x)
+    held = np.clip(np.where(missing, x.dtype.type(1), x), -1, 1)
+    bits = held.view(f"u{x.dtype.itemsize}")
+    sign = 1 << (8 * x.dtype.itemsize - 1)
+    magnitude = np.maximum(bits & bits.dtype.type(sign - 1), bits.dtype.type(first))
+    bucket = (magnitude - bits.dtype.type(first) >> bits.dtype.type(shift)).astype(np.int64)
+    bucket += len(base) // 2 * np.signbit(held)
+    codes[:] = np.where(missing, nan, base[bucket] + (held >= edge[bucket]))
+    return int((np.abs(x) > 1).sum()), int(missing.sum())
+
+
+def encode_int32(x, scale, base, edge, first, shift, codes):
+    """`encode_by_edges` of x times a power of two."""
+    encode_by_edges(x * np.float64(scale), base, edge, first, shift, 0, codes)
+
+
+def decode(codes, table, out):
+    """The entry of each code."""
+    out[:] = table[codes]

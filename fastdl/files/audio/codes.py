@@ -12,7 +12,8 @@ from typing import IO
 import numpy as np
 
 from fastdl import _check
-from fastdl.audio.mu_law import MU_LAW_DIALECTS, g711_decode, mu_law_decode
+from fastdl.audio.mu_law import LAWS, MU_LAW_DIALECTS, g711_decode, mu_law_decode
+from fastdl.errors import FileError, InputError
 from fastdl.files.audio.wav import WavWriter
 from fastdl.files.npy import NpyReader, NpyWriter
 
@@ -38,11 +39,12 @@ class Coding:
         """The dtype of the codes."""
         return np.dtype(np.uint8 if self.quantization_channels <= 256 else "<u2")
 
-    def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Samples as int16."""
+    def decode(self, codes: np.ndarray, dtype: str = "int16") -> np.ndarray:
+        """Samples as int16, or as float32 of [-1, 1]."""
         if self.law == "wavenet":
-            return mu_law_decode(codes, self.quantization_channels, dialect=self.dialect, dtype=np.int16)
-        return g711_decode(codes, self.law)
+            return mu_law_decode(codes, self.quantization_channels, dialect=self.dialect, dtype=dtype)
+        samples = g711_decode(codes, self.law)
+        return samples if dtype == "int16" else samples / np.float32(32768)
 
 
 @lru_cache(64)
@@ -61,7 +63,7 @@ class CodeWriter:
 
     def __init__(self, file: IO[bytes], coding: Coding, kind: str):
         if kind == "wav" and coding.law == "wavenet":
-            raise _check.InputError("a .wav holds G.711 codes only: choose --law mu or --law a, or write .npy or .raw")
+            raise InputError("a .wav holds G.711 codes only: choose --law mu or --law a, or write .npy or .raw")
         self.file, self.kind = file, kind
         row = () if coding.channels == 1 else (coding.channels,)
         self.writer: NpyWriter | WavWriter | None = None
@@ -87,24 +89,38 @@ def read_sidecar(path: Path) -> Coding:
     """The coding of the codes in `path`."""
     source = sidecar(path)
     if not source.exists():
-        raise _check.FileError(path, f"cannot be decoded without {source.name}, which encode-audio writes beside it")
+        raise FileError(path, f"cannot be decoded without {source.name}, which encode-audio writes beside it")
     try:
         fields = json.loads(source.read_text())
-        fields.pop("dtype", None)
+        if not isinstance(fields, dict):
+            raise InputError(f"must be an object, got {json.dumps(fields)[:40]}")
+        dtype = fields.pop("dtype", None)
         coding = Coding(**fields)
-    except (ValueError, TypeError) as error:
-        raise _check.FileError(source, f"not a description of codes: {error}") from None
-    _check.one_of("law", coding.law, ("wavenet", "mu", "a"))
-    _check.one_of("dialect", coding.dialect, (*MU_LAW_DIALECTS, "itu", "sun", "libsndfile", "ffmpeg"))
-    _check.integer("rate", coding.rate, 1)
-    _check.integer("channels", coding.channels, 1, 65535)
+        _check_coding(coding)
+        if dtype not in (None, coding.dtype.name):
+            raise InputError(f"dtype must be {coding.dtype.name}, got {dtype!r}")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise FileError(source, f"not a description of the codes in {path.name}: {error}") from None
     return coding
+
+
+def _check_coding(coding: Coding) -> None:
+    _check.one_of("law", coding.law, ("wavenet", *LAWS))
+    _check.integer("rate", coding.rate, 1, 0xFFFFFFFF)
+    _check.integer("channels", coding.channels, 1, 65535)
+    _check.integer("quantization_channels", coding.quantization_channels, 2, 65536)
+    if coding.law == "wavenet":
+        _check.one_of("dialect", coding.dialect, MU_LAW_DIALECTS)
+    elif coding.quantization_channels != 256:
+        raise InputError(f"quantization_channels must be 256 with law {coding.law!r}")
 
 
 class CodeReader:
     """The codes of a .npy or raw file with its sidecar, in chunks of frames."""
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, dtype: str = "int16"):
+        self.dtype = dtype
+        self.notes: list[str] = []
         self.path = _check.existing(path)
         self.coding = read_sidecar(self.path)
         self.rate, self.channels = self.coding.rate, self.coding.channels
@@ -112,17 +128,30 @@ class CodeReader:
         frame = self.coding.dtype.itemsize * self.channels
         size = self.path.stat().st_size
         if self.npy is not None and self.npy.dtype != self.coding.dtype:
-            raise _check.FileError(self.path, f"holds {self.npy.dtype}, but its sidecar says {self.coding.dtype}")
+            raise FileError(
+                self.path, f"holds {self.npy.dtype}, but {sidecar(self.path).name} says {self.coding.dtype}"
+            )
         if self.npy is None and size % frame:
-            raise _check.FileError(self.path, f"truncated: ends within a frame of {frame} bytes", size)
+            raise FileError(self.path, f"truncated: ends within a frame of {frame} bytes", size)
+        row = () if self.channels == 1 else (self.channels,)
+        if self.npy is not None and self.npy.shape[1:] != row:
+            problem = (
+                f"holds codes of shape {self.npy.shape}, but {sidecar(self.path).name} says {self.channels} channels"
+            )
+            raise FileError(self.path, problem)
         self.frames = self.npy.shape[0] if self.npy is not None else size // frame
 
     def chunks(self, frames: int) -> Iterator[np.ndarray]:
-        """Samples as int16, of at most `frames` frames."""
+        """Samples of at most `frames` frames."""
         for codes in self.npy.chunks(frames) if self.npy is not None else self._raw(frames):
-            yield self.coding.decode(codes)
+            yield self.coding.decode(codes, self.dtype)
 
     def _raw(self, frames: int) -> Iterator[np.ndarray]:
         with open(self.path, "rb") as file:
-            while len(codes := np.fromfile(file, self.coding.dtype, frames * self.channels)):
+            for start in range(0, self.frames, frames):
+                n = min(frames, self.frames - start) * self.channels
+                codes = np.fromfile(file, self.coding.dtype, n)
+                if len(codes) < n:
+                    at = start * self.channels * codes.itemsize + codes.nbytes
+                    raise FileError(self.path, "became shorter while it was read", at)
                 yield codes if self.channels == 1 else codes.reshape(-1, self.channels)

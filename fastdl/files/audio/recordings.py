@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
+from fastdl.errors import FastdlError, FileError
+from fastdl.files.audio._raw import BY_SUFFIX, RawReader
+from fastdl.files.audio._recording import Recording
+from fastdl.files.audio._wav_header import UnreadFormatError
 from fastdl.files.audio.wav import WavReader
 
 #: File name endings that a folder is searched for.
@@ -28,64 +33,141 @@ SUFFIXES = (
     ".au",
     ".caf",
     ".mp3",
+    ".ul",
+    ".al",
 )
 _OURS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
+_ENDLESS = 1 << 62  # frames: libsndfile gives the largest int64 where a header does not say
 
 
-class AudioReader(Protocol):
-    """What every reader of recordings offers."""
+def open_audio(path: str | Path, *, raw: str | None = None, allow_truncated: bool = False) -> Recording:
+    """A reader for WAV and its kin by our own code, and for FLAC, OGG, AIFF and the rest through soundfile.
 
-    path: Path
-    rate: int
-    channels: int
-    frames: int
+    Parameters
+    ----------
+    path : path
+    raw : str, optional
+        For a file without a header "ENCODING,RATE,CHANNELS", such as "s16le,8000,1"; .ul and .al are G.711 at 8 kHz.
+    allow_truncated : bool
+        Whether a WAV that ends before its announced end is read as far as it goes; `notes` then says so.
 
-    def chunks(self, frames: int) -> Iterator[np.ndarray]:
-        """Samples of at most `frames` frames: (n,) mono or (n, channels)."""
+    Returns
+    -------
+    Recording
+        With `rate`, `channels`, `frames`; `recording[a:b]` reads these frames alone, `chunks(n)` all of them.
 
-
-def open_audio(path: str | Path) -> AudioReader:
-    """A reader for WAV and its kin by our own code, and for FLAC, OGG, AIFF and the rest through soundfile."""
+    Raises
+    ------
+    FileError
+        For a file that is no recording, is truncated or corrupt.
+    """
     path = _check.existing(path)
     with open(path, "rb") as file:
         start = file.read(4)
     if not start:
-        raise _check.FileError(path, "is empty", 0)
-    return WavReader(path) if start in _OURS else SoundfileReader(path)
+        raise FileError(path, "is empty", 0)
+    if raw is not None or path.suffix.lower() in BY_SUFFIX:
+        return RawReader(path, raw or BY_SUFFIX[path.suffix.lower()])
+    if start not in _OURS:
+        return SoundfileReader(path)
+    try:
+        return WavReader(path, allow_truncated=allow_truncated)
+    except UnreadFormatError as error:
+        try:
+            return SoundfileReader(path)
+        except FastdlError:
+            raise error from None
 
 
-class SoundfileReader:
-    """The samples of whatever libsndfile reads, in the narrowest dtype that holds them."""
+def read_audio(path: str | Path, start: int = 0, frames: int | None = None) -> Array:
+    """Samples of a recording, any part of it without decoding the rest.
+
+    Parameters
+    ----------
+    path : path
+    start : int
+        The first frame.
+    frames : int, optional
+        How many; by default all up to the end.
+
+    Returns
+    -------
+    ndarray, (n,) mono or (n, channels)
+        In the narrowest dtype that holds them; 24-bit samples in the upper bits of int32.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from fastdl.files import WavWriter, read_audio
+    >>> path = os.path.join(tempfile.mkdtemp(), "x.wav")
+    >>> with open(path, "wb") as file:
+    ...     writer = WavWriter(file, rate=8000, channels=1)
+    ...     writer.write(np.arange(100, dtype=np.int16))
+    ...     writer.finish()
+    >>> read_audio(path, 10, 4)
+    array([10, 11, 12, 13], dtype=int16)
+    """
+    return open_audio(path).read(start, frames)
+
+
+class SoundfileReader(Recording):
+    """The samples of whatever libsndfile reads, in the narrowest dtype that holds them.
+
+    Where libsndfile only estimates the length (MP3, FLAC from a pipe), `frames` is that estimate until `chunks` has
+    come to the end.
+    """
 
     def __init__(self, path: Path):
         self.path = path
-        soundfile = _check.extra("soundfile", "audio", f"{path}: reading this kind of file")
+        self.notes: list[str] = []
+        self._soundfile = _check.extra("soundfile", "audio", f"{path}: reading this kind of file")
+        with self._errors("not a recording that can be read", 0), self._soundfile.SoundFile(path) as file:
+            self.rate, self.channels, self.frames = file.samplerate, file.channels, file.frames
+            self.dtype = _sample_type(file.subtype)
+            self.is_estimate = file.format == "MP3" or "MPEG" in file.subtype or not 0 < file.frames < _ENDLESS
+
+    @contextmanager
+    def _errors(self, problem: str, offset: int | None = None) -> Iterator[None]:
         try:
-            with soundfile.SoundFile(path) as file:
-                self.rate, self.channels, self.frames = file.samplerate, file.channels, file.frames
-                subtype = file.subtype
-        except soundfile.LibsndfileError as error:
-            raise _check.FileError(path, f"not a recording that can be read: {error.error_string}", 0) from None
-        self.dtype = _sample_type(subtype)
+            yield
+        except self._soundfile.LibsndfileError as error:
+            raise FileError(self.path, f"{problem}: {error.error_string}", offset) from None
 
-    def chunks(self, frames: int) -> Iterator[np.ndarray]:
-        """Samples of at most `frames` frames: (n,) mono or (n, channels)."""
-        import soundfile
+    def read(self, start: int = 0, frames: int | None = None) -> Array:
+        """Samples of `frames` frames (by default all) from frame `start` on: (n,) mono or (n, channels)."""
+        if self.is_estimate and frames is None and start == 0:
+            return np.concatenate(list(self.chunks(1 << 20)) or [self._none()])
+        start, stop = self._span(start, frames)
+        with self._errors(f"corrupt after frame {start}"), self._soundfile.SoundFile(self.path) as file:
+            file.seek(start)
+            x = file.read(stop - start, dtype=self.dtype)
+        if len(x) < stop - start:
+            raise FileError(self.path, f"truncated: {self.frames} frames announced, {start + len(x)} there")
+        return x
 
+    def _none(self) -> Array:
+        return np.empty((0,) if self.channels == 1 else (0, self.channels), self.dtype)
+
+    def chunks(self, frames: int) -> Iterator[Array]:
+        """Samples of at most `frames` frames, in order: (n,) mono or (n, channels)."""
         done = 0
-        with soundfile.SoundFile(self.path) as file:
-            while done < self.frames:
-                try:
+        with self._errors("cannot be opened again"), self._soundfile.SoundFile(self.path) as file:
+            if self.is_estimate:
+                file.seekable = lambda: False  # soundfile seeks after each read, which fails where no length is known
+            while self.is_estimate or done < self.frames:
+                with self._errors(f"corrupt after frame {done}"):
                     x = file.read(frames, dtype=self.dtype)
-                except soundfile.LibsndfileError as error:
-                    raise _check.FileError(self.path, f"corrupt after frame {done}: {error.error_string}") from None
                 if not len(x):
-                    raise _check.FileError(self.path, f"truncated: {self.frames} frames announced, {done} there")
+                    break
                 done += len(x)
                 yield x
+        if not self.is_estimate and done < self.frames:
+            raise FileError(self.path, f"truncated: {self.frames} frames announced, {done} there")
+        self.frames, self.is_estimate = done, False
 
 
-def _sample_type(subtype: str) -> Any:
+def _sample_type(subtype: str) -> str:
     if subtype in ("PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW", "ALAC_16"):
         return "int16"
     if subtype.startswith(("PCM_", "ALAC_")):

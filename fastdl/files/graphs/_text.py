@@ -178,14 +178,14 @@ class EdgeLines:
         plain = _QUOTED.sub(rb"\1", block) if b'"' in block else block
         if self.delimiter not in (b"", b","):
             plain = plain.replace(b",", b"\0").replace(self.delimiter, b",")
-        limits = np.zeros((len(kinds), 2), np.int64)
-        limits[kinds == 1] = self.base, _LARGEST
+        columns = np.zeros((len(kinds), 3), np.int64)
+        columns[kinds == 1] = 1, self.base, _LARGEST
         least = min(2 * len(kinds), len(kinds) + 2)  # bytes of a line: two nodes, and what ends each column
         words = np.empty((len(block) // least + 1, len(kinds)), np.uint64)
         text, state = np.frombuffer(plain, np.uint8), np.zeros(3, np.int64)
         separator = ord(",") if self.delimiter else 0
         rows: list[bytes] | None = None
-        while not kernel.parse_rows(text, separator, kinds, limits, powers_of_five(), words, state):
+        while not kernel.parse_rows(text, separator, columns, powers_of_five(), words, state):
             rows = block.split(b"\n") if rows is None else rows
             at, done, passed = (int(s) for s in state)
             self._fill(words[done], first + passed, rows[passed], kinds)

@@ -1,0 +1,79 @@
+"""Samples without a header, whose format the user gives: `s16le,8000,1`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._typing import Array
+from fastdl.audio.mu_law import g711_decode
+from fastdl.errors import FileError, InputError
+from fastdl.files.audio._recording import Recording
+
+#: The names that ffmpeg and SoX give to samples without a header -> their dtype.
+ENCODINGS = {
+    "s8": "i1",
+    "u8": "u1",
+    "s16le": "<i2",
+    "s16be": ">i2",
+    "s32le": "<i4",
+    "s32be": ">i4",
+    "f32le": "<f4",
+    "f32be": ">f4",
+    "f64le": "<f8",
+    "f64be": ">f8",
+    "mulaw": "u1",
+    "alaw": "u1",
+}
+#: Endings that say the format: G.711 of a telephone line.
+BY_SUFFIX = {".ul": "mulaw,8000,1", ".al": "alaw,8000,1"}
+
+
+class RawReader(Recording):
+    """The samples of a file without a header.
+
+    Parameters
+    ----------
+    path : path
+    layout : str
+        "ENCODING,RATE,CHANNELS", such as "s16le,8000,1".
+    """
+
+    def __init__(self, path: str | Path, layout: str):
+        self.path = _check.existing(path)
+        self.encoding, self.rate, self.channels = parse_layout(layout)
+        self.dtype = np.dtype(ENCODINGS[self.encoding])
+        self.notes = []
+        self._frame = self.dtype.itemsize * self.channels
+        size = self.path.stat().st_size
+        if size % self._frame:
+            raise FileError(self.path, f"truncated: ends within a frame of {self._frame} bytes ({layout})", size)
+        self.frames = size // self._frame
+
+    def read(self, start: int = 0, frames: int | None = None) -> Array:
+        """Samples of `frames` frames (by default all) from frame `start` on: (n,) mono or (n, channels)."""
+        start, stop = self._span(start, frames)
+        with open(self.path, "rb", buffering=0) as file:
+            file.seek(start * self._frame)
+            x = np.fromfile(file, self.dtype, (stop - start) * self.channels)
+        if len(x) < (stop - start) * self.channels:
+            raise FileError(self.path, "became shorter while it was read", start * self._frame + x.nbytes)
+        if self.encoding in ("mulaw", "alaw"):
+            x = g711_decode(x, "mu" if self.encoding == "mulaw" else "a")
+        return x if self.channels == 1 else x.reshape(-1, self.channels)
+
+
+def parse_layout(layout: str) -> tuple[str, int, int]:
+    """Encoding, rate and channels."""
+    encoding, *numbers = layout.split(",")
+    if encoding not in ENCODINGS or len(numbers) != 2 or not all(n.isascii() and n.isdigit() for n in numbers):
+        raise InputError(
+            f"samples without a header are described as ENCODING,RATE,CHANNELS with an encoding of "
+            f"{', '.join(ENCODINGS)}, such as s16le,8000,1; got {layout!r}"
+        )
+    if max(map(len, numbers)) > 10:
+        raise InputError(f"rate and channels must have at most 10 digits, got {layout!r}")
+    rate, channels = map(int, numbers)
+    return encoding, _check.integer("the rate", rate, 1), _check.integer("the channels", channels, 1, 65535)

@@ -1,0 +1,48 @@
+"""What all readers of recordings share: frames by number, slices, chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from fastdl import _check
+from fastdl.errors import InputError, InputTypeError
+
+
+class Recording:
+    """Samples of a file, any part of them without the rest: `recording[1000:2000]`."""
+
+    path: Path
+    rate: int
+    channels: int
+    frames: int
+    notes: list[str]
+
+    def __len__(self) -> int:
+        return self.frames
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """The frames of a slice of step 1."""
+        if not isinstance(part, slice) or part.step not in (None, 1):
+            raise InputTypeError(f"a recording takes slices of step 1, such as [1000:2000], got [{part!r}]")
+        start, stop, _ = part.indices(self.frames)
+        return self.read(start, max(0, stop - start))
+
+    def read(self, start: int = 0, frames: int | None = None) -> np.ndarray:
+        """Samples of `frames` frames (by default all) from frame `start` on: (n,) mono or (n, channels)."""
+        raise NotImplementedError
+
+    def chunks(self, frames: int) -> Iterator[np.ndarray]:
+        """Samples of at most `frames` frames, in order: (n,) mono or (n, channels)."""
+        for start in range(0, self.frames, frames):
+            yield self.read(start, min(frames, self.frames - start))
+
+    def _span(self, start: int, frames: int | None) -> tuple[int, int]:
+        """First frame and the one after the last; both are in the file."""
+        start = _check.integer("start", start, 0, self.frames)
+        stop = self.frames if frames is None else start + _check.integer("frames", frames, 0)
+        if stop > self.frames:
+            raise InputError(f"frames {start} to {stop} asked of {self.path}, which has {self.frames}")
+        return start, stop

@@ -1,0 +1,93 @@
+"""Recordings at another rate or with one channel, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._typing import Array
+from fastdl.audio.mu_law import InputNaN
+from fastdl.files.audio._recording import Recording
+from fastdl.reference.audio import pcm16
+
+
+class SampleSource(Protocol):
+    """What gives samples in chunks of frames."""
+
+    path: Path
+    rate: int
+    channels: int
+    frames: int
+    notes: list[str]
+
+    def chunks(self, frames: int) -> Iterator[Array]:
+        """Samples of at most `frames` frames."""
+
+
+def as_floats(x: Array) -> Array:
+    """Samples of [-1, 1]: float32 where that is exact or x is float32, else float64."""
+    if x.dtype.kind == "f":
+        return _check.native(x)
+    half = 1 << (8 * x.dtype.itemsize - 1)
+    dtype = np.float32 if x.dtype.itemsize <= 2 else np.float64
+    return (x.astype(dtype) - dtype(half if x.dtype.kind == "u" else 0)) / dtype(half)
+
+
+class MonoMix:
+    """The mean of a recording's channels."""
+
+    def __init__(self, source: Recording):
+        self.path, self.rate, self.channels, self.frames = source.path, source.rate, 1, source.frames
+        self.source, self.notes = source, source.notes
+
+    def chunks(self, frames: int) -> Iterator[Array]:
+        """Samples of at most `frames` frames."""
+        for x in self.source.chunks(frames):
+            yield x if x.ndim == 1 else as_floats(x).mean(axis=1)
+
+
+class Resampled:
+    """A recording at another rate, by soxr's high quality filter as a stream: memory for one chunk."""
+
+    def __init__(self, source: SampleSource, rate: int):
+        self._soxr = _check.extra("soxr", "audio", "--rate")
+        self.path, self.rate, self.channels = source.path, rate, source.channels
+        self.source, self.notes = source, source.notes
+        self.frames = -(-source.frames * rate // source.rate)
+
+    def chunks(self, frames: int) -> Iterator[Array]:
+        """Samples of about `frames` frames."""
+        if self.rate == self.source.rate:
+            yield from self.source.chunks(frames)
+            return
+        stream = self._soxr.ResampleStream(self.source.rate, self.rate, self.channels, dtype="float32")
+        empty = np.empty((0,) if self.channels == 1 else (0, self.channels), np.float32)
+        for x in self.source.chunks(frames):
+            out = stream.resample_chunk(np.ascontiguousarray(as_floats(x), np.float32))
+            if len(out):
+                yield out
+        out = stream.resample_chunk(empty, last=True)
+        if len(out):
+            yield out
+
+
+def to_samples(x: Array, dtype: str, nan: int | None = None) -> tuple[Array, int]:
+    """Samples as int16 or float32, and how many floats were outside [-1, 1] and clipped.
+
+    A NaN is an error, or becomes the int16 sample `nan`.
+    """
+    clipped = 0
+    if x.dtype.kind == "f":
+        missing = np.isnan(x)
+        if missing.any():
+            if nan is None:
+                raise InputNaN(int(missing.sum()), x.reshape(-1))
+            x = np.where(missing, x.dtype.type(nan / 32768), x)
+        clipped = int(np.count_nonzero(np.abs(x) > 1))
+    if dtype == "float32":
+        return np.clip(as_floats(x), -1, 1).astype(np.float32), clipped
+    return (x if x.dtype.str == "<i2" else pcm16(x)), clipped

@@ -1,0 +1,104 @@
+"""AudioWindows: what a data loader gets, from any number of workers."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import fastdl
+from fastdl.files import WavWriter
+
+torch = pytest.importorskip("torch")
+
+from fastdl.torch import AudioWindows  # noqa: E402
+
+RATE = 8000
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, n in (("a", 5000), ("b", 40), ("c", 3001)):
+        with open(tmp_path / f"{name}.wav", "wb") as file:
+            writer = WavWriter(file, RATE, 1)
+            x = np.random.default_rng(n).integers(-32768, 32768, n, dtype=np.int16)
+            writer.write(x)
+            writer.finish()
+    return tmp_path
+
+
+def signal(n):
+    return np.random.default_rng(n).integers(-32768, 32768, n, dtype=np.int16)
+
+
+def batches(windows, workers, context=None):
+    loader = torch.utils.data.DataLoader(windows, 4, num_workers=workers, multiprocessing_context=context)
+    return [torch.stack(batch).numpy() for batch in loader]
+
+
+def test_regular_windows_are_those_of_the_signal(folder):
+    windows = AudioWindows(folder, 1000, crops="regular")
+    assert len(windows) == 4 + 3  # the 5,000th sample of a would be the target of a fifth
+    codes, targets = windows[5]
+    want = fastdl.mu_law_encode(signal(3001)[1000:2001])
+    np.testing.assert_array_equal(codes, want[:-1])
+    np.testing.assert_array_equal(targets, want[1:])
+    np.testing.assert_array_equal(windows[-1][1], fastdl.mu_law_encode(signal(3001)[2001:3001]))
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_workers_give_the_batches_of_one_process(folder, context):
+    windows = AudioWindows(folder, 256, seed=3)
+    windows.set_epoch(2)
+    alone = batches(windows, 0)
+    for got, want in zip(batches(windows, 2, context), alone, strict=True):
+        np.testing.assert_array_equal(got, want)
+    windows.set_epoch(3)
+    assert any((a != b).any() for a, b in zip(batches(windows, 0), alone, strict=True))
+    again = pickle.loads(pickle.dumps(AudioWindows(folder, 256, seed=3)))
+    again.set_epoch(2)
+    for got, want in zip(batches(again, 0), alone, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_persistent_workers_see_the_next_epoch(folder):
+    windows = AudioWindows(folder, 256)
+    loader = torch.utils.data.DataLoader(windows, 4, num_workers=1, persistent_workers=True)
+    for epoch in (0, 1):
+        windows.set_epoch(epoch)
+        got = [torch.stack(batch).numpy() for batch in loader]
+        for a, b in zip(got, batches(windows, 0), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_manifest_and_what_is_refused(folder):
+    (folder / "list.txt").write_text("a.wav\n\nc.wav\n")
+    assert len(AudioWindows(folder / "list.txt", 1000)) == 7
+    with pytest.raises(fastdl.InputError, match="5002 samples"):
+        AudioWindows(folder, 5001)
+    with pytest.raises(fastdl.InputError, match=r"a\.wav: the rate must be 16000"):
+        AudioWindows(folder, 10, rate=16000)
+    with pytest.raises(fastdl.InputTypeError, match="source must be"):
+        AudioWindows(3, 10)
+
+
+def test_a_model_learns(folder):
+    with open(folder / "tone.wav", "wb") as file:
+        writer = WavWriter(file, RATE, 1)
+        writer.write((12000 * np.sin(np.arange(20000) / 9)).astype(np.int16))
+        writer.finish()
+    torch.manual_seed(0)
+    windows = AudioWindows(folder / "tone.wav", 200)
+    model = torch.nn.Sequential(torch.nn.Embedding(256, 16), torch.nn.Linear(16, 256))
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    losses = []
+    for epoch in range(2):
+        windows.set_epoch(epoch)
+        total = 0.0
+        for codes, targets in torch.utils.data.DataLoader(windows, 8, num_workers=0):
+            loss = torch.nn.functional.cross_entropy(model(codes).flatten(0, 1), targets.flatten())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += float(loss.detach())
+        losses.append(total)
+    assert losses[1] < 0.9 * losses[0]
