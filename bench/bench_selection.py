@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastdl
-from fastdl.reference import moments, selection
+from fastdl.reference import selection
 
 SIZES = {"1 k": 1_000, "10 M": 10_000_000}
 
@@ -71,7 +71,7 @@ def bench_moments(compare, degree, who):
         "fastdl": lambda: fastdl.PolynomialStats(degree).update((x, y)).sums(),
         "fastdl 5 folds": lambda: fastdl.PolynomialStats(degree, folds=5).update((x, y, None, fold)).sums(),
         "fastdl 2 threads": lambda: fastdl.PolynomialStats(degree, threads=2).update((x, y)).sums(),
-        "reference": lambda: moments.sums(x, y, None, None, 1, degree, (-1, 1)),
+        "reference": lambda: selection.sums(x, y, None, None, 1, degree, domain=(-1, 1)),
         "numpy chebvander": dense,
     }
     compare(f"sums for degree {degree}, 1 M points", who, runs[who], items=n, moved=16, limit="read")
@@ -90,7 +90,9 @@ def bench_select_degree(compare, size, who):
     runs = {
         "fastdl": lambda: fastdl.select_degree(x, y, degrees, folds=fold).valid,
         "fastdl 2 threads": lambda: fastdl.select_degree(x, y, degrees, folds=fold, threads=2).valid,
-        "reference": lambda: selection.curves(x, y, np.ones(n), degrees, fold.folds(), 5, (-1, 1))[1].mean(axis=1),
+        "reference": lambda: selection.curves(x, y, np.ones(n), degrees, fold.folds(), 5, domain=(-1, 1))[1].mean(
+            axis=1
+        ),
     }
     if who == "scikit-learn":
         pytest.importorskip("sklearn")

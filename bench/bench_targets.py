@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import fastdl
-from fastdl.reference import bins as bins_reference
 from fastdl.reference import targets as reference
 
 SIZES = {"100": 100, "100k": 100_000, "10M": 10_000_000}
@@ -176,5 +175,5 @@ def bench_reference_of_bins(compare):
     y = numbers(100_000, np.float64)
     target = fastdl.BinnedTarget(256).fit(y)
     check = equal(target.encode(y))
-    run = lambda: bins_reference.bin_encode(y, target.edges_)
+    run = lambda: reference.bin_encode(y, target.edges_)
     compare("256 bins, quantile, 100k float64", "reference", run, items=len(y), moved=9, check=check)

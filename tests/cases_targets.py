@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import fastdl
-from fastdl.reference import bins, targets
+from fastdl.reference import targets
 from tests.case import Case
 
 CLASSES: dict[str, Any] = {
@@ -70,7 +70,7 @@ def binned(y, strategy, count, threads=1):
 
 def binned_defined(y, strategy, count):
     target = fitted(strategy, count)
-    codes = bins.bin_encode(y, target.edges_)
+    codes = targets.bin_encode(y, target.edges_)
     return codes, target.means_[codes]
 
 

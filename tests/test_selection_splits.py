@@ -275,7 +275,9 @@ def drawn(n, k=5, seed=0, test=0.1):
 
 def refits(x, y, degrees, s=None, domain=None, **more):
     s = np.ones(len(x)) if s is None else s
-    return reference.curves(x, y, s, degrees, drawn(len(x), **more), more.get("k", 5), domain or (x.min(), x.max()))
+    return reference.curves(
+        x, y, s, degrees, drawn(len(x), **more), more.get("k", 5), domain=domain or (x.min(), x.max())
+    )
 
 
 def assert_refits(choice, want, rtol=1e-9):
@@ -335,7 +337,7 @@ class TestSelectDegree:
         x, y = wave(4000)
         folds = fastdl.k_fold(4000, 5, seed=0).folds()
         folds[0], y[0] = -1, 1e9
-        want = reference.curves(x, y, np.ones(4000), range(12), folds, 5, (x.min(), x.max()))
+        want = reference.curves(x, y, np.ones(4000), range(12), folds, 5, domain=(x.min(), x.max()))
         assert_refits(fastdl.select_degree(x, y, range(12), folds=folds), want)
 
     def test_clustered_x_takes_orthogonal_factors(self):
@@ -416,12 +418,12 @@ class TestSelectDegree:
     def test_folds_of_the_user(self):
         x, y = wave(1000)
         codes = fastdl.k_fold(1000, 4, seed=3, groups=np.arange(1000) // 10)
-        want = reference.curves(x, y, np.ones(1000), range(6), codes.folds(), 4, (x.min(), x.max()))
+        want = reference.curves(x, y, np.ones(1000), range(6), codes.folds(), 4, domain=(x.min(), x.max()))
         assert_refits(fastdl.select_degree(x, y, range(6), folds=codes), want)
         assert_refits(fastdl.select_degree(x, y, range(6), folds=codes.folds()), want)
         some = np.where(np.arange(1000) < 100, -1, codes.folds())
         choice = fastdl.select_degree(x, y, range(6), folds=some)
-        assert_refits(choice, reference.curves(x, y, np.ones(1000), range(6), some, 4, (x.min(), x.max())))
+        assert_refits(choice, reference.curves(x, y, np.ones(1000), range(6), some, 4, domain=(x.min(), x.max())))
         assert np.isfinite(choice.test).all()
 
     def test_chunks_and_threads_give_the_same_bits(self):

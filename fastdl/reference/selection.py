@@ -46,7 +46,7 @@ def parts(numbers, n, sizes, keys):
     return np.searchsorted(np.cumsum(sizes)[:-1], ranks(numbers, n, keys), side="right")
 
 
-def curves(x, y, s, degrees, folds, count, domain):
+def curves(x, y, s, degrees, folds, count, *, domain):
     """Mean squared errors (training, validation), each (degrees, folds), of a refit for every degree and fold."""
     train, valid = np.empty((2, len(degrees), count))
     for i, degree in enumerate(degrees):
