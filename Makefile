@@ -1,18 +1,19 @@
 # Each command does its own set-up: a Python (3.11 or later), a C compiler and make are all it needs.
 PYTHON ?= python3
-BIN = .venv/bin
+BIN = .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: help demo test bench lint levels attack sanitize wheel-test clean
+.PHONY: help demo test bench fuzz lint levels attack sanitize wheel-test clean
 help:
-	@echo "make demo    build, run the demo, write fastdl-demo.html"
-	@echo "make test    build, run the tests"
-	@echo "make bench   build, compare with the peers that install here"
-	@echo "make lint    ruff, format check, mypy, cython-lint"
-	@echo "make levels  build once per CPU level, compare the bits"
+	@echo "make demo       build, run the demo, write fastdl-demo.html"
+	@echo "make test       build, run the tests"
+	@echo "make bench      build, compare with the peers that install here"
+	@echo "make fuzz       damaged files of every kind for SECONDS (300): each is read or refused"
+	@echo "make lint       ruff, format check, mypy, cython-lint"
+	@echo "make levels     build once per CPU level, compare the bits"
 	@echo "make attack     hostile use at random for SECONDS (300): calls, streams, forks, kills, full disks"
 	@echo "make sanitize   kernels under the address and undefined-behaviour sanitizers"
 	@echo "make wheel-test build sdist and wheel, test the wheel in an empty environment"
-	@echo "make clean   remove .venv and what was built"
+	@echo "make clean      remove .venv and what was built"
 
 # One stamp for the build; extras are added on top without building again. The sources make the stamp stale.
 SOURCES = pyproject.toml setup.py $(wildcard fastdl_ext/*.pyx fastdl_ext/*.pxd fastdl_ext/*.h)
@@ -55,11 +56,14 @@ test: .venv/test
 bench: .venv/bench
 	$(BIN)/python -m pytest bench --benchmark-quiet
 
+fuzz: .venv/test
+	$(BIN)/python -m tests.fuzz files --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
 lint: .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint fastdl_ext
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint fastdl_ext
 
 # The same bits whatever the CPU: build once per level, compare a hash of every case. Levels this CPU lacks are left out.
 LEVELS = default x86-64-v3 x86-64-v4
@@ -75,21 +79,21 @@ SECONDS ?= 300
 attack: .venv/test
 	$(BIN)/python -m tests.attack --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(KINDS)
 
-# The kernels once more, with sanitizers, and the calls that the tests and the attack make of them.
-# The sanitizer's library must be the first that is loaded, and Python's own allocator hides what it looks for.
+# The kernels once more, with sanitizers, and the calls that the tests and the attack make of them. The sanitizers must be
+# the first library that is loaded; Python's own allocator would hide what they look for.
 SANITIZED = build/sanitized
+SANITIZERS = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
+  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+  PYTHONPATH=$(SANITIZED):.
 sanitize: .venv/test
-	FASTDL_SANITIZE=1 FASTDL_CPU=default FASTDL_REQUIRE_EXT=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --no-deps --upgrade --target $(SANITIZED) .
-	@for tests in "-m pytest -q -x -p no:cacheprovider tests/test_equivalence.py" "-m tests.attack calls --seconds $(SECONDS)"; do \
-	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
-	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-	  PYTHONPATH=$(SANITIZED):. $(BIN)/python -P $$tests || exit 1; done
+	FASTDL_SANITIZE=1 FASTDL_CPU=default FASTDL_REQUIRE_EXT=1 $(PIP) --no-deps --upgrade --target $(SANITIZED) .
+	$(SANITIZERS) $(BIN)/python -P -m pytest -q -x -p no:cacheprovider -o pythonpath="$(SANITIZED) ." tests/test_equivalence.py
+	$(SANITIZERS) $(BIN)/python -P -m tests.attack calls --seconds $(SECONDS)
 
 # What a stranger installs: the wheel made of the sdist, in an environment that holds nothing else.
 wheel-test: .venv/python
 	rm -rf build/dist build/empty
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
+	$(PIP) build
 	FASTDL_REQUIRE_EXT=1 $(BIN)/python -m build --outdir build/dist .
 	$(PYTHON) -m venv build/empty
 	build/empty/bin/python -m pip install --quiet --disable-pip-version-check build/dist/*.whl 'pytest>=8' 'pytest-benchmark>=4'

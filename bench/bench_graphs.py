@@ -9,7 +9,7 @@ import fastdl
 from fastdl.reference import graphs as reference
 
 # nodes, edges
-SIZES = {"L2": (2_000, 20_000), "L3": (20_000, 400_000), "DRAM": (200_000, 4_000_000)}
+SIZES = {"L2": (2_000, 20_000), "L3": (20_000, 400_000), "DRAM": (200_000, 4_000_000), "degree 8": (50_000, 400_000)}
 
 
 def edges(size, hubs):
@@ -20,6 +20,11 @@ def edges(size, hubs):
     if hubs:
         pair[1] = (rng.random(count) ** 4 * nodes).astype(np.int64)
     return pair, nodes
+
+
+def one_hub():
+    """A node that hears from a million others, of 200,000."""
+    return np.stack([np.random.default_rng(0).integers(0, 200_000, 1_000_000), np.zeros(1_000_000, int)]), 200_000
 
 
 def close(want):
@@ -99,3 +104,131 @@ def bench_from_edges(compare, size, who):
         ones = np.ones(len(rows), np.float32)
         run = lambda: sparse.coo_matrix((ones, (rows, columns)), (nodes, nodes)).tocsr()
     compare(f"edge list to rows, {size}", who, run, items=pair.shape[1], moved=24)
+
+
+@pytest.mark.parametrize("columns", [1, 8, 64])
+@pytest.mark.parametrize("who", ["fastdl", "fastdl 2 threads", "scipy"])
+def bench_hub(compare, columns, who):
+    pair, nodes = one_hub()
+    graph = fastdl.Graph.from_edges(pair, nodes)
+    x = np.random.default_rng(1).standard_normal((nodes, columns)).astype(np.float32)
+    want = fastdl.aggregate(graph, x)
+    if who == "scipy":
+        sparse = pytest.importorskip("scipy.sparse")
+        ones = np.ones(graph.num_edges, np.float32)
+        matrix = sparse.csr_matrix((ones, graph.indices, graph.indptr.astype(np.int32)), (nodes, nodes))
+        run = lambda: matrix @ x
+    else:
+        run = lambda: fastdl.aggregate(graph, x, threads=2 if "2" in who else 1)
+    check = lambda got: np.testing.assert_array_equal(got, want)
+    group = f"sum over a hub of 1 M edges, F = {columns}"
+    compare(group, who, run, items=graph.num_edges, moved=4 + 4 * columns, limit="read", check=check)
+
+
+@pytest.mark.parametrize("columns", [1, 64])
+@pytest.mark.parametrize("who", ["fastdl", "MKL"])
+def bench_mkl(compare, columns, who):
+    pair, nodes = edges("degree 8", False)
+    graph = fastdl.Graph.from_edges(pair, nodes)
+    x = np.random.default_rng(1).standard_normal((nodes, columns)).astype(np.float32)
+    want = fastdl.aggregate(graph, x)
+    if who == "MKL":
+        mkl = pytest.importorskip("sparse_dot_mkl")
+        sparse = pytest.importorskip("scipy.sparse")
+        ones = np.ones(graph.num_edges, np.float32)
+        matrix = sparse.csr_matrix((ones, graph.indices, graph.indptr.astype(np.int32)), (nodes, nodes))
+        run = lambda: mkl.dot_product_mkl(matrix, x)
+    else:
+        run = lambda: fastdl.aggregate(graph, x)
+    group = f"sum over 8 neighbours, F = {columns}"
+    compare(group, who, run, items=graph.num_edges, moved=4 + 4 * columns, limit="read", check=close(want))
+
+
+@pytest.mark.parametrize("reduce", ["sum", "max"])
+@pytest.mark.parametrize("who", ["fastdl.torch", "torch scatter"])
+def bench_forward_and_backward(compare, reduce, who):
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    pair, nodes = edges("L3", False)
+    graph = fastdl.Graph.from_edges(pair, nodes)
+    x = torch.from_numpy(np.random.default_rng(1).standard_normal((nodes, 64)).astype(np.float32)).requires_grad_()
+    g = torch.ones_like(x)
+    if who == "fastdl.torch":
+        from fastdl.torch import aggregate
+
+        forward = lambda: aggregate(graph, x, reduce=reduce)
+    else:
+        index = torch.from_numpy(pair)
+        to = index[1][:, None].expand(-1, 64)
+        how = {"sum": "sum", "max": "amax"}[reduce]
+        zeros = torch.zeros(nodes, 64)
+        forward = lambda: zeros.scatter_reduce(0, to, x[index[0]], how, include_self=reduce == "sum")
+
+    def run():
+        x.grad = None
+        forward().backward(g)
+        return x.grad.numpy()
+
+    compare(f"{reduce}, forward and backward, L3, F = 64", who, run, items=graph.num_edges, moved=520, limit="read")
+
+
+@pytest.mark.parametrize("who", ["fastdl", "torch scatter"])
+def bench_edge_softmax(compare, who):
+    pair, nodes = edges("L3", False)
+    graph = fastdl.Graph.from_edges(pair, nodes)
+    scores = np.random.default_rng(1).standard_normal((graph.num_edges, 8)).astype(np.float32)
+    want = fastdl.edge_softmax(graph, scores)
+    if who == "fastdl":
+        run = lambda: fastdl.edge_softmax(graph, scores)
+    else:
+        torch = pytest.importorskip("torch")
+        torch.set_num_threads(1)
+        targets = torch.from_numpy(np.repeat(np.arange(nodes), np.diff(graph.indptr)))
+        s, at = torch.from_numpy(scores), targets[:, None].expand(-1, 8)
+
+        def run():
+            top = torch.zeros(nodes, 8).scatter_reduce(0, at, s, "amax", include_self=False)
+            e = torch.exp(s - top[targets])
+            return e / torch.zeros(nodes, 8).index_add(0, targets, e)[targets]
+
+    compare("softmax over edges, L3, 8 heads", who, run, items=graph.num_edges, moved=64, check=close(want))
+
+
+@pytest.mark.parametrize("fanout", [5, 25])
+@pytest.mark.parametrize("who", ["fastdl", "fastdl 2 threads", "numpy, a node at a time"])
+def bench_sample_neighbors(compare, fanout, who):
+    pair, nodes = edges("DRAM", False)
+    graph = fastdl.Graph.from_edges(pair, nodes)
+    chosen = np.random.default_rng(1).permutation(nodes)[:10_000]
+    if who.startswith("fastdl"):
+        run = lambda: fastdl.sample_neighbors(graph, chosen, fanout, seed=0, threads=2 if "2" in who else 1)
+    else:
+        rng = np.random.default_rng(0)
+        starts, ends = graph.indptr[chosen].tolist(), graph.indptr[chosen + 1].tolist()
+        some = lambda a, b: a + rng.choice(b - a, fanout, replace=False) if b - a > fanout else np.arange(a, b)
+        run = lambda: np.unique(graph.indices[np.concatenate([some(a, b) for a, b in zip(starts, ends)])])
+    compare(f"{fanout} neighbours of 10,000 nodes", who, run, items=10_000 * fanout)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
+@pytest.mark.parametrize("who", ["fastdl", "pandas", "polars", "pyarrow"])
+def bench_read_edges(compare, tmp_path, weighted, who):
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame(rng.integers(0, 200_000, (300_000, 2)), columns=["source", "target"])
+    if weighted:
+        frame["weight"] = rng.random(len(frame))
+    path = tmp_path / "edges.csv"
+    frame.to_csv(path, index=False)
+    if who == "fastdl":
+        run = lambda: list(fastdl.files.read_edges(path))
+    elif who == "pandas":
+        run = lambda: pandas.read_csv(path)
+    elif who == "polars":
+        polars = pytest.importorskip("polars")
+        run = lambda: polars.read_csv(path)
+    else:
+        arrow = pytest.importorskip("pyarrow.csv")
+        run = lambda: arrow.read_csv(path)
+    group = f"edges of a CSV file{' with weights' if weighted else ''}"
+    compare(group, who, run, items=len(frame), moved=path.stat().st_size / len(frame), limit="read")

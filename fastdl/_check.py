@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fastdl import _frames
+from fastdl._frames import column_names as column_names
 from fastdl.errors import DISTRIBUTION
 from fastdl.errors import FastdlError as FastdlError
 from fastdl.errors import FileError as FileError
@@ -17,6 +19,7 @@ from fastdl.errors import InputTypeError as InputTypeError
 from fastdl.errors import MissingExtra as MissingExtra
 
 Array = np.ndarray
+_BUILT_IN = (int, float, list, tuple, np.ndarray, np.generic)  # never a frame: no need to look
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
@@ -109,6 +112,10 @@ def asarray(name: str, value: Any) -> Array:
         raise InputTypeError(
             f"{name} must not be a masked array: fill or drop what is masked, or use NaN where it is allowed"
         )
+    if not isinstance(value, _BUILT_IN):
+        kind = _frames.kind_of(value)
+        if kind is not None:
+            return _frames.read_frame(name, value, kind)
     try:
         x = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -116,6 +123,17 @@ def asarray(name: str, value: Any) -> Array:
     if x.dtype == object:
         raise InputTypeError(f"{name} must be numeric, got {type(value).__name__} of objects")
     return x
+
+
+def table(name: str, value: Any) -> tuple[Array, list[str] | None]:
+    """A table of numbers as an array (N, D), and the names of its columns, where it has names.
+
+    Tables are DataFrames of pandas (nullable, Arrow-backed and categorical numbers too) and polars, tables of pyarrow,
+    and whatever gives an Arrow stream or the `__dataframe__` protocol. Columns of one dtype keep it; others become
+    float32 where all have 32 bits of a float at most, else float64. A missing value is NaN. A column that holds no
+    numbers is an `InputTypeError` that names it. Anything else is read by `asarray`, and has no names.
+    """
+    return asarray(name, value), _frames.column_names(value)
 
 
 def texts(name: str, value: Any) -> list[Any] | None:

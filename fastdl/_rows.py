@@ -33,6 +33,8 @@ class Rows:
         first = next(iter(self._again()), None)
         if first is None:
             raise _check.InputError("there were no chunks: the number of columns is not known")
+        given = X if self.in_memory else first[0] if isinstance(first, (tuple, list)) and len(first) else None
+        self.names = _check.column_names(given)  # of the columns, where the table has them
         first = _chunk(first)[0]
         self.columns, self.dtype = first.shape[1], first.dtype
         self.block = max(64, _BYTES // (8 * max(1, self.columns)) // 64 * 64)
@@ -107,7 +109,7 @@ class Rows:
                 with np.errstate(over="ignore", invalid="ignore"):
                     fine = np.isfinite(a.sum())
                 if not fine:
-                    _refuse(name, a, np.isfinite(a).reshape(len(a), -1).all(1), "finite", where)
+                    _refuse_value(name, a, where, self.names if a is X else None)
         return X, y, s
 
 
@@ -157,3 +159,13 @@ def _refuse(name: str, a: Array, fine: Any, wanted: str, where: Array) -> None:
     if not fine.all():
         k = int(np.flatnonzero(~fine)[0])
         raise _check.InputError(f"{name} must be {wanted}, got {a[k]} in row {where[k]}")
+
+
+def _refuse_value(name: str, a: Array, where: Array, names: list[str] | None) -> None:
+    """Name the first value that is not finite, its row, and its column where there are several."""
+    bad = np.argwhere(~np.isfinite(a))
+    if not len(bad):
+        return
+    place = tuple(int(i) for i in bad[0])
+    column = "" if a.ndim == 1 else f", column {place[1] if names is None else repr(names[place[1]])}"
+    raise _check.InputError(f"{name} must be finite, got {a[place]} in row {where[place[0]]}{column}")

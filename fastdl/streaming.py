@@ -82,10 +82,11 @@ def run(
         Called with each result of a callable step, in the order of the chunks, in the calling thread.
         Without one the results are returned as a list.
     executor : concurrent.futures.Executor, optional
-        Where the steps run (a thread pool, a process pool, Dask's client); by default in the calling thread.
-        Results, and the states of an accumulator, are put together in the order of the chunks.
+        Where the steps run: a thread pool, a process pool, or a Dask cluster's
+        ``client.get_executor(pure=False, retries=3)``; by default the calling thread. Results, and the states of an
+        accumulator, are put together in the order of the chunks. Dask runs the chunk of a worker that dies on another.
     in_flight : int, optional
-        The largest number of chunks in the executor at once; 4 by default.
+        The largest number of chunks in the executor at once; 4 by default. Twice the workers keeps all of them busy.
     progress : callable, optional
         Called with a `ProgressEvent` when a chunk is done: `done` counts the chunks, `details["chunk"]` is the chunk.
 

@@ -222,8 +222,9 @@ TILE_OF_PASSES(tile16, V8, SELECT, 16 / LANES(V8))
    additions, of -0.0 where no neighbour is left, which changes no sum.  What is added there is chosen by masks: of a conditional
    the compiler makes a branch, and a branch is guessed wrong.  Five at once was the fastest for 4, 8, 20 and 40 neighbours. */
 static APART void NAME(single)(GRAPH) {
-  static const JOIN(REAL, _mask) keep[2 * AT_ONCE] = {-1, -1, -1, -1, -1};
-  const union { REAL value; JOIN(REAL, _mask) bits; } nothing = {(REAL)-0.0};
+  static const REAL nothing = (REAL)-0.0;
+  static const intptr_t keep[2 * AT_ONCE] = {-1, -1, -1, -1, -1};
+  const intptr_t away = (intptr_t)X - (intptr_t)&nothing;               /* in bytes: right for an X at any address */
   (void)F;
   for (int64_t i = first; i < last; i++) {
     const int64_t count = indptr[i + 1] - indptr[i];
@@ -236,11 +237,10 @@ static APART void NAME(single)(GRAPH) {
       UNROLL for (int k = 0; k < AT_ONCE; k++) a += X[j[k]];
     }
     if (j + AT_ONCE <= indices + edges) {
-      const JOIN(REAL, _mask)* mask = keep + AT_ONCE - left;
+      const intptr_t* mask = keep + AT_ONCE - left;
       UNROLL for (int k = 0; k < AT_ONCE - 1; k++) {
-        union { REAL value; JOIN(REAL, _mask) bits; } v = {X[j[k]]};    /* of a row to come: a node too, and added as -0.0 */
-        v.bits = (v.bits & mask[k]) | (nothing.bits & ~mask[k]);
-        a += v.value;
+        const intptr_t to = (away + (intptr_t)j[k] * (intptr_t)sizeof(REAL)) & mask[k];
+        a += *(const REAL*)((const char*)&nothing + to);
       }
     } else {
       for (; left; left--) a += X[*j++];
@@ -291,6 +291,29 @@ static FASTDL_INLINE void NAME(passes)(const int op, GRAPH, WEIGHTS, int64_t fro
 #undef PASSES
 #undef ARGUMENTS
 
+/* Means: rows of at most a stretch have the bits of their plain sum, divided, and go its way; 64 of them, while they are in the
+   cache. */
+static FASTDL_INLINE void NAME(means)(GRAPH, WEIGHTS, int64_t from, int64_t to) {
+  #define ROWS(last) indptr, indices, edges, i, last, X, F, out + (i - first) * stride, stride, weight, step, root, from, to
+  for (int64_t i = first; i < last;) {
+    int64_t end = i;
+    while (end < last && end - i < 64 && indptr[end + 1] - indptr[end] <= STRETCH) end++;
+    if (end == i) {
+      NAME(passes)(MEAN, ROWS(i + 1));
+      i++;
+      continue;
+    }
+    if (step == 0 && weight[0] == 1) NAME(columns)(PLAIN, ROWS(end));
+    else NAME(columns)(WEIGHTED, ROWS(end));
+    for (; i < end; i++) {
+      const REAL count = (REAL)(indptr[i + 1] - indptr[i]);
+      REAL* row = out + (i - first) * stride;
+      if (count > 1) for (int64_t c = from; c < to; c++) row[c] /= count;
+    }
+  }
+  #undef ROWS
+}
+
 static FASTDL_CLONES void NAME(neighbours)(int op, GRAPH, WEIGHTS, int64_t from, int64_t to) {
   #define ARGUMENTS indptr, indices, edges, first, last, X, F, out, stride, weight, step, root, from, to
   switch (op) {
@@ -300,6 +323,7 @@ static FASTDL_CLONES void NAME(neighbours)(int op, GRAPH, WEIGHTS, int64_t from,
     case LARGEST: NAME(columns)(LARGEST, ARGUMENTS); break;
     case SMALLEST: NAME(columns)(SMALLEST, ARGUMENTS); break;
     case PRODUCT: NAME(columns)(PRODUCT, ARGUMENTS); break;
+    case MEAN: NAME(means)(ARGUMENTS); break;
     default: NAME(passes)(op, ARGUMENTS);
   }
   #undef ARGUMENTS

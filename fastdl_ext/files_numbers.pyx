@@ -5,7 +5,8 @@ Decimal digits are taken as an integer w and a power of ten q; w 10^q is rounded
 second", Software: Practice and Experience 51, 2021). The few numbers that it leaves open (subnormal ones, more than 19
 digits) go to Python's own parser.
 
-Bound: reading the text, a byte at a time; some 6 to 10 ns a number of eight digits, a hundredth of NumPy's loadtxt.
+Bound: a multiplication and two comparisons a digit, one after the other; measured on a busy 2-core Zen 5: 44 ns for
+-12.345678, 109 ns for numbers of random signs and lengths of 11 bytes (NumPy's loadtxt: 956).
 """
 
 from libc.math cimport INFINITY, NAN
@@ -38,6 +39,12 @@ cdef enum:
     GOOD = 0
     OPEN = 1                      # for Python's parser
     BAD = 2
+
+
+cdef struct column:
+    int64_t kind
+    int64_t low
+    int64_t high
 
 
 cdef inline bint is_blank(uint8_t c) noexcept nogil:
@@ -188,8 +195,8 @@ cdef int big(const uint8_t* p, Py_ssize_t n, uint64_t* whole) except -1 with gil
     return GOOD
 
 
-cdef int fill(const uint8_t* p, Py_ssize_t n, int separator, const uint8_t* kinds, Py_ssize_t width,
-              const int64_t* limits, const uint64_t* powers, uint64_t* words, Py_ssize_t rows,
+cdef int fill(const uint8_t* p, Py_ssize_t n, int separator, const column* columns, Py_ssize_t width,
+              const uint64_t* powers, uint64_t* words, Py_ssize_t rows,
               int64_t* state) except -1 nogil:
     """1, or 0 at a line that is not a row."""
     cdef Py_ssize_t i = state[0], k, start, stop, line
@@ -226,24 +233,24 @@ cdef int fill(const uint8_t* p, Py_ssize_t n, int separator, const uint8_t* kind
                     return 0
                 i += 1
             if stop == start:
-                if separator == 0 or kinds[k] != FLOAT:
+                if separator == 0 or columns[k].kind != FLOAT:
                     return 0
                 value = NAN
             else:
-                status = number(p + start, stop - start, powers, kinds[k], &value, &whole, &negative)
-                if status == OPEN and kinds[k] == UNSIGNED and stop - start > 19:
+                status = number(p + start, stop - start, powers, <int>columns[k].kind, &value, &whole, &negative)
+                if status == OPEN and columns[k].kind == UNSIGNED and stop - start > 19:
                     negative = False
                     status = big(p + start, stop - start, &whole)
                 elif status == OPEN:
                     status = by_python(p + start, stop - start, &value)
-                    if status == GOOD and kinds[k] != FLOAT:
+                    if status == GOOD and columns[k].kind != FLOAT:
                         status = whole_of(value, &whole, &negative)
                 if status == BAD:
                     return 0
-            if kinds[k] == FLOAT:
+            if columns[k].kind == FLOAT:
                 memcpy(&row[k], &value, 8)
                 continue
-            if kinds[k] == UNSIGNED:
+            if columns[k].kind == UNSIGNED:
                 if negative and whole:
                     return 0
             else:
@@ -251,7 +258,7 @@ cdef int fill(const uint8_t* p, Py_ssize_t n, int separator, const uint8_t* kind
                     return 0
                 if negative:
                     whole = <uint64_t>0 - whole
-                if <int64_t>whole < limits[2 * k] or <int64_t>whole > limits[2 * k + 1]:
+                if <int64_t>whole < columns[k].low or <int64_t>whole > columns[k].high:
                     return 0
             row[k] = whole
         while i < line and is_blank(p[i]):
@@ -265,19 +272,19 @@ cdef int fill(const uint8_t* p, Py_ssize_t n, int separator, const uint8_t* kind
     return 1
 
 
-def parse_rows(const uint8_t[::1] text, int separator, const uint8_t[::1] kinds, const int64_t[:, ::1] limits,
-               const uint64_t[::1] powers, uint64_t[:, ::1] words, int64_t[::1] state):
+def parse_rows(const uint8_t[::1] text, int separator, const int64_t[:, ::1] columns, const uint64_t[::1] powers,
+               uint64_t[:, ::1] words, int64_t[::1] state):
     """Fill rows of 8-byte words from lines of numbers; False at a line that is not one.
 
-    kinds: 0 float64, 1 int64 within its limits, 2 uint64. separator: 0 for blanks, else the byte between numbers, with
-    blanks around it or not; an empty number is NaN where floats stand. state: the byte to begin at, which becomes the
-    first that was not used; then the rows filled; then the lines passed, blank ones among them. A last line without an
-    end is left.
+    columns: (kind, low, high) rows: 0 float64, 1 int64 within its limits, 2 uint64. separator: 0 for blanks, else the
+    byte between numbers, with blanks around it or not; an empty number is NaN where floats stand. state: the byte to
+    begin at, which becomes the first that was not used; then the rows filled; then the lines passed, blank ones among
+    them. A last line without an end is left.
     """
     cdef int good
     if not text.shape[0] or not words.shape[0]:
         return True
     with nogil:
-        good = fill(&text[0], text.shape[0], separator, &kinds[0], kinds.shape[0], &limits[0, 0], &powers[0],
+        good = fill(&text[0], text.shape[0], separator, <const column*>&columns[0, 0], columns.shape[0], &powers[0],
                     &words[0, 0], words.shape[0], &state[0])
     return bool(good)

@@ -119,7 +119,7 @@ def inverse_roots(const int64_t[::1] indptr, const int32_t[::1] indices, const r
             root[i] = 0 if total == INFINITY or total == -INFINITY else total
 
 
-def edge_dots(const int64_t[::1] indptr, const int32_t[::1] indices, const real[:, :, ::1] left, const real[:, :, ::1] right,
+def row_dots(const int64_t[::1] indptr, const int32_t[::1] indices, const real[:, :, ::1] left, const real[:, :, ::1] right,
               real[:, ::1] out):
     """out[j, h] = left[i, h] . right[indices[j], h] for the edges j of every row i; indptr need not begin at 0."""
     cdef Py_ssize_t rows = left.shape[0], heads = left.shape[1], F = left.shape[2]

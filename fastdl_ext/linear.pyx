@@ -1,94 +1,16 @@
 """Products over the rows of a fit: weighted Gram matrices, residuals, columns times a vector, powers of residuals.
 
-Columns are shifted as they are read, so that a far-off mean does not cancel.  Every sum has one order, whatever the CPU:
+Gram matrices are made as in BLAS (_gram_tiles.pxd), bound by arithmetic; the others read X once and are bound by memory.
+Columns are shifted as they are read, so that a far-off mean does not cancel. Every sum has one order, whatever the CPU:
 rows in turn, in groups that are added in turn.  Trusts its caller: C-contiguous, n > 0.
 """
 
-from fastdl_ext._common cimport cloned
-from fastdl_ext._lanes cimport d4, d4_all, inlined
+from fastdl_ext._common cimport cloned, real
+from fastdl_ext._gram_tiles cimport gram_call, gram_level, gram_rows
+from fastdl_ext._lanes cimport d4, d4_all
 from fastdl_ext._loss_terms cimport powers as powers_of
 
-cdef enum:
-    ROWS = 64           # rows taken at a time: with eight columns of them they are a quarter of the first-level cache
-
-
-cdef inlined pack(const double* X, const double* y, const double* shift, const double* factor, Py_ssize_t n, Py_ssize_t d,
-                  Py_ssize_t width, double* Z) noexcept nogil:
-    # 1, (x - shift) * factor, y and zeros up to the width, in panels of eight columns: panel q holds its rows in turn.
-    cdef Py_ssize_t i, j, q
-    cdef double* z
-    for i in range(n):
-        Z[i * 8] = 1
-        for j in range(min(7, d)):
-            Z[i * 8 + 1 + j] = (X[i * d + j] - shift[j]) * factor[j]
-    for q in range(1, width // 8):
-        z = Z + q * ROWS * 8
-        for i in range(n):
-            for j in range(min(8, d + 1 - q * 8)):
-                z[i * 8 + j] = (X[i * d + q * 8 - 1 + j] - shift[q * 8 - 1 + j]) * factor[q * 8 - 1 + j]
-    for j in range(d + 1, width):
-        z = Z + (j // 8) * ROWS * 8 + j % 8
-        for i in range(n):
-            z[i * 8] = y[i] if j == d + 1 else 0
-
-
-cdef inlined tile(const double* a, const double* b, Py_ssize_t n, Py_ssize_t width, double* total) noexcept nogil:
-    # total[i, j] += sum over rows of a[i] b[j], four columns of a by eight of b, in registers.
-    cdef d4 left, b0, b1
-    cdef d4 s00, s01, s10, s11, s20, s21, s30, s31
-    cdef d4* out
-    cdef Py_ssize_t i
-    s00 = d4_all(<const char*>a) * 0.0
-    s01 = s10 = s11 = s20 = s21 = s30 = s31 = s00
-    for i in range(n):
-        b0 = (<const d4*>(b + 8 * i))[0]
-        b1 = (<const d4*>(b + 8 * i))[1]
-        left = d4_all(<const char*>(a + 8 * i))
-        s00 = s00 + left * b0
-        s01 = s01 + left * b1
-        left = d4_all(<const char*>(a + 8 * i + 1))
-        s10 = s10 + left * b0
-        s11 = s11 + left * b1
-        left = d4_all(<const char*>(a + 8 * i + 2))
-        s20 = s20 + left * b0
-        s21 = s21 + left * b1
-        left = d4_all(<const char*>(a + 8 * i + 3))
-        s30 = s30 + left * b0
-        s31 = s31 + left * b1
-    out = <d4*>total
-    out[0] = out[0] + s00
-    out[1] = out[1] + s01
-    out = <d4*>(total + width)
-    out[0] = out[0] + s10
-    out[1] = out[1] + s11
-    out = <d4*>(total + 2 * width)
-    out[0] = out[0] + s20
-    out[1] = out[1] + s21
-    out = <d4*>(total + 3 * width)
-    out[0] = out[0] + s30
-    out[1] = out[1] + s31
-
-
-cdef cloned gram_rows(const double* X, const double* y, const double* s, const double* shift, const double* factor,
-                      Py_ssize_t n, Py_ssize_t d, Py_ssize_t width, double* scratch, double* total) noexcept nogil:
-    cdef Py_ssize_t i, j, k, m, p, q
-    cdef double* other
-    i = 0
-    while i < n:
-        m = min(<Py_ssize_t>ROWS, n - i)
-        pack(X + i * d, y + i, shift, factor, m, d, width, scratch)
-        other = scratch
-        if s != NULL:
-            other = scratch + ROWS * width
-            for q in range(width // 8):
-                for k in range(m):
-                    for j in range(8):
-                        other[(q * ROWS + k) * 8 + j] = scratch[(q * ROWS + k) * 8 + j] * s[i + k]
-        for p in range((d + 5) // 4):
-            for q in range(p // 2, width // 8):
-                tile(scratch + (p // 2) * ROWS * 8 + p % 2 * 4, other + q * ROWS * 8, m, width,
-                     total + 4 * p * width + 8 * q)
-        i += ROWS
+cdef int LEVEL = gram_level()
 
 
 cdef cloned residual_rows(const double* X, const double* y, const double* w, double b, const double* shift, Py_ssize_t n,
@@ -147,15 +69,19 @@ cdef inline const double* at(const double[::1] a) noexcept nogil:
     return first
 
 
-def gram(const double[:, ::1] X, const double[::1] y, const double[::1] s, const double[::1] shift, const double[::1] factor,
+def gram(const real[:, ::1] X, const double[::1] y, const double[::1] s, const double[::1] shift, const double[::1] factor,
          double[::1] scratch, double[:, ::1] total):
     """Add to the upper triangle of total, in tiles: Z' S Z for Z = 1, (X - shift) * factor, y.
 
     total is (W, W), W a multiple of 8 and at least D + 2; scratch has room for 128 W.
     """
-    cdef const double* x = &X[0, 0] if X.shape[1] else NULL
+    cdef gram_call call
+    call.X = &X[0, 0] if X.shape[1] else NULL
+    call.y, call.s, call.shift, call.factor = &y[0], at(s), at(shift), at(factor)
+    call.n, call.d, call.width = X.shape[0], X.shape[1], total.shape[1]
+    call.scratch, call.total = &scratch[0], &total[0, 0]
     with nogil:
-        gram_rows(x, &y[0], at(s), at(shift), at(factor), X.shape[0], X.shape[1], total.shape[1], &scratch[0], &total[0, 0])
+        gram_rows(&call, real is float, LEVEL)
 
 
 def residuals(const double[:, ::1] X, const double[::1] y, const double[::1] w, double b, const double[::1] shift,

@@ -28,7 +28,10 @@ cdef struct geometry:
     bint single
 
 cdef void fill_geometry(geometry* g, const double* numbers, bint single) noexcept nogil
-# Keys of n <= BLOCK points of c columns.
+# Cells of n <= BLOCK points of c columns, -1 on every axis where a point has none.
+cdef void block_cells(const real* p, Py_ssize_t c, const geometry* g, int32_t* cx, int32_t* cy, int32_t* cz, Py_ssize_t n,
+                      Py_ssize_t* missing) noexcept nogil
+# Their keys.
 cdef void block_keys(const real* p, Py_ssize_t c, const geometry* g, key* keys, Py_ssize_t n,
                      Py_ssize_t* missing) noexcept nogil
 # Ids of keys[start:n] in order of first appearance, by a table of 2^bits slots.
@@ -36,6 +39,19 @@ cdef Py_ssize_t find_or_add(const key* keys, int32_t* ids, Py_ssize_t start, Py_
                             int64_t* count, Py_ssize_t limit) noexcept nogil
 
 
+cdef enum:
+    PROBES = 64             # slots looked at before a table is called crowded; half full it takes some 2 of them
+
+
 cdef inline uint64_t mix(uint64_t k) noexcept nogil:
-    # By the golden ratio: neighbouring keys fall far apart, and one multiplication is all it takes.
-    return k * <uint64_t>0x9E3779B97F4A7C15
+    # A multiplication alone (Fibonacci hashing) sends the rows of a grid of Fibonacci width to the same slots; with its high
+    # half folded in and a second one (as in SplitMix64) every bit of the key reaches the top bits, which choose the slot.
+    k *= <uint64_t>0x9E3779B97F4A7C15
+    k ^= k >> 32
+    return k * <uint64_t>0xD6E8FEB86659FD93
+
+
+cdef inline bint crowded(int64_t voxels, uint64_t mask) noexcept nogil:
+    # Whether a table in which a look-up took PROBES steps should grow.  One that is nearly empty is left as it is: keys made
+    # to collide must not take memory without end.
+    return <uint64_t>voxels > mask >> 7

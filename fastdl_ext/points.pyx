@@ -1,4 +1,7 @@
-"""Points to voxels: cells, keys and ids; voxels.pyx has what follows from ids.  Trusts its caller: equal lengths.
+"""Points to voxels: cells, keys and ids; points_reduction.pyx has what follows from ids.  Trusts its caller: equal lengths.
+
+Cells by subtraction, true division and floor, as spconv and mmcv have it; ids by a hash table with open addressing and
+linear probing (Knuth, TAOCP 3, 6.4, algorithm L), at most half full.
 
 A point moves 16 bytes in (x, y, z, intensity as float32) and 4 out (its voxel's id).  Division is what the key pass costs,
 so it runs on separate x, y, z in blocks that stay in L1; the rest of the time is look-ups in a table that should stay in L2.
@@ -9,7 +12,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from fastdl_ext._common cimport cloned, real
-from fastdl_ext.points cimport BLOCK, NONE, geometry, key, mix, wide
+from fastdl_ext.points cimport BLOCK, NONE, PROBES, crowded, geometry, key, mix, wide
 
 
 cdef cloned place(const real* x, const real* y, const real* z, const geometry* g, wide one, int32_t* cx, int32_t* cy,
@@ -132,8 +135,10 @@ cdef void fill_geometry(geometry* g, const double* numbers, bint single) noexcep
 cdef Py_ssize_t find_or_add(const key* keys, int32_t* ids, Py_ssize_t start, Py_ssize_t n, uint64_t* table, int bits,
                             int64_t* count, Py_ssize_t limit) noexcept nogil:
     # Open addressing with linear probing.  A slot is key and id + 1 in one word for 32-bit keys, in two for 64-bit ones; 0 is
-    # free.  Stops before the voxel that would be number `limit`, at the point whose index is returned.
+    # free.  Stops before the voxel that would be number `limit`, and where a look-up took too long, at the point whose index
+    # is returned: the caller then makes the table larger.
     cdef Py_ssize_t i
+    cdef int probes
     cdef int64_t m = count[0]
     cdef int shift = 64 - bits
     cdef uint64_t h, slot, mask = (<uint64_t>1 << bits) - 1
@@ -148,6 +153,7 @@ cdef Py_ssize_t find_or_add(const key* keys, int32_t* ids, Py_ssize_t start, Py_
             ids[i] = -1
             continue
         h = mix(k) >> shift
+        probes = 0
         if key is uint32_t:
             while True:
                 slot = table[h]
@@ -163,6 +169,10 @@ cdef Py_ssize_t find_or_add(const key* keys, int32_t* ids, Py_ssize_t start, Py_
                     table[h] = <uint64_t>k << 32 | <uint64_t>m
                     break
                 h = (h + 1) & mask
+                probes += 1
+                if probes > PROBES and crowded(m, mask):
+                    count[0] = m
+                    return i
         else:
             while True:
                 slot = table[2 * h + 1]
@@ -179,6 +189,10 @@ cdef Py_ssize_t find_or_add(const key* keys, int32_t* ids, Py_ssize_t start, Py_
                     id = <int32_t>(slot - 1)
                     break
                 h = (h + 1) & mask
+                probes += 1
+                if probes > PROBES and crowded(m, mask):
+                    count[0] = m
+                    return i
         last = k
         ids[i] = id
     count[0] = m

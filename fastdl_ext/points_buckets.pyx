@@ -9,7 +9,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastdl_ext._common cimport real
-from fastdl_ext.points cimport BLOCK, NONE, block_keys, fill_geometry, find_or_add, geometry, key
+from fastdl_ext.points cimport BLOCK, NONE, block_keys, fill_geometry, find_or_add, geometry, key, mix
 
 cdef extern from *:
     """
@@ -29,8 +29,8 @@ cdef enum:
 
 
 cdef inline Py_ssize_t bucket_of(key k, int bits) noexcept nogil:
-    # Another multiplier than the tables': a bucket's keys must not share the bits that choose their slots.
-    return <Py_ssize_t>((<uint64_t>k * <uint64_t>0xD6E8FEB86659FD93) >> (64 - bits))
+    # Other bits than the tables': a bucket's keys must not share those that choose their slots.
+    return <Py_ssize_t>((mix(<uint64_t>k) * <uint64_t>0xBF58476D1CE4E5B9) >> (64 - bits))
 
 
 def count(const real[:, ::1] points, const double[::1] numbers, bint single, int bits, const key[::1] empty,
@@ -89,12 +89,17 @@ def assign(const key[::1] keys, const uint32_t[::1] index, const int64_t[::1] st
             bits = 4
             while bits < most and (<Py_ssize_t>1 << bits) < 2 * n:
                 bits += 1
-            if key is uint32_t:
-                memset(&table[0], 0, <size_t>8 << bits)
-            else:
-                memset(&table[0], 0, <size_t>16 << bits)
-            size = 0
-            done = find_or_add(&keys[starts[b]], &ids[starts[b]], 0, n, &table[0], bits, &size, <Py_ssize_t>1 << (bits - 1))
+            while True:
+                if key is uint32_t:
+                    memset(&table[0], 0, <size_t>8 << bits)
+                else:
+                    memset(&table[0], 0, <size_t>16 << bits)
+                size = 0
+                done = find_or_add(&keys[starts[b]], &ids[starts[b]], 0, n, &table[0], bits, &size,
+                                   <Py_ssize_t>1 << (bits - 1))
+                if done == n or bits == most:
+                    break
+                bits += 1                       # keys that collide
             if done < n:
                 short = b
                 break

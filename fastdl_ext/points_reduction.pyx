@@ -7,7 +7,13 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastdl_ext._common cimport cloned, real
-from fastdl_ext.points cimport NONE, mix
+from fastdl_ext.points cimport NONE, PROBES, crowded, mix
+
+ctypedef fused number:      # a column in a type that holds it exactly
+    float
+    double
+    int64_t
+    uint64_t
 
 
 def tally(const int32_t[::1] ids, Py_ssize_t known, int64_t[::1] first, int64_t[::1] counts):
@@ -59,6 +65,7 @@ cdef inline Py_ssize_t sum_runs(const real* p, Py_ssize_t c, const uint32_t* key
     cdef Py_ssize_t i, k
     cdef int64_t m = count[0], skipped = 0, id = -1
     cdef int32_t run = 0
+    cdef int probes
     cdef int shift = 64 - bits
     cdef uint64_t h, slot, mask = (<uint64_t>1 << bits) - 1
     cdef uint32_t key_, last = <uint32_t>NONE
@@ -77,6 +84,7 @@ cdef inline Py_ssize_t sum_runs(const real* p, Py_ssize_t c, const uint32_t* key
             last = key_
             if key_ != <uint32_t>NONE:
                 h = mix(key_) >> shift
+                probes = 0
                 while True:
                     slot = table[h]
                     if <uint32_t>(slot >> 32) == key_ and slot != 0:
@@ -98,6 +106,11 @@ cdef inline Py_ssize_t sum_runs(const real* p, Py_ssize_t c, const uint32_t* key
                             s[k] = 0
                         break
                     h = (h + 1) & mask
+                    probes += 1
+                    if probes > PROBES and crowded(m, mask):
+                        count[0] = m
+                        count[1] += skipped
+                        return i
         if id < 0:
             skipped += 1
         else:
@@ -162,25 +175,90 @@ def finish_rows(const double[:, ::1] sums, const int32_t[::1] counts, bint mean,
                     out[i, k] = <real>(sums[i, k] / by)
 
 
-def fold_column(const real[:, ::1] points, Py_ssize_t column, int op, const int32_t[::1] ids, double[::1] state):
-    """Fold one column into its voxels: op 0 sum, 1 min, 2 max.  NaN wins over everything."""
-    cdef Py_ssize_t i, n = points.shape[0], c = points.shape[1]
-    cdef const real* p = &points[0, column]
-    cdef double v, s
+def add_column(const real[::1] values, const int32_t[::1] ids, double[::1] sums):
+    """Add a column to its voxels' sums, in input order."""
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(values.shape[0]):
+            if ids[i] >= 0:
+                sums[ids[i]] += values[i]
+
+
+def fold_extremes(const number[::1] values, bint greatest, const int32_t[::1] ids, number[::1] state):
+    """Fold a column into its voxels' least or greatest value.  The first of equals stays, so 0 or -0; NaN wins over everything."""
+    cdef Py_ssize_t i
+    cdef number v, s
     cdef int32_t id
     with nogil:
-        for i in range(n):
+        for i in range(values.shape[0]):
             id = ids[i]
             if id < 0:
                 continue
-            v = p[i * c]
+            v = values[i]
             s = state[id]
-            if op == 0:
-                state[id] = s + v
-            elif op == 1:
-                state[id] = v if v < s or v != v else s
+            if greatest:
+                state[id] = v if v > s or (v != v and s == s) else s
             else:
-                state[id] = v if v > s or v != v else s
+                state[id] = v if v < s or (v != v and s == s) else s
+
+
+def keep_last(const number[::1] values, const int32_t[::1] ids, number[::1] state):
+    """The last value of every voxel."""
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(values.shape[0]):
+            if ids[i] >= 0:
+                state[ids[i]] = values[i]
+
+
+def fold_spread(const double[::1] values, const int32_t[::1] ids, int64_t[::1] counts, double[::1] means,
+                double[::1] squares):
+    """Means and sums of squared distances from them, by Welford's updating formula (Technometrics, 1962), in input order."""
+    cdef Py_ssize_t i
+    cdef int32_t id
+    cdef double step
+    with nogil:
+        for i in range(values.shape[0]):
+            id = ids[i]
+            if id < 0:
+                continue
+            counts[id] += 1
+            step = values[i] - means[id]
+            means[id] += step / counts[id]
+            squares[id] += step * (values[i] - means[id])
+
+
+def nearest_points(const real[:, ::1] points, const int32_t[::1] ids, const double[:, ::1] centres, double[::1] best,
+                   int64_t[::1] pick, Py_ssize_t offset):
+    """The point of every voxel that is nearest to its centre; the first of equals."""
+    cdef Py_ssize_t i
+    cdef int32_t id
+    cdef double x, y, z, distance
+    with nogil:
+        for i in range(ids.shape[0]):
+            id = ids[i]
+            if id < 0:
+                continue
+            x = points[i, 0] - centres[id, 0]
+            y = points[i, 1] - centres[id, 1]
+            z = points[i, 2] - centres[id, 2]
+            distance = x * x + y * y + z * z
+            if distance < best[id] or pick[id] < 0:
+                best[id] = distance
+                pick[id] = i + offset
+
+
+def least_ranks(const uint64_t[::1] ranks, const int32_t[::1] ids, uint64_t[::1] best, int64_t[::1] pick,
+                Py_ssize_t offset):
+    """The point of every voxel that has the least rank; the first of equals."""
+    cdef Py_ssize_t i
+    cdef int32_t id
+    with nogil:
+        for i in range(ids.shape[0]):
+            id = ids[i]
+            if id >= 0 and (ranks[i] < best[id] or pick[id] < 0):
+                best[id] = ranks[i]
+                pick[id] = i + offset
 
 
 def nearest(const double[::1] distance, const int32_t[::1] ids, double[::1] best, int64_t[::1] pick, Py_ssize_t offset):

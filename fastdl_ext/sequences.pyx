@@ -186,7 +186,13 @@ cdef Coder coder_of(tables):
 
 def one_hot_rows(const uint8_t[::1] x, tables, uint8_t[::1] out):
     """The rows (n, width in bytes) of n letters."""
-    cdef Coder coder = coder_of(tables)
+    cdef Coder coder
+    cdef const uint8_t[:, ::1] rows = tables.row_bytes
+    cdef const uint8_t[::1] letters = tables.compared
+    coder.rows, coder.columns, coder.width, coder.size = &rows[0, 0], NULL, rows.shape[1], tables.entry
+    coder.channels, coder.letters, coder.mask = coder.width // coder.size, NULL, tables.mask
+    if letters is not None:
+        coder.letters = &letters[0]
     with nogil:
         encode_rows(&coder, &x[0], &out[0], x.shape[0])
 

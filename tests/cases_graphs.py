@@ -117,11 +117,35 @@ def _edges():
                 return (graph, rng.standard_normal((graph.num_edges, 3)).astype(dtype)), {"reduce": reduce}
 
             cases.append(Case("graphs", "aggregate_edges", values, f"{reduce}-{dtype}"))
+
+        def dots(rng, n, dtype=dtype):
+            graph = random_graph(rng, n, rectangular=True)
+            ends = ((graph.num_targets, 3, 11), (graph.num_sources, 3, 11))
+            return (graph, *(rng.standard_normal(shape).astype(dtype) for shape in ends)), {"heads": True}
+
+        cases.append(Case("graphs", "edge_dots", dots, dtype, rtol=1e-5 if dtype == "float32" else 1e-13))
+
+        def back(rng, n, dtype=dtype):
+            graph = random_graph(rng, n)
+            return (graph, *rng.standard_normal((2, graph.num_edges, 2)).astype(dtype)), {}
+
+        cases.append(Case("graphs", "edge_softmax_grad", back, dtype))
     return cases
 
 
 def _draws():
     cases = []
+    for reduce in ("sum", "max", "std"):
+
+        def pool(rng, n, reduce=reduce):
+            return (rng.standard_normal((n, 3)), rng.integers(0, n // 9 + 1, n), n // 9 + 3), {"reduce": reduce}
+
+        cases.append(Case("graphs", "pool", pool, reduce))
+
+    def hops(rng, n):
+        return (random_graph(rng, n), np.arange(n % 3), 2), {}
+
+    cases.append(Case("graphs", "k_hop", hops, threads=()))
     for replace in (False, True):
         for fanout in (0, 3, 70):
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastdl.reference.points import REDUCTIONS
 from tests.case import Case
 
 SIZE, ENDS = (0.5, 0.25, 1.0), (-4.0, -4.0, -2.0, 4.0, 4.0, 2.0)
-REDUCTIONS = ("count", "sum", "mean", "min", "max", "first", "last", "nearest", "majority", "consensus")
 
 
 def cloud(rng: np.random.Generator, n: int, dtype: str = "float32") -> np.ndarray:
@@ -33,8 +33,8 @@ def _cases():
         cases.append(Case(stem, function, make, f"{label}-{dtype}", moved=moved, sizes=sizes))
 
     for dtype in ("float32", "float64"):
-        for params in ("float32", "exact"):
-            add("points", "voxel_coords", params, {"params": params, "axes": "xyz"}, dtype, moved=28)
+        for arithmetic in ("float32", "exact"):
+            add("points", "voxel_coords", arithmetic, {"arithmetic": arithmetic, "axes": "xyz"}, dtype, moved=28)
             for sample in ("first", "random"):
                 for order in ("first", "sorted"):
                     kwargs = {
@@ -42,20 +42,20 @@ def _cases():
                         "max_voxels": 300,
                         "sample": sample,
                         "order": order,
-                        "params": params,
+                        "arithmetic": arithmetic,
                         "seed": 5,
                     }
-                    add("points", "voxelize", f"{params}-{sample}-{order}", kwargs, dtype)
+                    add("points", "voxelize", f"{arithmetic}-{sample}-{order}", kwargs, dtype)
         add("points", "voxelize", "no caps", {}, dtype)
     for dtype in ("float32", "float64", "int32"):
         for name in REDUCTIONS:
-            add("voxels", "voxel_reduce", f"{name}-range", {"reduce": name}, dtype)
-            add("voxels", "voxel_reduce", f"{name}-sorted", {"reduce": name, "order": "sorted"}, dtype, ranged=False)
+            add("points", "voxel_reduce", f"{name}-range", {"reduce": name}, dtype)
+            add("points", "voxel_reduce", f"{name}-sorted", {"reduce": name, "order": "sorted"}, dtype, ranged=False)
         mixed = [(0, "mean"), (3, "max"), (4, "majority"), (1, "nearest"), (0, "count")]
-        add("voxels", "voxel_reduce", "mixed", {"reduce": mixed, "origin": 0.125}, dtype, ranged=False)
+        add("points", "voxel_reduce", "mixed", {"reduce": mixed, "origin": 0.125}, dtype, ranged=False)
         for name in ("mean", "sum", "last"):
-            add("voxels", "voxel_downsample", name, {"reduce": name}, dtype, ranged=False)
-        add("voxels", "voxel_grid", "mixed", {"reduce": mixed, "axes": "zyx"}, dtype)
+            add("points", "voxel_downsample", name, {"reduce": name}, dtype, ranged=False)
+        add("points", "voxel_grid", "mixed", {"reduce": mixed, "axes": "zyx"}, dtype)
     return cases
 
 

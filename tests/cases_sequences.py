@@ -105,6 +105,13 @@ def base_cases() -> list[Case]:
 
                 label = f"{k}-{w}-{order}-{canonical}"
                 cases.append(Case("sequences", "minimizers", words, label, sizes=SIZES, threads=()))
+    for k, stride in ((1, 1), (3, 1), (6, 6), (4, 3)):
+
+        def tokens(rng, n, k=k, stride=stride):
+            texts = ["".join(rng.choice(list("ACGTacgtN"), m)) for m in rng.integers(0, 40, min(n, 30))]
+            return (texts, k), {"stride": stride, "letters": "ATCG"}
+
+        cases.append(Case("sequences", "kmer_tokens", tokens, f"{k}-{stride}", sizes=(1, 2, 30), threads=()))
     for alphabet in ("ACGT", "ACGU"):
 
         def strand(rng, n, alphabet=alphabet):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastdl.errors import FileError
-from fastdl.files import _temporaries, atomic
+from fastdl.files import atomic, temporaries
 from fastdl.files.atomic import replacing, replacing_folder, replacing_together
 from fastdl.files.npy import NpyReader, NpyWriter
 
@@ -18,7 +18,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
 
 def left(folder):
-    return [p.name for p in folder.iterdir() if _temporaries.is_temporary(p.name)]
+    return [p.name for p in folder.iterdir() if temporaries.is_temporary(p.name)]
 
 
 @pytest.mark.parametrize("sync", [True, False])
@@ -163,6 +163,29 @@ def test_groups_get_their_names_together(tmp_path):
     assert not (tmp_path / "more").exists()
 
 
+def test_groups_and_single_files_in_one_folder_do_not_wait_for_each_other(tmp_path):
+    def gather():
+        for k in range(60):
+            groups = [atomic.Group(sync=False) for _ in range(3)]
+            for j, group in enumerate(groups):
+                with group.gathering(), replacing_together(tmp_path / f"a{k}{j}", tmp_path / f"b{k}{j}") as files:
+                    files[0].write(b"x")
+            assert atomic.commit_groups(groups) == [None] * 3
+
+    def alone():
+        for k in range(120):
+            with replacing_together(tmp_path / f"c{k}", tmp_path / f"d{k}", sync=False) as files:
+                files[0].write(b"x")
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (gather, alone, alone)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not left(tmp_path)
+
+
 def test_folders(tmp_path):
     for text in ("one", "two"):
         with replacing_folder(tmp_path / "x.zarr") as folder:
@@ -177,7 +200,7 @@ def test_folders(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_leftovers_are_told_from_what_is_being_written(tmp_path):
-    ours = _temporaries.new(str(tmp_path))
+    ours = temporaries.new(str(tmp_path))
     host, pid, start = ours.rpartition("/")[2].split(".")[1].split("-")[1:]
     dead = [
         f".fastdl-{host}-{pid}-{int(start) - 1}.0.part",  # the number of a process that is now another's
@@ -186,9 +209,9 @@ def test_leftovers_are_told_from_what_is_being_written(tmp_path):
     kept = [ours.rpartition("/")[2], f".fastdl-00000000-{pid}-1.0.part", ".fastdl-mine.part", ".fastdl-1-2-3.part"]
     for name in dead + kept:
         (tmp_path / name).write_bytes(b"x")
-    _temporaries.sweep(str(tmp_path))
+    temporaries.sweep(str(tmp_path))
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)
-    _temporaries.remove(ours)
+    temporaries.remove(ours)
 
 
 def test_a_truncated_npy_is_named(tmp_path):

@@ -125,7 +125,7 @@ def test_the_demo_fails_before_the_work(tmp_path, capsys):
 
 
 @posix
-@pytest.mark.parametrize("module", ["fastdl.files._temporaries", "fastdl.cli._parser", "fastdl.cli.linear"])
+@pytest.mark.parametrize("module", ["fastdl.files.temporaries", "fastdl.cli._parser", "fastdl.cli.linear"])
 def test_ctrl_c_while_modules_are_imported_is_quiet(module):
     words = [sys.executable, "-X", "importtime", "-m", "fastdl", "bench", "--help"]
     child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

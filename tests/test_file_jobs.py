@@ -16,7 +16,7 @@ import pytest
 from fastdl.cli import _file_jobs, _sources, main
 from fastdl.cli._progress import Progress
 from fastdl.errors import FileError
-from fastdl.files import _temporaries
+from fastdl.files import temporaries
 
 X = (9000 * np.sin(np.arange(4000) / 11)).astype(np.int16)
 RECORD = ".fastdl-record.jsonl"
@@ -321,7 +321,7 @@ def test_a_signal_leaves_nothing(tmp_path, name):
     number = getattr(signal, name)
     words = [sys.executable, "-m", "fastdl", "encode-audio", str(source), "-o", str(target)]
     child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    while not [p for p in tmp_path.iterdir() if _temporaries.is_temporary(p.name)]:
+    while not [p for p in tmp_path.iterdir() if temporaries.is_temporary(p.name)]:
         time.sleep(0.005)
         assert child.poll() is None
     child.send_signal(number)
@@ -329,9 +329,20 @@ def test_a_signal_leaves_nothing(tmp_path, name):
     assert child.returncode == -number
     assert "Traceback" not in errors
     assert not target.exists()
-    left = [p for p in tmp_path.iterdir() if _temporaries.is_temporary(p.name)]
+    left = [p for p in tmp_path.iterdir() if temporaries.is_temporary(p.name)]
     assert bool(left) == (name == "SIGKILL")
     assert encode(recording(tmp_path / "y.wav"), "-o", tmp_path / "y.npy") == 0
     if name == "SIGKILL":
-        _temporaries.sweep(str(tmp_path))
-    assert not [p for p in tmp_path.iterdir() if _temporaries.is_temporary(p.name)]
+        temporaries.sweep(str(tmp_path))
+    assert not [p for p in tmp_path.iterdir() if temporaries.is_temporary(p.name)]
+
+
+def test_a_source_that_is_missing_does_not_stop_the_others(tmp_path, capsys):
+    source = recording(tmp_path / "a.wav")
+    (tmp_path / "empty").mkdir()
+    assert encode(source, tmp_path / "gone.wav", tmp_path / "empty", "-o", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert "gone.wav: no such file" in said.err
+    assert "empty: holds no file ending in" in said.err
+    assert "encoded 1 file" in said.out
+    assert "; 2 failed" in said.out

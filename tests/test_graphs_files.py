@@ -419,3 +419,11 @@ def test_the_command_counts_and_names(tmp_path, capsys):
     assert main(["graph", str(tmp_path / "e.csv"), "--reduce", "max"]) == 1
     assert "--reduce and --norm need --features" in capsys.readouterr().err
     assert main(["graph", str(tmp_path / "e.csv"), "--source", "to", "--target", "from", "--ids", str(ids)]) == 0
+
+
+def test_many_empty_weights_are_all_seen(tmp_path):
+    (tmp_path / "e.csv").write_text("1,2,3\n" + "1,2,\n" * 1000)
+    with pytest.raises(fastdl.FileError, match="at line 2: must be a weight, got ''"):
+        listed(tmp_path / "e.csv")
+    (tmp_path / "e.csv").write_text("source,target,note\n" + "1,2,\n" * 1000)
+    assert len(listed(tmp_path / "e.csv")[0]) == 1000

@@ -179,3 +179,41 @@ def test_masked_arrays_are_refused():
     ):
         with pytest.raises((fastdl.InputError, fastdl.InputTypeError), match="mask"):
             call()
+
+
+def test_a_mapped_file_that_shrinks_is_an_error_and_no_crash(tmp_path):
+    indptr, indices = large()
+    np.save(tmp_path / "indices.npy", indices)
+    np.save(tmp_path / "x.npy", np.ones(1000))
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    graph = Graph(indptr, np.load(tmp_path / "indices.npy", mmap_mode="r"))
+    assert aggregate(graph, x)[0] == 50
+    for name in ("x.npy", "indices.npy"):
+        data = (tmp_path / name).read_bytes()
+        with open(tmp_path / name, "r+b") as file:
+            file.truncate(200)
+        with pytest.raises(fastdl.FileError, match=r"npy at byte 200: has shrunk since it was mapped"):
+            aggregate(graph, x)
+        (tmp_path / name).write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda g: fastdl.sample_neighbors(g, [0], 2**62, seed=0, replace=True), "more than memory can hold"),
+        (lambda g: fastdl.sample_neighbors(g, [0], 2**48, seed=0, replace=True), "would take [0-9]+ bytes"),
+        (lambda g: fastdl.random_walks(g, [0], 2**50, seed=1), "the walks would take [0-9]+ bytes"),
+        (lambda g: fastdl.number_nodes([[1.5], [2.5]]), "edges must be integers or text, got float64"),
+        (lambda g: fastdl.number_nodes([[None, "a"], ["b", "c"]]), "edges must be integers or text, got object"),
+        (
+            lambda g: fastdl.aggregate_grad(g, np.ones(3), np.ones(3), weight="gcn"),
+            "weight must be an array, got 'gcn'",
+        ),
+        (lambda g: fastdl.gcn_norm(g, dtype="nonsense"), "dtype must be float32 or float64, got 'nonsense'"),
+        (lambda g: Graph([0, 1], [0], num_sources=2**70), "num_sources must be between 0 and"),
+        (lambda g: aggregate(g, np.ones(3), reduce={"a"}), "reduce must be one of"),
+    ],
+)
+def test_wrong_arguments_say_what_is_wrong(call, words):
+    with pytest.raises((fastdl.InputError, fastdl.InputTypeError), match=words):
+        call(Graph.from_edges([[0, 1, 2], [1, 2, 0]]))

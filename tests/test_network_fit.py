@@ -77,7 +77,7 @@ def test_tanh_is_within_a_few_units_in_the_last_place(dtype, bound):
     tiny = np.finfo(dtype).tiny
     x = np.concatenate([np.geomspace(tiny, 40, 200_000), np.linspace(0, 3, 200_000), [0, 1e-40, 700, 1e30]])
     x = np.concatenate([x, -x]).astype(dtype)[:, None]
-    layout = _parameters.Layout(1, (1,), dtype)
+    layout = _parameters.ParameterLayout(1, (1,), dtype)
     flat = layout.pack([np.ones((1, 1)), np.ones(1)], [np.zeros(1), np.zeros(())])
     got = np.empty((len(x), 1), dtype)
     _parameters.values(layout, "tanh", x, flat, None, got)
@@ -314,7 +314,7 @@ def test_divergence_lowers_the_rate_or_says_so():
     lowered = fit(x, y, optimizer="sgd", learning_rate=3.0, schedule="constant", activation="relu")
     assert np.isfinite(lowered.predict(x)).all()
     assert lowered.history["learning_rate"][0] < 3
-    with pytest.raises(fastdl.InputError, match="training diverged in epoch 0, even at a learning rate of"):
+    with pytest.raises(fastdl.InputError, match="training diverged in epoch 0, even at a rate of"):
         fit(x, y, optimizer="sgd", learning_rate=1e30, activation="relu")
 
 
@@ -383,7 +383,7 @@ def test_any_input():
         ({"X": np.zeros(3)}, "X must have 2 dimension"),
         ({"X": np.zeros((3, 0))}, "X must have at least one column"),
         ({"y": [1.0]}, "lengths must agree, got X: 3, y: 1"),
-        ({"X": [[1.0], [np.nan], [2.0]]}, r"X must be finite, got \[nan\] in row 1"),
+        ({"X": [[1.0], [np.nan], [2.0]]}, "X must be finite, got nan in row 1, column 0"),
         ({"y": [1.0, 2.0, np.inf]}, "y must be finite, got inf in row 2"),
         ({"sample_weight": [1.0, -1.0, 1.0]}, "not negative, got -1.0 in row 1"),
         ({"p": 0}, "p must be above 0"),

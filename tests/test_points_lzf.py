@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastdl import _kernels
-from fastdl.reference import _lzf as reference
+from fastdl.reference import files as reference
 
 kernel = _kernels.load("files_lzf")
 ways = pytest.mark.parametrize("way", [kernel, reference], ids=["kernel", "reference"])

@@ -88,7 +88,7 @@ def test_chunks_give_the_same_bytes(name, order, ranged, dtype):
     want = (whole.points, whole.coords, whole.counts, whole.accounting)
     for chunks in ((3000,), (1, 800, 7), (999,)):
         for memory in (None, 1):
-            state = fastdl.VoxelAccumulator(SIZE, ends, reduce=reduce, order=order, memory=memory)
+            state = fastdl.VoxelAccumulator(SIZE, ends, reduce=reduce, order=order, max_bytes=memory)
             assert_same(feed(state, points, chunks).finish(), want)
             assert_same(state.finish(), want)  # finishing changes nothing
     merged = fastdl.VoxelAccumulator(SIZE, ends, reduce=reduce, order=order)
@@ -98,7 +98,7 @@ def test_chunks_give_the_same_bytes(name, order, ranged, dtype):
 
 
 @compiled
-@pytest.mark.parametrize("name", [*REDUCTIONS, "own"])
+@pytest.mark.parametrize("name", [r for r in (*REDUCTIONS, "own") if r != "random"])  # of which another point is taken
 @pytest.mark.parametrize("memory", [None, 1])
 def test_merging_filled_states(name, memory):
     # On a lattice of eighths every sum is exact, so the order of the additions cannot show.
@@ -106,8 +106,8 @@ def test_merging_filled_states(name, memory):
     reduce = HEIGHT if name == "own" else name
     want = feed(fastdl.VoxelAccumulator(1.0, reduce=reduce), points, (3000,)).finish()
     a = feed(fastdl.VoxelAccumulator(1.0, reduce=reduce), points[:1100], (500,))
-    b = feed(fastdl.VoxelAccumulator(1.0, reduce=reduce, memory=memory), points[1100:], (300,))
-    assert_same(a.merge(b).finish(), want)
+    b = feed(fastdl.VoxelAccumulator(1.0, reduce=reduce, max_bytes=memory), points[1100:], (300,))
+    assert_same(a.merge(b).finish(), want, 1e-14 if name == "std" else 0.0)
 
 
 def test_streaming_run():
@@ -127,7 +127,7 @@ def test_spilling_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     points = np.random.default_rng(4).random((400_000, 3)) * 100
     want = fastdl.voxel_downsample(points, 1.0)
-    state = feed(fastdl.VoxelAccumulator(1.0, memory=1 << 20), points, (100_000,))
+    state = feed(fastdl.VoxelAccumulator(1.0, max_bytes=1 << 20), points, (100_000,))
     assert state._spill is not None
     assert os.listdir(tmp_path) == []  # the files have no name even while they are used
     assert_same(state.finish().points, want)
@@ -219,7 +219,7 @@ def test_own_reducers_that_numba_cannot_compile():
 @pytest.mark.parametrize(
     ("reduce", "error"),
     [
-        ("median", "must be one of"),
+        ("mode", "must be one of"),
         (["mean"], "for each of 5 columns"),
         ([(9, "mean")], "between 0 and 4"),
         (3, "a name"),

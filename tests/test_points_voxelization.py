@@ -138,7 +138,7 @@ def test_empty():
         ({"max_voxels": 0}, "max_voxels must be at least 1"),
         ({"sample": "best"}, "'first', 'random'"),
         ({"like": "pcl"}, "'spconv', 'mmcv'"),
-        ({"params": "double"}, "'float32', 'exact'"),
+        ({"arithmetic": "double"}, "'float32', 'exact'"),
         ({"max_bytes": 10}, "GiB"),
     ],
 )
@@ -270,7 +270,7 @@ def test_features(kind, dtype):
         half = np.array(SIZE)[:2] / 2
         assert (np.abs(got[used][:, 8:10]) <= half * (1 + 1e-5)).all()
     assert_same(fastdl.voxel_features(v.voxels, v.counts, v.coords, SIZE, ENDS, kind=kind, threads=3), got)
-    with pytest.raises(fastdl.InputError, match="between 0 and T = 6"):
+    with pytest.raises(fastdl.InputError, match="counts must be between 0 and 6"):
         fastdl.voxel_features(v.voxels, v.counts + 6, v.coords, SIZE, ENDS, kind=kind)
 
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.polynomial import Chebyshev
 
 import fastdl
-from fastdl.reference import moments as reference
+from fastdl.reference import selection as reference
 from fastdl.selection import polynomial_stats
 from fastdl.streaming import run
 
@@ -38,7 +38,7 @@ def test_sums_are_the_definition(degree, dtype):
                 for known in (None, less):
                     got = state(degree, folds=count, offset=0.3, less=known).update((x, y, s, f)).sums()
                     c = None if known is None else known.coefficients
-                    want = reference.sums(x, y, s, f, count, degree, (0, 10), 0.3, c)
+                    want = reference.sums(x, y, s, f, count, degree, domain=(0, 10), offset=0.3, less=c)
                     np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12 * max(1, np.abs(want).max()))
 
 

@@ -1,7 +1,5 @@
 """Splits: exact, permutations, the same for any cut of the rows. Degrees: what refitting every fold gives."""
 
-import types
-
 import numpy as np
 import pytest
 
@@ -24,7 +22,7 @@ class TestSplit:
             for ratios in ((7, 2, 1), (8, 2), (5, 3, 2), (10,), (0, 10)):
                 parts = fastdl.split(n, ratios, seed=n)
                 assert np.bincount(parts.parts(), minlength=len(ratios)).tolist() == parts.sizes.tolist()
-                assert parts.sizes.tolist() == largest_remainder(n, ratios)
+                assert parts.sizes.tolist() == reference.part_sizes(n, ratios).tolist()
                 assert parts.sizes.sum() == n
 
     def test_places_are_a_permutation(self):
@@ -93,12 +91,27 @@ class TestSplit:
         fold = fastdl.k_fold(1000, 10, seed=0).folds()
         assert (fold[fastdl.split(1000, seed=0).test] == 9).sum() < 60
 
-    def test_stratified_sizes_are_exact_in_every_class(self):
+    @pytest.mark.parametrize("ratios", [(7, 2, 1), (1, 1), (1, 0, 3), (5, 4, 3, 2, 1, 1, 1)])
+    def test_stratified_parts_have_their_sizes_and_every_class_its_share(self, ratios):
+        rng = np.random.default_rng(0)
+        for n, classes in ((1003, 4), (1000, 1000), (999, 300), (60, 7), (8, 3)):
+            labels = rng.permutation(np.arange(n) % classes if classes > 100 else rng.integers(0, classes, n) ** 2)
+            parts = fastdl.split(n, ratios, seed=1, stratify=labels)
+            assert parts.sizes.tolist() == reference.part_sizes(n, ratios).tolist()
+            assert np.bincount(parts.parts(), minlength=len(ratios)).tolist() == parts.sizes.tolist()
+            for label in np.unique(labels):
+                got = np.bincount(parts.parts()[labels == label], minlength=len(ratios))
+                share = (labels == label).sum() * np.array(ratios) / sum(ratios)
+                assert (np.abs(got - share) < 1.5).all(), (n, label, got, share)
+
+    def test_stratified_totals_of_many_small_classes(self):
+        # Rounded class by class, 4,000 rows in classes of 4 were [3000, 1000, 0].
+        parts = fastdl.split(4000, (0.7, 0.2, 0.1), seed=0, stratify=np.arange(4000) // 4)
+        assert parts.sizes.tolist() == [2800, 800, 400]
+
+    def test_stratified_folds_are_even(self):
         labels = np.random.default_rng(0).choice(["ant", "bee", "cat", "dog"], 1003, p=[0.6, 0.3, 0.09, 0.01])
         parts = fastdl.split(1003, seed=1, stratify=labels)
-        for label in np.unique(labels):
-            rows = labels == label
-            assert np.bincount(parts.parts()[rows], minlength=3).tolist() == largest_remainder(rows.sum(), (7, 2, 1))
         assert parts.sizes.sum() == 1003 and parts.part(np.arange(5)).tolist() == parts.parts(0, 5).tolist()
         folds = fastdl.k_fold(1003, 5, seed=1, stratify=labels)
         assert np.ptp(folds.sizes) <= 1
@@ -115,6 +128,61 @@ class TestSplit:
             np.testing.assert_allclose(parts.sizes / 5000, want, atol=0.01)
         other = fastdl.split(5000, seed=2, groups=groups).parts()
         assert (other != fastdl.split(5000, seed=1, groups=groups).parts()).any()
+
+    def test_groups_are_as_near_as_whole_groups_allow(self):
+        big = np.r_[np.zeros(90), np.arange(1, 11)].astype(int)
+        sizes = fastdl.split(100, seed=0, groups=big).sizes
+        assert sizes[0] == 90 and sizes[1:].min() >= 3
+        for seed in range(20):
+            groups = np.random.default_rng(seed).integers(0, 30, 1000)
+            assert np.abs(fastdl.split(1000, seed=seed, groups=groups).sizes - [700, 200, 100]).max() <= 5
+
+    def test_stratified_groups(self):
+        rng = np.random.default_rng(0)
+        groups = rng.integers(0, 300, 6000)
+        labels = (groups % 3 == 0).astype(int)
+        for parts, want in (
+            (fastdl.split(6000, seed=1, groups=groups, stratify=labels), np.array([0.7, 0.2, 0.1])),
+            (fastdl.k_fold(6000, 5, seed=1, groups=groups, stratify=labels), np.full(5, 0.2)),
+        ):
+            codes = parts.parts()
+            assert all(len(set(codes[groups == g])) == 1 for g in range(300))
+            for label in (0, 1):
+                share = np.bincount(codes[labels == label], minlength=len(want)) / (labels == label).sum()
+                np.testing.assert_allclose(share, want, atol=0.02)
+
+    def test_ordered_parts_go_by_time(self):
+        times = np.random.default_rng(0).permutation(1000)
+        for order in (times, times.astype("datetime64[s]"), (times * 0.5).tolist()):
+            codes = fastdl.split(1000, order=order).parts()
+            np.testing.assert_array_equal(codes, np.searchsorted([700, 900], times, side="right"))
+        assert fastdl.split(10, order="rows").parts().tolist() == [0] * 7 + [1, 1, 2]
+        with pytest.raises(fastdl.InputTypeError, match="seed must be an integer, got None"):
+            fastdl.split(10)
+
+    def test_labels_of_any_kind(self):
+        pd, pa, pl = (pytest.importorskip(m) for m in ("pandas", "pyarrow", "polars"))
+        names = np.random.default_rng(0).choice(["ant", "bee", "cat"], 300)
+        want = fastdl.split(300, seed=1, stratify=names).parts()
+        series = pd.Series(names)
+        kinds = [names.tolist(), names.astype(object), series, series.astype("category"), series.astype("string")]
+        kinds += [series.astype("string[pyarrow]"), pa.array(names.tolist()), pl.Series(names.tolist())]
+        for labels in kinds:
+            for name in ("stratify", "groups"):
+                got = fastdl.split(300, seed=1, **{name: labels}).parts()
+                assert name == "groups" or (got == want).all()
+        whole = fastdl.split(300, seed=1, stratify=names == "ant").parts()
+        for labels in (pd.Series(names == "ant", dtype="boolean"), pd.Series((names == "ant") * 1, dtype="Int8")):
+            assert (fastdl.split(300, seed=1, stratify=labels).parts() == whole).all()
+        fastdl.split(300, seed=1, groups=pd.date_range("2024", periods=300))
+        for missing in (pd.Series(["a", None]), pd.Series([1, None], dtype="Int8"), pd.to_datetime(["2024", None])):
+            with pytest.raises(fastdl.InputError, match="index 1"):
+                fastdl.split(2, seed=0, stratify=missing)
+
+    def test_bytes_that_end_in_zeros_are_labels_of_their_own(self):
+        labels = [b"a", b"a\0"] * 50
+        codes = fastdl.split(100, (1, 1), seed=0, groups=labels).parts()
+        assert {codes[0], codes[1]} == {0, 1}
 
     def test_empty(self):
         parts = fastdl.split(0, seed=0)
@@ -139,7 +207,7 @@ class TestSplit:
             (lambda: fastdl.split(5, (np.nan, 1), seed=0), "finite"),
             (lambda: fastdl.split(5, seed=-1), "seed must be at least 0"),
             (lambda: fastdl.split(5, seed=0, stratify=[1, 2]), r"stratify must have shape \(5,\)"),
-            (lambda: fastdl.split(2, seed=0, stratify=[1, 2], groups=[1, 2]), "cannot both"),
+            (lambda: fastdl.split(2, order=[1, 2], groups=[1, 2]), "order goes with neither"),
             (lambda: fastdl.split(2, seed=0, groups=[1, np.nan]), "groups must be finite"),
             (lambda: fastdl.split(5, seed=0).part(5), "between 0 and 4"),
             (lambda: fastdl.split(5, seed=0).part([-1]), "between 0 and 4"),
@@ -410,24 +478,6 @@ class TestSelectDegree:
         assert axes.get_xlabel() == "degree" and len(axes.get_legend_handles_labels()[1]) == 5
 
 
-@pytest.fixture
-def stand_in(monkeypatch):
-    """fit_lp by least squares reweighted, until the true one is there: enough for p near 2."""
-
-    def fit_lp(X, y, p, *, sample_weight=None, seed=0, threads=1):
-        A = np.column_stack([np.ones(len(X)), X])
-        w = np.zeros(A.shape[1])
-        for turn in range(200):
-            weight = sample_weight * np.maximum(np.abs(y - A @ w), 1e-12) ** (p - 2) if turn else sample_weight
-            root = np.sqrt(weight)
-            w = np.linalg.lstsq(A * root[:, None], y * root, rcond=None)[0]
-        return types.SimpleNamespace(b=w[0], w=w[1:])
-
-    module = types.ModuleType("fastdl.linear")
-    module.fit_lp = fit_lp
-    monkeypatch.setitem(__import__("sys").modules, "fastdl.linear", module)
-
-
 class TestOtherPowers:
     def check(self, p):
         x, y = wave(400)
@@ -452,14 +502,12 @@ class TestOtherPowers:
         assert choice.test[2] == pytest.approx(want, rel=1e-9)
         return choice
 
-    def test_with_a_stand_in(self, stand_in):
-        self.check(1.5)
+    def test_degree_0_alone(self):
         only = fastdl.select_degree(*wave(100), [0], p=1.5, test=0)
         assert only.best == 0 and np.isnan(only.test).all()
 
     @pytest.mark.parametrize("p", [1, 1.5, 3])
     def test_with_fit_lp(self, p):
-        pytest.importorskip("fastdl.linear")
         self.check(p)
 
 
@@ -470,3 +518,44 @@ def test_reference_and_kernel_agree(monkeypatch):
     for got, w in zip((parts.parts(), folds.folds(), parts.part(np.arange(100))), want):
         assert got.dtype == w.dtype
         np.testing.assert_array_equal(got, w)
+
+
+class TestSeveralColumns:
+    def test_the_degree_of_products(self):
+        rng = np.random.default_rng(0)
+        X = rng.uniform(-1, 1, (400, 2))
+        y = X[:, 0] * X[:, 1] + X[:, 1] ** 2 + 0.05 * rng.standard_normal(400)
+        choice = fastdl.select_degree(X, y, range(5), seed=3)
+        assert choice.one_se == 2 and choice.models[2].predict(X) == pytest.approx(y, abs=0.3)
+        fold = fastdl.Split(400, [72, 72, 72, 72, 72, 40], 3).parts().astype(int)
+        columns = np.column_stack([np.ones(400), X, X[:, 0] ** 2, X[:, 0] * X[:, 1], X[:, 1] ** 2])
+        for k in range(5):
+            rest, held = (fold != k) & (fold < 5), fold == k
+            c = np.linalg.lstsq(columns[rest], y[rest])[0]
+            assert choice.valid_folds[2, k] == pytest.approx(((y[held] - columns[held] @ c) ** 2).mean(), rel=1e-9)
+        assert (choice.valid == fastdl.select_degree(X, y, range(5), folds=np.where(fold == 5, -1, fold)).valid).all()
+
+    def test_degrees_that_are_not_determined_are_never_chosen(self):
+        X = np.random.default_rng(0).uniform(size=(40, 3))
+        with pytest.warns(UserWarning, match="degrees above 3"):
+            choice = fastdl.select_degree(X, X.sum(1), range(6), test=0)
+        assert choice.best <= 3 and np.isinf(choice.valid[4:]).all()
+
+    def test_one_column_is_the_same_as_a_line(self):
+        x, y = wave()
+        assert (fastdl.select_degree(x[:, None], y).valid == fastdl.select_degree(x, y).valid).all()
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
+def test_tiny_and_huge_targets(p):
+    x, y = wave(300)
+    want = fastdl.select_degree(x, y, range(5), p=p)
+    for scale in (2.0**-700, 2.0**800):
+        got = fastdl.select_degree(x, y * scale, range(5), p=p)
+        assert got.best == want.best
+        np.testing.assert_allclose(got.predict(x) / scale, want.predict(x), rtol=1e-9, atol=1e-12)
+
+
+def test_a_power_that_no_float_takes_is_refused():
+    with pytest.raises(fastdl.InputError, match="p must be between 0 and 1000"):
+        fastdl.select_degree(np.arange(10.0), np.arange(10.0), [1], p=2**31 - 1)

@@ -208,3 +208,50 @@ def test_memory_stays_bounded(tmp_path):
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) < 80_000, done.stdout  # KiB; the output is 190 MB
     assert np.load(tmp_path / "b.npy", mmap_mode="r").shape == (48_000_000, 4)
+
+
+def test_summits_tables_and_what_lies_outside_is_said(tmp_path, capsys, genome):
+    source, peaks, table = tmp_path / "a.fa", tmp_path / "a.narrowPeak", tmp_path / "a.csv"
+    source.write_bytes(fasta(genome))
+    peaks.write_text("one\t100\t200\tx\t0\t-\t1\t1\t1\t20\none\t5000\t5000\tx\t0\t+\t1\t1\t1\t-1\n")
+    target = tmp_path / "x.npy"
+    code, said = run(capsys, source, "-o", target, "--windows", peaks, "--length", 41, "--centre", "summit")
+    assert code == 0, said.err
+    assert "1 windows lie wholly outside" in said.out
+    assert "1 regions have no letters" in said.out
+    np.testing.assert_array_equal(np.load(target), one_hot_windows(genome["one"], [100, 4980], 41, strand="-+"))
+    table.write_text("id,chrom,start,end\nx,one,-5,15\ny,three,0,20\n")
+    code, said = run(capsys, source, "-o", target, "--windows", table, "--overwrite")
+    assert code == 1
+    assert "a.csv at line 2: must start at 0 or later" in said.err
+    code, said = run(capsys, source, "-o", target, "--windows", table, "--overwrite", "--pad", "N")
+    assert code == 0, said.err
+    np.testing.assert_array_equal(np.load(target)[0], one_hot_windows(genome["one"], [-5], 20)[0])
+    table.write_text("chrom,start,end\nchrone,0,5\n")
+    code, said = run(capsys, source, "-o", target, "--windows", table, "--overwrite")
+    assert "a.csv at line 2" in said.err
+    assert "did you mean 'one'?" in said.err
+
+
+def test_reads_lead_back_to_their_names(tmp_path, capsys):
+    source, target = tmp_path / "a.fq", tmp_path / "x.npy"
+    source.write_bytes(fastq(["ACGT", "", "ACGTACGTAC"]))
+    assert run(capsys, source, "-o", target, "--length", 4)[0] == 0
+    assert note(target)["sequences"] == [
+        {"name": "r0 x", "start": 0},
+        {"name": "r1 x", "start": 1},
+        {"name": "r2 x", "start": 2},
+    ]
+
+
+def test_odd_fasta_is_encoded_whole(tmp_path, capsys):
+    source, target = tmp_path / "a.fa", tmp_path / "x.npy"
+    source.write_bytes(b">a\rACGT\rAC\r>a\rG\r")
+    for more in ((), ("--length", 3), ("--layout", "first")):
+        assert run(capsys, source, "-o", target, "--overwrite", *more)[0] == 0
+    np.testing.assert_array_equal(np.load(target), one_hot("ACGTACG", layout="first"))
+    source.write_bytes(b">a\n 1 acgt ac\n 7 g\n")
+    assert run(capsys, source, "-o", target, "--overwrite")[0] == 1
+    assert run(capsys, source, "-o", target, "--overwrite", "--loose")[0] == 0
+    np.testing.assert_array_equal(np.load(target), one_hot("ACGTACG"))
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith("a")) == ["a.fa"]

@@ -10,7 +10,7 @@ import pytest
 
 import fastdl
 from fastdl import streaming
-from fastdl.reference import bins as reference
+from fastdl.reference import targets as reference
 from fastdl.targets.bins import STRATEGIES, VALUES
 
 RNG = np.random.default_rng(0)

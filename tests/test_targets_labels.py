@@ -462,3 +462,39 @@ def test_torch_tensors():
     assert fastdl.StandardTarget().fit(y).encode(y).dtype == np.float32
     assert fastdl.BinnedTarget(2).fit(y).encode(y).tolist() == [0, 1, 1]
     assert fastdl.ClassTarget().fit(y).encode(y).tolist() == [0, 1, 2]
+
+
+def test_labels_of_every_library():
+    pd, pa, pl = (pytest.importorskip(m) for m in ("pandas", "pyarrow", "polars"))
+    names, numbers = ["dog", "cat", "dog"], [2, 1, 2]
+    texts = [pd.Series(names), pd.Series(names, dtype="category"), pd.Series(names, dtype="string[pyarrow]")]
+    texts += [pa.array(names), pa.chunked_array([names]), pa.array(names).dictionary_encode(), pl.Series(names)]
+    whole = [pd.Series(numbers, dtype="Int8"), pd.Series(numbers, dtype="int64[pyarrow]"), pa.array(numbers)]
+    whole += [pd.Series(numbers, dtype="category"), pl.Series(numbers)]
+    for columns, classes in ((texts, ["cat", "dog"]), (whole, [1, 2])):
+        for y in columns:
+            for target in (fastdl.ClassTarget(), fastdl.BinaryTarget()):
+                target.fit(y)
+                assert target.classes_.tolist() == classes and target.encode(y).tolist() == [1, 0, 1]
+                assert target.classes_.dtype.kind in "Uiu"
+    for y in (
+        pd.Series(["a", None]),
+        pa.array(["a", None]),
+        pl.Series(["a", None]),
+        pd.Series([1, None], dtype="Int8"),
+    ):
+        with pytest.raises(fastdl.InputError, match="index 1"):
+            fastdl.ClassTarget().fit(y)
+
+
+@pytest.mark.parametrize("labels", [[b"a", b"a\0"], ["a", "a\0"]])
+def test_text_that_ends_in_nul_is_not_made_another_label(labels):
+    with pytest.raises(fastdl.InputError, match="must not end in NUL"):
+        fastdl.ClassTarget().fit(labels)
+
+
+def test_masked_arrays_are_refused():
+    masked = np.ma.array([1.0, 2.0, 99999.0], mask=[0, 0, 1])
+    for target in (fastdl.StandardTarget(), fastdl.ClassTarget(), fastdl.BinnedTarget(2)):
+        with pytest.raises(fastdl.InputTypeError, match="masked array"):
+            target.fit(masked)

@@ -81,10 +81,10 @@ def command() -> int:
     that a shell's loop around it stops, too.
     """
     _die_quietly_of(signal.SIGINT)  # until there is anything to remove, imports need no clean-up and no traceback
-    from fastdl.files import _temporaries
+    from fastdl.files import temporaries
 
     def stop(number: int, _: Any) -> None:
-        _temporaries.abandon()
+        temporaries.abandon()
         with suppress(Exception):
             os.write(2, b"\nfastdl: interrupted\n" if number == signal.SIGINT else b"fastdl: terminated\n")
         _die_quietly_of(number)

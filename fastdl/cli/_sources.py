@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastdl.errors import FastdlError, FileError, InputError
-from fastdl.files import _temporaries
+from fastdl.files import temporaries
 
 #: How files of a kind begin: for those that come through a pipe and have no name to tell it.
 _BEGINNINGS = (
@@ -58,24 +58,35 @@ class Source:
 def find(
     sources: Iterable[str], suffixes: Sequence[str], output: Path | None = None, spool: Path | None = None
 ) -> tuple[list[Source], list[FastdlError]]:
-    """The files that are named, match a glob, or end in `suffixes` in a folder; and what could not be searched.
+    """The files that are named, match a glob, or end in `suffixes` in a folder; and what is wrong with other sources.
 
     Folders that links lead to are searched once each. What `output` holds is not found; `._*` files, which macOS
     writes beside others, neither. Pipes, and - for standard input, are copied into the folder `spool` first.
     """
     found: dict[tuple[str, Path], Source] = {}
     problems: list[FastdlError] = []
-    words = [one for source in sources for one in _expand(source)]
+    words: list[str] = []
+    for source in sources:
+        try:
+            words += _expand(source)
+        except FileError as error:
+            problems.append(error)
     for one in words:
-        if one == "-" or is_pipe(one):
-            files: Iterable[Source] = [_spooled(one, suffixes, spool)]
-        elif os.path.isdir(one):
-            files = _search(Path(one), tuple(suffixes), output, problems)
-        else:
-            files = [Source(Path(one), Path(os.path.basename(one)))]
+        try:
+            if one == "-" or is_pipe(one):
+                files = [_spooled(one, suffixes, spool)]
+            elif os.path.isdir(one):
+                files = _search(Path(one), tuple(suffixes), output, problems)
+            else:
+                files = [Source(Path(one), Path(os.path.basename(one)))]
+        except FileError as error:
+            problems.append(error)
+            continue
         place = os.path.realpath(one) if len(words) > 1 else one  # one file may be named twice
         for file in files:
             found.setdefault((os.path.join(place, file.relative) if file.searched else place, file.relative), file)
+    if not found and problems:
+        raise problems.pop()
     return list(found.values()), problems
 
 
@@ -99,6 +110,7 @@ def is_pipe(name: str) -> bool:
 
 def _search(top: Path, suffixes: tuple[str, ...], output: Path | None, problems: list[FastdlError]) -> list[Source]:
     found: list[Source] = []
+    before = len(problems)
     seen: set[tuple[int, int]] = set()
 
     def failed(error: OSError) -> None:
@@ -113,12 +125,13 @@ def _search(top: Path, suffixes: tuple[str, ...], output: Path | None, problems:
             continue
         seen.add((entry.st_dev, entry.st_ino))
         inside.sort()
+        here, below = Path(folder), Path(folder).relative_to(top)
         for name in names:
-            if name.lower().endswith(suffixes) and not name.startswith("._") and not _temporaries.is_temporary(name):
-                path = Path(folder, name)
-                if not is_pipe(str(path)):
-                    found.append(Source(path, path.relative_to(top), searched=True))
-    if not found and not problems:
+            if name.lower().endswith(suffixes) and not name.startswith("._") and not temporaries.is_temporary(name):
+                path = here / name
+                if not is_pipe(os.path.join(folder, name)):
+                    found.append(Source(path, below / name, searched=True))
+    if not found and len(problems) == before:
         raise FileError(top, f"holds no file ending in {', '.join(suffixes)}")
     return sorted(found, key=lambda source: source.relative)
 

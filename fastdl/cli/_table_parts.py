@@ -1,38 +1,45 @@
-"""What fastdl fit and predict work with: the parts of a table's rows, and a model with the columns it is made of."""
+"""What fastdl fit works with: the parts of a table's rows, and the fit of a model to them."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import fastdl
 from fastdl import _check
+from fastdl._typing import Array
 from fastdl.files.npy import NpyWriter
+from fastdl.files.table_model import TableModel, category_codes, terms
 from fastdl.files.tables import Table
+from fastdl.linear.fit import fit_lp
+from fastdl.selection.degrees import choose_degree as choose
+from fastdl.selection.splits import split
 
-Array = np.ndarray
 Blocks = Iterator[tuple[Array, Array, Array | None]]
 
 PARTS = ("training", "validation", "test")
-_KIND = "fastdl linear model"
-_ROWS = 1 << 15  # of a block
-_ROUNDING = 1e-11  # a gap that is none
+MISSING = ("error", "drop", "mean")
+_BLOCK_BYTES = 1 << 23  # of what the model is linear in, in one block
 _HIGHEST = {1: 12}  # degree that "auto" tries, by the number of columns; 4 for more columns
+_CATEGORIES = 256  # different texts of a column, above which it is no category
 
 
 @dataclass(frozen=True)
 class Roles:
     """Which columns of a table are x, y and the weights."""
 
-    features: list[int]
-    target: int
-    weight: int | None
+    features: list[str]
+    target: str
+    weight: str | None
+
+    @property
+    def all(self) -> list[str]:
+        """In the order they are kept in."""
+        return [*self.features, self.target, *([] if self.weight is None else [self.weight])]
 
 
 def roles(table: Table, features: str | None, target: str | None, weight: str | None) -> Roles:
@@ -46,18 +53,22 @@ def roles(table: Table, features: str | None, target: str | None, weight: str | 
     for name in (*chosen, target, *([] if weight is None else [weight])):
         if name not in names:
             raise _check.InputError(f"{table.path} has no column {name!r}; it has {', '.join(names[:20])}")
-    if not chosen or target in chosen or weight in (*chosen, target):
+    if not chosen or len(set(chosen)) < len(chosen) or target in chosen or weight in (*chosen, target):
         raise _check.InputError(f"features, target and weights must differ, got {chosen}, {target!r} and {weight!r}")
-    where = None if weight is None else names.index(weight)
-    return Roles([names.index(n) for n in chosen], names.index(target), where)
+    return Roles(chosen, target, weight)
 
 
 class Parts:
-    """The rows of a table as training, validation and test part, as often as asked for; on disk while it is open."""
+    """The rows of a table as training, validation and test part, as often as asked for; on disk while it is open.
 
-    def __init__(self, table: Table, roles: Roles, ratios: list[float], seed: int):
-        self.table, self.roles, self.ratios, self.seed = table, roles, ratios, seed
-        self.names = [table.columns[i] for i in roles.features]
+    `missing` says what becomes of a row whose features or target are missing: "error" names its file and line, "drop"
+    leaves it out, "mean" puts the mean of the training part in the place of a feature's (and drops rows without y).
+    """
+
+    def __init__(self, table: Table, roles: Roles, ratios: list[float], seed: int, missing: str = "error"):
+        self.table, self.roles, self.ratios, self.seed, self.missing = table, roles, ratios, seed, missing
+        self.categories: dict[str, list[str]] = {}
+        self.fill: dict[str, float] = {}
 
     def __enter__(self) -> Parts:
         self._rows, self._file = np.empty((0, 0)), tempfile.TemporaryFile()
@@ -68,159 +79,204 @@ class Parts:
         self._file.close()
 
     def read(self, progress: Callable[[int], Any]) -> None:
-        """Text is parsed once, and its numbers wait in a temporary file."""
-        writer = NpyWriter(self._file, np.float64, (len(self.table.columns),))
-        for block in self.table.blocks():
-            writer.write(block)
-            progress(len(block))
+        """The table is read once; its numbers, and the numbers of its categories, are kept in a temporary file."""
+        names = self.roles.all
+        writer = NpyWriter(self._file, np.float64, (len(names),))
+        known: dict[str, dict[str, int]] = {}
+        start = dropped = 0
+        for part in self.table.parts(names):
+            rows = np.column_stack([self._numbers(n, c, known) for n, c in zip(names, part)])
+            keep = self._checked(rows, start)
+            writer.write(np.ascontiguousarray(rows[keep]))
+            start, dropped = start + len(rows), dropped + int((~keep).sum())
+            progress(len(rows))
+        self.dropped = dropped
         if not writer.rows:
-            raise _check.FileError(self.table.path, "holds no rows")
+            raise _check.FileError(self.table.path, "holds no rows" + (" without missing values" if dropped else ""))
         writer.finish()
         self._file.flush()
-        shape = (writer.rows, len(self.table.columns))
+        shape = (writer.rows, len(names))
         self._rows = np.memmap(self._file, np.float64, "r", self._file.seek(0, 2) - 8 * shape[0] * shape[1], shape)
-        self._split = fastdl.split(writer.rows, self.ratios, seed=self.seed)
+        self._split = split(writer.rows, self.ratios, seed=self.seed)
         self.sizes = self._split.sizes.tolist()
+        self._order = {n: np.argsort(np.argsort(np.array(list(k), object))) for n, k in known.items()}
+        self.categories = {n: sorted(k) for n, k in known.items()}
+        self.names = [
+            name if name not in known else f"{name}={text}"
+            for name in self.roles.features
+            for text in self.categories.get(name, ["", ""])[1:]
+        ]
+        if not self.names:
+            raise _check.InputError(f"{', '.join(self.roles.features)}: the same in all rows, no model can be made")
+        if self.missing == "mean":
+            self.fill = self._means()
 
-    def blocks(self, part: int) -> Blocks:
-        """(X, y, weights or None) of the rows of a part."""
+    def _numbers(self, name: str, column: Any, known: dict[str, dict[str, int]]) -> Array:
+        """A column as float64: text of a feature as the numbers of its categories, in the order they came."""
+        kind = str(getattr(column, "type", getattr(column, "dtype", "")))
+        text = kind.startswith(("string", "large_string", "dictionary<values=string", "<U", "object", "category"))
+        if not text or name not in self.roles.features:
+            return self.table._numbers(name, column).astype(np.float64)
+        seen = known.setdefault(name, {})
+        codes = category_codes(column, seen, grow=True)
+        reader = self.table.text
+        if reader is not None and any(reader.is_number(label) for label in seen):
+            line, field = reader.find(name, lambda f: bool(f) and not reader.is_number(f))
+            if not line:  # a number over two lines, say
+                line, field = reader.find(name, lambda f: bool(f))
+                raise _check.FileError(self.table.path, f"{name} holds numbers that are written as text", line=line)
+            raise _check.FileError(self.table.path, f"{name} must be a number, got {field!r}", line=line)
+        if len(seen) > _CATEGORIES:
+            raise _check.FileError(
+                self.table.path, f"{name} has more than {_CATEGORIES} different texts: name columns by --features"
+            )
+        return np.where(codes < 0, np.nan, codes)
+
+    def _checked(self, rows: Array, start: int) -> Array:
+        """Which rows stay; a value that is not finite where it counts is an error with its line."""
         q = self.roles
-        for start in range(0, len(self._rows), _ROWS):
-            block = self._rows[start : start + _ROWS]
-            block = block[self._split.parts(start, start + len(block)) == part]
-            yield block[:, q.features], block[:, q.target], None if q.weight is None else block[:, q.weight]
+        counts = np.ones(len(rows), bool)
+        if q.weight is not None:
+            s = rows[:, -1]
+            self._refuse(rows, start, ~((s >= 0) & (s < np.inf)), len(q.all) - 1, "finite and not negative")
+            counts = s != 0
+        keep = np.ones(len(rows), bool)
+        for k, name in enumerate([*q.features, q.target]):
+            gone = np.isnan(rows[:, k]) & counts
+            self._refuse(rows, start, np.isinf(rows[:, k]) & counts, k, "finite")
+            if self.missing == "error":
+                self._refuse(rows, start, gone, k, "finite (or choose --missing drop or mean)")
+            elif self.missing == "drop" or name == q.target:
+                keep &= ~gone
+        return keep
+
+    def _refuse(self, rows: Array, start: int, bad: Array, column: int, wanted: str) -> None:
+        if bad.any():
+            row = int(bad.argmax())
+            where = self.table.place(start + row)
+            place = "" if where else f" in row {start + row}"
+            problem = f"{self.roles.all[column]} must be {wanted}, got {rows[row, column]}{place}"
+            raise _check.FileError(self.table.path, problem, **where)
+
+    def _means(self) -> dict[str, float]:
+        """The mean of each feature over the training part."""
+        names = [n for n in self.roles.features if n not in self.categories]
+        which = [self.roles.features.index(n) for n in names]
+        total, count = np.zeros((2, len(which)))
+        for rows in self._raw(0, 1 << 15):
+            x, s = rows[:, which], np.ones(len(rows)) if self.roles.weight is None else rows[:, -1]
+            there = ~np.isnan(x)
+            total += (np.where(there, x, 0) * s[:, None]).sum(axis=0)
+            count += (there * s[:, None]).sum(axis=0)
+        return {n: float(t / c) if c else 0.0 for n, t, c in zip(names, total, count)}
+
+    def _raw(self, part: int | None, block: int) -> Iterator[Array]:
+        for start in range(0, len(self._rows), block):
+            rows = self._rows[start : start + block]
+            yield rows if part is None else rows[self._split.parts(start, start + len(rows)) == part]
+
+    def blocks(self, part: int | None, width: int = 0) -> Blocks:
+        """(X, y, weights or None) of the rows of a part; rows of weight 0 are left out.
+
+        `width` is the number of columns that will be made of a row: the more, the fewer rows come at once.
+        """
+        block = max(256, _BLOCK_BYTES // (8 * max(width, len(self.names), 1)))
+        count = len(self.roles.features)
+        for rows in self._raw(part, block):
+            if self.roles.weight is not None:
+                rows = rows[rows[:, -1] > 0]
+            yield self._matrix(rows), rows[:, count], None if self.roles.weight is None else rows[:, -1]
+
+    def _matrix(self, rows: Array) -> Array:
+        columns: list[Array] = []
+        for k, name in enumerate(self.roles.features):
+            x = np.array(rows[:, k])
+            if name in self.categories:
+                code = np.full(len(x), -1)
+                code[~np.isnan(x)] = self._order[name][x[~np.isnan(x)].astype(int)]
+                columns += [(code == j).astype(float) for j in range(1, len(self.categories[name]))]
+            else:
+                x[np.isnan(x)] = self.fill.get(name, np.nan)
+                columns.append(x)
+        return np.column_stack(columns)
+
+    def outside_test(self) -> tuple[Array, Array, Array | None]:
+        """All rows but the test part, in memory."""
+        some = [block for part in (0, 1) for block in self.blocks(part)]
+        X, y = (np.concatenate([block[i] for block in some]) for i in (0, 1))
+        return X, y, None if self.roles.weight is None else np.concatenate([s for _, _, s in some if s is not None])
 
     def ranges(self) -> tuple[Array, Array]:
-        """The least and the largest value of each feature in the training part."""
+        """The least and the largest value of each column in the training part."""
         ends = [(X.min(0), X.max(0)) for X, _, _ in self.blocks(0) if len(X)]
+        if not ends:
+            raise _check.FileError(self.table.path, "has no row of a weight above 0 in the training part")
         low, high = (np.array(e) for e in zip(*ends))
         return low.min(0), high.max(0)
 
-    def scores(self, part: int, model: Model) -> dict[str, float]:
+    def scores(self, part: int, model: TableModel) -> dict[str, float | None]:
         """Rows, mean |r|^p, mean |r| and R^2 of a part."""
-        sums, y_sums = np.zeros(4), np.zeros(2)
-        for X, y, s in self.blocks(part):
+        sums, y_sums, middle = np.zeros(4), np.zeros(2), None
+        for X, y, s in self.blocks(part, len(model.w)):
+            if not len(y):
+                continue
+            middle = float(y[0]) if middle is None else middle
             s = np.ones(len(y)) if s is None else s
-            r, y = np.abs(y - model.predict(X)), y - model.middle
+            r, y = np.abs(y - model.of_matrix(X)), y - middle
             sums += [s.sum(), (s * r**model.p).sum(), (s * r).sum(), (s * r * r).sum()]
             y_sums += [(s * y).sum(), (s * y * y).sum()]
         with np.errstate(divide="ignore", invalid="ignore"):
             loss, absolute, squared = (sums[1:] / sums[0]).tolist()
             spread = y_sums[1] / sums[0] - (y_sums[0] / sums[0]) ** 2
             fitted = float(1 - np.float64(squared) / spread)
-        return {"rows": self.sizes[part], "loss": loss, "mean |r|": absolute, "R^2": fitted}
+        values = {"loss": loss, "mean |r|": absolute, "R^2": fitted}
+        return {"rows": self.sizes[part], **{k: v if np.isfinite(v) else None for k, v in values.items()}}
 
 
-@dataclass(frozen=True)
-class Model:
-    """A linear model of columns, or of their powers and products up to a degree."""
-
-    features: list[str]
-    target: str
-    degree: int
-    low: list[float]
-    high: list[float]
-    w: list[float]
-    b: float
-    p: float
-    middle: float
-    method: str
-    certificate: dict[str, Any]
-
-    def terms(self, X: Array) -> Array:
-        """What the model is linear in: the columns, or polynomials of them over the range of the training part."""
-        return terms(X, self.degree, np.array(self.low), np.array(self.high))
-
-    def predict(self, X: Array) -> Array:
-        """The values, float64 (N,)."""
-        return self.terms(np.ascontiguousarray(X)) @ np.array(self.w) + self.b
-
-    def columns(self, table: Table) -> list[int]:
-        """Where a table has the features."""
-        missing = [name for name in self.features if name not in table.columns]
-        if missing:
-            raise _check.FileError(table.path, f"lacks the columns {', '.join(missing)} of the model")
-        return [table.columns.index(name) for name in self.features]
-
-    def text(self, scores: dict[str, Any]) -> str:
-        """The model as JSON."""
-        fields = {"kind": _KIND, "fastdl": fastdl.__version__, **vars(self), "scores": scores}
-        return json.dumps(fields, indent=1) + "\n"
-
-    @classmethod
-    def read(cls, path: Path) -> Model:
-        """From a file that fastdl fit wrote."""
-        try:
-            fields = json.loads(_check.existing(path).read_text())
-            if fields.pop("kind") != _KIND:
-                raise KeyError
-            del fields["fastdl"], fields["scores"]
-            return cls(**fields)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise _check.FileError(path, "is no model that fastdl fit wrote") from None
-
-    def summary(self, scores: dict[str, Any]) -> str:
-        """For the terminal: what was fitted, how it does on each part, and what is proven of it."""
-        of = ", ".join(self.features[:6]) + (f", ... ({len(self.features)} columns)" if len(self.features) > 6 else "")
-        degree = f" up to degree {self.degree}" if self.degree > 1 else ""
-        lines = [f"{self.target} from {of}{degree}; loss |r|^{self.p:g}; {self.method}"]
-        lines.append(f"{'':12}{'rows':>10}{'mean loss':>14}{'mean |r|':>14}{'R^2':>10}")
-        for name, s in scores.items():
-            lines.append(f"{name:12}{s['rows']:>10}{s['loss']:>14.6g}{s['mean |r|']:>14.6g}{s['R^2']:>10.5f}")
-        c = self.certificate
-        known = "nothing is proven of the least loss"
-        if c["gap"] <= _ROUNDING:
-            known = f"no model of these columns has a smaller one (proof: {c['kind']})"
-        elif np.isfinite(c["gap"]):
-            known = f"at most {c['gap']:.2g} of it can be gained by another model of these columns (proof: {c['kind']})"
-        return "\n".join([*lines, f"training loss {c['upper']:.9g}; {known}"])
-
-
-def terms(X: Array, degree: int, low: Array, high: Array) -> Array:
-    """Columns; for a higher degree Chebyshev polynomials of one column, or products of several, from [-1, 1]."""
-    if degree == 1:
-        return X
-    if X.shape[1] == 1:
-        domain = (float(low[0]), float(high[0]))
-        return fastdl.vandermonde(X[:, 0], degree, basis="chebyshev", domain=domain)[:, 1:]
-    span = np.where(high > low, high - low, 1.0)
-    return fastdl.polynomial_features((2 * X - low - high) / span, degree, include_bias=False)
-
-
-def fitted(parts: Parts, p: float, degree: int, settings: dict[str, Any]) -> Model:
-    """The model of a degree, of the training part."""
+def fit_model(parts: Parts, p: float, degree: int | None, settings: dict[str, Any]) -> TableModel:
+    """The model of the given degree, or of that which cross-validation outside the test part chooses."""
+    if degree is None:
+        degree = choose_degree(parts, p, settings)
     low, high = parts.ranges()
     if degree > 1 and len(low) == 1 and not high[0] > low[0]:
         raise _check.InputError(f"{parts.names[0]} is the same in all rows: no degree above 1 can be fitted")
+    width = terms(np.zeros((1, len(low))), degree, low, high).shape[1]
 
     def chunks() -> Iterator[tuple[Array, ...]]:
-        for X, y, s in parts.blocks(0):
+        for X, y, s in parts.blocks(0, width):
             yield terms(X, degree, low, high), y, *(() if s is None else (s,))
 
-    fit = fastdl.fit_lp(chunks, p=p, **settings)
-    target = parts.table.columns[parts.roles.target]
-    first = next(y for _, y, _ in parts.blocks(0) if len(y))
-    where = [float(first.mean()), fit.method, fit.certificate._asdict()]
-    return Model(parts.names, target, degree, low.tolist(), high.tolist(), fit.w.tolist(), fit.b, p, *where)
+    fit = fit_lp(chunks, p=p, **settings)
+    q = parts.roles
+    certificate = {name: _plain(value) for name, value in fit.certificate._asdict().items()}
+    model = TableModel(
+        q.features, q.target, degree, low.tolist(), high.tolist(), fit.w.tolist(), float(fit.b), p, fit.method,
+        certificate, parts.categories, parts.fill,
+    )  # fmt: skip
+    return replace(model, scores={n: parts.scores(k, model) for k, n in enumerate(PARTS) if parts.sizes[k]})
 
 
-def chosen(parts: Parts, p: float, degree: int | None, settings: dict[str, Any]) -> Model:
-    """The model of the given degree, or of that with the least loss on the validation part."""
-    if degree is not None:
-        return fitted(parts, p, degree, settings)
+def choose_degree(parts: Parts, p: float, settings: dict[str, Any]) -> int:
+    """The degree, from 1 on, of the least loss in five-fold cross-validation outside the test part."""
     if not parts.sizes[1]:
         raise _check.InputError("--degree auto needs rows to validate on: give --split like 70/20/10")
-    best: tuple[float, Model] | None = None
-    for candidate in range(1, _HIGHEST.get(len(parts.names), 4) + 1):
-        model = fitted(parts, p, candidate, settings)
-        loss = parts.scores(1, model)["loss"]
-        if best is None or loss < best[0]:
-            best = loss, model
-    assert best is not None
-    return best[1]
+    X, y, s = parts.outside_test()
+    degrees = range(1, _HIGHEST.get(X.shape[1], 4) + 1)
+    folds = min(5, len(y))
+    how = {"seed": settings["seed"], "threads": settings["threads"], "sample_weight": s, "test": 0, "folds": folds}
+    return choose(X, y, degrees, p=p, **how).best
 
 
-def plot(parts: Parts, model: Model, most: int = 2000) -> Any:
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def save_plot(parts: Parts, model: TableModel, file: Any, path: Path) -> None:
+    """Write the picture in the format that the path ends in."""
+    plot(parts, model).savefig(file, format=path.suffix[1:].lower())
+
+
+def plot(parts: Parts, model: TableModel, most: int = 2000) -> Any:
     """The target against the feature, where there is one, or against the prediction; a sample of each part's rows."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -228,16 +284,16 @@ def plot(parts: Parts, model: Model, most: int = 2000) -> Any:
     figure = Figure(figsize=(7, 5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    single = len(model.features) == 1
+    single = len(model.low) == 1
     for k, (name, colour) in enumerate(zip(PARTS, ("#999999", "#56B4E9", "#D55E00"))):
         if parts.sizes[k]:
             every = -(-parts.sizes[k] // most)
-            pieces = [(X[::every], y[::every]) for X, y, _ in parts.blocks(k)]
-            X, y = (np.concatenate(piece) for piece in zip(*pieces))
-            axes.plot(X[:, 0] if single else model.predict(X), y, ".", ms=3, color=colour, label=name, zorder=k)
+            some = [(X[::every], y[::every]) for X, y, _ in parts.blocks(k)]
+            X, y = (np.concatenate(columns) for columns in zip(*some))
+            axes.plot(X[:, 0] if single else model.of_matrix(X), y, ".", ms=3, color=colour, label=name, zorder=k)
     if single:
         x = np.linspace(model.low[0], model.high[0], 501)
-        axes.plot(x, model.predict(x[:, None]), color="black", label="model")
+        axes.plot(x, model.of_matrix(x[:, None]), color="black", label="model")
         axes.set(xlabel=model.features[0], ylabel=model.target)
     else:
         ends = axes.get_xlim()

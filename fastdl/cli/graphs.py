@@ -55,7 +55,7 @@ def register(commands: Any) -> None:
     reading.add_argument("--max-bytes", type=int, metavar="N", help="of the rows of the graph (default: 2^30)")
     graph.add_argument("--threads", type=int, metavar="N", help="default: the processors this process has")
     graph.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    graph.add_argument("--quiet", action="store_true", help="no progress bar")
+    graph.add_argument("--quiet", action="store_true", help="print errors only")
     graph.set_defaults(run=run)
 
 
@@ -87,7 +87,8 @@ def run(options: argparse.Namespace) -> int:
     elif options.output is not None:
         write_rows(options.output, graph)
         told += f"; wrote {options.output}"
-    print(told)
+    if not options.quiet:
+        print(told)
     return 0
 
 

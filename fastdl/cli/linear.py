@@ -16,8 +16,9 @@ def register(commands: Any) -> None:
             "fastdl fit curve.csv -o model.json --degree auto --plot curve.png",
         ),
         description="Fits f(x) = <w, x> + b on the training part of a table's rows, says how it does on all parts and "
-        "how far from the least loss it can be at most, and writes the model as JSON. Reads .csv, .tsv, .txt (.gz), "
-        ".npy and .npz in blocks of rows.",
+        "how far from the least loss it can be at most, and writes the model as JSON, which predict and "
+        "fastdl.files.TableModel read. Reads .csv, .tsv, .txt (.gz), .parquet, .arrow, .npy and .npz by blocks; "
+        "a column of text becomes columns of 0 and 1.",
     )
     fit.add_argument("table", type=Path, help="the table")
     fit.add_argument("-o", "--output", required=True, type=Path, metavar="M.json", help="the model to write")
@@ -29,18 +30,25 @@ def register(commands: Any) -> None:
         "--degree",
         default="1",
         metavar="N",
-        help="also the powers and products of columns up to this degree; auto: the one with the least loss on the "
-        "validation part (default: %(default)s)",
+        help="also the powers and products of columns up to this degree; auto: the one with the least loss in "
+        "cross-validation outside the test part (default: %(default)s)",
     )
     fit.add_argument("--method", default="auto", help="as in fit_lp (default: %(default)s)")
     fit.add_argument(
         "--split", default="70/20/10", metavar="A/B/C", help="training, validation, test (default: %(default)s)"
     )
     fit.add_argument("--seed", type=int, default=0, metavar="N", help="of the split and the methods (default: 0)")
+    fit.add_argument(
+        "--missing",
+        choices=("error", "drop", "mean"),
+        default="error",
+        help="rows with missing cells: refused, left out, or with the column's mean (default: %(default)s)",
+    )
+    _add_dialect(fit)
     fit.add_argument("--plot", type=Path, metavar="F.png", help="a picture of the predictions (or .svg, .pdf)")
     fit.add_argument("--threads", type=int, metavar="N", help="default: the processors this process has")
     fit.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    fit.add_argument("--quiet", action="store_true", help="no progress bar")
+    fit.add_argument("--quiet", action="store_true", help="print errors only")
     fit.set_defaults(run=run_fit)
 
     predict = commands.add_parser(
@@ -50,10 +58,27 @@ def register(commands: Any) -> None:
     )
     predict.add_argument("model", type=Path, help="what fit wrote")
     predict.add_argument("table", type=Path, help="a table with the same columns")
-    predict.add_argument("-o", "--output", required=True, type=Path, metavar="P.npy", help="the values, float64 (N,)")
+    predict.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="P.npy", help="the values: .npy, .csv or .parquet"
+    )
+    _add_dialect(predict)
     predict.add_argument("--overwrite", action="store_true", help="replace a file that is there")
-    predict.add_argument("--quiet", action="store_true", help="no progress bar")
+    predict.add_argument("--quiet", action="store_true", help="print errors only")
     predict.set_defaults(run=run_predict)
+
+
+def _add_dialect(command: Any) -> None:
+    command.add_argument("--delimiter", metavar="C", help="what parts the columns of text (default: guessed)")
+    command.add_argument("--decimal", choices=(".", ","), default=".", help="the decimal point (default: %(default)s)")
+    command.add_argument("--header", choices=("yes", "no"), help="whether the first line of text has the names")
+
+
+def _open(options: argparse.Namespace) -> Any:
+    from fastdl.files.tables import Table
+
+    header = None if options.header is None else options.header == "yes"
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(options.delimiter, options.delimiter)
+    return Table(options.table, delimiter=delimiter, decimal=options.decimal, header=header)
 
 
 def run_fit(options: argparse.Namespace) -> int:
@@ -61,34 +86,40 @@ def run_fit(options: argparse.Namespace) -> int:
     from fastdl.cli import _table_parts
     from fastdl.cli._progress import Progress
     from fastdl.cli._sources import check_output
-    from fastdl.files.atomic import replacing
-    from fastdl.files.tables import Table
+    from fastdl.files.atomic import replacing, replacing_together
 
     _check.number("--p", options.p, 0, above=True)
     degree = None if options.degree == "auto" else _degree(options.degree)
     threads, ratios = _threads.count(options.threads), _ratios(options.split)
-    table = Table(options.table)
-    roles = _table_parts.roles(table, options.features, options.target, options.weights)
-    check_output(options.output, (".json",), reads=[options.table], overwrite=options.overwrite)
+    output = options.output / f"{options.table.stem}.json" if options.output.is_dir() else options.output
+    reads = [options.table]
+    check_output(output, (".json", ""), reads=reads, overwrite=options.overwrite)
     if options.plot is not None:
-        check_output(options.plot, (".png", ".svg", ".pdf"), reads=[options.table], overwrite=options.overwrite)
+        check_output(options.plot, (".png", ".svg", ".pdf"), reads=[*reads, output], overwrite=options.overwrite)
         _check.extra("matplotlib", "report", "--plot")
+    table = _open(options)
+    roles = _table_parts.roles(table, options.features, options.target, options.weights)
     with (
         Progress(None, "row", options.quiet) as progress,
-        _table_parts.Parts(table, roles, ratios, options.seed) as parts,
+        _table_parts.Parts(table, roles, ratios, options.seed, options.missing) as parts,
     ):
         parts.read(progress)
         seconds = progress.seconds
         settings = {"method": options.method, "seed": options.seed, "threads": threads}
-        model = _table_parts.chosen(parts, options.p, degree, settings)
-        scores = {name: parts.scores(k, model) for k, name in enumerate(_table_parts.PARTS) if parts.sizes[k]}
-        with replacing(options.output) as file:
-            file.write(model.text(scores).encode())
-        if options.plot is not None:
-            with replacing(options.plot) as file:
-                _table_parts.plot(parts, model).savefig(file, format=options.plot.suffix[1:].lower() or "png")
-        print(model.summary(scores))
-        print(f"read in {seconds:.2f} s, fitted in {progress.seconds - seconds:.2f} s; wrote {options.output}")
+        model = _table_parts.fit_model(parts, options.p, degree, settings)
+        if options.plot is None:
+            with replacing(output) as file:
+                file.write(model.text().encode())
+        else:
+            with replacing_together(options.plot, output) as (picture, file):
+                _table_parts.save_plot(parts, model, picture, options.plot)
+                file.write(model.text().encode())
+        if options.quiet:
+            return 0
+        print(model.summary())
+        if parts.dropped:
+            print(f"{parts.dropped} rows with missing values were left out")
+        print(f"read in {seconds:.2f} s, fitted in {progress.seconds - seconds:.2f} s; wrote {output}")
     return 0
 
 
@@ -97,21 +128,30 @@ def run_predict(options: argparse.Namespace) -> int:
 
     from fastdl.cli._progress import Progress
     from fastdl.cli._sources import check_output
-    from fastdl.cli._table_parts import Model
+    from fastdl.cli._table_values import writer_of
     from fastdl.files.atomic import replacing
-    from fastdl.files.npy import NpyWriter
-    from fastdl.files.tables import Table
+    from fastdl.files.table_model import TableModel
 
-    model, table = Model.read(options.model), Table(options.table)
-    columns = model.columns(table)
-    check_output(options.output, (".npy",), reads=[options.model, options.table], overwrite=options.overwrite)
+    model, table = TableModel.read(options.model), _open(options)
+    model.check_columns(table)
+    formats = (".npy", ".csv", ".parquet")
+    check_output(options.output, formats, reads=[options.model, options.table], overwrite=options.overwrite)
+    bad: list[int] = []
+    rows = 0
     with replacing(options.output) as file, Progress(None, "row", options.quiet) as progress:
-        writer = NpyWriter(file, np.float64)
-        for block in table.blocks():
-            writer.write(model.predict(block[:, columns]))
-            progress(len(block))
+        writer = writer_of(options.output.suffix.lower(), file, f"predicted {model.target}")
+        for part in table.parts(model.features):
+            values = model.values(part)
+            bad += (rows + np.flatnonzero(~np.isfinite(values))).tolist() if len(bad) < 10 else []
+            rows += len(values)
+            writer.write(values)
+            progress(len(values))
         writer.finish()
-    print(f"{writer.rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}")
+    if not options.quiet:
+        print(f"{rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}")
+    if bad:
+        some = ", ".join(f"{k} (line {table.place(k)['line']})" if table.text else str(k) for k in bad[:10])
+        print(f"not finite, as a feature is missing or not finite: row {some}{', ...' if len(bad) > 10 else ''}")
     return 0
 
 

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from fastdl.cli import _file_jobs
-from fastdl.cli._file_jobs import FileJobs, Totals
+from fastdl.cli._file_jobs import FileJobs, Result, Totals
 from fastdl.cli._progress import Progress
 
 _CHUNK = 1 << 25  # bytes: a few tables of this size are in memory at once
-_REDUCTIONS = ("mean", "first", "last", "nearest", "min", "max", "majority")
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_LABELS = {
-    "classification",
-    "raw_classification",
-    "class",
-    "label",
-    "labels",
-    "semantic",
-    "instance",
-    "segment",
-    "ring",
-}
-_MEASURED = {"intensity", "reflectance", "red", "green", "blue", "nir", "r", "g", "b", "scan_angle", "scan_angle_rank"}
 
 
 def register(commands: Any) -> None:
@@ -60,26 +48,47 @@ def register(commands: Any) -> None:
         examples=(
             "fastdl downsample tiles/ -o thin/ --voxel-size 0.5",
             "fastdl downsample scan.laz -o scan.ply --voxel-size 0.1 --reduce mean,classification=majority",
+            "fastdl downsample tiles/ -o city.laz --voxel-size 0.5 --merge",
         ),
-        description="Reduce clouds of any size to one point per voxel: .laz, .las, .ply, .npy or .npz, as DST ends; "
-        "into a folder, LAS and LAZ stay what they are and the rest becomes .ply. Coordinates, floats, intensity, "
-        "colours and scan angles become the mean (rounded, for integers), classes the majority (ties: the smallest), "
-        "other integers those of the voxel's first point.",
+        description="Reduce clouds of any size to one point per voxel: .laz, .las, .ply, .pcd, .npy, .npz, .bin, .xyz, "
+        ".txt or .csv, as DST ends; into a folder, LAS and LAZ stay what they are and the rest becomes .ply. "
+        "Coordinates, floats, intensity, colours and scan angles become the mean (rounded, for integers), classes the "
+        "majority (ties: the smallest), other integers those of the voxel's first point.",
     )
     _common(downsample)
-    downsample.add_argument(
+    _downsample_options(downsample)
+    downsample.set_defaults(run=run_downsample)
+
+
+def _downsample_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--reduce",
         default="mean",
         metavar="HOW[,COLUMN=HOW...]",
-        help=f"{', '.join(_REDUCTIONS)}; other than mean it applies to every column (default: mean)",
+        help="mean, first, last, nearest, min, max, majority; other than mean it is for every column (default: mean)",
     )
-    downsample.add_argument(
+    command.add_argument("--columns", metavar="NAME,...", help="kept beside x, y, z (default: all)")
+    command.add_argument(
         "--origin", type=_floats(1, 3), default=[0.0], metavar="S[,S,S]", help="a corner of the voxels"
     )
-    downsample.add_argument(
+    command.add_argument(
+        "--crop",
+        type=_floats(6),
+        metavar="X0,Y0,Z0,X1,Y1,Z1",
+        help="only points from this corner to before that",
+    )
+    command.add_argument("--classes", type=_integers, metavar="N,...", help="only points of these classes")
+    command.add_argument("--min-points", type=int, default=1, metavar="N", help="only voxels of at least N points")
+    together = command.add_mutually_exclusive_group()
+    together.add_argument("--merge", action="store_true", help="all sources into the one file DST, on one lattice")
+    together.add_argument(
+        "--seamless",
+        action="store_true",
+        help="tiles into a folder: a voxel that crosses a border is one point of the tile that comes first",
+    )
+    command.add_argument(
         "--memory", type=_bytes, default=_bytes("2GiB"), metavar="SIZE", help="for all jobs' voxels (default: 2GiB)"
     )
-    downsample.set_defaults(run=run_downsample)
 
 
 def _common(command: argparse.ArgumentParser) -> None:
@@ -87,6 +96,11 @@ def _common(command: argparse.ArgumentParser) -> None:
     # argparse takes -40,0,1 for an option unless told that it is numbers.
     command._negative_number_matcher = re.compile(r"^-[\d.][\d.,e+-]*$")
     command.add_argument("--voxel-size", required=True, type=_floats(1, 3), metavar="S[,S,S]", help="edges of a voxel")
+    command.add_argument(
+        "--layout",
+        metavar="NAME,...",
+        help='columns of files that do not name them, such as x,y,z,_,ring ("_": left out)',
+    )
     command.add_argument(
         "--any-bounds", action="store_true", help="read LAZ points outside the bounds their header gives, too"
     )
@@ -105,6 +119,13 @@ def _floats(*lengths: int) -> Callable[[str], list[float]]:
     return numbers
 
 
+def _integers(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not whole numbers with commas between") from None
+
+
 def _bytes(text: str) -> int:
     number = text.rstrip("BiKMGTkmgtb")
     unit = text[len(number) :].upper().removesuffix("B").removesuffix("I")
@@ -121,6 +142,8 @@ def run_voxelize(options: argparse.Namespace) -> int:
     import numpy as np
 
     from fastdl import _check, voxelize
+    from fastdl.cli._cloud_columns import plain_name
+    from fastdl.cli._cloud_downsampling import record
     from fastdl.files.atomic import replacing
 
     size, ends = _three(options.voxel_size), options.range
@@ -129,42 +152,41 @@ def run_voxelize(options: argparse.Namespace) -> int:
     wanted = options.columns.split(",") if options.columns is not None else None
 
     def work(source: Path, target: Path, progress: Progress) -> dict[str, int]:
-        if target.suffix != ".npz":
-            raise _check.InputError(f"voxels are written as .npz, got {target}")
         reader = _open(source, options)
-        names = [name for name in reader.columns[3:] if name.lower() in ("intensity", "reflectance")]
+        names = [name for name in reader.columns[3:] if plain_name(name) in ("intensity", "reflectance")]
         columns = [*reader.columns[:3], *(names if wanted is None else [w for w in wanted if w])]
         for name in columns:
-            _check.one_of("--columns", name, reader.columns)
+            if name not in reader.columns:
+                raise _check.FileError(source, f"has no column {name!r}; it has {', '.join(reader.columns)}")
         single = all(reader.schema[name] == np.float32 for name in columns)
         points = _whole(reader, columns, np.float32 if single else np.float64, progress)
-        found = _voxels(reader, points, size, ends, {**settings, "params": "float32" if single else "exact"})
+        found = _voxels(reader, points, size, ends, {**settings, "arithmetic": "float32" if single else "exact"})
         arrays = {name: getattr(found, name) for name in ("voxels", "coords", "counts", "true_counts", "inverse")}
         with replacing(target) as file:
-            np.savez(file, **arrays, columns=np.array(columns), accounting=_record(found.accounting))
+            np.savez(file, **arrays, columns=np.array(columns), accounting=record(found.accounting))
         return {**found.accounting, "voxels": len(found.coords)}
 
     return _run(options, FileJobs(options, _suffixes(), (".npz",), ".npz"), work)
 
 
 def _voxels(reader: Any, points: Any, size: Sequence[float], ends: Sequence[float], settings: dict[str, Any]) -> Any:
-    """The voxels of a whole cloud; of a LAS file by its integers, where the size is a whole multiple of their scale."""
+    """The voxels of a whole cloud; of a LAS file by its integers, which give the cells exactly."""
     import numpy as np
 
     from fastdl import voxelize
-    from fastdl.files.points.las import LasReader, lattice
+    from fastdl.files.points.las import LasReader
 
-    found = lattice(reader.scales, reader.offsets, size, ends[:3]) if isinstance(reader, LasReader) else None
-    if found is None:
+    axes = reader.lattice(size, ends[:3]).axes if isinstance(reader, LasReader) else ()
+    if not axes or any(a.multiply * 2**31 + abs(a.shift) >= 2**53 or a.step >= 2**53 for a in axes):
         return voxelize(points, size, ends, **settings)
     # Quotients of whole float64 numbers floor as the integers do, so the cells are exact.
-    shift, step = found
+    multiply, shift, step = (np.array(v, np.float64) for v in zip(*((a.multiply, a.shift, a.step) for a in axes)))
     xyz = points[:, :3]
-    xyz[:] = np.rint((xyz - reader.offsets) / reader.scales) + shift
-    top = (np.array(ends[3:]) - ends[:3]) / reader.scales
-    voxels = voxelize(points, step.astype(np.float64), [0, 0, 0, *top], **settings)
+    xyz[:] = np.rint((xyz - reader.offsets) / reader.scales) * multiply + shift
+    top = (np.array(ends[3:]) - ends[:3]) / reader.scales * multiply
+    voxels = voxelize(points, step, [0, 0, 0, *top], **settings)
     inside = np.arange(voxels.voxels.shape[1]) < voxels.counts[:, None]
-    voxels.voxels[inside, :3] = (voxels.voxels[inside, :3] - shift) * reader.scales + reader.offsets
+    voxels.voxels[inside, :3] = (voxels.voxels[inside, :3] - shift) / multiply * reader.scales + reader.offsets
     return voxels
 
 
@@ -187,94 +209,107 @@ def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: Progress) 
 
 
 def run_downsample(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+    from functools import partial
+
     import numpy as np
 
     from fastdl import VoxelAccumulator, _check
-    from fastdl.files.points.clouds import FORMATS, write_points
-    from fastdl.files.points.sorted_rows import Spool
-    from fastdl.streaming import run
+    from fastdl.cli import _cloud_columns
+    from fastdl.cli._cloud_downsampling import Settings
+    from fastdl.files.points.clouds import FORMATS, ending
 
     size, origin = _three(options.voxel_size), _three(options.origin)
     VoxelAccumulator(size, origin=origin)  # options that cannot be are found before any work
-    rules = _rules(options.reduce)
+    _check.integer("--min-points", options.min_points, 1)
+    crop = None if options.crop is None else np.array(options.crop).reshape(2, 3)
+    if crop is not None and not (crop[0] < crop[1]).all():
+        raise _check.InputError(f"--crop must rise on every axis, got {options.crop}")
+    settings = Settings(
+        size,
+        origin,
+        _cloud_columns.parse_rules(options.reduce),
+        None if options.columns is None else [c for c in options.columns.split(",") if c],
+        crop,
+        None if options.classes is None else np.array(options.classes),
+        options.min_points,
+        options.memory,
+        partial(_open, options=options),
+    )
+    if options.merge or options.seamless:
+        return _run_together(options, settings)
 
-    def work(source: Path, target: Path, progress: Progress) -> dict[str, int]:
-        _check.one_of("the ending of the output", target.suffix.lower(), FORMATS)
-        reader = _open(source, options)
-        memory = max(1, options.memory // progress.workers)
-        state = VoxelAccumulator(size, origin=origin, reduce=_plan(rules, reader), memory=memory)
-        state.update(np.zeros((0, len(reader.columns))))  # the columns are known even where there is no point
+    def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
+        ending(target)
+        share = replace(settings, max_bytes=max(1, options.memory // progress.workers))
+        return _downsample([source], [target], share, progress)[0]
 
-        def prepare(chunk: Any) -> tuple[Any, Any]:
-            return reader.table(chunk), reader.cells(chunk, size, origin)
+    return _run(options, FileJobs(options, _suffixes(), FORMATS, _downsampled_ending), work)
 
-        # Of a large cloud, this thread reads and groups; another one turns records into tables.
-        rows = max(4096, _CHUNK // (8 * len(reader.columns)))
-        run(
-            reader.chunks(rows),
-            prepare,
-            lambda made: state.update(*made),
-            executor=progress.helper if reader.points > rows else None,
-            in_flight=2,
-            progress=lambda event: progress(len(event.details["chunk"])),
+
+def _downsampled_ending(source: Path) -> str:
+    return source.suffix.lower() if source.suffix.lower() in (".las", ".laz") else ".ply"
+
+
+def _downsample(
+    sources: Sequence[Path], targets: Sequence[Path], settings: Any, progress: Progress
+) -> list[dict[str, Any]]:
+    """Reduce sources together; the accounts of every target, remarks said."""
+    from fastdl.cli._cloud_downsampling import Reduction, open_cloud, write
+
+    readers = [settings.open(source) for source in sources]
+    cloud = open_cloud(readers, settings)
+    reduction = Reduction(cloud, settings)
+    reduction.run(progress)
+    found = write(reduction, targets, progress)
+    remarks = [f"{r.path}: {remark}" for r in readers for remark in r.remarks] + cloud.remarks
+    if not progress.quiet:
+        for remark in remarks:
+            print(f"fastdl: {remark}", file=sys.stderr)
+    return [{**accounts, "remarks": remarks} if remarks else accounts for accounts in found]
+
+
+def _run_together(options: argparse.Namespace, settings: Any) -> int:
+    """Many sources into one file, or into one each, on one lattice."""
+    from fastdl.cli import _sources
+    from fastdl.files.points.clouds import FORMATS, ending
+
+    sources, problems = _sources.find(options.sources, _suffixes(), options.output)
+    for problem in problems:
+        raise problem
+    paths = [source.path for source in sources]
+    if options.merge:
+        _sources.check_output(options.output, FORMATS, reads=paths, overwrite=options.overwrite)
+        targets = [options.output]
+    else:
+        plan = _sources.plan(
+            sources, options.output, True, _downsampled_ending, replace=lambda source, target: options.overwrite
         )
-        # The voxels wait on the disk as they will be in the file; only .npz holds cells and counts, too.
-        fields = reader.schema.descr
-        if target.suffix.lower() == ".npz":
-            fields = [*fields, ("coords", np.int64, 3), ("counts", np.int64)]
-        kept = 0
-        with closing(Spool(np.dtype(fields))) as spool:
-            for when, *columns, counts in state.parts():
-                progress(0)
-                spool.add(when, *columns, counts)
-                kept += int(counts.sum())
-            progress(0)
-            accounting = {"in": reader.points, "kept": kept, "non_finite": reader.points - kept}
-            write_points(target, spool, like=reader, extra={"accounting": _record(accounting)})
-            return {**accounting, "voxels": spool.count}
-
-    def ending(source: Path) -> str:
-        return source.suffix.lower() if source.suffix.lower() in (".las", ".laz") else ".ply"
-
-    return _run(options, FileJobs(options, _suffixes(), FORMATS, ending), work)
-
-
-def _rules(text: str) -> dict[str, str]:
-    """The reduction of each column named, and under "" that of the others."""
-    from fastdl import _check
-
-    rules = {"": "mean"}
-    for word in text.split(","):
-        column, equals, name = word.rpartition("=")
-        _check.one_of("--reduce", name, _REDUCTIONS)
-        rules[column if equals else ""] = name
-    return rules
-
-
-def _plan(rules: dict[str, str], reader: Any) -> list[str]:
-    """The reduction of every column of the cloud."""
-    from fastdl import _check
-
-    for column in rules:
-        if column:
-            _check.one_of("--reduce", column, reader.columns)
-    return [
-        rules.get(name) or (rules[""] if rules[""] != "mean" else _natural(name, reader.schema[name]))
-        for name in reader.columns
-    ]
-
-
-def _natural(name: str, dtype: Any) -> str:
-    """What a mean point has in this column: a mean where that means something."""
-    if name.lower() in _LABELS:
-        return "majority"
-    return "mean" if dtype.kind == "f" or name.lower() in _MEASURED else "first"
+        targets = [target for _, target in plan]
+        for target in targets:
+            target.parent.mkdir(parents=True, exist_ok=True)
+    for target in targets:
+        ending(target)
+    quiet = options.quiet or options.json
+    total = sum(settings.open(path).points for path in paths)
+    with ThreadPoolExecutor(1) as helper, Progress(total, "points", quiet, helper=helper) as progress:
+        found = _downsample(paths, targets, settings, progress)
+        seconds = progress.seconds
+    results = [Result(source, target, accounts) for source, target, accounts in zip(sources, targets, found)]
+    if options.json:
+        print("\n".join(result.json() for result in results))
+    elif not options.quiet:
+        account = {**found[0], "voxels": sum(accounts["voxels"] for accounts in found)}
+        count = f"{len(sources)} files together"
+        print(f"{_account(count, account, seconds)} -> {options.output}")
+    return 0
 
 
 def _open(source: Path, options: argparse.Namespace) -> Any:
     from fastdl.files.points.clouds import open_points
 
-    return open_points(source, bounds=not options.any_bounds)
+    layout = options.layout.split(",") if options.layout else None
+    return open_points(source, bounds=not options.any_bounds, layout=layout)
 
 
 def _suffixes() -> Sequence[str]:
@@ -287,23 +322,21 @@ def _three(numbers: Sequence[float]) -> list[float]:
     return list(numbers) * (3 // len(numbers))
 
 
-def _record(accounting: dict[str, int]) -> Any:
-    """A record that .npz holds: archive["accounting"]["kept"]."""
-    import numpy as np
-
-    return np.array(tuple(accounting.values()), [(name, np.int64) for name in accounting])
-
-
 def _run(options: argparse.Namespace, jobs: FileJobs, work: Any) -> int:
     return jobs.run(work, _summary, unit="points", total=lambda source: _open(source, options).points)
 
 
 def _summary(totals: Totals) -> str:
-    names = totals.results[0].details if totals.results else {}
-    sums = {name: totals.sum(name) for name in names}
+    names = [name for name in (totals.results[0].details if totals.results else {}) if name != "remarks"]
+    return _account(totals.files, {name: totals.sum(name) for name in names}, totals.seconds)
+
+
+def _account(files: str, sums: dict[str, Any], seconds: float) -> str:
+    """What became of all points, in one line."""
+    sums = {name: number for name, number in sums.items() if name != "remarks"}
     points, voxels = sums.pop("in", 0), sums.pop("voxels", 0)
     parts = [f"{number} {name.replace('_', ' ')}" for name, number in sums.items() if number or name == "kept"]
     return (
-        f"{totals.files}: {points} points in, {', '.join(parts) or 'none kept'}; "
-        f"{voxels} voxels in {totals.seconds:.2f} s ({totals.rate(points) / 1e6:.1f} M points/s)"
+        f"{files}: {points} points in, {', '.join(parts) or 'none kept'}; "
+        f"{voxels} voxels in {seconds:.2f} s ({points / max(seconds, 1e-9) / 1e6:.1f} M points/s)"
     )

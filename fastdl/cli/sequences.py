@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     from fastdl.files.sequences.genomes import SUFFIXES
     from fastdl.sequences import _settings
 
-    encoding = _settings.settings(*(getattr(options, name) for name in _SETTINGS))
+    encoding = _settings.settings(**{name: getattr(options, name) for name in _SETTINGS})
     _settings.padding_row(options.pad, encoding.tables)
     _check.one_of("--centre", options.centre, ("middle", "summit"))
     if options.length is not None:
@@ -163,7 +163,7 @@ def _describe(target: Path, encoding: Any, length: int | None, places: Any) -> N
         file.write(json.dumps(fields).encode()[:-1] + b', "sequences": [')
         for k in range(0, len(places.names), 4096):
             rows = zip(places.names[k : k + 4096], places.starts[k : k + 4096])
-            text = ", ".join(json.dumps({"name": name, "start": start}) for name, start in rows)
+            text = ", ".join(f'{{"name": {json.dumps(name)}, "start": {start}}}' for name, start in rows)
             file.write((", " * (k > 0) + text).encode())
         file.write(b"]}\n")
 

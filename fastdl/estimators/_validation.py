@@ -24,9 +24,14 @@ def seed_of(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def table(estimator: Any, X: Any, *, reset: bool, dtype: Any = FLOATS, **checks: Any) -> Array:
-    """X as scikit-learn checks it: two dimensions, finite, and the columns of the fit."""
-    return validate_data(estimator, X, reset=reset, dtype=dtype, **checks)
+def table(estimator: Any, X: Any, *y: Any, reset: bool, dtype: Any = FLOATS, **checks: Any) -> Any:
+    """X (and y) as scikit-learn checks them: finite, of the columns of the fit; a column of text is named."""
+    try:
+        return validate_data(estimator, X, *y, reset=reset, dtype=dtype, **checks)
+    except ValueError:
+        if _check.column_names(X) is not None:
+            _check.asarray("X", X)  # scikit-learn says that a text is no number, but not in which column
+        raise
 
 
 def weights(sample_weight: Any, n: int) -> Array | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fastdl import _check
 from fastdl.estimators._validation import Array, seed_of, table, weights
@@ -15,9 +15,8 @@ from fastdl.estimators.features import intervals
 from fastdl.features.basis import vandermonde
 from fastdl.features.products import polynomial_features
 from fastdl.linear.fit import fit_lp
-from fastdl.losses.lp import lp_loss
 from fastdl.network.fit import fit_network
-from fastdl.selection.splits import k_fold, select_degree
+from fastdl.selection.degrees import choose_degree
 
 
 class PolynomialRegressor(RegressorMixin, BaseEstimator):
@@ -58,7 +57,7 @@ class PolynomialRegressor(RegressorMixin, BaseEstimator):
     Notes
     -----
     Of one column, `select_degree` finds the degree, for p = 2 from one pass over the data. Of D columns there are
-    all products of up to `degree` of them, C(D + degree, degree), and each degree and fold is fitted; degrees with more
+    all products of up to `degree` of them, C(D + degree, degree), and it fits each degree and fold; degrees with more
     columns than half the rows are not tried.
 
     Examples
@@ -89,7 +88,7 @@ class PolynomialRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> PolynomialRegressor:
         """Choose the degree, and fit X (N, D) to y (N,); returns itself."""
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        X, y = table(self, X, y, reset=True, dtype=np.float64, y_numeric=True)
         s = weights(sample_weight, len(X))
         if s is not None:
             X, y, s = (a[s != 0] for a in (X, y, s))
@@ -97,7 +96,7 @@ class PolynomialRegressor(RegressorMixin, BaseEstimator):
         self.curves_: dict[str, Array] | None = None
         if isinstance(self.degree, str):
             _check.one_of("degree", self.degree, ("auto",))
-            self.degree_ = self._chosen(X, y, s)
+            self.degree_ = self._choose(X, y, s)
         else:
             self.degree_ = _check.integer("degree", self.degree, 0)
         how: dict[str, Any] = {"seed": seed_of(self.random_state), "threads": self.threads}
@@ -121,7 +120,7 @@ class PolynomialRegressor(RegressorMixin, BaseEstimator):
         t = ((X - low) - (high - X)) / (high - low)
         return polynomial_features(t, degree, threads=self.threads)[:, 1:]
 
-    def _chosen(self, X: Array, y: Array, s: Array | None) -> int:
+    def _choose(self, X: Array, y: Array, s: Array | None) -> int:
         """The degree; its curves beside it."""
         n, d = X.shape
         folds = min(_check.integer("folds", self.folds, 2), n)
@@ -130,32 +129,14 @@ class PolynomialRegressor(RegressorMixin, BaseEstimator):
         degrees = [k for k in room if comb(d + k, k) <= max(1, n // 2)]
         if n < 2:
             raise _check.InputError(f"degree='auto' needs at least 2 samples, got {n} sample")
-        seed = seed_of(self.random_state)
+        how: dict[str, Any] = {"sample_weight": s, "threads": self.threads, "seed": seed_of(self.random_state)}
         if d == 1:
-            how: dict[str, Any] = {"sample_weight": s, "domain": tuple(self.domain_[0]), "threads": self.threads}
-            choice = select_degree(X[:, 0], y, degrees, folds=folds, p=self.p, test=0, seed=seed, **how)
-            curves = {"train": choice.train, "valid": choice.valid, "valid_se": choice.valid_se}
-        else:
-            losses = [self._losses(X, y, s, k, k_fold(n, folds, seed=seed)) for k in degrees]
-            train, valid = np.moveaxis(np.array(losses), 2, 0)
-            error = valid.std(axis=1, ddof=1) / np.sqrt(folds)
-            curves = {"train": train.mean(axis=1), "valid": valid.mean(axis=1), "valid_se": error}
+            how["domain"] = tuple(self.domain_[0])
+        x = X[:, 0] if d == 1 else X
+        choice = choose_degree(x, y, degrees, folds=folds, p=self.p, test=0, rule=self.rule, **how)
+        curves = {"train": choice.train, "valid": choice.valid, "valid_se": choice.valid_se}
         self.curves_ = {"degree": np.array(degrees), **curves}
-        best = int(curves["valid"].argmin())
-        if self.rule == "one_se":
-            best = int((curves["valid"] <= curves["valid"][best] + curves["valid_se"][best]).argmax())
-        return degrees[best]
-
-    def _losses(self, X: Array, y: Array, s: Array | None, degree: int, folds: Any) -> list[tuple[float, float]]:
-        """(mean training loss, mean validation loss) of each fold."""
-        columns, losses = self._columns(X, degree), []
-        s = np.ones(len(y)) if s is None else s
-        for parts in folds:
-            rows = parts[0]
-            fit = fit_lp(columns[rows], y[rows], self.p, sample_weight=s[rows], threads=self.threads)
-            both = [lp_loss(columns[r], y[r], fit.w, fit.b, self.p, sample_weight=s[r]) / s[r].sum() for r in parts]
-            losses.append((float(both[0]), float(both[1])))
-        return losses
+        return choice.best if self.rule == "min" else choice.one_se
 
 
 class NetworkRegressor(RegressorMixin, BaseEstimator):
@@ -222,7 +203,7 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetworkRegressor:
         """Train on X (N, D) and y (N,): in float32 where X is, else in float64; returns itself."""
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), y_numeric=True)
+        X, y = table(self, X, y, reset=True, y_numeric=True)
         names = ("activation", "batch_size", "epochs", "learning_rate", "optimizer", "schedule", "weight_decay")
         settings = {name: getattr(self, name) for name in (*names, "patience", "refit", "threads")}
         settings |= {"valid": self.validation_fraction, "seed": seed_of(self.random_state)}

@@ -18,4 +18,5 @@ from fastdl.files.sequences.genome import one_hot_regions as one_hot_regions
 from fastdl.files.sequences.genomes import open_sequences as open_sequences
 from fastdl.files.sequences.twobit import TwoBit as TwoBit
 from fastdl.files.sequences.vcf import read_vcf as read_vcf
+from fastdl.files.table_model import TableModel as TableModel
 from fastdl.files.tables import Table as Table

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from fastdl.errors import FileError
-from fastdl.files import _temporaries
+from fastdl.files import temporaries
 
 _BUFFER = 1 << 16  # bytes that are written at once
 _SMALL = 1 << 20  # bytes of a file: for larger ones the wait for the disk is short beside the writing
@@ -70,12 +70,12 @@ class _Temporary(io.BufferedWriter):
         self.permissions = None if there is None else stat.S_IMODE(there)
         self.special = there is not None and not (stat.S_ISREG(there) or stat.S_ISDIR(there))
         self.folder = tempfile.gettempdir() if self.special else os.path.dirname(self.target) or "."
-        self.path = _temporaries.new(self.folder)
+        self.path = temporaries.new(self.folder)
         try:
             # A new file gets what the process's umask leaves of this mode.
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         except OSError as error:
-            _temporaries.done(self.path)
+            temporaries.done(self.path)
             raise _unwritable(path, error) from None
         self.handle = handle
         super().__init__(_Raw(handle, path), _BUFFER)
@@ -115,7 +115,7 @@ class _Temporary(io.BufferedWriter):
                 os.replace(self.path, self.target)
         except OSError as error:
             raise _unwritable(self.named, error) from None
-        _temporaries.done(self.path)
+        temporaries.done(self.path)
 
     def discard(self) -> None:
         """Close and remove; nothing that goes wrong here is worth hiding why."""
@@ -123,7 +123,7 @@ class _Temporary(io.BufferedWriter):
             self.raw.close()
         with suppress(Exception):
             super().close()
-        _temporaries.remove(self.path)
+        temporaries.remove(self.path)
 
 
 def _resolve(path: str) -> tuple[str, int | None]:
@@ -164,9 +164,11 @@ def _finish(files: list[_Temporary], sync: bool) -> None:
     _rename(files)
 
 
-def _rename(files: list[_Temporary]) -> None:
-    with _temporaries.lock, _folder_lock(files[0].folder if len(files) > 1 else None):
-        _temporaries.check()
+def _rename(files: list[_Temporary], locked: bool = False) -> None:
+    """Give files that belong together their names; `locked` where the caller holds the folder's lock."""
+    # The folder's lock first, as in commit_groups: in two orders, two threads could wait for each other.
+    with _folder_lock(files[0].folder if len(files) > 1 and not locked else None), temporaries.lock:
+        temporaries.check()
         for file in files[1:]:
             with suppress(FileNotFoundError):
                 os.unlink(file.target)
@@ -197,14 +199,14 @@ class Group:
         finally:
             _local.group = before
 
-    def commit(self, synced: bool) -> None:
-        """Rename what waits, on the disk or not yet."""
+    def commit(self, synced: bool, locked: str | None = None) -> None:
+        """Rename what waits, on the disk or not yet; the lock of the folder `locked` is held by the caller."""
         try:
             while self.sets:
                 if self.sync and not synced:
                     for file in self.sets[0]:
                         file.sync()
-                _rename(self.sets[0])
+                _rename(self.sets[0], locked == self.sets[0][0].folder)
                 del self.sets[0]
         except BaseException:
             self.discard()
@@ -221,13 +223,16 @@ def commit_groups(groups: Sequence[Group]) -> list[FileError | None]:
     """Give the files of all groups their names, after one wait for the disk: what went wrong with each, or None."""
     waiting = [file for group in groups if group.sync for files in group.sets for file in files]
     synced = len(waiting) >= _GROUP and _sync_folders({file.folder for file in waiting})
+    folders = {files[0].folder for group in groups for files in group.sets if len(files) > 1}
+    alone = folders.pop() if len(folders) == 1 else None  # with more of them, one lock after the other
     problems: list[FileError | None] = []
-    for group in groups:
-        try:
-            group.commit(synced)
-            problems.append(None)
-        except FileError as error:
-            problems.append(error)
+    with _folder_lock(alone):
+        for group in groups:
+            try:
+                group.commit(synced, alone)
+                problems.append(None)
+            except FileError as error:
+                problems.append(error)
     return problems
 
 
@@ -235,7 +240,7 @@ def commit_groups(groups: Sequence[Group]) -> list[FileError | None]:
 def replacing_folder(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     """A folder beside `path`, renamed to it when the block ends well and removed when it does not."""
     path, target = Path(path), Path(os.path.realpath(path))
-    name = _temporaries.new(str(target.parent))
+    name = temporaries.new(str(target.parent))
     folder = Path(name)
     try:
         folder.mkdir()
@@ -244,16 +249,16 @@ def replacing_folder(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
             for inside in folder.rglob("*"):
                 if inside.is_file():
                     _sync_file(inside)
-        with _temporaries.lock:
-            _temporaries.check()
+        with temporaries.lock:
+            temporaries.check()
             _swap(folder, target)
     except OSError as error:
-        _temporaries.remove(name)
+        temporaries.remove(name)
         if error.filename is None or Path(os.fsdecode(error.filename)) == folder:
             raise _unwritable(path, error) from None
         raise
     except BaseException:
-        _temporaries.remove(name)
+        temporaries.remove(name)
         raise
 
 
@@ -261,18 +266,18 @@ def _swap(folder: Path, target: Path) -> None:
     """Give the folder its name, and remove what had that name."""
     if not os.path.lexists(target):
         os.replace(folder, target)
-        _temporaries.done(str(folder))
+        temporaries.done(str(folder))
         return
     if not _exchange(folder, target):
-        aside = _temporaries.new(str(target.parent))
+        aside = temporaries.new(str(target.parent))
         os.replace(target, aside)
         try:
             os.replace(folder, target)
         except BaseException:
             os.replace(aside, target)
             raise
-        _temporaries.remove(aside)
-    _temporaries.remove(str(folder))
+        temporaries.remove(aside)
+    temporaries.remove(str(folder))
 
 
 def _exchange(a: Path, b: Path) -> bool:

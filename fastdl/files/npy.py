@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,9 @@ from typing import IO, Any
 import numpy as np
 
 from fastdl import _check
+from fastdl.errors import FileError, InputError
 
+_LONGEST = 1 << 20  # bytes: no header is longer
 _HEADER = 128  # bytes: room for any length, so that it can be filled in at the end
 
 
@@ -31,14 +34,14 @@ class NpyWriter:
         text = repr(fields).encode("latin1")
         body = text.ljust(_HEADER - 11) + b"\n"
         if len(body) != _HEADER - 10:
-            raise _check.InputError(f"dtype {self.dtype} is too long for the header of a streamed .npy file")
+            raise InputError(f"dtype {self.dtype} is too long for the header of a streamed .npy file")
         return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + body
 
     def write(self, rows: np.ndarray) -> None:
         """Append rows of the shape and dtype given at the start."""
         if rows.dtype != self.dtype or rows.shape[1:] != self.row:
             shape = ", ".join(["n", *map(str, self.row)]) + "," * (not self.row)
-            raise _check.InputError(f"rows must be {self.dtype} of shape ({shape}), got {rows.dtype} {rows.shape}")
+            raise InputError(f"rows must be {self.dtype} of shape ({shape}), got {rows.dtype} {rows.shape}")
         self.file.write(np.ascontiguousarray(rows).data.cast("B") if rows.size else b"")
         self.rows += len(rows)
 
@@ -55,20 +58,18 @@ class NpyReader:
         self.path = _check.existing(path)
         with open(self.path, "rb") as file:
             try:
-                version = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                self.shape, fortran, self.dtype = read(file)
-            except Exception as error:  # NumPy parses the header as Python, and raises what that leads to
-                raise _check.FileError(self.path, f"not a .npy file: {error}", 0) from None
+                self.shape, fortran, self.dtype = read_npy_header(file)
+            except ValueError as error:
+                raise FileError(self.path, f"not a .npy file: {error}", 0) from None
             self.offset = file.tell()
         if fortran and len(self.shape) > 1:
-            raise _check.FileError(self.path, "is in Fortran order; only C order is streamed")
+            raise FileError(self.path, "is in Fortran order; only C order is streamed")
         if self.dtype.hasobject or not self.shape or min(self.shape) < 0:
-            raise _check.FileError(self.path, f"must hold rows of numbers, got shape {self.shape}, {self.dtype}")
+            raise FileError(self.path, f"must hold rows of numbers, got shape {self.shape}, {self.dtype}")
         size, there = self.dtype.itemsize * math.prod(self.shape), self.path.stat().st_size - self.offset
         if there < size:
             problem = f"truncated: {size} bytes of data announced, {there} there"
-            raise _check.FileError(self.path, problem, self.offset + there)
+            raise FileError(self.path, problem, self.offset + there)
 
     def chunks(self, rows: int) -> Iterator[np.ndarray]:
         """Arrays of at most `rows` rows, in order."""
@@ -79,5 +80,40 @@ class NpyReader:
                 n = min(rows, self.shape[0] - start)
                 block = np.fromfile(file, self.dtype, n * width)
                 if len(block) < n * width:
-                    raise _check.FileError(self.path, "truncated while it was read", os.fstat(file.fileno()).st_size)
+                    raise FileError(self.path, "truncated while it was read", os.fstat(file.fileno()).st_size)
                 yield block.reshape(n, *self.shape[1:])
+
+
+def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether in Fortran's order, and dtype, from the header a file begins with; ValueError for any other."""
+    start = file.read(8)
+    if len(start) < 8 or start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
+        raise ValueError("it does not begin with NumPy's magic and a version from 1 to 3")
+    size = 2 if start[6] == 1 else 4
+    length = int.from_bytes(file.read(size), "little")
+    if length > _LONGEST:
+        raise ValueError(f"a header of {length} bytes")
+    text = file.read(length)
+    if len(text) < length:
+        raise ValueError(f"a header of {length} bytes announced, {len(text)} there")
+    try:
+        header = ast.literal_eval(text.decode("utf-8" if start[6] == 3 else "latin1").strip())
+        shape, dtype = header["shape"], np.lib.format.descr_to_dtype(header["descr"])
+        whole, fortran = all(type(n) is int and n >= 0 for n in shape), header["fortran_order"]
+    except Exception as error:  # the header is Python, and raises what that leads to
+        raise ValueError(f"its header cannot be read: {error}") from None
+    if type(shape) is not tuple or not whole or type(fortran) is not bool:
+        raise ValueError(f"its header cannot be: shape {shape!r}, fortran_order {fortran!r}")
+    return shape, fortran, dtype
+
+
+def write_npy_header(file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    """The header of an array in C order; version 1, or 3 where names or length need it."""
+    fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    text = repr(fields)
+    wide = not text.isascii() or len(text) > 60_000
+    body = text.encode()
+    start = 12 if wide else 10
+    body += b" " * (-(start + len(body) + 1) % 64) + b"\n"
+    version = b"\x03\x00" if wide else b"\x01\x00"
+    file.write(b"\x93NUMPY" + version + len(body).to_bytes(start - 8, "little") + body)

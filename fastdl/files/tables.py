@@ -1,41 +1,45 @@
-"""Tables of numbers with named columns: CSV and its kin, .npy and .npz, in blocks of rows."""
+"""Tables of named columns in files: CSV and its kin, Parquet, Arrow, .npy and .npz, a block of rows at a time."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import zipfile
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
+from fastdl.files._text_tables import Dialect, TextTable
 from fastdl.files.npy import NpyReader
-
-Array = np.ndarray
 
 #: The endings that are read; text may be compressed (.gz).
 TEXT = (".csv", ".tsv", ".txt")
-SUFFIXES = (*TEXT, ".npy", ".npz")
+ARROW = (".arrow", ".feather", ".ipc", ".arrows")
+SUFFIXES = (*TEXT, ".parquet", *ARROW, ".npy", ".npz")
 
 _ROWS = 1 << 15  # of a block
-_DELIMITERS = ",;\t"
 
 
 class Table:
-    """A file with one row of numbers after the other.
+    """A file of rows with named columns, as a source of blocks and of chunks for `fit_lp` and the like.
 
-    Text has a first line with the names of its columns, which are parted by commas, semicolons or tabs. An `.npy` file
-    holds (N, C); an `.npz` file "X" (N, D) and perhaps "y" (N,) and "weight" (N,), or columns (N,) under their names.
-    Columns without names are "x0", "x1", and so on.
+    Text has a first line with the names of its columns; what parts them (comma, semicolon, tab or bar) is guessed from
+    the first lines. An `.npy` file holds (N, C); an `.npz` file "X" (N, D) and perhaps "y" (N,) and "weight" (N,), or
+    columns (N,) under their names. Columns without names are "x0", "x1", and so on. Text, Parquet (.parquet) and Arrow
+    (.arrow, .feather) are read by pyarrow, which the extra `fit` brings. Columns that are not asked for are not parsed.
 
     Parameters
     ----------
     path : path
         The file.
+    delimiter : str, optional
+        What parts the columns of text.
+    decimal : {".", ","}
+        The decimal point of text.
+    header : bool, optional
+        Whether the first line of text has the names. By default it has, and must not hold numbers.
 
     Attributes
     ----------
@@ -45,107 +49,110 @@ class Table:
     Raises
     ------
     FileError
-        For what is no table of numbers, naming the file and, in text, the line.
+        For what is no table, naming the file and, in text, the line.
 
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from fastdl.files.tables import Table
+    >>> import fastdl
+    >>> from fastdl.files import Table
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "table.csv"
-    >>> _ = path.write_text("height,weight\\n1.8,80\\n1.6,55\\n")
+    >>> _ = path.write_text("height,city,weight\\n1.8,Oslo,80\\n1.6,Rome,60\\n1.7,Bern,70\\n")
     >>> table = Table(path)
-    >>> table.columns, next(table.blocks()).tolist()
-    (['height', 'weight'], [[1.8, 80.0], [1.6, 55.0]])
+    >>> table.columns, next(table.blocks(["height", "weight"])).tolist()
+    (['height', 'city', 'weight'], [[1.8, 80.0], [1.6, 60.0], [1.7, 70.0]])
+    >>> fastdl.fit_lp(table.chunks(["height"], "weight")).w.round(3)
+    array([100.])
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(
+        self, path: str | Path, *, delimiter: str | None = None, decimal: str = ".", header: bool | None = None
+    ):
         self.path = _check.existing(path)
         suffix = next((s for s in map(str.lower, reversed(self.path.suffixes)) if s != ".gz"), "")
         if suffix not in SUFFIXES:
             raise _check.FileError(self.path, f"a table must end in {', '.join(SUFFIXES)} (text also in .gz)")
-        self._text = suffix in TEXT
-        if self._text:
-            self.columns, self._delimiter = self._heading()
-        elif suffix == ".npy":
-            self._reader = NpyReader(self.path)
-            if len(self._reader.shape) != 2 or self._reader.dtype.kind not in "fiub":
-                raise _check.FileError(
-                    self.path, f"must hold numbers (N, C), got {self._reader.dtype} {self._reader.shape}"
-                )
-            self.columns = _unnamed(self._reader.shape[1])
-        else:
+        self.text = TextTable(self.path, Dialect(delimiter, decimal, header)) if suffix in TEXT else None
+        self._arrays: dict[str, Array] | None = None
+        self._suffix = suffix
+        if self.text is not None:
+            self.columns = self.text.columns
+        elif suffix == ".npz":
             self._arrays = self._held()
-
-    def blocks(self) -> Iterator[Array]:
-        """All rows in order, float64 (n, C)."""
-        if self._text:
-            yield from self._parsed()
-        elif hasattr(self, "_reader"):
-            for block in self._reader.chunks(_ROWS):
-                yield block.astype(np.float64)
+        elif suffix == ".npy":
+            reader = NpyReader(self.path)
+            if len(reader.shape) != 2 or reader.dtype.kind not in "fiub":
+                raise _check.FileError(self.path, f"must hold numbers (N, C), got {reader.dtype} {reader.shape}")
+            self.columns = _unnamed(reader.shape[1])
         else:
-            for i in range(0, len(self._arrays[0]), _ROWS):
-                yield np.column_stack([a[i : i + _ROWS] for a in self._arrays]).astype(np.float64)
+            self.columns = list(_arrow_source(self.path, suffix)[0])
 
-    def _open(self) -> IO[str]:
-        opener = gzip.open if self.path.suffix.lower() == ".gz" else open
-        return opener(self.path, "rt", encoding="utf-8-sig", newline="")
+    def parts(self, columns: Sequence[str] | None = None) -> Iterator[list[Any]]:
+        """All rows in order, at most some ten thousand at a time: a list of the columns, each as the file gives it.
 
-    def _heading(self) -> tuple[list[str], str]:
+        A column is an array of NumPy or of pyarrow: numbers, bool or text.
+        """
+        names = self._known(columns)
+        if self._arrays is not None:
+            for i in range(0, len(self._arrays[names[0]]) if names else 0, _ROWS):
+                yield [self._arrays[name][i : i + _ROWS] for name in names]
+        elif self._suffix == ".npy":
+            which = [self.columns.index(name) for name in names]
+            for block in NpyReader(self.path).chunks(_ROWS):
+                yield [block[:, k] for k in which]
+        else:
+            batches = self.text.batches(names) if self.text else _arrow_source(self.path, self._suffix)[1](names)
+            for batch in batches:
+                for i in range(0, batch.num_rows, _ROWS):
+                    some = batch.slice(i, _ROWS)
+                    yield [some.column(name) for name in names]
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Array]:
+        """All rows in order, float64 (n, C), of the named columns (all by default); what is missing is NaN.
+
+        Raises
+        ------
+        FileError
+            For a column that holds no numbers, naming it and, in text, the line.
+        """
+        names = self._known(columns)
+        for part in self.parts(names):
+            yield np.column_stack([self._numbers(name, column) for name, column in zip(names, part)]).astype(np.float64)
+
+    def chunks(
+        self, features: Sequence[str], target: str, sample_weight: str | None = None
+    ) -> Callable[[], Iterator[tuple[Array, ...]]]:
+        """A function that gives chunks (X, y) or (X, y, sample_weight): what `fit_lp` takes in the place of arrays."""
+        names = self._known([*features, target, *([] if sample_weight is None else [sample_weight])])
+        count = len(features)
+
+        def read() -> Iterator[tuple[Array, ...]]:
+            for block in self.blocks(names):
+                yield (block[:, :count], *block[:, count:].T)
+
+        return read
+
+    def place(self, row: int) -> dict[str, Any]:
+        """Where a row, counted from 0, is, for a `FileError`: its line in text."""
+        return {} if self.text is None else {"line": self.text.line(row)}
+
+    def _known(self, columns: Sequence[str] | None) -> list[str]:
+        names = self.columns if columns is None else list(columns)
+        for name in names:
+            if name not in self.columns:
+                raise _check.InputError(f"{self.path} has no column {name!r}; it has {', '.join(self.columns[:20])}")
+        return names
+
+    def _numbers(self, name: str, column: Any) -> Array:
         try:
-            with self._open() as file:
-                line = file.readline()
-        except (OSError, EOFError, UnicodeDecodeError) as error:
-            raise _check.FileError(self.path, f"is no text: {error}", line=1) from None
-        if not line.strip():
-            raise _check.FileError(self.path, "must begin with a line of column names", line=1)
-        delimiter = max(_DELIMITERS, key=line.count)
-        names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
-        if any(map(_is_number, names)):
-            raise _check.FileError(self.path, f"must begin with a line of column names, got {line.strip()!r}", line=1)
-        twice = {name for name in names if names.count(name) > 1 or not name}
-        if twice:
-            raise _check.FileError(self.path, f"column names must be there and differ, got {sorted(twice)}", line=1)
-        return names, delimiter
+            return _check.asarray(name, column)
+        except _check.InputTypeError as error:
+            if self.text is None:
+                raise _check.FileError(self.path, str(error)) from None
+            line, text = self.text.find(name, lambda field: bool(field) and not self.text.is_number(field))  # type: ignore[union-attr]
+            raise _check.FileError(self.path, f"{name} must be a number, got {text!r}", line=line) from None
 
-    def _parsed(self) -> Iterator[Array]:
-        first = 2
-        with self._open() as file:
-            file.readline()
-            try:
-                while lines := list(islice(file, _ROWS)):
-                    yield self._numbers(lines, first)
-                    first += len(lines)
-            except (OSError, EOFError, UnicodeDecodeError) as error:
-                raise _check.FileError(self.path, f"is damaged: {error}", line=first) from None
-
-    def _numbers(self, lines: list[str], first: int) -> Array:
-        full = [line for line in lines if not line.isspace()]
-        if not full:
-            return np.empty((0, len(self.columns)))
-        try:
-            block = np.loadtxt(full, delimiter=self._delimiter, ndmin=2, comments=None, quotechar='"')
-            if block.shape[1] == len(self.columns):
-                return block
-        except ValueError:
-            pass
-        raise self._fault(lines, first)
-
-    def _fault(self, lines: list[str], first: int) -> _check.FileError:
-        """What is wrong with the first line that is no row."""
-        for number, line in enumerate(lines, first):
-            fields = next(csv.reader([line], delimiter=self._delimiter), [])
-            if line.isspace():
-                continue
-            if len(fields) != len(self.columns):
-                problem = f"must have {len(self.columns)} fields, got {len(fields)}"
-                return _check.FileError(self.path, problem, line=number)
-            for name, text in zip(self.columns, fields):
-                if not _is_number(text):
-                    return _check.FileError(self.path, f"{name} must be a number, got {text!r}", line=number)
-        return _check.FileError(self.path, "is no table of numbers", line=first)
-
-    def _held(self) -> list[Array]:
+    def _held(self) -> dict[str, Array]:
         try:
             with np.load(self.path, allow_pickle=False) as held:
                 arrays = {name: held[name] for name in held.files}
@@ -159,16 +166,36 @@ class Table:
             got = ", ".join(f"{name}: {a.dtype} {a.shape}" for name, a in arrays.items()) or "nothing"
             raise _check.FileError(self.path, f'must hold "X" (N, D) and columns (N,) of numbers, got {got}')
         self.columns = list(arrays)
-        return list(arrays.values())
+        return arrays
+
+
+def _arrow_source(path: Path, suffix: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]]]:
+    """The column names of a Parquet or Arrow file, and what gives batches of some of them."""
+    pa = _check.extra("pyarrow", "fit", f"a {suffix} file")
+    try:
+        if suffix == ".parquet":
+            from pyarrow import parquet
+
+            file = parquet.ParquetFile(path)
+            return file.schema_arrow.names, lambda names: file.iter_batches(_ROWS, columns=names)
+        source = pa.memory_map(str(path))
+        try:
+            whole = pa.ipc.open_file(source)
+        except pa.ArrowInvalid:  # a stream, which has no table of contents
+            return pa.ipc.open_stream(source).schema.names, lambda names: _stream(path, names)
+        return whole.schema.names, lambda names: (
+            whole.get_batch(k).select(names) for k in range(whole.num_record_batches)
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise _check.FileError(path, f"is no whole {suffix} file: {error}") from None
+
+
+def _stream(path: Path, names: list[str]) -> Iterator[Any]:
+    import pyarrow as pa
+
+    for batch in pa.ipc.open_stream(pa.memory_map(str(path))):
+        yield batch.select(names)
 
 
 def _unnamed(count: int) -> list[str]:
     return [f"x{i}" for i in range(count)]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

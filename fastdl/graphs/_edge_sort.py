@@ -7,9 +7,9 @@ import numpy as np
 from fastdl import _kernels
 from fastdl._threads import count, share, split
 from fastdl._typing import Array
-from fastdl.reference import graphs as reference
+from fastdl.reference import _graph_kernels
 
-kernel = _kernels.load("graphs") or reference
+kernel = _kernels.load("graphs") or _graph_kernels
 
 _INT32 = np.iinfo(np.int32).max
 _BLOCK = 1 << 18  # edges read at once by one thread: 2 to 4 MB, the second-level cache and more

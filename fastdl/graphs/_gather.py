@@ -12,25 +12,28 @@ from fastdl import _check, _kernels
 from fastdl._threads import count, share, split
 from fastdl._typing import Array, ArrayLike
 from fastdl.errors import InputError
-from fastdl.graphs._owned import is_mapped
+from fastdl.graphs._owned import check_file
 from fastdl.graphs.conversion import as_graph
 from fastdl.graphs.graph import Graph, require_square
 from fastdl.graphs.normalization import NORMALIZATIONS, normalize_edges
-from fastdl.reference import graphs as reference
+from fastdl.reference import _graph_kernels
 
-kernel = _kernels.load("graphs_aggregation") or reference
+kernel = _kernels.load("graphs_aggregation") or _graph_kernels
 
 REDUCTIONS = ("sum", "mean", "max", "min", "mul", "var", "std", "softmax")
 
 INT32 = np.iinfo(np.int32).max
 _OPS = {"max": 3, "min": 4, "mul": 5, "mean": 6, "var": 7, "std": 7, "softmax": 8}  # as in _neighbours.h
 _PLAIN, _WEIGHTED, _GCN = range(3)  # of a sum
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_ONE = {dtype: np.ones((1, 1), dtype) for dtype in _FLOATS}  # the weight of all edges
+_NONE = {dtype: np.empty(0, dtype) for dtype in _FLOATS}
 _WORK = 1 << 21  # values gathered in one block, about a millisecond: a thread's turn costs some 20 microseconds
 _LINE = 16  # columns that threads do not share: a cache line
 _NODES = 1 << 16  # nodes in a block where every node is little work
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Gather:
     """A reduction of the features of neighbours: `into` fills the rows of a result.
 
@@ -61,12 +64,12 @@ class Gather:
         if result.size == 0:
             return
         graph = self.graph
+        for array in (graph.indptr, graph.indices, self.features):
+            check_file(array)
         x, rows = flat_rows(self.features), result.reshape(last - first, -1)
-        engine = kernel if graph.num_sources <= INT32 else reference
-        jobs = list(blocks(graph.indptr, first, last, x.shape[1]))
+        engine = kernel if graph.num_sources <= INT32 else _graph_kernels
 
-        def run(k: int) -> None:
-            a, b, column, end = jobs[k]
+        def run(a: int, b: int, column: int, end: int) -> None:
             indptr, indices, weight = part(graph, self.weight, a, b)
             block = rows[a - first : b - first]
             engine.neighbours(
@@ -75,7 +78,12 @@ class Gather:
             if self.reduce == "std":
                 np.sqrt(block[:, column:end], out=block[:, column:end])
 
-        share(len(jobs), self.threads, run)
+        columns = x.shape[1]
+        if (graph.num_edges + last - first) * columns <= _WORK:  # one block
+            run(first, last, 0, columns)
+            return
+        jobs = list(blocks(graph.indptr, first, last, columns))
+        share(len(jobs), self.threads, lambda k: run(*jobs[k]))
 
 
 def prepare(
@@ -85,7 +93,7 @@ def prepare(
     graph = as_graph(graph)
     _check.one_of("reduce", reduce, REDUCTIONS)
     x = node_features("features", features, graph.num_sources)
-    threads, root = count(threads), np.empty(0, x.dtype)
+    threads, root = 1 if threads == 1 else count(threads), _NONE[x.dtype]
     if isinstance(weight, str) and weight == "gcn":
         if reduce != "sum":
             raise InputError(f'weight "gcn" needs reduce="sum", got {reduce!r} (gcn_norm makes a graph for the others)')
@@ -104,7 +112,9 @@ def prepare(
 
 def node_features(name: str, features: ArrayLike, n: int) -> Array:
     """float32 or float64 with a row for each of n nodes; float16 is read as float32, integers as float64."""
-    x = _check.floats(name, features)
+    # The first question spares the others where features are right as they are: small graphs come by the million.
+    right = type(features) is np.ndarray and features.dtype in _FLOATS and features.flags.carray
+    x: Array = features if right else _check.floats(name, features)  # type: ignore[assignment]
     if x.ndim == 0 or len(x) != n:
         raise InputError(f"{name} must have one row for each of {n} nodes, got shape {x.shape}")
     return x
@@ -114,26 +124,28 @@ def edge_weight(graph: Graph, weight: ArrayLike | None, x: Array) -> Array:
     """(E, H) in the dtype of x: as given, or those of the graph; (1, 1) where there are none."""
     checked = graph.weight if weight is None else _check.array("weight", weight, ("f", "i", "u", "b"), (1, 2))
     if checked is None:
-        return np.ones((1, 1), x.dtype)
+        return _ONE[x.dtype]
     _check.same_length(edges=graph.indices, weight=checked)
     if checked.ndim == 2 and (x.ndim < 2 or x.shape[1] != checked.shape[1]):
         raise InputError(
             f"weight of {checked.shape[1]} heads needs features (N, {checked.shape[1]}, ...), got shape {x.shape}"
         )
     if not checked.size:
-        return np.ones((1, 1), x.dtype)
+        return _ONE[x.dtype]
     return checked.astype(x.dtype, copy=False).reshape(len(checked), -1)
 
 
 def flat_rows(x: Array) -> Array:
     """x as (N, columns), also where there is nothing in it."""
+    if x.ndim == 2:
+        return x
     return x.reshape(len(x), -1) if x.size else np.empty((len(x), int(np.prod(x.shape[1:]))), x.dtype)
 
 
 def part(graph: Graph, weight: Array, a: int, b: int) -> tuple[Array, Array, Array]:
     """indptr of the rows a..b with the indices and weights it counts in: all of them, or those of the rows as int32."""
     indptr = row_ends(graph, a, b)
-    mapped = is_mapped(graph.indices)
+    mapped = graph._mapped[1]
     if graph.indices.dtype == np.int32 and not mapped:
         return indptr, graph.indices, weight
     edges = slice(int(indptr[0]), int(indptr[-1]))
@@ -147,7 +159,7 @@ def part(graph: Graph, weight: Array, a: int, b: int) -> tuple[Array, Array, Arr
 def row_ends(graph: Graph, a: int, b: int) -> Array:
     """indptr of the rows a..b; of a mapped one a copy, since another program may have written to it."""
     indptr = graph.indptr[a : b + 1]
-    if not is_mapped(graph.indptr):
+    if not graph._mapped[0]:
         return indptr
     indptr = indptr.copy()
     if indptr[0] < 0 or indptr[-1] > graph.num_edges or (indptr[1:] < indptr[:-1]).any():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import mmap
+import os
 
 import numpy as np
 
 from fastdl._typing import Array
+from fastdl.errors import FileError, InputError
 
 
 def own(x: Array) -> Array:
@@ -40,3 +42,34 @@ def is_mapped(x: Array) -> bool:
     while isinstance(base, np.ndarray):
         base = base.base
     return isinstance(base, mmap.mmap) and memoryview(base).readonly
+
+
+def check_file(x: Array) -> None:
+    """Raise where the file behind a mapped array has become shorter: to read it would end the process."""
+    root = x
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    if not isinstance(root, np.memmap) or root.filename is None:
+        return
+    wanted = root.offset + root.nbytes
+    try:
+        size = os.stat(root.filename).st_size
+    except OSError:  # it has another name now, and is still there for who has mapped it
+        return
+    if size < wanted:
+        raise FileError(
+            root.filename, f"has shrunk since it was mapped: {wanted} bytes are read of {size}", offset=size
+        )
+
+
+def empty(what: str, shape: tuple[int, ...]) -> Array:
+    """A new array of int64; one that is larger than memory is refused with what it would take."""
+    size = 8
+    for n in shape:
+        size *= n
+    try:
+        if size < 1 << 62:
+            return np.empty(shape, np.int64)
+    except MemoryError:
+        pass
+    raise InputError(f"{what} would take {size} bytes, more than there are")

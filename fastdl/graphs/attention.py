@@ -15,9 +15,9 @@ from fastdl.graphs import _gather
 from fastdl.graphs.aggregation import aggregate_edges
 from fastdl.graphs.conversion import as_graph
 from fastdl.graphs.graph import Graph
-from fastdl.reference import graphs as reference
+from fastdl.reference import _graph_kernels
 
-kernel = _kernels.load("graphs_aggregation") or reference
+kernel = _kernels.load("graphs_aggregation") or _graph_kernels
 
 _EDGES = 1 << 17  # edges in a block: some 5 ns each
 
@@ -141,13 +141,13 @@ def edge_dots(
     width = int(np.prod(left.shape[2 if heads else 1 :]))
     result = np.zeros((graph.num_edges, count), dtype)
     l3, r3 = left.reshape(len(left), count, width), right.reshape(len(right), count, width)
-    engine = kernel if graph.num_sources <= _gather.INT32 else reference
+    engine = kernel if graph.num_sources <= _gather.INT32 else _graph_kernels
 
     def run(a: int, b: int) -> None:
         first, last = int(graph.indptr[a]), int(graph.indptr[b])
         indptr, indices, _ = _gather.part(graph, result, a, b)
         into = result if indices is graph.indices else result[first:last]
-        engine.edge_dots(indptr, indices, l3[a:b], r3, into)
+        engine.row_dots(indptr, indices, l3[a:b], r3, into)
 
     if result.size and width:
         share_blocks(graph, threads, run)

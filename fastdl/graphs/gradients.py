@@ -16,9 +16,10 @@ from fastdl.graphs.aggregation import aggregate
 from fastdl.graphs.attention import edge_dots, share_blocks
 from fastdl.graphs.conversion import as_graph
 from fastdl.graphs.graph import Graph
+from fastdl.reference import _graph_kernels
 from fastdl.reference import graphs as reference
 
-kernel = _kernels.load("graphs_aggregation") or reference
+kernel = _kernels.load("graphs_aggregation") or _graph_kernels
 
 _ROWS = 1 << 12  # sources in a block
 _VALUES = 1 << 20  # messages worked on at once, 8 MB
@@ -98,6 +99,8 @@ def aggregate_grad(
            [0. ]])
     """
     rows = as_graph(graph)
+    if isinstance(weight, str):
+        raise InputError(f"weight must be an array, got {weight!r}; normalize_edges makes a graph with these weights")
     plan = _gather.prepare(rows, features, reduce, weight, threads)
     x = plan.features
     g = _gather.node_features("grad", grad, rows.num_targets).astype(x.dtype, copy=False)

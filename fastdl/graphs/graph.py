@@ -16,7 +16,7 @@ from fastdl import _check
 from fastdl._typing import Array, ArrayLike
 from fastdl.errors import InputError
 from fastdl.graphs import _edge_list, _edge_sort
-from fastdl.graphs._owned import freeze, own
+from fastdl.graphs._owned import freeze, is_mapped, own
 from fastdl.graphs.graph_summary import GraphSummary, summarize
 from fastdl.reference import graphs as reference
 
@@ -53,7 +53,7 @@ class Graph:
     edge_order : ndarray or None, read-only
         ``data[graph.edge_order]`` brings data of the edges into the graph's order. None when no list is known.
     weight : ndarray or None, read-only
-    num_sources : int
+    num_sources, num_targets : int
 
     Raises
     ------
@@ -80,6 +80,8 @@ class Graph:
     edge_order: Array | None
     weight: Array | None
     num_sources: int
+    num_targets: int
+    _mapped: tuple[bool, bool]  # whether indptr and indices are in files, which other programs may write to
 
     def __init__(
         self,
@@ -100,7 +102,7 @@ class Graph:
         if (indptr[1:] < indptr[:-1]).any():
             raise InputError(f"indptr must not fall, got a fall at {int((indptr[1:] < indptr[:-1]).argmax()) + 1}")
         n = len(indptr) - 1
-        num_sources = n if num_sources is None else _check.integer("num_sources", num_sources, 0)
+        num_sources = n if num_sources is None else _check.integer("num_sources", num_sources, 0, _edge_list.INT64)
         _edge_list.check_nodes("indices", indices, num_sources, 1)
         if edge_order is not None:
             edge_order = own(_edge_list.node_array("edge_order", edge_order))
@@ -115,8 +117,15 @@ class Graph:
         self, indptr: Array, indices: Array, edge_order: Array | None, weight: Array | None, num_sources: int
     ) -> Graph:
         """Take arrays that are checked and frozen."""
+        mapped = is_mapped(indptr), is_mapped(indices)
         self.__dict__.update(
-            indptr=indptr, indices=indices, edge_order=edge_order, weight=weight, num_sources=num_sources
+            indptr=indptr,
+            indices=indices,
+            edge_order=edge_order,
+            weight=weight,
+            num_sources=num_sources,
+            num_targets=len(indptr) - 1,
+            _mapped=mapped,
         )
         return self
 
@@ -224,14 +233,9 @@ class Graph:
         return cls._of(indptr, indices, order, weight, num_sources)
 
     @property
-    def num_targets(self) -> int:
-        """The number of rows."""
-        return len(self.indptr) - 1
-
-    @property
     def num_nodes(self) -> int:
         """N, the number of nodes; of a rectangular graph that of the targets."""
-        return len(self.indptr) - 1
+        return self.num_targets
 
     @property
     def num_edges(self) -> int:

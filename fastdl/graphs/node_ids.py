@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastdl import _check
 from fastdl._typing import Array, ArrayLike
-from fastdl.errors import InputError
+from fastdl.errors import InputError, InputTypeError
 
 
 def number_nodes(edges: ArrayLike) -> tuple[Array, Array]:
@@ -38,10 +37,16 @@ def number_nodes(edges: ArrayLike) -> tuple[Array, Array]:
     >>> fastdl.Graph.from_edges(edges, len(ids))
     Graph(num_nodes=3, num_edges=2)
     """
-    ends = np.asarray(edges)
-    if ends.dtype == object:
+    if isinstance(edges, np.ma.MaskedArray):
+        raise InputError("edges must not be a masked array")
+    try:
+        ends = np.asarray(edges)
+    except (TypeError, ValueError) as error:
+        raise InputTypeError(f"edges cannot be read as an array: {error}") from None
+    if ends.dtype == object and all(isinstance(name, str) for name in ends.flat):
         ends = ends.astype(str)
-    _check.dtype("edges", ends.dtype, ("i", "u", "U", "S", "T"))
+    if ends.dtype.kind not in "iuUST":
+        raise InputTypeError(f"edges must be integers or text, got {ends.dtype}")
     if ends.ndim != 2 or 2 not in ends.shape:
         raise InputError(f"edges must have shape (2, E) or (E, 2), got {ends.shape}")
     ids, places = np.unique(ends, return_inverse=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._typing import Array, ArrayLike
+from fastdl.errors import InputTypeError
 from fastdl.graphs._owned import freeze
 from fastdl.graphs.conversion import as_graph
 from fastdl.graphs.graph import Graph, require_square
@@ -113,8 +114,7 @@ def gcn_norm(
     graph = as_graph(graph)
     require_square(graph, "gcn_norm")
     checked = _edge_weights(graph, graph.weight if weight is None else weight)
-    dtype = np.dtype((np.float32 if checked is None else checked.dtype) if dtype is None else dtype)
-    _check.dtype("dtype", dtype, _FLOATS)
+    dtype = _float_type(dtype, checked)
     return Graph._of(
         *reference.gcn_norm(graph, weight=checked, add_self_loops=add_self_loops, improved=improved, dtype=dtype)
     )
@@ -170,10 +170,19 @@ def normalize_edges(
     if how == "gcn":
         return gcn_norm(graph, weight=weight, dtype=dtype)
     checked = _edge_weights(graph, graph.weight if weight is None else weight)
-    dtype = np.dtype((np.float32 if checked is None else checked.dtype) if dtype is None else dtype)
-    _check.dtype("dtype", dtype, _FLOATS)
+    dtype = _float_type(dtype, checked)
     new = reference.normalize_edges(graph, how, weight=checked, dtype=dtype)
     return Graph.__new__(Graph)._hold(graph.indptr, graph.indices, graph.edge_order, freeze(new), graph.num_sources)
+
+
+def _float_type(dtype: Any, weight: Array | None) -> np.dtype[Any]:
+    """float32 or float64: as given, or that of the weights."""
+    try:
+        chosen = np.dtype((np.float32 if weight is None else weight.dtype) if dtype is None else dtype)
+    except TypeError:
+        raise InputTypeError(f"dtype must be float32 or float64, got {dtype!r}") from None
+    _check.dtype("dtype", chosen, _FLOATS)
+    return chosen
 
 
 def _edge_weights(graph: Graph, weight: ArrayLike | None) -> Array | None:

@@ -12,11 +12,12 @@ from fastdl._threads import split
 from fastdl._typing import Array, ArrayLike
 from fastdl.errors import InputError
 from fastdl.graphs import _edge_list
+from fastdl.graphs._owned import empty
 from fastdl.graphs.conversion import as_graph
 from fastdl.graphs.graph import Graph
-from fastdl.reference import graphs as reference
+from fastdl.reference import _graph_kernels
 
-kernel = _kernels.load("graphs_sampling") or reference
+kernel = _kernels.load("graphs_sampling") or _graph_kernels
 
 _BLOCK = 1 << 12  # nodes in a block, some 100 microseconds
 _SEEDS = (1 << 64) - 1
@@ -96,10 +97,13 @@ def sample_neighbors(
     chosen = _nodes(graph, nodes)
     fanout, seed = _check.integer("fanout", fanout, 0), _check.integer("seed", seed, 0, _SEEDS)
     degrees = graph.indptr[chosen + 1] - graph.indptr[chosen]
+    fanout = min(fanout, _edge_list.INT64)
     counts = np.where(degrees > 0, fanout, 0) if replace else np.minimum(degrees, fanout)
+    if int(counts.max(initial=0)) * len(counts) >= 1 << 62:
+        raise InputError(f"a fanout of {fanout} with replacement is more than memory can hold")
     indptr = np.zeros(len(chosen) + 1, np.int64)
     np.cumsum(counts, out=indptr[1:])
-    edges = np.empty(int(indptr[-1]), np.int64)
+    edges = empty("the sample", (int(indptr[-1]),))
 
     def draw(s: slice) -> None:
         kernel.draw_edges(
@@ -182,7 +186,7 @@ def random_walks(graph: Graph | Any, starts: ArrayLike, length: int, *, seed: in
     first = _edge_list.node_array("starts", starts).astype(np.int64)
     _edge_list.check_nodes("starts", first, graph.num_targets, 1)
     length, seed = _check.integer("length", length, 0), _check.integer("seed", seed, 0, _SEEDS)
-    walks = np.empty((len(first), length + 1), np.int64)
+    walks = empty("the walks", (len(first), length + 1))
     walks[:, 0] = first
 
     def step(s: slice) -> None:

@@ -1,5 +1,14 @@
+from fastdl.linear.elastic_net import ElasticNetFit as ElasticNetFit
+from fastdl.linear.elastic_net import ElasticNetPath as ElasticNetPath
+from fastdl.linear.elastic_net import fit_elastic_net as fit_elastic_net
 from fastdl.linear.fit import fit_lp as fit_lp
+from fastdl.linear.gram_accumulator import GramAccumulator as GramAccumulator
+from fastdl.linear.gram_accumulator import GramFit as GramFit
+from fastdl.linear.logistic import LogisticFit as LogisticFit
+from fastdl.linear.logistic import fit_logistic as fit_logistic
 from fastdl.linear.methods.gradient import gradient_descent as gradient_descent
 from fastdl.linear.methods.random import random_search as random_search
+from fastdl.linear.quantiles import QuantileFit as QuantileFit
+from fastdl.linear.quantiles import fit_quantile as fit_quantile
 from fastdl.linear.result import Certificate as Certificate
 from fastdl.linear.result import LpFit as LpFit

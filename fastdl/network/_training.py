@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Progress
+from fastdl._typing import Array, Progress
 from fastdl.linear._coordinates import gram
 from fastdl.network import _parameters
-from fastdl.network._parameters import ACTIVATIONS, Layout, Units, Window, Windows, generator, terms
+from fastdl.network._parameters import ACTIVATIONS, ParameterLayout, Window, generator, terms
+from fastdl.network._scaling import Scaling
+from fastdl.network._windows import TrainingWindows
 from fastdl.reference import network as reference
 from fastdl.streaming import ProgressEvent
-
-Array = np.ndarray
 
 OPTIMIZERS = ("adam", "sgd")
 
@@ -43,16 +43,16 @@ _FAR = 1000.0  # times the loss of a constant: no start is so bad
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """The checked arguments of `fit_network` that training needs."""
 
     p: Any
     activation: str
-    batch: int
+    batch_size: int
     epochs: int | None
-    rate: float
+    learning_rate: float
     optimizer: str
-    first: float
+    momentum: float
     schedule: Callable[[Array], Array]
     weight_decay: float
     patience: int | None
@@ -70,7 +70,7 @@ class Settings:
 class Steps:
     """The parameters on their way, and what the optimizer keeps of it."""
 
-    def __init__(self, layout: Layout, flat: Array, settings: Any):
+    def __init__(self, layout: ParameterLayout, flat: Array, settings: Any):
         self.layout, self.flat, self.settings = layout, flat, settings
         self.moments = np.zeros((2, layout.size), layout.dtype)
         self.powers = np.ones(2)  # of what Adam keeps of its moments, as many as steps were taken
@@ -90,16 +90,16 @@ class Steps:
         steps = np.ones((len(rates), 3))
         steps[:, 0], steps[:, 2] = rates, 1 - rates * q.weight_decay
         if q.optimizer == "adam":
-            powers = np.tile([q.first, q.second], (len(rates), 1))
+            powers = np.tile([q.momentum, q.second], (len(rates), 1))
             powers[0] *= self.powers
             powers = np.cumprod(powers, axis=0)
             self.powers = powers[-1]
             second = np.sqrt(1 - powers[:, 1])
             steps[:, 0] *= second / (1 - powers[:, 0])
             steps[:, 1] = 1e-8 * second
-        at_once = max(1, _CALL // (3 * self.layout.size * q.batch))
+        at_once = max(1, _CALL // (3 * self.layout.size * q.batch_size))
         for k in range(0, len(rates), at_once):
-            some = order[k * q.batch : (k + at_once) * q.batch]
+            some = order[k * q.batch_size : (k + at_once) * q.batch_size]
             with np.errstate(over="ignore", invalid="ignore"):
                 self._call(rows, some, steps[k : k + at_once], unit, pull, total)
         return total
@@ -108,40 +108,49 @@ class Steps:
         q, (X, y, s) = self.settings, rows
         if _parameters.kernel is None:
             moments = [self.layout.each(m) for m in self.moments]
+            weights, biases = self.layout.views(self.flat)
             total += reference.train(
                 X[:, : self.layout.columns],
                 y,
                 s,
                 order,
-                q.batch,
-                *self.layout.views(self.flat),
-                moments,
-                steps,
+                q.batch_size,
+                weights,
+                biases=biases,
+                moments=moments,
+                steps=steps,
                 activation=q.activation,
                 p=q.p.terms if q.own else q.p,
                 unit=unit,
                 pull=pull,
                 optimizer=q.optimizer,
-                first=q.first,
+                first=q.momentum,
                 second=q.second,
             )
             return
         which, own, p = ACTIVATIONS.index(q.activation), q.p.address if q.own else 0, 0.0 if q.own else q.p
         sgd = q.optimizer == "sgd"
         _parameters.kernel.train(
-            X, y, s, order, q.batch, self.layout.sizes, which, p, own, unit, pull, sgd, q.first, q.second, steps,
-            self.flat, self.moments, self._room, total,
+            X, y, s, order, q.batch_size, self.layout.sizes, which, p, own, unit, pull, sgd, q.momentum, q.second,
+            steps, self.flat, self.moments, self._room, total,
         )  # fmt: skip
 
 
 class Training:
     """Epochs over the windows of the rows, and what they bring."""
 
-    def __init__(self, settings: Settings, layout: Layout, units: Units, windows: Windows, held: Window | None):
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        layout: ParameterLayout,
+        units: Scaling,
+        windows: TrainingWindows,
+        held: Window | None,
+    ):
         self.settings, self.layout, self.units, self.windows, self.held = settings, layout, units, windows, held
-        self.steps = Steps(layout, started(layout, settings), settings)
+        self.steps = Steps(layout, initial_parameters(layout, settings), settings)
         lengths = windows.lengths()
-        self.per_epoch = sum(-(-n // settings.batch) for n in lengths)
+        self.per_epoch = sum(-(-n // settings.batch_size) for n in lengths)
         self.epochs = settings.epochs or min(max(_STEPS // self.per_epoch, 20), 1000)
         # A loss of the user's own has y's units inside; |r|^p is the same in any, but for a factor.
         self.unit, self.pull, self.factor = 1.0, 1.0, 1.0
@@ -169,7 +178,7 @@ class Training:
                 lower /= 2
             else:
                 raise _check.InputError(
-                    f"training diverged in epoch {epoch}, even at a learning rate of {2 * lower * q.rate:.2g}: "
+                    f"training diverged in epoch {epoch}, even at a rate of {2 * lower * q.learning_rate:.2g}: "
                     "give a smaller learning_rate, or a p nearer to 2"
                 )
             self._note(epoch, lower, train, valid)
@@ -186,7 +195,7 @@ class Training:
         q, total, done = self.settings, np.zeros(2), 0
         for k, rows in enumerate(self.windows):
             order = generator(q.seed, 2, epoch, k).permutation(len(rows[1]))
-            count = -(-len(order) // q.batch)
+            count = -(-len(order) // q.batch_size)
             rates = self._rates(epoch * self.per_epoch + done, count, lower)
             total += self.steps.run(rows, order, rates, self.unit, self.pull)
             done += count
@@ -194,7 +203,7 @@ class Training:
 
     def _rates(self, first: int, count: int, lower: float) -> Array:
         part = np.arange(first, first + count) / (self.per_epoch * self.epochs)
-        return self.settings.rate * lower * self.settings.schedule(part)
+        return self.settings.learning_rate * lower * self.settings.schedule(part)
 
     def _note(self, epoch: int, lower: float, train: float, valid: float | None) -> None:
         now = {"train": train * self.factor, "learning_rate": float(self._rates(epoch * self.per_epoch, 1, lower)[0])}
@@ -209,13 +218,13 @@ class Training:
         """The mean loss of rows under given parameters, in units of the spread."""
         X, y, s = rows
         out = np.empty(len(y), self.layout.dtype)
-        _parameters.values(self.layout, self.settings.activation, X, flat, out, None, self.settings.threads)
+        _parameters.values(self.layout, self.settings.activation, X, flat, out, None, threads=self.settings.threads)
         with np.errstate(over="ignore", invalid="ignore"):
             value = terms(self.unit * (y.astype(float) - out), self.settings.p)[0]
         return float(value.mean() if s is None else (s * value).sum() / s.sum(dtype=float))
 
 
-def started(layout: Layout, settings: Settings) -> Array:
+def initial_parameters(layout: ParameterLayout, settings: TrainingSettings) -> Array:
     """First parameters: weights of a spread that keeps that of the values from layer to layer.
 
     The biases of the first layer put the bends of its units all over the data, not only in their middle.

@@ -5,76 +5,23 @@ The products are the kernels' own, in a fixed order, not BLAS: the same bits for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _threads
 from fastdl._rows import Rows
-from fastdl._typing import Progress
+from fastdl._typing import Array, Progress
 from fastdl.network import _parameters
-from fastdl.network._parameters import ACTIVATIONS, Layout, Units, Windows
-from fastdl.network._training import OPTIMIZERS, SCHEDULES, LastLayer, Settings, Training
-
-Array = np.ndarray
+from fastdl.network._parameters import ACTIVATIONS, ParameterLayout
+from fastdl.network._scaling import Scaling
+from fastdl.network._training import OPTIMIZERS, SCHEDULES, LastLayer, Training, TrainingSettings
+from fastdl.network._windows import TrainingWindows
+from fastdl.network.result import NetworkFit
 
 _WINDOW = 1 << 28  # bytes of X in a window
-
-
-@dataclass(frozen=True, eq=False)
-class NetworkFit:
-    """A network f(x) = <w, a(... a(x W1 + b1) ...)> + b, and what is known of it.
-
-    Attributes
-    ----------
-    weights : list of ndarray of float64
-        (D, H1), (H1, H2), ... for the hidden layers, (H,) for the output; for X in its own units.
-    biases : list of ndarray of float64
-        (H1,), (H2,), ..., and () for the output.
-    activation : str
-        The a of all hidden layers.
-    p : float or CustomLoss
-        The loss it was trained with.
-    loss : float
-        Its sum over the rows it was trained on, weighted.
-    history : mapping of str to ndarray
-        For each epoch "train": the mean loss of the batches, each before its step; "valid": the mean loss of the
-        validation rows after the epoch (where there are any); "learning_rate": the rate of its first step.
-    best_epoch : int
-        The epoch the parameters are from, counted from 0: that of the least validation loss, or the last.
-    """
-
-    weights: list[Array]
-    biases: list[Array]
-    activation: str
-    p: Any
-    loss: float
-    history: Mapping[str, Array] = field(default_factory=dict)
-    best_epoch: int = 0
-
-    def predict(self, X: Any, *, threads: int | None = 1) -> Array:
-        """The network's values, float64 (N,), of X (N, D); NaN where a row holds one."""
-        X, layout = self._ready(X)
-        out = np.empty(len(X))
-        _parameters.values(layout, self.activation, X, layout.pack(self.weights, self.biases), out, None, threads)
-        return out
-
-    def features(self, X: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
-        """The values of the last hidden layer, float64 (N, H), of X (N, D): the columns of a linear fit."""
-        X, layout = self._ready(X)
-        result = _check.out("out", out, (len(X), layout.hidden[-1]), np.float64, X)
-        _parameters.values(layout, self.activation, X, layout.pack(self.weights, self.biases), None, result, threads)
-        return result
-
-    def _ready(self, X: Any) -> tuple[Array, Layout]:
-        X = _check.asarray("X", X)
-        _check.dtype("X", X.dtype, ("f", "i", "u", "b"))
-        layout = Layout.of(self.weights, np.float64)
-        if X.ndim != 2 or X.shape[1] != layout.columns:
-            raise _check.InputError(f"X must have shape (N, {layout.columns}), got {X.shape}")
-        return X, layout
 
 
 def fit_network(
@@ -190,14 +137,14 @@ def fit_network(
     rows = Rows(X, y, sample_weight)
     if not rows.columns:
         raise _check.InputError("X must have at least one column, got none")
-    q = Settings(
+    q = TrainingSettings(
         p=p if hasattr(p, "terms") else _check.number("p", p, 0, above=True),
         activation=_check.one_of("activation", activation, ACTIVATIONS),
-        batch=_check.integer("batch_size", batch_size, 1),
+        batch_size=_check.integer("batch_size", batch_size, 1),
         epochs=None if epochs is None else _check.integer("epochs", epochs, 1),
-        rate=_rate(learning_rate, _check.one_of("optimizer", optimizer, OPTIMIZERS)),
+        learning_rate=_rate(learning_rate, _check.one_of("optimizer", optimizer, OPTIMIZERS)),
         optimizer=optimizer,
-        first=0.9 if optimizer == "adam" else _momentum(momentum),
+        momentum=0.9 if optimizer == "adam" else _momentum(momentum),
         schedule=_schedule(schedule),
         weight_decay=_check.number("weight_decay", weight_decay, 0),
         patience=None if patience is None else _check.integer("patience", patience, 1),
@@ -210,11 +157,11 @@ def fit_network(
     if refit and q.p != 2:
         raise _check.InputError(f"refit is for p = 2, got {p!r}")
     dtype = np.float32 if rows.dtype.kind == "f" and rows.dtype.itemsize <= 4 else np.float64
-    layout = Layout(rows.columns, _hidden(hidden), dtype)
+    layout = ParameterLayout(rows.columns, _hidden(hidden), dtype)
     part, others = _valid(valid, rows.columns)
-    units = Units(rows, part, not q.own and q.p < 2, q.seed)
+    units = Scaling(rows, part, not q.own and q.p < 2, q.seed)
     room = max(1, _WINDOW // (layout.dtype.itemsize * int(layout.sizes[0])))
-    windows = Windows(units, layout, room if window is None else _check.integer("window", window, 1))
+    windows = TrainingWindows(units, layout, room if window is None else _check.integer("window", window, 1))
     held = None if valid is None else windows.held(others)
     training = Training(q, layout, units, windows, held)
     flat, best = training.run()
@@ -260,7 +207,7 @@ def _valid(valid: Any, columns: int) -> tuple[float | None, Rows | None]:
     return None, others
 
 
-def _refitted(fit: NetworkFit, loss: float, units: Units, others: Rows | None) -> tuple[NetworkFit, float]:
+def _refitted(fit: NetworkFit, loss: float, units: Scaling, others: Rows | None) -> tuple[NetworkFit, float]:
     """With the output layer of least squares, where that is better; and the loss."""
     last = LastLayer(len(fit.weights[-1]))
     for X, y, s in units.parts():
@@ -293,50 +240,3 @@ def _hidden(hidden: Any) -> tuple[int, ...]:
     if not len(sizes):
         raise _check.InputError("hidden must have at least one layer, got none")
     return tuple(_check.integer("hidden", h, 1) for h in sizes)
-
-
-class LearnedFeatures:
-    """The last hidden layer of a network as columns, to be used like those of `vandermonde` in a linear fit.
-
-    Parameters
-    ----------
-    hidden : int or sequence of int
-        The units of each hidden layer; the last gives the features.
-    p : float or CustomLoss
-        The loss of the training.
-    **options
-        All keywords of `fit_network`.
-
-    Attributes
-    ----------
-    network : NetworkFit
-        After `fit`.
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl
-    >>> x = np.linspace(-1, 1, 300)[:, None]
-    >>> y = np.abs(x[:, 0])
-    >>> columns = fastdl.LearnedFeatures(hidden=8).fit(x, y).transform(x)
-    >>> columns.shape
-    (300, 8)
-    >>> residual = np.linalg.lstsq(np.column_stack([columns, np.ones(300)]), y)[1]
-    >>> bool(residual[0] < 0.1)
-    True
-    """
-
-    network: NetworkFit
-
-    def __init__(self, hidden: Any = (32,), p: Any = 2.0, **options: Any):
-        self.hidden, self.p, self.options = hidden, p, options
-
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> LearnedFeatures:
-        """Train the network, on what `fit_network` takes; returns itself."""
-        self.network = fit_network(X, y, self.hidden, self.p, sample_weight=sample_weight, **self.options)
-        return self
-
-    def transform(self, X: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
-        """The features, float64 (N, H), of X (N, D)."""
-        if not hasattr(self, "network"):
-            raise _check.InputError("the features must be learned first: call fit(X, y)")
-        return self.network.features(X, out=out, threads=threads)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _threads
-from fastdl.network._parameters import ACTIVATIONS, Layout, gradient
+from fastdl.network._parameters import ACTIVATIONS, ParameterLayout, gradient
 
 Array = np.ndarray
 
@@ -83,7 +83,7 @@ def network_loss_grad(
     mean = _check.one_of("reduction", reduction, ("sum", "mean")) == "mean"
     dtype = np.float32 if X.dtype == np.float32 else np.float64
     weights, biases = _parameters(X.shape[1], weights, biases)
-    layout = Layout.of(weights, dtype)
+    layout = ParameterLayout.of(weights, dtype)
     flat, y = layout.pack(weights, biases), y.astype(dtype, copy=False)
     s: Any = None
     if sample_weight is not None:
@@ -95,7 +95,7 @@ def network_loss_grad(
             raise _check.InputError(f"sample_weight must be finite and not negative, got {s[k]} at index {k}")
 
     def some(rows: slice) -> tuple[Array, Array]:
-        return gradient(layout, activation, p, X[rows], y[rows], None if s is None else s[rows], flat)
+        return gradient(layout, activation, p, (X[rows], y[rows], None if s is None else s[rows]), flat)
 
     total, grad = np.zeros(2), np.zeros(layout.size)
     for part, by in _threads.split(len(X), threads, some, _BLOCK):

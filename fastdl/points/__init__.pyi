@@ -1,10 +1,12 @@
 from fastdl.points._hard_voxels import Voxels as Voxels
 from fastdl.points.accumulator import VoxelAccumulator as VoxelAccumulator
 from fastdl.points.accumulator import VoxelSummary as VoxelSummary
+from fastdl.points.dense_grid import voxel_grid as voxel_grid
+from fastdl.points.downsampling import voxel_downsample as voxel_downsample
+from fastdl.points.record_accumulator import RecordAccumulator as RecordAccumulator
+from fastdl.points.record_accumulator import RecordColumn as RecordColumn
 from fastdl.points.reduction import VoxelReducer as VoxelReducer
 from fastdl.points.reduction import VoxelReduction as VoxelReduction
-from fastdl.points.reduction import voxel_downsample as voxel_downsample
-from fastdl.points.reduction import voxel_grid as voxel_grid
 from fastdl.points.reduction import voxel_reduce as voxel_reduce
 from fastdl.points.voxelization import Voxelizer as Voxelizer
 from fastdl.points.voxelization import voxel_coords as voxel_coords

@@ -23,6 +23,8 @@ NONE = {np.dtype(np.uint32): np.uint32(2**32 - 1), np.dtype(np.uint64): np.uint6
 #: The strides, and the z cells, of a key of 32 bits. Times the golden ratio they leave neighbours on every axis, and so
 #: the voxels of a surface, far apart in a hash table; a grid's own strides may send them to the same place.
 SPREAD = (2226, 2118, 910)
+_ROOM = 2_000_003  # cells on each axis: the most of which 64 bits hold the cube
+_WHOLE = 1e-3  # of a voxel: how far a range may be from a whole number of them, as peers have it
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -38,14 +40,29 @@ def cloud(points: Any, name: str = "points") -> Array:
     x = _check.array(name, x, ("f", "i", "u", "b"))
     if x.dtype in _FLOATS:
         return x
-    if x.dtype.itemsize == 8 and x.size and (x.max() > 2**53 or x.min() < -(2**53)):
-        raise _check.InputError(f"{name} must be within 2^53 where they are integers, got {x.min()} to {x.max()}")
+    checked_integers(name, x[:, :3])
     return x.astype(np.float32 if x.dtype == np.float16 else np.float64)
+
+
+def checked_integers(name: str, x: Array) -> None:
+    """Raise where coordinates are integers that float64 cannot hold."""
+    if x.dtype.kind in "iu" and x.dtype.itemsize == 8 and x.size and (x.max() > 2**53 or x.min() < -(2**53)):
+        raise _check.InputError(
+            f"{name} must have x, y, z within 2^53 where they are integers, got {x.min()} to {x.max()}"
+        )
 
 
 def kept_dtype(given: Array, x: Array) -> np.dtype:
     """The dtype that values of points come out in: their own, float32 for float16."""
     return given.dtype.newbyteorder("=") if given.dtype.kind in "iu" else x.dtype
+
+
+def plain_number(name: str, value: Any) -> int | float:
+    """A number, which may be NaN or infinite."""
+    try:
+        return int(value) if isinstance(value, (int, np.integer)) else float(value)
+    except (TypeError, ValueError):
+        raise _check.InputTypeError(f"{name} must be a number, got {value!r}") from None
 
 
 def sizes(voxel_size: Any) -> Array:
@@ -126,6 +143,10 @@ class Geometry:
         cells += np.array(self.base, np.int64)
         return cells
 
+    def centres(self, keys: Array) -> Array:
+        """Centres of the cells of keys."""
+        return (self.decode(keys) + 0.5) * self.size + self.low
+
     def encode(self, cells: Array) -> Array:
         """Keys of int64 cells (x, y, z), all ones outside the grid."""
         c = cells - np.array(self.base, np.int64)
@@ -136,23 +157,36 @@ class Geometry:
         return found
 
 
-def bounded(voxel_size: Any, point_range: Any, dtype: np.dtype, params: str = "float32", warn: bool = True) -> Geometry:
+def bounded(
+    voxel_size: Any, point_range: Any, dtype: np.dtype, arithmetic: str = "float32", warn: bool = True
+) -> Geometry:
     """The grid of a range, as detectors use it."""
-    _check.one_of("params", params, ("float32", "exact"))
+    _check.one_of("arithmetic", arithmetic, ("float32", "exact"))
     size, ends = sizes(voxel_size), ranges(point_range)
-    rounded, edges, grid = reference.grid_of(size, ends.reshape(6), dtype, params)
+    rounded, edges, grid = reference.grid_of(size, ends.reshape(6), dtype, arithmetic)
     for axis, s, low, high, g, r in zip(AXES, rounded, edges[:3], edges[3:], grid, (edges[3:] - edges[:3]) / rounded):
         if not s > 0 or low >= high or not math.isfinite(high - low):
             raise _check.InputError(
-                f"voxel_size and point_range are lost in float32 on axis {axis}: try params='exact'"
+                f"voxel_size and point_range are lost in float32 on axis {axis}: try arithmetic='exact'"
             )
         if not 1 <= g < 2**31:
             raise _check.InputError(f"a grid must have 1 to 2^31 - 1 cells on an axis, got {g:.0f} on axis {axis}")
-        if warn and abs(r - g) > 1e-3:
-            text = f"point_range holds {r:.6g} voxels on axis {axis}, which is not whole; the grid has {g:.0f}"
-            warnings.warn(text, UserWarning, stacklevel=4)
-    single = params == "float32" and dtype == np.float32
+        if warn and abs(r - g) > _WHOLE:
+            _warn_unless_whole(axis, size["xyz".index(axis)], ends[:, "xyz".index(axis)], g)
+    single = arithmetic == "float32" and dtype == np.float32
     return Geometry(edges[:3].astype(np.float64), rounded.astype(np.float64), (0, 0, 0), fits(grid), single)
+
+
+def _warn_unless_whole(axis: str, size: float, ends: Array, cells: float) -> None:
+    """Warn where a range holds no whole number of voxels, by the numbers as they were typed.
+
+    Rounded to float32 the ratio is off by up to cells / 2^23, and 0.1 given as float32 means the decimal 0.1 too.
+    """
+    low, high, step = (float(str(np.float32(v))) if np.float32(v) == v else float(v) for v in (*ends, size))
+    ratio = (high - low) / step
+    if abs(ratio - cells) > _WHOLE:
+        text = f"point_range holds {ratio:.9g} voxels on axis {axis}, which is not whole; the grid has {cells:.0f}"
+        warnings.warn(text, UserWarning, stacklevel=5)
 
 
 def fits(grid: Sequence[Any]) -> tuple[int, ...]:
@@ -203,6 +237,33 @@ def around(points: Array, voxel_size: Any, origin: Any, threads: int | None = 1)
     return Geometry(low, size, tuple(int(b) for b in ends[0]), fits(ends[1] - ends[0] + 1))
 
 
+def growing(origin: Array, size: Array, low: Array, high: Array) -> Geometry:
+    """A grid that holds the cells from `low` to `high`, with room on every side where keys allow it: a cloud that grows
+    then seldom needs new keys."""
+    grid = [int(h) - int(a) + 1 for a, h in zip(low, high)]
+    fits(grid)
+    for least in (_ROOM, 0):
+        roomy = [max(min(3 * g, 2**31 - 1), least) for g in grid]
+        if math.prod(roomy) < 2**63:
+            low, grid = low - np.array([(r - g) // 2 for r, g in zip(roomy, grid)]), roomy
+            break
+    return Geometry(origin, size, tuple(int(a) for a in low), tuple(grid), long_keys=True)
+
+
+def sorted_cells(cells: Array) -> Array:
+    """The order of different cells (x, y, z) by z, then y, then x."""
+    if not len(cells):
+        return np.zeros(0, np.int64)
+    low = cells.min(axis=0).astype(np.int64)
+    span = cells.max(axis=0).astype(np.int64) - low + 1
+    if math.prod(map(int, span)) >= 2**63:
+        return np.lexsort(cells.T)
+    x, y, z = (np.subtract(cells[:, k], low[k], dtype=np.int64) for k in range(3))
+    keys = (z * span[1] + y) * span[0] + x
+    small = math.prod(map(int, span)) < 2**32
+    return np.argsort(keys.astype(np.uint32) if small else keys)
+
+
 class Table:
     """Numbers keys in order of first appearance; keeps what it has seen."""
 
@@ -210,6 +271,7 @@ class Table:
         self.narrow = key == np.uint32
         self.bits = max(6, (2 * expected - 1).bit_length())
         self.size = np.zeros(1, np.int64)
+        self._numbers: dict[int, int] = {}  # without the kernel
         if take is None:
             self.slots = self._empty()
         else:  # memory that is used again costs no page faults
@@ -224,6 +286,10 @@ class Table:
 
     def assign(self, keys: Array, ids: Array) -> None:
         """Fill `ids`, which may be the memory of `keys`."""
+        if kernel is None:
+            ids[:] = reference.number_keys(keys, self._numbers)
+            self.size[0] = len(self._numbers)
+            return
         start = 0
         while start < len(keys):
             start = kernel.assign(keys, ids, start, self.slots, self.bits, self.size, 1 << (self.bits - 1))
@@ -238,6 +304,8 @@ class Table:
 
     def keys(self) -> Array:
         """The keys in order of their numbers; 64-bit tables only."""
+        if kernel is None:
+            return np.array(list(self._numbers), np.uint64)
         pairs = self.slots.reshape(-1, 2)
         pairs = pairs[pairs[:, 1] > 0]
         keys = np.empty(len(self), np.uint64)

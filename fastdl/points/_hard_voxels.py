@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from fastdl import _check, _threads
-from fastdl.points import _grid, _voxel_ids
-from fastdl.points._grid import Array, Geometry, by_voxel, kernel
+from fastdl import _check, _kernels, _threads
+from fastdl._typing import Array
+from fastdl.points import _batches, _grid, _voxel_ids
+from fastdl.points._grid import Geometry, by_voxel, kernel
 from fastdl.reference import points as reference
+
+hard = _kernels.load("points_hard_voxels")
 
 LIKES = ("spconv", "mmcv")
 
@@ -46,13 +49,15 @@ class Voxels:
 
 
 @dataclass
-class Settings:
+class VoxelSettings:
+    """What `voxelize` is told, checked."""
+
     max_points: int | None
     max_voxels: int | None
     sample: str
     seed: int
     order: str
-    params: str
+    arithmetic: str
     axes: str
     like: str | None
     max_bytes: int
@@ -60,7 +65,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.like is not None:  # both libraries do what the defaults are
             _check.one_of("like", self.like, LIKES)
-            self.sample, self.order, self.params, self.axes = "first", "first", "float32", "zyx"
+            self.sample, self.order, self.arithmetic, self.axes = "first", "first", "float32", "zyx"
         if self.max_points is not None:
             self.max_points = _check.integer("max_points", self.max_points, 1)
         if self.max_voxels is not None:
@@ -75,18 +80,20 @@ def run(
     points: Any,
     voxel_size: Any,
     point_range: Any,
-    settings: Settings,
+    settings: VoxelSettings,
+    workspace: _voxel_ids.Workspace,
+    *,
     row_splits: Any,
     out: Array | None,
     threads: int | None,
-    workspace: _voxel_ids.Workspace,
     warn: bool = True,
 ) -> Voxels:
-    clouds = batch(points, row_splits)
+    """Voxels of a cloud, or of a batch, as `voxelize` says."""
+    clouds = _batches.clouds_of(points, row_splits)
     if clouds is None:
         x = _grid.cloud(points)
-        geometry = _grid.bounded(voxel_size, point_range, x.dtype, settings.params, warn)
-        return _one(x, geometry, (voxel_size, point_range), settings, out, threads, workspace)
+        geometry = _grid.bounded(voxel_size, point_range, x.dtype, settings.arithmetic, warn)
+        return _one(x, geometry, (voxel_size, point_range), settings, workspace, out=out, threads=threads)
     if out is not None:
         raise _check.InputError("out is for one cloud, not for a batch")
     clouds = [_grid.cloud(c) for c in clouds]
@@ -94,11 +101,11 @@ def run(
         raise _check.InputError("the clouds of a batch must have the same dtype and columns")
     if not clouds:
         clouds = [np.zeros((0, 3), np.float32)]
-    geometry = _grid.bounded(voxel_size, point_range, clouds[0].dtype, settings.params, warn)
+    geometry = _grid.bounded(voxel_size, point_range, clouds[0].dtype, settings.arithmetic, warn)
     parts = _threads.share(
         len(clouds),
         _threads.count(threads),
-        lambda k: _one(clouds[k], geometry, (voxel_size, point_range), settings, None, 1, workspace),
+        lambda k: _one(clouds[k], geometry, (voxel_size, point_range), settings, workspace, out=None, threads=1),
     )
     return _joined(parts)
 
@@ -110,7 +117,7 @@ def _joined(parts: Sequence[Voxels]) -> Voxels:
     inverse = [np.where(p.inverse < 0, -1, p.inverse + np.int32(b)) for p, b in zip(parts, before)]
     return Voxels(
         np.concatenate(wide),
-        numbered([p.coords for p in parts]),
+        _batches.numbered([p.coords for p in parts]),
         np.concatenate([p.counts for p in parts]),
         np.concatenate([p.true_counts for p in parts]),
         np.concatenate(inverse).astype(np.int32, copy=False),
@@ -124,35 +131,15 @@ def _padded(voxels: Array, t: int) -> Array:
     return wide
 
 
-def numbered(parts: Sequence[Array]) -> Array:
-    """Rows of all parts, each after the number of its part."""
-    rows = np.concatenate([np.zeros((0, 3), np.int32), *parts])
-    return np.concatenate(
-        [np.repeat(np.arange(len(parts), dtype=np.int32), [len(p) for p in parts])[:, None], rows], axis=1
-    )
-
-
-def batch(points: Any, row_splits: Any) -> list[Any] | None:
-    """The clouds of a batch, or None where it is one cloud."""
-    if row_splits is None:
-        if isinstance(points, (list, tuple)) and (not points or np.ndim(points[0]) == 2):
-            return list(points) if points else None
-        return None
-    x = _grid.cloud(points)
-    splits = _check.array("row_splits", row_splits, ("i", "u"), 1).astype(np.int64, copy=False)
-    if not len(splits) or splits[0] != 0 or splits[-1] != len(x) or (splits[1:] < splits[:-1]).any():
-        raise _check.InputError(f"row_splits must rise from 0 to {len(x)}, got {splits.tolist()[:10]}")
-    return [x[a:b] for a, b in pairwise(splits)]
-
-
 def _one(
     x: Array,
     geometry: Geometry,
     given: tuple[Any, Any],
-    s: Settings,
+    s: VoxelSettings,
+    workspace: _voxel_ids.Workspace,
+    *,
     out: Array | None,
     threads: int | None,
-    workspace: _voxel_ids.Workspace,
 ) -> Voxels:
     """Voxels of one cloud."""
     if len(x) >= 2**31:
@@ -167,7 +154,7 @@ def _one(
                 sample=s.sample,
                 seed=s.seed,
                 order=s.order,
-                params=s.params,
+                arithmetic=s.arithmetic,
                 axes=s.axes,
             )
         )
@@ -177,7 +164,114 @@ def _one(
             rows[:] = v.voxels
             v.voxels = rows
         return v
-    ids, size, missing = _voxel_ids.number(x, geometry, threads, workspace)
+    if s.max_points is not None and s.sample == "first" and len(x):
+        found = _one_pass(x, geometry, s, out, workspace)
+        if found is not None:
+            return _sorted(found, s) if s.order == "sorted" else found
+    return _two_passes(x, geometry, s, out, threads, workspace)
+
+
+def _one_pass(
+    x: Array, geometry: Geometry, s: VoxelSettings, out: Array | None, workspace: _voxel_ids.Workspace
+) -> Voxels | None:
+    """Voxels as the points come, or None where another way is wanted: keys of 64 bits, a result that is too large."""
+    t, c, n = s.max_points or 1, x.shape[1], len(x)
+    table = _voxel_ids.grid_table(geometry, n, workspace)
+    if table is None and not geometry.narrow:
+        return None
+    bits, state = 0, np.zeros(3, np.int64)
+    expected = max(n // 8, workspace.voxels * 3 // 2, 64)
+    if table is None:
+        bits = (2 * expected - 1).bit_length()
+        table = workspace.take("slots", 1 << bits, np.uint64)
+        table.fill(0)
+    most = min(n, math.prod(geometry.grid), s.max_voxels or n)
+    # A voxel more than that is an error, which the other way words.
+    most_rows = min(most, s.max_bytes // max(t * c * x.itemsize, 1) + 1)
+    rows = most if out is not None else min(expected, most_rows)
+    voxels = np.empty((rows, t, c), x.dtype) if out is None else _rows(x, rows, t, s, out)
+    coords, counts, ids = np.empty((rows, 3), np.int32), np.empty(rows, np.int32), np.empty(n, np.int32)
+    start, numbers, turned, cap = 0, geometry.numbers, s.axes == "zyx", s.max_voxels or n + 1
+    while True:
+        start = hard.fill(
+            x, start, numbers, geometry.single, table, bits, state, cap, turned, ids, coords, counts, voxels
+        )
+        size = int(state[0])
+        if start == n:
+            break
+        if size == rows:
+            if rows == most_rows < most:
+                size = n + 1
+                break
+            rows = min(2 * rows, most_rows)
+            voxels, coords, counts = (_enlarged(a, size, rows) for a in (voxels, coords, counts))
+        else:  # the table is half full, or crowded
+            table, bits = _enlarged_table(table, bits)
+    if not bits:  # the workspace's table of cells is left as it was found
+        hard.clear(coords[: int(state[0])], turned, numbers, table)
+    if out is None and size * t * c * x.itemsize > s.max_bytes:
+        return None
+    workspace.voxels = size
+    true_counts = _cut(counts, size)
+    kept_counts = np.minimum(true_counts, t)
+    inside, kept = int(true_counts.sum(dtype=np.int64)), int(kept_counts.sum(dtype=np.int64))
+    missing, dropped = int(state[1]), int(state[2])
+    accounting = {
+        "in": n,
+        "kept": kept,
+        "over_points": inside - kept,
+        "over_voxels": dropped,
+        "out_of_range": n - missing - inside - dropped,
+        "non_finite": missing,
+    }
+    rows_out = _cut(voxels, size) if out is None else voxels[:size]
+    return Voxels(rows_out, _cut(coords, size), kept_counts, true_counts, ids, accounting)
+
+
+def _cut(x: Array, size: int) -> Array:
+    """The first rows, without the memory of the others."""
+    x.resize((size, *x.shape[1:]), refcheck=False)
+    return x
+
+
+def _enlarged(x: Array, size: int, rows: int) -> Array:
+    wide = np.empty((rows, *x.shape[1:]), x.dtype)
+    wide[:size] = x[:size]
+    return wide
+
+
+def _enlarged_table(table: Array, bits: int) -> tuple[Array, int]:
+    more = bits + (1 if bits > 20 else 2)
+    wide = np.zeros(1 << more, np.uint64)
+    kernel.rehash(table, wide, more, True)
+    return wide, more
+
+
+def _sorted(v: Voxels, s: VoxelSettings) -> Voxels:
+    """The voxels by (z, y, x)."""
+    if not len(v.coords):
+        return v
+    place = _grid.sorted_cells(v.coords if s.axes == "xyz" else v.coords[:, ::-1])
+    rank = np.empty(len(place) + 1, np.int32)
+    rank[place], rank[len(place)] = np.arange(len(place), dtype=np.int32), -1
+    inverse = rank[v.inverse]  # -1 finds the last
+    rows = v.voxels[place]
+    if v.voxels.base is not None:  # the user's array
+        v.voxels[:] = rows
+        rows = v.voxels
+    return Voxels(rows, v.coords[place], v.counts[place], v.true_counts[place], inverse, v.accounting)
+
+
+def _two_passes(
+    x: Array,
+    geometry: Geometry,
+    s: VoxelSettings,
+    out: Array | None,
+    threads: int | None,
+    workspace: _voxel_ids.Workspace,
+) -> Voxels:
+    """Ids of all points first, then counts, then the points into their voxels."""
+    ids, size, missing = _voxel_ids.voxel_ids(x, geometry, threads, workspace)
     keep = size if s.max_voxels is None else min(size, s.max_voxels)
     coords = _voxel_ids.cells_of(x, ids, keep, geometry, s.axes)
     over_voxels = 0
@@ -186,8 +280,7 @@ def _one(
         over_voxels = int(np.count_nonzero(capped))
         ids[capped] = -1
     if s.order == "sorted" and keep:
-        # Sorted by (z, y, x): lexsort's last key is the first in rank.
-        place = np.lexsort(coords.T if s.axes == "xyz" else coords.T[::-1])
+        place = _grid.sorted_cells(coords if s.axes == "xyz" else coords[:, ::-1])
         rank = np.empty(keep + 1, np.int32)
         rank[place], rank[keep] = np.arange(keep, dtype=np.int32), -1
         coords, ids = coords[place], rank[ids]  # -1 finds the last
@@ -215,7 +308,7 @@ def _one(
     return Voxels(voxels, coords, counts, true_counts, ids, accounting)
 
 
-def _rows(x: Array, keep: int, t: int, s: Settings, out: Array | None) -> Array:
+def _rows(x: Array, keep: int, t: int, s: VoxelSettings, out: Array | None) -> Array:
     c = x.shape[1]
     if out is not None:
         if s.max_voxels is None or s.max_points is None:

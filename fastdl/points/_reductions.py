@@ -1,44 +1,54 @@
-"""The state of every voxel's reductions: folds points in by their voxel's id, in input order."""
+"""The state of every voxel's reductions: takes in points by their voxel's id, in input order."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastdl import _check
-from fastdl.points._grid import Array, Geometry, Table, by_voxel
+from fastdl._typing import Array
+from fastdl.points import _grid, _point_table
+from fastdl.points._grid import Table, by_voxel
+from fastdl.points._point_table import PointTable
 from fastdl.reference import points as reference
 
-REDUCTIONS = ("count", "sum", "mean", "min", "max", "first", "last", "nearest", "majority", "consensus")
-_OPS = {"sum": 0, "min": 1, "max": 2}
-_START = {"sum": 0.0, "min": np.inf, "max": -np.inf}
-_PARTS = {"mean": ("sum",), "consensus": ("min", "max")}
+REDUCTIONS = reference.REDUCTIONS
+_LONG = np.dtype(np.uint64)
+_EXTREMES = {"consensus": ("min", "max"), "min": ("min",), "max": ("max",)}
+_NONE = np.uint64(2**64 - 1)
+_NO_NUMBER = 2**31 - 1  # more labels than there are points
+_KEPT = ("first", "last", "nearest", "random")
 
+Pair = tuple[Array, Array]  # this state's column, and the other's
 Plan = tuple[tuple[int, str], ...]
+#: Gives the centres of the voxels of some points of a chunk, by their places in it.
+Centres = Callable[[Array], Array]
 
 
-def plan_of(reduce: Any, columns: int) -> Plan:
+def plan_of(reduce: Any, columns: int, names: tuple[str, ...] | None = None) -> Plan:
     """(column, name) for every column of the result."""
     try:
         if not isinstance(reduce, (str, list, tuple)):
             raise TypeError
-        plan = tuple(reference.plan_of(reduce, columns))
-        pairs = [(column, name) for column, name in plan]
+        pairs = [(column, name) for column, name in reference.plan_of(reduce, columns)]
     except (TypeError, ValueError):
         raise _check.InputTypeError(
             f"reduce must be a name, a name per column or (column, name) pairs, got {reduce!r}"
         ) from None
     listed = isinstance(reduce, (list, tuple))
-    if listed and not any(isinstance(r, (list, tuple)) for r in reduce) and len(plan) != columns:
-        raise _check.InputError(f"reduce must name one reduction for each of {columns} columns, got {len(plan)}")
+    if listed and not any(isinstance(r, (list, tuple)) for r in reduce) and len(pairs) != columns:
+        raise _check.InputError(f"reduce must name one reduction for each of {columns} columns, got {len(pairs)}")
+    plan = []
     for column, name in pairs:
-        _check.integer("column", column, 0, columns - 1)
-        _check.one_of("reduce", name, REDUCTIONS)
-    return plan
+        if names is not None and isinstance(column, str):
+            column = names.index(_check.one_of("column", column, names))
+        plan.append((_check.integer("column", column, 0, columns - 1), _check.one_of("reduce", name, REDUCTIONS)))
+    return tuple(plan)
 
 
-class Grown:
+class GrowingColumns:
     """Named arrays with a row per voxel, and room for more."""
 
     def __init__(self) -> None:
@@ -47,10 +57,12 @@ class Grown:
         self.room = 0
 
     def add(self, name: Any, start: float, dtype: Any = np.float64, width: tuple[int, ...] = ()) -> None:
+        """A column that begins as `start` in every row."""
         if name not in self.arrays:
             self.arrays[name], self.starts[name] = np.full((self.room, *width), start, dtype), start
 
     def reserve(self, rows: int) -> None:
+        """Make room for this many rows, and for some more."""
         if rows > self.room:
             room = rows if not self.room else max(rows, self.room + self.room // 2, 1024)
             for name, old in self.arrays.items():
@@ -63,52 +75,76 @@ class Grown:
     def __getitem__(self, name: Any) -> Array:
         return self.arrays[name]
 
+    def __contains__(self, name: Any) -> bool:
+        return name in self.arrays
+
     @property
     def nbytes(self) -> int:
+        """Bytes of all columns."""
         return sum(a.nbytes for a in self.arrays.values())
 
 
-class Fold:
-    """Reductions by a plan over points of `columns` columns; `dtype` is what the points were given as."""
+class VoxelReductions:
+    """Reductions of points that look like `dtype`, a matrix of `columns` columns or records.
 
-    def __init__(self, reduce: Any, columns: int, dtype: np.dtype, ignore: float = -1):
-        self.reducer = reduce if hasattr(reduce, "update") else None
-        self.plan: Plan = () if self.reducer else plan_of(reduce, columns)
-        self.columns, self.dtype, self.ignore = columns, dtype, ignore
+    A column's state is of a type that holds its values exactly: int64, uint64, float32 or float64; sums are float64.
+    """
+
+    def __init__(self, reduce: Any, columns: int, dtype: np.dtype, ignore: float = -1, seed: int = 0):
+        self.reducer = reduce if hasattr(reduce, "state_size") else None
+        self.plan: Plan = () if self.reducer else plan_of(reduce, columns, dtype.names)
+        self.columns, self.dtype = columns, dtype
+        self.ignore, self.seed = _grid.plain_number("ignore", ignore), _check.integer("seed", seed, 0, 2**64 - 1)
+        self.dtypes = _point_table.column_dtypes(dtype, columns)
         self.size = 0
         self.clock = 0
-        self.state = state = Grown()
+        self.votes: dict[int, LabelCounts] = {}
+        self.values: dict[int, list[tuple[Array, Array]]] = {}
+        self.state = state = GrowingColumns()
         state.add("counts", 0, np.int64)
         state.add("when", 0, np.int64)
-        self.votes: dict[int, tuple[Table, Table, Grown]] = {}
-        self.rows = not self.reducer and {name for _, name in self.plan} <= {"sum", "mean", "count"}
+        names = {name for _, name in self.plan}
+        self.rows = not self.reducer and dtype.names is None and names <= {"sum", "mean", "count"}
         if self.rows:
             state.add("rows", 0.0, width=(columns,))
         elif self.reducer:
             state.add("user", 0.0, width=(self.reducer.state_size,))
-        for column, name in self.plan if not self.rows else ():
-            for part in _PARTS.get(name, (name,)):
-                if part in _START:
-                    state.add((part, column), _START[part])
-                elif part in ("first", "last", "nearest"):
-                    state.add((part, column), 0.0)
-                elif part == "majority":
-                    votes = Grown()
-                    votes.add("counts", 0, np.int64)
-                    self.votes[column] = Table(np.dtype(np.uint64), 32), Table(np.dtype(np.uint64), 32), votes
-            if name == "nearest":
-                state.add("best", np.inf)
-                state.add("pick", -1, np.int64)
+        else:
+            for column, name in self.plan:
+                self._prepare(column, name)
+
+    def _prepare(self, column: int, name: str) -> None:
+        state, exact = self.state, _state_dtype(self.dtypes[column])
+        for part in _EXTREMES.get(name, ()):
+            state.add((part, column), 0, exact)
+        if name in ("sum", "mean"):
+            state.add(("sum", column), 0.0)
+        elif name in _KEPT:
+            state.add((name, column), 0, exact)
+        elif name == "std":
+            state.add(("n", column), 0, np.int64)
+            state.add(("centre", column), 0.0)
+            state.add(("squares", column), 0.0)
+        elif name == "majority":
+            self.votes.setdefault(column, LabelCounts(exact))
+        elif name == "median":
+            self.values.setdefault(column, [])
+        if name == "nearest":
+            state.add("centres", 0.0, width=(3,))
+            state.add("distance", np.inf)
+            state.add("nearest pick", -1, np.int64)
+        elif name == "random":
+            state.add("rank", 0, np.uint64)
+            state.add("random pick", -1, np.int64)
 
     @property
     def nbytes(self) -> int:
-        tables = sum(a.slots.nbytes + b.slots.nbytes + g.nbytes for a, b, g in self.votes.values())
-        return self.state.nbytes + tables
+        """Bytes of the state."""
+        held = sum(ids.nbytes + x.nbytes for parts in self.values.values() for ids, x in parts)
+        return self.state.nbytes + held + sum(v.nbytes for v in self.votes.values())
 
-    def update(
-        self, points: Array, ids: Array, size: int, keys: Array, geometry: Geometry, index: Array | None = None
-    ) -> None:
-        """Fold in points; there are `size` voxels now, and `index` tells the points' places in the whole input."""
+    def update(self, points: PointTable, ids: Array, size: int, centres: Centres, index: Array | None = None) -> None:
+        """Take in points; there are `size` voxels now, and `index` tells the points' places in the whole input."""
         if not len(points):
             return
         state, known = self.state, self.size
@@ -118,77 +154,93 @@ class Fold:
         first = first[: size - known]
         state["when"][known:size] = first + self.clock if index is None else index[first]
         if self.rows:
-            by_voxel.fold_rows(points, ids, state["rows"])
+            by_voxel.fold_rows(points.floats, ids, state["rows"])
         elif self.reducer:
-            self.reducer.fold(points, ids, state["user"], known, size)
+            self.reducer.fold(points.floats, ids, state["user"], known, size)
         else:
-            self._columns(points, ids, known, size, first, keys, geometry)
+            if "nearest pick" in state and len(first):
+                state["centres"][known:size] = centres(first)
+            self._columns(points, ids, slice(known, size), first, index)
         self.size = size
         self.clock += len(points)
 
-    def _columns(
-        self, points: Array, ids: Array, known: int, size: int, first: Array, keys: Array, geometry: Geometry
-    ) -> None:
+    def _columns(self, points: PointTable, ids: Array, new: slice, first: Array, index: Array | None) -> None:
         state = self.state
-        inside: Array | None = None
-        if "pick" in state.arrays:
-            by_voxel.nearest(self._distance(points, keys, geometry), ids, state["best"], state["pick"], self.clock)
-        done = set()
-        for column, name in self.plan:
-            for part in _PARTS.get(name, (name,)):
-                if (part, column) in done:
-                    continue
-                done.add((part, column))
-                if part in _OPS:
-                    by_voxel.fold_column(points, column, _OPS[part], ids, state[part, column])
-                elif part == "first":
-                    state[part, column][known:size] = points[first, column]
-                elif part in ("last", "nearest", "majority"):
-                    if inside is None:
-                        inside = np.flatnonzero(ids >= 0)
-                    if part == "last":  # of repeated indices the last assignment stays
-                        state[part, column][ids[inside]] = points[inside, column]
-                    elif part == "nearest":
-                        chosen = inside[state["pick"][ids[inside]] == inside + self.clock]
-                        state[part, column][ids[chosen]] = points[chosen, column]
-                    else:
-                        self._vote(column, points[inside, column], ids[inside])
+        chosen: dict[str, tuple[Array, Array]] = {}
+        if "nearest pick" in state:
+            pick = state["nearest pick"]
+            by_voxel.nearest_points(points.floats, ids, state["centres"], state["distance"], pick, self.clock)
+            chosen["nearest"] = self._chosen(ids, pick, new.stop)
+        if "random pick" in state:
+            numbers = np.arange(self.clock, self.clock + len(ids)) if index is None else index
+            ranks, pick = reference.point_hash(self.seed, numbers), state["random pick"]
+            by_voxel.least_ranks(ranks, ids, state["rank"], pick, self.clock)
+            chosen["random"] = self._chosen(ids, pick, new.stop)
+        for column, name in dict.fromkeys(self.plan):
+            if name == "count":
+                continue
+            own = points.column(column)
+            x = own.astype(_state_dtype(own.dtype), copy=False)
+            if name in ("sum", "mean"):
+                if (column, "sum") not in self.plan or name == "sum":  # one sum serves both
+                    by_voxel.add_column(_as_floats(own), ids, state["sum", column])
+            elif name in _EXTREMES:
+                self._extremes(column, name, x, ids, new, first)
+            elif name == "std":
+                n, centre, squares = (state[part, column] for part in ("n", "centre", "squares"))
+                by_voxel.fold_spread(own.astype(np.float64, copy=False), ids, n, centre, squares)
+            elif name == "first":
+                state[name, column][new] = x[first]
+            elif name == "last":
+                by_voxel.keep_last(x, ids, state[name, column])
+            elif name in chosen:
+                voxels, picked = chosen[name]
+                state[name, column][voxels] = x[picked]
+            else:
+                inside = np.flatnonzero(ids >= 0)
+                if name == "median":
+                    self.values[column].append((ids[inside], own[inside]))
+                else:
+                    self._vote(column, x[inside], ids[inside])
 
-    @staticmethod
-    def _distance(points: Array, keys: Array, geometry: Geometry) -> Array:
-        with np.errstate(invalid="ignore", over="ignore"):
-            step = (points[:, :3] - ((geometry.decode(keys) + 0.5) * geometry.size + geometry.low)) ** 2
-            return step[:, 0] + step[:, 1] + step[:, 2]
+    def _extremes(self, column: int, name: str, x: Array, ids: Array, new: slice, first: Array) -> None:
+        for part in _EXTREMES[name]:
+            if name == "consensus" and (column, part) in self.plan:
+                continue  # which takes it in
+            state = self.state[part, column]
+            state[new] = x[first]
+            by_voxel.fold_extremes(x, part == "max", ids, state)
+
+    def _chosen(self, ids: Array, pick: Array, size: int) -> tuple[Array, Array]:
+        """The voxels whose choice is a point of this chunk, and these points."""
+        if size > 4 * len(ids):  # few points among many voxels
+            here = np.flatnonzero(ids >= 0)
+            points = here[pick[ids[here]] == here + self.clock]
+            return ids[points], points
+        voxels = np.flatnonzero(pick[:size] >= self.clock)
+        return voxels, pick[voxels] - self.clock
 
     def _vote(self, column: int, labels: Array, ids: Array) -> None:
-        labels = labels.astype(np.float64) + 0.0  # -0 and 0 are one label
-        keep = (labels == labels) & (labels != self.ignore)
-        if keep.any():
-            self._count_votes(column, np.ascontiguousarray(labels[keep]), ids[keep])
-
-    def _count_votes(self, column: int, labels: Array, ids: Array, votes: Array | None = None) -> None:
-        names, pairs, counts = self.votes[column]
-        numbers = np.empty(len(labels), np.int32)
-        names.assign(labels.view(np.uint64), numbers)
-        pairs.assign(ids.astype(np.uint64) << np.uint64(32) | numbers.astype(np.uint64), numbers)
-        counts.reserve(len(pairs))
-        np.add.at(counts["counts"], numbers, 1 if votes is None else votes)
-
-    def _ballots(self, column: int) -> tuple[Array, Array, Array]:
-        """(voxel, label, votes) for every pair that was seen."""
-        names, pairs, counts = self.votes[column]
-        keys = pairs.keys()
-        labels = names.keys().view(np.float64)
-        label = labels[(keys & np.uint64(2**32 - 1)).astype(np.int64)] if len(keys) else np.zeros(0)
-        return (keys >> np.uint64(32)).astype(np.int64), label, counts["counts"][: len(keys)]
+        keep = labels != self.ignore
+        if labels.dtype.kind == "f":
+            labels = labels + 0.0  # -0 and 0 are one label
+            keep &= labels == labels
+        self.votes[column].add(np.ascontiguousarray(labels[keep]), ids[keep])
 
     def finish(self) -> Array:
-        """The values, a row per voxel."""
+        """The values, a row per voxel: a matrix, or records where records were given."""
         m, state = self.size, self.state
         if self.reducer:
             return self.reducer.values(state["user"][:m], state["counts"][:m])
-        values = np.empty((m, len(self.plan)), reference.result_dtype(self.dtype, [name for _, name in self.plan]))
+        most = int(state["counts"][:m].max(initial=0))
+        dtype = reference.result_dtype(self.dtype, self.plan, self.ignore, most)
         with np.errstate(invalid="ignore", over="ignore"):
+            if dtype.names is not None:
+                records = np.empty(m, dtype)
+                for field, (column, name) in zip(dtype.names, self.plan):
+                    records[field] = self._column(column, name, m)
+                return records
+            values = np.empty((m, len(self.plan)), dtype)
             for j, (column, name) in enumerate(self.plan):
                 values[:, j] = self._column(column, name, m)
         return values
@@ -200,50 +252,148 @@ class Fold:
         if name in ("sum", "mean"):
             total = state["rows"][:m, column] if self.rows else state["sum", column][:m]
             return total / state["counts"][:m] if name == "mean" else total
-        if name == "consensus":
-            low, high = state["min", column][:m], state["max", column][:m]
-            return np.where(low == high, low, self.ignore)
+        if name == "std":
+            return np.sqrt(state["squares", column][:m] / state["n", column][:m])
+        if name == "median":
+            parts = self.values[column]
+            ids = np.concatenate([np.zeros(0, np.int32), *(i for i, _ in parts)])
+            return reference.medians(np.concatenate([np.zeros(0, self.dtypes[column]), *(x for _, x in parts)]), ids, m)
+        if name not in ("consensus", "majority"):
+            return state[name, column][:m]
         if name == "majority":
-            voxel, label, votes = self._ballots(column)
-            order = np.lexsort((label, -votes, voxel))
-            value = np.full(m, self.ignore, np.float64)
-            value[voxel[order][::-1]] = label[order][
-                ::-1
-            ]  # of repeated indices the last assignment stays: the first in order
-            return value
-        return state[name, column][:m]
+            label, known = self.votes[column].winners(m)
+        else:
+            label = state["min", column][:m]
+            known = label == state["max", column][:m]
+        return self._or_ignored(column, label, known)
 
-    def merge(self, other: Fold, ids: Array, size: int) -> None:
+    def _or_ignored(self, column: int, labels: Array, known: Array) -> Array:
+        """Labels, and `ignore` where there is none, in a dtype that holds both."""
+        dtype = reference.column_dtype(self.dtypes[column], "majority", self.ignore)
+        if dtype == np.int64 and labels.dtype == np.uint64 and known.any() and labels[known].max() >= 2**63:
+            raise _check.InputError(
+                f"labels of 2^63 and above want an ignore= that uint64 holds, got ignore={self.ignore:g}"
+            )
+        values = np.full(len(labels), self.ignore, dtype)
+        values[known] = labels[known]
+        return values
+
+    def merge(self, other: VoxelReductions, ids: Array, size: int) -> None:
         """Take in a state that saw later points; `ids` are its voxels' numbers here, of `size` in all."""
         a, b, m, known = self.state, other.state, other.size, self.size
         a.reserve(size)
-        old = ids < known
-        new = ~old
+        new = ids >= known
+        seen = np.flatnonzero(~new)
         a["when"][ids[new]] = b["when"][:m][new] + self.clock
+        for column, name in dict.fromkeys(self.plan):
+            if name == "std":
+                n, centre, squares = ((a[p, column], b[p, column][:m]) for p in ("n", "centre", "squares"))
+                _join_spread(n, centre, squares, ids)
         a["counts"][ids] += b["counts"][:m]
-        closer = b["best"][:m] < a["best"][ids] if "best" in a.arrays else old
+        closer = {
+            name: (new | (b[by][:m] < a[by][ids])) if by in a else new
+            for name, by in (("nearest", "distance"), ("random", "rank"))
+        }
         for name in a.arrays:
-            if name in ("when", "counts"):
+            part = name[0] if isinstance(name, tuple) else name
+            if part in ("when", "counts", "n", "centre", "squares"):
                 continue
             mine, theirs = a[name], b[name][:m]
-            part = name[0] if isinstance(name, tuple) else name
             if part in ("sum", "rows"):
                 mine[ids] += theirs
             elif part in ("min", "max"):
-                mine[ids] = (np.minimum if part == "min" else np.maximum)(mine[ids], theirs)
-            elif part == "first":
+                mine[ids[new]] = theirs[new]
+                v, s = theirs[seen], mine[ids[seen]]
+                wins = (v > s if part == "max" else v < s) | ((v != v) & (s == s))
+                mine[ids[seen[wins]]] = v[wins]
+            elif part in ("first", "centres"):
                 mine[ids[new]] = theirs[new]
             elif part == "last":
                 mine[ids] = theirs
-            elif part == "pick":
-                mine[ids[closer]] = theirs[closer] + self.clock
             elif part == "user":
                 self.reducer.join(mine, theirs, ids, new)  # type: ignore[union-attr]
             else:
-                mine[ids[closer]] = theirs[closer]
-        for column in self.votes:
-            voxel, label, votes = other._ballots(column)
-            if len(voxel):
-                self._count_votes(column, label, ids[voxel], votes)
+                wins = closer["nearest" if part in ("nearest", "distance", "nearest pick") else "random"]
+                mine[ids[wins]] = theirs[wins] + (self.clock if part.endswith("pick") else mine.dtype.type(0))
+        for column, votes in self.votes.items():
+            votes.join(other.votes[column], ids)
+        for column, parts in self.values.items():
+            parts += [(ids[i].astype(np.int32), x) for i, x in other.values[column]]
         self.size = size
         self.clock += other.clock
+
+
+def _join_spread(counts: Pair, centres: Pair, distances: Pair, ids: Array) -> None:
+    """Means and squared distances of two sets of points together, by Chan, Golub and LeVeque (1979)."""
+    (n, n2), (centre, c2), (squares, s2) = counts, centres, distances
+    n1, whole = n[ids], n[ids] + n2
+    with np.errstate(invalid="ignore", over="ignore"):
+        step = c2 - centre[ids]
+        fresh = n1 == 0
+        centre[ids] = np.where(fresh, c2, centre[ids] + step * (n2 / np.maximum(whole, 1)))
+        squares[ids] = np.where(fresh, s2, squares[ids] + s2 + step * step * (n1 * n2 / np.maximum(whole, 1)))
+    n[ids] = whole
+
+
+class LabelCounts:
+    """How many points of every voxel have each label."""
+
+    def __init__(self, dtype: np.dtype):
+        self.dtype = dtype
+        self.labels, self.pairs, self.counts = Table(_LONG, 32), Table(_LONG, 32), GrowingColumns()
+        self.counts.add("points", 0, np.int64)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tables."""
+        return self.labels.slots.nbytes + self.pairs.slots.nbytes + self.counts.nbytes
+
+    def add(self, labels: Array, ids: Array, points: Array | int = 1) -> None:
+        """Count labels of voxels, each for as many points as told."""
+        if not len(labels):
+            return
+        numbers = np.empty(len(labels), np.int32)
+        # float32 labels are counted as float64; one label has one pattern of bits in either.
+        wide = labels.astype(np.float64) if labels.dtype.kind == "f" else labels
+        keys = np.ascontiguousarray(wide).view(np.uint64)
+        self.labels.assign(keys, numbers)
+        numbers[keys == _NONE] = _NO_NUMBER  # -1 has the pattern that tables take for no key
+        self.pairs.assign(ids.astype(np.uint64) << np.uint64(32) | numbers.astype(np.uint64), numbers)
+        self.counts.reserve(len(self.pairs))
+        np.add.at(self.counts["points"], numbers, points)
+
+    def rows(self) -> tuple[Array, Array, Array]:
+        """(voxel, label, points) for every pair that was seen."""
+        keys = self.pairs.keys()
+        wide = np.dtype(np.float64) if self.dtype.kind == "f" else self.dtype
+        number = (keys & np.uint64(2**32 - 1)).astype(np.int64)
+        label = np.full(len(keys), _NONE).view(wide)
+        named = number != _NO_NUMBER
+        label[named] = self.labels.keys().view(wide)[number[named]]
+        return (keys >> np.uint64(32)).astype(np.int64), label, self.counts["points"][: len(keys)]
+
+    def winners(self, m: int) -> tuple[Array, Array]:
+        """The label of most points of each of m voxels, of equals the least, and whether there is one."""
+        voxel, label, points = self.rows()
+        order = np.lexsort((label, -points, voxel))
+        first = order[np.flatnonzero(np.diff(voxel[order], prepend=-1))]
+        labels, known = np.zeros(m, label.dtype), np.zeros(m, bool)
+        labels[voxel[first]], known[voxel[first]] = label[first], True
+        return labels, known
+
+    def join(self, other: LabelCounts, ids: Array) -> None:
+        """Take in another's counts; `ids` are its voxels' numbers here."""
+        voxel, label, points = other.rows()
+        if len(voxel):
+            self.add(label, ids[voxel], points)
+
+
+def _state_dtype(dtype: np.dtype) -> np.dtype:
+    """A type that kernels know and that holds all values of `dtype`."""
+    if dtype.kind == "f":
+        return dtype
+    return np.dtype(np.int64 if dtype.kind == "i" else np.uint64)
+
+
+def _as_floats(x: Array) -> Array:
+    return x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)

@@ -46,7 +46,7 @@ class Workspace(threading.local):
 
 
 #: For calls that have none of their own.
-SPARE = Workspace()
+SHARED_WORKSPACE = Workspace()
 
 
 def keys_of(points: Array, geometry: Geometry, keys: Array, threads: int | None) -> int:
@@ -59,7 +59,13 @@ def keys_of(points: Array, geometry: Geometry, keys: Array, threads: int | None)
     )
 
 
-def number(
+def grid_table(geometry: Geometry, points: int, workspace: Workspace) -> Array | None:
+    """A table with an entry a cell, all -1, where the grid is small enough for one; to be left as it is found."""
+    cells = math.prod(geometry.grid)
+    return workspace.direct(cells) if cells <= _DIRECT and cells <= 8 * points else None
+
+
+def voxel_ids(
     points: Array, geometry: Geometry, threads: int | None, workspace: Workspace, ids: Array | None = None
 ) -> tuple[Array, int, int]:
     """(ids, voxels, points that are not finite); ids as int32 in order of first appearance, -1 outside."""

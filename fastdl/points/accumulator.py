@@ -2,72 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fastdl import _check
-from fastdl.points import _grid
-from fastdl.points._grid import Array, Geometry, Table, kernel
-from fastdl.points._reductions import Fold
+from fastdl._typing import Array, ArrayLike
+from fastdl.points import _accumulator_bytes, _grid
+from fastdl.points._grid import Geometry, Table, kernel
+from fastdl.points._point_table import PointTable, point_table
+from fastdl.points._reductions import VoxelReductions
 from fastdl.points._spill import PARTS, Spill
+from fastdl.points._voxel_summary import SummaryPart, VoxelSummary, summary_of
 from fastdl.reference import points as reference
 
 _STEP = 1 << 16  # points between two looks at the memory
 _LONG = np.dtype(np.uint64)
-
-
-@dataclass
-class VoxelSummary:
-    """One row per occupied voxel.
-
-    Attributes
-    ----------
-    points : ndarray, shape (M, K)
-        The reductions.
-    coords : ndarray of int64, shape (M, 3)
-        Cells as (x, y, z).
-    counts : ndarray of int64, shape (M,)
-        Points per voxel.
-    accounting : dict
-        "in" = "kept" + "out_of_range" + "non_finite".
-    """
-
-    points: Array
-    coords: Array
-    counts: Array
-    accounting: dict[str, int]
-
-
-def _inverse(order: Array) -> Array:
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    return rank
-
-
-def _placed(parts: list[list[Any]], field: int, rank: Array | None) -> Array:
-    """One field of all parts, each row at its rank; the parts let go of it as it is taken, for memory's sake."""
-    if len(parts) == 1 and rank is None:
-        return parts[0][field]
-    rows = sum(len(part[field]) for part in parts)
-    out = np.empty((rows, *parts[0][field].shape[1:]), parts[0][field].dtype)
-    at = 0
-    for part in parts:
-        values, part[field] = part[field], None
-        place = slice(at, at + len(values))
-        out[place if rank is None else rank[place]] = values
-        at += len(values)
-    return out
-
-
-class _Part(NamedTuple):
-    when: Array
-    points: Array
-    coords: Array
-    counts: Array
 
 
 class VoxelAccumulator:
@@ -87,20 +38,20 @@ class VoxelAccumulator:
         A reduction for all columns, one for each, or (column, name) pairs; see `voxel_reduce`.
     order : {"first", "sorted"}
         Voxels in order of first appearance, or by (z, y, x).
-    memory : int, optional
+    max_bytes : int, optional
         Bytes the voxels' state may take. When it is full, points of voxels not yet seen go to temporary files by place,
         and are reduced at the end, a part at a time; the files have no name, so that nothing is left behind however
         the process ends.
-    params : {"float32", "exact"}, optional
+    arithmetic : {"float32", "exact"}, optional
         As in `voxel_reduce`.
-    ignore : float
+    ignore, seed
         As in `voxel_reduce`.
 
     Notes
     -----
     `fresh()` gives a state that holds its chunks, numbered, until it is merged or finished: merged in order, the sums
     are those of one pass, to the bit. Merging a state that was filled directly adds its sums: for voxels that both have
-    seen the last bit may then differ from one pass where float64 sums are not exact.
+    seen the last bit may then differ from one pass where float64 sums are not exact, and "random" takes another point.
 
     Examples
     --------
@@ -114,34 +65,37 @@ class VoxelAccumulator:
 
     def __init__(
         self,
-        voxel_size: Any,
-        point_range: Any = None,
+        voxel_size: ArrayLike,
+        point_range: ArrayLike | None = None,
         *,
-        origin: Any = 0.0,
+        origin: ArrayLike = 0.0,
         reduce: Any = "mean",
         order: str = "first",
-        memory: int | None = None,
-        params: str | None = None,
+        max_bytes: int | None = None,
+        arithmetic: str | None = None,
         ignore: float = -1,
+        seed: int = 0,
     ):
         _check.one_of("order", order, ("first", "sorted"))
         self.voxel_size, self.origin = _grid.sizes(voxel_size), _grid.three("origin", origin)
         self.point_range = None if point_range is None else _grid.ranges(point_range)
-        self.reduce, self.order, self.ignore = reduce, order, ignore
-        self.memory = None if memory is None else _check.integer("memory", memory, 1)
-        self.params = params
+        self.reduce, self.order = reduce, order
+        self.ignore, self.seed = _grid.plain_number("ignore", ignore), _check.integer("seed", seed, 0, 2**64 - 1)
+        self.max_bytes = None if max_bytes is None else _check.integer("max_bytes", max_bytes, 1)
+        self.arithmetic = arithmetic
         self._holds = False
         self._depth = 0
         self._clear()
 
     def _clear(self) -> None:
-        self._held: list[tuple[Array, Array | None]] = []
-        self._fold: Fold | None = None
+        self._held: list[tuple[PointTable, Array | None]] = []
+        self._state: VoxelReductions | None = None
         self._table = Table(_LONG, 32)
         self._box: Geometry | None = None
         self._spill: Spill | None = None
         self._dtype: np.dtype | None = None
         self._columns = 3
+        self._empty: PointTable | None = None
         self._seen = 0
         self._out_of_range = self._non_finite = 0
 
@@ -153,69 +107,73 @@ class VoxelAccumulator:
             origin=self.origin,
             reduce=self.reduce,
             order=self.order,
-            memory=self.memory,
-            params=self.params,
+            max_bytes=self.max_bytes,
+            arithmetic=self.arithmetic,
             ignore=self.ignore,
+            seed=self.seed,
         )
         other._holds = True
         return other
 
-    def update(self, points: Any, cells: Any = None) -> VoxelAccumulator:
+    def update(self, points: ArrayLike, cells: ArrayLike | None = None) -> VoxelAccumulator:
         """Take in a chunk.
 
         Parameters
         ----------
-        points : array_like, shape (N, C)
+        points : array_like, shape (N, C), or records (N,)
             x, y, z and any other columns; every chunk has the same columns and dtype.
         cells : array_like of integers, shape (N, 3), optional
             The points' cells (x, y, z) where the caller knows them exactly, as on LAS's integer lattice; with a range
             they count from its lower corner.
         """
-        given = _check.asarray("points", points)
-        data = _grid.cloud(given)
+        table = point_table(points)
+        known = None
         if cells is not None:
-            cells = _check.array("cells", cells, ("i", "u"), 2).astype(np.int64, copy=False)
-            if cells.shape != (len(data), 3):
-                raise _check.InputError(f"cells must have shape ({len(data)}, 3), got {cells.shape}")
-        dtype = _grid.kept_dtype(given, data)
+            known = _check.array("cells", cells, ("i", "u"), 2)
+            if known.shape != (len(table), 3):
+                raise _check.InputError(f"cells must have shape ({len(table)}, 3), got {known.shape}")
+            if known.dtype == np.uint64 and known.size and known.max() >= 2**63:
+                raise _check.InputError(f"cells must be below 2^63, got {known.max()}")
+            known = known.astype(np.int64, copy=False)
+        dtype, columns = table.given.dtype, table.columns
         if self._dtype is None:
-            self._start(dtype, data.shape[1])
-        elif data.shape[1] != self._columns or dtype != self._dtype:
-            got = f"{given.dtype} of {data.shape[1]}"
+            self._start(dtype, columns)
+        elif columns != self._columns or dtype != self._dtype:
             raise _check.InputError(
-                f"a chunk must be {self._dtype} of {self._columns} columns like the first, got {got}"
+                f"a chunk must be {self._dtype} of {self._columns} columns like the first, got {dtype} of {columns}"
             )
         if self._holds or kernel is None:
-            own = data.copy() if np.may_share_memory(data, given) else data
-            self._held.append((own, None if cells is None else cells.copy()))
+            self._held.append((table.owned(points), None if known is None else known.copy()))
         else:
-            self._absorb(data, cells)
+            self._absorb(table, known)
         return self
 
     def _start(self, dtype: np.dtype, columns: int) -> None:
         self._dtype, self._columns = dtype, columns
-        self._fold = Fold(self.reduce, columns, self._dtype, self.ignore)
+        self._state = VoxelReductions(self.reduce, columns, dtype, self.ignore, self.seed)
+        shape: tuple[int, ...] = (0, columns) if dtype.names is None else (0,)
+        self._empty = point_table(np.zeros(shape, dtype))
         if self.point_range is not None:
-            floats = dtype if dtype.kind == "f" else np.dtype(np.float64)
-            box = _grid.bounded(self.voxel_size, self.point_range, floats, self.params or "float32")
+            floats = self._empty.floats.dtype
+            box = _grid.bounded(self.voxel_size, self.point_range, floats, self.arithmetic or "float32")
             self._box = Geometry(box.low, box.size, box.base, _grid.fits(box.grid), box.single, long_keys=True)
 
-    def _absorb(self, points: Array, cells: Array | None, index: Array | None = None) -> None:
-        if self.memory is None or len(points) <= _STEP:
+    def _absorb(self, points: PointTable, cells: Array | None, index: Array | None = None) -> None:
+        if self.max_bytes is None or len(points) <= _STEP:
             self._take(points, cells, index)
             return
         for i in range(0, len(points), _STEP):
             s = slice(i, i + _STEP)
             self._take(points[s], None if cells is None else cells[s], None if index is None else index[s])
 
-    def _take(self, points: Array, cells: Array | None, index: Array | None) -> None:
-        n, fold = len(points), self._fold
-        if not n or fold is None:
+    def _take(self, points: PointTable, cells: Array | None, index: Array | None) -> None:
+        n, state = len(points), self._state
+        if not n or state is None:
             return
-        box = self._cover(points, cells)
+        box = self._cover(points.floats, cells)
         if cells is None:
             keys = np.empty(n, _LONG)
-            missing = kernel.keys_of(points, box.numbers, box.single, keys)
+            missing = kernel.keys_of(points.floats, box.numbers, box.single, keys)
         else:
             keys, missing = box.encode(cells), 0
         inside = int(np.count_nonzero(keys != _grid.NONE[_LONG]))
@@ -227,19 +185,20 @@ class VoxelAccumulator:
             rest = np.flatnonzero((ids < 0) & (keys != _grid.NONE[_LONG]))
             if len(rest):
                 when = rest + self._seen if index is None else index[rest]
-                self._spill.write(when, box.decode(keys[rest]), points[rest])
-        fold.clock = self._seen
-        fold.update(points, ids, len(self._table), keys, box, index)
+                self._spill.write(when, box.decode(keys[rest]), points[rest].as_rows())
+        state.clock = self._seen
+        state.update(points, ids, len(self._table), lambda first: box.centres(keys[first]), index)
         self._seen += n
         self._non_finite += missing
         self._out_of_range += n - inside - missing
-        if self.memory is not None and self._spill is None and self._needs() > self.memory:
-            self._spill = Spill(self._columns, points.dtype, self._depth)
+        if self.max_bytes is not None and self._spill is None and self._needs() > self.max_bytes:
+            rows = points.as_rows()
+            self._spill = Spill(rows.shape[1], rows.dtype, self._depth)
 
     def _needs(self) -> int:
         """The bytes of the state when it next grows."""
         full = len(self._table) + _STEP > 1 << (self._table.bits - 1)
-        state = self._fold.nbytes if self._fold is not None else 0
+        state = self._state.nbytes if self._state is not None else 0
         return self._table.slots.nbytes * (3 if full else 1) + state * 5 // 2
 
     def _cover(self, points: Array, cells: Array | None) -> Geometry:
@@ -259,13 +218,7 @@ class VoxelAccumulator:
             if (low >= base).all() and (high <= top).all():
                 return old
             low, high = np.minimum(low, base), np.maximum(high, top)
-        grid = [int(h) - int(a) + 1 for a, h in zip(low, high)]
-        _grid.fits(grid)
-        # Room on every side, so that a growing cloud seldom needs new keys.
-        roomy = [min(3 * g, 2**31 - 1) for g in grid]
-        if math.prod(roomy) < 2**63:
-            low, grid = low - np.array([(r - g) // 2 for r, g in zip(roomy, grid)]), roomy
-        box = Geometry(self.origin, self.voxel_size, tuple(int(a) for a in low), tuple(grid), long_keys=True)
+        box = _grid.growing(self.origin, self.voxel_size, low, high)
         if old is not None and len(self._table):
             table = Table(_LONG, len(self._table))
             ids = np.empty(len(self._table), np.int32)
@@ -303,27 +256,40 @@ class VoxelAccumulator:
 
     def _settings(self) -> Any:
         ends = None if self.point_range is None else self.point_range.tolist()
-        return self.voxel_size.tolist(), self.origin.tolist(), ends, self.reduce, self.order, self.params, self.ignore
+        how = (self.reduce, self.order, self.arithmetic, self.ignore, self.seed)
+        return self.voxel_size.tolist(), self.origin.tolist(), ends, how
 
     def _join(self, other: VoxelAccumulator) -> None:
-        fold, theirs = self._fold, other._fold
+        state, theirs = self._state, other._state
         start = self._seen
         if self._spill is not None:
             raise _check.InputError("a state that has spilled cannot take in one that was filled directly; use fresh()")
-        if theirs is not None and fold is not None and theirs.size and other._box is not None:
+        if theirs is not None and state is not None and theirs.size and other._box is not None:
             cells = other._box.decode(other._table.keys())
             keys = self._cover(cells.astype(np.float64), cells).encode(cells)
             ids = np.empty(len(keys), np.int32)
             self._table.assign(keys, ids)
-            fold.clock = start
-            fold.merge(theirs, ids, len(self._table))
+            state.clock = start
+            state.merge(theirs, ids, len(self._table))
         self._non_finite += other._non_finite
         self._out_of_range += other._out_of_range
         if other._spill is not None:
             for part in range(PARTS):
                 for when, cells, points in other._spill.read(part):
-                    self._absorb(points, cells, when + start)
+                    self._absorb(self._restored(points), cells, when + start)
         self._seen = start + other._seen
+
+    def to_bytes(self) -> bytes:
+        """The state as bytes that `from_bytes` makes a state of, on any machine, in this version and later ones.
+
+        Points that were set aside in temporary files are among them.
+        """
+        return _accumulator_bytes.to_bytes(self)
+
+    @staticmethod
+    def from_bytes(data: bytes) -> VoxelAccumulator:
+        """The state that `to_bytes` wrote; it goes on, and finishes, with the same bits."""
+        return _accumulator_bytes.from_bytes(data, VoxelAccumulator)
 
     def finish(self) -> VoxelSummary:
         """The voxels; the state stays as it was and can take in more."""
@@ -339,29 +305,7 @@ class VoxelAccumulator:
             return state.finish()
         if self._dtype is None:
             self._start(np.dtype(np.float64), 3)
-        parts: list[list[Any]] = [list(part) for part in self._parts()]
-        rank = None
-        if self.order == "sorted":
-            coords = np.concatenate([part[2] for part in parts])
-            order = np.lexsort(coords.T)
-            del coords
-            rank = _inverse(order)
-        else:
-            when = np.concatenate([part[0] for part in parts])
-            if (when[1:] < when[:-1]).any():
-                rank = _inverse(np.argsort(when))
-            del when
-        for part in parts:
-            part[0] = None
-        points, coords, counts = (_placed(parts, k, rank) for k in (1, 2, 3))
-        kept = int(counts.sum())
-        accounting = {
-            "in": kept + self._out_of_range + self._non_finite,
-            "kept": kept,
-            "out_of_range": self._out_of_range,
-            "non_finite": self._non_finite,
-        }
-        return VoxelSummary(points, coords, counts, accounting)
+        return summary_of(self._parts(), self.order, self._out_of_range, self._non_finite)
 
     def parts(self) -> Iterator[tuple[Array, Array, Array, Array]]:
         """The voxels a part at a time, for results that are larger than memory.
@@ -378,26 +322,32 @@ class VoxelAccumulator:
         else:
             yield from self._parts()
 
-    def _parts(self) -> Iterator[_Part]:
-        fold, m = self._fold, len(self._table)
-        assert fold is not None
+    def _restored(self, rows: Array) -> PointTable:
+        assert self._empty is not None
+        return self._empty.restore(rows)
+
+    def _parts(self) -> Iterator[SummaryPart]:
+        found, m = self._state, len(self._table)
+        assert found is not None
         coords = self._box.decode(self._table.keys()) if m and self._box is not None else np.zeros((0, 3), np.int64)
-        fold.state.reserve(m)
-        yield _Part(fold.state["when"][:m].copy(), fold.finish(), coords, fold.state["counts"][:m].copy())
+        found.state.reserve(m)
+        yield SummaryPart(found.state["when"][:m].copy(), found.finish(), coords, found.state["counts"][:m].copy())
         for part in range(PARTS if self._spill is not None else 0):
             state = self.fresh()
             state._holds, state._depth = False, self._depth + 1
             state._start(self._dtype, self._columns)  # type: ignore[arg-type]
             for when, cells, points in self._spill.read(part):  # type: ignore[union-attr]
-                state._absorb(points, cells, when)
+                state._absorb(state._restored(points), cells, when)
             yield from state._parts()
 
     def _by_reference(self) -> VoxelSummary:
-        dtype = self._dtype or np.dtype(np.float64)
-        points = np.concatenate([np.zeros((0, self._columns)), *(p for p, _ in self._held)]).astype(dtype)
+        if self._dtype is None:
+            self._start(np.dtype(np.float64), 3)
+        assert self._empty is not None
+        points = np.concatenate([self._empty.given, *(p.given for p, _ in self._held)])
         given = [c for _, c in self._held if c is not None]
         if self.point_range is None and not given:
-            _grid.around(points, self.voxel_size, self.origin)  # an error where keys would not do
+            _grid.around(point_table(points).floats, self.voxel_size, self.origin)  # an error where keys would not do
         values, coords, counts, _, accounting = reference.voxel_reduce(
             points,
             self.voxel_size,
@@ -405,8 +355,9 @@ class VoxelAccumulator:
             reduce=self.reduce,
             origin=self.origin,
             order=self.order,
-            params=self.params,
+            arithmetic=self.arithmetic,
             ignore=self.ignore,
+            seed=self.seed,
             given_cells=np.concatenate(given) if given else None,
         )
         return VoxelSummary(values, coords, counts, accounting)

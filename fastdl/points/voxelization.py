@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _threads
 from fastdl.points import _grid, _voxel_ids
+from fastdl.points._batches import clouds_of, numbered
 from fastdl.points._grid import Array, by_voxel, kernel
-from fastdl.points._hard_voxels import Settings, Voxels, batch, numbered, run
+from fastdl.points._hard_voxels import Voxels, VoxelSettings, run
 from fastdl.reference import points as reference
 
 FEATURES = {"voxelnet": 3, "pointpillars9": 5, "pointpillars10": 6}
@@ -21,7 +23,7 @@ def voxel_coords(
     voxel_size: Any,
     point_range: Any,
     *,
-    params: str = "float32",
+    arithmetic: str = "float32",
     axes: str = "zyx",
     row_splits: Any = None,
     out: Array | None = None,
@@ -39,7 +41,7 @@ def voxel_coords(
         Edge of a voxel on x, y, z.
     point_range : six floats
         (x0, y0, z0, x1, y1, z1). The grid has (x1 - x0) / size cells, rounded, halves away from zero.
-    params : {"float32", "exact"}
+    arithmetic : {"float32", "exact"}
         "float32" rounds size and range to float32, and computes in the points' dtype, as every peer does; "exact"
         computes in float64.
     axes : {"zyx", "xyz"}
@@ -74,17 +76,19 @@ def voxel_coords(
            [-1, -1, -1]], dtype=int32)
     """
     _check.one_of("axes", axes, ("zyx", "xyz"))
-    clouds = batch(points, row_splits)
+    clouds = clouds_of(points, row_splits)
     if clouds is not None:
         if out is not None:
             raise _check.InputError("out is for one cloud, not for a batch")
-        parts = [voxel_coords(c, voxel_size, point_range, params=params, axes=axes, threads=threads) for c in clouds]
+        parts = [
+            voxel_coords(c, voxel_size, point_range, arithmetic=arithmetic, axes=axes, threads=threads) for c in clouds
+        ]
         return numbered(parts)
     x = _grid.cloud(points)
-    geometry = _grid.bounded(voxel_size, point_range, x.dtype, params)
+    geometry = _grid.bounded(voxel_size, point_range, x.dtype, arithmetic)
     coords = _check.out("out", out, (len(x), 3), np.int32, x)
     if kernel is None:
-        coords[:] = reference.voxel_coords(x, voxel_size, point_range, params=params, axes=axes)
+        coords[:] = reference.voxel_coords(x, voxel_size, point_range, arithmetic=arithmetic, axes=axes)
     else:
         numbers, turn = geometry.numbers, axes == "zyx"
         _threads.split(
@@ -103,7 +107,7 @@ def voxelize(
     sample: str = "first",
     seed: int = 0,
     order: str = "first",
-    params: str = "float32",
+    arithmetic: str = "float32",
     axes: str = "zyx",
     like: str | None = None,
     row_splits: Any = None,
@@ -117,7 +121,7 @@ def voxelize(
     ----------
     points : array_like, shape (N, C >= 3), or a list of them
         x, y, z in the first columns. A list, or `row_splits`, makes a batch.
-    voxel_size, point_range, params, axes, row_splits
+    voxel_size, point_range, arithmetic, axes, row_splits
         As in `voxel_coords`.
     max_points : int, optional
         T, the points kept per voxel; by default as many as the fullest has.
@@ -130,7 +134,7 @@ def voxelize(
     order : {"first", "sorted"}
         Voxels in order of first appearance, or by (z, y, x); the caps act in input order either way.
     like : {"spconv", "mmcv"}, optional
-        Sets `sample`, `order`, `params` and `axes` to what that library does.
+        Sets `sample`, `order`, `arithmetic` and `axes` to what that library does.
     max_bytes : int
         An error instead of a larger result.
     out : ndarray of the points' dtype, shape (V, T, C), optional
@@ -163,8 +167,9 @@ def voxelize(
     >>> v.coords.tolist(), v.counts.tolist(), v.inverse.tolist()
     ([[0, 0, 0], [0, 0, 2]], [2, 1], [0, 1, 0])
     """
-    settings = Settings(max_points, max_voxels, sample, seed, order, params, axes, like, max_bytes)
-    return run(points, voxel_size, point_range, settings, row_splits, out, threads, _voxel_ids.SPARE)
+    settings = VoxelSettings(max_points, max_voxels, sample, seed, order, arithmetic, axes, like, max_bytes)
+    spare = _voxel_ids.SHARED_WORKSPACE
+    return run(points, voxel_size, point_range, settings, spare, row_splits=row_splits, out=out, threads=threads)
 
 
 class Voxelizer:
@@ -191,38 +196,40 @@ class Voxelizer:
         sample: str = "first",
         seed: int = 0,
         order: str = "first",
-        params: str = "float32",
+        arithmetic: str = "float32",
         axes: str = "zyx",
         like: str | None = None,
         max_bytes: int = 1 << 32,
         threads: int | None = 1,
     ):
         self.voxel_size, self.point_range = _grid.sizes(voxel_size), _grid.ranges(point_range)
-        self.settings = Settings(max_points, max_voxels, sample, seed, order, params, axes, like, max_bytes)
+        self.settings = VoxelSettings(max_points, max_voxels, sample, seed, order, arithmetic, axes, like, max_bytes)
         self.threads = threads
         self._workspace = _voxel_ids.Workspace()
-        _grid.bounded(voxel_size, point_range, np.dtype(np.float32), self.settings.params)
+        _grid.bounded(voxel_size, point_range, np.dtype(np.float32), self.settings.arithmetic)
 
     @property
     def grid(self) -> tuple[int, int, int]:
         """Cells on x, y, z, for float32 points."""
         x, y, z = _grid.bounded(
-            self.voxel_size, self.point_range, np.dtype(np.float32), self.settings.params, warn=False
+            self.voxel_size, self.point_range, np.dtype(np.float32), self.settings.arithmetic, warn=False
         ).grid
         return x, y, z
 
-    def __call__(self, points: Any, *, row_splits: Any = None, out: Array | None = None) -> Voxels:
-        """Voxels of a cloud, or of a batch."""
+    def __call__(
+        self, points: Any, *, row_splits: Any = None, seed: int | None = None, out: Array | None = None
+    ) -> Voxels:
+        """Voxels of a cloud, or of a batch; `seed` is another one for this call alone."""
         return run(
             points,
             self.voxel_size,
             self.point_range,
-            self.settings,
-            row_splits,
-            out,
-            self.threads,
+            self.settings if seed is None else replace(self.settings, seed=seed),
             self._workspace,
-            False,
+            row_splits=row_splits,
+            out=out,
+            threads=self.threads,
+            warn=False,
         )
 
 
@@ -235,7 +242,7 @@ def voxel_features(
     *,
     kind: str = "voxelnet",
     axes: str = "zyx",
-    params: str = "float32",
+    arithmetic: str = "float32",
     out: Array | None = None,
     threads: int | None = 1,
 ) -> Array:
@@ -249,7 +256,7 @@ def voxel_features(
         Points used in each voxel.
     coords : array_like of integers, shape (M, 3) or (M, 4)
         Cells; of four columns the last three count.
-    voxel_size, point_range, params
+    voxel_size, point_range, arithmetic
         As given to `voxelize`.
     kind : {"voxelnet", "pointpillars9", "pointpillars10"}
         After the C columns: the offset from the mean of the voxel's points (3 columns); for pillars then the offset
@@ -285,23 +292,21 @@ def voxel_features(
     v = _check.array("voxels", voxels, (np.dtype(np.float32), np.dtype(np.float64)), 3)
     if v.shape[2] < 3:
         raise _check.InputError(f"voxels must have at least 3 columns, got shape {v.shape}")
-    n = _check.array("counts", counts, ("i", "u"), 1).astype(np.int32, copy=False)
+    n = _int32("counts", _check.array("counts", counts, ("i", "u"), 1), 0, v.shape[1])
     cells = _check.array("coords", coords, ("i", "u"), 2)
-    cells = np.ascontiguousarray(cells[:, -3:], dtype=np.int32)
-    _check.same_length(voxels=v, counts=n, coords=cells)
-    if cells.shape[1] != 3:
+    if cells.shape[1] not in (3, 4):
         raise _check.InputError(f"coords must have 3 or 4 columns, got {cells.shape[1]}")
-    if len(n) and (n.min() < 0 or n.max() > v.shape[1]):
-        raise _check.InputError(f"counts must be between 0 and T = {v.shape[1]}, got {n.min()} to {n.max()}")
-    _grid.bounded(voxel_size, point_range, v.dtype, params, warn=False)
+    cells = _int32("coords", cells[:, -3:], -(2**31), 2**31 - 1)
+    _check.same_length(voxels=v, counts=n, coords=cells)
+    _grid.bounded(voxel_size, point_range, v.dtype, arithmetic, warn=False)
     wide = v.shape[2] + FEATURES[kind]
     features = _check.out("out", out, (*v.shape[:2], wide), v.dtype, v)
     if kernel is None or not v.size:
         features[:] = reference.voxel_features(
-            v, n, cells, voxel_size, point_range, kind=kind, axes=axes, params=params
+            v, n, cells, voxel_size, point_range, kind=kind, axes=axes, arithmetic=arithmetic
         )
         return features
-    size, ends, _ = reference.grid_of(voxel_size, np.asarray(point_range), v.dtype, params)
+    size, ends, _ = reference.grid_of(voxel_size, np.asarray(point_range), v.dtype, arithmetic)
     step, low = size.astype(v.dtype), (size / 2 + ends[:3]).astype(v.dtype)
     xyz = cells if axes == "xyz" else np.ascontiguousarray(cells[:, ::-1])
     _threads.split(
@@ -311,3 +316,10 @@ def voxel_features(
         4096,
     )
     return features
+
+
+def _int32(name: str, x: Array, low: int, high: int) -> Array:
+    """Integers as int32, which are within its range and these ends before they are cast."""
+    if x.size and (x.min() < low or x.max() > high):
+        raise _check.InputError(f"{name} must be between {low} and {high}, got {x.min()} to {x.max()}")
+    return np.ascontiguousarray(x, dtype=np.int32)

@@ -56,19 +56,19 @@ def decode_many(x, letters, channels, zero, row, channel, out):
 def encode_windows(genome, spans, forward, reverse_, first, length, out):
     """(window, place) of the first unknown byte, or None; the windows in `out`, each as bytes."""
     x, letters, unknown, masked = genome
-    starts, lows, highs, backwards = spans
+    at = (*spans[:3], spans[3].astype(bool))
     if letters is not None:
         x = sequences.unpack(x, 4 * len(x), unknown, masked)
     (ahead, blank), (back, back_blank) = forward, reverse_
     if ahead.known is not None:
         wrong, fine = 1 - ahead.known[:, None], np.zeros(1, np.uint8)
-        bad = sequences.encode(x, starts, length, lows, highs, backwards.astype(bool), (wrong, wrong), (fine, fine))
+        bad = sequences.encode(x, at, length, (wrong, wrong), (fine, fine))
         if bad.any():
             window, place, _ = np.argwhere(bad)[0]
             return int(window), int(place)
     pads = [pad.view(ahead.rows.dtype) for pad in (blank, back_blank)]
     tables = ahead.rows, back.rows
-    rows = sequences.encode(x, starts, length, lows, highs, backwards.astype(bool), tables, pads)
+    rows = sequences.encode(x, at, length, tables, pads)
     rows = np.ascontiguousarray(np.swapaxes(rows, -1, -2) if first else rows)
     out[...] = rows.view(np.uint8).reshape(out.shape)
     return None

@@ -47,18 +47,17 @@ def decompress(source: np.ndarray, target: np.ndarray) -> int:
 def parse_rows(
     text: np.ndarray,
     separator: int,
-    kinds: np.ndarray,
-    limits: np.ndarray,
+    columns: np.ndarray,
     powers: np.ndarray,
     words: np.ndarray,
     state: np.ndarray,
 ) -> bool:
     """Fill rows of 8-byte words from lines of numbers; False at a line that is not one.
 
-    kinds: 0 float64, 1 int64 within its limits, 2 uint64. separator: 0 for blanks, else the byte between numbers, with
-    blanks around it or not; an empty number is NaN where floats stand. state: the byte to begin at, which becomes the
-    first that was not used; then the rows filled; then the lines passed, blank ones among them. A last line without an
-    end is left. `powers` is a table that the kernel wants.
+    columns: (kind, low, high) rows: 0 float64, 1 int64 within its limits, 2 uint64. separator: 0 for blanks, else the
+    byte between numbers, with blanks around it or not; an empty number is NaN where floats stand. state: the byte to
+    begin at, which becomes the first that was not used; then the rows filled; then the lines passed, blank ones among
+    them. A last line without an end is left. `powers` is a table that the kernel wants.
     """
     del powers
     data = text.tobytes()
@@ -69,7 +68,7 @@ def parse_rows(
         line = data[state[0] : end].strip()
         if line:
             tokens = [t.strip() for t in line.split(bytes([separator]))] if separator else line.split()
-            row = None if len(tokens) != len(kinds) else [_word(t, *k) for t, k in zip(tokens, zip(kinds, limits))]
+            row = None if len(tokens) != len(columns) else [_word(t, *c) for t, c in zip(tokens, columns.tolist())]
             if row is None or None in row:
                 return False
             words[state[1]] = row
@@ -79,7 +78,7 @@ def parse_rows(
     return True
 
 
-def _word(token: bytes, kind: int, limits: np.ndarray) -> int | None:
+def _word(token: bytes, kind: int, low: int, high: int) -> int | None:
     """The 64 bits of a number, or None."""
     if b"_" in token or (not token and kind):
         return None
@@ -93,5 +92,5 @@ def _word(token: bytes, kind: int, limits: np.ndarray) -> int | None:
         return None
     if type(value) is float and abs(value) > 2**53:
         return None
-    low, high = (0, 2**64 - 1) if kind == 2 else map(int, limits)
+    low, high = (0, 2**64 - 1) if kind == 2 else (low, high)
     return int(value) % 2**64 if low <= int(value) <= high else None

@@ -38,13 +38,13 @@ def network_loss_grad(X, y, weights, biases, p=2.0, *, activation="tanh", sample
     """The loss, and its derivatives by weights and biases."""
     s = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, float)
     weights, biases = ([np.asarray(a, X.dtype) for a in part] for part in (weights, biases))
-    value, by_weights, by_biases = _loss_grad(X, y, s, weights, biases, activation, p, 1.0, 1.0)
+    value, by_weights, by_biases = _loss_grad(X, y, s, weights, biases, activation, p=p, unit=1.0, pull=1.0)
     scale = 1.0 / s.sum() if reduction == "mean" and len(X) else 1.0
     value = value if reduction == "sum" or len(X) else np.nan
     return value * scale, [g * X.dtype.type(scale) for g in by_weights], [g * X.dtype.type(scale) for g in by_biases]
 
 
-def _loss_grad(X, y, s, weights, biases, activation, p, unit, pull):
+def _loss_grad(X, y, s, weights, biases, activation, *, p, unit, pull):
     out, layers = values(X, weights, biases, activation)
     value, slope = terms(unit * (y.astype(float) - out.astype(float)), p)
     g = (-pull * s * slope).astype(X.dtype)
@@ -59,7 +59,7 @@ def _loss_grad(X, y, s, weights, biases, activation, p, unit, pull):
 
 
 def train(
-    X, y, s, order, batch, weights, biases, moments, steps, *, activation, p, unit, pull, optimizer, first, second
+    X, y, s, order, batch, weights, *, biases, moments, steps, activation, p, unit, pull, optimizer, first, second
 ):
     """A step for each batch of `order`, in place; the sums of the losses met and of the weights.
 
@@ -71,7 +71,9 @@ def train(
     s = np.ones(len(X)) if s is None else s.astype(float)
     for k, (rate, least, left) in enumerate(steps):
         rows = order[k * batch : (k + 1) * batch]
-        value, by_weights, by_biases = _loss_grad(X[rows], y[rows], s[rows], weights, biases, activation, p, unit, pull)
+        value, by_weights, by_biases = _loss_grad(
+            X[rows], y[rows], s[rows], weights, biases, activation, p=p, unit=unit, pull=pull
+        )
         total += value, s[rows].sum()
         for w in weights:
             w *= w.dtype.type(left)

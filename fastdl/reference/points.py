@@ -3,17 +3,17 @@
 import numpy as np
 
 
-def grid_of(voxel_size, point_range, dtype, params="float32"):
+def grid_of(voxel_size, point_range, dtype, arithmetic="float32"):
     """Size, range and number of cells per axis, in the type cells are computed in; halves are rounded away from 0."""
-    wide = np.dtype(dtype).type if params == "float32" and np.dtype(dtype) == np.float32 else np.float64
-    stored = np.float32 if params == "float32" else np.float64
+    wide = np.dtype(dtype).type if arithmetic == "float32" and np.dtype(dtype) == np.float32 else np.float64
+    stored = np.float32 if arithmetic == "float32" else np.float64
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         size = np.broadcast_to(np.asarray(voxel_size, np.float64), 3).astype(stored).astype(wide)
         ends = np.asarray(point_range, np.float64).reshape(6).astype(stored).astype(wide)
         return size, ends, np.floor((ends[3:] - ends[:3]) / size + wide(0.5))
 
 
-def cells_of(points, voxel_size, point_range=None, origin=0.0, params="float32"):
+def cells_of(points, voxel_size, point_range=None, origin=0.0, arithmetic="float32"):
     """Cells (x, y, z) as floats, and which points are in the grid and which are finite."""
     finite = np.isfinite(points[:, :3]).all(1)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -21,7 +21,7 @@ def cells_of(points, voxel_size, point_range=None, origin=0.0, params="float32")
             size = np.broadcast_to(np.asarray(voxel_size, np.float64), 3)
             cells = np.floor((points[:, :3].astype(np.float64) - origin) / size)
             return cells, finite, finite
-        size, ends, grid = grid_of(voxel_size, point_range, points.dtype, params)
+        size, ends, grid = grid_of(voxel_size, point_range, points.dtype, arithmetic)
         cells = np.floor((points[:, :3].astype(size.dtype) - ends[:3]) / size)
         return cells, ((cells >= 0) & (cells < grid)).all(1), finite
 
@@ -60,18 +60,18 @@ def slots(ids, by=None):
     return place
 
 
-def voxel_coords(points, voxel_size, point_range, *, params="float32", axes="zyx"):
+def voxel_coords(points, voxel_size, point_range, *, arithmetic="float32", axes="zyx"):
     """The cell of every point, -1 on all axes where it has none."""
-    cells, inside, _ = cells_of(points, voxel_size, point_range, params=params)
+    cells, inside, _ = cells_of(points, voxel_size, point_range, arithmetic=arithmetic)
     return np.where(inside[:, None], cells, -1).astype(np.int32)[:, :: -1 if axes == "zyx" else 1].copy()
 
 
 def voxelize(
     points, voxel_size, point_range, *, max_points=None, max_voxels=None, sample="first", seed=0, order="first",
-    params="float32", axes="zyx",
+    arithmetic="float32", axes="zyx",
 ):  # fmt: skip
     """(voxels, coords, counts, true_counts, inverse, accounting); the caps act in input order in any case."""
-    cells, inside, finite = cells_of(points, voxel_size, point_range, params=params)
+    cells, inside, finite = cells_of(points, voxel_size, point_range, arithmetic=arithmetic)
     ids, coords = number(cells, inside)
     capped = ids >= (len(coords) if max_voxels is None else max_voxels)
     ids, coords = number(cells, inside & ~capped, order)
@@ -100,9 +100,14 @@ def plan_of(reduce, columns):
     return [tuple(r) if isinstance(r, (list, tuple)) else (k, r) for k, r in enumerate(reduce)]
 
 
-def reduce_column(x, name, ids, cells, distance, ignore):
-    """One number per voxel, from the column x; the points of every voxel in input order."""
-    m = len(cells)
+REDUCTIONS = (
+    "count", "sum", "mean", "std", "min", "max", "median", "first", "last", "nearest", "random", "majority",
+    "consensus",
+)  # fmt: skip
+
+
+def reduce_column(x, name, ids, m, ignore=-1, by=None):
+    """One number for each of m voxels, from the column x of points in input order; "nearest" has the least `by`."""
     index = np.arange(len(x))
     if name == "count":
         return np.bincount(ids, minlength=m)
@@ -110,27 +115,63 @@ def reduce_column(x, name, ids, cells, distance, ignore):
         total = np.zeros(m)
         np.add.at(total, ids, x.astype(np.float64))
         return total / np.bincount(ids, minlength=m) if name == "mean" else total
-    if name in ("min", "max"):
-        value = np.full(m, np.inf if name == "min" else -np.inf)
-        (np.minimum if name == "min" else np.maximum).at(value, ids, x.astype(np.float64))
-        return value
+    if name == "std":
+        return spreads(x, ids, m)
+    if name == "median":
+        return medians(x, ids, m)
     if name == "consensus":
-        low, high = (reduce_column(x, n, ids, cells, distance, ignore) for n in ("min", "max"))
-        return np.where(low == high, low, ignore)
+        low, high = (reduce_column(x, n, ids, m) for n in ("min", "max"))
+        return or_ignored(low, low == high, ignore)
     if name == "majority":
-        value = np.full(m, ignore, np.float64)
+        value, known = np.zeros(m, x.dtype), np.zeros(m, bool)
         for v in range(m):
-            labels, votes = np.unique(x[(ids == v) & (x != ignore) & (x == x)], return_counts=True)
+            labels, votes = np.unique(x[(ids == v) & (x != ignore) & (x == x)] + x.dtype.type(0), return_counts=True)
             if len(labels):
-                value[v] = labels[votes.argmax()]
-        return value
-    if name == "first":
+                value[v], known[v] = labels[votes.argmax()], True
+        return or_ignored(value, known, ignore)
+    if name in ("min", "max"):  # NaN before all, then the value, the first of equals
+        order = np.argsort(x, kind="stable")
+        rank = np.empty(len(x), np.int64)
+        unique = np.unique(x, return_inverse=True)[1].reshape(-1)
+        rank[order] = unique[order] if name == "min" else -unique[order]
+        keep = np.lexsort((index, rank, x == x, ids))
+    elif name == "first":
         keep = np.lexsort((index, ids))
     elif name == "last":
         keep = np.lexsort((-index, ids))
     else:
-        keep = np.lexsort((index, distance, ids))
+        keep = np.lexsort((index, by, ids))
     return x[keep[np.searchsorted(ids[keep], np.arange(m))]]
+
+
+def spreads(x, ids, m):
+    """Standard deviations (of the population) by Welford's formula, in input order."""
+    n, mean, squares = np.zeros(m), np.zeros(m), np.zeros(m)
+    for v, i in zip(x.astype(np.float64), ids):
+        n[i] += 1
+        step = v - mean[i]
+        mean[i] += step / n[i]
+        squares[i] += step * (v - mean[i])
+    return np.sqrt(squares / n)
+
+
+def medians(x, ids, m):
+    """The middle value of every voxel, or half the sum of the two; NaN where one of them is."""
+    x = x.astype(np.float64)
+    order = np.lexsort((x, ids))
+    x, start = x[order], np.searchsorted(ids[order], np.arange(m + 1))
+    n = np.diff(start)
+    if not len(x):
+        return np.full(m, np.nan)
+    low, high, last = (x[np.maximum(start[:-1] + at, 0)] for at in ((n - 1) // 2, n // 2, n - 1))
+    return np.where(last == last, np.where(n % 2 == 1, low, (low + high) / 2), np.nan)
+
+
+def or_ignored(labels, known, ignore):
+    """Labels, and `ignore` where there is none, in a dtype that holds both."""
+    value = np.full(len(labels), ignore, column_dtype(labels.dtype, "majority", ignore))
+    value[known] = labels[known]
+    return value
 
 
 def own_reduction(reducer, points, ids, m):
@@ -145,43 +186,89 @@ def own_reduction(reducer, points, ids, m):
     return out
 
 
-def result_dtype(dtype, names):
-    """Floats stay what they are; integers do too unless a mean or a sum is taken of them."""
-    return np.dtype(np.float64) if np.dtype(dtype).kind in "iub" and {"sum", "mean"} & set(names) else np.dtype(dtype)
+def column_dtype(dtype, name, ignore):
+    """What the reduction of a column comes in: a dtype that holds every result."""
+    dtype = np.dtype(dtype)
+    if name == "count":
+        return np.dtype(np.uint64 if dtype == np.uint64 else np.int64)
+    if name in ("sum", "mean", "std", "median"):
+        return dtype if dtype.kind == "f" else np.dtype(np.float64)
+    if name not in ("majority", "consensus") or dtype.kind == "f":
+        return dtype
+    if not np.isfinite(ignore) or ignore != np.floor(ignore):
+        return np.dtype(np.float64)
+    if np.iinfo(dtype).min <= ignore <= np.iinfo(dtype).max:
+        return dtype
+    both = np.promote_types(dtype, np.min_scalar_type(int(ignore)))
+    return both if both.kind in "iu" else np.dtype(np.int64)
+
+
+def result_dtype(dtype, plan, ignore=-1, most=0):
+    """The dtype of all reductions of points: a matrix's, or of records; `most` points are in a voxel."""
+    dtype = np.dtype(dtype)
+    if dtype.names is not None:
+        chosen = [dtype.names[c] for c, _ in plan]
+        fields = [f if chosen.count(f) == 1 else f"{f}_{name}" for f, (_, name) in zip(chosen, plan)]
+        own = [np.dtype(np.uint8) if dtype[f] == np.bool_ else dtype[f] for f in chosen]
+        return np.dtype([(f, column_dtype(d, name, ignore)) for f, d, (_, name) in zip(fields, own, plan)])
+    if dtype.kind == "f":  # a count is whole in float32 up to 2^24
+        wide = dtype == np.float32 and most > 2**24 and any(name == "count" for _, name in plan)
+        return np.dtype(np.float64) if wide else dtype
+    kinds = {column_dtype(dtype, name, ignore) for _, name in plan}
+    return np.result_type(*kinds) if kinds else dtype
+
+
+def columns_of(points):
+    """(the matrix that cells are computed from, the columns in their own dtypes)."""
+    if points.dtype.names is None:
+        floats = points if points.dtype.kind == "f" else points.astype(np.float64)
+        return floats, [points[:, k] for k in range(points.shape[1])]
+    single = all(points.dtype[axis] == np.float32 for axis in "xyz")
+    place = np.stack([points[axis] for axis in "xyz"], axis=1).astype(np.float32 if single else np.float64)
+    return place, [points[n].view(np.uint8) if points.dtype[n] == np.bool_ else points[n] for n in points.dtype.names]
 
 
 def voxel_reduce(
-    points, voxel_size, point_range=None, *, reduce="mean", origin=0.0, order="first", params=None, ignore=-1,
-    given_cells=None,
+    points, voxel_size, point_range=None, *, reduce="mean", origin=0.0, order="first", arithmetic=None, ignore=-1,
+    seed=0, given_cells=None,
 ):  # fmt: skip
     """(points, coords, counts, inverse, accounting), coords as (x, y, z)."""
-    params = params or ("exact" if point_range is None else "float32")
-    floats = points if points.dtype.kind == "f" else points.astype(np.float64)
-    cells, inside, finite = cells_of(floats, voxel_size, point_range, origin, params)
+    arithmetic = arithmetic or ("exact" if point_range is None else "float32")
+    floats, columns = columns_of(points)
+    cells, inside, finite = cells_of(floats, voxel_size, point_range, origin, arithmetic)
     if given_cells is not None:
         cells, finite = given_cells, np.full(len(points), True)
-        grid = np.inf if point_range is None else grid_of(voxel_size, point_range, floats.dtype, params)[2]
+        grid = np.inf if point_range is None else grid_of(voxel_size, point_range, floats.dtype, arithmetic)[2]
         inside = ((cells >= (-np.inf if point_range is None else 0)) & (cells < grid)).all(1)
     ids, coords = number(cells, inside, order)
     k = ids >= 0
     size, low = np.broadcast_to(np.asarray(voxel_size, np.float64), 3), origin
     if point_range is not None:
-        size, ends, _ = grid_of(voxel_size, point_range, floats.dtype, params)
+        size, ends, _ = grid_of(voxel_size, point_range, floats.dtype, arithmetic)
         size, low = size.astype(np.float64), ends[:3].astype(np.float64)
-    step = (floats[k, :3] - ((coords[ids[k]] + 0.5) * size + low)) ** 2
-    distance = step[:, 0] + step[:, 1] + step[:, 2]
-    plan = [] if hasattr(reduce, "update") else plan_of(reduce, points.shape[1])
-    values = np.empty((len(coords), len(plan)), result_dtype(points.dtype, [name for _, name in plan]))
     with np.errstate(invalid="ignore", over="ignore"):
-        for j, (column, name) in enumerate(plan):
-            values[:, j] = reduce_column(floats[k, column], name, ids[k], coords, distance, ignore)
-    if hasattr(reduce, "update"):
+        step = (floats[k, :3] - ((coords[ids[k]] + 0.5) * size + low)) ** 2
+        by = {"nearest": step[:, 0] + step[:, 1] + step[:, 2], "random": point_hash(seed, np.flatnonzero(k))}
+    counts = np.bincount(ids[k], minlength=len(coords))
+    if hasattr(reduce, "state_size"):
         values = own_reduction(reduce, floats[k], ids[k], len(coords))
+    else:
+        names = points.dtype.names or ()
+        plan = [(names.index(c) if isinstance(c, str) else c, name) for c, name in plan_of(reduce, len(columns))]
+        dtype = result_dtype(points.dtype, plan, ignore, counts.max(initial=0))
+        values = np.empty(len(coords) if dtype.names else (len(coords), len(plan)), dtype)
+        for j, (column, name) in enumerate(plan):
+            with np.errstate(invalid="ignore", over="ignore"):
+                found = reduce_column(columns[column][k], name, ids[k], len(coords), ignore, by.get(name))
+                if dtype.names:
+                    values[dtype.names[j]] = found
+                else:
+                    values[:, j] = found
     accounting = {
         "in": len(points), "kept": int(k.sum()), "out_of_range": int((finite & ~inside).sum()),
         "non_finite": int((~finite).sum()),
     }  # fmt: skip
-    return values, coords, np.bincount(ids[k], minlength=len(coords)), ids.astype(np.int32), accounting
+    return values, coords, counts, ids.astype(np.int32), accounting
 
 
 def voxel_downsample(points, voxel_size, *, origin=0.0, reduce="mean", order="first"):
@@ -189,19 +276,23 @@ def voxel_downsample(points, voxel_size, *, origin=0.0, reduce="mean", order="fi
     return voxel_reduce(points, voxel_size, origin=origin, reduce=reduce, order=order)[0]
 
 
-def voxel_grid(points, voxel_size, point_range, *, reduce="mean", axes="xyz", fill=0, params="float32", ignore=-1):
+def voxel_grid(points, voxel_size, point_range, *, reduce="mean", axes="xyz", fill=0, arithmetic="float32", ignore=-1):
     """The reductions as a dense array."""
-    values, coords, *_ = voxel_reduce(points, voxel_size, point_range, reduce=reduce, params=params, ignore=ignore)
-    floats = points if points.dtype.kind == "f" else points.astype(np.float64)
-    grid = grid_of(voxel_size, point_range, floats.dtype, params)[2].astype(np.int64)
-    dense = np.full((*grid, values.shape[1]), fill, values.dtype)
+    values, coords, *_ = voxel_reduce(
+        points, voxel_size, point_range, reduce=reduce, arithmetic=arithmetic, ignore=ignore
+    )
+    floats, _ = columns_of(points)
+    grid = grid_of(voxel_size, point_range, floats.dtype, arithmetic)[2].astype(np.int64)
+    dense = np.full((*grid, values.shape[1]), fill, column_dtype(values.dtype, "majority", fill))
     dense[tuple(coords.T)] = values
     return dense.transpose([*("xyz".index(a) for a in axes), 3]).copy()
 
 
-def voxel_features(voxels, counts, coords, voxel_size, point_range, *, kind="voxelnet", axes="zyx", params="float32"):
+def voxel_features(
+    voxels, counts, coords, voxel_size, point_range, *, kind="voxelnet", axes="zyx", arithmetic="float32"
+):
     """Each point's columns, its offset from the voxel's mean, and (pillars) from the centre; unused slots are 0."""
-    size, ends, _ = grid_of(voxel_size, point_range, voxels.dtype, params)
+    size, ends, _ = grid_of(voxel_size, point_range, voxels.dtype, arithmetic)
     used = np.arange(voxels.shape[1]) < counts[:, None]
     total = np.zeros((len(voxels), 3))
     for t in range(voxels.shape[1]):
@@ -213,3 +304,132 @@ def voxel_features(voxels, counts, coords, voxel_size, point_range, *, kind="vox
         n = 2 if kind == "pointpillars9" else 3
         parts.append(voxels[..., :n] - centre[:, None, :n])
     return np.where(used[..., None], np.concatenate(parts, axis=2), 0).astype(voxels.dtype)
+
+
+def number_keys(keys, numbers):
+    """The number of every key, -1 for all ones; `numbers`, which knows some, learns the others as they appear."""
+    none = np.iinfo(keys.dtype).max
+    return np.array([-1 if k == none else numbers.setdefault(k, len(numbers)) for k in keys.tolist()], np.int32)
+
+
+def tally(ids, known, first, counts):
+    """Add to the counts of voxels; `first` gets the first point of every voxel that is not among the `known`."""
+    inside = np.flatnonzero(ids >= 0)
+    unique, at = np.unique(ids[inside], return_index=True)
+    first[unique[unique >= known] - known] = inside[at[unique >= known]]
+    np.add.at(counts, ids[inside], 1)
+
+
+def count_ids(ids, keep, counts):
+    """Counts of voxels below `keep`, on top of what is there; the points of other voxels."""
+    np.add.at(counts, ids[(ids >= 0) & (ids < keep)], 1)
+    return int(np.count_nonzero(ids >= keep))
+
+
+def nearest(distance, ids, best, pick, offset):
+    """The point of the least distance in every voxel; the first of equals."""
+    for i in np.lexsort((np.arange(len(ids)), distance)):
+        if ids[i] >= 0 and distance[i] < best[ids[i]]:
+            best[ids[i]], pick[ids[i]] = distance[i], i + offset
+
+
+_NUMBERS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
+
+
+def _values(records, which):
+    """A column of records given as bytes; `which` is its offset, its type, its shift and its mask (0: all bits)."""
+    offset, kind, shift, mask = map(int, which)
+    dtype = np.dtype(_NUMBERS[kind])
+    x = np.ascontiguousarray(records[:, offset : offset + dtype.itemsize]).view(dtype).reshape(len(records))
+    return x >> shift & dtype.type(mask) if mask else x
+
+
+def _put(records, which, rows, values):
+    """Put values of a column into some rows of records."""
+    offset, kind, shift, mask = map(int, which)
+    dtype = np.dtype(_NUMBERS[kind])
+    x = np.ascontiguousarray(records[:, offset : offset + dtype.itemsize]).view(dtype).reshape(len(records))
+    bits = dtype.type(mask << shift) if mask else None
+    x[rows] = x[rows] & ~bits | values << shift if mask else values
+    records[:, offset : offset + dtype.itemsize] = x[:, None].view(np.uint8)
+
+
+def fold_means(chunk, ids, voxels, columns, state):
+    """Add the columns of every point but a voxel's first to the sums of its voxel, which begin as the first one's.
+
+    Sums of integers of up to 32 bits are integers, the others float64 in input order. Where the sums have no room for
+    the voxels that are to have some, nothing is done.
+    """
+    (records, slots, sums), (start, met, used) = voxels, map(int, state)
+    met_before = np.arange(len(ids)) >= start
+    first = np.zeros(len(ids), bool)
+    unique, at = np.unique(ids, return_index=True)
+    first[at[unique >= met]] = True
+    points = np.flatnonzero(met_before & (ids >= 0) & ~first)
+    _, at = np.unique(ids[points], return_index=True)
+    born = ids[points][np.sort(at)]
+    born = born[slots[born] < 0]
+    if used + len(born) > len(sums):
+        return
+    slots[born] = np.arange(used, used + len(born))
+    for k, which in enumerate(columns):
+        dtype = np.dtype(_NUMBERS[int(which[1])])
+        wide = np.int64 if dtype.kind in "iu" and dtype.itemsize <= 4 else np.float64
+        total = sums[:, k].view(wide)
+        total[slots[born]] = _values(records[born], which).astype(wide)
+        np.add.at(total, slots[ids[points]], _values(chunk[points], which).astype(wide))
+    state[:] = len(ids), max(met, int(unique.max(initial=-1)) + 1), used + len(born)
+
+
+def fold_extremes(chunk, ids, records, which, greatest):
+    """The least or greatest value of a column in the voxels' records; NaN wins over everything."""
+    points = np.flatnonzero(ids >= 0)
+    values = _values(records, which).copy()
+    (np.maximum if greatest else np.minimum).at(values, ids[points], _values(chunk[points], which))
+    _put(records, which, np.arange(len(records)), values)
+
+
+def differing(chunk, ids, records, which, points):
+    """The points whose value of a column is not that of their voxel's first point; how many they are."""
+    inside = np.flatnonzero(ids >= 0)
+    found = inside[_values(chunk[inside], which) != _values(records[ids[inside]], which)]
+    points[: len(found)] = found
+    return len(found)
+
+
+def elect(voxels, labels, votes, best, most):
+    """The label of most votes of every voxel, where `best` with `most` votes is one of them; of equals the least."""
+    voxel = np.concatenate([voxels, np.arange(len(best))])
+    label, count = np.concatenate([labels, best]), np.concatenate([votes, most])
+    order = np.lexsort((label, -count, voxel))
+    first = order[np.flatnonzero(np.diff(voxel[order], prepend=-1))]
+    best[:], most[:] = label[first], count[first]
+
+
+def finish_means(records, slots, counts, sums, columns):
+    """Put the means of voxels of more than one point in their records, rounded where those are integers."""
+    rows = np.flatnonzero(slots >= 0)
+    for k, which in enumerate(columns):
+        dtype = np.dtype(_NUMBERS[int(which[1])])
+        total = sums[slots[rows], k].view(np.int64 if dtype.kind in "iu" and dtype.itemsize <= 4 else np.float64)
+        mean = total / counts[rows]
+        if dtype.kind in "iu":
+            end = np.iinfo(dtype).max
+            values = np.where(mean < end, np.rint(np.minimum(mean, np.nextafter(float(end), 0))), 0).astype(dtype)
+            mean = np.where(mean < end, values, dtype.type(end))
+        _put(records, which, rows, mean.astype(dtype))
+
+
+def lattice_bounds(chunk, offsets, ends):
+    """The least and the greatest of the int32 coordinates at these three offsets, as the rows of `ends`."""
+    x = np.stack([_values(chunk, (offset, 4, 0, 0)) for offset in offsets])
+    ends[0], ends[1] = x.min(axis=1), x.max(axis=1)
+
+
+def lattice_keys(chunk, offsets, axes, base, strides, keys):
+    """Keys of int32 coordinates on a lattice: cell = floor((multiply X + shift) / step) - base."""
+    x, y, z = (
+        (_values(chunk, (offset, 4, 0, 0)).astype(np.int64) * multiply + shift) // step - low
+        for offset, (multiply, shift, step), low in zip(offsets, axes, base)
+    )
+    keys[:] = ((z * strides[1] + y) * strides[0] + x).astype(np.uint64)

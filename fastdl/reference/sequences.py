@@ -1,5 +1,7 @@
 """Sequences: what one-hot rows, windows, the other strand, k-mers, minimizers and altered sequences are."""
 
+import itertools
+
 import numpy as np
 
 #: What each ambiguity code of the IUPAC stands for.
@@ -94,17 +96,19 @@ def unpack(packed, length, unknown=(), masked=()):
     codes = (packed[:, None] >> np.array([6, 4, 2, 0], np.uint8) & 3).reshape(-1)[:length]
     bases = np.frombuffer(b"TCAG", np.uint8)[codes]
     for start, stop in unknown:
-        bases[start:stop] = ord("N")
+        bases[max(start, 0) : stop] = ord("N")
     for start, stop in masked:
-        bases[start:stop] |= 0x20
+        bases[max(start, 0) : stop] |= 0x20
     return bases
 
 
-def encode(genome, starts, length, lows, highs, reverse, tables, pads):
+def encode(genome, spans, length, tables, pads):
     """(B, length, channels): the row of each byte, padding outside lows to highs; reverse windows are read backwards.
 
-    `tables` and `pads` hold the rows, and the row of padding, of the forward and of the reverse strand.
+    `spans` are starts, lows, highs and whether each is reverse; `tables` and `pads` hold the rows, and the row of
+    padding, of the forward and of the reverse strand.
     """
+    starts, lows, highs, reverse = spans
     at = starts[:, None] + np.arange(length)
     at[reverse] = at[reverse, ::-1]
     inside = (at >= lows[:, None]) & (at < highs[:, None])
@@ -127,7 +131,7 @@ def one_hot_windows(genome, starts, length, *, strand=None, pad=None, layout="la
     tables = rows, rows[complement(alphabet)]
     pads = [np.zeros_like(rows[0]) if pad is None else each[ord(pad)] for each in tables]
     ends = np.zeros_like(starts), np.full_like(starts, len(genome))
-    result = encode(genome, starts, length, *ends, reverse, tables, pads)
+    result = encode(genome, (starts, *ends, reverse), length, tables, pads)
     return np.ascontiguousarray(np.swapaxes(result, -1, -2)) if layout == "first" else result
 
 
@@ -211,3 +215,22 @@ def apply_variants(seq, positions, refs, alts):
         parts += [text[at:position], alt.encode()]
         at = position + len(ref)
     return b"".join([*parts, text[at:]])
+
+
+def kmer_tokens(seqs, k, *, stride=1, letters="ACGT", special=("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")):
+    """(ids, mask): of each sequence [CLS], the numbers of its k-mers behind the special tokens, [SEP]; padded."""
+    pad, unknown, begin, end = (special.index(token) for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]"))
+    words = ["".join(word) for word in itertools.product(letters, repeat=k)]
+    number = {word: len(special) + i for i, word in enumerate(words)}
+    rows = [
+        [begin, *(number.get(s[i : i + k].upper(), unknown) for i in range(0, len(s) - k + 1, stride)), end]
+        for s in seqs
+    ]
+    width = max(map(len, rows), default=2)
+    ids = np.array([row + [pad] * (width - len(row)) for row in rows], np.int64).reshape(len(rows), width)
+    return ids, np.array([[i < len(row) for i in range(width)] for row in rows], bool).reshape(len(rows), width)
+
+
+def padding_mask(seqs):
+    """Where sequences that are padded to the longest hold letters."""
+    return np.arange(max(map(len, seqs), default=0)) < np.array([len(s) for s in seqs], int)[:, None]

@@ -1,4 +1,4 @@
-"""Labels and standardised targets: what they mean."""
+"""Labels, standardised targets, and values in bins: what they mean."""
 
 import numpy as np
 
@@ -42,3 +42,54 @@ def standardise(y, high, low, scale):
 def unstandardise(z, high, low, scale):
     """The inverse of standardise."""
     return ((z.astype(np.float64) * scale + low) + high).astype(z.dtype)
+
+
+def uniform(values, bins):
+    """Edges of bins of equal width over the values."""
+    return np.linspace(values[0], values[-1], bins + 1)
+
+
+def quantile(values, bins):
+    """Edges between which there are equally many values."""
+    return np.quantile(values, np.linspace(0, 1, bins + 1))
+
+
+def mu_law(values, bins):
+    """Edges of the classes of WaveNet's mu-law, for values as fractions of the largest magnitude."""
+    mu, largest = bins - 1, max(abs(values[0]), abs(values[-1]))
+    y = (2 * np.arange(1, bins) - 1) / max(mu, 1) - 1
+    inner = np.sign(y) * np.expm1(np.abs(y) * np.log1p(mu)) / max(mu, 1)
+    return np.concatenate([[-largest], inner * largest, [largest]])
+
+
+def spread(fine, bins):
+    """Edges as dense as the cube root of the values' density, from many quantiles: for many bins the best there are."""
+    upto = np.concatenate([[0], np.cumsum(np.diff(fine) ** (2 / 3))])
+    return np.interp(np.linspace(0, upto[-1], bins + 1), upto, fine)
+
+
+def k_means(values, edges):
+    """Edges midway between the means of neighbouring bins, by Lloyd's iteration from given ones."""
+    while True:
+        cut = np.unique(np.searchsorted(values, edges[1:-1]))
+        cut = cut[(cut > 0) & (cut < len(values))]
+        means = np.array([part.mean() for part in np.split(values, cut)])
+        moved = np.concatenate([values[:1], (means[:-1] + means[1:]) / 2, values[-1:]])
+        if len(moved) == len(edges) and np.allclose(moved, edges, rtol=1e-12, atol=0):
+            return moved
+        edges = moved
+
+
+def bin_encode(y, edges):
+    """The number of inner edges at or below each value."""
+    return np.searchsorted(edges[1:-1], y, side="right").astype(np.uint8 if len(edges) <= 257 else np.uint16)
+
+
+def bin_values(values, edges):
+    """Count, mean, median and middle of each bin; a bin without values has its middle for all."""
+    codes = bin_encode(values, edges)
+    middle = (edges[:-1] + edges[1:]) / 2
+    parts = [values[codes == k] for k in range(len(middle))]
+    means = [part.mean() if len(part) else m for part, m in zip(parts, middle)]
+    medians = [np.median(part) if len(part) else m for part, m in zip(parts, middle)]
+    return np.bincount(codes, minlength=len(middle)), np.array(means), np.array(medians), middle

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastdl import Graph, aggregate, degree, gcn_norm
+from fastdl._typing import Array
 from fastdl.report.page import Chapter
 
 #: The friendships of a karate club (Zachary, "Conflict and fission in small groups", 1977).
@@ -54,7 +56,8 @@ def chapter() -> Chapter:
     chapter = Chapter("Graphs: aggregation over neighbours")
     chapter.text(
         "The 34 members of a karate club and their 78 friendships, recorded before the club split in two. "
-        "`Graph.from_edges` sorts an edge list into rows; `degree` counts them."
+        f"`Graph.from_edges` sorts an edge list into rows; `degree` counts them, `summary` says what is there: "
+        f"{graph.summary()}."
     )
     side = np.ones(graph.num_nodes, int)
     side[list(INSTRUCTOR)] = 0
@@ -69,7 +72,12 @@ def chapter() -> Chapter:
             right.bar(np.flatnonzero(side == s), friends[side == s], color=f"C{s}", label=name)
         right.set(title="degrees", xlabel="member", ylabel="friends")
         right.legend(frameon=False)
+    _rounds(chapter, graph, side, order)
+    return chapter
 
+
+def _rounds(chapter: Chapter, graph: Graph, side: Array, order: Array) -> None:
+    """What three rounds of each reduction make of two leaders' news."""
     start = np.zeros((graph.num_nodes, 2), np.float32)
     start[0, 0] = start[33, 1] = 1
     chapter.text(
@@ -110,17 +118,16 @@ def chapter() -> Chapter:
             "`aggregate` they are made on the way. Sums add the neighbours in the order of the row, one by one: the "
             "same bits as SciPy's `A @ X`, for any number of threads."
         )
-    return chapter
 
 
-def repeat(step: Any, x: np.ndarray, times: int = 3) -> np.ndarray:
+def repeat(step: Callable[[Array], Array], x: Array, times: int = 3) -> Array:
     """step(step(... x))"""
     for _ in range(times):
         x = step(x)
     return x
 
 
-def adjacency(ax: Any, graph: Graph, order: np.ndarray) -> None:
+def adjacency(ax: Any, graph: Graph, order: Array) -> None:
     """A square for every edge, members in the order given."""
     place = np.argsort(order)
     targets = np.repeat(np.arange(graph.num_nodes), np.diff(graph.indptr))

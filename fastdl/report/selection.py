@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastdl._typing import Array
 from fastdl.report.page import Chapter
-from fastdl.selection import splits
-
-Array = np.ndarray
+from fastdl.selection.degree_selection import DegreeSelection
+from fastdl.selection.degrees import select_degree
+from fastdl.selection.splits import split
 
 
 def chapter() -> Chapter:
     """The chapter of selection."""
     page = Chapter("Selection: which degree?")
     x, y = points()
-    choice = splits.select_degree(x, y, range(16), seed=SEED)
+    choice = select_degree(x, y, range(16), seed=SEED)
     _fits(page, x, y, choice)
     _curves(page, choice)
     _streams(page)
@@ -36,14 +37,14 @@ def points() -> tuple[Array, Array]:
     return x, wave(x) + rng.normal(0, 0.4, len(x))
 
 
-def _fits(page: Chapter, x: Array, y: Array, choice: splits.DegreeSelection) -> None:
+def _fits(page: Chapter, x: Array, y: Array, choice: DegreeSelection) -> None:
     page.text(
         "A higher degree always comes nearer to the points it is fitted to. `split` sets a tenth of the points aside, "
         "which no fit sees; the rest are fitted by polynomials of degree 0 to 15. Too low a degree misses the wave, "
         "too high a one follows the noise."
     )
     grid = np.linspace(0, 8, 400)
-    test = splits.split(len(x), (0.9, 0.1), seed=SEED).test
+    test = split(len(x), (0.9, 0.1), seed=SEED).test
     caption = "Fits of degree 1, of the chosen degree, and of 15. Dashed: the wave that the points were drawn from."
     with page.figure(1, 3, sharey=True, caption=caption) as axes:
         for degree, axis in zip((1, choice.model.degree, 15), axes):
@@ -55,12 +56,12 @@ def _fits(page: Chapter, x: Array, y: Array, choice: splits.DegreeSelection) -> 
         axes[0].legend(fontsize=8, loc="upper right")
 
 
-def _curves(page: Chapter, choice: splits.DegreeSelection) -> None:
+def _curves(page: Chapter, choice: DegreeSelection) -> None:
     page.text(
         "`select_degree` also leaves each of five folds out in turn. The loss on the points of a fit falls with each "
         "degree; the loss on the fold left out falls, and then rises. Its minimum is the best guess; the lowest "
         "degree within one standard error of it is the simplest that is not clearly worse. The test points were looked "
-        "at once, after the choice."
+        "at once, after the choice, and for the chosen degree alone."
     )
     caption = "Mean squared errors, with their standard errors over the folds; 0.16 is the variance of the noise."
     with page.figure(size=(9, 4), caption=caption) as axis:
@@ -74,8 +75,13 @@ def _curves(page: Chapter, choice: splits.DegreeSelection) -> None:
     page.table(
         ["degree", "training", "validation", "standard error", "test", ""],
         [
-            [int(d), *(round(float(v), 4) for v in values), marks.get(int(d), "")]
-            for d, *values in zip(choice.degrees, choice.train, choice.valid, choice.valid_se, choice.test)
+            [
+                int(d),
+                *(round(float(v), 4) for v in values),
+                round(float(test), 4) if d == choice.model.degree else "",
+                marks.get(int(d), ""),
+            ]
+            for d, test, *values in zip(choice.degrees, choice.test, choice.train, choice.valid, choice.valid_se)
         ],
     )
 

@@ -1,9 +1,9 @@
-from fastdl.selection._permutation import KFold as KFold
-from fastdl.selection._permutation import Split as Split
 from fastdl.selection.degree_selection import DegreeSelection as DegreeSelection
+from fastdl.selection.degrees import select_degree as select_degree
 from fastdl.selection.polynomial import Polynomial as Polynomial
 from fastdl.selection.polynomial_stats import PolynomialPath as PolynomialPath
 from fastdl.selection.polynomial_stats import PolynomialStats as PolynomialStats
+from fastdl.selection.splits import KFold as KFold
+from fastdl.selection.splits import Split as Split
 from fastdl.selection.splits import k_fold as k_fold
-from fastdl.selection.splits import select_degree as select_degree
 from fastdl.selection.splits import split as split

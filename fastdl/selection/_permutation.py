@@ -1,174 +1,24 @@
-"""What `split` and `k_fold` return: the part of any row, without index arrays where none are needed."""
+"""The parts of rows: by a keyed permutation, or dealt out class by class and group by group."""
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from fastdl import _check, _kernels, _threads
+from fastdl import _check, _kernels
+from fastdl._typing import Array
 from fastdl.reference import selection as reference
 
-Array = np.ndarray
 kernel = _kernels.load("selection")
 
-_BLOCK = 1 << 18  # rows whose parts are found in one go
+BYTE = 256  # parts that a byte numbers
 _MANY = 64  # parts from which on a binary search is faster than a comparison with every bound
-_BYTE = 256
-
-
-class Split:
-    """The part of each of n rows: what `split` returns.
-
-    Attributes
-    ----------
-    n : int
-        Rows.
-    sizes : ndarray of int64
-        Rows of each part.
-    seed : int
-        What the permutation is keyed by.
-
-    Examples
-    --------
-    >>> import fastdl
-    >>> parts = fastdl.split(10, seed=0)
-    >>> parts.sizes
-    array([7, 2, 1])
-    >>> len(parts.train), len(parts.valid), len(parts.test)
-    (7, 2, 1)
-    >>> bool((parts.parts(4, 8) == parts.part([4, 5, 6, 7])).all())
-    True
-    """
-
-    _stream = 0
-
-    def __init__(self, n: int, sizes: Array, seed: int, codes: Array | None = None):
-        self.n, self.seed = n, seed
-        self.sizes = np.asarray(sizes, np.int64)
-        self._bounds = np.cumsum(self.sizes)[:-1]
-        self._keys = reference.keys(seed, self._stream)
-        self._codes = codes  # of every row, where labels or groups decide
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(n={self.n}, sizes={self.sizes.tolist()}, seed={self.seed})"
-
-    def part(self, i: Any) -> Any:
-        """The part of row i: an int, or an array for an array of row numbers.
-
-        Raises
-        ------
-        InputError
-            For a number outside 0..n-1.
-        """
-        rows = _check.array("i", i, ("i", "u")) if np.size(i) else np.empty(np.shape(i), np.int64)
-        if rows.size and not (rows.min() >= 0 and rows.max() < self.n):
-            raise _check.InputError(f"i must be between 0 and {self.n - 1}, got {rows.min()} to {rows.max()}")
-        if self._codes is not None:
-            codes = self._codes[rows]
-        else:
-            codes = self._part_of(ranks(rows.astype(np.int64).reshape(-1), self.n, self._keys)).reshape(rows.shape)
-        return codes if rows.ndim else int(codes)
-
-    def parts(
-        self, start: int = 0, stop: int | None = None, *, out: Array | None = None, threads: int | None = 1
-    ) -> Array:
-        """The parts of rows start to stop (n by default), uint8, or int32 where there are more than 256 parts."""
-        return self._range(start, stop, np.uint8 if len(self.sizes) <= _BYTE else np.int32, out, threads)
-
-    def rows(self, part: int) -> Array:
-        """The numbers of the rows of a part, int64, ascending."""
-        part = _check.integer("part", part, 0, len(self.sizes) - 1)
-        return np.flatnonzero(self.parts() == part)
-
-    @property
-    def train(self) -> Array:
-        """The rows of the first part."""
-        return self.rows(0)
-
-    @property
-    def valid(self) -> Array:
-        """The rows of the second part, of three."""
-        if len(self.sizes) != 3:
-            raise _check.InputError(f"there is no validation part: the number of parts is {len(self.sizes)}, not 3")
-        return self.rows(1)
-
-    @property
-    def test(self) -> Array:
-        """The rows of the last part."""
-        return self.rows(len(self.sizes) - 1)
-
-    def _part_of(self, places: Array) -> Array:
-        dtype = np.uint8 if len(self.sizes) <= _BYTE else np.int32
-        return np.searchsorted(self._bounds, places, side="right").astype(dtype)
-
-    def _range(self, start: Any, stop: Any, dtype: Any, out: Array | None, threads: int | None) -> Array:
-        start = _check.integer("start", start, 0, self.n)
-        stop = self.n if stop is None else _check.integer("stop", stop, start, self.n)
-        codes = _check.out("out", out, (stop - start,), dtype)
-        if self._codes is not None:
-            codes[:] = self._codes[start:stop]
-            return codes
-
-        def run(s: slice) -> None:
-            if kernel is None or len(self.sizes) > _MANY:
-                places = ranks(range(start + s.start, start + s.stop), self.n, self._keys)
-                codes[s] = self._part_of(places)
-            else:
-                size = reference.grid(self.n)
-                kernel.part_codes(start + s.start, self.n, *size, self._keys, self._bounds, codes[s])
-
-        _threads.split(stop - start, threads, run, _BLOCK)
-        return codes
-
-
-class KFold(Split):
-    """The fold of each of n rows: what `k_fold` returns.
-
-    It serves as scikit-learn's ``cv=``, and its numbers as the `folds` of `lp_loss` and `select_degree`.
-
-    Examples
-    --------
-    >>> import fastdl
-    >>> folds = fastdl.k_fold(7, 3, seed=0)
-    >>> [(len(train), len(test)) for train, test in folds]
-    [(4, 3), (5, 2), (5, 2)]
-    """
-
-    _stream = 1
-
-    def fold(self, i: Any) -> Any:
-        """The fold of row i: an int, or an array for an array of row numbers."""
-        return self.part(i)
-
-    def folds(
-        self, start: int = 0, stop: int | None = None, *, out: Array | None = None, threads: int | None = 1
-    ) -> Array:
-        """The folds of rows start to stop (n by default), int32."""
-        return self._range(start, stop, np.int32, out, threads)
-
-    def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        codes = self.parts()
-        for k in range(len(self.sizes)):
-            held = codes == k
-            yield np.flatnonzero(~held), np.flatnonzero(held)
-
-    def split(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[tuple[Array, Array]]:
-        """(train, test) row numbers of each fold, as scikit-learn calls for them; X must have n rows."""
-        if X is not None and (X.shape[0] if hasattr(X, "shape") else len(X)) != self.n:
-            raise _check.InputError(f"X must have the {self.n} rows of the folds, got {X.shape[0]}")
-        return iter(self)
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """The number of folds."""
-        return len(self.sizes)
+_MOVES = 10_000  # of groups between parts, each an improvement; some ten are made
 
 
 def ranks(rows: Any, n: int, keys: Array) -> Array:
@@ -181,29 +31,120 @@ def ranks(rows: Any, n: int, keys: Array) -> Array:
     return out
 
 
-def whole(ratios: list[float]) -> list[int]:
+def part_codes(start: int, n: int, keys: Array, bounds: Array, codes: Array) -> None:
+    """The parts of rows from `start` on, as many as `codes` has places."""
+    if kernel is None or len(bounds) >= _MANY:
+        places = ranks(range(start, start + len(codes)), n, keys)
+        codes[:] = np.searchsorted(bounds, places, side="right")
+    else:
+        kernel.part_codes(start, n, *reference.grid(n), keys, bounds, codes)
+
+
+def items(name: str, value: Iterable[Any]) -> list[Any]:
+    """A sequence that is not empty, as a list."""
+    try:
+        found = list(value)
+    except TypeError:
+        raise _check.InputTypeError(f"{name} must be a sequence, got {value!r}") from None
+    if not found:
+        raise _check.InputError(f"{name} must not be empty")
+    return found
+
+
+def even_sizes(n: int, k: int) -> Array:
+    """n in k parts that differ by one at most, the larger ones first."""
+    return n // k + (np.arange(k) < n % k)
+
+
+def whole_ratios(ratios: list[float]) -> list[int]:
     """Ratios, as the decimals they are written as, in whole numbers: what is a tie on paper is one here."""
     exact = [Fraction(repr(r)) for r in ratios]
     unit = math.lcm(*(r.denominator for r in exact))
     return [int(r * unit) for r in exact]
 
 
-def numbered(name: str, labels: Any, n: int) -> Array:
-    """Labels or groups as 0..m-1, in sorted order."""
-    labels = _check.asarray(name, labels)
-    if labels.shape != (n,):
-        raise _check.InputError(f"{name} must have shape ({n},), got {labels.shape}")
-    if labels.dtype.kind == "f":
-        _check.finite(name, labels)
-    return np.unique(labels, return_inverse=True)[1]
+def class_numbers(name: str, labels: Any, n: int) -> Array:
+    """Labels or groups (numbers, bool, text, categories, dates) as 0..m-1, in sorted order."""
+    values = _sortable(name, labels)
+    if values.shape != (n,):
+        raise _check.InputError(f"{name} must have shape ({n},), got {values.shape}")
+    if values.dtype.kind == "O":
+        found = sorted(set(values.tolist()))
+        place = {label: k for k, label in enumerate(found)}
+        return np.array([place[label] for label in values.tolist()], np.intp)
+    return np.unique(values, return_inverse=True)[1]
 
 
-def stratified(labels: Array, ratios: Any, keys: Array) -> Array:
-    """Every class split by itself, its rows in the order of the permutation."""
-    order = _by_class(labels, keys)
-    codes = np.empty(len(labels), np.uint8 if len(ratios) <= _BYTE else np.int32)
-    sizes = [reference.part_sizes(m, ratios) for m in np.bincount(labels)]
-    codes[order] = np.repeat(np.tile(np.arange(len(ratios)), len(sizes)), np.concatenate(sizes)) if sizes else 0
+def sort_order(order: Any, n: int) -> Array:
+    """The row numbers in ascending `order`; equals as they stand."""
+    if isinstance(order, str):
+        _check.one_of("order", order, ("rows",))
+        return np.arange(n)
+    values = _sortable("order", order)
+    if values.shape != (n,):
+        raise _check.InputError(f"order must have shape ({n},), got {values.shape}")
+    return np.argsort(values, kind="stable")
+
+
+def _sortable(name: str, labels: Any) -> Array:
+    """Labels as an array that sorts: numbers, dates, or an object array of texts; a missing one is refused."""
+    texts = _check.texts(name, labels)
+    if texts is not None:
+        if len(set(map(type, texts))) > 1:
+            raise _check.InputTypeError(f"{name} must be all str or all bytes, got both")
+        values = np.empty(len(texts), object)
+        values[:] = texts
+        return values
+    if hasattr(labels, "categories") or hasattr(getattr(labels, "dtype", None), "categories"):
+        labels = np.asarray(labels)  # of pandas, whose categories are no text
+    try:
+        values = np.asarray(labels)
+        if values.dtype.kind not in "mM":
+            values = _check.asarray(name, labels)
+    except TypeError as error:
+        raise _check.InputTypeError(str(error)) from None
+    missing = np.isnat(values) if values.dtype.kind in "mM" else None
+    if missing is not None and missing.any():
+        raise _check.InputError(f"{name} must not be missing, got NaT at index {int(missing.argmax())}")
+    if values.dtype.kind == "f":
+        _check.finite(name, values)
+    return values
+
+
+def ordered(order: Array, sizes: Array) -> Array:
+    """The first sizes[0] rows of `order` are part 0, and so on."""
+    codes = np.empty(len(order), _dtype(sizes))
+    codes[order] = np.repeat(np.arange(len(sizes)), sizes)
+    return codes
+
+
+def stratified(labels: Array, sizes: Array, ratios: list[int], keys: Array) -> Array:
+    """Parts of the given sizes, in each of which every class has its share, rounded down or up.
+
+    Shares are rounded down first. What is left of each class goes to the parts that lack most rows, of equals to that
+    which the class's own share was rounded down for most: Gale and Ryser's construction of a 0/1 matrix with given row
+    and column sums.
+    """
+    counts = np.bincount(labels)
+    total = sum(ratios)
+    shares = [[int(m) * r for r in ratios] for m in counts]  # Python's integers: products of two may be long
+    dealt = np.array([[share // total for share in row] for row in shares], np.int64).reshape(len(counts), len(ratios))
+    lack = np.asarray(sizes) - dealt.sum(axis=0)
+    for c in np.flatnonzero(counts - dealt.sum(axis=1)):
+        for _ in range(int(counts[c] - dealt[c].sum())):
+            taken = [dealt[c, j] > shares[c][j] // total for j in range(len(ratios))]
+            to = min(range(len(ratios)), key=lambda j: (taken[j], -lack[j], -(shares[c][j] % total), j))
+            dealt[c, to] += 1
+            lack[to] -= 1
+    while lack.any():  # a part is full, and a class has its share of the other: one row more moves
+        high, low = int(lack.argmin()), int(lack.argmax())
+        over = np.array([dealt[c, high] * total - shares[c][high] for c in range(len(counts))], float)
+        row = int(np.where(dealt[:, high] > 0, over, -np.inf).argmax())
+        dealt[row, high], dealt[row, low] = dealt[row, high] - 1, dealt[row, low] + 1
+        lack[high], lack[low] = lack[high] + 1, lack[low] - 1
+    codes = np.empty(len(labels), _dtype(sizes))
+    if len(labels):
+        codes[_by_class(labels, keys)] = np.repeat(np.tile(np.arange(len(ratios)), len(counts)), dealt.reshape(-1))
     return codes
 
 
@@ -218,15 +159,78 @@ def _by_class(labels: Array, keys: Array) -> Array:
     return np.lexsort((ranks(range(len(labels)), len(labels), keys), labels))
 
 
-def grouped(groups: Array, ratios: Any, keys: Array) -> Array:
-    """Groups in the order of the permutation, each to the part in which the middle of its rows falls."""
+def grouped(groups: Array, sizes: Array, keys: Array) -> Array:
+    """Whole groups in parts whose sizes are near the given ones.
+
+    At first each group, in the order of the permutation, goes to the part in which the middle of its rows falls. Then
+    groups move, and change places, between the fullest part and the emptiest, as long as that brings the sizes nearer:
+    sum (rows - size)^2 / size falls.
+    """
     count = np.bincount(groups)
     order = np.argsort(ranks(range(len(count)), len(count), keys))
     middle = np.cumsum(count[order]) - count[order] / 2
-    bounds = np.cumsum(reference.part_sizes(len(groups), ratios))[:-1]
-    part = np.empty(len(count), np.uint8 if len(ratios) <= _BYTE else np.int32)
-    part[order] = np.searchsorted(bounds, middle, side="right")
+    part = np.empty(len(count), _dtype(sizes))
+    part[order] = np.searchsorted(np.cumsum(sizes)[:-1], middle, side="right")
+    size = np.maximum(np.asarray(sizes, float), 1e-9)
+    for _ in range(_MOVES):
+        excess = (np.bincount(part, count, len(size)) - sizes) / size
+        if not _move(part, count, excess, 1 / size):
+            break
     return part[groups]
+
+
+def _move(part: Array, count: Array, excess: Array, inverse: Array) -> bool:
+    """Move a group, or change two, between the first two parts for which that is better, the least even pair first."""
+    pairs = np.argwhere(excess[:, None] > excess)
+    for j, i in sorted(pairs.tolist(), key=lambda p: excess[p[1]] - excess[p[0]])[:32]:
+        best = (excess[j] - excess[i]) / (inverse[j] + inverse[i])  # rows to move; better up to twice as many
+        here, there = np.flatnonzero(part == j), np.flatnonzero(part == i)
+        if not len(here):
+            continue
+        change = count[here].astype(float)
+        off = np.abs(change - best)
+        k, other = int(off.argmin()), -1
+        least = float(off[k])
+        if len(there) and least > 0.5:
+            sorting = np.argsort(count[there], kind="stable")
+            sizes = count[there][sorting]
+            at = np.searchsorted(sizes, change - best)
+            for near in (np.maximum(at - 1, 0), np.minimum(at, len(sizes) - 1)):
+                off = np.abs(change - sizes[near] - best)
+                if off.min() < least:
+                    k = int(off.argmin())
+                    other, least = int(sorting[near[k]]), float(off[k])
+        if least < best * (1 - 1e-12):
+            part[here[k]] = i
+            if other >= 0:
+                part[there[other]] = j
+            return True
+    return False
+
+
+def stratified_groups(labels: Array, groups: Array, sizes: Array, keys: Array) -> Array:
+    """Whole groups, large ones first, each to the part whose classes it brings nearest to their share.
+
+    Groups of like size (the same power of two) come in the order of the permutation.
+    """
+    classes, number, parts = int(labels.max()) + 1 if len(labels) else 0, int(groups.max(initial=-1)) + 1, len(sizes)
+    held = np.bincount(groups * classes + labels, minlength=number * classes).reshape(number, classes)
+    share = np.asarray(sizes, float) / max(1, len(labels))
+    want = np.outer(share, held.sum(axis=0))
+    scale = 1 / np.maximum(want, 1e-9)
+    have = np.zeros((parts, classes))
+    part = np.empty(number, _dtype(sizes))
+    size = held.sum(axis=1)
+    for g in np.lexsort((ranks(range(number), number, keys), -np.frexp(size.astype(float))[1])):
+        after, now = have + held[g] - want, have - want
+        to = int((scale * (after * after - now * now)).sum(axis=1).argmin())
+        part[g] = to
+        have[to] += held[g]
+    return part[groups]
+
+
+def _dtype(sizes: Any) -> np.dtype:
+    return np.dtype(np.uint8 if len(sizes) <= BYTE else np.int32)
 
 
 def grouped_folds(groups: Array, k: int, keys: Array) -> Array:

@@ -17,7 +17,7 @@ ILL = 1e6  # the condition of Chebyshev sums up to which squared errors keep ten
 
 
 class Gram:
-    """The sums of one or more folds: (3P + 4,) as `fastdl.reference.moments.sums` gives them."""
+    """The sums of one or more folds: (3P + 4,) as `fastdl.reference.selection.sums` gives them."""
 
     def __init__(self, sums: Array):
         self.sums = sums

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,12 +13,15 @@ import numpy as np
 from fastdl import _check
 from fastdl._row_buffer import select_rows
 from fastdl._rows import source
-from fastdl.selection._permutation import Split
+from fastdl.features.basis import vandermonde
+from fastdl.linear.fit import fit_lp
+from fastdl.losses.lp import lp_loss
 from fastdl.selection._qr_pass import Factors
 from fastdl.selection._row_blocks import points
 from fastdl.selection._solvers import EPS, ILL, Gram, Triangle
-from fastdl.selection.polynomial import Polynomial, interval
+from fastdl.selection.polynomial import Polynomial, ProductPolynomial, interval
 from fastdl.selection.polynomial_stats import PolynomialStats
+from fastdl.selection.splits import Split
 
 Array = np.ndarray
 
@@ -48,9 +50,9 @@ class DegreeSelection:
         The degree of the least validation loss.
     one_se : int
         The lowest degree whose validation loss is within a standard error of the least.
-    models : list of Polynomial
+    models : list of Polynomial, or of ProductPolynomial for several columns
         Of each degree, fitted to all rows outside the test part.
-    model : Polynomial
+    model : Polynomial or ProductPolynomial
         That of the chosen degree.
     determined : int
         Degrees below this have one fit only, in every fold.
@@ -82,8 +84,8 @@ class DegreeSelection:
     valid_folds: Array
     best: int
     one_se: int
-    models: list[Polynomial]
-    model: Polynomial
+    models: Sequence[Polynomial | ProductPolynomial]
+    model: Polynomial | ProductPolynomial
     determined: int
     method: str
     passes: int
@@ -92,16 +94,22 @@ class DegreeSelection:
 
     def predict(self, x: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The values of `model` at x."""
+        if isinstance(self.model, ProductPolynomial):
+            return self.model.predict(x, threads=threads)
         return self.model.predict(x, out=out, threads=threads)
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the curves on matplotlib axes (new ones by default), with both degrees marked; returns the axes."""
+        """Draw the curves on matplotlib axes (new ones by default), with both degrees marked; returns the axes.
+
+        The loss on the test part is shown for the chosen degree alone.
+        """
         if axes is None:
             axes = _check.extra("matplotlib.pyplot", "report", "plot").subplots()[1]
         for name, mean, error in (("training", self.train, self.train_se), ("validation", self.valid, self.valid_se)):
             axes.errorbar(self.degrees, mean, error, marker="o", markersize=4, capsize=3, label=name)
-        if np.isfinite(self.test).any():
-            axes.plot(self.degrees, self.test, "s--", markersize=4, label="test")
+        at = int(np.flatnonzero(self.degrees == self.model.degree)[0])
+        if np.isfinite(self.test[at]):  # of the chosen degree alone: the others' would invite a choice by it
+            axes.plot(self.degrees[at], self.test[at], "s", markersize=6, label="test, of the chosen degree")
         for degree, line, label in (
             (self.best, "-", "least validation loss"),
             (self.one_se, ":", "one standard error"),
@@ -247,7 +255,8 @@ def least_squares(points: Points, degrees: list[int], p: float, rule: str, threa
     (train, valid), (coefficients, test) = losses.curves, losses.models()
     coefficients[:, 0] += offset
     models = [Polynomial(c[: d + 1], points.domain) for c, d in zip(coefficients, degrees)]
-    return chosen(degrees, train, valid, test, models, losses.determined, method, points.passes, p, rule)
+    how = {"method": method, "passes": points.passes, "p": p, "rule": rule}
+    return select(degrees, train, valid, test, models, determined=losses.determined, **how)  # type: ignore[arg-type]
 
 
 def _sums(
@@ -279,12 +288,13 @@ def _rows_in(parts: Sequence[Gram | Triangle]) -> None:
             raise _check.InputError(f"every fold must have rows of weight above 0, got none in fold {k}")
 
 
-def chosen(
+def select(
     degrees: list[int],
     train: Array,
     valid: Array,
     test: Array,
-    models: list[Polynomial],
+    models: Sequence[Polynomial | ProductPolynomial],
+    *,
     determined: int,
     method: str,
     passes: int,
@@ -301,7 +311,7 @@ def chosen(
             f"x has too few distinct values, or too small a part of the domain, for degrees above {determined - 1}: "
             "their fits are those of the smallest norm, and none of them is chosen"
         )
-        warnings.warn(notes[0], stacklevel=4)
+    mean = np.where(np.isnan(mean), np.inf, mean)
     best = int(np.argmin(mean[:usable]))
     least = int(np.argmax(mean[:usable] <= mean[best] + error[best]))
     picked = best if rule == "min" else least
@@ -328,10 +338,6 @@ def chosen(
 
 def least_powers(points: Points, degrees: list[int], p: float, rule: str, threads: int | None) -> DegreeSelection:
     """Every degree and fold fitted by `fit_lp`; their losses from one read of the columns."""
-    from fastdl.features.basis import vandermonde
-    from fastdl.linear.fit import fit_lp
-    from fastdl.losses.lp import lp_loss
-
     assert points.domain is not None
     parts: list[tuple[Any, ...]] = [
         tuple(None if a is None else np.array(a) for a in chunk) for chunk in points.chunks()
@@ -370,4 +376,5 @@ def least_powers(points: Points, degrees: list[int], p: float, rule: str, thread
     test = losses(~dev, refits) if not dev.all() else np.full(len(degrees), np.nan)
     models = [Polynomial(c[: d + 1], points.domain) for c, d in zip(refits, degrees)]
     distinct = min(len(np.unique(x[dev & (fold != k)])) for k in range(K))
-    return chosen(degrees, train, valid, test, models, distinct, "fit_lp", points.passes, p, rule)
+    how = {"method": "fit_lp", "passes": points.passes, "p": p, "rule": rule}
+    return select(degrees, train, valid, test, models, determined=distinct, **how)  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ import numpy as np
 
 from fastdl import _check, _kernels, _threads
 from fastdl._row_buffer import select_rows
-from fastdl.reference import moments as reference
+from fastdl._state_bytes import StateBytes
+from fastdl.reference import selection as reference
 from fastdl.selection._row_blocks import BLOCK, RowBlocks
 from fastdl.selection._solvers import Gram
 from fastdl.selection.polynomial import Polynomial, interval
@@ -72,7 +73,7 @@ class PolynomialPath:
         return Polynomial(self.coefficients[degree, : degree + 1], self.domain)
 
 
-class PolynomialStats(RowBlocks):
+class PolynomialStats(RowBlocks, StateBytes):
     """Sums over points (x, y) from which every polynomial fit up to a degree follows, for each of several folds.
 
     A state that streams: O(folds x degree) numbers, whatever the number of points.
@@ -96,7 +97,8 @@ class PolynomialStats(RowBlocks):
     -----
     For each fold, with ``T_k`` at the mapped x: sum of s T_k for k = 0..2P, of s y T_k for k = 0..P, of s y^2, and the
     number of rows: 3P + 4 numbers. Blocks of 4096 rows are summed in float64 and added in their order with the rounding
-    errors kept (Knuth's TwoSum), so chunks and threads do not change a bit. States that are merged, to rounding.
+    errors kept (Knuth's TwoSum), so chunks and threads do not change a bit. States that are merged agree with them to
+    rounding only, and so do results of `streaming.run` with an executor, which merges a state for each chunk.
 
     A row of weight 0 counts as dropped, whatever it holds, and so does one of a fold outside 0..folds-1; any other
     value that is not finite is an `InputError` that names its row.
@@ -176,10 +178,11 @@ class PolynomialStats(RowBlocks):
         out = np.empty((-(-len(x) // BLOCK), self.folds, 3 * self.degree + 4))
         less = None if self.less is None else self._less
         if kernel is None:
-            settings = (self.folds, self.degree, self.domain, self.offset, less)
+            how = {"domain": self.domain, "offset": self.offset, "less": less}
             for part, at in zip(out, range(0, len(x), BLOCK)):
                 with np.errstate(all="ignore"):
-                    part[:] = reference.sums(*(*select_rows((x, y, s, fold), slice(at, at + BLOCK)), *settings))
+                    a, b, c, f = select_rows((x, y, s, fold), slice(at, at + BLOCK))
+                    part[:] = reference.sums(a, b, c, f, self.folds, self.degree, **how)
         else:
             scratch, ends = np.empty(3 * (BLOCK + self.folds + 1)), np.empty(self.folds + 1, np.intp)
             kernel.block_sums(x, y, s, fold, *self.domain, self.offset, less, out, scratch, ends)

@@ -1,24 +1,177 @@
-"""Splits without index arrays, and the choice of a polynomial's degree by cross-validation from one pass."""
+"""Training, validation and test parts, and folds: the part of any row, without index arrays where none are needed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from fastdl import _check
+from fastdl import _check, _threads
+from fastdl._typing import Array
 from fastdl.reference import selection as reference
 from fastdl.selection import _permutation
-from fastdl.selection._permutation import KFold, Split
-from fastdl.selection.degree_selection import DegreeSelection, Points, least_powers, least_squares
-
-__all__ = ["DegreeSelection", "KFold", "Split", "k_fold", "select_degree", "split"]
 
 _MOST = 1 << 62
-_DEGREE = 60  # the highest
+_BLOCK = 1 << 18  # rows whose parts are found in one go
 
 
-def split(n: int, ratios: Any = (0.7, 0.2, 0.1), *, seed: int, stratify: Any = None, groups: Any = None) -> Split:
+class Split:
+    """The part of each of n rows: what `split` returns.
+
+    Attributes
+    ----------
+    n : int
+        Rows.
+    sizes : ndarray of int64
+        Rows of each part.
+    seed : int
+        What the permutation is keyed by.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> parts = fastdl.split(10, seed=0)
+    >>> parts.sizes
+    array([7, 2, 1])
+    >>> len(parts.train), len(parts.valid), len(parts.test)
+    (7, 2, 1)
+    >>> bool((parts.parts(4, 8) == parts.part([4, 5, 6, 7])).all())
+    True
+    """
+
+    _stream = 0
+
+    def __init__(self, n: int, sizes: Array, seed: int, codes: Array | None = None):
+        self.n, self.seed = n, seed
+        self.sizes = np.asarray(sizes, np.int64)
+        self._bounds = np.cumsum(self.sizes)[:-1]
+        self._keys = reference.keys(seed, self._stream)
+        self._codes = codes  # of every row, where labels or groups decide
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(n={self.n}, sizes={self.sizes.tolist()}, seed={self.seed})"
+
+    def part(self, i: Any) -> Any:
+        """The part of row i: an int, or an array for an array of row numbers.
+
+        Raises
+        ------
+        InputError
+            For a number outside 0..n-1.
+        """
+        rows = _check.array("i", i, ("i", "u")) if np.size(i) else np.empty(np.shape(i), np.int64)
+        if rows.size and not (rows.min() >= 0 and rows.max() < self.n):
+            raise _check.InputError(f"i must be between 0 and {self.n - 1}, got {rows.min()} to {rows.max()}")
+        if self._codes is not None:
+            codes = self._codes[rows]
+        else:
+            codes = self._part_of(_permutation.ranks(rows.astype(np.int64).reshape(-1), self.n, self._keys)).reshape(
+                rows.shape
+            )
+        return codes if rows.ndim else int(codes)
+
+    def parts(
+        self, start: int = 0, stop: int | None = None, *, out: Array | None = None, threads: int | None = 1
+    ) -> Array:
+        """The parts of rows start to stop (n by default), uint8, or int32 where there are more than 256 parts."""
+        return self._range(start, stop, np.uint8 if len(self.sizes) <= _permutation.BYTE else np.int32, out, threads)
+
+    def rows(self, part: int) -> Array:
+        """The numbers of the rows of a part, int64, ascending."""
+        part = _check.integer("part", part, 0, len(self.sizes) - 1)
+        return np.flatnonzero(self.parts() == part)
+
+    @property
+    def train(self) -> Array:
+        """The rows of the first part."""
+        return self.rows(0)
+
+    @property
+    def valid(self) -> Array:
+        """The rows of the second part, of three."""
+        if len(self.sizes) != 3:
+            raise _check.InputError(f"there is no validation part: the number of parts is {len(self.sizes)}, not 3")
+        return self.rows(1)
+
+    @property
+    def test(self) -> Array:
+        """The rows of the last part."""
+        return self.rows(len(self.sizes) - 1)
+
+    def _part_of(self, places: Array) -> Array:
+        dtype = np.uint8 if len(self.sizes) <= _permutation.BYTE else np.int32
+        return np.searchsorted(self._bounds, places, side="right").astype(dtype)
+
+    def _range(self, start: Any, stop: Any, dtype: Any, out: Array | None, threads: int | None) -> Array:
+        start = _check.integer("start", start, 0, self.n)
+        stop = self.n if stop is None else _check.integer("stop", stop, start, self.n)
+        codes = _check.out("out", out, (stop - start,), dtype)
+        if self._codes is not None:
+            codes[:] = self._codes[start:stop]
+            return codes
+
+        def run(s: slice) -> None:
+            _permutation.part_codes(start + s.start, self.n, self._keys, self._bounds, codes[s])
+
+        _threads.split(stop - start, threads, run, _BLOCK)
+        return codes
+
+
+class KFold(Split):
+    """The fold of each of n rows: what `k_fold` returns.
+
+    It serves as scikit-learn's ``cv=``, and its numbers as the `folds` of `lp_loss` and `select_degree`.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> folds = fastdl.k_fold(7, 3, seed=0)
+    >>> [(len(train), len(test)) for train, test in folds]
+    [(4, 3), (5, 2), (5, 2)]
+    """
+
+    _stream = 1
+
+    def fold(self, i: Any) -> Any:
+        """The fold of row i: an int, or an array for an array of row numbers."""
+        return self.part(i)
+
+    def folds(
+        self, start: int = 0, stop: int | None = None, *, out: Array | None = None, threads: int | None = 1
+    ) -> Array:
+        """The folds of rows start to stop (n by default), int32."""
+        return self._range(start, stop, np.int32, out, threads)
+
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        codes = self.parts()
+        for k in range(len(self.sizes)):
+            held = codes == k
+            yield np.flatnonzero(~held), np.flatnonzero(held)
+
+    def split(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[tuple[Array, Array]]:
+        """(train, test) row numbers of each fold, as scikit-learn calls for them; X must have n rows."""
+        if X is not None and (X.shape[0] if hasattr(X, "shape") else len(X)) != self.n:
+            raise _check.InputError(f"X must have the {self.n} rows of the folds, got {X.shape[0]}")
+        return iter(self)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """The number of folds."""
+        return len(self.sizes)
+
+
+def split(
+    n: int,
+    ratios: Iterable[float] = (0.7, 0.2, 0.1),
+    *,
+    seed: int | None = None,
+    stratify: Any = None,
+    groups: Any = None,
+    order: Any = None,
+) -> Split:
     """Rows 0..n-1 in random parts of exact sizes, without an index array.
 
     The part of a row is computed from its number, by a permutation that the seed is the key of. So a stream can be
@@ -31,11 +184,16 @@ def split(n: int, ratios: Any = (0.7, 0.2, 0.1), *, seed: int, stratify: Any = N
     ratios : sequence of float
         The parts, in proportion: (0.7, 0.2, 0.1) for training, validation, test; (4, 1) does as well.
     seed : int
-        At least 0.
+        At least 0. Only a split by `order` needs none.
     stratify : array_like, (n,), optional
-        Labels: every class is then split by itself, in exact sizes.
+        Labels (numbers, text, categories, dates): the parts have the sizes they have without, and each holds of every
+        class its share, to a row.
     groups : array_like, (n,), optional
-        Rows of one group come to the same part; sizes are then as near as whole groups, taken at random, allow.
+        Rows of one group come to the same part; sizes are then as near as whole groups allow. With `stratify` too, so
+        are those of every class.
+    order : array_like, (n,), or "rows", optional
+        Times, or what else sorts the rows: the first part then has the earliest, the last part the latest; rows of one
+        time keep their order. "rows": as they stand.
 
     Returns
     -------
@@ -45,7 +203,7 @@ def split(n: int, ratios: Any = (0.7, 0.2, 0.1), *, seed: int, stratify: Any = N
     Raises
     ------
     InputError
-        For n < 0, ratios that are negative or all 0, labels of another length, labels and groups at once.
+        For n < 0, ratios that are negative or all 0, labels of another length or with a missing one, no seed.
 
     Notes
     -----
@@ -68,18 +226,31 @@ def split(n: int, ratios: Any = (0.7, 0.2, 0.1), *, seed: int, stratify: Any = N
     >>> fastdl.split(10**15, seed=1).part(123456789) in (0, 1, 2)
     True
     """
-    n, seed = _check.integer("n", n, 0, _MOST), _check.integer("seed", seed, 0)
-    given = [_check.number(f"ratios[{i}]", r, 0) for i, r in enumerate(_sequence("ratios", ratios))]
+    n = _check.integer("n", n, 0, _MOST)
+    given = [_check.number(f"ratios[{i}]", r, 0) for i, r in enumerate(_permutation.items("ratios", ratios))]
     if not sum(given) > 0:
         raise _check.InputError(f"ratios must have a sum above 0, got {given}")
-    ratios = _permutation.whole(given)
-    keys, codes = reference.keys(seed, Split._stream), None
-    if _labelled(stratify, groups):
-        if stratify is not None:
-            codes = _permutation.stratified(_permutation.numbered("stratify", stratify, n), ratios, keys)
+    whole = _permutation.whole_ratios(given)
+    sizes, codes = reference.part_sizes(n, whole), None
+    if order is not None:
+        if stratify is not None or groups is not None:
+            raise _check.InputError("order goes with neither stratify nor groups")
+        codes = _permutation.ordered(_permutation.sort_order(order, n), sizes)
+        return Split(n, sizes, 0, codes)
+    if seed is None:
+        raise _check.InputTypeError("seed must be an integer, got None; only a split by order needs none")
+    seed = _check.integer("seed", seed, 0)
+    keys = reference.keys(seed, Split._stream)
+    labels = None if stratify is None else _permutation.class_numbers("stratify", stratify, n)
+    if groups is not None:
+        numbers = _permutation.class_numbers("groups", groups, n)
+        if labels is None:
+            codes = _permutation.grouped(numbers, sizes, keys)
         else:
-            codes = _permutation.grouped(_permutation.numbered("groups", groups, n), ratios, keys)
-    sizes = reference.part_sizes(n, ratios) if codes is None else np.bincount(codes, minlength=len(ratios))
+            codes = _permutation.stratified_groups(labels, numbers, sizes, keys)
+        sizes = np.bincount(codes, minlength=len(sizes))
+    elif labels is not None:
+        codes = _permutation.stratified(labels, sizes, whole, keys)
     return Split(n, sizes, seed, codes)
 
 
@@ -97,7 +268,8 @@ def k_fold(n: int, k: int, *, seed: int, stratify: Any = None, groups: Any = Non
     stratify : array_like, (n,), optional
         Labels: the rows of every class are then spread evenly over the folds.
     groups : array_like, (n,), optional
-        Rows of one group come to the same fold; the largest group first, each to the fold with the fewest rows.
+        Rows of one group come to the same fold; the largest group first, each to the fold with the fewest rows. With
+        `stratify` too, each to the fold whose classes it makes most even.
 
     Returns
     -------
@@ -108,7 +280,7 @@ def k_fold(n: int, k: int, *, seed: int, stratify: Any = None, groups: Any = Non
     Raises
     ------
     InputError
-        For k outside 2..n (or above the number of groups), labels of another length, labels and groups at once.
+        For k outside 2..n (or above the number of groups), labels of another length or with a missing one.
 
     Examples
     --------
@@ -124,147 +296,16 @@ def k_fold(n: int, k: int, *, seed: int, stratify: Any = None, groups: Any = Non
     if k > n:
         raise _check.InputError(f"k must be at most the number of rows, {n}, got {k}")
     keys, codes = reference.keys(seed, KFold._stream), None
-    if _labelled(stratify, groups):
-        if stratify is not None:
-            codes = _permutation.stratified_folds(_permutation.numbered("stratify", stratify, n), k, keys)
-        else:
-            numbers = _permutation.numbered("groups", groups, n)
-            if k > numbers.max() + 1:
-                raise _check.InputError(f"k must be at most the number of groups, {numbers.max() + 1}, got {k}")
+    labels = None if stratify is None else _permutation.class_numbers("stratify", stratify, n)
+    if groups is not None:
+        numbers = _permutation.class_numbers("groups", groups, n)
+        if k > numbers.max() + 1:
+            raise _check.InputError(f"k must be at most the number of groups, {numbers.max() + 1}, got {k}")
+        if labels is None:
             codes = _permutation.grouped_folds(numbers, k, keys)
-    return KFold(n, _even(n, k) if codes is None else np.bincount(codes, minlength=k), seed, codes)
-
-
-def _even(n: int, k: int) -> np.ndarray:
-    return n // k + (np.arange(k) < n % k)
-
-
-def _labelled(stratify: Any, groups: Any) -> bool:
-    if stratify is not None and groups is not None:
-        raise _check.InputError("stratify and groups cannot both be given")
-    return stratify is not None or groups is not None
-
-
-def _sequence(name: str, value: Any) -> list[Any]:
-    try:
-        items = list(value)
-    except TypeError:
-        raise _check.InputTypeError(f"{name} must be a sequence, got {value!r}") from None
-    if not items:
-        raise _check.InputError(f"{name} must not be empty")
-    return items
-
-
-def select_degree(
-    x: Any,
-    y: Any = None,
-    degrees: Any = range(16),
-    *,
-    folds: Any = 5,
-    p: float = 2.0,
-    test: float = 0.1,
-    seed: int = 0,
-    sample_weight: Any = None,
-    domain: tuple[float, float] | None = None,
-    n: int | None = None,
-    rule: str = "min",
-    threads: int | None = 1,
-) -> DegreeSelection:
-    """Choose the degree of a polynomial y ~ f(x) by cross-validation.
-
-    For p = 2, every degree is fitted without every fold from sums that one pass over the data gathers; the answer is
-    that of refitting each fold.
-
-    Parameters
-    ----------
-    x : array_like, (N,), or chunks
-        Numbers. Without y: chunks (x, y) or (x, y, sample_weight), as a list, another iterable that can be gone through
-        again, or a function that returns an iterator.
-    y : array_like, (N,), optional
-        Targets.
-    degrees : sequence of int
-        The degrees to choose from, 0 to 60.
-    folds : int, KFold, or array_like of integers (N,)
-        The number of folds, at least 2; or those of `k_fold`; or the fold of each row, -1 where it belongs to the test
-        part.
-    p : float
-        The loss is |y - f(x)|^p. Powers other than 2 hold the rows in memory and fit each degree and fold.
-    test : float
-        The part of the rows that is set aside, below 1: that of ``split(N, (1 - test, test), seed=seed)``. The choice
-        does not see it; the test curve does. 0 for none.
-    seed : int
-        What the folds and the test part are drawn by.
-    sample_weight : array_like, (N,), optional
-        Finite, not negative; a row of weight 0 counts as dropped, whatever it holds.
-    domain : (low, high), optional
-        The interval whose ends the Chebyshev polynomials have at -1 and 1; the least and the largest x by default.
-    n : int, optional
-        The number of rows in the chunks. With `domain` too, chunks are not gone through to find them.
-    rule : {"min", "one_se"}
-        Whether `model` has the degree of the least validation loss, or the lowest one within a standard error of it.
-    threads : int or None
-        Threads to use; None means all this process may.
-
-    Returns
-    -------
-    DegreeSelection
-        The curves of training, validation and test loss, the chosen degrees, and the models refitted outside the test
-        part.
-
-    Raises
-    ------
-    InputError
-        For values that are not finite (naming the row), fewer rows than folds, a fold without rows, names and numbers
-        out of range.
-
-    Warns
-    -----
-    UserWarning
-        Where x has too few distinct values for a degree: its coefficients are then those of the smallest norm, and it
-        is not chosen.
-
-    Notes
-    -----
-    Sums of Chebyshev polynomials T_0 .. T_2P per fold hold all that is needed, since T_j T_k = (T_(j+k) + T_|j-k|) / 2;
-    K folds and degree P take K (3P + 4) numbers. One Cholesky factor for each fold serves every degree. Where y is far
-    larger than what the fits leave of it, a second pass takes the sums of the residuals of a first fit; where x is
-    so clustered that the sums have lost too many digits, or rows are few, a pass of orthogonal factors (QR) replaces
-    them. These are LAPACK's, and their last bits may differ between CPUs. `method` says which it was. Otherwise the
-    result has the same bits for any threads and chunks.
-
-    The domain is that of all rows, of the test part too: it is the coordinate that polynomials are written in, and
-    changes none of them.
-
-    References
-    ----------
-    Hastie, Tibshirani and Friedman, "The elements of statistical learning", 2009, 7.10: the one-standard-error rule.
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl
-    >>> rng = np.random.default_rng(0)
-    >>> x = rng.uniform(0, 10, 2000)
-    >>> y = 2 * x - 0.3 * x**2 + 0.02 * x**3 + rng.normal(0, 0.5, 2000)
-    >>> choice = fastdl.select_degree(x, y, range(9))
-    >>> choice.one_se, choice.model.predict([5.0]).round(1)
-    (3, array([5.]))
-    """
-    degrees = sorted({_check.integer("degrees", d, 0, _DEGREE) for d in _sequence("degrees", degrees)})
-    seed, p = _check.integer("seed", seed, 0), _check.number("p", p, 0, above=True)
-    test = _check.number("test", test, 0)
-    if test >= 1:
-        raise _check.InputError(f"test must be below 1, got {test}")
-    _check.one_of("rule", rule, ("min", "one_se"))
-    points = Points(x, y, sample_weight, domain, n, threads)
-    if isinstance(folds, KFold):
-        points.split_by(folds, len(folds))
-    elif np.ndim(folds):
-        points.given_folds(folds)
-    else:
-        k = _check.integer("folds", folds, 2)
-        size, rest = reference.part_sizes(points.n, _permutation.whole([1 - test, test]))
-        if size < k:
-            raise _check.InputError(f"folds must be at most the number of rows outside the test part, {size}, got {k}")
-        points.split_by(Split(points.n, np.append(_even(size, k), rest), seed), k)
-    fit = least_squares if p == 2 else least_powers
-    return fit(points, degrees, p, rule, threads)
+        else:
+            codes = _permutation.stratified_groups(labels, numbers, _permutation.even_sizes(n, k), keys)
+        codes = codes.astype(np.int32, copy=False)
+    elif labels is not None:
+        codes = _permutation.stratified_folds(labels, k, keys)
+    return KFold(n, _permutation.even_sizes(n, k) if codes is None else np.bincount(codes, minlength=k), seed, codes)

@@ -11,6 +11,11 @@ from fastdl.sequences.kmers import kmer_count as kmer_count
 from fastdl.sequences.kmers import kmer_index as kmer_index
 from fastdl.sequences.kmers import minimizers as minimizers
 from fastdl.sequences.packed import PackedSequence as PackedSequence
+from fastdl.sequences.tokens import SPECIAL as SPECIAL
+from fastdl.sequences.tokens import KmerTokens as KmerTokens
+from fastdl.sequences.tokens import kmer_tokens as kmer_tokens
+from fastdl.sequences.tokens import kmer_vocabulary as kmer_vocabulary
+from fastdl.sequences.tokens import padding_mask as padding_mask
 from fastdl.sequences.variants import Variants as Variants
 from fastdl.sequences.variants import apply_variants as apply_variants
 from fastdl.sequences.windows import one_hot_windows as one_hot_windows

@@ -15,7 +15,7 @@ _FIRST_PRINTED = 32  # of ASCII: smaller numbers are no letters
 
 def letters_and_offsets(seq: Any, name: str = "seq") -> tuple[Array, Array | None]:
     """(bytes, None): uint8 of the shape given, letters on the last axis; or (bytes end to end, offsets) of a list."""
-    if type(seq) is str or type(seq) is bytes:
+    if type(seq) is str or type(seq) is bytes or (type(seq) is np.ndarray and seq.dtype == _BYTE):
         return as_letters(seq, name), None
     if isinstance(seq, np.ndarray) and seq.dtype.kind in "US" and seq.dtype.itemsize != 1:
         if seq.ndim > 1:
@@ -52,8 +52,7 @@ def as_letters(seq: Any, name: str = "seq") -> Array:
 
 def _no_numbers(x: Array, name: str) -> Array:
     """`x`, unless all of it are small numbers, as of classes or tokens: they are no letters."""
-    head = x.reshape(-1)[:16]
-    if len(head) > 1 and head.max() < _FIRST_PRINTED and x.max() < _FIRST_PRINTED:
+    if x.size > 1 and x.item(0) < _FIRST_PRINTED and x.max() < _FIRST_PRINTED:
         raise _check.InputError(
             f"{name} holds numbers {x.min()} to {x.max()}, not letters in ASCII; where they number the letters of an "
             f"alphabet, np.frombuffer(b'ACGT', np.uint8)[{name}] are the letters"

@@ -61,19 +61,29 @@ class Encoding:
         return {name: getattr(self, name) for name in ("alphabet", "unknown", "case", "layout", "dtype", "ignore")}
 
 
-def settings(alphabet: Any, unknown: Any, case: Any, layout: Any, dtype: Any, ignore: Any, like: Any) -> Encoding:
+def settings(
+    alphabet: Any,
+    *,
+    unknown: Any = None,
+    case: Any = None,
+    layout: Any = None,
+    dtype: Any = None,
+    ignore: Any = None,
+    like: Any = None,
+) -> Encoding:
     """The settings as given, else the peer's, else the default: checked, and built once."""
+    given = (alphabet, unknown, case, layout, dtype, ignore, like)
     try:
-        return _encoding(alphabet, unknown, case, layout, dtype, ignore, like)
+        return _encoding(given)
     except TypeError as error:
         if isinstance(error, _check.FastdlError):
             raise
-        given = (alphabet, unknown, case, layout, dtype, ignore, like)
         raise _check.InputTypeError(f"settings must be names and a dtype, got {given}") from None
 
 
 @lru_cache(256)
-def _encoding(alphabet: Any, unknown: Any, case: Any, layout: Any, dtype: Any, ignore: Any, like: Any) -> Encoding:
+def _encoding(settings: tuple[Any, ...]) -> Encoding:
+    alphabet, unknown, case, layout, dtype, ignore, like = settings
     for name, value in (("alphabet", alphabet), ("ignore", ignore or "")):
         if not isinstance(value, str):
             raise _check.InputTypeError(f"{name} must be a str, got {type(value).__name__}")

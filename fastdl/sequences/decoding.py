@@ -70,7 +70,7 @@ def one_hot_decode(
     """
     _check.one_of("unknown", unknown, _settings.UNKNOWN)
     _check.one_of("layout", layout, _settings.LAYOUTS)
-    _settings.settings(alphabet, unknown, "fold", layout, None, None, None)
+    _settings.settings(alphabet, unknown=unknown, case="fold", layout=layout)
     unknown_char = _unknown_char(unknown_char, alphabet)
     x = _check.array("x", x, ("b", "i", "u", "f"))
     axis = -1 if layout == "last" else -2

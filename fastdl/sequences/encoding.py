@@ -116,7 +116,9 @@ def one_hot(
            [0.  , 0.  , 0.25],
            [0.  , 0.  , 0.25]], dtype=float32)
     """
-    encoding = _settings.settings(alphabet, unknown, case, layout, dtype, ignore, like)
+    encoding = _settings.settings(
+        alphabet, unknown=unknown, case=case, layout=layout, dtype=dtype, ignore=ignore, like=like
+    )
     x, starts = letters_and_offsets(seq)
     if offsets is not None:
         if starts is not None or x.ndim != 1:

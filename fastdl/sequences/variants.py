@@ -118,6 +118,7 @@ def alter_window(
     chrom: str,
     start: int,
     length: int,
+    *,
     variants: Variants,
     rows: Iterable[int],
     checked: set[int],

@@ -77,7 +77,9 @@ def one_hot_windows(
     >>> [fastdl.one_hot_decode(w, unknown_char="-").tobytes() for w in x]
     [b'AAC', b'-AC']
     """
-    encoding = _settings.settings(alphabet, unknown, case, layout, dtype, ignore, like)
+    encoding = _settings.settings(
+        alphabet, unknown=unknown, case=case, layout=layout, dtype=dtype, ignore=ignore, like=like
+    )
     length = _check.integer("length", length, 0)
     if not isinstance(genome, PackedSequence):
         genome = as_letters(genome, "genome")

@@ -2,4 +2,4 @@ from fastdl.targets.bins import BinnedTarget as BinnedTarget
 from fastdl.targets.bins import MergedBins as MergedBins
 from fastdl.targets.labels import BinaryTarget as BinaryTarget
 from fastdl.targets.labels import ClassTarget as ClassTarget
-from fastdl.targets.labels import StandardTarget as StandardTarget
+from fastdl.targets.standard import StandardTarget as StandardTarget

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdl.reference import bins as reference
+from fastdl.reference import targets as reference
 
 Array = np.ndarray
 

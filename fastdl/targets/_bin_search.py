@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _kernels
-from fastdl.reference import bins as reference
+from fastdl.reference import targets as reference
 
 Array = np.ndarray
 kernel = _kernels.load("targets_bins")

@@ -21,12 +21,14 @@ _KINDS = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numbers", "U": "
 
 def read(name: str, y: Any) -> Array:
     """`y` as an array of labels, contiguous and in the machine's byte order."""
-    if hasattr(y, "to_numpy"):
-        y = y.to_numpy()
+    if not isinstance(y, np.ndarray):
+        y = _texts(name, y)
     if isinstance(y, np.ndarray) and y.dtype == object:
         y = y.tolist()
-    if isinstance(y, (list, tuple)) and _mixed(y):
-        raise _check.InputTypeError(f"{name} must hold numbers, str or bytes, one of these, got a mix")
+    if isinstance(y, (list, tuple)):
+        if _mixed(y):
+            raise _check.InputTypeError(f"{name} must hold numbers, str or bytes, one of these, got a mix")
+        _refuse_nul(name, y)
     y = _check.asarray(name, y)
     if y.dtype.kind == "T":
         y = y.astype(str)
@@ -35,6 +37,23 @@ def read(name: str, y: Any) -> Array:
     if y.dtype.kind == "f" and y.dtype.itemsize not in (4, 8):
         y = y.astype(np.float32 if y.dtype.itemsize == 2 else np.float64)
     return _check.array(name, y)
+
+
+def _texts(name: str, y: Any) -> Any:
+    """The texts of a column of pandas, polars or pyarrow as a list; anything else as it is."""
+    if isinstance(y, (list, tuple)):
+        return y
+    found = _check.texts(name, y)
+    return y if found is None else found
+
+
+def _refuse_nul(name: str, y: Any) -> None:
+    """Raise for text that ends in NUL: NumPy's fixed width would make it equal to the text without."""
+    for at, v in enumerate(y):
+        if isinstance(v, (str, bytes)) and v[-1:] in ("\0", b"\0"):
+            raise _check.InputError(
+                f"{name} must not end in NUL, which NumPy's text does not keep, got {v!r} at index {at}"
+            )
 
 
 def _mixed(y: Any) -> bool:

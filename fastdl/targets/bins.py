@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
+from fastdl._state_bytes import StateBytes
 from fastdl._threads import count, split
 from fastdl.targets import _label_codes
 from fastdl.targets._bin_edges import Sample, contents, edges_of
@@ -26,7 +27,7 @@ class MergedBins(UserWarning):
     """Edges fell together, so that there are fewer bins than were asked for."""
 
 
-class BinnedTarget:
+class BinnedTarget(StateBytes):
     """Numbers to the classes 0 to K - 1 of bins, and classes back to numbers.
 
     Bin k holds ``edges_[k] <= y < edges_[k + 1]``, the last one its upper edge too; what lies outside all of them goes

@@ -1,7 +1,7 @@
-"""Targets as a model wants them, and predictions back as people want them: two labels, classes, standardised numbers.
+"""Labels as a model wants them, two values or classes, and predictions back as the labels that people gave.
 
 Each target is a state that streams: `update` takes in a chunk, `merge` another state, `finish` makes it ready to
-`encode` and `decode`; `fit` is all of that for one array. `BinnedTarget`, numbers as classes, is in `bins.py`.
+`encode` and `decode`; `fit` is all of that for one array.
 """
 
 from __future__ import annotations
@@ -11,16 +11,13 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
-from fastdl._threads import count, split
+from fastdl._state_bytes import StateBytes
+from fastdl._threads import count
+from fastdl._typing import Array
 from fastdl.targets import _label_codes
-from fastdl.targets._column_moments import Moments, Table
-
-Array = np.ndarray
-
-_BLOCK = 1 << 18  # values: large enough to hide the cost of a turn, small enough for an even split
 
 
-class _Labels:
+class _Labels(StateBytes):
     """What the targets of labels share: a sorted set of those seen, and a table of what they become."""
 
     classes_: Array
@@ -295,136 +292,6 @@ class ClassTarget(_Labels):
             For a class outside 0..K-1, naming its index, and for a row of scores with NaN.
         """
         return self._labels_of(_label_codes.codes("z", z, len(_fitted(self))), z, out, threads)
-
-
-class StandardTarget:
-    """Numbers with mean 0 and variance 1.
-
-    Parameters
-    ----------
-    nan : "error" or "skip"
-        What to do with NaN in `fit` and `update`: "skip" leaves them out, in each column. They pass through `encode`
-        and `decode` as NaN either way. Infinite values are errors.
-
-    Attributes
-    ----------
-    mean_, var_, scale_ : float, or ndarray (D,)
-        The mean, the variance (divided by the sum of weights) and its root, or 1 where all values are equal.
-    weight_ : float, or ndarray (D,)
-        The sum of the weights, or the number of values.
-
-    Raises
-    ------
-    InputError
-        For no values, NaN and infinities (naming their index), negative weights, and values that spread too far to
-        square: beyond 1e154; where they spread less than 1e-154 they count as equal.
-
-    Notes
-    -----
-    Sums are in float64, of deviations from the mean of a few thousand rows at a time, merged pairwise; the mean is kept
-    as a sum of two floats. So an offset costs no accuracy: encoded values of y + 1e9 have mean 0 and variance 1 to
-    1e-12. Rows are kept until they fill a block, whose size depends on the number of columns alone: a stream in chunks
-    has the bits of one array, for any threads. States merged into it that began with `fresh` keep them where each but
-    the last took a multiple of `block(D)` rows of weight above 0; elsewhere they agree to rounding.
-    float32 stays float32 (and float16 becomes it); other numbers become float64.
-
-    References
-    ----------
-    Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
-
-    Examples
-    --------
-    >>> import fastdl
-    >>> price = fastdl.StandardTarget().fit([10.0, 20.0, 30.0, 40.0])
-    >>> price.encode([25.0, 40.0]).round(3)
-    array([0.   , 1.342])
-    >>> price.decode([0.0, 1.0]).round(3)
-    array([25.  , 36.18])
-    """
-
-    mean_: Any
-    var_: Any
-    scale_: Any
-    weight_: Any
-
-    def __init__(self, *, nan: str = "error"):
-        self._table: Table | None = None
-        self.nan = _check.one_of("nan", nan, ("error", "skip"))
-        self._moments = Moments(nan == "skip", leads=True)
-
-    def block(self, columns: int = 1) -> int:
-        """The number of rows in a block."""
-        return Moments.block(columns)
-
-    def fresh(self) -> StandardTarget:
-        """An empty state with the same settings."""
-        state = StandardTarget(nan=self.nan)
-        state._moments = Moments(self.nan == "skip", leads=False)
-        return state
-
-    def update(self, chunk: Any, *, threads: int | None = 1) -> StandardTarget:
-        """Take in y, (N,) or (N, D), or a tuple (y, sample_weight); returns itself."""
-        y, weight = chunk if isinstance(chunk, tuple) else (chunk, None)
-        self._moments.add(y, weight, threads)
-        return self
-
-    def merge(self, other: StandardTarget) -> StandardTarget:
-        """Take in a state that saw the rows after this one's; returns itself."""
-        self._moments.merge(other._moments)
-        return self
-
-    def finish(self) -> StandardTarget:
-        """Make mean and scale of the rows so far; returns itself."""
-        self._table, (weight, mean, variance, scale) = self._moments.result()
-        single = self._moments.single
-        self.weight_, self.mean_, self.var_, self.scale_ = (
-            float(a[0]) if single else a for a in (weight, mean, variance, scale)
-        )
-        return self
-
-    def fit(self, y: Any, *, sample_weight: Any = None, threads: int | None = 1) -> StandardTarget:
-        """Learn mean and scale of `y`, (N,) or (N, D), and of nothing else; returns itself.
-
-        A row of weight 0 counts as dropped, one of weight 2 as repeated.
-        """
-        self._moments = Moments(self.nan == "skip", leads=True)
-        return self.update((y, sample_weight), threads=threads).finish()
-
-    def encode(self, y: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
-        """``(y - mean) / scale``.
-
-        Parameters
-        ----------
-        y : array_like
-            Any shape after a fit of (N,); (..., D) after one of (N, D).
-        out : ndarray, optional
-            Where to write: of y's shape; float32 for float32 y, else float64.
-        threads : int or None
-            Threads to use; None means all this process may.
-
-        Returns
-        -------
-        ndarray of float32 or float64, of y's shape
-        """
-        return self._apply("y", y, False, out, threads)
-
-    def decode(self, z: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
-        """``z * scale + mean``: the inverse of `encode`, to rounding. Parameters as there."""
-        return self._apply("z", z, True, out, threads)
-
-    def _apply(self, name: str, y: Any, back: bool, out: Array | None, threads: int | None) -> Array:
-        table: Table = _fitted(self)
-        values = _check.array(name, y, ("f", "i", "u", "b"))
-        if not self._moments.single and values.shape[-1:] != (table.columns,):
-            raise _check.InputError(f"{name} must have {table.columns} columns, got shape {values.shape}")
-        values = values.astype(
-            np.float32 if values.dtype.kind == "f" and values.itemsize <= 4 else np.float64, copy=False
-        )
-        result = _check.out("out", out, values.shape, values.dtype, y)
-        flat, target = values.reshape(-1), result.reshape(-1)
-        block = max(1, _BLOCK // table.columns) * table.columns
-        split(len(flat), threads, lambda s: table.apply(flat[s], back, target[s]), block)
-        return result
 
 
 def _fitted(target: Any) -> Any:

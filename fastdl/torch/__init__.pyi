@@ -5,3 +5,10 @@ from fastdl.torch.graphs import aggregate as aggregate
 from fastdl.torch.graphs import collate_graphs as collate_graphs
 from fastdl.torch.graphs import edge_dots as edge_dots
 from fastdl.torch.graphs import edge_softmax as edge_softmax
+from fastdl.torch.losses import lp_loss as lp_loss
+from fastdl.torch.points import PointAugmentation as PointAugmentation
+from fastdl.torch.points import PointVoxels as PointVoxels
+from fastdl.torch.points import VoxelBatch as VoxelBatch
+from fastdl.torch.points import VoxelValues as VoxelValues
+from fastdl.torch.points import voxel_reduce as voxel_reduce
+from fastdl.torch.sequences import GenomeWindows as GenomeWindows

@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; default: all")
     parser.add_argument("--seconds", type=float, default=300.0, help="for all kinds together (default: %(default)g)")
     parser.add_argument("--seed", type=int, help="default: a new one")
+    parser.add_argument("--function", default="", metavar="NAME", help="calls of this function alone")
     options = parser.parse_args()
     kinds = options.kinds or KINDS
     if unknown := set(kinds) - set(KINDS):
@@ -37,10 +38,11 @@ def main() -> int:
     for kind in kinds:
         until = time.monotonic() + options.seconds / len(kinds)
         print(f"{kind}: seed {seed}", flush=True)
-        done, problems = importlib.import_module(f"tests.attack.{kind}").attack(random.Random(seed), until)
+        only = {"function": options.function} if kind == "calls" else {}
+        done, problems = importlib.import_module(f"tests.attack.{kind}").attack(random.Random(seed), until, **only)
         print(f"{kind}: {done}, {len(problems)} failed", flush=True)
-        for problem in problems:
-            print(problem, flush=True)
+        if kind != "calls":  # which tells as it goes
+            print(*problems, sep="\n", flush=True)
         failures += len(problems)
     print(f"seed {seed}: {failures} failures")
     return 1 if failures else 0

@@ -8,6 +8,7 @@ of fastdl's own errors. A failing call is made smaller as long as it fails, and 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import pickle
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tests.attack import changes
-from tests.cases import CASES
+from tests.attack.more_cases import CALLS
 
 ROOT = Path(__file__).parents[2]
 _PATIENCE = 60.0  # seconds that a call may take
@@ -33,7 +34,7 @@ Call = dict[str, Any]
 
 def make(call: Call) -> tuple[Any, Any, Any]:
     """The case and the arguments of a call; None where they cannot be made."""
-    case = CASES[call["case"]]
+    case = CALLS[call["case"]]
     args, kwargs = case.make(np.random.default_rng(call["seed"]), call["n"])
     given, named, problem = changes.make(args, kwargs, call["changes"])
     return case, given, None if problem else named
@@ -51,7 +52,7 @@ def run(call: Call) -> tuple[str, Any]:
     held = [(a, a.copy()) for a in args if isinstance(a, np.ndarray) and a.dtype != object]
     try:
         with np.errstate(all="ignore"):
-            found = [np.array(a) for a in arrays(function(*args, **kwargs))]
+            found = [np.array(a) for a in arrays(_written(function, args, kwargs, call["changes"]))]
     except MemoryError:
         return "skip", None
     except Exception as error:
@@ -63,6 +64,19 @@ def run(call: Call) -> tuple[str, Any]:
         if not np.array_equal(given, before, equal_nan=given.dtype.kind in "fc"):
             return "error", ("raw", "an input was changed")
     return "result", found
+
+
+def _written(function: Any, args: Any, kwargs: Any, made: list[list[Any]]) -> Any:
+    """The result of a call; where the changes say so, as it is written to an array that is given."""
+    result = function(*args, **kwargs)
+    ways = [more[0] for _, kind, *more in made if kind == "out"]
+    if not ways or not isinstance(result, np.ndarray) or "out" not in inspect.signature(function).parameters:
+        return result
+    out = changes.OUTS[ways[0]](result, args[0])
+    again = function(*args, **kwargs, out=out)
+    if again is not out:
+        raise RuntimeError("out= is not what is returned")
+    return again
 
 
 def serve() -> None:
@@ -131,7 +145,7 @@ def problem(call: Call, kernel: tuple[str, Any], reference: tuple[str, Any]) -> 
         return f"the kernel gave {_short(kernel)}, the reference {_short(reference)}"
     if kernel[0] == "error":
         return "" if kernel[1][0] == reference[1][0] else f"errors differ: {kernel[1]} and {reference[1]}"
-    rtol = CASES[call["case"]].rtol
+    rtol = CALLS[call["case"]].rtol
     if rtol and any(a.dtype == np.float32 for a in kernel[1]):
         rtol = max(rtol, 2e-6)  # a change may have made the call one of float32
     try:
@@ -145,10 +159,10 @@ def _short(answer: tuple[str, Any]) -> str:
     return f"{answer[1][0]}: {answer[1][1]}" if answer[0] == "error" else "a result"
 
 
-def shrink(call: Call, fails: Any) -> Call:
-    """A smaller call that fails, too."""
-    smaller = True
-    while smaller:
+def shrink(call: Call, fails: Any, seconds: float = 20.0) -> Call:
+    """A smaller call that fails, too; looked for no longer than so many seconds."""
+    smaller, until = True, time.monotonic() + seconds
+    while smaller and time.monotonic() < until:
         smaller = False
         fewer = [
             {**call, "changes": call["changes"][:k] + call["changes"][k + 1 :]} for k in range(len(call["changes"]))
@@ -161,37 +175,39 @@ def shrink(call: Call, fails: Any) -> Call:
     return call
 
 
-def invent(rng: random.Random) -> Call:
-    """A call at random."""
-    number = rng.randrange(len(CASES))
-    case = CASES[number]
+def invent(rng: random.Random, numbers: list[int]) -> Call:
+    """A call at random, of one of the cases."""
+    number = rng.choice(numbers)
+    case = CALLS[number]
     n = rng.choice((0, 1, 2, 3, rng.randint(4, 200), rng.choice(case.sizes)))
     call: Call = {"case": number, "n": n, "seed": rng.randrange(1 << 31), "changes": []}
     args, kwargs = case.make(np.random.default_rng(call["seed"]), n)
     return {**call, "changes": changes.invent(rng, args, kwargs, case.threads)}
 
 
-def attack(rng: random.Random, until: float) -> tuple[str, list[str]]:
-    """Calls until the time is over: how many, and those that failed."""
+def attack(rng: random.Random, until: float, function: str = "") -> tuple[str, list[str]]:
+    """Calls until the time is over, of one function or all: how many, and those that failed."""
+    numbers = [k for k, case in enumerate(CALLS) if function in ("", case.function)]
     kernel, reference = Server(False), Server(True)
     done, problems, seen = 0, [], set()
     try:
         while time.monotonic() < until and len(problems) < 20:
-            call = invent(rng)
+            call = invent(rng, numbers)
             done += 1
             wrong = problem(call, kernel.ask(call), reference.ask(call))
-            sort = (CASES[call["case"]].function, wrong[:40])
+            sort = (CALLS[call["case"]].function, wrong[:40])
             if wrong and sort not in seen:
                 seen.add(sort)
                 call = shrink(call, lambda c: bool(problem(c, kernel.ask(c), reference.ask(c))))
                 wrong = problem(call, kernel.ask(call), reference.ask(call)) or wrong
                 problems.append(report(call, wrong))
+                print(f"  {problems[-1]}", flush=True)
     finally:
         kernel.close()
         reference.close()
     missing = untried()
     told = f"; without a case: {', '.join(missing)}" if missing else ""
-    return f"{done} calls of {len({c.function for c in CASES})} functions{told}", problems
+    return f"{done} calls of {len({CALLS[k].function for k in numbers})} functions{told}", problems
 
 
 def untried() -> list[str]:
@@ -199,13 +215,13 @@ def untried() -> list[str]:
     import fastdl
 
     names = (name for name in fastdl.__all__ if name[0].islower() and callable(getattr(fastdl, name)))
-    called = {case.function for case in CASES}
+    called = {case.function for case in CALLS}
     return sorted(name for name in names if name not in called)
 
 
 def report(call: Call, wrong: str) -> str:
     """A failure, and the command that shows it."""
-    case = CASES[call["case"]]
+    case = CALLS[call["case"]]
     return f"FAILED {case}: {wrong}\n  python -m tests.attack.calls '{json.dumps(call)}'"
 
 

@@ -84,6 +84,18 @@ VALUES: dict[str, Callable[[Array], Any]] = {
         for t in ("i1", "u1", "i2", "i4", "i8", "u8", "f2", "f4", "f8", "c16", "?")
     },
 }
+#: Arrays to write a result of this kind to: one that fits, and ones that must be refused.
+OUTS: dict[str, Callable[[Array, Any], Any]] = {
+    "fits": lambda result, first: np.empty_like(result),
+    "strided": lambda result, first: _strided(np.atleast_1d(result)),
+    "read-only": lambda result, first: _frozen(result),
+    "unaligned": lambda result, first: _unaligned(result),
+    "other-shape": lambda result, first: np.empty((*result.shape, 1), result.dtype),
+    "other-dtype": lambda result, first: np.empty(result.shape, "c16"),
+    "big-endian": lambda result, first: np.empty(result.shape, result.dtype.newbyteorder(">")),
+    "input": lambda result, first: first,
+    "text": lambda result, first: "out",
+}
 SCALARS: tuple[Any, ...] = (
     0,
     -1,
@@ -117,6 +129,8 @@ def invent(
             changes.append([rng.choice(places), "value", rng.randrange(len(SCALARS))])
     if threads and rng.random() < 0.5:
         changes.append(["threads", "threads", rng.randint(1, 4)])
+    if rng.random() < 0.2:
+        changes.append(["out", "out", rng.choice(list(OUTS))])
     return changes
 
 
@@ -128,6 +142,7 @@ def make(
     for place, kind, *more in changes:
         if kind == "threads":
             named["threads"] = more[0]
+        if kind in ("threads", "out"):
             continue
         old = _at(given, named, place)
         if kind == "value":
@@ -138,7 +153,7 @@ def make(
             try:
                 with np.errstate(all="ignore"):
                     new = {**LAYOUTS, **VALUES}[kind](old)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, OverflowError) as error:
                 return (), {}, str(error)
         if isinstance(place, int):
             given[place] = new

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastdl.files import _temporaries
+from fastdl.files import temporaries
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,7 +95,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def leftovers(folder: Path) -> list[str]:
     """Temporaries that lie about."""
-    return [str(p) for p in folder.rglob("*") if _temporaries.is_temporary(p.name)]
+    return [str(p) for p in folder.rglob("*") if temporaries.is_temporary(p.name)]
 
 
 def expected(commands: tuple[Command, ...], inputs: Path, folder: Path) -> dict[str, dict[str, str]]:
@@ -116,7 +116,7 @@ def check(results: Path, whole: dict[str, str], old: Callable[[str], str] | None
     """What is wrong with the results of a command that did not come to its end: each is whole, old, or not there."""
     wrong = []
     for name, digest in contents(results).items():
-        if _temporaries.is_temporary(Path(name).name):
+        if temporaries.is_temporary(Path(name).name):
             continue
         if name not in whole:
             wrong.append(f"{name} is no result of the command")

@@ -63,15 +63,15 @@ def from_npy(path: Path, base: int) -> Iterator[Chunk]:
         raise FileError(path, f"is no whole .npy file: {error}") from None
     if not isinstance(edges, np.ndarray):
         raise FileError(path, "is an .npz file by another name")
-    yield from pieces(EdgeArrays(_oriented(path, edges), None, None), base)
+    yield from edge_chunks(EdgeArrays(_oriented(path, edges), None, None), base)
 
 
-def chunks(path: Path, base: int) -> Iterator[Chunk]:
+def npz_chunks(path: Path, base: int) -> Iterator[Chunk]:
     """The edges of an .npz file."""
-    yield from pieces(read_npz(path, base))
+    yield from edge_chunks(read_npz(path, base))
 
 
-def pieces(held: EdgeArrays | Graph, base: int = 0) -> Iterator[Chunk]:
+def edge_chunks(held: EdgeArrays | Graph, base: int = 0) -> Iterator[Chunk]:
     """Edges and weights, some at a time."""
     if isinstance(held, Graph):
         targets = np.repeat(np.arange(held.num_targets), np.diff(held.indptr))

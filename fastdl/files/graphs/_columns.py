@@ -54,7 +54,7 @@ class ColumnChoice:
 
 
 @dataclass(frozen=True)
-class Layout:
+class ColumnLayout:
     """Where an edge stands in a row of `fields` columns; `heading` are their names, where there are names."""
 
     fields: int
@@ -71,7 +71,9 @@ class Layout:
         return f"column {k}" if self.heading is None else repr(self.heading[k])
 
 
-def choose_columns(path: Path, line: int, fields: int, heading: Sequence[str] | None, choice: ColumnChoice) -> Layout:
+def choose_columns(
+    path: Path, line: int, fields: int, heading: Sequence[str] | None, choice: ColumnChoice
+) -> ColumnLayout:
     """The layout of a table: as the user says, by the names in use, or by place."""
     names = None if heading is None else tuple(name.strip() for name in heading)
     given = (choice.source, choice.target, choice.weight)
@@ -95,7 +97,7 @@ def choose_columns(path: Path, line: int, fields: int, heading: Sequence[str] | 
         raise FileError(path, f"{problem}; source= and target= choose among more", line=line)
     if found[0] == found[1] or found[2] in found[:2]:
         raise FileError(path, "source, target and weight must be different columns", line=line)
-    return Layout(fields, found[0], found[1], found[2], names)
+    return ColumnLayout(fields, found[0], found[1], found[2], names)
 
 
 def _find(path: Path, line: int, fields: int, names: tuple[str, ...] | None, wanted: str | int | None) -> int | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastdl._typing import Array
 from fastdl.errors import FileError
-from fastdl.files.graphs._columns import Chunk, Layout
+from fastdl.files.graphs._columns import Chunk, ColumnLayout
 from fastdl.files.graphs._text import EdgeLines, lines, open_text
 
 _FIELDS = ("pattern", "integer", "unsigned-integer", "real", "double")
@@ -83,7 +83,7 @@ def _line(path: Path, file: IO[bytes], number: int) -> bytes:
     return line
 
 
-def chunks(path: Path) -> Iterator[Chunk]:
+def matrix_chunks(path: Path) -> Iterator[Chunk]:
     """The edges of a matrix: row i gathers from column j."""
     with open_text(path) as file:
         header = read_header(path, file)
@@ -92,7 +92,7 @@ def chunks(path: Path) -> Iterator[Chunk]:
 
 def _coordinates(path: Path, file: IO[bytes], header: Header) -> Iterator[Chunk]:
     pattern = header.field == "pattern"
-    table = EdgeLines(path, b"", Layout(2, 1, 0, None) if pattern else Layout(3, 1, 0, 2), 1)
+    table = EdgeLines(path, b"", ColumnLayout(2, 1, 0, None) if pattern else ColumnLayout(3, 1, 0, 2), 1)
     found = 0
     for first, block in lines(path, file, header.line + 1):
         edges, weight = table.edges(first, block)
@@ -122,7 +122,7 @@ def _dense(path: Path, file: IO[bytes], header: Header) -> Iterator[Chunk]:
     """Of a dense array, column by column: what is not zero is an edge."""
     lower = header.symmetry != "general"
     skip = 1 if header.symmetry == "skew-symmetric" else 0
-    table = EdgeLines(path, b"", Layout(1, 0, 0, 0), 0)
+    table = EdgeLines(path, b"", ColumnLayout(1, 0, 0, 0), 0)
     # Where each column begins among the numbers, and the row that it begins with.
     heights = np.arange(header.rows - skip, 0 - skip, -1) if lower else None
     ends = None if heights is None else np.cumsum(heights)

@@ -11,19 +11,19 @@ import numpy as np
 from fastdl import _check
 from fastdl._typing import Array
 from fastdl.errors import FileError
-from fastdl.files.graphs._columns import Chunk, ColumnChoice, Layout, choose_columns
+from fastdl.files.graphs._columns import Chunk, ColumnChoice, ColumnLayout, choose_columns
 
 _ROWS = 1 << 20  # rows read at once
 
 
-def chunks(path: Path, choice: ColumnChoice) -> Iterator[Chunk]:
+def parquet_chunks(path: Path, choice: ColumnChoice) -> Iterator[Chunk]:
     """The edges of a file, by the names of its columns."""
     for layout, batch in _batches(path, choice):
         ends = [_nodes(path, batch.column(k), choice.base) for k in (0, 1)]
         yield np.stack(ends), _weights(path, batch, layout)
 
 
-def named_chunks(path: Path, choice: ColumnChoice, names: dict[str, int], grow: bool) -> Iterator[Chunk]:
+def named_parquet_chunks(path: Path, choice: ColumnChoice, names: dict[str, int], grow: bool) -> Iterator[Chunk]:
     """The edges of a file whose nodes have names."""
     for layout, batch in _batches(path, choice):
         ends = np.empty((2, batch.num_rows), np.int64)
@@ -36,7 +36,7 @@ def named_chunks(path: Path, choice: ColumnChoice, names: dict[str, int], grow: 
         yield ends, _weights(path, batch, layout)
 
 
-def _batches(path: Path, choice: ColumnChoice) -> Iterator[tuple[Layout, Any]]:
+def _batches(path: Path, choice: ColumnChoice) -> Iterator[tuple[ColumnLayout, Any]]:
     """Rows with the columns source, target and perhaps weight, in this order."""
     parquet = _check.extra("pyarrow.parquet", "tables", "reading Parquet files")
     arrow = _check.extra("pyarrow", "tables", "reading Parquet files")
@@ -65,7 +65,7 @@ def _nodes(path: Path, column: Any, base: int) -> Array:
     return nodes - base
 
 
-def _weights(path: Path, batch: Any, layout: Layout) -> Array | None:
+def _weights(path: Path, batch: Any, layout: ColumnLayout) -> Array | None:
     if layout.weight is None:
         return None
     x = batch.column(2).to_numpy(zero_copy_only=False)

@@ -74,12 +74,12 @@ def read_edges(
     if kind == ".npy":
         return _arrays.from_npy(path, choice.base)
     if kind == ".npz":
-        return _arrays.chunks(path, choice.base)
+        return _arrays.npz_chunks(path, choice.base)
     if kind == ".mtx":
-        return _matrix_market.chunks(path)
+        return _matrix_market.matrix_chunks(path)
     if kind == ".parquet":
-        return _parquet.chunks(path, choice)
-    return _text.chunks(path, choice)
+        return _parquet.parquet_chunks(path, choice)
+    return _text.text_chunks(path, choice)
 
 
 def suffix(path: Path) -> str:
@@ -155,7 +155,7 @@ def read_graph(
         if isinstance(held, Graph) and not undirected and coalesce is None and num_nodes is None:
             return held
         shape = num_nodes if num_nodes is not None else held.shape
-        parts = iter(_arrays.pieces(held))
+        parts = iter(_arrays.edge_chunks(held))
     else:
         if num_nodes is None and suffix(path) == ".mtx":
             shape = _matrix_market.shape(path)
@@ -219,7 +219,7 @@ def read_named_graph(
     table = {} if names is None else {name: k for k, name in enumerate(names)}
     if names is not None and len(table) < len(names):
         raise InputError("names must be different")
-    reader = _parquet.named_chunks if kind == ".parquet" else _text.named_chunks
+    reader = _parquet.named_parquet_chunks if kind == ".parquet" else _text.named_text_chunks
     edges, weights = _joined(reader(path, choice, table, names is None), None)
     if undirected:
         edges, weights = undirected_edges(edges, weights)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from fastdl import _check
+from fastdl._typing import Array
+from fastdl.errors import FileError, InputError
 from fastdl.files.atomic import replacing
-from fastdl.files.points import arrays, las, pcd, ply
+from fastdl.files.points import arrays, e57, las, las_writer, pcd, ply, text
 from fastdl.files.points.reader import PointReader
-from fastdl.files.points.sorted_rows import Rows
+from fastdl.files.points.sorted_rows import CloudRows
 
-Array = np.ndarray
-
-#: File name endings that a folder is searched for.
-SUFFIXES = (".bin", ".npy", ".npz", ".las", ".laz", ".pcd", ".ply")
+#: File name endings that a folder is searched for; .txt and .csv may be anything and are read when they are named.
+SUFFIXES = (".bin", ".npy", ".npz", ".las", ".laz", ".pcd", ".ply", ".e57", ".xyz", ".pts")
 #: File name endings that can be written.
-FORMATS = (".npz", ".npy", ".las", ".laz", ".ply")
+FORMATS = (".npz", ".npy", ".las", ".laz", ".ply", ".pcd", ".bin", ".xyz", ".txt", ".csv")
+_TEXT = (".xyz", ".pts", ".txt", ".csv")
 
 
-def open_points(path: str | Path, *, bounds: bool = True) -> PointReader:
-    """A reader for LAS, LAZ, COPC, PCD, PLY, .npy, .npz, KITTI's .bin and nuScenes' .pcd.bin.
+def open_points(path: str | Path, *, bounds: bool = True, layout: Sequence[str] | None = None) -> PointReader:
+    """A reader for LAS, LAZ, COPC, PCD, PLY, E57, .npy, .npz, KITTI's .bin, nuScenes' .pcd.bin, .xyz, .txt and .csv.
 
     Parameters
     ----------
@@ -29,6 +29,8 @@ def open_points(path: str | Path, *, bounds: bool = True) -> PointReader:
         The first bytes say what it is; where they do not, its name.
     bounds : bool
         Whether points of a compressed LAS file outside the bounds in its header count as corruption.
+    layout : sequence of str, optional
+        The names of the columns of a file that does not name them: x, y, z and any others, "_" for one to leave out.
 
     Returns
     -------
@@ -56,47 +58,68 @@ def open_points(path: str | Path, *, bounds: bool = True) -> PointReader:
         start = file.read(4096)
     name = path.name.lower()
     if not start:
-        raise _check.FileError(path, "is empty", 0)
+        raise FileError(path, "is empty", 0)
     if start[:4] == b"LASF":
         return las.LasReader(path, bounds=bounds)
     if start[:6] == b"\x93NUMPY":
-        return arrays.NpyPointReader(path)
+        return arrays.NpyPointReader(path, layout)
     if start[:4] == b"PK\x03\x04":
-        return arrays.NpzPointReader(path)
+        return arrays.NpzPointReader(path, layout)
     if start[:4].rstrip() == b"ply":
         return ply.PlyReader(path)
+    if start[:8] == b"ASTM-E57":
+        return e57.E57Reader(path)
     if any(line.split(b"#")[0].startswith((b"VERSION", b"FIELDS", b"COLUMNS")) for line in start.splitlines()[:20]):
         return pcd.PcdReader(path)
-    if name.endswith(".pcd.bin"):
-        return arrays.FloatReader(path, arrays.NUSCENES)
     if name.endswith(".bin"):
-        return arrays.FloatReader(path, arrays.KITTI)
-    raise _check.FileError(path, "is not a cloud that can be read (LAS, LAZ, PCD, PLY, .npy, .npz, .bin, .pcd.bin)", 0)
+        return arrays.FloatReader(path, layout)
+    if name.endswith(_TEXT):
+        return text.TextReader(path, layout)
+    known = "LAS, LAZ, PCD, PLY, E57, .npy, .npz, .bin, .pcd.bin, .xyz, .txt, .csv"
+    raise FileError(path, f"is not a cloud that can be read ({known})", 0)
 
 
 def write_points(
-    path: str | Path, rows: Rows, *, like: PointReader | None = None, extra: dict[str, Array] | None = None
-) -> None:
-    """Write a cloud as .npz, .npy, .las, .laz or .ply, as `path` ends.
+    path: str | Path, rows: CloudRows, *, like: PointReader | None = None, extra: dict[str, Array] | None = None
+) -> dict[str, str]:
+    """Write a cloud as .npz, .npy, .las, .laz, .ply, .pcd, .bin, .xyz, .txt or .csv, as `path` ends.
 
     Parameters
     ----------
     path : str or Path
-    rows : TableRows or Spool
+    rows : CloudRows
         The columns and the points; the first three columns are x, y, z.
     like : PointReader, optional
         Where the cloud comes from: a LAS file gives a LAS file its point format, scale and projection.
     extra : dict of arrays, optional
         What a .npz file holds beside the columns.
+
+    Returns
+    -------
+    dict
+        The names of columns that had to get another one, by their name.
     """
     path = Path(path)
-    kind = _check.one_of("the ending of the output", path.suffix.lower(), FORMATS)
+    kind = ending(path)
     with replacing(path) as file:
         if kind == ".npz":
-            arrays.write_npz(file, rows, extra or {})
-        elif kind == ".npy":
-            arrays.write_npy(file, rows)
-        elif kind == ".ply":
-            ply.write_ply(file, rows)
-        else:
-            las.write_las(file, rows, like, compress=kind == ".laz")
+            return arrays.write_npz(file, rows, extra or {})
+        if kind == ".npy":
+            return arrays.write_npy(file, rows)
+        if kind == ".bin":
+            return arrays.write_floats(file, rows, arrays.layout_of(path))
+        if kind == ".ply":
+            return ply.write_ply(file, rows)
+        if kind == ".pcd":
+            return pcd.write_pcd(file, rows)
+        if kind in _TEXT:
+            return text.write_text(file, rows, kind)
+        return las_writer.write_las(file, rows, like, compress=kind == ".laz")
+
+
+def ending(path: Path) -> str:
+    """The ending of an output, which must be one that is written."""
+    if path.name.lower().endswith(".copc.laz"):
+        raise InputError(f"{path}: COPC is read but not written; a .laz of another name is")
+    kind: str = _check.one_of("the ending of the output", path.suffix.lower(), FORMATS)
+    return kind

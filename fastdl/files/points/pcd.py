@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl.files.points.reader import PointReader, announced, binary, text
-from fastdl.reference import _lzf as reference
+from fastdl._typing import Array
+from fastdl.errors import FileError, InputError
+from fastdl.files.points.fields import Field, unique
+from fastdl.files.points.reader import PointReader, announced, binary, count, decode
+from fastdl.files.points.sorted_rows import CloudRows
+from fastdl.files.points.text_rows import TextRows
+from fastdl.reference import files as reference
 
-Array = np.ndarray
-kernel = _kernels.load("files_lzf")
+kernel = _kernels.load("files_lzf") or reference
 
 _KEYS = ("VERSION", "FIELDS", "SIZE", "TYPE", "COUNT", "WIDTH", "HEIGHT", "VIEWPOINT", "POINTS", "DATA")
 _TYPES = {"F": (4, 8), "I": (1, 2, 4, 8), "U": (1, 2, 4, 8)}
 _LONGEST = 1 << 16  # bytes: a header line longer than this is not one
 _LZF_RATIO = 100  # LZF makes at most 264 bytes of 3
+_COLOURS = ("red", "green", "blue")
 
 
 class PcdReader(PointReader):
-    """A PCD file. Fields of several values become name_0, name_1, ...; packed colours (rgb, rgba) are kept as uint32.
+    """A PCD file. Fields of several values become name_0, name_1, ...; packed colours (rgb, rgba) red, green and blue.
 
     A binary_compressed file is one compressed block: it is decompressed whole, and needs the memory of its points.
     """
@@ -33,16 +39,14 @@ class PcdReader(PointReader):
             header, self._line = self._header(file)
             self.offset = file.tell()
         self.kind = header["DATA"][0]
-        self.dtype, self._parts = self._fields(header)
+        self.parts = self._parts(header)
+        size = sum(part.size for part in self.parts)
         points = self._points(header)
-        # A colour is four bytes in the guise of a float.
-        packed = {name for name in self.dtype.names or () if name.lower() in ("rgb", "rgba")}
-        self.plain = np.dtype([(n, "<u4" if n in packed else self.dtype[n]) for n in self.dtype.names or ()])
-        self._describe(self.plain, points)
+        self._describe(list(self._columns()), size, points)
         if self.kind == "binary":
-            announced(self.path, self.offset, self.record, points)
+            announced(self.path, self.offset, size, points)
         elif self.kind == "binary_compressed":
-            self._compressed()
+            self._sizes()
 
     def _header(self, file: IO[bytes]) -> tuple[dict[str, list[str]], int]:
         header: dict[str, list[str]] = {}
@@ -51,123 +55,212 @@ class PcdReader(PointReader):
             raw = file.readline(_LONGEST)
             if not raw.endswith(b"\n"):
                 problem = "truncated within its header" if header else "not a PCD file: it has no PCD header"
-                raise _check.FileError(self.path, problem, at)
-            words = raw.decode("latin1").partition("#")[0].split()
+                raise FileError(self.path, problem, at)
+            words = [decode(word) for word in raw.partition(b"#")[0].split()]
             if not words:
                 continue
             key, values = words[0].upper(), words[1:]
             if key == "COLUMNS":
                 key = "FIELDS"
             if key not in _KEYS or not values:
-                raise _check.FileError(self.path, f"not a line of a PCD header: {raw[:60]!r}", line=number)
+                raise FileError(self.path, f"not a line of a PCD header: {raw[:60]!r}", line=number)
             header[key] = values
             if key == "DATA":
                 missing = [k for k in ("FIELDS", "SIZE", "TYPE") if k not in header]
                 if missing:
-                    raise _check.FileError(self.path, f"its header lacks {', '.join(missing)}", line=number)
+                    raise FileError(self.path, f"its header lacks {', '.join(missing)}", line=number)
                 if values[0] not in ("ascii", "binary", "binary_compressed"):
-                    raise _check.FileError(self.path, f"DATA {values[0]} is not a kind of PCD file", line=number)
+                    raise FileError(self.path, f"DATA {values[0]} is not a kind of PCD file", line=number)
                 return header, number
-        raise _check.FileError(self.path, "its header does not end", file.tell())
+        raise FileError(self.path, "its header does not end", file.tell())
 
-    def _fields(self, header: dict[str, list[str]]) -> tuple[np.dtype, list[tuple[str, np.dtype]]]:
-        """The record on the disk without its padding, and every part of it in order, padding included."""
+    def _parts(self, header: dict[str, list[str]]) -> list[_Part]:
+        """Every field of the header, padding included, in the order of the record."""
         names, sizes, types = header["FIELDS"], header["SIZE"], header["TYPE"]
         counts = header.get("COUNT", ["1"] * len(names))
         if not len(names) == len(sizes) == len(types) == len(counts):
             problem = f"{len(names)} FIELDS, {len(sizes)} SIZE, {len(types)} TYPE and {len(counts)} COUNT do not agree"
-            raise _check.FileError(self.path, problem, line=self._line)
-        parts: list[tuple[str, np.dtype]] = []
-        for name, size, kind, count in zip(names, sizes, types, counts):
-            if not size.isdigit() or not count.isdigit() or int(size) not in _TYPES.get(kind.upper(), ()):
-                problem = f"field {name} of TYPE {kind}, SIZE {size}, COUNT {count} cannot be"
-                raise _check.FileError(self.path, problem, line=self._line)
-            if int(count) > _LONGEST:
-                raise _check.FileError(self.path, f"field {name} has {count} values a point", line=self._line)
-            dtype = np.dtype(f"<{kind.lower()}{size}")
-            many = int(count) != 1
-            parts += [(f"{name}_{k}" if many and name != "_" else name, dtype) for k in range(int(count))]
-        offsets = np.cumsum([0, *(dtype.itemsize for _, dtype in parts)])
-        self.record = int(offsets[-1])
-        kept = [(name, dtype, int(at)) for (name, dtype), at in zip(parts, offsets) if name != "_"]
-        if len({name for name, _, _ in kept}) < len(kept):
-            raise _check.FileError(self.path, f"a field is there twice: {' '.join(names)}", line=self._line)
-        record = {
-            "names": [name for name, _, _ in kept],
-            "formats": [dtype for _, dtype, _ in kept],
-            "offsets": [at for _, _, at in kept],
-            "itemsize": self.record,
-        }
-        return np.dtype(record), parts  # type: ignore[call-overload]
+            raise FileError(self.path, problem, line=self._line)
+        parts, at = [], 0
+        for name, size, kind, many in zip(names, sizes, types, counts):
+            number = count(many)
+            if number is None or count(size) not in _TYPES.get(kind.upper(), ()):
+                problem = f"field {name} of TYPE {kind}, SIZE {size}, COUNT {many} cannot be"
+                raise FileError(self.path, problem, line=self._line)
+            if number > _LONGEST:
+                raise FileError(self.path, f"field {name} has {many} values a point", line=self._line)
+            parts.append(_Part(name, np.dtype(f"<{kind.lower()}{size}"), number, at))
+            at += parts[-1].size
+        kept = [part.name for part in parts if part.name != "_"]
+        if len(set(kept)) < len(kept):
+            raise FileError(self.path, f"a field is there twice: {' '.join(names)}", line=self._line)
+        return parts
+
+    def _columns(self) -> Iterator[Field]:
+        """A column for every number of the record that is no padding; three for a packed colour."""
+        taken: set[str] = {part.name for part in self.parts if part.count == 1}
+        for part in self.parts:
+            if part.name == "_":
+                continue
+            if part.name.lower() in ("rgb", "rgba") and part.dtype.itemsize == 4 and part.count == 1:
+                # Four bytes, in the guise of a float or as an integer: blue, green, red, alpha.
+                channels = ["red", "green", "blue", "alpha"][: len(part.name)]
+                for name, place in zip(channels, (2, 1, 0, 3)):
+                    yield Field(unique(name, taken), part.offset + place, np.dtype(np.uint8))
+                continue
+            for k in range(part.count):
+                name = part.name if part.count == 1 else unique(f"{part.name}_{k}", taken)
+                yield Field(name, part.offset + k * part.dtype.itemsize, part.dtype)
 
     def _points(self, header: dict[str, list[str]]) -> int:
         def number(key: str, default: str) -> int:
             value = header.get(key, [default])[0]
-            if not value.isdigit():
-                raise _check.FileError(self.path, f"{key} {value} is not a number", line=self._line)
-            return int(value)
+            found = count(value)
+            if found is None:
+                raise FileError(self.path, f"{key} {value[:40]} is not a number of points", line=self._line)
+            return found
 
         area = number("WIDTH", "0") * number("HEIGHT", "1")
-        points = number("POINTS", str(area))
+        points = number("POINTS", str(min(area, 10**17)))
         if "WIDTH" in header and area != points:
-            raise _check.FileError(self.path, f"WIDTH x HEIGHT is {area} but POINTS is {points}", line=self._line)
+            raise FileError(self.path, f"WIDTH x HEIGHT is {area} but POINTS is {points}", line=self._line)
         return points
 
-    def _compressed(self) -> tuple[int, int]:
+    def _sizes(self) -> tuple[int, int]:
         """The sizes of the block, compressed and not, which must be possible."""
         with open(self.path, "rb") as file:
             file.seek(self.offset)
             raw = file.read(8)
         if len(raw) < 8:
-            raise _check.FileError(self.path, "truncated before the sizes of its data", self.offset + len(raw))
+            raise FileError(self.path, "truncated before the sizes of its data", self.offset + len(raw))
         packed, size = (int(v) for v in np.frombuffer(raw, "<u4"))
         there = self.path.stat().st_size - self.offset - 8
         if there < packed:
             problem = f"truncated: {packed} bytes of compressed data announced, {there} there"
-            raise _check.FileError(self.path, problem, self.offset + 8 + there)
-        if size != self.points * self.record:
-            problem = f"{size} bytes of data announced, but {self.points} points take {self.points * self.record}"
-            raise _check.FileError(self.path, problem, self.offset + 4)
+            raise FileError(self.path, problem, self.offset + 8 + there)
+        if size != self.points * self.record.itemsize:
+            problem = (
+                f"{size} bytes of data announced, but {self.points} points take {self.points * self.record.itemsize}"
+            )
+            raise FileError(self.path, problem, self.offset + 4)
         if size > packed * _LZF_RATIO:
-            raise _check.FileError(self.path, f"{packed} bytes cannot be {size} bytes of data compressed", self.offset)
+            raise FileError(self.path, f"{packed} bytes cannot be {size} bytes of data compressed", self.offset)
         return packed, size
 
     def chunks(self, points: int) -> Iterator[Array]:
-        """Structured arrays of at most `points` points."""
+        """Records of at most `points` points."""
         if self.kind == "binary":
-            for x in binary(self.path, self.dtype, self.offset, self.points, points):
-                yield self._columns({name: x[name] for name in self.plain.names or ()}, len(x))
+            yield from binary(self.path, self.record, self.offset, self.points, points)
         elif self.kind == "ascii":
-            row = np.dtype([(f"_{k}" if name == "_" else name, dtype) for k, (name, dtype) in enumerate(self._parts)])
-            with open(self.path, "rb") as file:
-                file.seek(self.offset)
-                for x in text(self.path, file, self._line, row, self.points, points):
-                    yield self._columns({name: x[name] for name in self.plain.names or ()}, len(x))
+            yield from self._text(points)
         else:
             yield from self._decompress(points)
 
-    def _columns(self, columns: dict[str, Array], points: int) -> Array:
-        chunk = np.empty(points, self.plain)
-        for name, column in columns.items():
-            chunk[name] = column.view(self.plain[name])
-        return chunk
+    def _text(self, points: int) -> Iterator[Array]:
+        numbers = [(f"{k}_{i}", part, i) for k, part in enumerate(self.parts) for i in range(part.count)]
+        # A colour in the guise of a float is written as that float, or as the integer that its bytes are.
+        rows = TextRows(
+            self.path, np.dtype([(name, _read_as(part)) for name, part, _ in numbers]), self._line, self.points
+        )
+        whole = np.dtype([(name, part.dtype) for name, part, _ in numbers])
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            for x in rows.chunks(file, points):
+                out = np.empty(len(x), whole)
+                for name, part, _ in numbers:
+                    out[name] = _colour(x[name]) if _read_as(part) != part.dtype else x[name]
+                yield out.view(self.record)
 
     def _decompress(self, points: int) -> Iterator[Array]:
-        """The block holds each field of all points, one after the other."""
-        packed, size = self._compressed()
+        """The block holds each field of all points, one after the other; a point's values of a field side by side."""
+        packed, size = self._sizes()
         if not size:
             return
         source = np.fromfile(self.path, np.uint8, packed, offset=self.offset + 8)
+        if len(source) < packed:
+            raise FileError(self.path, "became shorter while it was read", self.offset + 8 + len(source))
         data = np.empty(size, np.uint8)
-        place = (reference if kernel is None else kernel).decompress(source, data)
+        place = kernel.decompress(source, data)
         if place >= 0:
-            raise _check.FileError(self.path, "its compressed data are corrupt", self.offset + 8 + place)
+            raise FileError(self.path, "its compressed data are corrupt", self.offset + 8 + place)
         del source
-        fields = [self.dtype.fields[name] for name in self.plain.names or ()]  # type: ignore[index]
-        columns = {
-            name: data[start * self.points : (start + dtype.itemsize) * self.points].view(dtype)
-            for name, (dtype, start, *_) in zip(self.plain.names or (), fields)
-        }
-        for start in range(0, self.points, points):
-            stop = min(start + points, self.points)
-            yield self._columns({name: column[start:stop] for name, column in columns.items()}, stop - start)
+        n, width = self.points, self.record.itemsize
+        for start in range(0, n, points):
+            stop = min(start + points, n)
+            out = np.empty((stop - start, width), np.uint8)
+            for part in self.parts:
+                plane = data[part.offset * n : (part.offset + part.size) * n].reshape(n, part.size)
+                out[:, part.offset : part.offset + part.size] = plane[start:stop]
+            yield out.reshape(-1).view(self.record)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A field of the header: `count` numbers of a point."""
+
+    name: str
+    dtype: np.dtype
+    count: int
+    offset: int
+
+    @property
+    def size(self) -> int:
+        return self.count * self.dtype.itemsize
+
+
+def _read_as(part: _Part) -> np.dtype:
+    """What stands in text for a number: float64 for a colour, which may be a float or an integer."""
+    packed = part.name.lower() in ("rgb", "rgba") and part.dtype.itemsize == 4
+    return np.dtype(np.float64) if packed else part.dtype
+
+
+def _colour(x: Array) -> Array:
+    """The four bytes of colours that were written as floats or as the integers of their bytes.
+
+    As floats they are tiny or of some 1e38, never whole numbers from 1 to 2^32; PCL 1.8 and later writes integers.
+    """
+    whole = (x >= 1) & (x < 2**32) & (x == np.rint(x))
+    with np.errstate(over="ignore"):
+        bits = x.astype("<f4").view("<u4").copy()
+    bits[whole] = x[whole].astype("<u4")
+    return bits.view("<f4")
+
+
+def write_pcd(file: IO[bytes], rows: CloudRows) -> dict[str, str]:
+    """A binary PCD file with a field a column; 8-bit red, green, blue as one field rgb, as PCL has it.
+
+    The names of columns that had to get another one, by their name: a field's name has no blanks.
+    """
+    schema, taken, renamed = rows.schema, {"rgb", "_"}, {}
+    packed = all(schema.fields and c in schema.fields and schema[c] == np.uint8 for c in _COLOURS)
+    fields: list[tuple[str, str, np.dtype]] = []
+    for name in schema.names or ():
+        if packed and name in _COLOURS:
+            continue
+        kind = schema[name].newbyteorder("<")
+        if kind.kind not in "iuf" or kind.itemsize not in _TYPES[kind.kind.upper()]:
+            raise InputError(f"a PCD file cannot hold column {name!r} of {kind}; write .npz or .npy")
+        given = unique("_".join(name.replace("#", "_").split()) or "field", taken)
+        if given != name:
+            renamed[name] = given
+        fields.append((name, given, kind))
+    out = np.dtype([(given, kind) for _, given, kind in fields] + [("rgb", "<u4")] * packed)
+    words = [
+        ("F" if out[n].kind == "f" or n == "rgb" else out[n].kind.upper(), out[n].itemsize) for n in out.names or ()
+    ]
+    lines = [
+        "# .PCD v0.7 - Point Cloud Data file format", "VERSION 0.7", f"FIELDS {' '.join(out.names or ())}",
+        f"SIZE {' '.join(str(size) for _, size in words)}", f"TYPE {' '.join(kind for kind, _ in words)}",
+        f"COUNT {' '.join('1' for _ in words)}", f"WIDTH {rows.count}", "HEIGHT 1", "VIEWPOINT 0 0 0 1 0 0 0",
+        f"POINTS {rows.count}", "DATA binary", "",
+    ]  # fmt: skip
+    file.write("\n".join(lines).encode())
+    for block in rows.blocks():
+        records = np.empty(len(block), out)
+        for name, given, _ in fields:
+            records[given] = block[name]
+        if packed:
+            red, green, blue = (block[c].astype("<u4") for c in _COLOURS)
+            records["rgb"] = red << 16 | green << 8 | blue
+        file.write(records.view(np.uint8).data)
+    return renamed

@@ -1,17 +1,15 @@
-"""What all point-cloud readers share: columns, tables of floats, rows of text."""
+"""What all point-cloud readers share: columns, tables of floats, records one after the other in a file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 
-from fastdl import _check
-
-Array = np.ndarray
+from fastdl._typing import Array
+from fastdl.errors import FileError
+from fastdl.files.points.fields import Field, record_dtype, unique
 
 _EXACT = 1 << 53  # the integers up to here are float64 numbers
 
@@ -26,27 +24,40 @@ class PointReader:
         Points in the file.
     schema : numpy.dtype
         A structured dtype: "x", "y", "z", then the attributes, each in the dtype that holds its values.
+    record : numpy.dtype
+        What `chunks` gives: the file's own records in the machine's byte order.
+    fields : dict of Field
+        Where each column stands in a record.
+    remarks : list of str
+        What a person should know who reads this file.
     """
 
     path: Path
     points: int
     schema: np.dtype
-    _axes: tuple[str, ...]
+    record: np.dtype
+    fields: dict[str, Field]
+    remarks: list[str]
 
-    def _describe(self, dtype: np.dtype, points: int) -> None:
-        """Take over the columns of `dtype`, which must have coordinates."""
-        names = dtype.names or ()
+    def _describe(self, fields: Sequence[Field], size: int, points: int) -> None:
+        """Take over the columns, which must have coordinates, of records of `size` bytes."""
+        names = [f.name for f in fields]
         lower = {name.lower(): name for name in reversed(names)}
         missing = [axis for axis in "xyz" if axis not in lower]
         if missing:
-            raise _check.FileError(self.path, f"has no column {', '.join(missing)}; its columns are {', '.join(names)}")
-        self._axes = tuple(lower[axis] for axis in "xyz")
-        fields = [(axis, _real(dtype[name])) for axis, name in zip("xyz", self._axes)]
-        fields += [(name, dtype[name].newbyteorder("=")) for name in names if name not in self._axes]
-        for name, kind in fields:
-            if kind.kind not in "biuf" or kind.shape:
-                raise _check.FileError(self.path, f"column {name} is {kind}; only columns of numbers are read")
-        self.schema, self.points = np.dtype(fields), points
+            raise FileError(self.path, f"has no column {', '.join(missing)}; its columns are {', '.join(names)}")
+        axes = {lower[axis]: axis for axis in "xyz"}
+        taken = set("xyz")
+        by_name = {axes[f.name]: f for f in fields if f.name in axes}
+        by_name = {axis: by_name[axis] for axis in "xyz"}
+        by_name |= {unique(f.name, taken): f for f in fields if f.name not in axes}
+        for name, f in by_name.items():
+            if f.dtype.kind not in "iuf" or f.dtype.shape or f.dtype.itemsize > 8:
+                raise FileError(self.path, f"column {name} is {f.dtype}; only columns of numbers are read")
+        kinds = [(n, f.kind if n not in "xyz" or f.kind.kind == "f" else np.float64) for n, f in by_name.items()]
+        self.fields, self.schema, self.points = by_name, np.dtype(kinds), points
+        self.record = record_dtype(fields, size)
+        self.remarks = []
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -54,26 +65,31 @@ class PointReader:
         return tuple(self.schema.names or ())
 
     def chunks(self, points: int) -> Iterator[Array]:
-        """Structured arrays of at most `points` points, in the order of the file, with the file's own fields."""
+        """Arrays of at most `points` records, in the order of the file."""
         raise NotImplementedError
 
-    def table(self, chunk: Array, columns: Sequence[str] | None = None, dtype: Any = np.float64) -> Array:
+    def column(self, chunk: Array, name: str) -> Array:
+        """One column of a chunk, in the dtype that `schema` says."""
+        return self.fields[name].read(chunk).astype(self.schema[name], copy=False)
+
+    def table(self, chunk: Array, columns: Sequence[str] | None = None, dtype: object = np.float64) -> Array:
         """(n, C) floats of a chunk's columns; the first three of `columns` are x, y, z."""
         columns = self.columns if columns is None else columns
-        out = np.empty((len(chunk), len(columns)), dtype)
-        self._coordinates(chunk, out[:, :3])
-        for k, name in enumerate(columns[3:], 3):
-            x = chunk[name]
+        out = np.empty((len(chunk), len(columns)), np.dtype(dtype))  # type: ignore[call-overload]
+        for k, name in enumerate(columns):
+            x = self.fields[name].read(chunk)
             if x.dtype.kind in "iu" and x.dtype.itemsize == 8 and len(x) and max(int(x.max()), -int(x.min())) > _EXACT:
-                raise _check.FileError(
-                    self.path, f"column {name} holds integers beyond 2^53, which float64 cannot hold"
-                )
+                problem = f"column {name} holds integers beyond 2^53, which float64 cannot hold"
+                raise FileError(self.path, problem)
             out[:, k] = x
         return out
 
-    def _coordinates(self, chunk: Array, out: Array) -> None:
-        for k, name in enumerate(self._axes):
-            out[:, k] = chunk[name]
+    def rows(self, chunk: Array) -> Array:
+        """The columns of a chunk as records of `schema`."""
+        out = np.empty(len(chunk), self.schema)
+        for name in self.columns:
+            out[name] = self.fields[name].read(chunk)
+        return out
 
     def cells(self, chunk: Array, voxel_size: Sequence[float], origin: Sequence[float]) -> Array | None:
         """(n, 3) int64 cells of a chunk where the file's own integers give them exactly, else None."""
@@ -81,23 +97,31 @@ class PointReader:
         return None
 
 
-def _real(dtype: np.dtype) -> np.dtype:
-    """The dtype of a coordinate: a float, for means of integers need not be integers."""
-    return dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float64)
+def native(dtype: np.dtype) -> np.dtype:
+    """Packed records of the same fields in the machine's byte order, of types that every column may have."""
+    names = dtype.names or ()
+    kinds = {np.dtype(np.float16): np.dtype(np.float32), np.dtype(bool): np.dtype(np.uint8)}
+    own = [dtype[name].newbyteorder("=") for name in names]
+    return np.dtype([(name, kinds.get(kind, kind)) for name, kind in zip(names, own)])
+
+
+def fields_of(dtype: np.dtype) -> list[Field]:
+    """The fields of records, each a column."""
+    return [Field(name, int(dtype.fields[name][1]), dtype[name]) for name in dtype.names or ()]  # type: ignore[index]
 
 
 def binary(path: Path, dtype: np.dtype, offset: int, total: int, size: int) -> Iterator[Array]:
-    """`total` records that stand one after the other from `offset` on, in chunks of `size`."""
+    """`total` records that stand one after the other from `offset` on, in chunks of `size`, in the machine's order."""
+    own = dtype if dtype.isnative else dtype.newbyteorder("=")
     with open(path, "rb", buffering=0) as file:
         file.seek(offset)
         for start in range(0, total, size):
             n = min(size, total - start)
             x = np.fromfile(file, dtype, n)
             if len(x) < n:
-                raise _check.FileError(
-                    path, "became shorter while it was read", offset + (start + len(x)) * dtype.itemsize
-                )
-            yield x
+                place = offset + (start + len(x)) * dtype.itemsize
+                raise FileError(path, "became shorter while it was read", place)
+            yield x if own is dtype else x.astype(own)
 
 
 def announced(path: Path, offset: int, record: int, points: int) -> None:
@@ -105,37 +129,17 @@ def announced(path: Path, offset: int, record: int, points: int) -> None:
     there = max(path.stat().st_size - offset, 0)
     if there < points * record:
         problem = f"truncated: {points} points of {record} bytes announced, {there // record} there"
-        raise _check.FileError(path, problem, offset + there)
+        raise FileError(path, problem, offset + there)
 
 
-def text(path: Path, file: IO[bytes], line: int, dtype: np.dtype, total: int, size: int) -> Iterator[Array]:
-    """`total` rows of numbers, from line number `line` + 1 on, in chunks of `size`; blank lines do not count."""
-    done = 0
-    while done < total:
-        numbered: list[tuple[int, str]] = []
-        while len(numbered) < min(size, total - done):
-            raw = list(islice(file, min(size, total - done) - len(numbered)))
-            if not raw:
-                problem = f"truncated: {total} points announced, {done + len(numbered)} there"
-                raise _check.FileError(path, problem, line=line + 1)
-            numbered += [(line + k, r.decode("latin1")) for k, r in enumerate(raw, 1) if not r.isspace()]
-            line += len(raw)
-        yield _parse(path, numbered, dtype)
-        done += len(numbered)
+def count(text: str) -> int | None:
+    """A number of things as headers give it: decimal digits of ASCII, no more than 18; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
-def _parse(path: Path, numbered: list[tuple[int, str]], dtype: np.dtype) -> Array:
+def decode(raw: bytes) -> str:
+    """Text of a header: UTF-8, or Latin 1 where it is not that."""
     try:
-        return _load([row for _, row in numbered], dtype)
-    except (ValueError, OverflowError, DeprecationWarning):
-        for number, row in numbered:
-            try:
-                _load([row], dtype)
-            except (ValueError, OverflowError, DeprecationWarning):
-                wanted = f"{len(dtype.names or ())} numbers ({', '.join(dtype.names or ())})"
-                raise _check.FileError(path, f"{row.strip()[:80]!r} is not {wanted}", line=number) from None
-        raise
-
-
-def _load(lines: list[str], dtype: np.dtype) -> Array:
-    return np.loadtxt(lines, dtype, comments=None, ndmin=1)
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin1")

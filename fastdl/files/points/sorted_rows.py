@@ -1,19 +1,20 @@
-"""Rows of a cloud on their way to a file: from a table in memory, or in parts on the disk, in order of their keys."""
+"""Rows of a cloud on their way to a file: in memory, or in parts on the disk that leave in the order of their keys."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
 
-Array = np.ndarray
+from fastdl._typing import Array
+from fastdl.errors import FileError
 
 _BLOCK = 1 << 18  # rows
 
 
-class Rows(Protocol):
+class CloudRows(Protocol):
     """What a writer takes."""
 
     schema: np.dtype
@@ -37,79 +38,126 @@ class TableRows:
     def blocks(self) -> Iterator[Array]:
         """Structured arrays, as often as they are asked for."""
         for start in range(0, self.count, _BLOCK):
-            yield self._rows(self.table[start : start + _BLOCK])
-
-    def _rows(self, table: Array) -> Array:
-        out = np.empty(len(table), self.schema)
-        fill(out, table)
-        return out
-
-
-def fill(out: Array, table: Array, *others: Array) -> None:
-    """The columns of `table` to the fields of `out`, rounded where they are integers; then `others`, as they stand."""
-    names = out.dtype.names or ()
-    for k, name in enumerate(names[: table.shape[1]]):
-        out[name] = np.rint(table[:, k]) if out.dtype[name].kind in "iu" else table[:, k]
-    for name, column in zip(names[table.shape[1] :], others):
-        out[name] = column
+            table = self.table[start : start + _BLOCK]
+            out = np.empty(len(table), self.schema)
+            for k, name in enumerate(self.schema.names or ()):
+                column = table[:, k]
+                out[name] = np.rint(column) if out.dtype[name].kind in "iu" else column
+            yield out
 
 
-class Spool:
+class MadeRows:
+    """Rows that a function makes of the numbers from which to which, and the ends of their coordinates."""
+
+    def __init__(self, schema: np.dtype, count: int, ends: tuple[Array, Array], make: Callable[[int, int], Array]):
+        self.schema, self.count, self.make = schema, count, make
+        self.low, self.high = ends
+
+    def blocks(self) -> Iterator[Array]:
+        """Structured arrays, as often as they are asked for."""
+        for start in range(0, self.count, _BLOCK):
+            yield self.make(start, min(start + _BLOCK, self.count))
+
+    def part(self, start: int, stop: int) -> MadeRows:
+        """The rows from one to another."""
+        ends = self.low, self.high
+        return MadeRows(self.schema, stop - start, ends, lambda a, b: self.make(start + a, start + b))
+
+
+class SortedRowFile:
     """Rows that come in parts, each in ascending order of its keys, and leave in the order of all keys.
 
     Memory: eight bytes a row and one block; the rows wait in a temporary file without a name. Keys are whole, not
-    negative and there once: the number of a voxel's first point.
+    negative and there once: the number of a voxel's first point. What is written and what is read back is counted: a
+    full disk is an error, never rows that are missing.
     """
 
     def __init__(self, schema: np.dtype):
         self.schema = schema
         self.low, self.high = np.full(3, np.inf), np.full(3, -np.inf)
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
         self._keys: list[Array] = []
         self._starts: list[int] = []
         self.count = 0
 
-    def add(self, keys: Array, *tables: Array) -> None:
-        """Take in a part: its keys, an (n, C) table, and further fields as they stand, if the schema has them."""
+    def add(self, keys: Array, rows: Callable[[int, int], Array], ends: tuple[Array, Array]) -> None:
+        """Take in a part: its keys in ascending order, what makes its rows, and the ends of their coordinates."""
         if not len(keys):
             return
-        if (keys[1:] < keys[:-1]).any():
-            order = np.argsort(keys)
-            keys, tables = keys[order], tuple(table[order] for table in tables)
         self._starts.append(self.count)
         self._keys.append(np.array(keys, np.int64))
-        self.low = np.minimum(self.low, tables[0][:, :3].min(axis=0))
-        self.high = np.maximum(self.high, tables[0][:, :3].max(axis=0))
+        self.low, self.high = np.minimum(self.low, ends[0]), np.maximum(self.high, ends[1])
         for start in range(0, len(keys), _BLOCK):
-            s = slice(start, start + _BLOCK)
-            out = np.empty(len(keys[s]), self.schema)
-            fill(out, tables[0][s], *(table[s] for table in tables[1:]))
-            out.tofile(self._file)
+            self._write(rows(start, min(start + _BLOCK, len(keys))))
         self.count += len(keys)
+
+    def _write(self, rows: Array) -> None:
+        data = memoryview(np.ascontiguousarray(rows).view(np.uint8).reshape(-1))
+        try:
+            self._file.seek(0, 2)
+            while data:
+                data = data[self._file.write(data) or 0 :]
+        except OSError as error:
+            kept = self.count * self.schema.itemsize
+            problem = f"{kept} bytes of temporary rows and {rows.nbytes} more cannot be kept: {error.strerror}"
+            raise FileError(tempfile.gettempdir(), f"{problem}; TMPDIR names another folder") from None
+
+    def _read(self, row: int, rows: int) -> Array:
+        out = np.empty((rows, self.schema.itemsize), np.uint8)  # bytes, for fields may share some
+        data = memoryview(out.reshape(-1))
+        place = row * self.schema.itemsize
+        self._file.seek(place)
+        while data:
+            got = self._file.readinto(data)
+            if not got:
+                problem = f"temporary rows end at byte {place}, {self.count * self.schema.itemsize} were written"
+                raise FileError(tempfile.gettempdir(), problem, place)
+            data, place = data[got:], place + got
+        return out
 
     def blocks(self) -> Iterator[Array]:
         """Structured arrays of at most 2^18 rows, as often as they are asked for."""
-        self._file.flush()
-        at = [0] * len(self._keys)
+        yield from self._between(0, None)
+
+    def _between(self, first: int, last: int | None) -> Iterator[Array]:
+        """The rows whose keys are from `first` on and before `last`."""
+        at = [int(np.searchsorted(keys, first)) for keys in self._keys]
         while True:
             ahead = [int(keys[k]) for keys, k in zip(self._keys, at) if k < len(keys)]
-            if not ahead:
+            if not ahead or (last is not None and min(ahead) >= last):
                 return
             # Keys are there once, so there are no more rows in a stretch of keys than it is long.
-            end = min(ahead) + _BLOCK
+            end = min(ahead) + _BLOCK if last is None else min(min(ahead) + _BLOCK, last)
             keys, pieces = [], []
             for part, k in enumerate(at):
                 stop = int(np.searchsorted(self._keys[part], end))
                 if stop > k:
                     keys.append(self._keys[part][k:stop])
-                    self._file.seek((self._starts[part] + k) * self.schema.itemsize)
-                    pieces.append(np.fromfile(self._file, self.schema, stop - k))
+                    pieces.append(self._read(self._starts[part] + k, stop - k))
                     at[part] = stop
-            if len(pieces) == 1:
-                yield pieces[0]
-            else:
-                yield np.concatenate(pieces)[np.argsort(np.concatenate(keys))]
+            rows = pieces[0]
+            if len(pieces) > 1:
+                rows = np.concatenate(pieces)[np.argsort(np.concatenate(keys))]
+            yield rows.reshape(-1).view(self.schema)
+
+    def part(self, first: int, last: int) -> KeyRange:
+        """The rows whose keys are from `first` on and before `last`, as rows to write."""
+        return KeyRange(self, first, last)
 
     def close(self) -> None:
         """Give the disk back."""
         self._file.close()
+
+
+class KeyRange:
+    """Some of the rows of a SortedRowFile."""
+
+    def __init__(self, rows: SortedRowFile, first: int, last: int):
+        self.rows, self.first, self.last = rows, first, last
+        self.schema, self.low, self.high = rows.schema, rows.low, rows.high
+        ends = [np.searchsorted(keys, (first, last)) for keys in rows._keys]
+        self.count = int(sum(b - a for a, b in ends))
+
+    def blocks(self) -> Iterator[Array]:
+        """Structured arrays, as often as they are asked for."""
+        yield from self.rows._between(self.first, self.last)

@@ -9,10 +9,11 @@ from typing import IO
 
 import numpy as np
 
-from fastdl import _check, _kernels
+from fastdl import _kernels
+from fastdl._typing import Array
+from fastdl.errors import FileError
 from fastdl.reference import files as reference
 
-Array = np.ndarray
 kernel = _kernels.load("files_numbers") or reference
 
 _READ = 1 << 20  # bytes read at once
@@ -46,21 +47,21 @@ class TextRows:
         self.path, self.dtype, self.line, self.total = path, dtype, line, total
         self.separator = ord(separator) if separator.strip() else 0
         kinds = [dtype[name] for name in dtype.names or ()]
-        self.kinds = np.array([2 if k == np.uint64 else int(k.kind in "iu") for k in kinds], np.uint8)
         limits = [(np.iinfo(k).min, min(np.iinfo(k).max, 2**63 - 1)) if k.kind in "iu" else (0, 0) for k in kinds]
-        self.limits = np.array(limits, np.int64)
+        which = [2 if k == np.uint64 else int(k.kind in "iu") for k in kinds]
+        self.columns = np.array([(w, *ends) for w, ends in zip(which, limits)], np.int64).reshape(-1, 3)
 
     def chunks(self, file: IO[bytes], size: int) -> Iterator[Array]:
         """Records of at most `size` rows; blank lines do not count."""
         buffer, at, done, ended = b"", 0, 0, False
         while self.total is None or done < self.total:
             wanted = size if self.total is None else min(size, self.total - done)
-            words = np.empty((wanted, len(self.kinds)), np.uint64)
+            words = np.empty((wanted, len(self.columns)), np.uint64)
             state = np.array([at, 0, 0], np.int64)
             while True:
                 before = int(state[2])
                 data = np.frombuffer(buffer, np.uint8)
-                good = kernel.parse_rows(data, self.separator, self.kinds, self.limits, powers_of_five(), words, state)
+                good = kernel.parse_rows(data, self.separator, self.columns, powers_of_five(), words, state)
                 self.line += int(state[2]) - before
                 if not good:
                     self._refuse(buffer, int(state[0]))
@@ -68,7 +69,7 @@ class TextRows:
                     break
                 rest = buffer[state[0] :]
                 if len(rest) > _LINE:
-                    raise _check.FileError(self.path, f"a line of more than {_LINE} bytes", line=self.line + 1)
+                    raise FileError(self.path, f"a line of more than {_LINE} bytes", line=self.line + 1)
                 more = file.read(_READ)
                 ended = not more
                 buffer = rest + (more or b"\n" * bool(rest))
@@ -81,7 +82,7 @@ class TextRows:
                 if self.total is None:
                     return
                 problem = f"truncated: {self.total} points announced, {done} there"
-                raise _check.FileError(self.path, problem, line=self.line + 1)
+                raise FileError(self.path, problem, line=self.line + 1)
 
     def _refuse(self, buffer: bytes, at: int) -> None:
         row = buffer[at : at + 200].split(b"\n")[0].decode("utf-8", "replace").strip()
@@ -89,7 +90,7 @@ class TextRows:
         wanted = f"{len(names)} numbers ({', '.join(names[:20])}{', ...' if len(names) > 20 else ''})"
         kinds = sorted({str(self.dtype[n]) for n in names if self.dtype[n].kind in "iu"})
         wanted += f" of which some are {', '.join(kinds)}" if kinds else ""
-        raise _check.FileError(self.path, f"{row[:80]!r} is not {wanted}", line=self.line + 1)
+        raise FileError(self.path, f"{row[:80]!r} is not {wanted}", line=self.line + 1)
 
     def _records(self, words: Array) -> Array:
         out = np.empty(len(words), self.dtype)

@@ -131,7 +131,9 @@ class Genome:
             For a name that the genome does not have, a reference allele that differs from it, variants that overlap,
             and as `fastdl.one_hot_windows`.
         """
-        encoding = _settings.settings(alphabet, unknown, case, layout, dtype, ignore, like)
+        encoding = _settings.settings(
+            alphabet, unknown=unknown, case=case, layout=layout, dtype=dtype, ignore=ignore, like=like
+        )
         length = _check.integer("length", length, 0)
         at = window_starts(starts, -_FARTHEST, _FARTHEST)
         names = self._names(chroms, len(at))
@@ -179,7 +181,7 @@ class Genome:
         encoding = {name: settings.pop(name) for name in _ENCODING if name in settings}
         starts = found.positions - length // 2
         reference = self.windows(found.chroms, starts, length, **encoding, **settings)
-        how = _settings.settings(*(encoding.get(name, "ACGT" if name == "alphabet" else None) for name in _ENCODING))
+        how = _settings.settings(**{"alphabet": "ACGT", **encoding})
         letters, windows = self._letters(found.chroms, starts, length, found, each=True)
         windows = windows._replace(backwards=strands(settings.get("strand"), len(starts)))
         alternative = np.empty(how.shape(len(starts), length), how.dtype)
@@ -210,7 +212,7 @@ class Genome:
             checked: set[int] = set()
             for k, (name, start) in enumerate(zip(names, starts.tolist())):
                 chosen = [k] if each else variants.within(name, start)
-                parts.append(alter_window(fetch, name, start, length, variants, chosen, checked))
+                parts.append(alter_window(fetch, name, start, length, variants=variants, rows=chosen, checked=checked))
         ends = offsets_of([len(part) for part in parts])
         lows, highs = ends[:-1], ends[1:]
         # What was fetched begins before the sequence does where start < 0.

@@ -103,11 +103,11 @@ class SourceFile:
 
     def _same(self, now: os.stat_result, head: bytes | None = None) -> None:
         was = self.identity
-        if now.st_size < was.size:
+        same = now.st_ino == was.inode and head in (None, was.head)
+        if same and now.st_size < was.size:
             problem = f"has become shorter while it is read: {was.size} bytes before, {now.st_size} now"
             raise _check.FileError(self.path, problem, now.st_size)
-        changed = (now.st_size, now.st_mtime_ns, now.st_ino) != was[:3] or head not in (None, was.head)
-        if changed:
+        if not same or (now.st_size, now.st_mtime_ns) != (was.size, was.time):
             raise _check.FileError(self.path, "is another file than when it was opened, or has changed; open it again")
 
     def _bytes(self, descriptor: int, start: int, stop: int) -> bytes:

@@ -172,8 +172,9 @@ class TwoBit:
         if len(letters):
             first = start // 4
             packed = np.frombuffer(self.source.read(record.offset + first, record.offset + -(-stop // 4)), np.uint8)
-            ranges = [_within(ranges, start, stop) - 4 * first for ranges in (record.unknown, record.masked)]
-            kernel.unpack((packed, letters_of_packed_byte(), *ranges), start - 4 * first, letters)
+            unknown, masked = _within(record.unknown, start, stop), _within(record.masked, start, stop)
+            parts = packed, letters_of_packed_byte(), unknown - 4 * first, masked - 4 * first
+            kernel.unpack(parts, start - 4 * first, letters)
         return letters
 
     def batches(self, bases: int | None = None) -> Iterator[Batch]:
@@ -194,7 +195,7 @@ class TwoBit:
 
 
 def _within(ranges: Array, start: int, stop: int) -> Array:
-    """The ranges that overlap start to stop, and no more of them than overlaps."""
+    """The ranges that overlap start to stop."""
     flat = ranges.reshape(-1)  # sorted: an odd place is within a range
     low, high = int(flat.searchsorted(start, side="right")) // 2, (int(flat.searchsorted(stop)) + 1) // 2
-    return np.clip(ranges[low:high], start, stop)
+    return ranges[low:high]

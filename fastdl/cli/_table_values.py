@@ -1,0 +1,57 @@
+"""One column of numbers, written chunk by chunk as .npy, CSV or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import IO, Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._typing import Array
+from fastdl.files.npy import NpyWriter
+
+
+class CsvColumn:
+    """Text with a heading; numbers with as many digits as give them back exactly, NaN as an empty field."""
+
+    def __init__(self, file: IO[bytes], name: str):
+        self.file = file
+        heading = io.StringIO()
+        csv.writer(heading, lineterminator="\n").writerow([name])
+        file.write(heading.getvalue().encode())
+
+    def write(self, values: Array) -> None:
+        """Take in numbers."""
+        lines = ['""\n' if v != v else f"{v!r}\n" for v in values.tolist()]
+        self.file.write("".join(lines).encode())
+
+    def finish(self) -> None:
+        """Nothing is left to write."""
+
+
+class ParquetColumn:
+    """A column of float64."""
+
+    def __init__(self, file: IO[bytes], name: str):
+        self.pa = _check.extra("pyarrow", "fit", "a .parquet file")
+        from pyarrow import parquet
+
+        self.schema = self.pa.schema([(name, self.pa.float64())])
+        self.writer = parquet.ParquetWriter(file, self.schema)
+
+    def write(self, values: Array) -> None:
+        """Take in numbers."""
+        self.writer.write_table(self.pa.table([self.pa.array(values)], schema=self.schema))
+
+    def finish(self) -> None:
+        """Write what closes the file."""
+        self.writer.close()
+
+
+def writer_of(suffix: str, file: IO[bytes], name: str) -> Any:
+    """What writes the format of a suffix."""
+    if suffix == ".csv":
+        return CsvColumn(file, name)
+    return ParquetColumn(file, name) if suffix == ".parquet" else NpyWriter(file, np.float64)

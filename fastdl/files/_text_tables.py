@@ -1,0 +1,157 @@
+"""Tables of text (CSV and its kin), parsed by pyarrow; their dialect, and the line that a message names."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from fastdl import _check
+
+_DELIMITERS = (",", ";", "\t", "|")
+_LINES = 20  # that the delimiter is guessed from
+_BLOCK_BYTES = 1 << 20  # of text that is parsed at once
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text is to be read; None is guessed from its first lines."""
+
+    delimiter: str | None = None
+    decimal: str = "."
+    header: bool | None = None  # whether the first line has the names; None: it has, and must not look like numbers
+
+
+class TextTable:
+    """The rows of a text file as batches of pyarrow, and where in the file they stand."""
+
+    def __init__(self, path: Path, dialect: Dialect):
+        self.path, self.decimal = path, dialect.decimal
+        _check.one_of("decimal", self.decimal, (".", ","))
+        lines = self._first_lines()
+        self.delimiter = dialect.delimiter or _guess_delimiter(lines, self.decimal)
+        if len(self.delimiter) != 1:
+            raise _check.InputError(f"delimiter must be one character, got {self.delimiter!r}")
+        fields = [name.strip() for name in next(csv.reader(lines[:1], delimiter=self.delimiter))]
+        self.header = dialect.header is not False
+        if dialect.header is None and any(self.is_number(f) for f in fields):
+            raise _check.FileError(
+                path,
+                f"must begin with a line of column names, got {lines[0].strip()[:80]!r}; --header yes takes these as "
+                "names, --header no as the first row",
+                line=1,
+            )
+        self.columns = fields if self.header else [f"x{i}" for i in range(len(fields))]
+        twice = {name for name in self.columns if self.columns.count(name) > 1 or not name}
+        if twice:
+            raise _check.FileError(path, f"column names must be there and differ, got {sorted(twice)}", line=1)
+
+    def is_number(self, text: str) -> bool:
+        """Whether a field is a number, as pyarrow reads them: without underscores."""
+        text = text.strip()
+        if self.decimal == ",":
+            text = text.replace(",", ".")
+        try:
+            float(text)
+        except ValueError:
+            return False
+        return "_" not in text
+
+    def batches(self, columns: Sequence[str], types: dict[str, Any] | None = None) -> Iterator[Any]:
+        """Batches of the named columns: float64, bool or text; `types` are those of a pass before."""
+        pa = _check.extra("pyarrow", "fit", "a table of text")
+        from pyarrow import csv as reader
+
+        def opened(types: dict[str, Any] | None) -> Any:
+            return reader.open_csv(
+                pa.input_stream(str(self.path), compression="gzip" if self._compressed() else None),
+                reader.ReadOptions(
+                    use_threads=False, block_size=_BLOCK_BYTES, skip_rows=int(self.header), column_names=self.columns
+                ),
+                reader.ParseOptions(delimiter=self.delimiter),
+                reader.ConvertOptions(
+                    column_types=types, include_columns=list(columns), strings_can_be_null=True,
+                    decimal_point=self.decimal,
+                ),
+            )  # fmt: skip
+
+        try:
+            if types is None:
+                with opened(None) as first:
+                    types = {f.name: self._type(pa, f.type) for f in first.schema}
+            with opened(types) as stream:
+                yield from stream
+        except pa.ArrowInvalid as error:
+            if "Empty CSV" in str(error):
+                return
+            raise self._fault(columns, types, error) from None
+        except (OSError, EOFError) as error:
+            raise _check.FileError(self.path, f"is damaged: {error}") from None
+
+    @staticmethod
+    def _type(pa: Any, kind: Any) -> Any:
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
+            return pa.float64()
+        return kind if pa.types.is_boolean(kind) else pa.string()
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """(line, fields) of every row, blank lines left out."""
+        with self._open() as file:
+            reader = csv.reader(file, delimiter=self.delimiter)
+            if self.header:
+                next(reader, None)
+            for fields in reader:
+                if fields:
+                    yield reader.line_num, fields
+
+    def line(self, row: int) -> int:
+        """The line that a row, counted from 0, ends on."""
+        return next((line for k, (line, _) in enumerate(self.rows()) if k == row), 0)
+
+    def find(self, column: str, wrong: Callable[[str], bool]) -> tuple[int, str]:
+        """The line and the text of the first field of a column for which `wrong` holds."""
+        at = self.columns.index(column)
+        return next(((line, f[at]) for line, f in self.rows() if len(f) > at and wrong(f[at].strip())), (0, ""))
+
+    def _fault(self, columns: Sequence[str], types: dict[str, Any] | None, error: Exception) -> _check.FileError:
+        """What is wrong with the first line that is no row."""
+        types = types or {}
+        numeric = [(self.columns.index(c), c) for c in columns if str(types.get(c, "double")) == "double"]
+        try:
+            for line, fields in self.rows():
+                if len(fields) != len(self.columns):
+                    problem = f"must have {len(self.columns)} fields, got {len(fields)}"
+                    return _check.FileError(self.path, problem, line=line)
+                for k, name in numeric:
+                    if fields[k].strip() and not self.is_number(fields[k]):
+                        return _check.FileError(self.path, f"{name} must be a number, got {fields[k]!r}", line=line)
+        except (OSError, EOFError, UnicodeDecodeError, csv.Error) as damage:
+            return _check.FileError(self.path, f"is damaged: {damage}")
+        return _check.FileError(self.path, f"is no table: {error}")
+
+    def _compressed(self) -> bool:
+        return self.path.suffix.lower() == ".gz"
+
+    def _open(self) -> IO[str]:
+        opener = gzip.open if self._compressed() else open
+        return opener(self.path, "rt", encoding="utf-8-sig", newline="")
+
+    def _first_lines(self) -> list[str]:
+        try:
+            with self._open() as file:
+                lines = [line for line in (file.readline(1 << 20) for _ in range(_LINES)) if line]
+        except (OSError, EOFError, UnicodeDecodeError) as error:
+            raise _check.FileError(self.path, f"is no text: {error}", line=1) from None
+        if not lines or not lines[0].strip():
+            raise _check.FileError(self.path, "must begin with a line of column names", line=1)
+        return lines
+
+
+def _guess_delimiter(lines: list[str], decimal: str) -> str:
+    """That which parts the first line most often, and the lines after it as often; a comma is not the decimal one."""
+    found = [d for d in _DELIMITERS if d != decimal and d in lines[0]]
+    even = [d for d in found if len({line.count(d) for line in lines if line.strip()}) == 1]
+    return max(even or found or [","], key=lines[0].count)

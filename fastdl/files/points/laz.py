@@ -1,0 +1,191 @@
+"""The compressed points of a LAZ file, by lazrs: whole chunks of them, each checked before a byte is decoded.
+
+A LAZ file keeps its points in chunks that are compressed apart, and a table of their sizes behind them. Both are held
+against the file first: lazrs allocates what they announce, and ends the process where it cannot.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._typing import Array
+from fastdl.errors import FileError
+from fastdl.files.points.las_header import LasHeader
+
+Result = TypeVar("Result")
+
+LASZIP = (b"laszip encoded", 22204)  # user and number of the VLR that describes the compression
+#: Bytes of an item by its type; -1: as many as there are.
+_ITEMS = {0: -1, 6: 20, 7: 8, 8: 6, 9: 29, 10: 30, 11: 6, 12: 8, 13: 29, 14: -1}
+#: Streams of an item in a chunk of layers; Byte14 has one a byte.
+_LAYERS = {10: 9, 11: 1, 12: 2, 13: 1}
+_VARIABLE = 0xFFFFFFFF  # the size of chunks that have sizes of their own
+_LARGEST = 1 << 28  # bytes: a chunk that is more when decoded is decoded in parts
+POINTWISE, CHUNKED, LAYERED = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Points that are compressed together."""
+
+    points: int
+    start: int
+    size: int
+
+
+def load(purpose: object) -> Any:
+    """lazrs, or the error that says how to get it."""
+    return _check.extra("lazrs", "points", f"{purpose}: a compressed LAS file")
+
+
+class LazPoints:
+    """The chunks of a file's points, and what they hold."""
+
+    def __init__(self, path: Path, header: LasHeader):
+        self.path, self.header = path, header
+        self.lazrs = load(path)
+        self.start, self.end = header.point_offset + 8, path.stat().st_size
+        vlr = header.vlr(*LASZIP)
+        if vlr is None:
+            raise FileError(path, "is compressed, but has no VLR that says how", 104)
+        self.record = vlr.data
+        self._check_record(len(header.raw))
+        self.chunks = self._table()
+
+    def _check_record(self, place: int) -> None:
+        data = self.record
+        if len(data) < 34 or len(data) < 34 + 6 * struct.unpack_from("<H", data, 32)[0]:
+            raise FileError(self.path, f"the VLR of its compression ends after {len(data)} bytes", place)
+        self.kind, coder = struct.unpack_from("<HH", data, 0)
+        self.chunk_size = struct.unpack_from("<I", data, 12)[0]
+        items = [struct.unpack_from("<HHH", data, 34 + 6 * k) for k in range(struct.unpack_from("<H", data, 32)[0])]
+        if self.kind not in (POINTWISE, CHUNKED, LAYERED) or coder or not self.chunk_size:
+            raise FileError(self.path, f"compression {self.kind} by coder {coder} is not known", place)
+        for kind, size, _ in items:
+            if kind not in _ITEMS or _ITEMS[kind] not in (-1, size):
+                raise FileError(self.path, f"a compressed item of type {kind}, {size} bytes cannot be", place)
+        if sum(size for _, size, _ in items) != self.header.record_size:
+            sizes = f"{sum(size for _, size, _ in items)} bytes compressed, {self.header.record_size} in its header"
+            raise FileError(self.path, f"a point has {sizes}", place)
+        self.layers = sum(_LAYERS.get(kind, size) for kind, size, _ in items) if self.kind == LAYERED else 0
+
+    def guard(self, run: Callable[[], Result], problem: str, place: int) -> Result:
+        """run(), whose every failure, panics of lazrs included, is one of the file."""
+        try:
+            return run()
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            raise FileError(self.path, f"truncated or corrupt, {problem}: {error}", place) from None
+
+    def _table(self) -> list[Chunk]:
+        """The chunks; none where the points are one stream, which is read from its start."""
+        points = self.header.points
+        if self.kind == POINTWISE:
+            return []
+        if self.end < self.start + 8:
+            raise FileError(self.path, "truncated before its points", self.end)
+        with open(self.path, "rb") as file:
+            file.seek(self.start - 8)
+            at = struct.unpack("<q", file.read(8))[0]
+            if at == -1:  # written to what cannot be rewound: the place of the table stands at the end
+                file.seek(self.end - 8)
+                at = struct.unpack("<q", file.read(8))[0]
+            if not self.start <= at <= self.end - 8:
+                problem = f"truncated or corrupt: the table of its chunks is said to be at byte {at}"
+                raise FileError(self.path, problem, self.start - 8)
+            file.seek(at)
+            version, count = struct.unpack("<II", file.read(8))
+            if version or count > at - self.start:
+                raise FileError(self.path, f"{count} chunks of points announced, in {at - self.start} bytes", at)
+            if not points and count:
+                problem = f"announces 0 points, but {count} chunks of them stand behind its header"
+                raise FileError(self.path, f"{problem}: its writer did not finish", 107)
+            file.seek(self.start - 8)
+            vlr = self.guard(lambda: self.lazrs.LazVlr(self.record), "its VLR", len(self.header.raw))
+            found = self.guard(lambda: self.lazrs.read_chunk_table(file, vlr), "the table of its chunks", at)
+        return self._held_against(found, at)
+
+    def _held_against(self, found: list[tuple[int, int]], at: int) -> list[Chunk]:
+        """The chunks, whose points must be those of the header, and whose bytes must be before the table."""
+        points, place, left, chunks = self.header.points, self.start, self.header.points, []
+        for number, size in found:
+            n = number if self.chunk_size == _VARIABLE else min(left, self.chunk_size)
+            if not 0 <= size <= at - place or not 0 <= n <= left:
+                raise FileError(self.path, f"a chunk of {n} points in {size} bytes cannot be", at)
+            chunks.append(Chunk(n, place, size))
+            place, left = place + size, left - n
+        if left:
+            raise FileError(self.path, f"truncated: {points} points announced, {points - left} there", at)
+        return [chunk for chunk in chunks if chunk.points]
+
+    def read(self, points: int) -> Iterator[tuple[Array, int]]:
+        """(bytes of at most `points` points, the place of their chunk in the file), in order."""
+        large = any(c.points * self.header.record_size > _LARGEST for c in self.chunks)
+        if self.kind == POINTWISE or large:
+            yield from self._in_order(points)
+            return
+        with open(self.path, "rb") as file:
+            group: list[Chunk] = []
+            for chunk in self.chunks:
+                if group and sum(c.points for c in group) + chunk.points > points:
+                    yield from self._slices(self._decode(file, group), points, group[0].start)
+                    group = []
+                group.append(chunk)
+            if group:
+                yield from self._slices(self._decode(file, group), points, group[0].start)
+
+    def _slices(self, records: Array, points: int, place: int) -> Iterator[tuple[Array, int]]:
+        for start in range(0, len(records), points):
+            yield records[start : start + points], place
+
+    def _decode(self, file: IO[bytes], group: list[Chunk]) -> Array:
+        """The records of chunks that stand one after the other, decoded on all processors."""
+        first = group[0].start
+        file.seek(first)
+        packed = file.read(sum(c.size for c in group))
+        if len(packed) < sum(c.size for c in group):
+            raise FileError(self.path, "became shorter while it was read", first + len(packed))
+        for chunk in group:
+            self._check_layers(packed[chunk.start - first : chunk.start - first + chunk.size], chunk)
+        size = self.header.record_size
+        out = np.empty((sum(c.points for c in group), size), np.uint8)
+        table = [(c.points, c.size) for c in group]
+        data = np.frombuffer(packed, np.uint8)
+        decode = self.lazrs.decompress_points_with_chunk_table
+        self.guard(lambda: decode(data, self.record, out.reshape(-1), table), "in a chunk of points", first)
+        return out
+
+    def _check_layers(self, packed: bytes, chunk: Chunk) -> None:
+        """Whether a chunk of layers has room for its layers, and as many points as the table says."""
+        size = self.header.record_size
+        if len(packed) < size:
+            raise FileError(self.path, f"a chunk of {len(packed)} bytes cannot hold a point", chunk.start)
+        if self.kind != LAYERED:
+            return
+        if len(packed) < size + 4 + 4 * self.layers:
+            raise FileError(self.path, f"a chunk of {len(packed)} bytes has no room for its sizes", chunk.start)
+        points, *sizes = struct.unpack_from(f"<{1 + self.layers}I", packed, size)
+        if points != chunk.points or sum(sizes) > len(packed) - size - 4 - 4 * self.layers:
+            problem = f"a chunk of {points} points in layers of {sum(sizes)} bytes"
+            raise FileError(self.path, f"{problem}; {chunk.points} in {chunk.size} announced", chunk.start)
+
+    def _in_order(self, points: int) -> Iterator[tuple[Array, int]]:
+        """The points by the decoder that keeps nothing but its state."""
+        place, size = self.start - 8 * (self.kind == POINTWISE), self.header.record_size
+        with open(self.path, "rb") as file:
+            file.seek(place)
+            make = self.lazrs.LasZipDecompressor
+            decoder = self.guard(lambda: make(file, self.record), "its first point", place)
+            for start in range(0, self.header.points, points):
+                out = np.empty((min(points, self.header.points - start), size), np.uint8)
+                at = max(place, file.tell())
+                self.guard(lambda o=out: decoder.decompress_many(o.reshape(-1)), f"after point {start}", at)  # type: ignore[misc]
+                yield out, at

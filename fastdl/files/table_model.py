@@ -1,0 +1,206 @@
+"""The model that `fastdl fit` writes: linear in the columns of a table, or in their powers and products."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastdl import __version__, _check
+from fastdl._typing import Array
+from fastdl.features.basis import vandermonde
+from fastdl.features.products import polynomial_features
+from fastdl.files.tables import Table
+
+_KIND = "fastdl linear model"
+_ROUNDING = 1e-11  # a gap that is none
+
+
+@dataclass(frozen=True)
+class TableModel:
+    """A linear model of the columns of a table, or of their powers and products up to a degree.
+
+    Attributes
+    ----------
+    features, target : list of str, str
+        The columns.
+    categories : dict of str to list of str
+        Of a text column its values, in sorted order: for each but the first the model has a column of 0 and 1.
+    fill : dict of str to float
+        What stands for a missing number of a column; without it a row with one has the value NaN.
+    degree : int
+        1 for the columns themselves.
+    low, high : list of float
+        The range of each column that the polynomials are written on.
+    w, b : list of float, float
+        The coefficients.
+    p : float
+        The loss is |y - f(x)|^p.
+    method, certificate
+        As `fit_lp` gives them.
+    scores : dict
+        Of each part: rows, mean loss, mean |r|, R^2; None where a part does not determine one.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from fastdl.cli import main
+    >>> from fastdl.files import TableModel
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "t.csv").write_text("x,y\\n" + "".join(f"{x},{2 * x + 1}\\n" for x in range(20)))
+    >>> main(["fit", str(folder / "t.csv"), "-o", str(folder / "m.json"), "--quiet"]) # doctest: +ELLIPSIS
+    y from x; ...
+    >>> TableModel.read(folder / "m.json").predict({"x": [10.0, 0.5]}).round(6)
+    array([21.,  2.])
+    """
+
+    features: list[str]
+    target: str
+    degree: int
+    low: list[float]
+    high: list[float]
+    w: list[float]
+    b: float
+    p: float
+    method: str
+    certificate: dict[str, Any]
+    categories: dict[str, list[str]] = field(default_factory=dict)
+    fill: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    def predict(self, table: Any) -> Array:
+        """The values, float64 (N,), for a `Table`, its path, a DataFrame, a table of pyarrow, or a dict of columns."""
+        if isinstance(table, (str, Path)):
+            table = Table(table)
+        if isinstance(table, Table):
+            self.check_columns(table)
+            values = [self.values(part) for part in table.parts(self.features)]
+            return np.concatenate(values) if values else np.empty(0)
+        names = _check.column_names(table)
+        if names is None and not isinstance(table, dict):
+            raise _check.InputTypeError(f"table must have named columns, got {type(table).__name__}")
+        missing = [name for name in self.features if name not in (table if names is None else names)]
+        if missing:
+            raise _check.InputError(f"the table lacks the columns {', '.join(missing)} of the model")
+        return self.values([table[name] for name in self.features])
+
+    def values(self, columns: list[Any]) -> Array:
+        """The values for the columns of the features, in their order."""
+        return self.of_matrix(self.matrix(columns))
+
+    def of_matrix(self, X: Array) -> Array:
+        """The values for what `matrix` gives."""
+        return self.terms(X) @ np.array(self.w) + self.b
+
+    def terms(self, X: Array) -> Array:
+        """What the model is linear in: the columns, or polynomials of them over the range of the training part."""
+        return terms(X, self.degree, np.array(self.low), np.array(self.high))
+
+    def matrix(self, columns: list[Any]) -> Array:
+        """Columns as numbers (N, D): those of text as 0 and 1 for each category but the first."""
+        parts: list[Array] = []
+        for name, column in zip(self.features, columns):
+            if name in self.categories:
+                parts += indicators(name, column, self.categories[name])
+            else:
+                number = _check.asarray(f"column {name!r}", column).astype(np.float64)
+                if name in self.fill:
+                    number[np.isnan(number)] = self.fill[name]
+                parts.append(number)
+        return np.column_stack(parts)
+
+    def check_columns(self, table: Table) -> None:
+        """Raise where a table lacks a feature."""
+        missing = [name for name in self.features if name not in table.columns]
+        if missing:
+            raise _check.FileError(table.path, f"lacks the columns {', '.join(missing)} of the model")
+
+    def text(self) -> str:
+        """The model as JSON, in which what is not finite is null."""
+        fields = {"kind": _KIND, "fastdl": __version__, **vars(self)}
+        return json.dumps(_finite(fields), indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def read(cls, path: str | Path) -> TableModel:
+        """From a file that fastdl fit wrote."""
+        try:
+            fields = json.loads(_check.existing(path).read_text())
+            if fields.pop("kind") != _KIND:
+                raise KeyError
+            del fields["fastdl"]
+            return cls(**fields)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise _check.FileError(path, "is no model that fastdl fit wrote") from None
+
+    def summary(self) -> str:
+        """For the terminal: what was fitted, how it does on each part, and what is proven of it."""
+        of = ", ".join(self.features[:6]) + (f", ... ({len(self.features)} columns)" if len(self.features) > 6 else "")
+        degree = f" up to degree {self.degree}" if self.degree > 1 else ""
+        lines = [f"{self.target} from {of}{degree}; loss |r|^{self.p:g}; {self.method}"]
+        lines.append(f"{'':12}{'rows':>10}{'mean loss':>14}{'mean |r|':>14}{'R^2':>10}")
+        for name, s in self.scores.items():
+            loss, absolute, fitted = (math.nan if s[k] is None else s[k] for k in ("loss", "mean |r|", "R^2"))
+            lines.append(f"{name:12}{s['rows']:>10}{loss:>14.6g}{absolute:>14.6g}{fitted:>10.5f}")
+        c = self.certificate
+        known = "nothing is proven of the least loss"
+        if c["gap"] is not None and c["gap"] <= _ROUNDING:
+            known = f"no model of these columns has a smaller one (proof: {c['kind']})"
+        elif c["gap"] is not None and np.isfinite(c["gap"]):
+            known = f"at most {c['gap']:.2g} of it can be gained by another model of these columns (proof: {c['kind']})"
+        return "\n".join([*lines, f"training loss {c['upper']:.9g}; {known}"])
+
+
+def terms(X: Array, degree: int, low: Array, high: Array) -> Array:
+    """Columns; for a higher degree Chebyshev polynomials of one column, or products of several, from [-1, 1]."""
+    X = np.ascontiguousarray(X)
+    if degree == 1:
+        return X
+    if degree == 0:
+        return np.empty((len(X), 0))
+    if X.shape[1] == 1:
+        return vandermonde(X[:, 0], degree, basis="chebyshev", domain=(float(low[0]), float(high[0])))[:, 1:]
+    span = np.where(high > low, high - low, 1.0)
+    return polynomial_features((2 * X - low - high) / span, degree, include_bias=False)
+
+
+def indicators(name: str, column: Any, categories: list[str]) -> list[Array]:
+    """A column of 0 and 1 for each category but the first; NaN where the text is missing."""
+    codes = category_codes(column, {text: k for k, text in enumerate(categories)})
+    strange = np.flatnonzero(codes == -2)
+    if len(strange):
+        got = as_texts(column)[int(strange[0])]
+        known = ", ".join(map(repr, categories[:10]))
+        raise _check.InputError(f"column {name!r} must hold what it held in the fit ({known}), got {got!r}")
+    return [np.where(codes < 0, np.nan, codes == k).astype(np.float64) for k in range(1, len(categories))]
+
+
+def category_codes(column: Any, known: dict[str, int], *, grow: bool = False) -> Array:
+    """The number of each text, -1 where it is missing and -2 where it is not known; `grow` takes new ones in."""
+    codes = np.empty(len(column), np.int64)
+    for k, text in enumerate(as_texts(column)):
+        if text is None:
+            codes[k] = -1
+        else:
+            codes[k] = known.setdefault(text, len(known)) if grow else known.get(text, -2)
+    return codes
+
+
+def as_texts(column: Any) -> list[str | None]:
+    """A column as texts, None where it is missing."""
+    for method in ("to_pylist", "to_list", "tolist"):
+        if hasattr(column, method):
+            column = getattr(column, method)()
+            break
+    return [None if v is None or v != v or type(v).__name__ == "NAType" else str(v) for v in column]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

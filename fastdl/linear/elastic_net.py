@@ -1,0 +1,394 @@
+"""Ridge, lasso and elastic net: least squares with penalties, along a path, chosen by folds; each with its proof."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastdl import _check, _threads
+from fastdl._rows import Rows
+from fastdl._typing import Array, ArrayLike
+from fastdl.linear._coordinates import EPS, kernel
+from fastdl.linear.gram_accumulator import GramAccumulator, moved, solved, standardised
+from fastdl.linear.result import Certificate
+
+_SWEEPS = 10  # of coordinate descent, between two tries to solve for the coefficients that are not 0
+
+
+@dataclass(frozen=True, eq=False)
+class ElasticNetFit:
+    """A linear model of least ``sum s (y - <w, x> - b)^2 + l2 |w|^2 + l1 sum |w_j|``.
+
+    Attributes
+    ----------
+    w : ndarray of float64, (D,)
+        The weights; exactly 0 where l1 holds them there.
+    b : float
+        The intercept, which has no penalty.
+    l1, l2 : float
+        The penalties.
+    loss : float
+        With the penalties, evaluated for (w, b) on the rows as they were given.
+    certificate : Certificate
+        No model has a loss below ``certificate.lower``, the value of a dual solution.
+    converged : bool
+        Whether the gap reached `tol`.
+    """
+
+    w: Array
+    b: float
+    l1: float
+    l2: float
+    loss: float
+    certificate: Certificate
+    converged: bool
+
+    def predict(self, X: ArrayLike) -> Array:
+        """The model's values, float64 (N,), of X (N, D)."""
+        x = _check.floats("X", X, 2)
+        if x.shape[1] != len(self.w):
+            raise _check.InputError(f"X must have {len(self.w)} columns, got shape {x.shape}")
+        return np.asarray(x @ self.w + self.b)
+
+
+@dataclass(frozen=True, eq=False)
+class ElasticNetPath:
+    """The fits of several penalties, and which of them predicts best.
+
+    Attributes
+    ----------
+    fits : tuple of ElasticNetFit
+        In the order of the penalties.
+    test_losses : ndarray (K, P) or None
+        With folds: the mean squared error on each fold of the model fitted to the others.
+    best : ElasticNetFit or None
+        With folds: the fit, to all rows, of the penalties whose test loss has the least mean.
+    """
+
+    fits: tuple[ElasticNetFit, ...]
+    test_losses: Array | None
+    best: ElasticNetFit | None
+
+
+def fit_elastic_net(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    l1: ArrayLike = 0.0,
+    l2: ArrayLike = 0.0,
+    intercept: bool = True,
+    sample_weight: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    tol: float = 1e-8,
+    threads: int | None = 1,
+) -> ElasticNetFit | ElasticNetPath:
+    """Least squares with penalties: ridge (l2), lasso (l1) or both, with a proof of how near to the least it is.
+
+    Parameters
+    ----------
+    X : array_like, (N, D)
+        The rows; everything is computed in float64.
+    y : array_like, (N,)
+        The targets.
+    l1, l2 : float or array_like (P,)
+        The penalties of ``sum |w_j|`` and ``|w|^2``, not negative, not both 0: in scikit-learn's words, Ridge's alpha
+        is l2, and Lasso's is l1 / (2 N). Arrays are a path: each fit starts at the one before.
+    intercept : bool
+        Whether to fit b; otherwise it is 0.
+    sample_weight : array_like, (N,), optional
+        s: finite, not negative.
+    folds : array_like of integers, (N,), optional
+        The fold of each row, as `k_fold` gives them: the best penalties of the path are those whose models, fitted to
+        the other folds, predict each fold best. All from the same products of columns, in the one pass.
+    tol : float
+        The relative gap that counts as converged; a fit that does not reach it warns.
+    threads : int or None
+        Threads to use for the proofs; None means all this process may.
+
+    Returns
+    -------
+    ElasticNetFit, or ElasticNetPath for a path or with folds
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit, values that are not finite, penalties that are negative or both 0.
+    InputTypeError
+        For what is not numeric.
+
+    Notes
+    -----
+    One pass for the products of all columns; ridge by solving, l1 by coordinate descent on the products (Friedman,
+    Hastie and Tibshirani, 2010), ended by solving for the coefficients that are not 0. The proof is a dual solution
+    made of the residuals of the returned model on the rows, with its rounding taken off.
+
+    Examples
+    --------
+    >>> import fastdl
+    >>> X, y = [[0.0, 1.0], [1.0, 1.0], [2.0, 0.0], [3.0, 1.0]], [1.0, 3.0, 5.0, 7.0]
+    >>> fit = fastdl.fit_elastic_net(X, y, l1=2.0)
+    >>> fit.w.round(6), round(fit.b, 6), fit.certificate.gap < 1e-12
+    (array([1.8, 0. ]), 1.3, True)
+    """
+    penalties = _penalties(l1, l2)
+    tol, threads = _check.number("tol", tol, 0, above=True), _threads.count(threads)
+    x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
+    if len(x) != len(t):
+        raise _check.InputError(f"y has {len(t)} values but X has {len(x)} rows")
+    s = _check.sample_weight(sample_weight, len(x))
+    parts = _fold_states(x, t, s, _fold_numbers(folds, len(x)), bool(intercept))
+    total = GramAccumulator(intercept=intercept)
+    for part in parts:
+        total.merge(part)
+    _, shift, factor, G = total.sums()
+    if not G[0, 0] > 0:
+        raise _check.InputError("there must be a row of weight above 0")
+    products = _Products(G, shift, factor, bool(intercept))
+    rows, fits, start = Rows(x, t, s), [], None
+    for first, second in penalties:
+        w, b, start = _model(products, first, second, start)
+        fits.append(_proven(rows, (w, b), (first, second), products, tol=tol, threads=threads))
+    for fit in fits:
+        if not fit.converged:
+            text = f"fit_elastic_net stopped with a gap of {fit.certificate.gap:.1e}, above tol = {tol:.1e}"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+    if folds is None and not np.ndim(l1) and not np.ndim(l2):
+        return fits[0]
+    if folds is None:
+        return ElasticNetPath(tuple(fits), None, None)
+    losses = _test_losses(parts, products, penalties)
+    return ElasticNetPath(tuple(fits), losses, fits[int(losses.mean(axis=0).argmin())])
+
+
+def _penalties(l1: ArrayLike, l2: ArrayLike) -> list[tuple[float, float]]:
+    both = [np.atleast_1d(_check.floats(name, value, (0, 1))).astype(float) for name, value in (("l1", l1), ("l2", l2))]
+    for name, values in zip(("l1", "l2"), both):
+        _check.finite(name, values)
+        if values.size and values.min() < 0:
+            raise _check.InputError(f"{name} must not be negative, got {values.min()}")
+    if len({len(values) for values in both} - {1}) > 1 or not all(len(values) for values in both):
+        raise _check.InputError(f"l1 and l2 must be numbers or have one length, got {len(both[0])} and {len(both[1])}")
+    pairs = [(float(a), float(b)) for a, b in np.broadcast(*both)]
+    if (0.0, 0.0) in pairs:
+        raise _check.InputError("l1 and l2 must not both be 0: fit_lp fits without a penalty")
+    return pairs
+
+
+def _fold_numbers(folds: ArrayLike | None, n: int) -> Array | None:
+    if folds is None:
+        return None
+    numbers = _check.array("folds", folds, ("i", "u"), 1)
+    if len(numbers) != n:
+        raise _check.InputError(f"folds must have a number for each of {n} rows, got {len(numbers)}")
+    if len(np.unique(numbers)) < 2:
+        raise _check.InputError("folds must name at least two folds")
+    return numbers
+
+
+def _fold_states(X: Array, y: Array, s: Array | None, folds: Array | None, intercept: bool) -> list[GramAccumulator]:
+    """The sums of each fold."""
+    if folds is None:
+        return [GramAccumulator(intercept=intercept).update((X, y, s))]
+    states = []
+    for fold in np.unique(folds):
+        rows = folds == fold
+        chunk = (X[rows], y[rows], None if s is None else s[rows])
+        states.append(GramAccumulator(intercept=intercept).update(chunk))
+    return states
+
+
+@dataclass
+class _Products:
+    """The sums of products of [1, ([X, y] - shift) * factor]."""
+
+    G: Array
+    shift: Array
+    factor: Array
+    intercept: bool
+
+    def hessian(self) -> Array:
+        """The products of the columns of X about their means, in the users' units."""
+        centred, _, scale = standardised(self.G, self.intercept)
+        unit = (self.factor * scale)[:-1]
+        return np.asarray(centred[:-1, :-1] / np.outer(unit, unit))
+
+
+def _model(sums: _Products, l1: float, l2: float, start: Array | None) -> tuple[Array, float, Array]:
+    """(w, b, coordinates to start the next one at) of the least penalised loss."""
+    C, mean, scale = standardised(sums.G, sums.intercept)
+    d = len(C) - 1
+    unit = sums.factor * scale
+    # Of (y - X w)^2 in standardised units: l2 |w|^2 and l1 |w| as penalties of omega = w * unit_y / unit.
+    second, first = l2 * unit[:d] ** 2, l1 * unit[:d] * unit[d]
+    A, g = C[:d, :d] + np.diag(second), C[:d, d]
+    flat = A.diagonal() <= 0
+    A[flat, flat] = 1.0
+    omega = solved(A, g) if not l1 else _coordinate_descent(A, g, first, start)
+    omega = np.where(flat, 0.0, omega)
+    w = omega * unit[:d] / unit[d]
+    means = sums.shift + mean / sums.factor
+    return w, float(means[d] - w @ means[:d]) if sums.intercept else 0.0, omega
+
+
+def _coordinate_descent(A: Array, g: Array, first: Array, start: Array | None, sweeps: int = 2000) -> Array:
+    """The least of x'A x - 2 g'x + <first, |x|>."""
+    x = np.zeros(len(g)) if start is None else start.copy()
+    slope, half, size = g - A @ x, first / 2, A.diagonal()
+    for sweep in range(sweeps):
+        moved_by = 0.0
+        for j in range(len(x)):
+            z = slope[j] + size[j] * x[j]
+            new = np.sign(z) * max(abs(z) - half[j], 0.0) / size[j]
+            if new != x[j]:
+                moved_by = max(moved_by, abs(new - x[j]))
+                slope -= A[:, j] * (new - x[j])
+                x[j] = new
+        if moved_by == 0 or sweep % _SWEEPS == 0:
+            x, optimal = _active_solution(A, g, half, x)
+            if optimal:
+                return x
+            slope = g - A @ x
+        if moved_by <= EPS * np.abs(x).max(initial=0):
+            break
+    return x
+
+
+def _active_solution(A: Array, g: Array, half: Array, x: Array) -> tuple[Array, bool]:
+    """The least with the signs of x, and whether it is the least of all; what would change its sign becomes 0."""
+    x = x.copy()
+    while (active := np.flatnonzero(x)).size:
+        sign = np.sign(x[active])
+        try:
+            aim = np.linalg.solve(A[np.ix_(active, active)], g[active] - half[active] * sign)
+        except np.linalg.LinAlgError:
+            return x, False
+        if not np.isfinite(aim).all():
+            return x, False
+        turned = np.sign(aim) != sign
+        if not turned.any():
+            x[active] = aim
+            break
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reach = np.where(turned, x[active] / (x[active] - aim), np.inf)
+        first = int(reach.argmin())
+        x[active] += float(reach[first]) * (aim - x[active])
+        x[active[first]] = 0.0
+    rest = np.abs(g - A @ x)
+    rest[x != 0] = 0
+    return x, bool((rest <= half * (1 + 1e-12)).all())
+
+
+def _residual_sums(rows: Rows, w: Array, b: float, intercept: bool, threads: int | None) -> tuple[Array, Array]:
+    """Over the rows as they were given: sums of s [1, X, y], and what `_proven` needs of the residuals of (w, b)."""
+    nothing, weights = np.zeros(len(w)), np.ascontiguousarray(w)
+
+    def means(X: Array, y: Array, s: Array | None) -> Array:
+        s = np.ones(len(y)) if s is None else s
+        total = np.zeros(len(w) + 1)
+        kernel.products(X, s, nothing, total)
+        return np.append(total, np.add.reduce(s * y))
+
+    sums = rows.total(means, threads)
+    assert sums is not None
+    middle = sums[1:] / sums[0] if intercept else np.zeros(len(w) + 1)
+    shift = np.ascontiguousarray(middle[:-1])
+
+    def work(X: Array, y: Array, s: Array | None) -> Array:
+        r, total, ones = np.empty(len(y)), np.zeros(len(w) + 1), np.zeros(len(w) + 1)
+        kernel.residuals(X, y, weights, b, nothing, r)
+        g = r if s is None else s * r
+        kernel.products(X, g, shift, total)
+        kernel.products(X, np.ones(len(y)) if s is None else s, shift, ones)
+        rough, centred = np.zeros(len(w) + 1), y - middle[-1]
+        kernel.products(np.abs(X - shift), np.abs(g), nothing, rough)
+        some = [np.add.reduce(g * r), np.add.reduce(g * centred), np.add.reduce(np.abs(g * centred))]
+        # What rounding may do to the residuals, and by them to the slopes.
+        e = EPS * (len(w) + 4) * (np.abs(y) + abs(b) + np.abs(X) @ np.abs(w))
+        h, lost = e if s is None else s * e, np.zeros(len(w) + 1)
+        kernel.products(np.abs(X - shift), h, nothing, lost)
+        more = [np.add.reduce(h * e), np.add.reduce(centred if s is None else s * centred)]
+        return np.concatenate([some, more, total, ones, rough, lost])
+
+    found = rows.total(work, threads)
+    assert found is not None
+    return sums, found
+
+
+def _proven(
+    rows: Rows,
+    model: tuple[Array, float],
+    penalties: tuple[float, float],
+    products: _Products,
+    *,
+    tol: float,
+    threads: int | None,
+) -> ElasticNetFit:
+    """The fit, its loss, and the lower bound of the dual solution that its residuals give.
+
+    For any alpha of weighted sum 0: sum s r^2 >= sum s (2 alpha r - alpha^2), linear in the model: with u =
+    X' (s alpha) the least over w of l2 |w|^2 + l1 |w| - 2 u w is -max(2 |u| - l1, 0)^2 / (4 l2), and without l2 it is
+    0 where 2 |u| <= l1.
+    """
+    (w, b), (l1, l2), intercept = model, penalties, products.intercept
+    sums, found = _residual_sums(rows, w, b, intercept, threads)
+    squares, product, size, rounded, left = (float(v) for v in found[:5])
+    total, ones, rough, lost = found[5:].reshape(4, -1)
+    loss = squares + l2 * float(np.add.reduce(w * w)) + l1 * float(np.abs(w).sum())
+    mean = total[0] / sums[0] if intercept else 0.0
+    product -= mean * left  # the mean of y, and of the residuals, as far as it was rounded
+    slopes = total[1:] - mean * ones[1:]
+    u = np.abs(slopes) + 32 * EPS * rough[1:]
+    own = squares - mean * total[0]  # the squares of the residuals less their mean
+    share = 1.0
+    if not l2:
+        most = float(u.max(initial=0))
+        share = float(np.clip(product / own if own > 0 else 0.0, 0, l1 / (2 * most) if most else np.inf))
+    lower = 2 * share * product - share * share * own
+    if l2:
+        lower -= float(np.add.reduce(np.maximum(2 * share * u - l1, 0) ** 2)) / (4 * l2)
+    lower -= 64 * EPS * (share * size + share * share * squares)
+    around = _parabola(products.hessian(), slopes, 32 * EPS * rough[1:] + lost[1:], w, l1, l2)
+    error = np.sqrt(rounded)
+    least = loss - mean * total[0] - around - 2 * np.sqrt(squares) * error - rounded - 64 * EPS * loss
+    certificate = Certificate.of(loss, max(lower, least, 0.0), "dual" if lower >= least else "bound")
+    rounding = 256 * EPS * (size + squares) + 4 * rounded
+    converged = loss - certificate.lower <= max(tol * loss, rounding)
+    return ElasticNetFit(w, b, l1, l2, loss, certificate, converged)
+
+
+def _parabola(hessian: Array, slopes: Array, error: Array, w: Array, l1: float, l2: float) -> float:
+    """How far below the loss at w the least can be, as a parabola of the loss's curvature has it; inf if unknown.
+
+    The bound of columns whose penalty is too small for a dual solution to be balanced to the last bit.
+    """
+    gradient = 2 * l2 * w - 2 * slopes
+    gradient = np.where(w == 0, np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0), gradient + l1 * np.sign(w))
+    H = hessian + np.diag(np.full(len(w), l2))
+    length = np.sqrt(np.maximum(H.diagonal(), 0))
+    if not len(w) or not (length > 0).all():
+        return 0.0 if not len(w) else np.inf
+    values, vectors = np.linalg.eigh(H / np.outer(length, length))
+    if not values[0] > 1e-8 * len(w):  # the rounding of the products would show in it
+        return np.inf
+    size = (np.abs(gradient) + 2 * error) / length
+    along = np.abs(vectors.T) @ size
+    return float(np.add.reduce(along * along / values)) / 4 * (1 + 1e-6)
+
+
+def _test_losses(parts: list[GramAccumulator], total: _Products, penalties: list[tuple[float, float]]) -> Array:
+    """(folds, penalties): the mean squared error on each fold of the model fitted to the others."""
+    losses = np.empty((len(parts), len(penalties)))
+    shift, factor = total.shift, total.factor
+    for k, part in enumerate(parts):
+        _, own_shift, own_factor, own = part.sums()
+        own = moved(own, own_shift, own_factor, shift, factor)
+        rest, start = _Products(total.G - own, shift, factor, total.intercept), None
+        for i, (l1, l2) in enumerate(penalties):
+            w, b, start = _model(rest, l1, l2, start)
+            # y - b - <w, x> in the coordinates of the sums
+            first = shift[-1] - b - w @ shift[:-1]
+            v = np.concatenate([[first], -w / factor[:-1], [1 / factor[-1]]])
+            losses[k, i] = max(float(v @ own @ v), 0.0) / max(float(own[0, 0]), 1e-300)
+    return losses

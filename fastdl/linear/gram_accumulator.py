@@ -1,0 +1,278 @@
+"""Least squares and ridge of a stream in one pass: sums of products, which merge, travel, and can be written down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._row_buffer import RowBuffer
+from fastdl._typing import Array
+from fastdl.linear._coordinates import gram, power_of_two
+
+_BLOCK = 1 << 20  # bytes of [X, y] in a block: it stays in the second-level cache
+_MAGIC = b"fastdl.GramAccumulator 1\n"
+
+
+@dataclass(frozen=True, eq=False)
+class GramFit:
+    """The least squares fit of a `GramAccumulator`.
+
+    Attributes
+    ----------
+    w : ndarray of float64, (D,), or (M, D) for M targets
+        The weights; of columns that others determine, those of least norm in columns of unit spread.
+    b : float, or ndarray (M,)
+        The intercepts.
+    loss : float, or ndarray (M,)
+        The weighted sum of squared residuals, from the sums: its rounding is some 1e-16 of the sum of (y - mean)^2.
+    count : int
+        Rows of weight above 0.
+    rank : int
+        Of the centred columns.
+    standard_errors : ndarray, (D + 1,) or (M, D + 1)
+        Of b and w, for residuals of equal variance; nan where the rank is short or no row is left to judge by. With a
+        penalty they are those of the least squares fit without one.
+    """
+
+    w: Array
+    b: Any
+    loss: Any
+    count: int
+    rank: int
+    standard_errors: Array
+
+
+class GramAccumulator:
+    """The sums of products of [1, X, y] over chunks, and the least squares or ridge fit they give.
+
+    Parameters
+    ----------
+    l2 : float
+        The penalty l2 |w|^2 of `finish`: alpha of scikit-learn's Ridge.
+    intercept : bool
+        Whether there is a b, which has no penalty.
+
+    Notes
+    -----
+    Columns are taken about the means of the first block, so that far-off means do not cancel. Rows are kept until they
+    fill a block: the sums have the same bits wherever the chunks are cut. States that are merged agree with one state
+    to rounding: each has a first block of its own. For data whose columns nearly depend on each other `fit_lp` keeps
+    twice the digits, from several passes.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl
+    >>> state = fastdl.GramAccumulator()
+    >>> state = state.update((np.array([[0.0], [1.0]]), np.array([1.0, 3.0])))
+    >>> state = state.update((np.array([[2.0]]), np.array([5.0])))
+    >>> fit = fastdl.GramAccumulator.from_bytes(state.to_bytes()).finish()
+    >>> fit.w.round(12), round(fit.b, 12)
+    (array([2.]), 1.0)
+    """
+
+    def __init__(self, l2: float = 0.0, *, intercept: bool = True):
+        self.l2, self.intercept = _check.number("l2", l2, 0), bool(intercept)
+        self._buffer = RowBuffer((None, None, 1.0))
+        self._columns: int | None = None
+        self._targets: tuple[int, ...] = ()
+        self._count = 0
+        self._shift = self._factor = np.zeros(0)
+        self._sums: Array | None = None
+
+    def fresh(self) -> GramAccumulator:
+        """An empty state with the same settings."""
+        return GramAccumulator(self.l2, intercept=self.intercept)
+
+    def update(self, chunk: tuple[Any, ...]) -> GramAccumulator:
+        """Take in (X, y) or (X, y, sample_weight), y (N,) or (N, M); returns itself."""
+        if not isinstance(chunk, (tuple, list)) or len(chunk) not in (2, 3):
+            raise _check.InputTypeError(f"a chunk must be (X, y) or (X, y, sample_weight), got {type(chunk).__name__}")
+        X, y = _check.floats("X", chunk[0], 2), _check.floats("y", chunk[1], (1, 2))
+        _check.same_length(X=X, y=y)
+        s = _check.sample_weight(chunk[2] if len(chunk) == 3 else None, len(X))
+        keep = slice(None) if s is None else s > 0
+        _check.finite("X", X[keep])
+        _check.finite("y", y[keep])
+        if self._columns is None:
+            self._columns, self._targets = X.shape[1], y.shape[1:]
+        if (X.shape[1], y.shape[1:]) != (self._columns, self._targets):
+            raise _check.InputError(
+                f"chunks must have {self._columns} columns and targets of shape {self._targets}, "
+                f"got {X.shape[1]} and {y.shape[1:]}"
+            )
+        rows = (X[keep].astype(np.float64), y[keep].astype(np.float64), None if s is None else s[keep])
+        for block in self._buffer.push(rows, self.block):
+            for start in range(0, len(block[0]), self.block):
+                self._add(*(None if a is None else a[start : start + self.block] for a in block))
+        return self
+
+    @property
+    def block(self) -> int:
+        """Rows in a block."""
+        width = (self._columns or 0) + int(np.prod(self._targets, dtype=np.int64))
+        return max(64, _BLOCK // (8 * max(1, width)) // 64 * 64)
+
+    def _add(self, X: Any, y: Any, s: Any) -> None:
+        Z = np.column_stack([X, y])
+        if not len(Z):
+            return
+        if self._sums is None:
+            about = Z.mean(axis=0) if self.intercept else np.zeros(Z.shape[1])
+            self._shift = np.where(np.isfinite(about), about, 0.0)
+            self._factor = power_of_two(np.abs(Z - self._shift).max(axis=0))
+            self._sums = np.zeros((Z.shape[1] + 1,) * 2)
+        weights = None if s is None else np.ascontiguousarray(s)
+        self._sums = self._sums + gram(Z, np.zeros(len(Z)), weights, self._shift, self._factor)[:-1, :-1]
+        self._count += len(Z)
+
+    def merge(self, other: GramAccumulator) -> GramAccumulator:
+        """Take in another state; returns itself."""
+        if other._columns is None:
+            return self
+        if self._columns is None:
+            self._columns, self._targets = other._columns, other._targets
+        if (self._columns, self._targets) != (other._columns, other._targets):
+            raise _check.InputError("states must have the same columns and targets to be merged")
+        if other._sums is not None:
+            if self._sums is None:
+                self._shift, self._factor, self._sums = other._shift, other._factor, np.zeros_like(other._sums)
+            self._sums = self._sums + moved(other._sums, other._shift, other._factor, self._shift, self._factor)
+            self._count += other._count
+        for rows in other._buffer.parts:
+            self.update(rows)
+        return self
+
+    def sums(self) -> tuple[int, Array, Array, Array]:
+        """(rows, shift, factor, products): the weighted products of [1, ([X, y] - shift) * factor], all rows so far."""
+        if self._columns is None:
+            raise _check.InputError("there were no chunks: the number of columns is not known")
+        state = self.fresh()
+        state.__dict__.update(self.__dict__)
+        if len(self._buffer):
+            state._add(*self._buffer.peek())
+        if state._sums is None:
+            width = self._columns + int(np.prod(self._targets, dtype=np.int64))
+            return 0, np.zeros(width), np.ones(width), np.zeros((width + 1, width + 1))
+        return state._count, state._shift, state._factor, state._sums
+
+    def finish(self) -> GramFit:
+        """The fit of all rows so far."""
+        count, shift, factor, G = self.sums()
+        d = self._columns or 0
+        G, mean, scale = standardised(G, self.intercept)
+        unit = factor * scale
+        A, B = G[:d, :d], G[:d, d:]
+        penalty = self.l2 * unit[:d] ** 2
+        inverse, rank = _inverse(A)
+        omega = inverse @ B if not self.l2 else solved(A + np.diag(penalty), B)
+        squares = np.diagonal(G[d:, d:]) - 2 * (omega * B).sum(axis=0) + (omega * (A @ omega)).sum(axis=0)
+        loss = np.maximum(squares, 0) / unit[d:] ** 2
+        w = (omega * unit[:d, None] / unit[d:]).T
+        means = shift + mean / factor
+        b = means[d:] - w @ means[:d] if self.intercept else np.zeros(len(w))
+        left = count - rank - self.intercept if rank == d else 0
+        errors = self._errors(left, inverse, unit, means, loss)
+        if not self._targets:
+            return GramFit(w[0], float(b[0]), float(loss[0]), count, rank, errors[0])
+        return GramFit(w, b, loss, count, rank, errors)
+
+    def _errors(self, left: int, inverse: Array, unit: Array, means: Array, loss: Array) -> Array:
+        d = len(inverse)
+        if left <= 0:
+            return np.full((len(loss), d + 1), np.nan)
+        covariance = inverse * np.outer(unit[:d], unit[:d])
+        weight = float(self.sums()[3][0, 0])
+        of_b = 1 / weight + means[:d] @ covariance @ means[:d] if self.intercept else 0.0
+        return np.sqrt(np.outer(loss / left, np.append(of_b, covariance.diagonal())))
+
+    def to_bytes(self) -> bytes:
+        """The state as bytes, with a version; the same on every machine."""
+        rows = self._buffer.peek() if len(self._buffer) else None
+        arrays = [self._shift, self._factor, *([] if self._sums is None else [self._sums])]
+        arrays += [] if rows is None else [rows[0], rows[1], *([] if rows[2] is None else [rows[2]])]
+        head = {
+            "l2": self.l2,
+            "intercept": self.intercept,
+            "columns": self._columns,
+            "targets": self._targets,
+            "count": self._count,
+            "sums": self._sums is not None,
+            "shapes": [a.shape for a in arrays],
+        }
+        return _MAGIC + json.dumps(head).encode() + b"\n" + b"".join(a.astype("<f8").tobytes() for a in arrays)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> GramAccumulator:
+        """The state that `to_bytes` wrote."""
+        try:
+            if not data.startswith(_MAGIC):
+                raise ValueError
+            text, _, body = data[len(_MAGIC) :].partition(b"\n")
+            head = json.loads(text)
+            sizes = [int(np.prod(shape, dtype=np.int64)) for shape in head["shapes"]]
+            values = np.frombuffer(body, "<f8").astype(np.float64)
+            if sum(sizes) != len(values):
+                raise ValueError
+            cuts = np.split(values, np.cumsum(sizes)[:-1])
+            arrays = [a.reshape(shape) for a, shape in zip(cuts, head["shapes"], strict=True)]
+            state = cls(head["l2"], intercept=head["intercept"])
+            state._columns, state._targets = head["columns"], tuple(head["targets"])
+            state._count, state._shift, state._factor = head["count"], *arrays[:2]
+            rest = arrays[2:]
+            if head["sums"]:
+                state._sums = rest.pop(0)
+            if rest:
+                for _ in state._buffer.push((rest[0], rest[1], rest[2] if len(rest) > 2 else None), state.block):
+                    pass
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise _check.InputError(
+                f"the bytes must be those of GramAccumulator.to_bytes, version 1, got {data[:24]!r}"
+            ) from None
+        return state
+
+
+def standardised(G: Array, intercept: bool) -> tuple[Array, Array, Array]:
+    """(products about the means, means, scale) of sums of [1, Z]: columns times `scale`, powers of two, are near 1."""
+    weight = max(float(G[0, 0]), 1e-300)
+    mean = G[0, 1:] / weight if intercept else np.zeros(len(G) - 1)
+    centred = G[1:, 1:] - weight * np.outer(mean, mean)
+    scale = power_of_two(np.sqrt(np.maximum(centred.diagonal(), 0) / weight))
+    return centred * np.outer(scale, scale), mean, scale
+
+
+def solved(A: Array, g: Array) -> Array:
+    """The solution of A x = g for positive A; the shortest, in columns of unit length, where A is singular."""
+    length = np.sqrt(np.maximum(A.diagonal(), 0))
+    length = np.where(length > 0, length, 1.0)
+    C = A / np.outer(length, length)
+    scaled = (g.T / length).T
+    try:
+        np.linalg.cholesky(C)
+        x = np.linalg.solve(C, scaled)
+    except np.linalg.LinAlgError:
+        x = np.linalg.lstsq(C, scaled, rcond=None)[0]
+    return np.asarray((x.T / length).T)
+
+
+def _inverse(A: Array) -> tuple[Array, int]:
+    """The pseudo-inverse and the rank."""
+    if not len(A):
+        return A, 0
+    length = np.sqrt(np.maximum(A.diagonal(), 0))
+    length = np.where(length > 0, length, 1.0)
+    values, vectors = np.linalg.eigh(A / np.outer(length, length))
+    kept = values > 16 * len(A) * np.finfo(float).eps * max(values.max(), 0)
+    inverse = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T / np.outer(length, length)
+    return inverse, int(np.count_nonzero(kept))
+
+
+def moved(G: Array, shift: Array, factor: Array, to_shift: Array, to_factor: Array) -> Array:
+    """Sums of [1, (x - shift) * factor] as those of [1, (x - to_shift) * to_factor]."""
+    change = np.eye(len(G))
+    change[1:, 0] = (shift - to_shift) * to_factor
+    change[1:, 1:] = np.diag(to_factor / factor)
+    return np.asarray(change @ G @ change.T)

@@ -1,0 +1,57 @@
+"""The last hidden layer of a network as columns of a linear fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastdl import _check
+from fastdl._typing import Array
+from fastdl.network.fit import fit_network
+from fastdl.network.result import NetworkFit
+
+
+class LearnedFeatures:
+    """The last hidden layer of a network as columns, to be used like those of `vandermonde` in a linear fit.
+
+    Parameters
+    ----------
+    hidden : int or sequence of int
+        The units of each hidden layer; the last gives the features.
+    p : float or CustomLoss
+        The loss of the training.
+    **options
+        All keywords of `fit_network`.
+
+    Attributes
+    ----------
+    network : NetworkFit
+        After `fit`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl
+    >>> x = np.linspace(-1, 1, 300)[:, None]
+    >>> y = np.abs(x[:, 0])
+    >>> columns = fastdl.LearnedFeatures(hidden=8).fit(x, y).transform(x)
+    >>> columns.shape
+    (300, 8)
+    >>> residual = np.linalg.lstsq(np.column_stack([columns, np.ones(300)]), y)[1]
+    >>> bool(residual[0] < 0.1)
+    True
+    """
+
+    network: NetworkFit
+
+    def __init__(self, hidden: Any = (32,), p: Any = 2.0, **options: Any):
+        self.hidden, self.p, self.options = hidden, p, options
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> LearnedFeatures:
+        """Train the network, on what `fit_network` takes; returns itself."""
+        self.network = fit_network(X, y, self.hidden, self.p, sample_weight=sample_weight, **self.options)
+        return self
+
+    def transform(self, X: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """The features, float64 (N, H), of X (N, D)."""
+        if not hasattr(self, "network"):
+            raise _check.InputError("the features must be learned first: call fit(X, y)")
+        return self.network.features(X, out=out, threads=threads)

@@ -1,0 +1,210 @@
+"""Windows of genomes as a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl.files.sequences.bed import Regions, read_regions
+from fastdl.files.sequences.fasta import Fasta
+from fastdl.files.sequences.genome import Genome
+from fastdl.files.sequences.twobit import TwoBit
+from fastdl.files.sequences.vcf import read_vcf
+from fastdl.sequences.variants import Variants
+
+torch = _check.extra("torch", "torch", "fastdl.torch")
+Tensor = Any  # torch.Tensor: torch may not be there where types are checked
+Array = np.ndarray
+_REVERSAL = ("none", "random", "always")
+
+
+class GenomeWindows(torch.utils.data.Dataset):  # type: ignore[name-defined]
+    """One-hot windows of a genome, and their targets, for `torch.utils.data.DataLoader`.
+
+    Parameters
+    ----------
+    genome : str, Path, Fasta, TwoBit or Genome
+        FASTA (plain or bgzip) or 2bit.
+    regions : str, Path, Regions, or (chroms, starts) or (chroms, starts, strand)
+        A BED or narrowPeak file, or a table (.csv, .tsv, .parquet), of whose regions the windows take the middles; or
+        the first base of each window.
+    length : int
+        Bases of a window.
+    targets : array_like, shape (N,) or (N, ...), optional
+        One for each region; whatever can be indexed by a list of rows (a memory-mapped array too).
+    centre : {"middle", "summit"}
+        Of the regions of a file, which place is the middle of the window.
+    jitter : int
+        How many bases a window is shifted at most, to either side, anew in each epoch. Targets are not moved.
+    reverse_complement : {"none", "random", "always"}
+        Whether windows are turned to the other strand, "random" by a coin for each window and epoch.
+    reverse_targets : int or sequence of int, optional
+        The axes of a target (counted in one of them, from 0) that are reversed with its window: 0 for a profile (L,),
+        (0, 1) for a profile of two strands (L, 2) or (2, L).
+    variants : Variants, str or Path, optional
+        Variants, or a VCF file of them, put into each window that holds their place.
+    seed : int
+        All draws follow from it, the epoch and the number of the window: not from the workers or the batches.
+    layout, dtype : optional
+        As in `fastdl.one_hot`; here "first", (4, length), and float32 by default.
+    **encoding
+        Further settings of `fastdl.one_hot_windows`: unknown, case, ignore, like, pad.
+
+    Notes
+    -----
+    An item is a window as a tensor, or (window, target). `DataLoader` takes whole batches by `__getitems__`, in one
+    call. Workers may be forked, spawned or served by a forkserver: each opens the file itself. `set_epoch` before each
+    pass gives new draws, and reaches workers that persist.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from fastdl.torch import GenomeWindows
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "a.fa")
+    >>> _ = path.write_text(">one\\nACGTACGT\\n")
+    >>> windows = GenomeWindows(path, (["one", "one"], [0, 3]), 4, targets=[0.5, 1.0])
+    >>> x, y = windows[1]
+    >>> tuple(x.shape), x.argmax(dim=0).tolist(), float(y)
+    ((4, 4), [3, 0, 1, 2], 1.0)
+    """
+
+    def __init__(
+        self,
+        genome: str | Path | Fasta | TwoBit | Genome,
+        regions: Any,
+        length: int,
+        *,
+        targets: Any = None,
+        centre: str = "middle",
+        jitter: int = 0,
+        reverse_complement: str = "none",
+        reverse_targets: int | Sequence[int] = (),
+        variants: Variants | str | Path | None = None,
+        seed: int = 0,
+        layout: str = "first",
+        dtype: Any = "float32",
+        **encoding: Any,
+    ):
+        self.genome = genome if isinstance(genome, Genome) else Genome(genome)
+        self.length = _check.integer("length", length, 1)
+        self.jitter = _check.integer("jitter", jitter, 0, 1 << 40)
+        self.reverse_complement = _check.one_of("reverse_complement", reverse_complement, _REVERSAL)
+        self.seed = _check.integer("seed", seed, 0)
+        self.variants = read_vcf(variants) if isinstance(variants, (str, Path)) else variants
+        self.chroms, self.starts, self.backwards = _windows(regions, self.length, centre)
+        self.encoding = {"layout": layout, "dtype": dtype, **encoding}
+        axes = [reverse_targets] if isinstance(reverse_targets, int) else list(reverse_targets)
+        self.reverse_targets = tuple(_check.integer("reverse_targets", axis, 0) for axis in axes)
+        self.targets = targets if targets is None or hasattr(targets, "shape") else np.asarray(targets)
+        if self.targets is not None:
+            _check.same_length(targets=self.targets, regions=self.chroms)
+            if any(axis >= len(self.targets.shape) - 1 for axis in self.reverse_targets):
+                shape = tuple(self.targets.shape[1:])
+                raise _check.InputError(f"reverse_targets must be axes of a target of shape {shape}, got {axes}")
+        # In shared memory, so that workers which persist see the next epoch.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self.genome.windows(self.chroms[:1], self.starts[:1], self.length, variants=self.variants, **self.encoding)
+        known = self.genome.lengths
+        unknown = next((name for name in dict.fromkeys(self.chroms) if name not in known), None)
+        if unknown is not None:
+            self.genome.fetch(unknown, 0, 1)  # says what is there instead
+
+    def __len__(self) -> int:
+        return len(self.chroms)
+
+    @property
+    def epoch(self) -> int:
+        """The pass that the draws belong to."""
+        return int(self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw shifts and strands anew: call it before each pass, as of a distributed sampler."""
+        self._epoch.fill_(_check.integer("epoch", epoch, 0))
+
+    def __getitem__(self, index: int) -> Any:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """The items of a batch: windows, or (window, target) pairs."""
+        x, y = self.batch(indices)
+        return list(x) if y is None else list(zip(x, y))
+
+    def batch(self, indices: Any) -> tuple[Tensor, Tensor | None]:
+        """The windows (B, 4, length) and targets of some regions, in one call.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Which; negative ones count from the end.
+
+        Returns
+        -------
+        (Tensor, Tensor or None)
+        """
+        rows = np.asarray(indices, np.int64).reshape(-1)
+        if len(rows) and not -len(self) <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"index must be below {len(self)}, got {int(rows.min())} to {int(rows.max())}")
+        rows = np.where(rows < 0, rows + len(self), rows)
+        shift, turned = self._draws(rows)
+        chroms = [self.chroms[row] for row in rows.tolist()]
+        strand = np.where(self.backwards[rows] ^ turned, -1, 1)
+        x = self.genome.windows(
+            chroms, self.starts[rows] + shift, self.length, strand=strand, variants=self.variants, **self.encoding
+        )
+        return torch.from_numpy(x), self._targets(rows, turned)
+
+    def _draws(self, rows: Array) -> tuple[Array, Array]:
+        """The shift of each window, and whether it is turned, from seed, epoch and row alone."""
+        always = self.reverse_complement == "always"
+        if not self.jitter and self.reverse_complement != "random":
+            return np.zeros(len(rows), np.int64), np.full(len(rows), always)
+        numbers = _uniform(self.seed, self.epoch, rows)
+        shift = (numbers[0] * (2 * self.jitter + 1)).astype(np.int64) - self.jitter
+        turned = numbers[1] < 0.5 if self.reverse_complement == "random" else np.full(len(rows), always)
+        return shift, turned
+
+    def _targets(self, rows: Array, turned: Array) -> Tensor | None:
+        if self.targets is None:
+            return None
+        order = np.argsort(rows, kind="stable")  # h5py and zarr want rows that rise
+        y = np.empty((len(rows), *self.targets.shape[1:]), np.asarray(self.targets[:0]).dtype)
+        if isinstance(self.targets, np.ndarray):
+            y[...] = self.targets[rows]
+        else:
+            y[order] = np.stack([np.asarray(self.targets[int(row)]) for row in rows[order]]) if len(rows) else y
+        if self.reverse_targets and turned.any():
+            y[turned] = np.flip(y[turned], tuple(axis + 1 for axis in self.reverse_targets))
+        return torch.from_numpy(y)
+
+
+def _windows(regions: Any, length: int, centre: str) -> tuple[list[str], Array, Array]:
+    """(chroms, starts, whether on the reverse strand) of the windows of regions."""
+    if isinstance(regions, (str, Path)):
+        parts = list(read_regions(regions, negative=True))
+        chroms = [name for part in parts for name in part.names]
+        starts = np.concatenate([np.zeros(0, np.int64), *(part.windows(length, centre) for part in parts)])
+        return chroms, starts, np.array([sign == "-" for part in parts for sign in part.strand], bool)
+    if isinstance(regions, Regions):
+        backwards = np.array([sign == "-" for sign in regions.strand], bool)
+        return list(regions.names), regions.windows(length, centre), backwards
+    if not isinstance(regions, (tuple, list)) or len(regions) not in (2, 3):
+        raise _check.InputTypeError("regions must be a file, Regions, (chroms, starts) or (chroms, starts, strand)")
+    starts = _check.array("starts", regions[1], ("i", "u"), 1).astype(np.int64)
+    chroms = [regions[0]] * len(starts) if isinstance(regions[0], str) else _check.texts("chroms", regions[0]) or []
+    _check.same_length(chroms=chroms, starts=starts)
+    strand = _check.texts("strand", list(regions[2])) if len(regions) == 3 else ["+"] * len(starts)
+    _check.same_length(strand=strand, starts=starts)
+    return chroms, starts, np.array([sign == "-" for sign in strand or []], bool)
+
+
+def _uniform(seed: int, epoch: int, rows: Array) -> Array:
+    """Two numbers in [0, 1) for each row: a counter through SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
+    first = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64)
+    z = first[:, None] + rows.astype(np.uint64)[None, :] * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (z ^ (z >> np.uint64(31))) / 2.0**64

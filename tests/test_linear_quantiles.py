@@ -1,0 +1,73 @@
+"""Quantile fits: against HiGHS, quantreg's published figures and exact rationals."""
+
+from fractions import Fraction
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+import fastdl
+
+
+def highs(X, y, tau, s):
+    optimize = pytest.importorskip("scipy.optimize")
+    (n, d), free = X.shape, (None, None)
+    A = np.column_stack([np.ones(n), X, np.eye(n), -np.eye(n)])
+    cost = np.concatenate([np.zeros(d + 1), tau * s, (1 - tau) * s])
+    done = optimize.linprog(cost, A_eq=A, b_eq=y, bounds=[free] * (d + 1) + [(0, None)] * (2 * n), method="highs")
+    return done.fun
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_equals_highs(seed):
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(5, 80)), int(rng.integers(1, 4))
+    X, y = rng.standard_normal((n, d)), rng.standard_t(2, n) * 10
+    s = rng.integers(1, 4, n).astype(float)
+    taus = [0.05, 0.25, 0.5, 0.9]
+    for fit in fastdl.fit_quantile(X, y, taus, sample_weight=s):
+        np.testing.assert_allclose(fit.loss, highs(X, y, fit.tau, s), rtol=1e-9)
+        assert fit.certificate.gap < 1e-9, fit.certificate
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_bound_is_below_the_exact_optimum_of_small_integers(seed):
+    rng = np.random.default_rng(seed)
+    n, tau = int(rng.integers(2, 9)), float(rng.choice([0.125, 0.5, 0.75]))
+    x, y = rng.integers(-2, 3, n), rng.integers(-2, 3, n)
+    if len(set(x.tolist())) < 2:
+        return
+    fit = fastdl.fit_quantile(x[:, None].astype(float), y.astype(float), tau)
+
+    def loss(w, b):
+        r = [int(v) - b - w * int(u) for u, v in zip(x, y)]
+        return sum(Fraction(tau) * v if v > 0 else (Fraction(tau) - 1) * v for v in r)
+
+    lines = [Fraction(int(y[j] - y[i]), int(x[j] - x[i])) for i, j in combinations(range(n), 2) if x[i] != x[j]]
+    pairs = [(i, j) for i, j in combinations(range(n), 2) if x[i] != x[j]]
+    least = min(loss(w, int(y[i]) - w * int(x[i])) for w, (i, _) in zip(lines, pairs))
+    assert Fraction(fit.certificate.lower) <= least
+    assert abs(loss(Fraction(float(fit.w[0])), Fraction(fit.b)) - least) <= Fraction(1, 10**12)
+    assert fit.certificate.gap < 1e-9 or least == 0
+
+
+def test_quantreg_s_figures_for_stackloss():
+    """rq(stack.loss ~ stack.x, tau): the vignette of R's quantreg gives the median fit."""
+    rows = """80 27 89 42;80 27 88 37;75 25 90 37;62 24 87 28;62 22 87 18;62 23 87 18;62 24 93 19;62 24 93 20;
+    58 23 87 15;58 18 80 14;
+    58 18 89 14;58 17 88 13;58 18 82 11;58 19 93 12;50 18 89 8;50 18 86 7;50 19 72 8;50 19 79 8;50 20 80 9;
+    56 20 82 15;70 20 91 15"""
+    data = np.array([[float(v) for v in row.split()] for row in rows.split(";")])
+    fit = fastdl.fit_quantile(data[:, :3], data[:, 3], 0.5)
+    np.testing.assert_allclose([fit.b, *fit.w], [-39.68986, 0.83188, 0.57391, -0.06087], atol=5e-6)
+
+
+def test_shares_below_and_refusals():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((2001, 2)), rng.standard_normal(2001)
+    for fit in fastdl.fit_quantile(X, y, (0.1, 0.9)):
+        assert abs((y < fit.predict(X)).mean() - fit.tau) < 0.003
+    with pytest.raises(fastdl.errors.InputError, match="above 0 and below 1"):
+        fastdl.fit_quantile(X, y, [0.5, 1.0])
+    with pytest.raises(fastdl.errors.InputError, match="lengths"):
+        fastdl.fit_quantile(X, y[:5])
