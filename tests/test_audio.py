@@ -254,3 +254,13 @@ def test_out_is_filled_and_returned():
     both = np.zeros(10, np.uint8)
     with pytest.raises(fastdl.InputError, match="must not overlap"):
         fastdl.mu_law_encode(both.view(np.int8), out=both)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_floats_round_to_int16_as_the_definition_says(dtype):
+    k = np.arange(-70000, 70001)
+    x = np.concatenate([k / 65536, np.nextafter(k / 65536, 2), [np.inf, -np.inf, -0.0, 1e-30]]).astype(dtype)
+    for law in mu_law.LAWS:
+        codes, clipped = fastdl.g711_encode(x, law, return_clipped=True)
+        np.testing.assert_array_equal(codes, reference.g711_encode(x, law))
+        assert clipped == (np.abs(x) > 1).sum()

@@ -14,7 +14,9 @@ from fastdl import _check, _kernels
 from fastdl._threads import count, split
 from fastdl._typing import Array, ArrayLike
 from fastdl.audio import _tables as tables
-from fastdl.errors import InputError, InputTypeError
+from fastdl.audio._samples import InputNaN as InputNaN
+from fastdl.audio._samples import as_int16, as_samples
+from fastdl.errors import InputError
 from fastdl.reference import audio as reference
 
 kernel = _kernels.load("audio") or reference
@@ -119,7 +121,7 @@ def mu_law_encode(
     array([  0, 127, 128, 177, 255], dtype=uint8)
     """
     q = _channels(quantization_channels, dialect)
-    threads, (samples, full_scale) = count(threads), _samples(x, bits)
+    threads, (samples, full_scale) = count(threads), as_samples(x, bits)
     result = _check.out("out", out, samples.shape, _UINT8 if q <= 256 else _UINT16, x)
     if nan is not None:
         nan = _check.integer("nan", nan, 0, q - 1)
@@ -128,7 +130,7 @@ def mu_law_encode(
         _encode_int16(flat, q, dialect, codes, threads)
     elif samples.dtype == _INT32:
         edges = tables.of_float(q, dialect, "float64")
-        split(len(flat), threads, lambda s: kernel.encode_int32(flat[s], 1 / full_scale, *edges, codes[s]), _BLOCK)
+        split(len(flat), threads, lambda s: kernel.encode_int32(flat[s], 1 / full_scale, edges, codes[s]), _BLOCK)
     else:
         clipped = _encode_floats(flat, q, dialect, nan, codes, threads)
     return (result, clipped) if return_clipped else result
@@ -149,7 +151,7 @@ def _by_table(x: Array, table: Array, codes: Array, threads: int) -> None:
 def _encode_floats(x: Array, q: int, dialect: str, nan: int | None, codes: Array, threads: int) -> int:
     """Fill `codes`; the number of samples that were clipped."""
     edges = tables.of_float(q, dialect, x.dtype.name)
-    counts = split(len(x), threads, lambda s: kernel.encode_by_edges(x[s], *edges, nan or 0, codes[s]), _BLOCK)
+    counts = split(len(x), threads, lambda s: kernel.encode_by_edges(x[s], edges, nan or 0, codes[s]), _BLOCK)
     clipped, nans = (sum(c) for c in zip(*counts)) if counts else (0, 0)
     if nans and nan is None:
         raise InputNaN(nans, x)
@@ -308,7 +310,7 @@ def g711_encode(
     _check.one_of("law", law, LAWS)
     _check.one_of("dialect", dialect, G711_DIALECTS)
     threads = count(threads)
-    given, full_scale = _samples(x, bits)
+    given, full_scale = as_samples(x, bits)
     result = _check.out("out", out, given.shape, _UINT8, x)
     if nan is not None:
         nan = _check.integer("nan", nan, 0, 255)
@@ -317,7 +319,7 @@ def g711_encode(
     table = None if direct is not None else tables.g711_of_int16(law, dialect)
 
     def encode(block: slice) -> tuple[int, int]:
-        samples, clipped, missing = _pcm16(flat[block], full_scale)
+        samples, clipped, missing = as_int16(flat[block], full_scale)
         if direct is not None:
             direct(samples, codes[block])
         else:
@@ -331,20 +333,6 @@ def g711_encode(
     if nans and nan is None:
         raise InputNaN(nans, flat)
     return (result, clipped) if return_clipped else result
-
-
-def _pcm16(x: Array, full_scale: float) -> tuple[Array, int, Array | None]:
-    """Samples as int16, how many floats were outside [-1, 1], and which are NaN, if any."""
-    if x.dtype == _INT16:
-        return x, 0, None
-    if x.dtype == _INT32:
-        shift = int(np.log2(full_scale)) - 15
-        return (x >> shift if shift > 0 else x << -shift).astype(_INT16), 0, None
-    missing = np.isnan(x)
-    if not missing.any():
-        return reference.pcm16(x), int((np.abs(x) > 1).sum()), None
-    x = np.where(missing, x.dtype.type(0), x)
-    return reference.pcm16(x), int((np.abs(x) > 1).sum()), missing
 
 
 def g711_decode(codes: ArrayLike, law: str = "mu", *, out: Array | None = None, threads: int | None = 1) -> Array:
@@ -384,49 +372,3 @@ def g711_decode(codes: ArrayLike, law: str = "mu", *, out: Array | None = None, 
 def _channels(q: Any, dialect: str) -> int:
     _check.one_of("dialect", dialect, MU_LAW_DIALECTS)
     return _check.integer("quantization_channels", q, 2, 65536)
-
-
-def _samples(x: ArrayLike, bits: int | None) -> tuple[Array, float]:
-    """int16, int32, float32 or float64 with the values of x, and what stands for 1 in an int32."""
-    if isinstance(x, (bytes, bytearray)):
-        x = np.frombuffer(x, _UINT8)
-    if bits is not None:
-        bits = _check.integer("bits", bits, 2, 32)
-    if type(x) is not np.ndarray and not np.size(x):
-        return np.empty(np.shape(x), np.float64), 1
-    x = _check.array("x", x, ("i", "u", "f"))
-    if x.dtype.kind == "f":
-        if bits is not None:
-            raise InputTypeError(f"bits is for integers, got {x.dtype}")
-        return (x if x.dtype in _FLOATS else x.astype(np.float32 if x.dtype.itemsize == 2 else np.float64)), 1
-    if bits is not None:
-        return _of_bits(x, bits), 2.0 ** (bits - 1)
-    if x.dtype.itemsize > 2:
-        raise InputTypeError(
-            f"x must be int16, int8, uint8, uint16 or floats, got {x.dtype}, which may hold samples of any size: "
-            "x.astype(np.int16) for 16-bit samples, bits=24 or bits=32 for larger ones"
-        )
-    return (x if x.dtype == _INT16 else reference.pcm16(x)), 1
-
-
-def _of_bits(x: Array, bits: int) -> Array:
-    """Integers as int32 within the range of so many bits, unsigned ones around their middle."""
-    half = 1 << (bits - 1)
-    low, high = (0, 2 * half - 1) if x.dtype.kind == "u" else (-half, half - 1)
-    if x.size and not (x.dtype == _INT32 and bits == 32) and (x.min() < low or x.max() > high):
-        wrong = x.min() if x.min() < low else x.max()
-        raise InputError(f"x must be between {low} and {high} with bits={bits}, got {wrong}")
-    if x.dtype.kind == "u":
-        return (x.astype(np.int64) - half).astype(_INT32)
-    return x.astype(_INT32, copy=False)
-
-
-class InputNaN(InputError):
-    """A NaN where none is allowed."""
-
-    def __init__(self, count: int, x: Array):
-        first = int(np.flatnonzero(np.isnan(x))[0])
-        self.count, self.first = count, first
-        super().__init__(
-            f"x must not hold NaN (or name a class for it by nan=), got {count}, the first at index {first}"
-        )

@@ -20,6 +20,8 @@ class MuLawEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Q, the number of classes, 2 to 65536.
     dialect : {"wavenet", "librosa", "nnmnkwii"}
         As in `fastdl.mu_law_encode`.
+    bits : int
+        Bits of the samples of int32, int64 and their unsigned kin, 2 to 32; others have those of their dtype.
     dtype : dtype
         Of the samples that `inverse_transform` gives: float32, float64 or int16.
     threads : int or None
@@ -46,11 +48,12 @@ class MuLawEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         quantization_channels: int = 256,
         *,
         dialect: str = "wavenet",
+        bits: int = 16,
         dtype: Any = "float32",
         threads: int | None = 1,
     ):
         self.quantization_channels, self.dialect, self.dtype = quantization_channels, dialect, dtype
-        self.threads = threads
+        self.bits, self.threads = bits, threads
 
     def fit(self, X: Any, y: Any = None) -> MuLawEncoder:
         """Check the settings and the waveforms (N, T); nothing is learned. Returns itself."""
@@ -62,7 +65,8 @@ class MuLawEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> Array:
         """The classes of waveforms (N, T): integers, or floats of [-1, 1], which are clipped to it."""
         X = table(self, X, reset=False, dtype="numeric")
-        return mu_law_encode(X, self.quantization_channels, dialect=self.dialect, threads=self.threads)
+        bits = self.bits if X.dtype.kind in "iu" and X.dtype.itemsize > 2 else None
+        return mu_law_encode(X, self.quantization_channels, dialect=self.dialect, bits=bits, threads=self.threads)
 
     def inverse_transform(self, X: Any) -> Array:
         """The samples of classes, of their shape."""

@@ -117,8 +117,9 @@ def encode_by_table(bits, table, codes):
     codes[:] = table[bits]
 
 
-def encode_by_edges(x, base, edge, first, shift, nan, codes):
+def encode_by_edges(x, edges, nan, codes):
     """A monotone step function of floats by buckets; the number of samples clipped and of NaNs."""
+    base, edge, first, shift = edges
     missing = np.isnan(x)
     held = np.clip(np.where(missing, x.dtype.type(1), x), -1, 1)
     bits = held.view(f"u{x.dtype.itemsize}")
@@ -130,11 +131,18 @@ def encode_by_edges(x, base, edge, first, shift, nan, codes):
     return int((np.abs(x) > 1).sum()), int(missing.sum())
 
 
-def encode_int32(x, scale, base, edge, first, shift, codes):
+def encode_int32(x, scale, edges, codes):
     """`encode_by_edges` of x times a power of two."""
-    encode_by_edges(x * np.float64(scale), base, edge, first, shift, 0, codes)
+    encode_by_edges(x * np.float64(scale), edges, 0, codes)
 
 
 def decode(codes, table, out):
     """The entry of each code."""
     out[:] = table[codes]
+
+
+def round_to_int16(x, out):
+    """`pcm16` of floats, a NaN as 0; the number of samples clipped and of NaNs."""
+    missing = np.isnan(x)
+    out[:] = pcm16(np.where(missing, x.dtype.type(0), x))
+    return int((np.abs(x) > 1).sum()), int(missing.sum())

@@ -17,10 +17,11 @@ from fastdl.files.audio.conversion import as_floats
 from fastdl.files.audio.recordings import SUFFIXES, open_audio
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
+Dataset: Any = torch.utils.data.Dataset
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
 
 
-class AudioWindows(torch.utils.data.Dataset):  # type: ignore[misc]
+class AudioWindows(Dataset):
     """Windows of recordings: the classes of `length` samples, and as targets those one sample later.
 
     Only the samples of a window are read from its file. Files are opened at each read, so that workers may be forked

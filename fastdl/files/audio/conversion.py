@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def as_floats(x: Array) -> Array:
     if x.dtype.kind == "f":
         return _check.native(x)
     half = 1 << (8 * x.dtype.itemsize - 1)
-    dtype = np.float32 if x.dtype.itemsize <= 2 else np.float64
+    dtype: Any = np.float32 if x.dtype.itemsize <= 2 else np.float64
     return (x.astype(dtype) - dtype(half if x.dtype.kind == "u" else 0)) / dtype(half)
 
 
