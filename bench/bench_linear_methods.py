@@ -6,7 +6,7 @@ import pytest
 import fastdl
 from fastdl import _kernels
 from fastdl.linear.fit import fit_lp
-from fastdl.reference.search import numbers
+from fastdl.reference.linear import numbers
 
 ROWS, COLUMNS, CANDIDATES = 1_000_000, 8, 4096
 SEARCHED = 50_000  # rows of the random search: of a million, NumPy would take minutes

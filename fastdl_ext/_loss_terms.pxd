@@ -88,7 +88,7 @@ cdef inline inlined terms(const Loss* q, const double* r, Py_ssize_t n, double* 
     else:
         for i in range(n):
             slope[i] = 1 / sqrt(fabs(r[i]))
-    for k in range(q.whole):
+    for k in range(q.whole):  # no-cython-lint: the count is all that matters
         for i in range(n):
             slope[i] *= fabs(r[i])
     for i in range(n):

@@ -1,6 +1,6 @@
 """Which of the compiled CPU levels this machine runs."""
 
-from fastdl_ext._common cimport HAS_CLONES
+from fastdl_ext._common cimport HAS_CLONES  # no-cython-lint: used by name below
 
 cdef extern from *:
     """

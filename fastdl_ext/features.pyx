@@ -49,7 +49,7 @@ cdef cloned products(const real* x, const Py_ssize_t* plan, Py_ssize_t steps, re
         for j in range(d):
             row[bias + j] = x[i * d + j]
         step = plan
-        for s in range(steps):
+        for s in range(steps):  # no-cython-lint: the count is all that matters
             to = row + step[0]
             source = row + step[1]
             factor = x[i * d + step[3]]

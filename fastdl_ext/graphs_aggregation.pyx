@@ -7,7 +7,7 @@ _neighbour_grads.h, in C for its vector types; what bounds them is said there.
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int32_t, int64_t
 
-from fastdl_ext._common cimport cloned, real  # the headers use the macros beside cloned
+from fastdl_ext._common cimport cloned, real  # no-cython-lint: the headers use the macros beside cloned
 
 cdef extern from *:
     """
@@ -120,7 +120,7 @@ def inverse_roots(const int64_t[::1] indptr, const int32_t[::1] indices, const r
 
 
 def row_dots(const int64_t[::1] indptr, const int32_t[::1] indices, const real[:, :, ::1] left, const real[:, :, ::1] right,
-              real[:, ::1] out):
+             real[:, ::1] out):
     """out[j, h] = left[i, h] . right[indices[j], h] for the edges j of every row i; indptr need not begin at 0."""
     cdef Py_ssize_t rows = left.shape[0], heads = left.shape[1], F = left.shape[2]
     cdef const real* l = &left[0, 0, 0] if rows and heads and F else NULL

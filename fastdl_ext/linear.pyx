@@ -16,7 +16,7 @@ cdef int LEVEL = gram_level()
 cdef cloned residual_rows(const double* X, const double* y, const double* w, double b, const double* shift, Py_ssize_t n,
                           Py_ssize_t d, double* out) noexcept nogil:
     # Four sums a row, of every fourth column each; four rows at a time, so that additions overlap.
-    cdef Py_ssize_t i, j, k, g, rows, whole = d // 4 * 4
+    cdef Py_ssize_t i, j, k, rows, whole = d // 4 * 4
     cdef const double* x[4]
     cdef d4 s[4]
     cdef d4 c, v

@@ -17,7 +17,8 @@ from fastdl_ext.points cimport BLOCK, NONE, PROBES, crowded, geometry, key, mix,
 
 cdef cloned place(const real* x, const real* y, const real* z, const geometry* g, wide one, int32_t* cx, int32_t* cy,
                   int32_t* cz, Py_ssize_t n, Py_ssize_t* missing) noexcept nogil:
-    # `one` tells the type to compute in.  The test is on the float, before the cast: NaN and Inf fail it, and nothing out of range reaches an integer.
+    # `one` tells the type to compute in.  The test is on the float, before the cast: NaN and Inf fail it, and nothing out
+    # of range reaches an integer.
     cdef Py_ssize_t i
     cdef int32_t bad = 0
     cdef real t

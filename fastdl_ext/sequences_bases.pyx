@@ -52,7 +52,7 @@ cdef cloned turn_rows_of_4(const u32* x, u32* out, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline void numbers_of_kmers(const uint8_t* x, const uint8_t* code, int k, bint canonical, index* out,
-                           Py_ssize_t n) noexcept nogil:
+                                  Py_ssize_t n) noexcept nogil:
     # x holds n + k - 1 bases.  The number is not masked as it rolls: old digits leave at the top.
     cdef Py_ssize_t i
     cdef int top = 2 * (k - 1)

@@ -211,7 +211,6 @@ cdef cloned deviations(const real* y, const double* w, Py_ssize_t n, Py_ssize_t 
         else:
             add_d(y + i, centre, a, m)
 
-
         i += lanes
 cdef inline double column(const double* lanes, Py_ssize_t c, Py_ssize_t d, Py_ssize_t count) noexcept nogil:
     cdef double total = 0
@@ -274,7 +273,6 @@ def moments(const real[:, ::1] y, const double[::1] w, double[:, ::1] work, doub
                 shift = column(a, c, d, lanes)
                 chan(weight, centre[c], shift / weight, column(b, c, d, lanes) - shift * (shift / weight), &out[0, c], d)
 
-
             start += rows
 # --- standardising
 
@@ -295,8 +293,9 @@ cdef cloned scaled(const real* y, const double* high, const double* low, const d
         else:
             scale_d(y + i, high, low, scale, out + i, m)
 
-
         i += lanes
+
+
 def standardise(const real[::1] y, const double[:, ::1] table, bint back, real[::1] out):
     """(y - mean) / scale, or back; the table, (3, lanes), holds the mean as a sum of two, and the scale."""
     with nogil:

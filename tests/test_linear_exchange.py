@@ -6,7 +6,7 @@ import pytest
 import fastdl
 from fastdl.linear.fit import fit_lp
 from fastdl.linear.methods import _elemental_fits, exchange
-from fastdl.reference import search as reference
+from fastdl.reference import linear as reference
 
 powers = pytest.mark.parametrize("p", [0.2, 0.5, 0.9])
 

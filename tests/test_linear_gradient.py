@@ -5,7 +5,7 @@ import pytest
 
 import fastdl
 from fastdl.linear.fit import fit_lp
-from fastdl.reference import descent as reference
+from fastdl.reference import linear as reference
 from tests.test_linear_random import problem, same
 
 POWERS = [0.5, 1.0, 1.5, 2.0, 3.0]

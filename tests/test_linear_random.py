@@ -11,7 +11,7 @@ from fastdl._rows import Rows
 from fastdl.linear.fit import fit_lp
 from fastdl.linear.methods._lower_bounds import lower_bound
 from fastdl.linear.methods.random import drawn
-from fastdl.reference import search as reference
+from fastdl.reference import linear as reference
 
 POWERS = [0.5, 1.0, 1.5, 2.0, 3.0]
 powers = pytest.mark.parametrize("p", POWERS)

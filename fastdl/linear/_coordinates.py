@@ -8,7 +8,7 @@ import numpy as np
 
 from fastdl import _kernels
 from fastdl._rows import Rows
-from fastdl.reference import gram as reference
+from fastdl.reference import linear as reference
 
 Array = np.ndarray
 kernel = _kernels.load("linear") or reference

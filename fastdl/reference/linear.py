@@ -1,6 +1,8 @@
-"""The fit of least sum of s |y - X w - b|^p, by definition: for small data."""
+"""Linear fits of least sum of s |y - X w - b|^p by definition, random search, gradient descent, and their kernels."""
 
 import numpy as np
+
+from fastdl.reference.losses import lp_loss, lp_loss_grad
 
 
 def fit_lp(X, y, p=2.0, *, intercept=True, sample_weight=None):
@@ -42,3 +44,105 @@ def newton(A, y, s, p, floor=1e-12, steps=500):
             step /= 2
         beta = beta + step
     return beta
+
+
+# Random search, and the search of all models through as many rows as they have coefficients.
+
+
+def random_search(
+    X, y, p=2.0, *, candidates=1024, refine=10, scale=1.0, shrink=0.5, sample_weight=None, intercept=True, seed=0
+):
+    """(w, b, loss) of the best of all candidates; columns must be independent."""
+    X, y = np.asarray(X, float), np.asarray(y, float)
+    s = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+    middle = s @ X / s.sum() if intercept else np.zeros(X.shape[1])
+    level = s @ y / s.sum() if intercept else 0.0
+    Z, t = X - middle, y - level
+    w, c = np.linalg.lstsq(Z * np.sqrt(s)[:, None], t * np.sqrt(s), rcond=None)[0], 0.0
+    R = np.linalg.cholesky((Z.T * s) @ Z / s.sum()).T
+    width = scale * np.sqrt(s @ (t - Z @ w) ** 2 / s.sum() / (X.shape[1] + intercept))
+    for turn in range(1 + refine):
+        z = width * numbers(seed, turn, candidates, X.shape[1] + intercept)
+        W, C = w + np.linalg.solve(R, z[:, : X.shape[1]].T).T, c + (z[:, -1] if intercept else np.zeros(len(z)))
+        losses = lp_loss(Z, t, W, C, p, sample_weight=s)
+        w, c = W[losses.argmin()], C[losses.argmin()]
+        width *= shrink
+    return w, c + level - w @ middle, losses.min()
+
+
+def numbers(seed, turn, count, size):
+    """The numbers of a round's candidates, the first of which is the centre."""
+    groups = []
+    for group in range(-(-count // 64)):
+        bits = np.random.Philox(key=np.array([seed, (turn << 40) + group], np.uint64))
+        groups.append(np.random.Generator(bits).standard_normal((64, size)))
+    z = np.concatenate(groups)[:count]
+    z[0] = 0
+    return z
+
+
+def best_vertex(X, y, p, *, sample_weight=None, intercept=True):
+    """(loss, coefficients): for p <= 1 the least loss of all, that of a model through independent rows."""
+    A = np.column_stack([X, np.ones(len(y))]) if intercept else np.asarray(X, float)
+    best = np.inf, np.zeros(A.shape[1])
+    for rows in map(list, np.ndindex(*[len(y)] * A.shape[1])):
+        if rows == sorted(set(rows)) and abs(np.linalg.det(A[rows])) > 1e-9 * np.prod(np.linalg.norm(A[rows], axis=1)):
+            w = np.linalg.solve(A[rows], np.asarray(y, float)[rows])
+            s = np.where(np.isin(np.arange(len(y)), rows), 0, 1 if sample_weight is None else sample_weight)
+            loss = lp_loss(A, y, w, 0.0, p, sample_weight=s)  # the rows it goes through add nothing but rounding
+            best = min(best, (loss, w), key=lambda pair: pair[0])
+    return best
+
+
+# Gradient descent on all rows.
+
+
+def gradient_descent(
+    X, y, p=2.0, *, optimizer="adam", learning_rate=0.1, momentum=0.9, epochs=200, sample_weight=None, intercept=True
+):
+    """(w, b, losses): of the best model seen and of all models, the rate following a cosine."""
+    X, y = np.asarray(X, float), np.asarray(y, float)
+    s = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+    middle, level = (s @ X / s.sum(), s @ y / s.sum()) if intercept else (np.zeros(X.shape[1]), 0.0)
+    size, unit = np.sqrt(s @ (X - middle) ** 2 / s.sum()), np.sqrt(s @ (y - level) ** 2 / s.sum())
+    Z, t = (X - middle) / size, (y - level) / unit
+    x, largest, losses = np.zeros(X.shape[1] + 1), 0.0, []
+    best, mean, square = x, np.zeros_like(x), np.zeros_like(x)
+    for epoch in range(epochs + 1):
+        loss, by_v, by_c = lp_loss_grad(Z, t, x[:-1], x[-1], p, sample_weight=s, reduction="mean")
+        losses.append(loss * s.sum() * unit**p)
+        best = x if losses[-1] <= min(losses) else best
+        g = np.append(by_v, by_c * intercept)
+        rate = learning_rate * (1 + np.cos(np.pi * epoch / max(1, epochs))) / 2
+        if optimizer == "adam":
+            largest = max(largest, np.abs(g).max())
+            g = np.where(np.abs(g) > 1e-13 * largest, g, 0)  # rounding, which is not to become a step
+            mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g * g
+            step = mean / (1 - 0.9 ** (epoch + 1)) / (np.sqrt(square / (1 - 0.999 ** (epoch + 1))) + 1e-8)
+        else:
+            step = mean = (momentum if optimizer == "momentum" else 0.0) * mean + g
+        x = x - rate * step
+    w = best[:-1] * unit / size
+    return w, level + unit * best[-1] - w @ middle, np.array(losses)
+
+
+# Products over the rows of a fit, as the kernels add them to `total` or write them to `out`.
+
+
+def gram(X, y, s, shift, factor, scratch, total):
+    Z = np.column_stack([np.ones(len(X)), (X - shift) * factor, y])
+    m = Z.shape[1]
+    total[:m, :m] += np.triu(np.einsum("ni,nj->ij", Z, Z if s is None else Z * s[:, None]))
+
+
+def residuals(X, y, w, b, shift, out):
+    out[:] = y - b - ((X - shift) * w).sum(axis=1)
+
+
+def products(X, g, shift, total):
+    total += np.append(g.sum(), ((X - shift) * g[:, None]).sum(axis=0))
+
+
+def powers(r, e, out):
+    with np.errstate(divide="ignore", over="ignore", under="ignore"):
+        out[:] = np.abs(r) ** e
