@@ -95,7 +95,7 @@ def test_a_missing_scikit_learn_is_said(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("fastdl.estimators")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(fastdl.MissingExtra, match=r"fastdl\.estimators needs sklearn; .*'fastdl\[fit\]'"):
+    with pytest.raises(fastdl.MissingExtra, match=r"fastdl\.estimators needs sklearn; .*'fastdl-kernels\[fit\]'"):
         importlib.import_module("fastdl.estimators")
 
 

@@ -60,10 +60,10 @@ def test_whatever_a_file_raises_the_others_are_done(tmp_path, monkeypatch, capsy
 
     read = recordings.open_audio
 
-    def broken(path):
+    def broken(path, **options):
         if path.name == "b.wav":
             raise error
-        return read(path)
+        return read(path, **options)
 
     monkeypatch.setattr(recordings, "open_audio", broken)
     assert encode(tmp_path / "in", "-o", tmp_path / "out") == 1

@@ -408,7 +408,7 @@ def test_damaged_files_are_named(tmp_path, suffix):
 def test_the_command_counts_and_names(tmp_path, capsys):
     (tmp_path / "e.csv").write_text("from,to\nann,bob\nbob,ann\nann,ann\nann,bob\n")
     ids = tmp_path / "ids.txt"
-    assert main(["graph", str(tmp_path / "e.csv"), "--ids", str(ids), "--quiet"]) == 0
+    assert main(["graph", str(tmp_path / "e.csv"), "--ids", str(ids)]) == 0
     out = capsys.readouterr().out
     assert "2 nodes, 4 edges, 1 self loop, 1 duplicate, 0 isolated nodes, largest degree 2 (node 0)" in out
     assert ids.read_text() == "ann\nbob\n"

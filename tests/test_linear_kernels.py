@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastdl import _kernels
-from fastdl.linear._coordinates import kernel
+from fastdl.linear._matrix import kernel
 from fastdl.reference import linear as reference
 
 needs_kernel = pytest.mark.skipif(_kernels.load("linear") is None, reason="the kernels are not built")

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from fastdl import _kernels
 from fastdl._rows import Rows
-from fastdl.reference import linear as reference
-
-Array = np.ndarray
-kernel = _kernels.load("linear") or reference
+from fastdl._typing import Array
+from fastdl.linear._matrix import gram, kernel
 
 EPS = float(np.finfo(float).eps)
 #: The smallest squared pivot of a correlation matrix that a Cholesky factor is trusted with: below, columns are
@@ -296,16 +291,6 @@ class Frame:
         return 2 * EPS * (len(gamma) + 4) * float(size[-1] + terms.sum())
 
 
-def gram(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) -> Array:
-    """The Gram matrix of [1, (X - shift) * factor, t], weighted."""
-    m = X.shape[1] + 2
-    width = -(-m // 8) * 8
-    total = np.zeros((width, width))
-    kernel.gram(X, t, s, shift, factor, np.empty(128 * width), total)
-    upper = np.triu(total[:m, :m])
-    return upper + np.triu(upper, 1).T
-
-
 def _substituted(Z: Array, R: Array) -> Array:
     """Q of Q R = Z, column by column: its errors are those of a change of Z's last bits."""
     Q, q, still = np.zeros(Z.shape), np.empty(len(Z)), np.zeros(len(R))
@@ -385,59 +370,6 @@ def _qr(A: Array) -> Array:
 
 def _solve(R: Array, g: Array) -> Array:
     return np.linalg.solve(R, np.linalg.solve(R.T, g)) if len(R) else g
-
-
-class Matrix:
-    """[1, Z] in memory, Z scaled already, and its products."""
-
-    def __init__(self, Z: Array, ones: bool):
-        self.Z, self.ones = np.ascontiguousarray(Z), ones
-        self._still, self._unit = np.zeros(Z.shape[1]), np.ones(Z.shape[1])
-
-    @property
-    def width(self) -> int:
-        return self.Z.shape[1] + self.ones
-
-    def dot(self, gamma: Array) -> Array:
-        """[1, Z] gamma."""
-        return -self.minus(np.zeros(len(self.Z)), gamma)
-
-    def minus(self, t: Array, gamma: Array) -> Array:
-        """T - [1, Z] gamma."""
-        out = np.empty(len(self.Z))
-        b, w = (gamma[0], gamma[1:]) if self.ones else (0.0, gamma)
-        kernel.residuals(self.Z, t, w, b, self._still, out)
-        return out
-
-    def products(self, g: Array) -> Array:
-        """[1, Z]' g."""
-        total = np.zeros(self.Z.shape[1] + 1)
-        kernel.products(self.Z, g, self._still, total)
-        return total if self.ones else total[1:]
-
-    def gram(self, h: Array) -> Array:
-        """[1, Z]' diag(h) [1, Z]."""
-        G = gram(self.Z, h, h, self._still, self._unit)[:-1, :-1]
-        return G if self.ones else G[1:, 1:]
-
-    def rows(self, which: Array) -> Array:
-        """Some rows of [1, Z]."""
-        Z = self.Z[which]
-        return np.column_stack([np.ones(len(Z)), Z]) if self.ones else Z
-
-
-def factorised(G: Array) -> Callable[[Array], Array]:
-    """A solver of G x = g for positive definite G of any scales."""
-    scale = 1 / np.sqrt(np.maximum(G.diagonal(), 1e-300))
-    C = G * np.outer(scale, scale)
-    C[np.diag_indices(len(C))] += 1e-14 * len(C)
-    inverse = np.linalg.inv(C)
-
-    def solve(g: Array) -> Array:
-        x = inverse @ (g * scale)
-        return (x + inverse @ (g * scale - C @ x)) * scale
-
-    return solve
 
 
 def sampled(rows: Rows, share: float, seed: int) -> Rows:

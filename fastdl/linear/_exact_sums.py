@@ -40,7 +40,7 @@ def residuals(X: Array, y: Array, w: Array, b: float) -> Array:
     """Y - X w - b, each rounded about once."""
     high, low = np.array(y, np.float64), np.zeros(len(y))
     for j in range(X.shape[1]):
-        product, error = two_product(X[:, j], np.float64(w[j]))
+        product, error = two_product(X[:, j], w[j : j + 1])
         high, lost = two_sum(high, -product)
         low += lost - error
     high, lost = two_sum(high, np.full(len(y), -b))

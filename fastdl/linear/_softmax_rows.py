@@ -15,7 +15,8 @@ import numpy as np
 
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._coordinates import EPS, gram, kernel, power_of_two
+from fastdl.linear._coordinates import EPS, power_of_two
+from fastdl.linear._matrix import gram, kernel
 
 _REACH = (
     40.0  # standardised coefficients of the least loss that rounding errors of G are multiplied by: e^-40 is rounding

@@ -17,9 +17,9 @@ Array = np.ndarray
 _ALL = slice(None)
 
 
-def sums(X: Array, y: Array, s: Array | None, W: Array, b: Any, p: Any, gradient: bool = False) -> Array:
+def sums(X: Array, y: Array, s: Array | None, W: Array, b: Any, p: Any, *, gradient: bool = False) -> Array:
     """Of one block and every model the loss, and with `gradient` its derivatives by b and w: (K, 1 + 1 + D)."""
-    return Sums(X, y, W, b, p, s).block_of(_ALL, gradient)
+    return Sums(X, y, W, b, p, sample_weight=s).block_of(_ALL, gradient)
 
 
 def losses(X: Array, y: Array, s: Array | None, W: Array, b: Array, p: Any) -> Array:

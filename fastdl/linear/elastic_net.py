@@ -10,7 +10,8 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
-from fastdl.linear._coordinates import EPS, kernel
+from fastdl.linear._coordinates import EPS
+from fastdl.linear._matrix import kernel
 from fastdl.linear.gram_accumulator import GramAccumulator, moved, solved, standardised
 from fastdl.linear.result import Certificate
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from inspect import signature
 from typing import Any
 
@@ -39,7 +38,7 @@ def fit_lp(
     y : array_like, (N,), optional
         The targets.
     p : float or CustomLoss
-        The power, above 0; or the loss of `custom_loss`, which is fitted by method "gradient".
+        The power, above 0 and at most 1000; or the loss of `custom_loss`, which is fitted by method "gradient".
     method : str
         "closed form" (p = 2), "vertex" (p = 1), "newton" (p > 1), "exchange" (p < 1), or, for any p, "random" and
         "gradient". "auto" takes the first that fits p.
@@ -95,7 +94,7 @@ def fit_lp(
     2 [18.2] -15.2 2624.4 closed form
     """
     own = hasattr(p, "terms")
-    p = p if own else _check.number("p", p, 0, above=True)
+    p = p if own else _check.number("p", p, 0, 1000, above=True)
     method = _chosen(method, p, own)
     seed, tol = _check.integer("seed", seed, 0), _check.number("tol", tol, 0, above=True)
     threads = _threads.count(threads)
@@ -119,15 +118,7 @@ def _of_common_weight(X: Any, y: Any, sample_weight: Any) -> tuple[Rows, float]:
     return Rows(X, y, np.ldexp(weights, -exponent)), float(np.ldexp(1.0, exponent))
 
 
-#: The modules whose `fit` is called with (rows, p, intercept=, seed=, threads=, **options).
-_METHODS = {
-    "closed form": "closed_form",
-    "vertex": "vertex",
-    "newton": "newton",
-    "exchange": "exchange",
-    "random": "random",
-    "gradient": "gradient",
-}
+METHODS = ("closed form", "vertex", "newton", "exchange", "random", "gradient")
 #: What p must be for a method; the others take any.
 _FITS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "closed form": ("p = 2", lambda p: p == 2),
@@ -139,7 +130,7 @@ _FITS: dict[str, tuple[str, Callable[[float], bool]]] = {
 
 def _chosen(method: str, p: Any, own: bool) -> str:
     """The method's name, which must fit p."""
-    _check.one_of("method", method, ("auto", *_METHODS))
+    _check.one_of("method", method, ("auto", *METHODS))
     if method == "auto":
         return "gradient" if own else next(name for name, (_, fits) in _FITS.items() if fits(p))
     if method in _FITS and (own or not _FITS[method][1](p)):
@@ -147,9 +138,39 @@ def _chosen(method: str, p: Any, own: bool) -> str:
     return method
 
 
+def _fit_of(method: str) -> Callable[..., LpFit]:
+    """The `fit` of a method's module, called with (rows, p, intercept=, seed=, threads=, **options).
+
+    Imported here, so that a fit loads its own method alone.
+    """
+    if method == "closed form":
+        from fastdl.linear.methods.closed_form import fit as fit_closed_form
+
+        return fit_closed_form
+    if method == "vertex":
+        from fastdl.linear.methods.vertex import fit as fit_vertex
+
+        return fit_vertex
+    if method == "newton":
+        from fastdl.linear.methods.newton import fit as fit_newton
+
+        return fit_newton
+    if method == "exchange":
+        from fastdl.linear.methods.exchange import fit as fit_exchange
+
+        return fit_exchange
+    if method == "random":
+        from fastdl.linear.methods.random import fit as fit_random
+
+        return fit_random
+    from fastdl.linear.methods.gradient import fit as fit_gradient
+
+    return fit_gradient
+
+
 def _function(method: str, options: dict[str, Any]) -> Callable[..., LpFit]:
     """What fits by a method, which must know the options."""
-    fit: Callable[..., LpFit] = import_module(f"fastdl.linear.methods.{_METHODS[method]}").fit
+    fit = _fit_of(method)
     known = set(signature(fit).parameters) - {"rows", "p", "intercept", "seed", "threads", "tol"}
     for name in options:
         if name not in known:

@@ -11,7 +11,8 @@ import numpy as np
 from fastdl import _check
 from fastdl._row_buffer import RowBuffer
 from fastdl._typing import Array
-from fastdl.linear._coordinates import gram, power_of_two
+from fastdl.linear._coordinates import power_of_two
+from fastdl.linear._matrix import gram
 
 _BLOCK = 1 << 20  # bytes of [X, y] in a block: it stays in the second-level cache
 _MAGIC = b"fastdl.GramAccumulator 1\n"

@@ -12,7 +12,8 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike, Progress
-from fastdl.linear._coordinates import EPS, factorised
+from fastdl.linear._coordinates import EPS
+from fastdl.linear._matrix import factorised
 from fastdl.linear._softmax_rows import SoftmaxRows, cross_entropy
 from fastdl.linear.result import Certificate
 from fastdl.streaming import ProgressEvent

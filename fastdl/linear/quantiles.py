@@ -9,7 +9,8 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
-from fastdl.linear._coordinates import EPS, Frame, Matrix, kernel
+from fastdl.linear._coordinates import EPS, Frame
+from fastdl.linear._matrix import Matrix, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods._vertices import VertexRows

@@ -41,7 +41,7 @@ def loss_grad(sums: Sums, curvature: Any, out: Array | None, threads: int | None
 class Sums:
     """The checked arguments of a call, and the sums over any of its rows."""
 
-    def __init__(self, X, y, W, b, p, sample_weight=None, folds=None, held_out=None, part="train", reduction="sum"):
+    def __init__(self, X, y, W, b, p, *, sample_weight=None, folds=None, held_out=None, part="train", reduction="sum"):
         self.X, self.y = _numbers("X", X, (2,)), _numbers("y", y, (1,))
         W, b = _numbers("W", W, (1, 2)), b if type(b) is float else _numbers("b", b, (0, 1))
         n, d = self.X.shape
@@ -115,7 +115,7 @@ class Sums:
                 f"sample_weight must be finite and not negative, got {s[bad]} at index {(rows.start or 0) + bad}"
             )
         h = None if h is None else h[rows]
-        total = self._sums(X, y, s, folds, self.held, self.W, self.b, gradient, h)
+        total = self._sums(X, y, s, folds, self.held, models=(self.W, self.b), gradient=gradient, h=h)
         if gradient and (s is not None or folds is not None) and not np.isfinite(total).all():
             total = self._without_dropped(X, y, s, folds, total)
         return np.column_stack([total, self.weights(len(X), s, folds)]) if self.mean else total
@@ -129,13 +129,16 @@ class Sums:
                 kept &= (folds == held) == self.inside
             zeroed = np.where(kept[:, None], X, X.dtype.type(0))
             some = None if self.held is None else np.ascontiguousarray(self.held[models])
-            total[models] = self._sums(zeroed, y, s, folds, some, self.W[models], self.b[models], True, None)
+            total[models] = self._sums(
+                zeroed, y, s, folds, some, models=(self.W[models], self.b[models]), gradient=True, h=None
+            )
         return total
 
-    def _sums(self, X, y, s, folds, held, W, b, gradient, h) -> Array:
+    def _sums(self, X, y, s, folds, held, *, models, gradient, h) -> Array:
+        W, b = models
         models, d = W.shape
         if (kernel if models < _FEW else many) is None or not d:
-            return self._by_reference(X, y, s, folds, held, W, b, gradient, h)
+            return self._by_reference(X, y, s, folds, held, models=(W, b), gradient=gradient, h=h)
         own, p, floor = (self.own.address if self.own else 0), self.p, self.floor
         if models < _FEW:
             total = np.zeros((models, d + 2 if gradient else 2))
@@ -159,7 +162,8 @@ class Sums:
         many.many_models(X, y, s, folds, hold, self.inside, packed, shift, models, p, own, floor, h, sums, gradient)
         return sums.swapaxes(1, 2).reshape(tiles * lanes, d + 2)[:models, : None if gradient else 2]
 
-    def _by_reference(self, X, y, s, folds, held, W, b, gradient, h) -> Array:
+    def _by_reference(self, X, y, s, folds, held, *, models, gradient, h) -> Array:
+        W, b = models
         rows = {"sample_weight": s, "folds": folds, "held_out": held, "part": "test" if self.inside else "train"}
         p = self.own.terms if self.own else self.p
         loss, by_w, by_b = reference.lp_loss_grad(X, y, W, b, p, **rows)

@@ -94,7 +94,8 @@ def lp_loss(
     >>> fastdl.lp_loss(X, y, [[1.0], [2.0]], [1.0, 0.5], p=1)
     array([2. , 1.5])
     """
-    return loss(Sums(X, y, W, b, p, sample_weight, folds, held_out, part, reduction), out, threads)
+    rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part, "reduction": reduction}
+    return loss(Sums(X, y, W, b, p, **rows), out, threads)
 
 
 def lp_loss_grad(
@@ -152,7 +153,8 @@ def lp_loss_grad(
     >>> fastdl.lp_loss_grad([[0.0], [1.0], [2.0]], [1.0, 2.0, 5.0], [1.0], 1.0, p=2)
     (4.0, array([-8.]), -4.0)
     """
-    sums = Sums(X, y, W, b, p, sample_weight, folds, held_out, part, reduction)
+    rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part, "reduction": reduction}
+    sums = Sums(X, y, W, b, p, **rows)
     sums.floor = _check.number("floor", floor, 0) if floor else 0.0
     return loss_grad(sums, curvature, out, threads)
 

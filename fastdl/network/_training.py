@@ -10,7 +10,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._typing import Array, Progress
-from fastdl.linear._coordinates import gram
+from fastdl.linear._matrix import gram
 from fastdl.network import _parameters
 from fastdl.network._parameters import ACTIVATIONS, ParameterLayout, Window, generator, terms
 from fastdl.network._scaling import Scaling

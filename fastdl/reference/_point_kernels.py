@@ -46,8 +46,7 @@ def _put(records, which, rows, values):
     offset, kind, shift, mask = map(int, which)
     dtype = np.dtype(_NUMBERS[kind])
     x = np.ascontiguousarray(records[:, offset : offset + dtype.itemsize]).view(dtype).reshape(len(records))
-    bits = dtype.type(mask << shift) if mask else None
-    x[rows] = x[rows] & ~bits | values << shift if mask else values
+    x[rows] = x[rows] & ~dtype.type(mask << shift) | values << shift if mask else values
     records[:, offset : offset + dtype.itemsize] = x[:, None].view(np.uint8)
 
 

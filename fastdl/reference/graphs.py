@@ -273,7 +273,7 @@ def draw_edges(indptr, nodes, ends, numbers, *, seed, replace):
         if replace:
             places = [below(key, i, degree) for i in range(count)]
         else:
-            places = range(degree) if count == degree else choose(key, degree, count)
+            places = list(range(degree)) if count == degree else choose(key, degree, count)
         numbers[ends[k] : ends[k + 1]] = [start + p for p in places]
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastdl.linear._coordinates import EPS, Matrix, factorised
+from fastdl.linear._coordinates import EPS
+from fastdl.linear._matrix import Matrix, factorised
 
 Array = np.ndarray
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl._rows import Rows
-from fastdl.linear._coordinates import Matrix
+from fastdl.linear._matrix import Matrix
 from fastdl.linear._standard_rows import Standard, losses
+from fastdl.linear.methods import vertex
 from fastdl.linear.result import Certificate, LpFit
 
 Array = np.ndarray
@@ -70,7 +71,7 @@ def bound(standard: Standard, v: Array, c: float, p: float) -> float:
     smooth = _SMOOTH if p < 1.25 else _SMOOTH[3::3]
     guesses = [_Guess(k * mean / most) for k in smooth] if p < 2 else [_Guess(0.0), _Guess(0.0, True)]
     mends = _mends(standard, gamma, p, most, guesses)
-    blocks = standard.map(lambda Z, t, s: _block(standard, Z, t, s, gamma, p, most, guesses, mends))
+    blocks = standard.map(lambda Z, t, s: _block(standard, Z, t, s, gamma, p, most=most, guesses=guesses, mends=mends))
     # |b* - b| in whitened coordinates is at most this, as the best model's residuals are no larger than these.
     least = min(size[2] for size in sizes)
     reach = 2 * loss ** (1 / p) * (standard.weight if p >= 2 else least) ** (0.5 - 1 / p) / standard.weight**0.5
@@ -106,7 +107,7 @@ def _solved(G: Array, e: Array) -> Array:
     return np.linalg.lstsq(G / np.outer(scale, scale), e / scale, rcond=1e-13)[0] / scale
 
 
-def _block(standard, Z, t, s, gamma, p, most, guesses, mends) -> list[tuple[float, float, float, Array]]:
+def _block(standard, Z, t, s, gamma, p, *, most, guesses, mends) -> list[tuple[float, float, float, Array]]:
     """Of each guess, mended: r'a, the largest |a|/s, the sum of s (|a| / s / largest)^q, and what is left of X'a."""
     A = Matrix(Z, standard.intercept)
     r, out = A.minus(t, gamma), []
@@ -135,15 +136,13 @@ def _norm(blocks: list[tuple[float, float, float, Array]], p: float, reach: floa
 
 def least_absolute(standard: Standard, p: float = 1.0) -> LpFit:
     """The model of least sum of s^(1/p) |r|, in the coordinates of `standard`; the largest weight counts as 1."""
-    from fastdl.linear.fit import fit_lp
-
     most = _most(standard)
 
     def chunks() -> Any:
         for Z, t, s in standard.blocks():
             yield Z, t, None if s is None else (s / most) ** (1 / p)
 
-    return fit_lp(chunks, p=1.0, intercept=standard.intercept, threads=standard.threads)
+    return vertex.fit(Rows(chunks), intercept=standard.intercept, seed=0, threads=standard.threads)
 
 
 def subadditive(standard: Standard, p: float, absolute: LpFit) -> float:

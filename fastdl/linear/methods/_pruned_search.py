@@ -39,7 +39,7 @@ class Anchor:
         one, c = w[None], np.array([b])
 
         def piece(Z: Array, t: Array, s: Array | None) -> Array:
-            part = sums(Z, t, s, one, c, p, True)[0] if convex else np.zeros(d + 2)
+            part = sums(Z, t, s, one, c, p, gradient=True)[0] if convex else np.zeros(d + 2)
             part[0] = losses(Z, t, s, one, c, p)[0]
             return part
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastdl._typing import Array
-from fastdl.linear._coordinates import EPS, Matrix, factorised
+from fastdl.linear._coordinates import EPS
+from fastdl.linear._matrix import Matrix, factorised
 
 _NUDGE = 1e-11  # of the median residual: what ties are broken by, far above rounding and far below what is proven
 _TIGHT = 1e-10  # of a dual value: what it may exceed its bounds by
@@ -163,6 +164,7 @@ def _optimal_vertex(rows: VertexRows, basis: Array, dual: Array) -> Proof | None
     if many and np.isfinite(dual).all() and (proof := start.balanced(tied, dual)):
         return proof
     nudge = 16 * rounding + (_NUDGE * np.median(size[~tied]) if not tied.all() else 0.0)
+    end: Vertex | None = start
     for draw in range(_DRAWS + 1):
         shake = None
         if draw or many:
@@ -175,6 +177,7 @@ def _optimal_vertex(rows: VertexRows, basis: Array, dual: Array) -> Proof | None
         basis = end.basis
     # Exchanges turned in a circle within rounding: what is known is the dual of the interior method.
     known = np.clip(np.where(np.isfinite(dual), dual, 0.0), -1, 1)
+    assert end is not None
     return Proof(end.proof().gamma, known, end.basis)
 
 

@@ -19,7 +19,16 @@ def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: 
     gamma, loss, lower, history = refined(frame)
     if interpolates(frame, gamma, loss):
         return interpolation(frame, gamma, p)
-    found = result(frame, gamma, p, loss, lower, "closed form", f"closed form, {frame.solver}", history)
+    found = result(
+        frame,
+        gamma,
+        p,
+        loss=loss,
+        lower=lower,
+        kind="closed form",
+        method=f"closed form, {frame.solver}",
+        history=history,
+    )
     return judge_squares(frame, rows, found) if needs_exact_sums(frame) else found
 
 
@@ -73,13 +82,23 @@ def interpolates(frame: Frame, gamma: Array, loss: float) -> bool:
 def interpolation(frame: Frame, gamma: Array, p: float) -> LpFit:
     """The fit that goes through every row."""
     nothing = {"loss": np.zeros(1), "gap": np.zeros(1)}
-    return result(frame, gamma, p, 0.0, 0.0, "interpolation", f"closed form, {frame.solver}", nothing)
+    return result(
+        frame,
+        gamma,
+        p,
+        loss=0.0,
+        lower=0.0,
+        kind="interpolation",
+        method=f"closed form, {frame.solver}",
+        history=nothing,
+    )
 
 
 def result(
     frame: Frame,
     gamma: Array,
     p: float,
+    *,
     loss: float,
     lower: float,
     kind: str,

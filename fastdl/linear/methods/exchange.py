@@ -55,7 +55,9 @@ def fit(
     frame = standard.frame
     gamma, squares, _, _ = refined(frame)
     if interpolates(frame, gamma, squares):
-        return result(frame, gamma, p, 0.0, 0.0, "interpolation", "exchange", {"loss": np.zeros(1)})
+        return result(
+            frame, gamma, p, loss=0.0, lower=0.0, kind="interpolation", method="exchange", history={"loss": np.zeros(1)}
+        )
     corners = Corners(standard, p, seed)
     k, n = standard.rank, standard.count
     if k == 0 or comb(n, k) * n <= _ALL:
@@ -70,7 +72,7 @@ def fit(
         if k <= 3:
             most = int(min(20_000, _CELLS / n)) if boxes is None else boxes
             least = max(least, least_in_boxes(corners, loss, most))
-    return _finished(standard, corners, basis, p, loss, least, history)
+    return _finished(standard, corners, basis, p, loss=loss, least=least, history=history)
 
 
 def _starts(k: int) -> int:
@@ -101,7 +103,14 @@ def _climb(corners: Corners, bases: list[Array]) -> tuple[Array, float, dict[str
 
 
 def _finished(
-    standard: Standard, corners: Corners, basis: Array, p: float, loss: float, least: float, history: dict[str, Array]
+    standard: Standard,
+    corners: Corners,
+    basis: Array,
+    p: float,
+    *,
+    loss: float,
+    least: float,
+    history: dict[str, Array],
 ) -> LpFit:
     """The fit in the units of y."""
     gamma = corners.through(basis)

@@ -172,7 +172,9 @@ def fit(
     else:
         rate = learning_rate or (0.1 if optimizer == "adam" else problem.rate(first))
         step = Adam() if optimizer == "adam" else Descent(momentum if optimizer == "momentum" else 0.0)
-        _descend(problem, trail, first, step, lambda t: rate * schedule(t), epochs, batch_size, seed)
+        _descend(
+            problem, trail, first, step, lambda t: rate * schedule(t), epochs=epochs, batch_size=batch_size, seed=seed
+        )
     return trail.result(optimizer)
 
 
@@ -198,7 +200,7 @@ class Problem:
 
     def block(self, x: Array, Z: Array, t: Array, s: Array | None) -> Array:
         """The loss, and the derivatives by c and v, of a block."""
-        return sums(Z, t, s, x[None, :-1] * self.unit, x[-1:] * self.unit, self.p, True)[0]
+        return sums(Z, t, s, x[None, :-1] * self.unit, x[-1:] * self.unit, self.p, gradient=True)[0]
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         total = self.standard.total(lambda *block: self.block(x, *block)) + np.zeros(len(x) + 1)
@@ -341,6 +343,7 @@ def _descend(
     x: Array,
     step: Adam | Descent,
     rate: Callable[[float], float],
+    *,
     epochs: int,
     batch_size: int | None,
     seed: int,

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastdl._rows import Rows
-from fastdl.linear._coordinates import EPS, Frame, condition_of, factorised, kernel, sampled
+from fastdl.linear._coordinates import EPS, Frame, condition_of, sampled
+from fastdl.linear._matrix import factorised, kernel
 from fastdl.linear.methods._exact_bounds import judge_power, needs_exact_sums
 from fastdl.linear.methods.closed_form import interpolation, result, started
 from fastdl.linear.result import LpFit
@@ -48,7 +49,9 @@ def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None
     descent = Descent(frame, rows, p, gamma)
     gamma, loss, lower, history = descent.run(gamma, tol)
     lower *= max(0.0, 1 - 8 * p * EPS * condition_of(frame.raw_factor()))
-    found = result(frame, gamma, p, loss, lower, "dual", "newton", history, descent.unit)
+    found = result(
+        frame, gamma, p, loss=loss, lower=lower, kind="dual", method="newton", history=history, unit=descent.unit
+    )
     return judge_power(frame, rows, found) if needs_exact_sums(frame) else found
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._coordinates import EPS, Frame, Matrix, kernel, sampled
+from fastdl.linear._coordinates import EPS, Frame, sampled
+from fastdl.linear._matrix import Matrix, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods._exact_bounds import judge_absolute, needs_exact_sums
 from fastdl.linear.methods._interior_point import interior
@@ -105,7 +106,7 @@ def _judged(
     with np.errstate(all="ignore"):
         try:
             u = A.dot(np.linalg.solve(T, np.linalg.solve(T.T, off)))
-            leverage = np.sqrt(((A.rows(slice(None)) @ np.linalg.inv(T)) ** 2).sum(axis=1).max())
+            leverage = np.sqrt(((A.rows(np.arange(len(t))) @ np.linalg.inv(T)) ** 2).sum(axis=1).max())
         except np.linalg.LinAlgError:
             return loss, float("inf"), proof.gamma, proof.dual
         shift = 2 * loss * (float(np.abs(u).max()) + _rounding(robust, float(np.add.reduce(s)), float(leverage)))
