@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,8 @@ import pytest
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real recordings, scans and the like; tests that want it skip where it is not."""
-    folder = Path(__file__).parents[2] / "shared" / "data"
+    """The folder of real recordings, scans and the like that FASTDL_TEST_DATA names; tests skip where there is none."""
+    folder = Path(os.environ.get("FASTDL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip("needs the real files of ../shared/data, which are not there")
+        pytest.skip("needs the real files of the folder that FASTDL_TEST_DATA names")
     return folder

@@ -116,3 +116,10 @@ def test_features_from_cython(tmp_path, monkeypatch):
     x, out = np.linspace(-2, 2, 21), np.empty((21, 6))
     caller.powers(x, out)
     np.testing.assert_array_equal(out, fastdl.vandermonde(x, 5))
+
+
+def test_every_kernel_for_others_is_listed():
+    listed = (ROOT / "docs" / "lowlevel.md").read_text()
+    for path in (ROOT / "fastdl_ext").glob("*.pxd"):
+        if "other people" in path.read_text()[:300]:
+            assert f"`fastdl_ext.{path.stem}`" in listed, path
