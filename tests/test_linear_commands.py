@@ -315,3 +315,12 @@ def test_an_npz_of_columns(tmp_path):
     np.savez(path, X=X, y=Y[:5])
     with pytest.raises(FileError, match="columns \\(N,\\) of numbers, got"):
         Table(path)
+
+
+def test_a_model_nested_without_end(tmp_path):
+    path = tmp_path / "m.json"
+    path.write_text("[" * 100_000)
+    from fastdl.files.table_model import TableModel
+
+    with pytest.raises(fastdl.FileError, match="is no model"):
+        TableModel.read(path)

@@ -322,3 +322,12 @@ def test_chunks_without_weights_or_folds_join_those_with():
     numbers = np.concatenate([np.full(20, -1), folds[20:]])
     want = fastdl.lp_loss(X, y, W, p=1.5, sample_weight=weights, folds=numbers)
     assert np.allclose(state.finish()[0], want, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("p", "r"), [(3, 1e25), (3.14, 1e19), (4.5, 1e12), (1.5, 1e30)])
+def test_powers_beyond_float32(p, r):
+    X, y = np.ones((3, 1), np.float32), np.full(3, r, np.float32)
+    got = fastdl.lp_loss_grad(X, y, np.zeros(1, np.float32), 0.0, p)
+    want = fastdl.lp_loss_grad(X.astype(float), y.astype(float), np.zeros(1), 0.0, p)
+    for g, w in zip(got, want):
+        np.testing.assert_allclose(g, w, rtol=1e-6)

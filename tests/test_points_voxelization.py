@@ -278,3 +278,8 @@ def test_warns_only_where_the_grid_is_not_whole():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fastdl.voxel_coords(np.zeros((1, 3), np.float32), (0.05, 0.05, 0.1), CONFIGS["second"][1])
+
+
+def test_a_whole_range_far_out_is_not_said_to_be_broken():
+    # 31504 voxels of 33.8 exactly; float32 shows the upper end as 1064381.8.
+    fastdl.voxel_coords(np.zeros((1, 3), np.float32), 33.8, (-453.45, 0, 0, 1064381.75, 33.8, 33.8))

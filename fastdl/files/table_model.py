@@ -133,7 +133,7 @@ class TableModel:
                 raise KeyError
             del fields["fastdl"]
             return cls(**fields)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise _check.FileError(path, "is no model that fastdl fit wrote") from None
 
     def summary(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,20 @@ class Sums:
         total = self._sums(X, y, s, folds, self.held, models=(self.W, self.b), gradient=gradient, h=h)
         if gradient and (s is not None or folds is not None) and not np.isfinite(total).all():
             total = self._without_dropped(X, y, s, folds, total)
+        if self.dtype is _FLOAT32 and h is None and not np.isfinite(total).all():
+            total = self._in_float64(X, y, s, folds, gradient, total)
         return np.column_stack([total, self.weights(len(X), s, folds)]) if self.mean else total
+
+    def _in_float64(
+        self, X: Array, y: Array, s: Array | None, folds: Array | None, gradient: bool, total: Array
+    ) -> Array:
+        """The sums of a block whose powers left the range of float32, though its values are finite."""
+        if not all(np.isfinite(a).all() for a in (X, y, self.W, self.b)):
+            return total
+        wide = copy.copy(self)
+        wide.dtype, wide.W = _FLOAT64, self.W.astype(np.float64)
+        rows = [None if a is None else a.astype(np.float64) for a in (X, y, s)]
+        return wide._sums(*rows, folds, self.held, models=(wide.W, self.b), gradient=gradient, h=None)
 
     def _without_dropped(self, X: Array, y: Array, s: Array | None, folds: Array | None, total: Array) -> Array:
         """The gradients where a dropped row holds a NaN, which times 0 is NaN: with such rows set to 0."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -182,8 +183,9 @@ def _warn_unless_whole(axis: str, size: float, ends: Array, cells: float) -> Non
 
     Rounded to float32 the ratio is off by up to cells / 2^23, and 0.1 given as float32 means the decimal 0.1 too.
     """
-    low, high, step = (float(str(np.float32(v))) if np.float32(v) == v else float(v) for v in (*ends, size))
-    ratio = (high - low) / step
+    meant = ({float(v), float(str(np.float32(v)))} if np.float32(v) == v else {float(v)} for v in (*ends, size))
+    ratios = [(high - low) / step for low, high, step in itertools.product(*meant)]
+    ratio = min(ratios, key=lambda r: abs(r - cells))
     if abs(ratio - cells) > _WHOLE:
         text = f"point_range holds {ratio:.9g} voxels on axis {axis}, which is not whole; the grid has {cells:.0f}"
         warnings.warn(text, UserWarning, stacklevel=5)
