@@ -138,5 +138,8 @@ def compiler_works():
 
 # Objects of one CPU level, or with sanitizers, must not serve another build.
 APART = f"build/{LEVEL or 'default'}{'-sanitize' * SANITIZE}" if LEVEL or SANITIZE else None
-apart = {"build": {"build_base": APART}, "build_ext": {"force": True}} if APART else {}
-setup(ext_modules=extensions(), cmdclass={"build_ext": Build}, options=apart)
+options: dict = {"build_ext": {"parallel": os.cpu_count()}}  # kernels compile side by side
+if APART:
+    options["build_ext"]["force"] = True
+    options["build"] = {"build_base": APART}
+setup(ext_modules=extensions(), cmdclass={"build_ext": Build}, options=options)
