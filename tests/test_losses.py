@@ -331,3 +331,9 @@ def test_powers_beyond_float32(p, r):
     want = fastdl.lp_loss_grad(X.astype(float), y.astype(float), np.zeros(1), 0.0, p)
     for g, w in zip(got, want):
         np.testing.assert_allclose(g, w, rtol=1e-6)
+
+
+def test_no_models():
+    X, y = np.ones((5, 2)), np.ones(5)
+    loss, by_w, by_b = fastdl.lp_loss_grad(X, y, np.zeros((0, 2)), np.zeros(0))
+    assert loss.shape == by_b.shape == (0,) and by_w.shape == (0, 2)

@@ -74,7 +74,7 @@ class Sums:
             self.folds = _ints("folds", folds, n)
             self.held = np.arange(models, dtype=np.int32) if held_out is None else _ints("held_out", held_out, models)
         # Rows in a block: by the shapes alone.
-        most = _BLOCK // max(1, d * self.dtype.itemsize) // -(-models // 16)
+        most = _BLOCK // max(1, d * self.dtype.itemsize) // max(1, -(-models // 16))
         self.block = max(1024, most // 64 * 64)
 
     def run(self, gradient: bool, threads: int | None, h: Array | None = None) -> Array:

@@ -121,6 +121,8 @@ def _letters(name: str, letters: str, case: str) -> None:
 
 def check_complementary(alphabet: str) -> None:
     """Raise unless every letter has its complement in the alphabet."""
+    if not isinstance(alphabet, str):
+        raise _check.InputTypeError(f"alphabet must be a str, got {type(alphabet).__name__}")
     if sorted(alphabet.upper()) not in (list("ACGT"), list("ACGU")):
         raise _check.InputError(f"alphabet must be that of DNA or RNA here, in any order, got {alphabet!r}")
 
