@@ -1,16 +1,19 @@
-"""The README's Python runs as it stands."""
+"""The Python of the README and the tour runs as it stands."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_python_of_the_readme_runs():
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+@pytest.mark.parametrize("page", [README, README.parent / "docs" / "tour.md"], ids=lambda page: page.name)
+def test_python_of_the_page_runs(page):
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     assert blocks
     for block in blocks:
-        exec(compile(block, str(README), "exec"), {})
+        exec(compile(block, str(page), "exec"), {})
 
 
 def test_commands_of_the_readme_exist():
