@@ -82,7 +82,7 @@ from fastdl.network.learned_features import LearnedFeatures as LearnedFeatures
 from fastdl.network.result import NetworkFit as NetworkFit
 from fastdl.points._hard_voxels import Voxels as Voxels
 from fastdl.points.accumulator import VoxelAccumulator as VoxelAccumulator
-from fastdl.points.accumulator import VoxelSummary as VoxelSummary
+from fastdl.points._voxel_summary import VoxelSummary as VoxelSummary
 from fastdl.points.dense_grid import voxel_grid as voxel_grid
 from fastdl.points.downsampling import voxel_downsample as voxel_downsample
 from fastdl.points.reduction import VoxelReducer as VoxelReducer
