@@ -131,8 +131,9 @@ class Sums:
             return total
         wide = copy.copy(self)
         wide.dtype, wide.W = _FLOAT64, self.W.astype(np.float64)
-        rows = [None if a is None else a.astype(np.float64) for a in (X, y, s)]
-        return wide._sums(*rows, folds, self.held, models=(wide.W, self.b), gradient=gradient, h=None)
+        X, y = X.astype(np.float64), y.astype(np.float64)
+        s = None if s is None else s.astype(np.float64)
+        return wide._sums(X, y, s, folds, self.held, models=(wide.W, self.b), gradient=gradient, h=None)
 
     def _without_dropped(self, X: Array, y: Array, s: Array | None, folds: Array | None, total: Array) -> Array:
         """The gradients where a dropped row holds a NaN, which times 0 is NaN: with such rows set to 0."""
