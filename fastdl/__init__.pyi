@@ -1,4 +1,5 @@
 from fastdl import audio as audio
+from fastdl import errors as errors
 from fastdl import estimators as estimators
 from fastdl import features as features
 from fastdl import files as files
@@ -13,15 +14,15 @@ from fastdl import selection as selection
 from fastdl import sequences as sequences
 from fastdl import streaming as streaming
 from fastdl import targets as targets
-from fastdl._check import FastdlError as FastdlError
-from fastdl._check import FileError as FileError
-from fastdl._check import InputError as InputError
-from fastdl._check import InputTypeError as InputTypeError
-from fastdl._check import MissingExtra as MissingExtra
 from fastdl.audio.mu_law import g711_decode as g711_decode
 from fastdl.audio.mu_law import g711_encode as g711_encode
 from fastdl.audio.mu_law import mu_law_decode as mu_law_decode
 from fastdl.audio.mu_law import mu_law_encode as mu_law_encode
+from fastdl.errors import FastdlError as FastdlError
+from fastdl.errors import FileError as FileError
+from fastdl.errors import InputError as InputError
+from fastdl.errors import InputTypeError as InputTypeError
+from fastdl.errors import MissingExtra as MissingExtra
 from fastdl.estimators.audio import MuLawEncoder as MuLawEncoder
 from fastdl.estimators.features import FeatureMap as FeatureMap
 from fastdl.estimators.features import VandermondeFeatures as VandermondeFeatures
@@ -81,8 +82,8 @@ from fastdl.network.gradient import network_loss_grad as network_loss_grad
 from fastdl.network.learned_features import LearnedFeatures as LearnedFeatures
 from fastdl.network.result import NetworkFit as NetworkFit
 from fastdl.points._hard_voxels import Voxels as Voxels
-from fastdl.points.accumulator import VoxelAccumulator as VoxelAccumulator
 from fastdl.points._voxel_summary import VoxelSummary as VoxelSummary
+from fastdl.points.accumulator import VoxelAccumulator as VoxelAccumulator
 from fastdl.points.dense_grid import voxel_grid as voxel_grid
 from fastdl.points.downsampling import voxel_downsample as voxel_downsample
 from fastdl.points.reduction import VoxelReducer as VoxelReducer
