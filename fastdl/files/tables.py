@@ -101,7 +101,7 @@ class Table:
             for block in NpyReader(self.path).chunks(_ROWS):
                 yield [block[:, k] for k in which]
         else:
-            batches = self.text.batches(names) if self.text else _arrow_source(self.path, self._suffix)[1](names)
+            batches = self.text.batches(names) if self.text else _arrow_batches(self.path, self._suffix, names)
             for batch in batches:
                 for i in range(0, batch.num_rows, _ROWS):
                     some = batch.slice(i, _ROWS)
@@ -167,6 +167,20 @@ class Table:
             raise _check.FileError(self.path, f'must hold "X" (N, D) and columns (N,) of numbers, got {got}')
         self.columns = list(arrays)
         return arrays
+
+
+def _arrow_batches(path: Path, suffix: str, names: list[str]) -> Iterator[Any]:
+    """Batches of some columns of a Parquet or Arrow file; damage within it is an error that names the file."""
+    pa = _check.extra("pyarrow", "fit", f"a {suffix} file")
+    batches = iter(_arrow_source(path, suffix)[1](names))
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowException, OSError) as error:
+            raise _check.FileError(path, f"is no whole {suffix} file: {error}") from None
+        if batch is None:
+            return
+        yield batch
 
 
 def _arrow_source(path: Path, suffix: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]]]:

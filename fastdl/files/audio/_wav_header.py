@@ -76,7 +76,7 @@ class HeaderParser:
         head, align = (24, 8) if self.wide else (8, 2)
         form, size64 = None, None
         while True:
-            self.file.seek(at)
+            self.file.seek(min(at, self.total))  # a size in a damaged file may be more than a seek can take
             raw = self.file.read(head)
             if len(raw) < head:
                 raise FileError(self.path, "truncated: the file ends before its samples (no data chunk)", at)
