@@ -102,3 +102,62 @@ def test_a_model_learns(folder):
             total += float(loss.detach())
         losses.append(total)
     assert losses[1] < 0.9 * losses[0]
+
+
+class CausalNet(torch.nn.Module):
+    """WaveNet's dilated causal convolutions with gates (van den Oord et al., 2016), four layers of eight channels."""
+
+    def __init__(self, classes=256, channels=8, dilations=(1, 2, 4, 8)):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(classes, channels)
+        self.layers = torch.nn.ModuleList(torch.nn.Conv1d(channels, 2 * channels, 2, dilation=d) for d in dilations)
+        self.output = torch.nn.Conv1d(channels, classes, 1)
+        self.dilations = dilations
+
+    def forward(self, codes):
+        x = self.embedding(codes).transpose(1, 2)
+        for layer, dilation in zip(self.layers, self.dilations):
+            value, gate = layer(torch.nn.functional.pad(x, (dilation, 0))).chunk(2, dim=1)
+            x = x + torch.tanh(value) * torch.sigmoid(gate)
+        return self.output(x)
+
+
+def train(folder, context, epochs=2):
+    """The mean loss of each epoch, and all batches, from two workers."""
+    torch.manual_seed(0)
+    windows = AudioWindows(folder, 1024, seed=1)
+    order = torch.Generator().manual_seed(5)
+    loader = torch.utils.data.DataLoader(
+        windows,
+        8,
+        shuffle=True,
+        generator=order,
+        num_workers=2,
+        multiprocessing_context=context,
+        persistent_workers=True,
+    )
+    model = CausalNet()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    losses, seen = [], []
+    for epoch in range(epochs):
+        windows.set_epoch(epoch)
+        total = 0.0
+        for codes, targets in loader:
+            loss = torch.nn.functional.cross_entropy(model(codes), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += float(loss.detach())
+            seen.append(codes)
+        losses.append(total / len(loader))
+    return losses, seen
+
+
+def test_a_wavenet_learns_speech_from_two_workers(shared_data):
+    folder = shared_data / "speech"
+    forked, batches = train(folder, "fork")
+    spawned, again = train(folder, "spawn")
+    assert forked[1] < 0.9 * forked[0]
+    assert forked[1] < np.log(256)
+    assert forked == spawned
+    assert all(torch.equal(a, b) for a, b in zip(batches, again, strict=True))

@@ -15,13 +15,14 @@ from fastdl.audio.mu_law import mu_law_encode
 from fastdl.errors import InputError, InputTypeError
 from fastdl.files.audio.conversion import as_floats
 from fastdl.files.audio.recordings import SUFFIXES, open_audio
+from fastdl.torch._epochs import Draws, Epochs
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
 Dataset: Any = torch.utils.data.Dataset
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
 
 
-class AudioWindows(Dataset):
+class AudioWindows(Epochs, Dataset):
     """Windows of recordings: the classes of `length` samples, and as targets those one sample later.
 
     Only the samples of a window are read from its file. Files are opened at each read, so that workers may be forked
@@ -75,13 +76,14 @@ class AudioWindows(Dataset):
         seed: int = 0,
         rate: int | None = None,
     ):
+        super().__init__()
         self.length = _check.integer("length", length, 1)
         self.hop = self.length if hop is None else _check.integer("hop", hop, 1)
         self.crops = _check.one_of("crops", crops, ("random", "regular"))
         self.seed = _check.integer("seed", seed, 0)
+        self._draws = Draws(self.seed)
         self.quantization_channels, self.dialect = quantization_channels, dialect
         mu_law_encode(np.zeros(1, np.int16), quantization_channels, dialect=dialect)  # checks both
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers that live on see the next epoch
         self.recordings = [open_audio(path) for path in _paths(source)]
         rates = {r.rate: r.path for r in self.recordings} if rate is None else {rate: None}
         for recording in self.recordings:
@@ -97,10 +99,6 @@ class AudioWindows(Dataset):
     def __len__(self) -> int:
         return self._ends[-1]
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose other random crops; call it before each epoch. Workers that persist see it too."""
-        self._epoch[0] = _check.integer("epoch", epoch, 0)
-
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Classes and targets of a window, int64 of shape (length,)."""
         index = _check.integer("index", index, -len(self), len(self) - 1) % len(self)
@@ -109,8 +107,7 @@ class AudioWindows(Dataset):
         start = (index - (self._ends[which - 1] if which else 0)) * self.hop
         last = recording.frames - 1 - self.length
         if self.crops == "random":
-            draws = np.random.Philox(key=[self.seed & _MASK, int(self._epoch[0])], counter=[0, 0, 0, index])
-            start = min(last, start + int(draws.random_raw() % self.hop))
+            start = min(last, start + self._draws.integer(self.epoch, index, self.hop))
         codes = torch.from_numpy(self._codes(recording.read(start, self.length + 1)).astype(np.int64))
         return codes[:-1], codes[1:]
 
@@ -119,9 +116,6 @@ class AudioWindows(Dataset):
             x = as_floats(x).mean(axis=1)
         bits = 32 if x.dtype.kind == "i" and x.dtype.itemsize == 4 else None
         return mu_law_encode(x, self.quantization_channels, dialect=self.dialect, bits=bits)
-
-
-_MASK = (1 << 64) - 1
 
 
 def _paths(source: Any) -> Iterator[Path]:

@@ -16,6 +16,7 @@ from fastdl.graphs.batches import GraphBatch, batch_graphs
 from fastdl.graphs.conversion import as_graph
 from fastdl.graphs.graph import Graph
 from fastdl.graphs.sampling import sample_neighbors
+from fastdl.torch._epochs import Epochs
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
@@ -231,13 +232,12 @@ class SampledBatch:
     labels: Tensor | None = None
 
 
-class GraphBatches(torch.utils.data.Dataset):  # type: ignore[name-defined]
+class GraphBatches(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defined]
     """Batches of nodes with a fixed number of drawn neighbours in each layer: a map-style dataset of whole batches.
 
     Give it to ``DataLoader(batches, batch_size=None, num_workers=2)``. Batch k of an epoch depends on the seed, the
     epoch and k alone: not on the workers, how they are started, or what else is asked for. `set_epoch` is seen by
-    workers
-    that are running already.
+    workers that are running already.
 
     Parameters
     ----------
@@ -282,6 +282,7 @@ class GraphBatches(torch.utils.data.Dataset):  # type: ignore[name-defined]
         shuffle: bool = True,
         seed: int = 0,
     ):
+        super().__init__()
         self.graph = as_graph(graph)
         n = self.graph.num_nodes
         if self.graph.num_sources != n:
@@ -296,23 +297,27 @@ class GraphBatches(torch.utils.data.Dataset):  # type: ignore[name-defined]
             if rows is not None and len(rows) != n:
                 raise InputError(f"{name} must have a row for each of {n} nodes, got {len(rows)}")
         self.shuffle, self.seed = bool(shuffle), _check.integer("seed", seed, 0, (1 << 64) - 1)
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers see what is written here
-
-    def set_epoch(self, epoch: int) -> None:
-        """Take the order and the draws of another epoch."""
-        self._epoch[0] = _check.integer("epoch", epoch, 0, (1 << 62))
+        self._order: tuple[int, Array] = (-1, self.nodes)
 
     def __len__(self) -> int:
         return -(-len(self.nodes) // self.batch_size)
+
+    def _nodes_of(self, epoch: int) -> Array:
+        """The nodes as an epoch takes them; kept until another epoch is asked for."""
+        if not self.shuffle:
+            return self.nodes
+        known, nodes = self._order
+        if known != epoch:
+            nodes = np.random.default_rng([self.seed, epoch]).permutation(self.nodes)
+            self._order = (epoch, nodes)
+        return nodes
 
     def __getitem__(self, k: int) -> SampledBatch:
         k = _check.integer("a batch", k)
         if not 0 <= k < len(self):
             raise IndexError(f"batch {k} of {len(self)}")
-        epoch = int(self._epoch[0])
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.nodes)) if self.shuffle else None
-        at = slice(k * self.batch_size, (k + 1) * self.batch_size)
-        nodes = self.nodes[at] if order is None else self.nodes[order[at]]
+        epoch = self.epoch
+        nodes = self._nodes_of(epoch)[k * self.batch_size : (k + 1) * self.batch_size]
         graphs, reached = [], nodes
         for layer, fanout in enumerate(reversed(self.fanouts)):
             draw = np.random.SeedSequence([self.seed, epoch, k, layer]).generate_state(1, np.uint64)

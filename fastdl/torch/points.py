@@ -12,6 +12,7 @@ from fastdl import _check
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import reduction
 from fastdl.points.voxelization import Voxelizer
+from fastdl.torch._epochs import Epochs
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
@@ -101,7 +102,7 @@ class VoxelBatch:
 
 
 @dataclass
-class PointVoxels(torch.utils.data.Dataset):  # type: ignore[name-defined]
+class PointVoxels(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defined]
     """Clouds to padded voxels, in the workers of a DataLoader.
 
     Parameters
@@ -122,8 +123,8 @@ class PointVoxels(torch.utils.data.Dataset):  # type: ignore[name-defined]
 
     Notes
     -----
-    `set_epoch` before each epoch gives other augmentations; workers that live on (persistent_workers=True) keep the
-    epoch they were started with, so there ask for items (epoch, index), as `epoch_sampler` yields them.
+    `set_epoch` before each epoch gives other augmentations, also in workers that live on (persistent_workers=True).
+    An item may be asked for as (epoch, index), too, as `epoch_sampler` yields them.
 
     Examples
     --------
@@ -157,14 +158,10 @@ class PointVoxels(torch.utils.data.Dataset):  # type: ignore[name-defined]
             max_voxels=self.max_voxels,
             sample=self.sample,
         )
-        self.epoch = 0
+        super().__init__()
 
     def __len__(self) -> int:
         return len(self.clouds)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Which epoch's augmentations the next items have."""
-        self.epoch = _check.integer("epoch", epoch, 0)
 
     def epoch_sampler(self, epochs: int, shuffle: bool = True) -> Iterator[list[tuple[int, int]]]:
         """For each epoch its items (epoch, index), shuffled by the seed: a sampler for a DataLoader that lives on."""

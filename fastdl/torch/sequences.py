@@ -15,6 +15,7 @@ from fastdl.files.sequences.genome import Genome
 from fastdl.files.sequences.twobit import TwoBit
 from fastdl.files.sequences.vcf import read_vcf
 from fastdl.sequences.variants import Variants
+from fastdl.torch._epochs import Draws, Epochs
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
@@ -22,7 +23,7 @@ Array = np.ndarray
 _REVERSAL = ("none", "random", "always")
 
 
-class GenomeWindows(torch.utils.data.Dataset):  # type: ignore[name-defined]
+class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defined]
     """One-hot windows of a genome, and their targets, for `torch.utils.data.DataLoader`.
 
     Parameters
@@ -89,6 +90,7 @@ class GenomeWindows(torch.utils.data.Dataset):  # type: ignore[name-defined]
         dtype: Any = "float32",
         **encoding: Any,
     ):
+        super().__init__()
         self.genome = genome if isinstance(genome, Genome) else Genome(genome)
         self.length = _check.integer("length", length, 1)
         self.jitter = _check.integer("jitter", jitter, 0, 1 << 40)
@@ -105,8 +107,7 @@ class GenomeWindows(torch.utils.data.Dataset):  # type: ignore[name-defined]
             if any(axis >= len(self.targets.shape) - 1 for axis in self.reverse_targets):
                 shape = tuple(self.targets.shape[1:])
                 raise _check.InputError(f"reverse_targets must be axes of a target of shape {shape}, got {axes}")
-        # In shared memory, so that workers which persist see the next epoch.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._draws_of = Draws(self.seed)
         self.genome.windows(self.chroms[:1], self.starts[:1], self.length, variants=self.variants, **self.encoding)
         known = self.genome.lengths
         unknown = next((name for name in dict.fromkeys(self.chroms) if name not in known), None)
@@ -115,15 +116,6 @@ class GenomeWindows(torch.utils.data.Dataset):  # type: ignore[name-defined]
 
     def __len__(self) -> int:
         return len(self.chroms)
-
-    @property
-    def epoch(self) -> int:
-        """The pass that the draws belong to."""
-        return int(self._epoch)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draw shifts and strands anew: call it before each pass, as of a distributed sampler."""
-        self._epoch.fill_(_check.integer("epoch", epoch, 0))
 
     def __getitem__(self, index: int) -> Any:
         return self.__getitems__([index])[0]
@@ -162,7 +154,7 @@ class GenomeWindows(torch.utils.data.Dataset):  # type: ignore[name-defined]
         always = self.reverse_complement == "always"
         if not self.jitter and self.reverse_complement != "random":
             return np.zeros(len(rows), np.int64), np.full(len(rows), always)
-        numbers = _uniform(self.seed, self.epoch, rows)
+        numbers = self._draws_of.uniform(self.epoch, rows)
         shift = (numbers[0] * (2 * self.jitter + 1)).astype(np.int64) - self.jitter
         turned = numbers[1] < 0.5 if self.reverse_complement == "random" else np.full(len(rows), always)
         return shift, turned
@@ -199,12 +191,3 @@ def _windows(regions: Any, length: int, centre: str) -> tuple[list[str], Array, 
     strand = _check.texts("strand", list(regions[2])) if len(regions) == 3 else ["+"] * len(starts)
     _check.same_length(strand=strand, starts=starts)
     return chroms, starts, np.array([sign == "-" for sign in strand or []], bool)
-
-
-def _uniform(seed: int, epoch: int, rows: Array) -> Array:
-    """Two numbers in [0, 1) for each row: a counter through SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
-    first = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64)
-    z = first[:, None] + rows.astype(np.uint64)[None, :] * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (z ^ (z >> np.uint64(31))) / 2.0**64

@@ -10,7 +10,7 @@ from fastdl import _check
 from fastdl._typing import Array
 from fastdl.audio.mu_law import g711_decode
 from fastdl.errors import FileError, InputError
-from fastdl.files.audio._recording import Recording
+from fastdl.files.audio._recording import Recording, read_values
 
 #: The names that ffmpeg and SoX give to samples without a header -> their dtype.
 ENCODINGS = {
@@ -55,11 +55,7 @@ class RawReader(Recording):
     def read(self, start: int = 0, frames: int | None = None) -> Array:
         """Samples of `frames` frames (by default all) from frame `start` on: (n,) mono or (n, channels)."""
         start, stop = self._span(start, frames)
-        with open(self.path, "rb", buffering=0) as file:
-            file.seek(start * self._frame)
-            x = np.fromfile(file, self.dtype, (stop - start) * self.channels)
-        if len(x) < (stop - start) * self.channels:
-            raise FileError(self.path, "became shorter while it was read", start * self._frame + x.nbytes)
+        x = read_values(self.path, self.dtype, start * self._frame, (stop - start) * self.channels)
         if self.encoding in ("mulaw", "alaw"):
             x = g711_decode(x, "mu" if self.encoding == "mulaw" else "a")
         return x if self.channels == 1 else x.reshape(-1, self.channels)

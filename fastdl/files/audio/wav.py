@@ -11,7 +11,7 @@ import numpy as np
 from fastdl import _check, _kernels
 from fastdl.audio.mu_law import g711_decode
 from fastdl.errors import FileError, InputError
-from fastdl.files.audio._recording import Recording
+from fastdl.files.audio._recording import Recording, read_values
 from fastdl.files.audio._wav_header import ALAW, DTYPES, FLOAT, PCM, ULAW, UNKNOWN, HeaderParser
 from fastdl.reference import audio as reference
 
@@ -92,14 +92,8 @@ class WavReader(Recording):
         start, stop = self._span(start, frames)
         form = self.format
         dtype = np.dtype(self.order + DTYPES[form.tag, form.width])
-        wanted = (stop - start) * self._frame // dtype.itemsize
-        with open(self.path, "rb", buffering=0) as file:
-            file.seek(self.offset + start * self._frame)
-            x = np.fromfile(file, dtype, wanted)
-        if len(x) < wanted:
-            at = self.offset + start * self._frame + x.nbytes
-            raise FileError(self.path, "became shorter while it was read", at)
-        x = self._widen(x)
+        count = (stop - start) * self._frame // dtype.itemsize
+        x = self._widen(read_values(self.path, dtype, self.offset + start * self._frame, count))
         return x if self.channels == 1 else x.reshape(-1, self.channels)
 
     def _widen(self, x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,65 @@
+"""What the data sets share: the epoch that all workers see, and draws that follow from seed, epoch and index alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._typing import Array
+
+torch = _check.extra("torch", "torch", "fastdl.torch")
+_GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_MASK = (1 << 64) - 1
+
+
+class Epochs:
+    """An epoch in shared memory: workers that live on (persistent_workers=True) see what the main process sets."""
+
+    def __init__(self) -> None:
+        self._epoch: Any = torch.zeros(1, dtype=torch.int64).share_memory_()
+
+    @property
+    def epoch(self) -> int:
+        """The pass that the draws belong to."""
+        return self._epoch.item()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw anew: call it before each pass, as of a distributed sampler."""
+        self._epoch[0] = _check.integer("epoch", epoch, 0, 2**62)
+
+
+class Draws:
+    """Numbers that depend on a seed, an epoch and an index alone: counters through SplitMix64.
+
+    Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. A generator of NumPy's for
+    each item takes longer to set up than the item's window to read.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._of: tuple[int, tuple[int, int]] = (-1, (0, 0))
+
+    def _starts(self, epoch: int) -> tuple[int, int]:
+        known, starts = self._of
+        if known != epoch:
+            first, second = np.random.SeedSequence([self.seed, epoch]).generate_state(2, np.uint64).tolist()
+            starts = (first, second)
+            self._of = (epoch, starts)
+        return starts
+
+    def integer(self, epoch: int, index: int, count: int) -> int:
+        """One of 0 ... count - 1 for an item; each with the same probability but for count / 2^64."""
+        z = (self._starts(epoch)[0] + index * _GOLDEN) & _MASK
+        z = ((z ^ (z >> 30)) * _FIRST) & _MASK
+        z = ((z ^ (z >> 27)) * _SECOND) & _MASK
+        return ((z ^ (z >> 31)) * count) >> 64
+
+    def uniform(self, epoch: int, indices: Array) -> Array:
+        """Two numbers in [0, 1) for each item: (2, B) float64."""
+        first = np.array(self._starts(epoch), np.uint64)
+        z = first[:, None] + indices.astype(np.uint64)[None, :] * np.uint64(_GOLDEN)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
+        return (z ^ (z >> np.uint64(31))) / 2.0**64
