@@ -153,3 +153,16 @@ def test_an_error_on_a_worker_is_told_as_here(tmp_path, table, cluster, capsys):
     said = capsys.readouterr().err
     assert "table.csv at line 2002: c must be a number, got 'oops'" in said
     assert not (tmp_path / "m.json").exists()
+
+
+def test_workers_compute_the_parts_of_collections(cluster):
+    import fastdl
+
+    da = pytest.importorskip("dask.array")
+    x = da.random.default_rng(0).normal(size=(4000, 3), chunks=(1000, 3))
+    y = x.sum(axis=1) + 1
+    with distributed.Client(cluster, set_as_default=False) as client:
+        executor = client.get_executor(pure=False, retries=3)
+        many = run(fastdl.streaming.dask_chunks(x, y), fastdl.GramAccumulator(), executor=executor)
+    np.testing.assert_allclose(many.w, np.ones(3), rtol=1e-12)
+    assert many.count == 4000

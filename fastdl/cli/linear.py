@@ -99,9 +99,7 @@ def run_fit(options: argparse.Namespace) -> int:
     check_output(options.output, (".json", ""), reads=reads, overwrite=options.overwrite)
     if options.plot is not None:
         reads.append(options.output)
-        check_output(
-            options.plot, (".png", ".svg", ".pdf"), reads=reads, overwrite=options.overwrite, option="--plot"
-        )
+        check_output(options.plot, (".png", ".svg", ".pdf"), reads=reads, overwrite=options.overwrite, option="--plot")
         _check.extra("matplotlib", "report", "--plot")
         writes.append(options.plot)
     told = run_command(fit_table, options, "row", writes)
@@ -173,9 +171,7 @@ def predict_table(options: argparse.Namespace, progress: Progress) -> str:
     told = [f"{rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}"]
     if bad:
         some = ", ".join(f"{k} (line {table.place(k)['line']})" if table.text else str(k) for k in bad[:10])
-        told.append(
-            f"not finite, as a feature is missing or not finite: row {some}{', ...' if len(bad) > 10 else ''}"
-        )
+        told.append(f"not finite, as a feature is missing or not finite: row {some}{', ...' if len(bad) > 10 else ''}")
     return "\n".join(told)
 
 
