@@ -60,7 +60,7 @@ def _like(name: str, column: Any, X: Any) -> Any:
 def _parts(name: str, collection: Any) -> list[Any]:
     """The parts of a collection along its rows, each a delayed value."""
     if hasattr(collection, "chunks"):  # an array
-        whole = {axis: -1 for axis in range(1, collection.ndim)}
+        whole = dict.fromkeys(range(1, collection.ndim), -1)
         return list(collection.rechunk(whole).to_delayed().reshape(-1))
     if hasattr(collection, "to_delayed"):  # a frame, a series, a bag
         return list(collection.to_delayed())

@@ -23,8 +23,8 @@ class Rows:
     """X, y and weights in blocks of float64, whose borders depend on the number of columns alone.
 
     Given are arrays, Dask collections, or with y = None chunks (X, y) or (X, y, sample_weight): a list of them, another
-    iterable that can be gone through again, or a function that returns an iterator. Rows of weight 0 are left out. A value that is
-    not finite, or a negative weight, is an error that names its row, raised by the first pass.
+    iterable that can be gone through again, or a function that returns an iterator. Rows of weight 0 are left out. A
+    value that is not finite, or a negative weight, is an error that names its row, raised by the first pass.
     """
 
     def __init__(self, X: Any, y: Any = None, sample_weight: Any = None):
