@@ -87,3 +87,22 @@ def sums(x, y, s, fold, folds, degree, *, domain, offset=0.0, less=None):
         w = s[rows]
         out[k] = [*w @ T, *(w * z) @ T[:, : degree + 1], (w * z) @ z, rows.sum()]
     return out
+
+
+def split(n, ratios=(7, 2, 1), *, seed):
+    """The part of each row, of ratios that are whole numbers."""
+    return parts(np.arange(n), n, part_sizes(n, ratios), keys(seed))
+
+
+def k_fold(n, k, *, seed):
+    """The fold of each row: sizes that differ by one at most, the larger ones first."""
+    return parts(np.arange(n), n, part_sizes(n, [1] * k), keys(seed, 1))
+
+
+def select_degree(x, y, degrees, folds, *, sample_weight=None):
+    """The degree of the least mean validation error; `folds` are those of the rows, -1 for the test part."""
+    s = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, float)
+    inside = folds >= 0
+    domain = [x[inside].min(), x[inside].max()]
+    valid = curves(x, y, s, list(degrees), folds, folds.max() + 1, domain=domain)[1]
+    return list(degrees)[int(valid.mean(axis=1).argmin())]
