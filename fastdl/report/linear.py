@@ -8,6 +8,7 @@ import numpy as np
 
 import fastdl
 from fastdl.report.page import Chapter
+from fastdl.report.samples import heavy_tails, line_with_false_readings
 
 COLOURS = {0.5: "#0072B2", 1.0: "#D55E00", 2.0: "#009E73", 4.0: "#CC79A7"}
 
@@ -21,7 +22,7 @@ def chapter() -> Chapter:
         "coefficients, and a dual solution proves it. For other p above 1 every step brings a bound from slopes that "
         "balance; below 1 there are many local minima, and loss and bound may stay apart."
     )
-    x, y = points()
+    x, y = line_with_false_readings()
     fits = fitted(x[:, None], y)
     with page.figure(
         1,
@@ -35,7 +36,7 @@ def chapter() -> Chapter:
         "lower bound; the two meet. For p = 1 few rows are solved by an interior point method and exchanged to a "
         "vertex; of many, those far from the model are held for linear, and the signs of their residuals checked."
     )
-    X, t = many()
+    X, t = heavy_tails(1_000_000, np.ones(10), 4, seed=9)
     large = fitted(X, t, (1.0, 1.5, 2.0, 4.0))
     with page.figure(1, 2, size=(9, 3.2), caption="Upper and lower bounds by step; how far apart they are.") as axes:
         closing(axes, X, t)
@@ -45,22 +46,6 @@ def chapter() -> Chapter:
         caption="The certificates, on one thread.",
     )
     return page
-
-
-def points() -> tuple[np.ndarray, np.ndarray]:
-    """Sixty points about y = x + 1, six of them far off on one side."""
-    rng = np.random.default_rng(8)
-    x = np.sort(rng.uniform(0, 10, 60))
-    y = x + 1 + 0.4 * rng.standard_normal(60)
-    y[-9:-3] = rng.uniform(-6, 0, 6)
-    return x, y
-
-
-def many() -> tuple[np.ndarray, np.ndarray]:
-    """A million rows with heavy tails."""
-    rng = np.random.default_rng(9)
-    X = rng.standard_normal((1_000_000, 10))
-    return X, X.sum(axis=1) + rng.standard_t(4, 1_000_000)
 
 
 def fitted(X, y, powers=tuple(COLOURS)) -> dict:

@@ -8,8 +8,9 @@ import numpy as np
 
 import fastdl
 from fastdl.linear.fit import fit_lp
-from fastdl.report.losses import POWERS, points
+from fastdl.report.losses import POWERS
 from fastdl.report.page import Chapter
+from fastdl.report.samples import line_with_outlier
 
 WAYS = {"gd": "gradient descent", "momentum": "with momentum", "adam": "Adam", "lbfgs": "L-BFGS"}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -23,7 +24,7 @@ def chapter() -> Chapter:
         "`random_search` tries models at random, then again about the best one, closer each time. Every fit carries a "
         "certificate: no model at all can have a loss below its lower bound."
     )
-    x, y = points()
+    x, y = line_with_outlier()
     caption = "The loss of every line (dark: little) and the ways of three optimizers to its least; dots are the lines "
     caption += (
         "random search tried, lighter from round to round. Under |r|^0.5 there are creases, and descent may stop."

@@ -6,6 +6,7 @@ import numpy as np
 
 import fastdl
 from fastdl.report.page import Chapter
+from fastdl.report.samples import line_with_outlier
 
 POWERS = (0.5, 1.0, 2.0)
 
@@ -20,7 +21,7 @@ def chapter() -> Chapter:
     )
     with page.figure(1, 2, caption="The losses of one residual, and their gradients.") as (left, right):
         panel(left, right)
-    x, y = points()
+    x, y = line_with_outlier()
     lines, losses, seconds = best_lines(x, y)
     with page.figure(
         1, 2, size=(9, 3.6), caption="The best line under each loss; one of the points is an outlier."
@@ -47,15 +48,6 @@ def panel(left, right) -> None:
     left.set(title="loss", xlabel="residual r", ylim=(0, 5))
     right.set(title="gradient", xlabel="residual r", ylim=(-5, 5))
     left.legend()
-
-
-def points() -> tuple[np.ndarray, np.ndarray]:
-    """Twenty points about a line, and one far from it."""
-    rng = np.random.default_rng(4)
-    x = np.linspace(0, 10, 21)
-    y = 0.8 * x + 1 + 0.25 * rng.standard_normal(21)
-    y[18] = -4
-    return x, y
 
 
 def best_lines(x, y, steps: int = 241):

@@ -6,15 +6,10 @@ import numpy as np
 
 import fastdl
 from fastdl.report.page import Chapter
+from fastdl.report.samples import incomes
 from fastdl.targets.bins import STRATEGIES, VALUES
 
 COUNTS = (2, 4, 8, 16, 32, 64, 128, 256)
-
-
-def incomes(n: int = 100_000, seed: int = 7) -> np.ndarray:
-    """A skewed target: most values small, a few very large, in thousands."""
-    rng = np.random.default_rng(seed)
-    return 30 * np.exp(0.8 * rng.standard_normal(n))
 
 
 def chapter() -> Chapter:
