@@ -10,8 +10,8 @@ import numpy as np
 
 from fastdl import _check, _dask, _threads, streaming
 from fastdl._row_buffer import RowBuffer, join_rows, select_rows
+from fastdl._typing import Array
 
-Array = np.ndarray
 Block = tuple[Array, Array, Array | None]
 
 _FILL = (None, None, 1.0)
