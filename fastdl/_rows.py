@@ -73,7 +73,7 @@ class Rows:
 
         numbered = enumerate(self._cut())
         if threads > 1 and not self.in_memory:  # the next chunks are read while others are worked on
-            streaming.run(numbered, step, unless_empty, executor=_threads.pool(), in_flight=threads)
+            streaming.run(numbered, step, unless_empty, executor=_threads.thread_pool(), in_flight=threads)
         while some := list(islice(numbered, _AT_ONCE * threads)):
             for result in _threads.share(len(some), threads, lambda k, some=some: step(some[k])):  # type: ignore[misc]
                 unless_empty(result)
