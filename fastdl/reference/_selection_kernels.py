@@ -29,8 +29,8 @@ def block_sums(x, y, s, fold, low, high, offset, subtracted, out, scratch, ends)
     how = {"domain": (low, high), "offset": offset, "subtracted": subtracted}
     with np.errstate(all="ignore"):
         for part, at in zip(out, range(0, len(x), BLOCK)):
-            rows = (None if a is None else a[at : at + BLOCK] for a in (x, y, s, fold))
-            part[:] = selection.sums(*rows, folds, degree, **how)
+            a, b, c, k = (None if v is None else v[at : at + BLOCK] for v in (x, y, s, fold))
+            part[:] = selection.sums(a, b, c, k, folds, degree, **how)
 
 
 def add_blocks(blocks, total, error):
