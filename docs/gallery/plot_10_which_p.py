@@ -26,17 +26,15 @@ for p in (2, 1, 0.5):
     fit = fastdl.fit_lp(X, y, p=p)
     gap = fit.certificate.gap
     left.plot(grid, fit.predict(grid[:, None]), label=f"p = {p}: at most {gap:.2g} above the least loss")
-    print(
-        f"p = {p:3}: y = {fit.b:.3f} + {fit.w[0]:.3f} x   loss {fit.loss:.3f}   proof: {fit.certificate.kind}, gap {gap:.2g}"
-    )
+    print(f"p = {p:3}: y = {fit.b:.3f} + {fit.w[0]:.3f} x, loss {fit.loss:.3f}, {fit.certificate.kind}, gap {gap:.2g}")
 left.plot(grid, 1 + 0.5 * grid, "k:", lw=1, label="the truth")
 left.legend(fontsize=7)
 left.set(xlabel="x", ylabel="y")
 
 # %%
-# The loss as the slope is turned, with the best offset for each: one valley for p = 2 and p = 1, many for p = 0.5. Wherever
-# a line goes through two points there is a dent, so descending from anywhere ends anywhere; `fit_lp` tries many starts,
-# and its bound says how much better an unseen dent could be.
+# The loss as the slope is turned, with the best offset for each: one valley for p = 2 and p = 1, many dents for p = 0.5,
+# one wherever a line goes through two points. Descending from anywhere ends anywhere. The least loss is that of a line
+# through two points; of forty points all such lines can be tried, and the gap is 0.
 slopes = np.linspace(-0.8, 1, 400)
 offsets = np.linspace(-2, 8, 400)
 W, b = (a.ravel() for a in np.meshgrid(slopes, offsets))

@@ -39,10 +39,8 @@ def thin(max_bytes):
 
 
 small, large = thin(1 << 20), thin(None)
-print(
-    f"{len(small.points):,} voxels; the same bits with 1 MiB as with all the memory:",
-    np.array_equal(small.points, large.points),
-)
+print(f"{len(small.points):,} voxels")
+print("the same bits with 1 MiB as with all the memory:", np.array_equal(small.points, large.points))
 
 fig, ax = plt.subplots(figsize=(9, 3.6))
 dots = ax.scatter(small.points["x"], small.points["y"], c=small.points["z"], s=1, cmap="terrain")

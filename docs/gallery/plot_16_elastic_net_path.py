@@ -2,9 +2,9 @@
 A path of penalties
 ===================
 
-Twenty columns, of which five matter. The lasso's penalty sets coefficients to zero, one after the other; folds say where to
-stop. The whole path and all folds come from the products of the columns, made in one pass, and each fit has a bound of how
-far from the least penalised loss it can be.
+Twenty columns, of which five matter. The lasso's penalty sets coefficients to zero, one after the other; folds say
+where to stop. The whole path and all folds come from the products of the columns, made in one pass, and each fit has a
+bound of how far from the least penalised loss it can be.
 """
 
 import matplotlib.pyplot as plt
