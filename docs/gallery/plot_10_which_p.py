@@ -32,7 +32,7 @@ left.legend(fontsize=7)
 left.set(xlabel="x", ylabel="y")
 
 # %%
-# The loss as the slope is turned, with the best offset for each: one valley for p = 2 and p = 1, many dents for p below,
+# The loss as the slope is turned, with the best offset each: one valley for p = 2 and p = 1, many dents below p = 1,
 # one wherever a line goes through two points. Descending from anywhere ends anywhere. The least loss is that of a line
 # through two points; of forty points all such lines can be tried, and the gap is 0.
 slopes = np.linspace(-0.8, 1, 400)
