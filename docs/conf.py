@@ -63,7 +63,8 @@ sphinx_gallery_conf = {
     "doc_module": ("fastdl",),
     "backreferences_dir": "api/backreferences",
     "inspect_global_variables": False,
-    "plot_gallery": "True",
+    "capture_repr": (),
+    "thumbnail_size": (480, 300),
 }
 
 html_theme = "pydata_sphinx_theme"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -9,10 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import api_pages
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from latex2mathml.converter import convert
+
+PACKAGE = Path(__file__).parents[2] / "fastdl"
+#: The functions that `fastdl.reference` defines.
+DEFINED = {name.name for name in api_pages.stub_names(PACKAGE / "reference", "fastdl.reference")}
 
 
 def inline_formula(translator: Any, node: nodes.math) -> None:
@@ -23,7 +30,7 @@ def inline_formula(translator: Any, node: nodes.math) -> None:
 
 def displayed_formula(translator: Any, node: nodes.math_block) -> None:
     """A formula on a line of its own."""
-    translator.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    translator.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
     raise nodes.SkipNode
 
 
@@ -63,6 +70,27 @@ class ChangeFragments(Directive):
         return found
 
 
+class DefinitionSource(Directive):
+    """`.. definition-source:: fastdl.reference.degree` shows the code of a definition, which is what it means."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The source of the function or class."""
+        module, _, name = self.arguments[0].rpartition(".")
+        text = inspect.getsource(getattr(importlib.import_module(module), name))
+        block = nodes.literal_block(text, text)
+        block["language"] = "python"
+        return [block]
+
+
+def link_definitions(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """A line that leads from a function to its definition in NumPy."""
+    short = name.removeprefix("fastdl.")
+    if what == "function" and short in DEFINED:
+        lines += ["", f"The definition, in NumPy: :py:obj:`fastdl.reference.{short}`.", ""]
+
+
 def escape_marks(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Docstrings say |r|^p, (*shape, 2) and bins_, as one would on a board; reStructuredText takes those for markup."""
     example = False
@@ -86,5 +114,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_directive("command-help", CommandHelp)
     app.add_directive("change-fragments", ChangeFragments)
     app.connect("autodoc-process-docstring", escape_marks, priority=100)
+    app.add_directive("definition-source", DefinitionSource)
+    app.connect("autodoc-process-docstring", link_definitions, priority=900)
     app.connect("autodoc-skip-member", skip_request_methods)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,7 +18,7 @@ false = np.flatnonzero(x > 7)[:10]
 y[false] = rng.uniform(-3, 1, len(false))
 X = x[:, None]
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+fig, left = plt.subplots(figsize=(8, 4))
 left.plot(x, y, "o", ms=4, color="0.4")
 left.plot(x[false], y[false], "o", ms=4, color="C3", label="false readings")
 grid = np.linspace(0, 10, 2)
@@ -28,7 +28,7 @@ for p in (2, 1, 0.5):
     left.plot(grid, fit.predict(grid[:, None]), label=f"p = {p}: at most {gap:.2g} above the least loss")
     print(f"p = {p:3}: y = {fit.b:.3f} + {fit.w[0]:.3f} x, loss {fit.loss:.3f}, {fit.certificate.kind}, gap {gap:.2g}")
 left.plot(grid, 1 + 0.5 * grid, "k:", lw=1, label="the truth")
-left.legend(fontsize=7)
+left.legend(fontsize=8)
 left.set(xlabel="x", ylabel="y")
 
 # %%
@@ -37,11 +37,11 @@ left.set(xlabel="x", ylabel="y")
 # through two points; of forty points all such lines can be tried, and the gap is 0.
 slopes = np.linspace(-0.8, 1, 400)
 offsets = np.linspace(-2, 8, 400)
+fig, right = plt.subplots(figsize=(8, 3.8))
 W, b = (a.ravel() for a in np.meshgrid(slopes, offsets))
 for p in (2, 1, 0.5):
     losses = fastdl.lp_loss(X, y, W[:, None], b, p).reshape(400, 400).min(axis=0)
     right.plot(slopes, losses / losses.min(), label=f"p = {p}")
 right.set(xlabel="slope", ylabel="loss, of the least", ylim=(0.98, 2))
 right.legend()
-fig.tight_layout()
 plt.show()
