@@ -75,7 +75,8 @@ def series(x, domain, coefficients):
 def sums(x, y, s, fold, folds, degree, *, domain, offset=0.0, subtracted=None):
     """(folds, 3P + 4): sum s T_k for k = 0..2P, sum s z T_k for k = 0..P, sum s z^2, rows.
 
-    z is y less the offset and the series `subtracted`; a row of weight 0, or of no fold, counts as dropped; without `fold` all are of fold 0.
+    z is y less the offset and the series `subtracted`. A row of weight 0, or of no fold, counts as dropped; without
+    `fold` all rows are of fold 0.
     """
     x, y = np.asarray(x, float), np.asarray(y, float) - offset
     s = np.ones(len(x)) if s is None else np.asarray(s, float)
