@@ -87,8 +87,9 @@ def make_inputs(folder: Path, small: bool = False) -> None:
     for name in ("encode-audio", "fit"):
         (command,) = (c for c in COMMANDS if c.name == name)
         process = command.start(folder, folder)
-        if process.wait():
-            raise RuntimeError(f"{name}: {process.communicate()[1]}")
+        _, errors = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"{name}: {errors}")
 
 
 def contents(folder: Path) -> dict[str, str]:
