@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastdl
-from fastdl.report.points import street_scan
+from fastdl.report.samples import street_scan
 
 KITTI = (-40, -40, -3, 40, 40, 1)
 CONFIGS = {

@@ -9,6 +9,17 @@ DISTRIBUTION = "fastdl-kernels"
 class FastdlError(Exception):
     """The root of every error fastdl raises on purpose."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Not by calling the class with the message: an error that a worker process raises must reach who waits."""
+        return _same_error, (type(self), self.args, self.__dict__)
+
+
+def _same_error(kind: type[FastdlError], args: tuple[object, ...], state: dict[str, object]) -> FastdlError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class InputError(FastdlError, ValueError):
     """A value or a shape that the function does not accept."""

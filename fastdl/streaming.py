@@ -8,6 +8,8 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from fastdl import _dask
+
 
 @dataclass(frozen=True)
 class ProgressEvent:
@@ -74,8 +76,9 @@ def run(
 
     Parameters
     ----------
-    chunks : iterable
-        What a reader yields; consumed as it is needed, never ahead of `in_flight`.
+    chunks : iterable, or Dask array or frame
+        What a reader yields; consumed as it is needed, never ahead of `in_flight`. Dask's delayed values, and the parts
+        of its collections, are computed where the step runs: their data does not pass through the calling process.
     step : Accumulator or callable
         An accumulator takes the chunks in; a callable maps one chunk to one result.
     writer : callable, optional
@@ -108,10 +111,12 @@ def run(
     accumulate = all(hasattr(step, name) for name in ("fresh", "update", "merge", "finish"))  # isinstance is slow
     results: list[Any] = []
     if accumulate:
-        work: Callable[[Any], Any] = _Fresh(step) if executor else step.update  # type: ignore[union-attr]
+        work: Callable[[Any], Any] = _Fresh(step) if executor else _Loaded(step.update)  # type: ignore[union-attr]
         take: Callable[[Any], Any] = step.merge if executor else _ignore  # type: ignore[union-attr]
     else:
-        work, take = step, writer or results.append  # type: ignore[assignment]
+        work, take = _Loaded(step), writer or results.append  # type: ignore[arg-type]
+    if _dask.is_lazy(chunks):
+        chunks = _dask.row_chunks(chunks)
 
     for done, (chunk, result) in enumerate(_ordered(chunks, work, executor, in_flight or 4), start=1):
         take(result)
@@ -122,6 +127,40 @@ def run(
     return results if writer is None else None
 
 
+def dask_chunks(X: Any, y: Any = None, sample_weight: Any = None) -> list[Any]:
+    """The parts of Dask collections as chunks, for `run` and for functions that take chunks, such as `fit_lp`.
+
+    Parameters
+    ----------
+    X : dask.array.Array (N, ...) or dask.dataframe
+        Its parts along the rows become the chunks.
+    y, sample_weight : dask.array.Array, dask Series or array_like, (N,), optional
+        Cut as X is; of frames, whose lengths are not known, they must have the same parts.
+
+    Returns
+    -------
+    list
+        Delayed values, or tuples of them (X, y, sample_weight): nothing is computed before a chunk is used, by the
+        worker that uses it.
+
+    Raises
+    ------
+    InputError
+        For parts or lengths that differ.
+
+    Examples
+    --------
+    >>> import dask.array
+    >>> import fastdl
+    >>> X = dask.array.ones((6, 2), chunks=(4, 1)).cumsum(axis=0)
+    >>> chunks = fastdl.streaming.dask_chunks(X, 2 * X[:, 0] + 1)
+    >>> fit = fastdl.streaming.run(chunks, fastdl.GramAccumulator())
+    >>> len(chunks), fit.w.round(9), round(fit.b, 9)
+    (2, array([1., 1.]), 1.0)
+    """
+    return _dask.row_chunks(X, y, sample_weight)
+
+
 class _Fresh:
     """One chunk into an empty state; a class, so that it can be sent to another process."""
 
@@ -129,7 +168,17 @@ class _Fresh:
         self.accumulator = accumulator.fresh()
 
     def __call__(self, chunk: Any) -> Any:
-        return self.accumulator.fresh().update(chunk)
+        return self.accumulator.fresh().update(_dask.compute_chunk(chunk))
+
+
+class _Loaded:
+    """A step that is given what a delayed chunk stands for; a class, so that it can be sent to another process."""
+
+    def __init__(self, step: Callable[[Any], Any]):
+        self.step = step
+
+    def __call__(self, chunk: Any) -> Any:
+        return self.step(_dask.compute_chunk(chunk))
 
 
 def _ignore(_: Any) -> None:

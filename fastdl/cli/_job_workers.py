@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import starmap
 from pathlib import Path
 from typing import Any
 
+from fastdl.cli._cluster import executor_of
 from fastdl.cli._progress import Progress
 from fastdl.cli._sources import Source
-from fastdl.errors import FastdlError, InputError
+from fastdl.errors import FastdlError
 from fastdl.files import atomic
 
 #: work(source, target, progress): what is to be said of the file.
@@ -91,7 +90,7 @@ def run_all(
     from fastdl import _threads  # NumPy's import would double the time of --help
 
     if options.scheduler:
-        with _cluster(options.scheduler, _threads.count(options.jobs)) as executor:
+        with executor_of(options.scheduler, _threads.count(options.jobs)) as executor:
             pairs = [(_absolute(source), target.absolute()) for source, target in pairs]
             yield from _share(pairs, _Remote(work, options.sync), executor, progress, _threads.count(options.jobs))
         return
@@ -194,40 +193,6 @@ class _Remote:
 def _absolute(source: Source) -> Source:
     """For a process that works in another folder."""
     return Source(source.path.absolute(), source.relative, source.searched, source.label)
-
-
-@contextmanager
-def _cluster(address: str, workers: int) -> Iterator[Executor]:
-    """An executor whose workers are those of a Dask cluster; one on this machine is started for "local"."""
-    from fastdl import _check
-
-    distributed = _check.extra("distributed", "scale", "--scheduler")
-    with ExitStack() as stack:
-        if address == "local":
-            with _undisturbed():
-                cluster = distributed.LocalCluster(
-                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
-                )
-            address = stack.enter_context(cluster).scheduler_address
-        try:
-            client = stack.enter_context(distributed.Client(address, timeout=10, set_as_default=False))
-        except (OSError, ValueError) as error:
-            raise InputError(f"--scheduler: there is no Dask scheduler at {address}: {error}") from None
-        # A worker that dies costs its file: another worker begins it anew, three times at most.
-        yield client.get_executor(pure=False, retries=3)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Processes that are started within leave Ctrl-C to this one, and end when it ends."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which they inherit
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def amount(total: Callable[[Path], float], source: Path) -> float:

@@ -192,7 +192,13 @@ def is_folder(
 
 
 def check_output(
-    output: Path, formats: Sequence[str], *, reads: Sequence[Path], overwrite: bool, make_folder: bool = True
+    output: Path,
+    formats: Sequence[str],
+    *,
+    reads: Sequence[Path],
+    overwrite: bool,
+    make_folder: bool = True,
+    option: str = "--output",
 ) -> None:
     """Raise where a command's one result cannot be written to `output`, before any work is done.
 
@@ -201,7 +207,7 @@ def check_output(
     if any(_same(output, path) for path in reads):
         raise FileError(output, "is the input itself; write to another folder or name")
     if formats and output.suffix.lower() not in formats:
-        raise InputError(f"--output must end in {' or '.join(formats)}, got {output}")
+        raise InputError(f"{option} must end in {' or '.join(formats)}, got {output}")
     if output.is_dir():
         raise FileError(output, "is a folder; a file is to be written there")
     if os.path.lexists(output) and not overwrite and not is_pipe(str(output)):

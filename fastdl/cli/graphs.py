@@ -6,6 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastdl.cli._cluster import add_scheduler, run_command
+from fastdl.cli._progress import Progress
+
 if TYPE_CHECKING:
     from fastdl._typing import Array
     from fastdl.graphs.graph import Graph
@@ -54,30 +57,43 @@ def register(commands: Any) -> None:
     )
     reading.add_argument("--max-bytes", type=int, metavar="N", help="of the rows of the graph (default: 2^30)")
     graph.add_argument("--threads", type=int, metavar="N", help="default: the processors this process has")
+    add_scheduler(graph)
     graph.add_argument("--overwrite", action="store_true", help="replace files that are there")
     graph.add_argument("--quiet", action="store_true", help="print errors only")
     graph.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    from fastdl import _threads
     from fastdl.cli._sources import check_output
     from fastdl.errors import InputError
 
-    threads = _threads.count(options.threads)
-    features = None if options.features is None else load(options.features)
+    features = options.features
     if features is None and (options.norm is not None or options.reduce != "sum"):
         raise InputError("--reduce and --norm need --features")
     if features is not None and options.output is None:
         raise InputError("--features needs --output, the .npy file to write")
-    writes_ids = options.ids is not None and not options.ids.exists()
-    reads = [path for path in (options.edges, options.features, options.ids) if path is not None]
-    if writes_ids:
+    writes = [] if options.output is None else [options.output]
+    reads = [path for path in (options.edges, features, options.ids) if path is not None]
+    if options.ids is not None and not options.ids.exists():
+        writes.append(options.ids)
         check_output(options.ids, (), reads=[options.edges], overwrite=False)
     if options.output is not None:
         ending = ".npz" if features is None else ".npy"
         check_output(options.output, (ending,), reads=reads, overwrite=options.overwrite)
-    graph, names, seconds = read(options, features, threads)
+    told = run_command(work, options, "edge", writes)
+    if not options.quiet:
+        print(told)
+    return 0
+
+
+def work(options: argparse.Namespace, progress: Progress) -> str:
+    """Read the graph, write what is asked for; what is in it and what was done."""
+    from fastdl import _threads
+
+    threads = _threads.count(options.threads)
+    features = None if options.features is None else load(options.features)
+    writes_ids = options.ids is not None and not options.ids.exists()
+    graph, names, seconds = read(options, features, threads, progress)
     told = f"{graph.summary()} (read in {seconds:.2f} s)"
     if writes_ids:
         write_names(options, names)
@@ -87,33 +103,31 @@ def run(options: argparse.Namespace) -> int:
     elif options.output is not None:
         write_rows(options.output, graph)
         told += f"; wrote {options.output}"
-    if not options.quiet:
-        print(told)
-    return 0
+    return told
 
 
-def read(options: argparse.Namespace, features: Array | None, threads: int) -> tuple[Graph, list[str], float]:
+def read(
+    options: argparse.Namespace, features: Array | None, threads: int, progress: Progress
+) -> tuple[Graph, list[str], float]:
     """The graph, the names of its nodes where --ids asks for them, and the seconds it took."""
-    from fastdl.cli._progress import Progress
     from fastdl.files.graphs.edges import read_graph, read_named_graph
 
     columns = {name: getattr(options, name) for name in ("source", "target", "weight", "delimiter")}
     same = {"undirected": options.undirected, "coalesce": options.coalesce, "threads": threads}
     count = options.nodes if options.nodes is not None else None if features is None else len(features)
     limit = {} if options.max_bytes is None else {"max_bytes": options.max_bytes}
-    with Progress(None, "edge", options.quiet) as progress:
-        if options.ids is not None:
-            table = read_names(options.ids) if options.ids.exists() else None
-            graph, names = read_named_graph(options.edges, table, **columns, **same)
-            return graph, names, progress.seconds
-        seen = 0
+    if options.ids is not None:
+        table = read_names(options.ids) if options.ids.exists() else None
+        graph, names = read_named_graph(options.edges, table, **columns, **same)
+        return graph, names, progress.seconds
+    seen = 0
 
-        def tell(event: Any) -> None:
-            nonlocal seen
-            progress(event.done - seen)
-            seen = event.done
+    def tell(event: Any) -> None:
+        nonlocal seen
+        progress(event.done - seen)
+        seen = event.done
 
-        graph = read_graph(options.edges, count, **columns, **same, **limit, one_based=options.one_based, progress=tell)
+    graph = read_graph(options.edges, count, **columns, **same, **limit, one_based=options.one_based, progress=tell)
     return graph, [], progress.seconds
 
 
@@ -121,7 +135,6 @@ def gather(options: argparse.Namespace, graph: Graph, features: Array, threads: 
     """Write the reduced features, in blocks; what was done."""
     import numpy as np
 
-    from fastdl.cli._progress import Progress
     from fastdl.files.atomic import replacing
     from fastdl.graphs.aggregation import aggregate_blocks
 

@@ -6,6 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fastdl.cli._cluster import add_scheduler, run_command
+from fastdl.cli._progress import Progress
+
 
 def register(commands: Any) -> None:
     fit = commands.add_parser(
@@ -47,6 +50,7 @@ def register(commands: Any) -> None:
     _add_dialect(fit)
     fit.add_argument("--plot", type=Path, metavar="F.png", help="a picture of the predictions (or .svg, .pdf)")
     fit.add_argument("--threads", type=int, metavar="N", help="default: the processors this process has")
+    add_scheduler(fit)
     fit.add_argument("--overwrite", action="store_true", help="replace files that are there")
     fit.add_argument("--quiet", action="store_true", help="print errors only")
     fit.set_defaults(run=run_fit)
@@ -62,6 +66,7 @@ def register(commands: Any) -> None:
         "-o", "--output", required=True, type=Path, metavar="P.npy", help="the values: .npy, .csv or .parquet"
     )
     _add_dialect(predict)
+    add_scheduler(predict)
     predict.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     predict.add_argument("--quiet", action="store_true", help="print errors only")
     predict.set_defaults(run=run_predict)
@@ -82,63 +87,79 @@ def _open(options: argparse.Namespace) -> Any:
 
 
 def run_fit(options: argparse.Namespace) -> int:
-    from fastdl import _check, _threads
-    from fastdl.cli import _table_parts
-    from fastdl.cli._progress import Progress
+    from fastdl import _check
     from fastdl.cli._sources import check_output
-    from fastdl.files.atomic import replacing, replacing_together
 
     _check.number("--p", options.p, 0, above=True)
-    degree = None if options.degree == "auto" else _degree(options.degree)
-    threads, ratios = _threads.count(options.threads), _ratios(options.split)
-    output = options.output / f"{options.table.stem}.json" if options.output.is_dir() else options.output
-    reads = [options.table]
-    check_output(output, (".json", ""), reads=reads, overwrite=options.overwrite)
+    _degree(options.degree)
+    _ratios(options.split)
+    if options.output.is_dir():
+        options.output = options.output / f"{options.table.stem}.json"
+    reads, writes = [options.table], [options.output]
+    check_output(options.output, (".json", ""), reads=reads, overwrite=options.overwrite)
     if options.plot is not None:
-        check_output(options.plot, (".png", ".svg", ".pdf"), reads=[*reads, output], overwrite=options.overwrite)
+        reads.append(options.output)
+        check_output(options.plot, (".png", ".svg", ".pdf"), reads=reads, overwrite=options.overwrite, option="--plot")
         _check.extra("matplotlib", "report", "--plot")
-    table = _open(options)
-    roles = _table_parts.roles(table, options.features, options.target, options.weights)
-    with (
-        Progress(None, "row", options.quiet) as progress,
-        _table_parts.Parts(table, roles, ratios, options.seed, options.missing) as parts,
-    ):
-        parts.read(progress)
-        seconds = progress.seconds
-        settings = {"method": options.method, "seed": options.seed, "threads": threads}
-        model = _table_parts.fit_model(parts, options.p, degree, settings)
-        if options.plot is None:
-            with replacing(output) as file:
-                file.write(model.text().encode())
-        else:
-            with replacing_together(options.plot, output) as (picture, file):
-                _table_parts.save_plot(parts, model, picture, options.plot)
-                file.write(model.text().encode())
-        if options.quiet:
-            return 0
-        print(model.summary())
-        if parts.dropped:
-            print(f"{parts.dropped} rows with missing values were left out")
-        print(f"read in {seconds:.2f} s, fitted in {progress.seconds - seconds:.2f} s; wrote {output}")
+        writes.append(options.plot)
+    told = run_command(fit_table, options, "row", writes)
+    if not options.quiet:
+        print(told)
     return 0
 
 
+def fit_table(options: argparse.Namespace, progress: Progress) -> str:
+    """Read the table, fit, write the model and the plot."""
+    from fastdl import _threads
+    from fastdl.cli import _table_parts
+    from fastdl.files.atomic import replacing, replacing_together
+
+    table = _open(options)
+    roles = _table_parts.roles(table, options.features, options.target, options.weights)
+    with _table_parts.Parts(table, roles, _ratios(options.split), options.seed, options.missing) as parts:
+        parts.read(progress)
+        seconds = progress.seconds
+        settings = {"method": options.method, "seed": options.seed, "threads": _threads.count(options.threads)}
+        model = _table_parts.fit_model(parts, options.p, _degree(options.degree), settings)
+        if options.plot is None:
+            with replacing(options.output) as file:
+                file.write(model.text().encode())
+        else:
+            with replacing_together(options.plot, options.output) as (picture, file):
+                _table_parts.save_plot(parts, model, picture, options.plot)
+                file.write(model.text().encode())
+        told = [model.summary()]
+        if parts.dropped:
+            told.append(f"{parts.dropped} rows with missing values were left out")
+        took = progress.seconds - seconds
+        told.append(f"read in {seconds:.2f} s, fitted in {took:.2f} s; wrote {options.output}")
+        return "\n".join(told)
+
+
 def run_predict(options: argparse.Namespace) -> int:
+    from fastdl.cli._sources import check_output
+
+    formats, reads = (".npy", ".csv", ".parquet"), [options.model, options.table]
+    check_output(options.output, formats, reads=reads, overwrite=options.overwrite)
+    told = run_command(predict_table, options, "row", [options.output])
+    if not options.quiet:
+        print(told)
+    return 0
+
+
+def predict_table(options: argparse.Namespace, progress: Progress) -> str:
+    """Write the model's value for every row of the table."""
     import numpy as np
 
-    from fastdl.cli._progress import Progress
-    from fastdl.cli._sources import check_output
     from fastdl.cli._table_values import writer_of
     from fastdl.files.atomic import replacing
     from fastdl.files.table_model import TableModel
 
     model, table = TableModel.read(options.model), _open(options)
     model.check_columns(table)
-    formats = (".npy", ".csv", ".parquet")
-    check_output(options.output, formats, reads=[options.model, options.table], overwrite=options.overwrite)
     bad: list[int] = []
     rows = 0
-    with replacing(options.output) as file, Progress(None, "row", options.quiet) as progress:
+    with replacing(options.output) as file:
         writer = writer_of(options.output.suffix.lower(), file, f"predicted {model.target}")
         for part in table.parts(model.features):
             values = model.values(part)
@@ -147,17 +168,19 @@ def run_predict(options: argparse.Namespace) -> int:
             writer.write(values)
             progress(len(values))
         writer.finish()
-    if not options.quiet:
-        print(f"{rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}")
+    told = [f"{rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}"]
     if bad:
         some = ", ".join(f"{k} (line {table.place(k)['line']})" if table.text else str(k) for k in bad[:10])
-        print(f"not finite, as a feature is missing or not finite: row {some}{', ...' if len(bad) > 10 else ''}")
-    return 0
+        told.append(f"not finite, as a feature is missing or not finite: row {some}{', ...' if len(bad) > 10 else ''}")
+    return "\n".join(told)
 
 
-def _degree(text: str) -> int:
+def _degree(text: str) -> int | None:
+    """The degree; None for auto."""
     from fastdl import _check
 
+    if text == "auto":
+        return None
     if not text.isdecimal() or text == "0":
         raise _check.InputError(f"--degree must be a number from 1 on, or auto, got {text!r}")
     return int(text)

@@ -7,29 +7,7 @@ import numpy as np
 import fastdl
 from fastdl.audio.mu_law import G711_DIALECTS, LAWS, MU_LAW_DIALECTS
 from fastdl.report.page import Chapter
-
-RATE = 16000
-#: Formants (Hz) of the vowels of "a-e-i-o-u", as of a low voice.
-VOWELS = ((730, 1090, 2440), (530, 1840, 2480), (270, 2290, 3010), (570, 840, 2410), (300, 870, 2240))
-
-
-def voice(seconds: float = 2.0, seed: int = 0) -> np.ndarray:
-    """A voice-like recording as int16: pulses of a gliding pitch through formants, with breath and pauses."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(int(seconds * RATE)) / RATE
-    pitch = 120 + 25 * np.sin(2 * np.pi * 0.7 * t) + 4 * np.sin(2 * np.pi * 5 * t)
-    phase = np.cumsum(pitch) / RATE
-    source = np.diff(np.floor(phase), prepend=0) + 0.02 * rng.standard_normal(len(t))
-    part = np.minimum((t / seconds * len(VOWELS)).astype(int), len(VOWELS) - 1)
-    spoken = np.zeros(len(t))
-    ring = np.arange(int(0.04 * RATE)) / RATE
-    for k, formants in enumerate(VOWELS):
-        waves = [np.exp(-90 * ring) * np.sin(2 * np.pi * f * ring) / (i + 1) for i, f in enumerate(formants)]
-        answer = np.sum(waves, axis=0)
-        within = t / seconds * len(VOWELS) - k
-        envelope = np.clip(np.minimum(within, 0.9 - within) * 8, 0, 1) * (part == k)
-        spoken += np.convolve(source, answer)[: len(t)] * envelope
-    return np.round(spoken / np.abs(spoken).max() * 0.6 * 32767 + rng.normal(0, 8, len(t))).astype(np.int16)
+from fastdl.report.samples import RATE, voice
 
 
 def snr(x: np.ndarray, y: np.ndarray) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastdl import features
 from fastdl.report.page import Chapter
+from fastdl.report.samples import rising_curve
 
 Array = np.ndarray
 
@@ -37,15 +38,8 @@ def _bases(page: Chapter) -> None:
         axes[-1].legend(title="degree", fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 
 
-def points() -> tuple[Array, Array]:
-    """Twelve noisy observations of a smooth curve, on [0, 10]."""
-    rng = np.random.default_rng(3)
-    x = np.linspace(0.3, 9.7, 12) + rng.uniform(-0.3, 0.3, 12)
-    return x, np.sin(x) + 0.15 * x + rng.normal(0, 0.25, len(x))
-
-
 def _fits(page: Chapter) -> None:
-    x, y = points()
+    x, y = rising_curve()
     grid = np.linspace(0, 10, 400)
     rows: list[list[Any]] = []
     with page.figure(

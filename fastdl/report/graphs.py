@@ -10,44 +10,7 @@ import numpy as np
 from fastdl import Graph, aggregate, degree, gcn_norm
 from fastdl._typing import Array
 from fastdl.report.page import Chapter
-
-#: The friendships of a karate club (Zachary, "Conflict and fission in small groups", 1977).
-FRIENDS = {
-    0: (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 17, 19, 21, 31),
-    1: (2, 3, 7, 13, 17, 19, 21, 30),
-    2: (3, 7, 8, 9, 13, 27, 28, 32),
-    3: (7, 12, 13),
-    4: (6, 10),
-    5: (6, 10, 16),
-    6: (16,),
-    8: (30, 32, 33),
-    9: (33,),
-    13: (33,),
-    14: (32, 33),
-    15: (32, 33),
-    18: (32, 33),
-    19: (33,),
-    20: (32, 33),
-    22: (32, 33),
-    23: (25, 27, 29, 32, 33),
-    24: (25, 27, 31),
-    25: (31,),
-    26: (29, 33),
-    27: (33,),
-    28: (31, 33),
-    29: (32, 33),
-    30: (32, 33),
-    31: (32, 33),
-    32: (33,),
-}
-#: Those who stayed with the instructor (0) when the club split; the others went with the president (33).
-INSTRUCTOR = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 16, 17, 19, 21)
-
-
-def karate_club() -> Graph:
-    """34 members, 78 friendships, each an edge in both directions."""
-    pairs = np.array([(a, b) for a, friends in FRIENDS.items() for b in friends])
-    return Graph.from_edges(np.concatenate([pairs, pairs[:, ::-1]]))
+from fastdl.report.samples import KARATE_INSTRUCTOR, karate_club
 
 
 def chapter() -> Chapter:
@@ -60,7 +23,7 @@ def chapter() -> Chapter:
         f"{graph.summary()}."
     )
     side = np.ones(graph.num_nodes, int)
-    side[list(INSTRUCTOR)] = 0
+    side[list(KARATE_INSTRUCTOR)] = 0
     order = np.lexsort((np.arange(graph.num_nodes), side))
     with chapter.figure(1, 2, size=(9, 3.8), caption="Who is a friend of whom, and how many friends members have.") as (
         left,
@@ -97,7 +60,7 @@ def _rounds(chapter: Chapter, graph: Graph, side: Array, order: Array) -> None:
     ) as axes:
         for ax, (name, x) in zip(axes, rounds.items()):
             ax.imshow(x[order], aspect="auto", cmap="Blues", vmin=0, interpolation="nearest")
-            ax.axhline(len(INSTRUCTOR) - 0.5, color="C1", linewidth=1)
+            ax.axhline(len(KARATE_INSTRUCTOR) - 0.5, color="C1", linewidth=1)
             ax.set(title=f"{name}, up to {x.max():.3g}", xticks=[0, 1])
             ax.grid(False)
         axes[0].set(ylabel="members, by side")
@@ -132,7 +95,7 @@ def adjacency(ax: Any, graph: Graph, order: Array) -> None:
     place = np.argsort(order)
     targets = np.repeat(np.arange(graph.num_nodes), np.diff(graph.indptr))
     ax.scatter(place[graph.indices], place[targets], marker="s", s=12)
-    border = len(INSTRUCTOR) - 0.5
+    border = len(KARATE_INSTRUCTOR) - 0.5
     ax.axhline(border, color="C1", linewidth=1)
     ax.axvline(border, color="C1", linewidth=1)
     ax.set(title="adjacency, members by side", xlabel="source", ylabel="target", aspect="equal")

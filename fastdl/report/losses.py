@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import fastdl
+from fastdl._typing import Array
 from fastdl.report.page import Chapter
+from fastdl.report.samples import line_with_outlier
 
 POWERS = (0.5, 1.0, 2.0)
 
@@ -20,7 +24,7 @@ def chapter() -> Chapter:
     )
     with page.figure(1, 2, caption="The losses of one residual, and their gradients.") as (left, right):
         panel(left, right)
-    x, y = points()
+    x, y = line_with_outlier()
     lines, losses, seconds = best_lines(x, y)
     with page.figure(
         1, 2, size=(9, 3.6), caption="The best line under each loss; one of the points is an outlier."
@@ -35,7 +39,7 @@ def chapter() -> Chapter:
     return page
 
 
-def panel(left, right) -> None:
+def panel(left: Any, right: Any) -> None:
     """Values and gradients, by the functions themselves: one row a residual, one call each."""
     r = np.linspace(-3, 3, 601)
     nothing = np.zeros((1, 1))
@@ -49,16 +53,7 @@ def panel(left, right) -> None:
     left.legend()
 
 
-def points() -> tuple[np.ndarray, np.ndarray]:
-    """Twenty points about a line, and one far from it."""
-    rng = np.random.default_rng(4)
-    x = np.linspace(0, 10, 21)
-    y = 0.8 * x + 1 + 0.25 * rng.standard_normal(21)
-    y[18] = -4
-    return x, y
-
-
-def best_lines(x, y, steps: int = 241):
+def best_lines(x: Array, y: Array, steps: int = 241) -> tuple[Any, ...]:
     """For each power (slope, intercept, loss) of the best line of a grid, and the losses of the whole grid."""
     from time import perf_counter
 
@@ -71,7 +66,7 @@ def best_lines(x, y, steps: int = 241):
     return lines, {p: loss.reshape(steps, steps) for p, loss in losses.items()}, seconds
 
 
-def fits(axes, x, y, lines, losses) -> None:
+def fits(axes: Any, x: Array, y: Array, lines: dict[float, Any], losses: dict[float, Any]) -> None:
     left, right = axes
     left.plot(x, y, "ko", ms=4)
     for p, (w, b, _) in lines.items():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 
 import numpy as np
 
 import fastdl
 from fastdl.report.page import Chapter
+from fastdl.report.samples import noisy_step, wave_with_step
 
 Array = np.ndarray
 
@@ -17,8 +19,8 @@ UNITS = 12
 def chapter() -> Chapter:
     """The chapter of networks."""
     page = Chapter("Networks: features that are learned")
-    x, y = points(np.random.default_rng(0))
-    others = points(np.random.default_rng(1), 2000)
+    x, y = noisy_step()
+    others = noisy_step(2000, seed=1)
     start = perf_counter()
     learned = fastdl.LearnedFeatures(UNITS, learning_rate=0.03, valid=(others[0][:, None], others[1]))
     learned.fit(x[:, None], y)
@@ -40,7 +42,7 @@ def chapter() -> Chapter:
         for axis, (name, basis) in zip(axes, bases.items()):
             predict = linear_fit(basis, x, y)
             axis.plot(x, y, ".", color="0.6", markersize=3)
-            axis.plot(grid, truth(grid), ":", color="k", linewidth=1)
+            axis.plot(grid, wave_with_step(grid), ":", color="k", linewidth=1)
             axis.plot(grid, predict(grid), color="C1", linewidth=2)
             axis.set(title=name, xlabel="x")
             rows.append([name, basis(x).shape[1], *(error(predict(t), t) for t in (x, others[0]))])
@@ -52,7 +54,7 @@ def chapter() -> Chapter:
         history = learned.network.history
         right.semilogy(history["train"], label="points trained on")
         right.semilogy(history["valid"], label="points held apart")
-        right.axhline(NOISE**2, color="0.4", linestyle=":")
+        right.axhline(0.1**2, color="0.4", linestyle=":")
         right.set(title="mean of |r|^2", xlabel="epoch")
         right.legend()
     page.text(
@@ -64,21 +66,7 @@ def chapter() -> Chapter:
     return page
 
 
-NOISE = 0.1
-
-
-def truth(x: Array) -> Array:
-    """A wave with a step in it."""
-    return 0.5 * np.sin(3 * x) + (x > 0.4)
-
-
-def points(rng: np.random.Generator, n: int = 400) -> tuple[Array, Array]:
-    """Noisy values of it."""
-    x = rng.uniform(-2, 2, n)
-    return x, truth(x) + NOISE * rng.standard_normal(n)
-
-
-def linear_fit(basis, x: Array, y: Array):
+def linear_fit(basis: Callable[[Array], Array], x: Array, y: Array) -> Callable[[Array], Array]:
     """The least-squares fit on columns, as a function of x."""
     columns = np.column_stack([basis(x), np.ones(len(x))])
     weights = np.linalg.lstsq(columns, y, rcond=None)[0]
@@ -87,4 +75,4 @@ def linear_fit(basis, x: Array, y: Array):
 
 def error(prediction: Array, x: Array) -> float:
     """Root mean square, against the truth."""
-    return round(float(np.sqrt(np.mean((prediction - truth(x)) ** 2))), 4)
+    return round(float(np.sqrt(np.mean((prediction - wave_with_step(x)) ** 2))), 4)

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastdl._typing import Array
 from fastdl.report.page import Chapter
+from fastdl.report.samples import noisy_wave, wave
 from fastdl.selection.degree_selection import DegreeSelection
 from fastdl.selection.degrees import select_degree
 from fastdl.selection.splits import split
@@ -14,7 +15,7 @@ from fastdl.selection.splits import split
 def chapter() -> Chapter:
     """The chapter of selection."""
     page = Chapter("Selection: which degree?")
-    x, y = points()
+    x, y = noisy_wave()
     choice = select_degree(x, y, range(16), seed=SEED)
     _fits(page, x, y, choice)
     _curves(page, choice)
@@ -23,18 +24,6 @@ def chapter() -> Chapter:
 
 
 SEED = 2
-
-
-def wave(x: Array) -> Array:
-    """What is to be found."""
-    return np.sin(1.3 * x)
-
-
-def points() -> tuple[Array, Array]:
-    """Forty-five noisy observations of a wave on [0, 8]."""
-    rng = np.random.default_rng(1)
-    x = np.sort(rng.uniform(0, 8, 45))
-    return x, wave(x) + rng.normal(0, 0.4, len(x))
 
 
 def _fits(page: Chapter, x: Array, y: Array, choice: DegreeSelection) -> None:

@@ -7,29 +7,19 @@ from typing import Any
 import numpy as np
 
 from fastdl.report.page import Chapter
+from fastdl.report.samples import GENE
 from fastdl.sequences.complement import reverse_complement
 from fastdl.sequences.encoding import LIKE, one_hot
 from fastdl.sequences.kmers import kmer_index
 from fastdl.sequences.windows import one_hot_windows
 
-PARTS = [
-    ("upstream", "GCCGNNNNCG"),
-    ("TATA box", "TATAAAAG"),
-    ("5' UTR", "GGCTCCACTC"),
-    ("start", "ATG"),
-    ("exon", "GCTCTGCGGAAACTG"),
-    ("splice sites and intron, in lower case", "gtaagtctcttttctcag"),
-    ("exon", "CGTTTCAAGGAC"),
-    ("stop", "TAA"),
-    ("poly-A signal", "AATAAA"),
-]
 BLUE, ORANGE = "#0072B2", "#D55E00"
 
 
 def chapter() -> Chapter:
     """A small gene, encoded."""
     page = Chapter("Sequences: letters to one-hot rows")
-    gene = "".join(text for _, text in PARTS)
+    gene = "".join(text for _, text in GENE)
     page.text(
         "A model of DNA reads each base as four numbers, one of them 1. This sequence is put together like a small "
         "gene: `one_hot` makes its picture, one column per base. N is unknown and stays empty; lower case, which marks "
@@ -40,10 +30,10 @@ def chapter() -> Chapter:
     ) as axes:
         picture(axes, one_hot(gene, layout="first"), gene)
         at = 0
-        for i, (_, text) in enumerate(PARTS):
+        for i, (_, text) in enumerate(GENE):
             axes.plot([at - 0.4, at + len(text) - 0.6], [4.0, 4.0], color=(BLUE, ORANGE)[i % 2], lw=3, clip_on=False)
             at += len(text)
-    page.table(["part", "bases", "letters"], [(name, len(text), text) for name, text in PARTS])
+    page.table(["part", "bases", "letters"], [(name, len(text), text) for name, text in GENE])
     _windows(page, gene)
     _peers(page)
     _kmers(page)

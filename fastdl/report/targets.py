@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import fastdl
 from fastdl.report.page import Chapter
+from fastdl.report.samples import incomes
 from fastdl.targets.bins import STRATEGIES, VALUES
 
 COUNTS = (2, 4, 8, 16, 32, 64, 128, 256)
-
-
-def incomes(n: int = 100_000, seed: int = 7) -> np.ndarray:
-    """A skewed target: most values small, a few very large, in thousands."""
-    rng = np.random.default_rng(seed)
-    return 30 * np.exp(0.8 * rng.standard_normal(n))
 
 
 def chapter() -> Chapter:
@@ -49,7 +46,7 @@ def chapter() -> Chapter:
     return page
 
 
-def edges(ax, y: np.ndarray, strategy: str) -> None:
+def edges(ax: Any, y: np.ndarray, strategy: str) -> None:
     target = fastdl.BinnedTarget(12, strategy).fit(y)
     top = 200
     ax.hist(y[y < top], bins=100, color="#56B4E9")
@@ -61,7 +58,7 @@ def edges(ax, y: np.ndarray, strategy: str) -> None:
     ax.grid(False)
 
 
-def errors(axes, y: np.ndarray) -> None:
+def errors(axes: Any, y: np.ndarray) -> None:
     left, right = axes
     for strategy in STRATEGIES:
         targets = [fastdl.BinnedTarget(count, strategy).fit(y) for count in COUNTS]

@@ -1,0 +1,92 @@
+"""Work of the command line on a Dask cluster: the files of a job, or a command as a whole."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from fastdl.cli._progress import Progress
+from fastdl.errors import InputError
+
+#: work(options, progress): what a command does after its checks; what is to be said of it.
+CommandWork = Callable[[argparse.Namespace, Progress], str]
+
+
+def add_scheduler(command: argparse.ArgumentParser) -> None:
+    """--scheduler of a command that one worker does as a whole."""
+    command.add_argument("--scheduler", metavar="ADDRESS|local", help="a Dask cluster, one of whose workers does it")
+
+
+def run_command(work: CommandWork, options: argparse.Namespace, unit: str, writes: Sequence[Path]) -> str:
+    """Do a command's work here or, with --scheduler, on a worker; a worker that dies is replaced by another.
+
+    `writes` are the files it writes: what a worker that died left beside them is removed.
+    """
+    if not options.scheduler:
+        with Progress(None, unit, options.quiet) as progress:
+            return work(options, progress)
+    from fastdl.files import temporaries
+
+    there = argparse.Namespace(**{name: _sendable(value) for name, value in vars(options).items()})
+    there.quiet = True
+    with executor_of(options.scheduler, 1) as executor:
+        told = executor.submit(_Remote(work), there).result()
+    for folder in {path.absolute().parent for path in writes}:
+        temporaries.sweep(str(folder))
+    return told
+
+
+class _Remote:
+    """A command's work, as it is sent to another process."""
+
+    def __init__(self, work: CommandWork):
+        self.work = work
+
+    def __call__(self, options: argparse.Namespace) -> str:
+        return self.work(options, Progress(quiet=True))
+
+
+def _sendable(value: object) -> object:
+    """An option for a process that works in another folder; parsers and functions stay here."""
+    if isinstance(value, Path):
+        return value.absolute()
+    return None if callable(value) or isinstance(value, argparse.ArgumentParser) else value
+
+
+@contextmanager
+def executor_of(address: str, workers: int) -> Iterator[Executor]:
+    """An executor whose workers are those of a Dask cluster; one on this machine is started for "local"."""
+    from fastdl import _check
+
+    distributed = _check.extra("distributed", "scale", "--scheduler")
+    with ExitStack() as stack:
+        if address == "local":
+            with _undisturbed():
+                cluster = distributed.LocalCluster(
+                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+                )
+            address = stack.enter_context(cluster).scheduler_address
+        try:
+            client = stack.enter_context(distributed.Client(address, timeout=10, set_as_default=False))
+        except (OSError, ValueError) as error:
+            raise InputError(f"--scheduler: there is no Dask scheduler at {address}: {error}") from None
+        # A worker that dies costs its file: another worker begins it anew, three times at most.
+        yield client.get_executor(pure=False, retries=3)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Processes that are started within leave Ctrl-C to this one, and end when it ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which they inherit
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
