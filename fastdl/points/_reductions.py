@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,15 @@ class GrowingColumns:
     def nbytes(self) -> int:
         """Bytes of all columns."""
         return sum(a.nbytes for a in self.arrays.values())
+
+
+@contextmanager
+def held_labels() -> Iterator[None]:
+    """Labels for which the reference finds no dtype are the user's error."""
+    try:
+        yield
+    except OverflowError as error:
+        raise _check.InputError(str(error)) from None
 
 
 class VoxelReductions:
@@ -269,14 +279,8 @@ class VoxelReductions:
 
     def _or_ignored(self, column: int, labels: Array, known: Array) -> Array:
         """Labels, and `ignore` where there is none, in a dtype that holds both."""
-        dtype = reference.column_dtype(self.dtypes[column], "majority", self.ignore)
-        if dtype == np.int64 and labels.dtype == np.uint64 and known.any() and labels[known].max() >= 2**63:
-            raise _check.InputError(
-                f"labels of 2^63 and above want an ignore= that uint64 holds, got ignore={self.ignore:g}"
-            )
-        values = np.full(len(labels), self.ignore, dtype)
-        values[known] = labels[known]
-        return values
+        with np.errstate(invalid="ignore"), held_labels():
+            return reference.or_ignored(labels.astype(self.dtypes[column], copy=False), known, self.ignore)
 
     def merge(self, other: VoxelReductions, ids: Array, size: int) -> None:
         """Take in a state that saw later points; `ids` are its voxels' numbers here, of `size` in all."""

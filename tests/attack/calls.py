@@ -221,11 +221,17 @@ def problem(call: Call, kernel: Answer, reference: Answer) -> str:
     rtol = CALLS[call["case"]].rtol
     if rtol and _single(call):
         rtol = max(2e-6, *(case.rtol for case in CALLS if case.function == CALLS[call["case"]].function))
+    got, want = ([_whole(a) if rtol else a for a in answer[1]] for answer in (kernel, reference))
     try:
-        assert_same(kernel[1], reference[1], rtol)
+        assert_same(got, want, rtol)
     except AssertionError as error:
         return " ".join(str(error).split())[:400]
     return ""
+
+
+def _whole(x: np.ndarray) -> np.ndarray:
+    """Without the numbers of fewer bits than others, of which a tolerance by their size asks too much."""
+    return np.where(np.abs(x) < 1e-36, np.zeros_like(x), x) if x.dtype.kind == "f" else x
 
 
 def _single(call: Call) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -154,7 +155,8 @@ def make(
             continue
         else:
             try:
-                with np.errstate(all="ignore"):
+                with np.errstate(all="ignore"), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of complex numbers made real
                     new = {**LAYOUTS, **VALUES}[kind](old)
             except (ValueError, TypeError, OverflowError) as error:
                 return (), {}, str(error)
