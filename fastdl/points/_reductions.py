@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from fastdl import _check
 from fastdl._typing import Array
 from fastdl.points import _grid, _point_table
 from fastdl.points._grid import Table, by_voxel
-from fastdl.points._point_table import PointTable
+from fastdl.points._point_table import PointTable, held_labels
 from fastdl.reference import points as reference
 
 REDUCTIONS = reference.REDUCTIONS
@@ -83,15 +82,6 @@ class GrowingColumns:
     def nbytes(self) -> int:
         """Bytes of all columns."""
         return sum(a.nbytes for a in self.arrays.values())
-
-
-@contextmanager
-def held_labels() -> Iterator[None]:
-    """Labels for which the reference finds no dtype are the user's error."""
-    try:
-        yield
-    except OverflowError as error:
-        raise _check.InputError(str(error)) from None
 
 
 class VoxelReductions:

@@ -11,8 +11,8 @@ from fastdl import _check
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import _accumulator_bytes, _grid
 from fastdl.points._grid import Geometry, Table, kernel
-from fastdl.points._point_table import PointTable, point_table
-from fastdl.points._reductions import VoxelReductions, held_labels
+from fastdl.points._point_table import PointTable, held_labels, point_table
+from fastdl.points._reductions import VoxelReductions
 from fastdl.points._spill import PARTS, Spill
 from fastdl.points._voxel_summary import SummaryPart, VoxelSummary, summary_of
 from fastdl.reference import points as reference

@@ -13,8 +13,8 @@ from fastdl._typing import Array, ArrayLike
 from fastdl.points import _batches, _grid, _voxel_ids
 from fastdl.points._buckets import Partition
 from fastdl.points._grid import Geometry, kernel
-from fastdl.points._point_table import PointTable, point_table
-from fastdl.points._reductions import VoxelReductions, held_labels
+from fastdl.points._point_table import PointTable, held_labels, point_table
+from fastdl.points._reductions import VoxelReductions
 from fastdl.reference import points as reference
 
 #: Points from which a cloud is partitioned: below, one table that fits the caches is faster.
