@@ -108,12 +108,14 @@ def _histograms(x: Array) -> tuple[list[Panel], str]:
         axes.set(xlabel=name, ylabel="samples", yscale="log", ylim=(0.7, top), xlim=(-1, 256))
 
     used = [int((counts > 0).sum()) for counts in (even, law)]
-    return [
+    drawn = [
         Panel(partial(draw, counts=even, colour=SERIES[6], name="upper 8 bits"),
               f"Most samples fall into a few classes in the middle; {used[0]} of 256 occur.", "Even steps"),
         Panel(partial(draw, counts=law, colour=SERIES[0], name="mu-law class"),
               f"The samples spread over {used[1]} of 256 classes.", "Mu-law"),
-    ], f"Both on the same scales. Even steps use {used[0]} of 256 classes and crowd the middle; mu-law uses {used[1]}."  # fmt: skip
+    ]  # fmt: skip
+    words = f"Even steps use {used[0]} of 256 classes and crowd the middle; mu-law uses {used[1]}."
+    return drawn, f"Both on the same scales. {words}"
 
 
 def _against_size(axes: Any, x: Array) -> None:

@@ -1,4 +1,4 @@
-"""The chapter on features: bases of polynomials, fits through one set of points, conditioning, and functions of columns."""
+"""The chapter on features: bases of polynomials and their conditioning, fits through points, functions of columns."""
 
 from __future__ import annotations
 
@@ -67,10 +67,14 @@ def _conditioning(page: Chapter, x: Array) -> None:
         ("legendre", (0, 10), "Legendre, domain (0, 10)"),
     ]
 
+    curves = []
+    for basis, domain, _ in cases:  # the triangular factor of the columns has their condition
+        triangle = np.linalg.qr(features.vandermonde(x, int(degrees[-1]), basis=basis, domain=domain), mode="r")
+        curves.append([np.linalg.cond(triangle[: d + 1, : d + 1]) for d in degrees])
+
     def draw(axes: Any) -> None:
-        for (basis, domain, label), line in zip(cases, ("-", "-", "-", "--")):
-            columns = features.vandermonde(x, int(degrees[-1]), basis=basis, domain=domain)
-            axes.semilogy(degrees, [np.linalg.cond(columns[:, : d + 1]) for d in degrees], line, label=label)
+        for (_, _, label), curve, line in zip(cases, curves, ("-", "-", "-", "--")):
+            axes.semilogy(degrees, curve, line, label=label)
         axes.axhline(1 / np.finfo(float).eps, color=MUTED, linestyle=":")
         axes.annotate("no digit left above", (30, 1e16), ha="right", va="bottom", color=MUTED)
         axes.set(xlabel="degree", ylabel="condition", ylim=(1, 1e22))

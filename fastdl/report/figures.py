@@ -1,6 +1,6 @@
-"""Panels of figures as SVG within the page: drawn by matplotlib, coloured by the page's style sheet, with values to hover.
+"""Panels of figures as SVG: drawn by matplotlib, coloured by the page's style sheet, with values to hover.
 
-Each panel is a picture of its own, some 400 units wide, that the page's grid puts beside or below the others: text stays
+Each panel is a picture of its own, some 400 units wide, that the page's grid puts beside or below others: text stays
 readable at any width, and no second picture is needed for phones but where a panel fills the whole width.
 """
 
@@ -135,7 +135,7 @@ def _draw(panel: Panel, key: str, width: float, height: float) -> tuple[str, str
     readouts = [found for axes in figure.axes if (found := _readout(axes, height))]
     values = ""
     if readouts:
-        values = f"<script type=application/json>{json.dumps(readouts, separators=(',', ':'))}</script>"
+        values = as_script(readouts)
     alt = html.escape(panel.alt, quote=True)
     focus = " tabindex=0" if readouts else ""
     drawn = svg.replace("<svg ", f'<svg role=img aria-label="{alt}"{focus} ', 1)
@@ -150,6 +150,12 @@ def _number(value: float, _: Any = None) -> str:
     if abs(power - round(power)) > 1e-9:
         return f"{value:.2g}"
     return "10" + str(round(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def as_script(values: Any) -> str:
+    """Values for the page's script; no text among them can end it."""
+    text = json.dumps(values, separators=(",", ":")).replace("<", "\\u003c")
+    return f"<script type=application/json>{text}</script>"
 
 
 def _clean(svg: str, key: str) -> str:
@@ -215,7 +221,11 @@ def _readout(axes: Any, height: float) -> dict[str, Any] | None:
     series = []
     for line in axes.lines:
         x, y = (np.asarray(v, float) for v in (line.get_xdata(), line.get_ydata()))
-        if not str(line.get_label()).startswith("_") and 1 < len(x) <= _HOVERED and line.get_transform() == axes.transData:
+        if (
+            not str(line.get_label()).startswith("_")
+            and 1 < len(x) <= _HOVERED
+            and line.get_transform() == axes.transData
+        ):
             series.append((line.get_label(), line.get_color(), x, y))
     for bars in axes.containers:
         if isinstance(bars, BarContainer) and not str(bars.get_label()).startswith("_"):

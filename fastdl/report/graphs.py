@@ -39,21 +39,32 @@ def chapter() -> Chapter:
             Panel(partial(_degrees, graph=graph, side=side), "Most members have two to six friends; members 0, 2, 32 "
                   "and 33 have ten or more.", "How many friends members have", 300),
         ],
-        "Placed by the two slowest eigenvectors of the graph's Laplacian; 0 is the instructor, 33 the president.",
+        "Placed so that the distances on paper are near the lengths of the shortest paths; 0 is the instructor, 33 "
+        "the president.",
     )  # fmt: skip
     _rounds(page, graph, side)
     _large(page)
     return page
 
 
+def places(graph: fastdl.Graph) -> Array:
+    """Where to draw the nodes: as far from each other as their shortest paths are long, as far as a plane allows."""
+    targets = np.repeat(np.arange(graph.num_nodes), np.diff(graph.indptr))
+    far = np.full((graph.num_nodes,) * 2, float(graph.num_nodes))
+    np.fill_diagonal(far, 0)
+    far[targets, graph.indices] = 1
+    for k in range(len(far)):
+        far = np.minimum(far, far[:, k, None] + far[k])
+    square = far**2
+    square = square - square.mean(axis=0) - square.mean(axis=1)[:, None] + square.mean()
+    values, vectors = np.linalg.eigh(-square / 2)
+    return vectors[:, -2:][:, ::-1] * np.sqrt(values[-2:][::-1])
+
+
 def _network(axes: Any, graph: fastdl.Graph, side: Array) -> None:
     friends = fastdl.degree(graph).astype(float)
-    matrix = np.zeros((graph.num_nodes,) * 2)
     targets = np.repeat(np.arange(graph.num_nodes), np.diff(graph.indptr))
-    matrix[targets, graph.indices] = 1
-    roots = np.sqrt(friends)
-    place = np.linalg.eigh(np.eye(len(matrix)) - matrix / np.outer(roots, roots))[1][:, 1:3] / roots[:, None]
-    place = np.sign(place) * np.abs(place) ** 0.6 * (1 if place[0, 0] < 0 else -1)
+    place = places(graph)
     for a, b in zip(targets, graph.indices):
         if a < b:
             axes.plot(*place[[a, b]].T, color=LINE, lw=1, zorder=1)

@@ -110,4 +110,5 @@ def times(ours: float, theirs: float, other: str, remark: str) -> str:
     digits = f"{ratio:.2g}" if ratio < 10 else f"{float(f'{ratio:.2g}'):,.0f}"
     words = f"<b>{digits}</b> times as fast{', ' + html.escape(remark) if remark else ''}"
     head = "<tr><th scope=col>run</th><th scope=col class=n>time</th><td></td></tr>"
-    return f"<div class=times><table><caption>{words}</caption><thead class=hidden>{head}</thead><tbody>{rows}</tbody></table></div>"
+    table = f"<caption>{words}</caption><thead class=hidden>{head}</thead><tbody>{rows}</tbody>"
+    return f"<div class=times><table>{table}</table></div>"

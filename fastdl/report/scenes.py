@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._typing import Array
+from fastdl.report.figures import as_script
 
 #: The angles the camera begins with (radians): about the vertical, and above the ground.
 TURN, TILT = -0.5, 0.6
@@ -65,8 +65,7 @@ def scene(layers: Sequence[Layer], limits: tuple[float, float], unit: str, alt: 
         f'<div class=scene><img alt="{text}" src="data:image/png;base64,{still}" width={_STILL[0]} height={_STILL[1]}>'
         f'<canvas hidden tabindex=0 role=img aria-label="{text} Arrow keys turn it, plus and minus come near and go '
         'away, 0 goes back."></canvas>'
-        f"<script type=application/json>{json.dumps(data, separators=(',', ':'))}</script>"
-        f"<div class=scene-bar><div class=choices hidden role=group aria-label='What is shown'></div>"
+        f"{as_script(data)}<div class=scene-bar><div class=choices hidden role=group aria-label='What is shown'></div>"
         f"<p class=scale><span>{limits[0]:g}</span><span class=ramp aria-hidden=true>{scale}</span>"
         f"<span>{limits[1]:g} {html.escape(unit)}</span></p></div>"
         "<p class=scene-help hidden>Drag to turn, pinch or scroll with Ctrl to come near; with the keyboard, arrows, "

@@ -1,4 +1,4 @@
-"""The chapter on sequences: a small gene as a one-hot picture, windows and variants, minimizers, and where peers differ."""
+"""The chapter on sequences: a gene as a one-hot picture, windows, variants, minimizers, and where peers differ."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _gene(figure: Any, gene: str) -> None:
         at = -part.start
         for j, (_, letters) in enumerate(GENE):
             axes.plot([at - 0.4, at + len(letters) - 0.6], [-0.75] * 2, color=(INK, MUTED)[j % 2], lw=2 + j % 2,
-                      clip_on=False, visible=0 <= at + len(letters) and at < length)  # fmt: skip
+                      clip_on=False, visible=-len(letters) <= at < length)  # fmt: skip
             at += len(letters)
         axes.set_ylim(-0.9, 3.6)
 
@@ -136,8 +136,8 @@ def _minimizers(page: Chapter) -> None:
             for which, colour, label in ((common, SERIES[0], "in both"), (~common, SERIES[1], "in one alone")):
                 axes.plot(m.positions[which], np.full(which.sum(), 1 - row), "|", ms=22, mew=2, color=colour,
                           label=label if row == 0 else None)  # fmt: skip
-        axes.set_yticks([1, 0], ["sequence", "with three\nbases changed"])
-        axes.set(xlabel="position (bases)", ylim=(-0.6, 1.6))
+        axes.set_yticks([1, 0], ["as it is", "changed"])
+        axes.set(xlabel="position (bases)", ylabel="sequence", ylim=(-0.6, 1.6))
         axes.grid(False)
 
     page.figure(

@@ -1,4 +1,4 @@
-"""The chapter on targets: numbers as classes, by four ways to cut them into bins, and what each loses; labels as numbers."""
+"""The chapter on targets: numbers as classes, by four ways to cut them into bins; labels as numbers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from fastdl.targets.bins import STRATEGIES, VALUES
 
 COUNTS = (2, 4, 8, 16, 32, 64, 128, 256)
 _TOP = 200  # thousands: where the pictures of the edges end
+_NAMES = {"uniform": "even width", "quantile": "quantiles", "kmeans": "k-means"}
 _SEEN = {
     "uniform": "most edges stand where there is hardly anybody",
     "quantile": "edges crowd where most incomes are",
     "mu-law": "edges crowd at 0, half of them at negative incomes out of the picture",
-    "k-means": "edges are dense where incomes are and still reach the large ones",
+    "kmeans": "edges are dense where incomes are and still reach the large ones",
 }
 
 
@@ -35,8 +36,8 @@ def chapter() -> Chapter:
         "data lose least.",
     )
     page.figure(
-        [Panel(partial(_edges, y=y, strategy=s), f"Edges by {s}: {_SEEN.get(s, 'edges over a skewed histogram')}.",
-               f"Cut by {s}", 250) for s in STRATEGIES],
+        [Panel(partial(_edges, y=y, strategy=s), f"Edges by {s}: {_SEEN[s]}.",
+               f"Cut by {_NAMES.get(s, s)}", 250) for s in STRATEGIES],
         "A skewed target, 100,000 incomes, in twelve bins by each strategy: lines are the edges, dots what `decode` "
         "gives back, the mean of each bin.",
     )  # fmt: skip
