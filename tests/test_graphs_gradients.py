@@ -9,6 +9,7 @@ from fastdl.reference.graphs import rows
 from tests.cases_graphs import REDUCTIONS, random_graph
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # threads that wait for each other on a busy machine take minutes
 
 
 def reduced(messages, targets, n, reduce):

@@ -9,6 +9,7 @@ import fastdl
 from fastdl.files import WavWriter
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # threads that wait for each other on a busy machine take minutes
 
 from fastdl.torch import AudioWindows  # noqa: E402
 

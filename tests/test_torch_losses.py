@@ -5,6 +5,7 @@ import pytest
 import fastdl
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # threads that wait for each other on a busy machine take minutes
 
 
 def problem(models=0, n=17, d=3):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # threads that wait for each other on a busy machine take minutes
 
 from fastdl import InputError, InputTypeError  # noqa: E402
 from fastdl.points.reduction import voxel_reduce as of_arrays  # noqa: E402

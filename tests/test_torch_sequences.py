@@ -7,6 +7,7 @@ import fastdl
 from tests.test_sequences_files import bgzip, fasta, text_of, twobit
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # threads that wait for each other on a busy machine take minutes
 
 from fastdl.torch import GenomeWindows  # noqa: E402  torch may be absent
 

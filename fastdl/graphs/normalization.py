@@ -88,8 +88,9 @@ def gcn_norm(
     add_self_loops : bool
         Whether each node gets one loop, last in its row; loops that are there give it their weight.
     improved : bool
-        Whether new loops weigh 2 instead of 1. A loop that is in the graph already keeps its own weight: 1 in a
-        graph without weights, where PyTorch Geometric's `GCNConv` has 1 too; only nodes without one get 2.
+        Whether new loops weigh 2 instead of 1; a loop that is in the graph already keeps its own weight. So does
+        PyTorch Geometric for edges with weights; for edges without, its new loops weigh 1 whatever `improved` says
+        (seen in 2.8).
     dtype : float32 or float64, optional
         By default that of the weights; float32 where there are none.
 

@@ -285,3 +285,84 @@ def walk(indptr, indices, walks, *, seed, first):
             start, end = int(indptr[node]), int(indptr[node + 1])
             node = int(indices[start + below(key, i, end - start)]) if end > start else node
             walks[k, i + 1] = node
+
+
+def aggregate_grad(graph, features, grad, *, reduce="sum", weight=None):
+    """(derivative by the features, by the weights) of a loss, from that by the result of `aggregate`, row by row.
+
+    The neighbours' messages m = w x; of equal largest (smallest) ones the first is the largest (smallest).
+    """
+    weights = np.ones(len(graph.indices)) if weight is None else np.asarray(weight, float)
+    weights = weights.reshape(len(weights), -1)
+    x = np.asarray(features, float).reshape(len(features), weights.shape[1], -1)
+    grad = np.asarray(grad, float).reshape(len(graph.indptr) - 1, *x.shape[1:])
+    by_x, by_w = np.zeros_like(x), np.zeros_like(weights)
+    for target, (first, last) in enumerate(zip(graph.indptr[:-1], graph.indptr[1:])):
+        sources, w = graph.indices[first:last], weights[first:last, :, None]
+        by_message = _message_grad(x[sources] * w, reduce) * grad[target]
+        np.add.at(by_x, sources, by_message * w)
+        by_w[first:last] = (by_message * x[sources]).sum(axis=2)
+    return by_x.reshape(np.shape(features)), None if weight is None else by_w.reshape(np.shape(weight))
+
+
+def _message_grad(m, reduce):
+    """The derivative of the reduction of messages (neighbours first) by each of them."""
+    n = max(1, len(m))
+    if reduce in ("sum", "mean"):
+        return np.full(m.shape, 1.0 if reduce == "sum" else 1 / n)
+    if reduce in ("max", "min"):
+        best = (m.argmax(axis=0) if reduce == "max" else m.argmin(axis=0)) if len(m) else 0
+        return (np.arange(len(m)).reshape(-1, 1, 1) == best).astype(float)
+    if reduce == "mul":
+        return np.array([np.prod(np.delete(m, k, axis=0), axis=0) for k in range(len(m))]).reshape(m.shape)
+    if reduce == "softmax":
+        shares = np.exp(m - m.max(axis=0, initial=-np.inf))
+        shares = shares / shares.sum(axis=0)
+        return shares * (1 + m - (shares * m).sum(axis=0))
+    deviations = m - m.sum(axis=0) / n
+    if reduce == "var":
+        return 2 * deviations / n
+    std = np.sqrt((deviations**2).sum(axis=0) / n)
+    return np.where(std == 0, 0.0, deviations / np.where(std == 0, 1, n * std))
+
+
+def aggregate_relations(graphs, features, *, reduce="sum", across="sum"):
+    """For each type of target the results of its relations (source type, name, target type), as one."""
+    results: dict = {}
+    for (source, _, target), graph in graphs.items():
+        results.setdefault(target, []).append(aggregate(graph, features[source], reduce=reduce))
+    combine: dict = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
+    return {target: combine[across](parts, axis=0) for target, parts in results.items()}
+
+
+def batch_graphs(graphs):
+    """(indptr, indices, edge_order, graph_id): each graph's nodes and edges behind those of the graphs before it."""
+    indptr, indices, order = [0], [], []
+    graph_id: list[int] = []
+    for k, graph in enumerate(graphs):
+        nodes, edges = len(graph_id), indptr[-1]
+        own = range(len(graph.indices)) if graph.edge_order is None else graph.edge_order
+        indptr += [edges + end for end in graph.indptr[1:]]
+        indices += [nodes + source for source in graph.indices]
+        order += [edges + edge for edge in own]
+        graph_id += [k] * (len(graph.indptr) - 1)
+    return tuple(np.array(a, np.int64) for a in (indptr, indices, order, graph_id))
+
+
+def subgraph(graph, nodes):
+    """(indptr, indices, edges): of each chosen node the edges from chosen nodes, and their places in the graph."""
+    place = {int(node): k for k, node in enumerate(nodes)}
+    kept = [
+        [edge for edge in range(graph.indptr[n], graph.indptr[n + 1]) if int(graph.indices[edge]) in place]
+        for n in nodes
+    ]
+    edges = np.array([edge for row in kept for edge in row], np.int64)
+    indices = np.array([place[int(graph.indices[edge])] for edge in edges], np.int64)
+    return np.cumsum([0, *map(len, kept)]), indices, edges
+
+
+def number_nodes(edges):
+    """(ids, edges): every id once, in order, and the list with their places."""
+    ids = sorted({end for row in edges for end in row})
+    place = {end: k for k, end in enumerate(ids)}
+    return np.array(ids), np.array([[place[end] for end in row] for row in edges], np.int64)

@@ -146,3 +146,55 @@ def products(X, g, shift, total):
 def powers(r, e, out):
     with np.errstate(divide="ignore", over="ignore", under="ignore"):
         out[:] = np.abs(r) ** e
+
+
+def fit_quantile(X, y, tau=0.5, *, sample_weight=None):
+    """(w, b, loss) of the least check loss: one of the best models goes through as many rows as it has coefficients."""
+    X, y = np.asarray(X, float), np.asarray(y, float)
+    s = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+    A = np.column_stack([np.ones(len(y)), X])
+
+    def loss(beta):
+        r = y - A @ beta
+        return (s * np.maximum(tau * r, (tau - 1) * r)).sum()
+
+    some = [list(rows) for rows in np.ndindex(*[len(y)] * A.shape[1]) if list(rows) == sorted({*rows})]
+    beta = min((np.linalg.solve(A[rows], y[rows]) for rows in some if np.linalg.cond(A[rows]) < 1e10), key=loss)
+    return beta[1:], beta[0], loss(beta)
+
+
+def fit_elastic_net(X, y, *, l1=0.0, l2=0.0, sample_weight=None, rounds=10_000):
+    """(w, b, loss) of the least sum s r^2 + l1 |w|_1 + l2 |w|^2: each weight in turn solved for, again and again."""
+    X, y = np.asarray(X, float), np.asarray(y, float)
+    s = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+    Z, z = X - np.average(X, axis=0, weights=s), y - np.average(y, weights=s)
+    w, squares = np.zeros(X.shape[1]), (s[:, None] * Z * Z).sum(axis=0)
+    for _ in range(rounds):
+        before = w.copy()
+        for j in range(len(w)):
+            pull = (s * Z[:, j] * (z - Z @ w + Z[:, j] * w[j])).sum()
+            w[j] = np.sign(pull) * max(0, abs(pull) - l1 / 2) / max(squares[j] + l2, 1e-300)
+        if np.array_equal(w, before):
+            break
+    loss = (s * (z - Z @ w) ** 2).sum() + l1 * np.abs(w).sum() + l2 * (w * w).sum()
+    return w, np.average(y - X @ w, weights=s), loss
+
+
+def fit_logistic(X, y, *, l2=1.0, sample_weight=None, steps=100):
+    """(w, b, loss) for y of 0 and 1: the least sum s (-log probability of y) + l2 / 2 |w|^2, by Newton's method."""
+    X, y = np.asarray(X, float), np.asarray(y, float)
+    s = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+    A, penalty = np.column_stack([np.ones(len(y)), X]), np.append(0.0, np.full(X.shape[1], l2))
+
+    def loss(beta):
+        return (s * np.logaddexp(0, np.where(y == 1, -1, 1) * (A @ beta))).sum() + (penalty * beta * beta).sum() / 2
+
+    beta = np.zeros(A.shape[1])
+    for _ in range(steps):
+        share = 1 / (1 + np.exp(-(A @ beta)))
+        slope = A.T @ (s * (share - y)) + penalty * beta
+        step = np.linalg.solve(A.T @ (A * (s * share * (1 - share))[:, None]) + np.diag(penalty), slope)
+        while loss(beta - step) > loss(beta) and np.abs(step).max() > 1e-15:
+            step = step / 2
+        beta = beta - step
+    return beta[1:], beta[0], loss(beta)

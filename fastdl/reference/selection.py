@@ -72,18 +72,37 @@ def series(x, domain, coefficients):
     return (coefficients[0] + t * b1) - b2
 
 
-def sums(x, y, s, fold, folds, degree, *, domain, offset=0.0, less=None):
+def sums(x, y, s, fold, folds, degree, *, domain, offset=0.0, subtracted=None):
     """(folds, 3P + 4): sum s T_k for k = 0..2P, sum s z T_k for k = 0..P, sum s z^2, rows.
 
-    z is y less the offset and the series `less`; a row of weight 0, or of no fold, counts as dropped.
+    z is y less the offset and the series `subtracted`; a row of weight 0, or of no fold, counts as dropped.
     """
     x, y = np.asarray(x, float), np.asarray(y, float) - offset
     s = np.ones(len(x)) if s is None else np.asarray(s, float)
     out = np.zeros((folds, 3 * degree + 4))
     for k in range(folds):
         rows = s != 0 if fold is None else (s != 0) & (fold == k)
-        z = y[rows] - (0 if less is None else series(x[rows], domain, less))
+        z = y[rows] - (0 if subtracted is None else series(x[rows], domain, subtracted))
         T = np.polynomial.chebyshev.chebvander(mapped(x[rows], domain), 2 * degree)
         w = s[rows]
         out[k] = [*w @ T, *(w * z) @ T[:, : degree + 1], (w * z) @ z, rows.sum()]
     return out
+
+
+def split(n, ratios=(7, 2, 1), *, seed):
+    """The part of each row, of ratios that are whole numbers."""
+    return parts(np.arange(n), n, part_sizes(n, ratios), keys(seed))
+
+
+def k_fold(n, k, *, seed):
+    """The fold of each row: sizes that differ by one at most, the larger ones first."""
+    return parts(np.arange(n), n, part_sizes(n, [1] * k), keys(seed, 1))
+
+
+def select_degree(x, y, degrees, folds, *, sample_weight=None):
+    """The degree of the least mean validation error; `folds` are those of the rows, -1 for the test part."""
+    s = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, float)
+    inside = folds >= 0
+    domain = [x[inside].min(), x[inside].max()]
+    valid = curves(x, y, s, list(degrees), folds, folds.max() + 1, domain=domain)[1]
+    return list(degrees)[int(valid.mean(axis=1).argmin())]

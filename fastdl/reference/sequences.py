@@ -234,3 +234,8 @@ def kmer_tokens(seqs, k, *, stride=1, letters="ACGT", special=("[PAD]", "[UNK]",
 def padding_mask(seqs):
     """Where sequences that are padded to the longest hold letters."""
     return np.arange(max(map(len, seqs), default=0)) < np.array([len(s) for s in seqs], int)[:, None]
+
+
+def kmer_vocabulary(k, *, letters="ACGT", special=("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")):
+    """The tokens of `kmer_tokens` by their numbers."""
+    return [*special, *("".join(word) for word in itertools.product(letters, repeat=k))]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
 from fastdl.audio.mu_law import mu_law_encode
 from fastdl.errors import InputError, InputTypeError
 from fastdl.files.audio.conversion import as_floats
@@ -101,19 +102,29 @@ class AudioWindows(Epochs, Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Classes and targets of a window, int64 of shape (length,)."""
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+        """The windows of a batch: PyTorch's loaders ask for them at once, and they are encoded together."""
+        rows = [self._samples(index) for index in indices]
+        together = np.stack(rows) if len({x.dtype for x in rows}) == 1 else None
+        codes = [self._codes(x) for x in rows] if together is None else self._codes(together)
+        both = torch.from_numpy(np.asarray(codes, np.int64))
+        return list(zip(both[:, :-1], both[:, 1:]))
+
+    def _samples(self, index: int) -> Array:
+        """The samples of a window and the one after it, the mean of the channels."""
         index = _check.integer("index", index, -len(self), len(self) - 1) % len(self)
         which = bisect_right(self._ends, index)
         recording = self.recordings[which]
         start = (index - (self._ends[which - 1] if which else 0)) * self.hop
-        last = recording.frames - 1 - self.length
         if self.crops == "random":
+            last = recording.frames - 1 - self.length
             start = min(last, start + self._draws.integer(self.epoch, index, self.hop))
-        codes = torch.from_numpy(self._codes(recording.read(start, self.length + 1)).astype(np.int64))
-        return codes[:-1], codes[1:]
+        x = recording.read(start, self.length + 1)
+        return x if x.ndim == 1 else as_floats(x).mean(axis=1)
 
-    def _codes(self, x: np.ndarray) -> np.ndarray:
-        if x.ndim == 2:
-            x = as_floats(x).mean(axis=1)
+    def _codes(self, x: Array) -> Array:
         bits = 32 if x.dtype.kind == "i" and x.dtype.itemsize == 4 else None
         return mu_law_encode(x, self.quantization_channels, dialect=self.dialect, bits=bits)
 
