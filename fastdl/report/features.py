@@ -69,7 +69,7 @@ def _conditioning(page: Chapter, x: Array) -> None:
 
     curves = []
     for basis, domain, _ in cases:  # the triangular factor of the columns has their condition
-        triangle = np.linalg.qr(features.vandermonde(x, int(degrees[-1]), basis=basis, domain=domain), mode="r")
+        triangle = np.asarray(np.linalg.qr(features.vandermonde(x, 30, basis=basis, domain=domain), mode="r"))
         curves.append([np.linalg.cond(triangle[: d + 1, : d + 1]) for d in degrees])
 
     def draw(axes: Any) -> None:

@@ -194,13 +194,15 @@ def _swatch(handle: Any) -> str:
     from matplotlib.collections import LineCollection, PathCollection
     from matplotlib.lines import Line2D
 
+    colour: Any
     if isinstance(handle, Line2D):
         style = handle.get_linestyle()
         kind = "dot" if style in ("None", "none", "", " ") else "line" if style == "-" else "dash"
         colour = handle.get_color() if kind != "dot" else handle.get_markerfacecolor()
-    elif isinstance(handle, (PathCollection, LineCollection)):
-        dots = isinstance(handle, PathCollection)
-        kind, colour = "dot" if dots else "line", (handle.get_facecolor() if dots else handle.get_color())[0]
+    elif isinstance(handle, PathCollection):
+        kind, colour = "dot", handle.get_facecolor()[0]
+    elif isinstance(handle, LineCollection):
+        kind, colour = "line", handle.get_color()[0]
     else:
         patch = handle[0] if isinstance(handle, tuple) else handle
         kind, colour = "box", patch.get_facecolor() if patch.get_facecolor()[3] else patch.get_edgecolor()

@@ -68,7 +68,9 @@ class Chapter:
         self._figures += 1
         self.blocks.append(f"<figure>{drawn}<figcaption>{marked(caption)}</figcaption></figure>")
 
-    def scene(self, layers: Sequence[scenes.Layer], *, limits: tuple[float, float], unit: str, alt: str, caption: str):
+    def scene(
+        self, layers: Sequence[scenes.Layer], *, limits: tuple[float, float], unit: str, alt: str, caption: str
+    ) -> None:
         """Layers of points and boxes that can be turned."""
         shown = scenes.scene(layers, limits, unit, alt)
         self.blocks.append(f"<figure>{shown}<figcaption>{marked(caption)}</figcaption></figure>")

@@ -163,7 +163,7 @@ def _kmers(page: Chapter) -> None:
     for at in rng.choice(len(text) // 100, 40, replace=False) * 100:
         word = b"TATAAA" if at % 200 else fastdl.reverse_complement(b"TATAAA")
         text[at : at + 6] = np.frombuffer(word, np.uint8)
-    counts = fastdl.kmer_count(text, 6, canonical=True)
+    counts = np.asarray(fastdl.kmer_count(text, 6, canonical=True))
     peak = int(fastdl.kmer_index("TATAAA", 6, canonical=True)[0])
 
     def draw(axes: Any) -> None:
