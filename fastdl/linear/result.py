@@ -98,7 +98,7 @@ class LpFit:
         return replace(self, loss=loss, certificate=certificate, history=history, targets=targets)
 
     def predict(self, X: Any) -> Array:
-        """The model's values, float64 (N,) or (N, M), of X (N, D), by NumPy's product, whose last bits are the CPU's."""
+        """The model's values, float64 (N,) or (N, M), of X (N, D), by NumPy's product, of the CPU's last bits."""
         X = _check.array("X", X, ("f", "i", "u", "b"), 2)
         if X.shape[1] != self.w.shape[-1]:
             raise _check.InputError(f"X must have {self.w.shape[-1]} columns, got shape {X.shape}")
