@@ -12,6 +12,8 @@ from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl.linear._many_targets import fit_targets, target_columns
 from fastdl.linear.result import Certificate, LpFit
+from fastdl.losses.custom import CustomLoss
+from fastdl.losses.powers import PowerLoss, as_loss
 
 __all__ = ["Certificate", "LpFit", "fit_lp"]
 
@@ -95,25 +97,26 @@ def fit_lp(
     1 [2.] 1.0 81.0 vertex
     2 [18.2] -15.2 2624.4 closed form
     """
-    own = hasattr(p, "terms")
-    p = p if own else _check.number("p", p, 0, 1000, above=True)
-    method = _chosen(method, p, own)
+    loss = as_loss(p)
+    if not loss.is_custom:
+        _check.number("p", loss.p, 0, 1000, above=True)
+    method = _choose_method(method, loss)
     seed, tol = _check.integer("seed", seed, 0), _check.number("tol", tol, 0, above=True)
     threads = _threads.count(threads)
     settings = {"intercept": bool(intercept), "seed": seed, "threads": threads, **options}
     if method == "newton":
         settings["tol"] = tol
-    weights, unit = _common_weight(y, sample_weight)
+    weights, unit = _divide_weights(y, sample_weight)
     many = target_columns(X, y)
     if many is None:
-        fit = _function(method, options)(Rows(X, y, weights), p, **settings)
+        fit = _method_function(method, options)(Rows(X, y, weights), loss.p, **settings)
     else:
         settings["closed form"] = method == "closed form"
-        fit = fit_targets(X, many, weights, _function(method, options), p, settings)
+        fit = fit_targets(X, many, weights, _method_function(method, options), loss.p, settings)
     return fit if unit == 1 else fit.weighed(unit)
 
 
-def _common_weight(y: Any, sample_weight: Any) -> tuple[Any, float]:
+def _divide_weights(y: Any, sample_weight: Any) -> tuple[Any, float]:
     """The weights, and a power of two that they were divided by: 1 unless all are very large or very small."""
     if y is None or sample_weight is None:
         return sample_weight, 1.0
@@ -135,13 +138,13 @@ _FITS: dict[str, tuple[str, Callable[[float], bool]]] = {
 }
 
 
-def _chosen(method: str, p: Any, own: bool) -> str:
+def _choose_method(method: str, loss: PowerLoss | CustomLoss) -> str:
     """The method's name, which must fit p."""
     _check.one_of("method", method, ("auto", *METHODS))
     if method == "auto":
-        return "gradient" if own else next(name for name, (_, fits) in _FITS.items() if fits(p))
-    if method in _FITS and (own or not _FITS[method][1](p)):
-        raise _check.InputError(f"method {method!r} must have {_FITS[method][0]}, got p = {p}")
+        return "gradient" if loss.is_custom else next(name for name, (_, fits) in _FITS.items() if fits(loss.power))
+    if method in _FITS and (loss.is_custom or not _FITS[method][1](loss.power)):
+        raise _check.InputError(f"method {method!r} must have {_FITS[method][0]}, got p = {loss.p}")
     return method
 
 
@@ -175,7 +178,7 @@ def _fit_of(method: str) -> Callable[..., LpFit]:
     return fit_gradient
 
 
-def _function(method: str, options: dict[str, Any]) -> Callable[..., LpFit]:
+def _method_function(method: str, options: dict[str, Any]) -> Callable[..., LpFit]:
     """What fits by a method, which must know the options."""
     fit = _fit_of(method)
     known = set(signature(fit).parameters) - {"rows", "p", "intercept", "seed", "threads", "tol"}
