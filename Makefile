@@ -2,11 +2,13 @@
 PYTHON ?= python3
 BIN = .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: help demo test bench fuzz lint levels attack sanitize wheel-test clean
+.PHONY: help demo test bench bench-table bench-compare instructions fuzz lint levels attack sanitize wheel-test clean
 help:
 	@echo "make demo       build, run the demo, write fastdl-demo.html"
 	@echo "make test       build, run the tests"
 	@echo "make bench      build, compare with the peers that install here"
+	@echo "make bench-compare BASE=REV  what changed since a revision; bench-table makes README's table"
+	@echo "make instructions  the instructions that kernels take, against those recorded (valgrind)"
 	@echo "make fuzz       damaged files of every kind for SECONDS (300): each is read or refused"
 	@echo "make lint       ruff, format check, mypy, cython-lint"
 	@echo "make levels     build once per CPU level, compare the bits"
@@ -53,8 +55,28 @@ demo: .venv/report
 test: .venv/test
 	$(BIN)/python -m pytest
 
+# Ends in BENCHMARKS.md; bench-table brings the chosen rows into README.md.
 bench: .venv/bench
 	$(BIN)/python -m pytest bench --benchmark-quiet
+
+bench-table: .venv/test
+	$(BIN)/python -m bench.tables --readme
+
+# Kernels that take more instructions than bench/instructions.json says; --record there after a change that is meant.
+instructions: .venv/test
+	$(BIN)/python -m bench.instructions
+
+# What changed since another revision: make bench-compare BASE=main~5 ONLY=bench/bench_audio.py
+BASE ?= HEAD~1
+ONLY ?= bench
+bench-compare: .venv/bench
+	rm -rf build/base && git worktree prune && git worktree add --detach build/base $(BASE)
+	cd build/base && FASTDL_REQUIRE_EXT=1 ../../$(BIN)/python setup.py -q build_ext --inplace
+	PYTHONPATH=build/base $(BIN)/python -P -m pytest $(ONLY) -o pythonpath=build/base --no-keep \
+	  --benchmark-quiet --benchmark-storage=build/compare --benchmark-save=base
+	$(BIN)/python -m pytest $(ONLY) --no-keep --benchmark-quiet --benchmark-storage=build/compare --benchmark-save=new
+	$(BIN)/python -m pytest_benchmark --storage build/compare compare '*base' '*new' --group-by fullname --columns min,median
+	git worktree remove --force build/base
 
 fuzz: .venv/test
 	$(BIN)/python -m tests.fuzz files --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

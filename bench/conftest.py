@@ -1,20 +1,30 @@
-"""Runs reference, fastdl and peers in one process and prints one table: throughput, part of the limit, times faster."""
+"""Runs reference, fastdl and peers in one process, and keeps what was measured for `bench.tables`."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import importlib.metadata
+import json
+import platform
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fastdl import _bandwidth
+import fastdl
+from bench import peers, tables
+from fastdl import _bandwidth, _threads
 
 LIMITS = {"copy": _bandwidth.copy_bandwidth, "read": _bandwidth.read_bandwidth, "write": _bandwidth.write_bandwidth}
 
 
+def pytest_addoption(parser):
+    parser.addoption("--seconds", type=float, default=0.7, help="spent on each competitor (default: 0.7)")
+    parser.addoption("--no-keep", action="store_true", help="leave BENCHMARKS.md as it is")
+
+
 @pytest.fixture
-def compare(benchmark):
+def compare(benchmark, request):
     """compare(group, label, run, items=, moved=, limit=, check=): time run(), once check(run()) has compared.
 
     `group` names the line of competitors, `label` this one ("fastdl", "reference", a peer); `moved` is the bytes an
@@ -26,14 +36,15 @@ def compare(benchmark):
             check(run())
         benchmark.group = group
         benchmark.name = f"{group} {label}"
-        benchmark.extra_info.update(label=label, items=items, moved=moved, limit=limit)
-        benchmark.pedantic(run, **effort(run))
+        subject = request.path.stem.removeprefix("bench_").replace("_", " ")
+        benchmark.extra_info.update(subject=subject, label=label, items=items, moved=moved, limit=limit)
+        benchmark.pedantic(run, **effort(run, request.config.getoption("--seconds")))
 
     return go
 
 
-def effort(run) -> dict:
-    """Enough rounds to see the undisturbed time, within about a second."""
+def effort(run, seconds) -> dict:
+    """Enough rounds to see the undisturbed time, within about so many seconds."""
     from time import perf_counter
 
     start = perf_counter()
@@ -41,52 +52,48 @@ def effort(run) -> dict:
     once = perf_counter() - start
     iterations = max(1, int(2e-5 / max(once, 1e-9)))
     return {
-        "rounds": int(np.clip(0.7 / (once * iterations + 1e-9), 3, 200)),
+        "rounds": int(np.clip(seconds / (once * iterations + 1e-9), 3, 200)),
         "iterations": iterations,
         "warmup_rounds": 1,
     }
 
 
 def pytest_terminal_summary(terminalreporter, config):
+    """Keep what was measured, and make BENCHMARKS.md of it; a run of some benchmarks replaces their rows alone."""
     session = getattr(config, "_benchmarksession", None)
     if session is None or not session.benchmarks:
         return
-    text = table(session.benchmarks)
+    limits = {name: limit() for name, limit in LIMITS.items()}
+    results = {"machine": describe_machine(), "limits": limits, "rows": tables.rows_of(session.benchmarks)}
     terminalreporter.write_line("")
-    terminalreporter.write(text)
-    folder = Path(config.rootpath) / "build"
-    folder.mkdir(exist_ok=True)
-    (folder / "bench.md").write_text(text)
-    terminalreporter.write_line(f"saved as {folder / 'bench.md'}")
+    terminalreporter.write(tables.whole_table(results))
+    if config.getoption("--no-keep"):
+        return
+    if tables.RESULTS.exists():
+        results = tables.merge(json.loads(tables.RESULTS.read_text()), results)
+    tables.RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    tables.main([])
+    terminalreporter.write_line("saved as BENCHMARKS.md; python -m bench.tables --readme brings it into README.md")
 
 
-def table(benchmarks) -> str:
-    groups = defaultdict(list)
-    for b in benchmarks:
-        if b.stats.rounds:
-            groups[b.group].append(b)
-    lines = [
-        "Machine: " + ", ".join(f"{name} {limit() / 1e9:.1f} GB/s" for name, limit in LIMITS.items()) + " (one thread)",
-        "",
-        "| work | who | time | items/s | GB/s | of the limit | fastdl is |",
-        "|---|---|---:|---:|---:|---:|---:|",
-    ]
-    for group, rows in groups.items():
-        ours = next((b.stats.min for b in rows if b.extra_info["label"] == "fastdl"), None)
-        for b in rows:
-            info, seconds = b.extra_info, b.stats.min
-            rate = info["items"] * info["moved"] / seconds
-            fraction = f"{rate / LIMITS[info['limit']]():.2f} {info['limit']}" if info["moved"] else ""
-            times = f"{seconds / ours:.1f}x faster" if ours and not info["label"].startswith("fastdl") else ""
-            lines.append(
-                f"| {group} | {info['label']} | {_time(seconds)} | {info['items'] / seconds / 1e6:.1f} M "
-                f"| {rate / 1e9:.1f} | {fraction} | {times} |"
-            )
-    return "\n".join(lines) + "\n"
+def describe_machine() -> dict[str, str]:
+    """What the figures depend on."""
+    names = [line.split("[")[0].split("=")[0].split(">")[0] for line in peers.names()]
+    found = {}
+    for name in ("numpy", "numba", "scipy", "scikit-learn", "torch", *names):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return {
+        "processor": f"{_processor()}, {_threads.count(None)} cores",
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "fastdl": f"{fastdl.__version__}, {platform.python_compiler()}",
+        "peers": ", ".join(f"{name} {version}" for name, version in found.items()),
+    }
 
 
-def _time(seconds: float) -> str:
-    for unit, size in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -8,16 +8,17 @@ PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text
 TOGETHER = {"spconv": "cumm"}
 
 
-def main() -> None:
-    """Print them."""
+def names() -> list[str]:
+    """A line for each peer that pip is asked for."""
     names = [name.replace(" ", "") for name in PROJECT["optional-dependencies"]["bench"]]
     names = [name for name in names if not name.startswith((PROJECT["name"], "torch"))]
+    lines = []
     for name in names:
         partner = TOGETHER.get(name)
-        if name.split(">")[0] in TOGETHER.values():
-            continue
-        print(name, *[other for other in names if partner and other.startswith(partner)])
+        if name.split(">")[0] not in TOGETHER.values():
+            lines.append(" ".join([name, *[other for other in names if partner and other.startswith(partner)]]))
+    return lines
 
 
 if __name__ == "__main__":
-    main()
+    print("\n".join(names()))

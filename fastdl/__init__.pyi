@@ -77,6 +77,8 @@ from fastdl.losses.custom import custom_loss as custom_loss
 from fastdl.losses.lp import LpLoss as LpLoss
 from fastdl.losses.lp import lp_loss as lp_loss
 from fastdl.losses.lp import lp_loss_grad as lp_loss_grad
+from fastdl.network.classification import NetworkClassifierFit as NetworkClassifierFit
+from fastdl.network.classification import fit_network_classifier as fit_network_classifier
 from fastdl.network.fit import fit_network as fit_network
 from fastdl.network.gradient import network_loss_grad as network_loss_grad
 from fastdl.network.learned_features import LearnedFeatures as LearnedFeatures

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 
-def best(run, repeats: int = 5) -> float:
+def best(run: Callable[[], Any], repeats: int = 5) -> float:
     """The shortest of several times, in seconds: the one that was disturbed least."""
     times = []
     for _ in range(repeats):

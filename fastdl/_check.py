@@ -11,6 +11,7 @@ import numpy as np
 
 from fastdl import _frames
 from fastdl._frames import column_names as column_names
+from fastdl._typing import Array
 from fastdl.errors import DISTRIBUTION
 from fastdl.errors import FastdlError as FastdlError
 from fastdl.errors import FileError as FileError
@@ -18,7 +19,6 @@ from fastdl.errors import InputError as InputError
 from fastdl.errors import InputTypeError as InputTypeError
 from fastdl.errors import MissingExtra as MissingExtra
 
-Array = np.ndarray
 _BUILT_IN = (int, float, list, tuple, np.ndarray, np.generic)  # never a frame: no need to look
 
 

@@ -17,7 +17,7 @@ def is_lazy(value: Any) -> bool:
     return hasattr(value, "__dask_graph__")
 
 
-def load(chunk: Any) -> Any:
+def compute_chunk(chunk: Any) -> Any:
     """A chunk, what is Dask's in it computed by this thread: in a worker, by the worker."""
     if is_lazy(chunk):
         return chunk.compute(scheduler="synchronous")

@@ -10,8 +10,8 @@ import numpy as np
 
 from fastdl import _check, _dask, _threads, streaming
 from fastdl._row_buffer import RowBuffer, join_rows, select_rows
+from fastdl._typing import Array
 
-Array = np.ndarray
 Block = tuple[Array, Array, Array | None]
 
 _FILL = (None, None, 1.0)
@@ -30,7 +30,7 @@ class Rows:
     def __init__(self, X: Any, y: Any = None, sample_weight: Any = None):
         self._again = source(X, y, sample_weight)
         self.in_memory = y is not None and not _dask.is_lazy(X)
-        first = _dask.load(next(iter(self._again()), None))
+        first = _dask.compute_chunk(next(iter(self._again()), None))
         if first is None:
             raise _check.InputError("there were no chunks: the number of columns is not known")
         given = X if self.in_memory else first[0] if isinstance(first, (tuple, list)) and len(first) else None
@@ -73,7 +73,7 @@ class Rows:
 
         numbered = enumerate(self._cut())
         if threads > 1 and not self.in_memory:  # the next chunks are read while others are worked on
-            streaming.run(numbered, step, unless_empty, executor=_threads.pool(), in_flight=threads)
+            streaming.run(numbered, step, unless_empty, executor=_threads.thread_pool(), in_flight=threads)
         while some := list(islice(numbered, _AT_ONCE * threads)):
             for result in _threads.share(len(some), threads, lambda k, some=some: step(some[k])):  # type: ignore[misc]
                 unless_empty(result)
@@ -81,7 +81,7 @@ class Rows:
 
     def gathered(self) -> Block:
         """All rows as one block, which must fit in memory."""
-        return whole(self.blocks(), self.columns)
+        return join_blocks(self.blocks(), self.columns)
 
     def _cut(self) -> Iterator[Block]:
         """The chunks as they are, cut and joined to blocks."""
@@ -113,7 +113,7 @@ class Rows:
         return X, y, s
 
 
-def whole(blocks: Iterable[Block], columns: int) -> Block:
+def join_blocks(blocks: Iterable[Block], columns: int) -> Block:
     """All blocks as one."""
     return join_rows(list(blocks) or [(np.empty((0, columns)), np.empty(0), None)], _FILL)
 
@@ -142,7 +142,7 @@ def source(X: Any, y: Any, sample_weight: Any) -> Callable[[], Iterable[Any]]:
 
 def _chunk(chunk: Any, columns: int | None = None) -> Block:
     """(X, y, sample_weight or None) as arrays whose shapes fit together."""
-    chunk = _dask.load(chunk)
+    chunk = _dask.compute_chunk(chunk)
     if not isinstance(chunk, (tuple, list)) or len(chunk) not in (2, 3):
         raise _check.InputTypeError(f"a chunk must be (X, y) or (X, y, sample_weight), got {type(chunk).__name__}")
     X, y = _check.asarray("X", chunk[0]), _check.asarray("y", chunk[1])

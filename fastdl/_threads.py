@@ -30,7 +30,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def pool() -> ThreadPoolExecutor:
+def thread_pool() -> ThreadPoolExecutor:
     """The one pool; its threads start as they are needed and end with the interpreter."""
     global _pool
     with _lock:
@@ -104,7 +104,7 @@ def share(jobs: int, threads: int, run: Callable[[int], Any]) -> list[Any]:
                 stop = True
                 raise
 
-    helpers = [pool().submit(work) for _ in range(min(threads, jobs) - 1)]
+    helpers = [thread_pool().submit(work) for _ in range(min(threads, jobs) - 1)]
     try:
         work()
     except BaseException:  # Ctrl-C may fall between two blocks, outside run

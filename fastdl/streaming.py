@@ -168,7 +168,7 @@ class _Fresh:
         self.accumulator = accumulator.fresh()
 
     def __call__(self, chunk: Any) -> Any:
-        return self.accumulator.fresh().update(_dask.load(chunk))
+        return self.accumulator.fresh().update(_dask.compute_chunk(chunk))
 
 
 class _Loaded:
@@ -178,7 +178,7 @@ class _Loaded:
         self.step = step
 
     def __call__(self, chunk: Any) -> Any:
-        return self.step(_dask.load(chunk))
+        return self.step(_dask.compute_chunk(chunk))
 
 
 def _ignore(_: Any) -> None:

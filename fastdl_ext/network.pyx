@@ -1,11 +1,17 @@
 """A small multilayer perceptron: its values, its gradient, its training.  Trusts its caller: C-contiguous, n > 0.
 
-A few rows at a time go forward and back while all they need is in the first-level cache.  Sums are in the order of the
-inputs or of the rows, one per lane; the output's in lanes added by a fixed tree: the same bits on any CPU.
+Backpropagation and Adam (Kingma and Ba, 2015).  64 rows at a time go forward and back while all they need is in the
+first-level cache; a batch costs 3 multiply-adds a row and weight (2 in the first layer), which is what bounds it.  Sums are in
+the order of the inputs or of the rows, one per lane; the output's in lanes added by a fixed tree: the same bits on any CPU.
+A batch is cut into pieces of 128 rows whose gradients are added by a fixed tree, so that threads may share the pieces
+(_work_sharing.pxd) and any number of them gives the same bits.
 Sizes are padded with zeros, which stay zero: columns of X to a multiple of 4, units of a layer to one of two vectors.
 
-Parameters are one vector: for each hidden layer weights (inputs, units) and biases, then the weights and the bias of the
-output, and zeros to a whole vector.
+Parameters are one vector: for each hidden layer weights (inputs, units) and biases; then the weights and the bias of the one
+output, and zeros to a whole vector; or, where there are classes, weights and biases of their logits as of one more layer.
+
+What several calls share are records of the shell, read by their attributes: `net` (sizes, activation_number, classes), `loss`
+(power, address, unit, pull), `rule` (batch_size, momentum_only, first, second), `share` (grads, totals, rooms, counters).
 """
 
 from libc.math cimport sqrt, sqrtf
@@ -17,14 +23,20 @@ from fastdl_ext._common cimport cloned, real
 from fastdl_ext._lanes cimport d4, d4_totals, f8, f8_totals, inlined, vec
 from fastdl_ext._loss_terms cimport Loss, loss_of, pointwise, terms
 from fastdl_ext._matrix_tiles cimport BIAS, ITSELF, ZERO, Start, product32, product64
+from fastdl_ext._softmax cimport cross_entropy
+from fastdl_ext._work_sharing cimport (
+    Counters, all_finished, end_all, ended, finish_piece, open_pieces, take_piece, wait_a_little,
+)
 
 cdef enum:
     ROWS = 64           # taken at a time
+    PIECE = 128         # rows whose gradient is summed by one thread: adding it to the others' costs 3 % at 64 columns
 
 cdef struct Net:
-    Py_ssize_t layers           # hidden ones
+    Py_ssize_t layers           # computed by products: the hidden ones, and that of the logits
     const Py_ssize_t* sizes     # columns of X, units of each layer
-    int activation
+    int activation              # of the hidden ones
+    Py_ssize_t classes          # 0: one output
 
 cdef struct Rule:
     bint momentum               # one moment alone: gradient descent, not Adam
@@ -67,6 +79,10 @@ cdef inlined column_sums(const real* A, Py_ssize_t rows, Py_ssize_t width, real*
             total[j] += A[r * width + j]
 
 
+cdef inline int activation_of(const Net* net, Py_ssize_t layer) noexcept nogil:
+    return 0 if net.classes and layer == net.layers - 1 else net.activation
+
+
 cdef inlined forward(const Net* net, const real* params, Py_ssize_t rows, real* x, real* out) noexcept nogil:
     # x: ROWS rows of the inputs; after them, for each layer, ROWS rows of its values and as many of its slopes.
     cdef Py_ssize_t layer, inputs, units = 0
@@ -77,9 +93,11 @@ cdef inlined forward(const Net* net, const real* params, Py_ssize_t rows, real* 
         units = net.sizes[layer + 1]
         next = a + ROWS * (inputs if layer == 0 else 2 * inputs)
         product(a, inputs, 1, rows, params, units, inputs, BIAS, params + inputs * units, next)
-        activate(net.activation, next, next + ROWS * units, rows * units)
+        activate(activation_of(net, layer), next, next + ROWS * units, rows * units)
         params += (inputs + 1) * units
         a = next
+    if net.classes:
+        return
     if real is float:
         outputs(<f8*>a, rows, units // 8, <const f8*>params, <f8*>out)
     else:
@@ -102,7 +120,8 @@ cdef inlined turn(const Net* net, const real* params, real* turned) noexcept nog
 
 cdef inlined backward(const Net* net, const real* params, const real* turned, Py_ssize_t rows, real* x, const real* g,
                       real* spare, real* grad) noexcept nogil:
-    # Add to grad the derivatives, of which g is the one by the output.  `spare` has room for two layers of ROWS rows.
+    # Add to grad the derivatives, of which g is the one by the output; those by the logits are in `spare`, which has room for
+    # two layers of ROWS rows.
     cdef Py_ssize_t layer, inputs, units = 0, i, j, widest = 0
     cdef real* a = x
     cdef real* below
@@ -119,15 +138,16 @@ cdef inlined backward(const Net* net, const real* params, const real* turned, Py
             turned += inputs * units
         widest = max(widest, units)
     other = spare + ROWS * widest
-    for i in range(rows):
-        for j in range(units):
-            grad[j] += g[i] * a[i * units + j]
-            delta[i * units + j] = g[i] * params[j]
-        grad[units] += g[i]
+    if not net.classes:
+        for i in range(rows):
+            for j in range(units):
+                grad[j] += g[i] * a[i * units + j]
+                delta[i * units + j] = g[i] * params[j]
+            grad[units] += g[i]
     for layer in range(net.layers - 1, -1, -1):
         inputs = net.sizes[layer]
         units = net.sizes[layer + 1]
-        times_slope(net.activation, a, a + ROWS * units, delta, rows * units)
+        times_slope(activation_of(net, layer), a, a + ROWS * units, delta, rows * units)
         below = a - ROWS * (inputs if layer == 0 else 2 * inputs)
         grad -= (inputs + 1) * units
         product(below, 1, inputs, inputs, delta, units, rows, ITSELF, delta, grad)
@@ -150,6 +170,23 @@ cdef inlined take(const real* X, Py_ssize_t d, const int64_t* order, Py_ssize_t 
     memset(x + n * d, 0, (-n & 7) * d * sizeof(real))
 
 
+cdef inlined logit_slopes(const Net* net, const real* z, const real* y, const real* s, const int64_t* order, Py_ssize_t start,
+                          Py_ssize_t m, double scale, double* q, real* delta, double* total) noexcept nogil:
+    # The derivatives of the cross-entropy of m rows by their logits z, and of rows of zeros to a multiple of 8.
+    cdef Py_ssize_t i, j, k, label, units = net.sizes[net.layers]
+    cdef double weight
+    memset(delta, 0, ((m + 7) & ~7) * units * sizeof(real))
+    for i in range(m):
+        k = start + i if order == NULL else order[start + i]
+        label = <Py_ssize_t>y[k]
+        weight = 1 if s == NULL else s[k]
+        total[0] += weight * cross_entropy(z + i * units, net.classes, label, q)
+        total[1] += weight
+        q[label] -= 1
+        for j in range(net.classes):
+            delta[i * units + j] = <real>(scale * weight * q[j])
+
+
 cdef inlined gradient(const Net* net, const real* X, const real* y, const real* s, const int64_t* order, Py_ssize_t n,
                       const Loss* q, double unit, double scale, const real* params, const real* turned, real bias,
                       real* work, real* grad, double* total) noexcept nogil:
@@ -159,27 +196,33 @@ cdef inlined gradient(const Net* net, const real* X, const real* y, const real* 
     cdef double r[ROWS]
     cdef double value[ROWS]
     cdef double slope[ROWS]
-    cdef Py_ssize_t i, k, start, m, rows, d = net.sizes[0]
+    cdef Py_ssize_t i, k, start, m, rows, widest = 0, d = net.sizes[0]
     cdef double weight
     cdef real* spare = work + ROWS * d
+    cdef real* last = work
     for i in range(1, net.layers + 1):
+        last = spare
         spare += 2 * ROWS * net.sizes[i]
+        widest = max(widest, net.sizes[i])
     start = 0
     while start < n:
         m = min(ROWS, n - start)
         rows = (m + 7) & ~7
         take(X if order != NULL else X + start * d, d, NULL if order == NULL else order + start, m, work)
         forward(net, params, rows, work, out)
-        memset(g, 0, sizeof(g))
-        for i in range(m):
-            k = start + i if order == NULL else order[start + i]
-            r[i] = unit * (<double>y[k] - <double>(out[i] + bias))
-        terms(q, r, m, value, slope)
-        for i in range(m):
-            weight = 1 if s == NULL else s[start + i if order == NULL else order[start + i]]
-            total[0] += weight * value[i]
-            total[1] += weight
-            g[i] = <real>(-scale * weight * slope[i])
+        if net.classes:
+            logit_slopes(net, last, y, s, order, start, m, scale, <double*>(spare + 2 * ROWS * widest), spare, total)
+        else:
+            memset(g, 0, sizeof(g))
+            for i in range(m):
+                k = start + i if order == NULL else order[start + i]
+                r[i] = unit * (<double>y[k] - <double>(out[i] + bias))
+            terms(q, r, m, value, slope)
+            for i in range(m):
+                weight = 1 if s == NULL else s[start + i if order == NULL else order[start + i]]
+                total[0] += weight * value[i]
+                total[1] += weight
+                g[i] = <real>(-scale * weight * slope[i])
         backward(net, params, turned, rows, work, g, spare, grad)
         start += m
 
@@ -192,7 +235,7 @@ cdef inlined update(const Net* net, const Rule* rule, const double* step, const 
     cdef real b1 = <real>rule.first, b2 = <real>rule.second, c1 = <real>(1 - rule.first), c2 = <real>(1 - rule.second)
     cdef real* w = params
     if left != 1:
-        for layer in range(net.layers + 1):
+        for layer in range(net.layers + (net.classes == 0)):
             weights = net.sizes[layer] * (net.sizes[layer + 1] if layer < net.layers else 1)
             for i in range(weights):
                 w[i] *= left
@@ -211,25 +254,77 @@ cdef inlined update(const Net* net, const Rule* rule, const double* step, const 
                 params[i] -= rate * first[i] / (sqrt(second[i]) + least)
 
 
+cdef inlined pieces(const Net* net, const real* X, const real* y, const real* s, const int64_t* order, Py_ssize_t n,
+                    Py_ssize_t batch, const Loss* q, double unit, double pull, const real* params, const real* turned,
+                    Py_ssize_t size, real* work, real* grads, double* totals, Counters* counters, int* spins) noexcept nogil:
+    # Take pieces of the open batch as long as there are any: the gradient of each by itself.
+    cdef Py_ssize_t each = (batch + PIECE - 1) // PIECE, step, k, start, m, first
+    cdef int64_t taken = take_piece(counters)
+    while taken >= 0:
+        step = taken // each
+        k = taken - step * each
+        start = step * batch
+        m = min(batch, n - start)
+        first = k * PIECE
+        memset(grads + k * size, 0, size * sizeof(real))
+        gradient(net, X, y, s, order + start + first, min(PIECE, m - first), q, unit, pull / m, params, turned,
+                 params[size - 64 // sizeof(real)], work, grads + k * size, totals + 2 * k)
+        finish_piece(counters)
+        spins[0] = 0
+        taken = take_piece(counters)
+
+
+cdef inlined add_pieces(real* grads, double* totals, Py_ssize_t count, Py_ssize_t size, double* total) noexcept nogil:
+    # Neighbours, then neighbours of these: the tree depends on the number of pieces alone.
+    cdef Py_ssize_t i, k, apart = 1
+    while apart < count:
+        k = 0
+        while k + apart < count:
+            for i in range(size):
+                grads[k * size + i] += grads[(k + apart) * size + i]
+            k += 2 * apart
+        apart *= 2
+    for k in range(count):
+        total[0] += totals[2 * k]
+        total[1] += totals[2 * k + 1]
+        totals[2 * k] = 0
+        totals[2 * k + 1] = 0
+
+
 cdef inlined steps(const Net* net, const real* X, const real* y, const real* s, const int64_t* order, Py_ssize_t n,
                    Py_ssize_t batch, const Loss* q, double unit, double pull, const Rule* rule, const double* step,
-                   real* params, real* moments, Py_ssize_t size, real* work, double* total) noexcept nogil:
-    # The rows of `order` in batches, for each one step.
-    cdef Py_ssize_t start, m, layer, last = size - 64 // sizeof(real)
-    cdef real* grad = work
-    cdef real* turned = grad + size
-    work = turned
-    for layer in range(1, net.layers):
-        work += net.sizes[layer] * net.sizes[layer + 1]
+                   real* params, real* moments, Py_ssize_t size, real* turned, real* work, real* grads, double* totals,
+                   Counters* counters, double* total) noexcept nogil:
+    # The rows of `order` in batches, for each one step, by the thread that leads.
+    cdef Py_ssize_t start, m, count
+    cdef int spins = 0
     start = 0
     while start < n:
         m = min(batch, n - start)
-        memset(grad, 0, size * sizeof(real))
+        count = (m + PIECE - 1) // PIECE
         turn(net, params, turned)
-        gradient(net, X, y, s, order + start, m, q, unit, pull / m, params, turned, params[last], work, grad, total)
-        update(net, rule, step, grad, params, moments, moments + size, size)
+        open_pieces(counters, count)
+        pieces(net, X, y, s, order, n, batch, q, unit, pull, params, turned, size, work, grads, totals, counters,
+               &spins)
+        spins = 0
+        while not all_finished(counters):
+            wait_a_little(&spins)
+        add_pieces(grads, totals, count, size, total)
+        update(net, rule, step, grads, params, moments, moments + size, size)
         start += m
         step += 3
+    end_all(counters)
+
+
+cdef inlined helping(const Net* net, const real* X, const real* y, const real* s, const int64_t* order, Py_ssize_t n,
+                     Py_ssize_t batch, const Loss* q, double unit, double pull, const real* params, const real* turned,
+                     Py_ssize_t size, real* work, real* grads, double* totals, Counters* counters) noexcept nogil:
+    # What the other threads do until all steps are done.
+    cdef int spins = 0
+    while not ended(counters):
+        pieces(net, X, y, s, order, n, batch, q, unit, pull, params, turned, size, work, grads, totals, counters,
+               &spins)
+        wait_a_little(&spins)
 
 
 cdef inlined rows_of(const Net* net, const real* X, Py_ssize_t n, const real* params, real bias, real* work, real* out,
@@ -263,6 +358,13 @@ cdef inlined one_gradient(const Net* net, const real* X, const real* y, const re
     gradient(net, X, y, s, NULL, n, q, 1, 1, params, turned, params[size - 64 // sizeof(real)], work, grad, total)
 
 
+cdef inlined probabilities_of(const real* z, const real* y, Py_ssize_t n, Py_ssize_t width, Py_ssize_t classes, double* value,
+                              double* q) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        value[i] = cross_entropy(z + i * width, classes, <Py_ssize_t>y[i], q + i * classes)
+
+
 cdef cloned rows_f32(const Net* net, const float* X, Py_ssize_t n, const float* params, float bias, float* work, float* out,
                      float* features) noexcept nogil:
     rows_of(net, X, n, params, bias, work, out, features)
@@ -285,69 +387,128 @@ cdef cloned gradient_f64(const Net* net, const double* X, const double* y, const
 
 cdef cloned steps_f32(const Net* net, const float* X, const float* y, const float* s, const int64_t* order, Py_ssize_t n,
                       Py_ssize_t batch, const Loss* q, double unit, double pull, const Rule* rule, const double* step,
-                      float* params, float* moments, Py_ssize_t size, float* work, double* total) noexcept nogil:
-    steps(net, X, y, s, order, n, batch, q, unit, pull, rule, step, params, moments, size, work, total)
+                      float* params, float* moments, Py_ssize_t size, float* turned, float* work, float* grads, double* totals,
+                      Counters* counters, double* total) noexcept nogil:
+    steps(net, X, y, s, order, n, batch, q, unit, pull, rule, step, params, moments, size, turned, work, grads, totals, counters,
+          total)
 
 
 cdef cloned steps_f64(const Net* net, const double* X, const double* y, const double* s, const int64_t* order, Py_ssize_t n,
                       Py_ssize_t batch, const Loss* q, double unit, double pull, const Rule* rule, const double* step,
-                      double* params, double* moments, Py_ssize_t size, double* work, double* total) noexcept nogil:
-    steps(net, X, y, s, order, n, batch, q, unit, pull, rule, step, params, moments, size, work, total)
+                      double* params, double* moments, Py_ssize_t size, double* turned, double* work, double* grads,
+                      double* totals, Counters* counters, double* total) noexcept nogil:
+    steps(net, X, y, s, order, n, batch, q, unit, pull, rule, step, params, moments, size, turned, work, grads, totals, counters,
+          total)
 
 
-def train(const real[:, ::1] X, const real[::1] y, const real[::1] s, const int64_t[::1] order, Py_ssize_t batch,
-          const Py_ssize_t[::1] sizes, int activation, double p, uintptr_t own, double unit, double pull, bint momentum,
-          double first, double second, const double[:, ::1] step, real[::1] params, real[:, ::1] moments, real[::1] work,
-          double[::1] total):
-    """Go through the rows of `order` in batches, one step each; add to total the losses met and the weights."""
-    cdef Net net = Net(sizes.shape[0] - 1, &sizes[0], activation)
-    cdef Loss q = loss_of(p, <pointwise>own, real is float)
-    cdef Rule rule = Rule(momentum, first, second)
-    cdef const real* weights = NULL if s is None else &s[0]
-    with nogil:
-        if real is float:
-            steps_f32(&net, &X[0, 0], &y[0], weights, &order[0], order.shape[0], batch, &q, unit, pull, &rule, &step[0, 0],
-                      &params[0], &moments[0, 0], params.shape[0], &work[0], &total[0])
-        else:
-            steps_f64(&net, &X[0, 0], &y[0], weights, &order[0], order.shape[0], batch, &q, unit, pull, &rule, &step[0, 0],
-                      &params[0], &moments[0, 0], params.shape[0], &work[0], &total[0])
+cdef cloned helping_f32(const Net* net, const float* X, const float* y, const float* s, const int64_t* order, Py_ssize_t n,
+                        Py_ssize_t batch, const Loss* q, double unit, double pull, const float* params, const float* turned,
+                        Py_ssize_t size, float* work, float* grads, double* totals, Counters* counters) noexcept nogil:
+    helping(net, X, y, s, order, n, batch, q, unit, pull, params, turned, size, work, grads, totals, counters)
+
+
+cdef cloned helping_f64(const Net* net, const double* X, const double* y, const double* s, const int64_t* order, Py_ssize_t n,
+                        Py_ssize_t batch, const Loss* q, double unit, double pull, const double* params, const double* turned,
+                        Py_ssize_t size, double* work, double* grads, double* totals, Counters* counters) noexcept nogil:
+    helping(net, X, y, s, order, n, batch, q, unit, pull, params, turned, size, work, grads, totals, counters)
 
 
 cdef cloned losses(const double* r, Py_ssize_t n, const Loss* q, double* value, double* slope) noexcept nogil:
     terms(q, r, n, value, slope)
 
 
-def loss_terms(const double[::1] r, double p, uintptr_t own, double[::1] value, double[::1] slope):
+cdef cloned class_losses(const double* z, const double* y, Py_ssize_t n, Py_ssize_t classes, double* value,
+                         double* q) noexcept nogil:
+    probabilities_of(z, y, n, classes, classes, value, q)
+
+
+cdef Net net_of(object net, const Py_ssize_t[::1] sizes):
+    return Net(sizes.shape[0] - 1, &sizes[0], net.activation_number, net.classes)
+
+
+def train(Py_ssize_t part, net, loss, rule, const real[:, ::1] X, const real[::1] y, const real[::1] s,
+          const int64_t[::1] order, const double[:, ::1] step, real[::1] params, real[:, ::1] moments, share,
+          double[::1] total):
+    """Go through the rows of `order` in batches, one step each; add to total the losses met and the weights.
+
+    Part 0 leads; others, each on a thread of its own, take pieces of the batches while it does.
+    """
+    cdef const Py_ssize_t[::1] sizes = net.sizes
+    cdef Net shape = net_of(net, sizes)
+    cdef Loss q = loss_of(loss.power, <pointwise><uintptr_t>loss.address, real is float)
+    cdef Rule how = Rule(rule.momentum_only, rule.first, rule.second)
+    cdef Py_ssize_t batch = rule.batch_size
+    cdef double unit = loss.unit, pull = loss.pull
+    cdef const real* weights = NULL if s is None else &s[0]
+    cdef real[::1] turned = share.turned
+    cdef real[:, ::1] rooms = share.rooms
+    cdef real[:, ::1] grads = share.grads
+    cdef double[:, ::1] totals = share.totals
+    cdef int64_t[::1] counted = share.counters
+    cdef Counters* counters = <Counters*>&counted[0]
+    with nogil:
+        if real is float:
+            if part:
+                helping_f32(&shape, &X[0, 0], &y[0], weights, &order[0], order.shape[0], batch, &q, unit, pull, &params[0],
+                            &turned[0], params.shape[0], &rooms[part, 0], &grads[0, 0], &totals[0, 0], counters)
+            else:
+                steps_f32(&shape, &X[0, 0], &y[0], weights, &order[0], order.shape[0], batch, &q, unit, pull, &how,
+                          &step[0, 0], &params[0], &moments[0, 0], params.shape[0], &turned[0], &rooms[part, 0],
+                          &grads[0, 0], &totals[0, 0], counters, &total[0])
+        else:
+            if part:
+                helping_f64(&shape, &X[0, 0], &y[0], weights, &order[0], order.shape[0], batch, &q, unit, pull, &params[0],
+                            &turned[0], params.shape[0], &rooms[part, 0], &grads[0, 0], &totals[0, 0], counters)
+            else:
+                steps_f64(&shape, &X[0, 0], &y[0], weights, &order[0], order.shape[0], batch, &q, unit, pull, &how,
+                          &step[0, 0], &params[0], &moments[0, 0], params.shape[0], &turned[0], &rooms[part, 0],
+                          &grads[0, 0], &totals[0, 0], counters, &total[0])
+
+
+def loss_terms(const double[::1] r, loss, double[::1] value, double[::1] slope):
     """Write the losses of residuals, and their derivatives."""
-    cdef Loss q = loss_of(p, <pointwise>own, False)
+    cdef Loss q = loss_of(loss.power, <pointwise><uintptr_t>loss.address, False)
+    if not r.shape[0]:
+        return
     with nogil:
         losses(&r[0], r.shape[0], &q, &value[0], &slope[0])
 
 
-def values(const real[:, ::1] X, const Py_ssize_t[::1] sizes, int activation, const real[::1] params, real[::1] work,
-           real[::1] out, real[:, ::1] features):
+def softmax_terms(const double[:, ::1] z, const double[::1] y, double[::1] value, double[:, ::1] probabilities):
+    """Write the cross-entropy of each row of logits and its label, and the probabilities of the classes."""
+    if not z.shape[0]:
+        return
+    with nogil:
+        class_losses(&z[0, 0], &y[0], z.shape[0], z.shape[1], &value[0], &probabilities[0, 0])
+
+
+def values(net, const real[:, ::1] X, const real[::1] params, real[::1] out, real[:, ::1] features):
     """Write the output and the values of the last layer, each where it is not None."""
-    cdef Net net = Net(sizes.shape[0] - 1, &sizes[0], activation)
+    cdef const Py_ssize_t[::1] sizes = net.sizes
+    cdef Net shape = net_of(net, sizes)
+    cdef real[::1] work = net.work()
     cdef real bias = params[params.shape[0] - 64 // sizeof(real)]
     cdef real* y = NULL if out is None else &out[0]
     cdef real* z = NULL if features is None else &features[0, 0]
     with nogil:
         if real is float:
-            rows_f32(&net, &X[0, 0], X.shape[0], &params[0], bias, &work[0], y, z)
+            rows_f32(&shape, &X[0, 0], X.shape[0], &params[0], bias, &work[0], y, z)
         else:
-            rows_f64(&net, &X[0, 0], X.shape[0], &params[0], bias, &work[0], y, z)
+            rows_f64(&shape, &X[0, 0], X.shape[0], &params[0], bias, &work[0], y, z)
 
 
-def loss_grad(const real[:, ::1] X, const real[::1] y, const real[::1] s, const Py_ssize_t[::1] sizes, int activation,
-              double p, uintptr_t own, const real[::1] params, real[::1] work, real[::1] grad, double[::1] total):
+def loss_grad(net, loss, const real[:, ::1] X, const real[::1] y, const real[::1] s, const real[::1] params, real[::1] grad,
+              double[::1] total):
     """Add to grad the derivatives of the loss, to total the loss and the weights."""
-    cdef Net net = Net(sizes.shape[0] - 1, &sizes[0], activation)
-    cdef Loss q = loss_of(p, <pointwise>own, real is float)
+    cdef const Py_ssize_t[::1] sizes = net.sizes
+    cdef Net shape = net_of(net, sizes)
+    cdef Loss q = loss_of(loss.power, <pointwise><uintptr_t>loss.address, real is float)
+    cdef real[::1] work = net.work()
     cdef const real* weights = NULL if s is None else &s[0]
     with nogil:
         if real is float:
-            gradient_f32(&net, &X[0, 0], &y[0], weights, X.shape[0], &q, &params[0], params.shape[0], &work[0], &grad[0],
+            gradient_f32(&shape, &X[0, 0], &y[0], weights, X.shape[0], &q, &params[0], params.shape[0], &work[0], &grad[0],
                          &total[0])
         else:
-            gradient_f64(&net, &X[0, 0], &y[0], weights, X.shape[0], &q, &params[0], params.shape[0], &work[0], &grad[0],
+            gradient_f64(&shape, &X[0, 0], &y[0], weights, X.shape[0], &q, &params[0], params.shape[0], &work[0], &grad[0],
                          &total[0])

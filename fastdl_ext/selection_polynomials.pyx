@@ -23,7 +23,7 @@ cdef enum:
 ctypedef struct Series:
     double low, high, offset
     Py_ssize_t degree
-    const double* less     # coefficients of what y is taken less by, or NULL
+    const double* subtracted     # coefficients of what is subtracted from y, or NULL
 
 
 cdef inlined clenshaw(const double* c, Py_ssize_t degree, const double* t, Py_ssize_t n, double* out) noexcept nogil:
@@ -133,8 +133,8 @@ cdef inlined one_fold(const Series* q, const double* x, const double* y, const d
         for i in range(m):
             z[i] = y[start + i] - q.offset
             one[i] = 1
-        if q.less != NULL:
-            clenshaw(q.less, q.degree, t, m, fit)
+        if q.subtracted != NULL:
+            clenshaw(q.subtracted, q.degree, t, m, fit)
             for i in range(m):
                 z[i] -= fit[i]
         if weighted:
@@ -231,7 +231,7 @@ cdef cloned series_f64(const Series* q, const double* x, double* out, Py_ssize_t
     while i < n:
         m = min(<Py_ssize_t>TILE, n - i)
         mapped(q, x + i, m, t)
-        clenshaw(q.less, q.degree, t, m, out + i)
+        clenshaw(q.subtracted, q.degree, t, m, out + i)
         i += m
 
 
@@ -242,19 +242,19 @@ cdef cloned series_f32(const Series* q, const float* x, double* out, Py_ssize_t 
     while i < n:
         m = min(<Py_ssize_t>TILE, n - i)
         mapped(q, x + i, m, t)
-        clenshaw(q.less, q.degree, t, m, out + i)
+        clenshaw(q.subtracted, q.degree, t, m, out + i)
         i += m
 
 
 def block_sums(const real[::1] x, const real[::1] y, const real[::1] s, const int32_t[::1] fold, double low, double high,
-               double offset, const double[::1] less, double[:, :, ::1] out, double[::1] scratch, Py_ssize_t[::1] ends):
-    """Write the sums of each block, (blocks, folds, 3P + 4); y is taken less offset and the series `less`."""
+               double offset, const double[::1] subtracted, double[:, :, ::1] out, double[::1] scratch, Py_ssize_t[::1] ends):
+    """Write the sums of each block, (blocks, folds, 3P + 4); y is taken less offset and the series `subtracted`."""
     cdef Series q = Series(low, high, offset, (out.shape[2] - 4) // 3, NULL)
     cdef Py_ssize_t i, n = x.shape[0], folds = out.shape[1], m
     cdef const real* weight = NULL
     cdef const int32_t* number = NULL
-    if less is not None:
-        q.less = &less[0]
+    if subtracted is not None:
+        q.subtracted = &subtracted[0]
     with nogil:
         for i in range(out.shape[0]):
             m = min(<Py_ssize_t>BLOCK, n - i * BLOCK)

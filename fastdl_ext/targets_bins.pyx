@@ -1,4 +1,4 @@
-"""The bin of each value.  Trusts its caller: edges ascend, tables are built by fastdl/_bin_tables.py, NaN gets any bin.
+"""The bin of each value.  Trusts its caller: edges ascend, tables are built by fastdl/targets/_bin_search.py, NaN gets any bin.
 
 The code of v is the number of inner edges <= v.  Few edges are all compared; of many, a monotone map of v to buckets says
 how many lie below the bucket of v, so that only those inside are.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+import fastdl
 from tests.case import Case
+
+ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
 
 
 def problem(rng, n, d, hidden, dtype="float64"):
@@ -15,6 +18,26 @@ def problem(rng, n, d, hidden, dtype="float64"):
     weights = [rng.standard_normal((a, b)) / np.sqrt(a) for a, b in zip(sizes, hidden)]
     weights.append(rng.standard_normal(sizes[-1]) / np.sqrt(sizes[-1]))
     return X, y, weights, [*(rng.standard_normal(h) for h in hidden), rng.standard_normal(())]
+
+
+def wave(n=400, dtype=float, seed=0):
+    """Points of a sine wave."""
+    x = np.random.default_rng(seed).uniform(-2, 2, (n, 1)).astype(dtype)
+    return x, np.sin(3 * x[:, 0])
+
+
+def fit(X, y=None, **options):
+    """A short training of a small network."""
+    return fastdl.fit_network(X, y, **{"hidden": (8,), "epochs": 6, "batch_size": 32, **options})
+
+
+def assert_same_fit(a, b):
+    """The same bits in all that two fits know."""
+    for name in ("weights", "biases"):
+        for u, v in zip(getattr(a, name), getattr(b, name)):
+            np.testing.assert_array_equal(u, v)
+    assert a.loss == b.loss
+    assert {k: v.tolist() for k, v in a.history.items()} == {k: v.tolist() for k, v in b.history.items()}
 
 
 def network_cases() -> list[Case]:

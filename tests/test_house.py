@@ -48,6 +48,7 @@ MAY_IMPORT = {
 # Arrows to a module with an underscore of another room: each is the wish for a public function.
 PRIVATE = {
     ("linear", "losses._row_sums"),
+    ("network", "linear._class_labels"),
     ("network", "linear._standard_rows"),
     ("network", "linear._matrix"),
     ("network", "linear._coordinates"),
@@ -140,7 +141,7 @@ def test_flat_rooms_name_the_subject_first():
                     "packag",
                     "docs",
                 )
-                beyond += ("architecture", "wheel", "cluster", "typing", "job", "tables", "names", "kernels")
+                beyond += ("architecture", "wheel", "cluster", "typing", "bench", "job", "tables", "names", "kernels")
                 assert word.startswith((*SUBJECTS, *beyond)), path
             elif path.suffix in (".pyx", ".pxd"):
                 assert path.stem.startswith((*SUBJECTS, *free)), path
@@ -260,7 +261,7 @@ def test_no_process_wide_switch_at_work():
 
 LONGEST_FILE, LONGEST_FUNCTION, MOST_POSITIONAL = 400, 60, 6
 # How often a shell still chooses the reference by hand, and names that stand twice: these numbers may only fall.
-BRANCHES, REPEATED = 23, 17
+BRANCHES, REPEATED = 11, 6
 
 
 def functions(tree):

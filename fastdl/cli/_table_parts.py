@@ -13,7 +13,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._typing import Array
 from fastdl.files.npy import NpyWriter
-from fastdl.files.table_model import TableModel, category_codes, terms
+from fastdl.files.table_model import TableModel, category_codes, model_columns
 from fastdl.files.tables import Table
 from fastdl.linear.fit import fit_lp
 from fastdl.selection.degrees import choose_degree as choose
@@ -240,11 +240,11 @@ def fit_model(parts: Parts, p: float, degree: int | None, settings: dict[str, An
     low, high = parts.ranges()
     if degree > 1 and len(low) == 1 and not high[0] > low[0]:
         raise _check.InputError(f"{parts.names[0]} is the same in all rows: no degree above 1 can be fitted")
-    width = terms(np.zeros((1, len(low))), degree, low, high).shape[1]
+    width = model_columns(np.zeros((1, len(low))), degree, low, high).shape[1]
 
     def chunks() -> Iterator[tuple[Array, ...]]:
         for X, y, s in parts.blocks(0, width):
-            yield terms(X, degree, low, high), y, *(() if s is None else (s,))
+            yield model_columns(X, degree, low, high), y, *(() if s is None else (s,))
 
     fit = fit_lp(chunks, p=p, **settings)
     q = parts.roles

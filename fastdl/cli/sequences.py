@@ -133,7 +133,7 @@ def _encode(
             raise FileError(source, problem)
         else:
             total = genomes.count_letters(reader) if encoding.first else None
-            chunks, step = genomes.whole(reader, _BASES, places), partial(fastdl.one_hot, **settings)
+            chunks, step = genomes.all_letters(reader, _BASES, places), partial(fastdl.one_hot, **settings)
         row = (channels,) if length is None else encoding.shape(1, length)[1:]
         reached = 0
 

@@ -24,7 +24,7 @@ def seed_of(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def table(estimator: Any, X: Any, *y: Any, reset: bool, dtype: Any = FLOATS, **checks: Any) -> Any:
+def validated_table(estimator: Any, X: Any, *y: Any, reset: bool, dtype: Any = FLOATS, **checks: Any) -> Any:
     """X (and y) as scikit-learn checks them: finite, of the columns of the fit; a column of text is named."""
     try:
         return validate_data(estimator, X, *y, reset=reset, dtype=dtype, **checks)

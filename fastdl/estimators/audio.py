@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 
 from fastdl import _check
 from fastdl.audio.mu_law import MU_LAW_DIALECTS, mu_law_decode, mu_law_encode
-from fastdl.estimators._validation import Array, table
+from fastdl.estimators._validation import Array, validated_table
 
 
 class MuLawEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -59,12 +59,12 @@ class MuLawEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Check the settings and the waveforms (N, T); nothing is learned. Returns itself."""
         _check.integer("quantization_channels", self.quantization_channels, 2, 65536)
         _check.one_of("dialect", self.dialect, MU_LAW_DIALECTS)
-        table(self, X, reset=True, dtype="numeric")
+        validated_table(self, X, reset=True, dtype="numeric")
         return self
 
     def transform(self, X: Any) -> Array:
         """The classes of waveforms (N, T): integers, or floats of [-1, 1], which are clipped to it."""
-        X = table(self, X, reset=False, dtype="numeric")
+        X = validated_table(self, X, reset=False, dtype="numeric")
         bits = self.bits if X.dtype.kind in "iu" and X.dtype.itemsize > 2 else None
         return mu_law_encode(X, self.quantization_channels, dialect=self.dialect, bits=bits, threads=self.threads)
 

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from fastdl import _check, _threads
-from fastdl.estimators._validation import Array, table
+from fastdl.estimators._validation import Array, validated_table
 from fastdl.features import _function_blocks
 from fastdl.features.basis import BASES, vandermonde
 from fastdl.features.functions import feature_map
@@ -72,7 +72,7 @@ class VandermondeFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> VandermondeFeatures:
         """Learn the interval of each column of X (N, D); returns itself."""
-        X = table(self, X, reset=True)
+        X = validated_table(self, X, reset=True)
         degree = _check.integer("degree", self.degree, 0)
         if degree == 0 and not self.include_bias:
             raise _check.InputError("degree must be at least 1 without the bias, got 0: there would be no column")
@@ -87,7 +87,7 @@ class VandermondeFeatures(TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> Array:
         """The polynomials of X (N, D): (N, D degree + 1), in the dtype of X where it is a float."""
         check_is_fitted(self)
-        X = table(self, X, reset=False)
+        X = validated_table(self, X, reset=False)
         d, degree, bias = X.shape[1], self.degree, int(self.include_bias)
         result = np.empty((len(X), bias + d * degree), X.dtype)
         result[:, :bias] = 1
@@ -158,7 +158,7 @@ class FeatureMap(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> FeatureMap:
         """Learn the number of columns, and check the functions; returns itself."""
-        table(self, X, reset=True)
+        validated_table(self, X, reset=True)
         self._steps()
         _check.one_of("invalid", self.invalid, ("nan", "raise"))
         return self
@@ -166,7 +166,7 @@ class FeatureMap(TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> Array:
         """The features of X (N, D): (N, M), in the dtype of X where it is a float."""
         check_is_fitted(self)
-        X = table(self, X, reset=False)
+        X = validated_table(self, X, reset=False)
         functions = self._list()
         return feature_map(X, functions, invalid=self.invalid, threads=self.threads)
 

@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastdl import _check
-from fastdl.estimators._validation import Array, seed_of, table, weights
+from fastdl.estimators._validation import Array, seed_of, validated_table, weights
 from fastdl.linear.fit import LpFit, fit_lp
 from fastdl.targets.labels import BinaryTarget, ClassTarget
 
@@ -63,7 +63,7 @@ class _Linear(BaseEstimator):
 
     def _values(self, X: Any) -> Array:
         check_is_fitted(self)
-        return table(self, X, reset=False, dtype="numeric") @ self.coef_.T + self.intercept_
+        return validated_table(self, X, reset=False, dtype="numeric") @ self.coef_.T + self.intercept_
 
 
 class LpRegressor(MultiOutputMixin, RegressorMixin, _Linear):

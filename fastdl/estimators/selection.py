@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastdl import _check
-from fastdl.estimators._validation import Array, seed_of, table, weights
+from fastdl.estimators._validation import Array, seed_of, validated_table, weights
 from fastdl.estimators.features import intervals
 from fastdl.features.basis import vandermonde
 from fastdl.features.products import polynomial_features
@@ -88,7 +88,7 @@ class PolynomialRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> PolynomialRegressor:
         """Choose the degree, and fit X (N, D) to y (N,); returns itself."""
-        X, y = table(self, X, y, reset=True, dtype=np.float64, y_numeric=True)
+        X, y = validated_table(self, X, y, reset=True, dtype=np.float64, y_numeric=True)
         s = weights(sample_weight, len(X))
         if s is not None:
             X, y, s = (a[s != 0] for a in (X, y, s))
@@ -108,7 +108,7 @@ class PolynomialRegressor(RegressorMixin, BaseEstimator):
     def predict(self, X: Any) -> Array:
         """The values of the polynomial, float64 (N,), of X (N, D)."""
         check_is_fitted(self)
-        X = table(self, X, reset=False, dtype=np.float64)
+        X = validated_table(self, X, reset=False, dtype=np.float64)
         return self._columns(X, self.degree_) @ self.coef_ + self.intercept_
 
     def _columns(self, X: Array, degree: int) -> Array:
@@ -203,7 +203,7 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetworkRegressor:
         """Train on X (N, D) and y (N,): in float32 where X is, else in float64; returns itself."""
-        X, y = table(self, X, y, reset=True, y_numeric=True)
+        X, y = validated_table(self, X, y, reset=True, y_numeric=True)
         names = ("activation", "batch_size", "epochs", "learning_rate", "optimizer", "schedule", "weight_decay")
         settings = {name: getattr(self, name) for name in (*names, "patience", "refit", "threads")}
         settings |= {"valid": self.validation_fraction, "seed": seed_of(self.random_state)}
@@ -215,4 +215,4 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):
     def predict(self, X: Any) -> Array:
         """The network's values, float64 (N,), of X (N, D)."""
         check_is_fitted(self)
-        return self.model_.predict(table(self, X, reset=False), threads=self.threads)
+        return self.model_.predict(validated_table(self, X, reset=False), threads=self.threads)

@@ -98,7 +98,7 @@ class TableModel:
 
     def terms(self, X: Array) -> Array:
         """What the model is linear in: the columns, or polynomials of them over the range of the training part."""
-        return terms(X, self.degree, np.array(self.low), np.array(self.high))
+        return model_columns(X, self.degree, np.array(self.low), np.array(self.high))
 
     def matrix(self, columns: list[Any]) -> Array:
         """Columns as numbers (N, D): those of text as 0 and 1 for each category but the first."""
@@ -154,7 +154,7 @@ class TableModel:
         return "\n".join([*lines, f"training loss {c['upper']:.9g}; {known}"])
 
 
-def terms(X: Array, degree: int, low: Array, high: Array) -> Array:
+def model_columns(X: Array, degree: int, low: Array, high: Array) -> Array:
     """Columns; for a higher degree Chebyshev polynomials of one column, or products of several, from [-1, 1]."""
     X = np.ascontiguousarray(X)
     if degree == 1:

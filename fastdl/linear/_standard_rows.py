@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _threads
-from fastdl._rows import Block, Rows, whole
+from fastdl._rows import Block, Rows, join_blocks
 from fastdl.linear._coordinates import Frame
 from fastdl.losses._row_sums import Sums
 
@@ -85,7 +85,7 @@ class Standard:
 
     def gathered(self) -> Block:
         """All rows as one block, which must fit in memory."""
-        return whole(self.blocks(), self.columns)
+        return join_blocks(self.blocks(), self.columns)
 
     def map(self, work: Callable[[Array, Array, Array | None], Any]) -> list[Any]:
         """work(Z, t, s) of every block that has rows, in order."""

@@ -12,6 +12,7 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike, Progress
+from fastdl.linear._class_labels import class_weighted, number_classes
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import factorised
 from fastdl.linear._softmax_rows import SoftmaxRows, cross_entropy
@@ -147,8 +148,8 @@ def fit_logistic(
     l2, tol = _check.number("l2", l2, 0), _check.number("tol", tol, 0, above=True)
     steps, threads = _check.integer("steps", steps, 1), _threads.count(threads)
     x = _check.floats("X", X, 2)
-    classes, codes = _class_numbers(y, len(x))
-    s = _class_weights(class_weight, classes, codes, _check.sample_weight(sample_weight, len(x)))
+    classes, codes = number_classes(y, len(x))
+    s = class_weighted(class_weight, classes, codes, _check.sample_weight(sample_weight, len(x)))
     rows = Rows(x, codes, s)
     sums = SoftmaxRows(rows, len(classes), intercept=bool(intercept), l2=l2, threads=threads)
     if (sums.of_class[:, 0] <= 0).any():
@@ -168,42 +169,6 @@ def fit_logistic(
     return LogisticFit(
         classes, w[0] if single else w, float(b[0]) if single else b, l2, loss, certificate, converged, history
     )
-
-
-def _class_numbers(y: ArrayLike, n: int) -> tuple[Array, Array]:
-    """The labels, sorted, and the number of each row's."""
-    labels = _check.texts("y", y)
-    values = np.array(labels) if labels is not None else _check.array("y", y, ("i", "u", "f", "b"), 1)
-    if values.shape != (n,):
-        raise _check.InputError(f"y must have a label for each of {n} rows, got shape {values.shape}")
-    if values.dtype.kind == "f":
-        _check.finite("y", values)
-    classes, codes = np.unique(values, return_inverse=True)
-    if len(classes) < 2:
-        raise _check.InputError(f"y must hold at least two classes, got {classes.tolist()}")
-    return classes, codes.astype(np.float64)
-
-
-def _class_weights(given: Any, classes: Array, codes: Array, s: Array | None) -> Array | None:
-    """The rows' weights times those of their classes."""
-    if given is None:
-        return s
-    each = np.ones(len(classes))
-    if isinstance(given, str):
-        _check.one_of("class_weight", given, ("balanced",))
-        sums = np.bincount(codes.astype(np.intp), weights=s, minlength=len(classes))
-        with np.errstate(divide="ignore"):
-            each = np.where(sums > 0, sums.sum() / (len(classes) * sums), 1.0)
-    elif isinstance(given, Mapping):
-        known = {label: k for k, label in enumerate(classes.tolist())}
-        for label, weight in given.items():
-            if label not in known:
-                raise _check.InputError(f"class_weight names {label!r}, which is no label of y")
-            each[known[label]] = _check.number(f"class_weight of {label!r}", weight, 0)
-    else:
-        raise _check.InputTypeError(f"class_weight must be 'balanced' or a mapping, got {type(given).__name__}")
-    weights = each[codes.astype(np.intp)]
-    return weights if s is None else s * weights
 
 
 def _newton(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from fastdl import _kernels, _threads
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
+from fastdl.network._losses import Loss
 from fastdl.reference import network as reference
 
-Window = tuple[Array, Array, Array | None]
-kernel = _kernels.load("network")
+TrainingRows = tuple[Array, Array, Array | None]
+kernel = _kernels.load("network") or reference
 
 ACTIVATIONS = ("identity", "tanh", "relu", "gelu")
 _ROWS = 64  # that a kernel takes at a time
@@ -25,24 +27,32 @@ def generator(seed: int, *path: int) -> np.random.Generator:
 
 
 class ParameterLayout:
-    """Parameters as one vector, layers and columns padded with zeros to what the kernels take.
+    """Where the parameters of a network stand in one vector; layers and columns are padded with zeros for the kernels.
 
-    For each hidden layer weights (inputs, units) and biases; the weights and the bias of the output; then zeros.
+    For each hidden layer weights (inputs, units) and biases; then the weights and the bias of the one output, and zeros
+    to a whole vector; or, of a network of classes, weights (inputs, classes) and biases of the logits.
     """
 
-    def __init__(self, columns: int, hidden: tuple[int, ...], dtype: Any):
+    def __init__(
+        self, columns: int, hidden: tuple[int, ...], dtype: Any, activation: str = "tanh", *, classes: int = 0
+    ):
         self.columns, self.hidden, self.dtype = columns, hidden, np.dtype(dtype)
-        self.lanes = 64 // self.dtype.itemsize
-        padded = [-(-columns // 4) * 4, *(-(-h // self.lanes) * self.lanes for h in hidden)]
+        self.activation, self.activation_number = activation, ACTIVATIONS.index(activation)
+        self.classes, self.lanes = classes, 64 // self.dtype.itemsize
+        self.units = (*hidden, classes) if classes else hidden  # of the layers that are products
+        padded = [-(-columns // 4) * 4, *(-(-h // self.lanes) * self.lanes for h in self.units)]
         self.sizes = np.array(padded, np.intp)
-        self.size = sum((a + 1) * b for a, b in pairwise(padded)) + padded[-1] + self.lanes
-        between = sum(a * b for a, b in pairwise(padded[1:]))
-        self._work = self.size + between + _ROWS * (padded[0] + 2 * sum(padded[1:]) + 2 * max(padded[1:]))
+        self.size = sum((a + 1) * b for a, b in pairwise(padded)) + (0 if classes else padded[-1] + self.lanes)
+        self.between = sum(a * b for a, b in pairwise(padded[1:]))  # weights of all layers but the first
+        rows = padded[0] + 2 * sum(padded[1:]) + 2 * max(padded[1:])
+        self._work = self.between + _ROWS * rows + 2 * classes
 
     @classmethod
-    def of(cls, weights: Any, dtype: Any) -> ParameterLayout:
-        """That of given weights."""
-        return cls(weights[0].shape[0], tuple(w.shape[1] for w in weights[:-1]), dtype)
+    def of(cls, weights: Sequence[Array], dtype: Any, activation: str = "tanh") -> ParameterLayout:
+        """That of given weights: of a network of classes where the last are a matrix."""
+        classes = weights[-1].shape[1] if weights[-1].ndim == 2 else 0
+        hidden = tuple(w.shape[1] for w in weights[:-1])
+        return cls(weights[0].shape[0], hidden, dtype, activation, classes=classes)
 
     def work(self) -> Array:
         """Memory for a kernel to work in."""
@@ -51,14 +61,15 @@ class ParameterLayout:
     def views(self, flat: Array) -> tuple[list[Array], list[Array]]:
         """Weights and biases, without the padding, as views of the vector."""
         weights, biases, at, inputs = [], [], 0, self.columns
-        for k, units in enumerate(self.hidden):
+        for k, units in enumerate(self.units):
             rows, wide = self.sizes[k], self.sizes[k + 1]
             weights.append(flat[at : at + rows * wide].reshape(rows, wide)[:inputs, :units])
             at += rows * wide
             biases.append(flat[at : at + wide][:units])
             at, inputs = at + wide, units
-        weights.append(flat[at : at + inputs])
-        biases.append(flat[len(flat) - self.lanes :][:1].reshape(()))
+        if not self.classes:
+            weights.append(flat[at : at + inputs])
+            biases.append(flat[len(flat) - self.lanes :][:1].reshape(()))
         return weights, biases
 
     def each(self, flat: Array) -> list[Array]:
@@ -66,7 +77,7 @@ class ParameterLayout:
         weights, biases = self.views(flat)
         return [*weights, *biases]
 
-    def pack(self, weights: Any, biases: Any) -> Array:
+    def pack(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]) -> Array:
         """The vector of given weights and biases."""
         flat = np.zeros(self.size, self.dtype)
         for view, given in zip(self.each(flat), [*weights, *biases]):
@@ -84,61 +95,46 @@ class ParameterLayout:
 
 def values(
     layout: ParameterLayout,
-    activation: str,
     X: Array,
     flat: Array,
     out: Array | None,
-    features: Array | None,
+    last: Array | None = None,
     *,
     threads: int | None = 1,
 ) -> None:
-    """Write the output and the values of the last layer, each where there is an array for it."""
+    """Write the output and the values of the last layer (or the logits), each where there is an array for it."""
+    wide = int(layout.sizes[-1])
 
-    def some(s: slice) -> None:
-        y, z = (None if a is None else a[s] for a in (out, features))
-        if kernel is None:
-            result, layers = reference.values(X[s, : layout.columns], *layout.views(flat), activation)
-            if y is not None:
-                y[:] = result
-            if z is not None:
-                z[:] = layers[-1][0]
-            return
-        wide = int(layout.sizes[-1])
+    def write(s: slice) -> None:
+        y, z = (None if a is None else a[s] for a in (out, last))
         room = z if z is None or z.shape[1] == wide else np.empty((len(z), wide), layout.dtype)
-        which = ACTIVATIONS.index(activation)
-        kernel.values(layout.rows(X[s]), layout.sizes, which, flat, layout.work(), y, room)
+        kernel.values(layout, layout.rows(X[s]), flat, y, room)
         if z is not None and room is not None and z is not room:
             z[:] = room[:, : z.shape[1]]
 
     with np.errstate(invalid="ignore", over="ignore"):
-        _threads.split(len(X), threads, some, _BLOCK)
+        _threads.split(len(X), threads, write, _BLOCK)
 
 
-def gradient(layout: ParameterLayout, activation: str, p: Any, rows: Window, flat: Array) -> tuple[Array, Array]:
+def gradient(layout: ParameterLayout, loss: Loss, rows: TrainingRows, flat: Array) -> tuple[Array, Array]:
     """The sums over rows of loss and weights, and the gradient."""
     X, y, s = rows
-    own = hasattr(p, "terms")
     total, grad = np.zeros(2), np.zeros(layout.size, layout.dtype)
-    if kernel is None:
-        X, s = X.astype(layout.dtype), np.ones(len(X)) if s is None else s
-        terms = p.terms if own else p
-        with np.errstate(over="ignore", invalid="ignore"):
-            loss, *by = reference.network_loss_grad(
-                X, y, *layout.views(flat), terms, activation=activation, sample_weight=s
-            )
-        total[:] = loss, s.sum()
-        grad = layout.pack(*by)
-        return total, grad
-    which, address, power = ACTIVATIONS.index(activation), p.address if own else 0, 0.0 if own else p
-    kernel.loss_grad(layout.rows(X), y, s, layout.sizes, which, power, address, flat, layout.work(), grad, total)
+    with np.errstate(invalid="ignore", over="ignore"):
+        kernel.loss_grad(layout, loss, layout.rows(X), y, s, flat, grad, total)
     return total, grad
 
 
-def terms(r: Array, p: Any) -> tuple[Array, Array]:
+def terms(r: Array, loss: Loss) -> tuple[Array, Array]:
     """The losses of residuals and their derivatives; not by NumPy's power, whose bits are the processor's."""
-    own = hasattr(p, "terms")
-    if kernel is None or not len(r):
-        return reference.terms(r, p.terms if own else p)
     value, slope = np.empty(len(r)), np.empty(len(r))
-    kernel.loss_terms(np.ascontiguousarray(r, float), 0.0 if own else p, p.address if own else 0, value, slope)
+    kernel.loss_terms(np.ascontiguousarray(r, float), loss, value, slope)
     return value, slope
+
+
+def softmax_terms(z: Array, y: Array) -> tuple[Array, Array]:
+    """The cross-entropy of rows of logits and their class numbers, and the probabilities of the classes."""
+    value, probabilities = np.empty(len(z)), np.empty(z.shape)
+    z, y = np.ascontiguousarray(z, np.float64), np.ascontiguousarray(y, np.float64)
+    kernel.softmax_terms(z, y, value, probabilities)
+    return value, probabilities

@@ -9,7 +9,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.network._parameters import ParameterLayout, Window, generator
+from fastdl.network._parameters import ParameterLayout, TrainingRows, generator
 
 _SAMPLE = 1 << 16  # targets whose quartiles stand for those of all
 
@@ -59,9 +59,13 @@ class ThinnedSample:
 
 
 class Scaling:
-    """Shift and spread of every column and of y: what makes the fit independent of their units."""
+    """Shift and spread of every column and of y: what makes the fit independent of their units.
 
-    def __init__(self, rows: Rows, valid: float | None, robust: bool, seed: int):
+    Those of y are by its "mean" or its "median", or y is "a class" and stays as it is. `valid` is the part of the rows
+    to hold out.
+    """
+
+    def __init__(self, rows: Rows, valid: float | None, target: str, seed: int):
         self.rows, self.held = rows, None
         if valid is not None:
             n = sum(len(y) for _, y, _ in rows.blocks())
@@ -79,20 +83,22 @@ class Scaling:
                 y_moments.update(y[:, None], s)
                 self.count += len(y)
                 self.weighted |= s is not None
-                if robust:
+                if target == "median":
                     sample.update(y)
         if not self.count:
             raise _check.InputError("there must be at least one row with a weight above 0, got none")
         self.weight = x_moments.total / self.count
         self.mean, spread = x_moments.finish()
         self.centre, self.spread = (float(a[0]) for a in y_moments.finish())
-        if robust:
+        if target == "a class":
+            self.centre, self.spread = 0.0, 1.0
+        if target == "median":
             low, centre, high = np.quantile(sample.kept, [0.25, 0.5, 0.75])
             if high > low:
                 self.centre, self.spread = float(centre), float(high - low) / 1.35
         self.inverse, self.y_inverse = _inverse(spread), float(_inverse(np.array([self.spread]))[0])
 
-    def parts(self, inside: bool = False) -> Iterator[Window]:
+    def parts(self, inside: bool = False) -> Iterator[TrainingRows]:
         """The blocks of the rows to train on, or of those held out."""
         start = 0
         for X, y, s in self.rows.blocks():
@@ -103,7 +109,7 @@ class Scaling:
                 start += len(y)
                 yield X[keep], y[keep], None if s is None else s[keep]
 
-    def apply(self, X: Array, y: Array, s: Array | None, to: Window) -> None:
+    def apply(self, X: Array, y: Array, s: Array | None, to: TrainingRows) -> None:
         """Write rows in these units to the arrays of `to`."""
         u = X - self.mean
         np.multiply(u, self.inverse, out=to[0][:, : X.shape[1]], casting="same_kind")

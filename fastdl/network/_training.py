@@ -2,79 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from fastdl import _check
-from fastdl._typing import Array, Progress
-from fastdl.linear._matrix import gram
+from fastdl import _check, _threads
+from fastdl._rows import Rows
+from fastdl._typing import Array
 from fastdl.network import _parameters
-from fastdl.network._parameters import ACTIVATIONS, ParameterLayout, Window, generator, terms
+from fastdl.network._losses import CrossEntropy, Loss
+from fastdl.network._parameters import ParameterLayout, TrainingRows, generator, softmax_terms, terms
 from fastdl.network._scaling import Scaling
+from fastdl.network._settings import TrainingSettings
 from fastdl.network._windows import TrainingWindows
-from fastdl.reference import network as reference
 from fastdl.streaming import ProgressEvent
 
-OPTIMIZERS = ("adam", "sgd")
-
-
-def _cosine(part: Array) -> Array:
-    """Half of 1 + cos(pi part), by its series: the bits of NumPy's cosine are the processor's."""
-    x = np.pi * (part - 0.5)
-    z, sine = x * x, np.zeros_like(x)
-    for k in range(17, 1, -2):
-        sine = (1 + sine) * -z / (k * (k - 1))
-    return 0.5 - 0.5 * x * (1 + sine)
-
-
-SCHEDULES: dict[str, Callable[[Array], Array]] = {
-    "constant": np.ones_like,
-    "linear": lambda part: 1 - part,
-    "cosine": _cosine,
-    "step": lambda part: np.array([1, 0.1, 0.01])[(part * 3).astype(int)],
-}
 _CALL = 1 << 28  # multiplications in a call of the kernel, some tens of milliseconds: Ctrl-C waits for its end
+_WINDOW = 1 << 28  # bytes of X in a window
+_PIECE = 128  # rows of a batch whose gradient one thread sums: as in the kernel
 _STEPS = 20_000  # that few epochs should come to
 _LOWER = 8  # times in a row that the rate is halved before training is given up
 _FAR = 1000.0  # times the loss of a constant: no start is so bad
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """The checked arguments of `fit_network` that training needs."""
+class SharedMemory:
+    """What the threads of one training share: gradients of the pieces of a batch, a room for each thread, counters."""
 
-    p: Any
-    activation: str
-    batch_size: int
-    epochs: int | None
-    learning_rate: float
-    optimizer: str
-    momentum: float
-    schedule: Callable[[Array], Array]
-    weight_decay: float
-    patience: int | None
-    seed: int
-    threads: int
-    progress: Progress | None
-    second: float = 0.999
+    def __init__(self, layout: ParameterLayout, settings: TrainingSettings):
+        pieces = -(-settings.batch_size // _PIECE)
+        self.threads = min(settings.threads, pieces)
+        self.grads = np.empty((pieces, layout.size), layout.dtype)
+        self.totals = np.zeros((pieces, 2))
+        self.rooms = np.stack([layout.work() for _ in range(self.threads)])
+        self.turned = np.empty(max(1, layout.between), layout.dtype)
+        self.counters = np.zeros(32, np.int64)  # on cache lines of their own
 
-    @property
-    def own(self) -> bool:
-        """Whether the loss is the user's own."""
-        return hasattr(self.p, "terms")
+    def reset(self) -> None:
+        """Ready for a call of the kernel."""
+        self.counters[:] = 0
 
 
 class Steps:
     """The parameters on their way, and what the optimizer keeps of it."""
 
-    def __init__(self, layout: ParameterLayout, flat: Array, settings: Any):
+    def __init__(self, layout: ParameterLayout, flat: Array, settings: TrainingSettings):
         self.layout, self.flat, self.settings = layout, flat, settings
         self.moments = np.zeros((2, layout.size), layout.dtype)
         self.powers = np.ones(2)  # of what Adam keeps of its moments, as many as steps were taken
-        self._room = layout.work()
+        self._shared = SharedMemory(layout, settings)
 
     def state(self) -> tuple[Array, ...]:
         """What `back` takes."""
@@ -84,7 +59,7 @@ class Steps:
         """To an earlier state."""
         self.flat[:], self.moments[:], self.powers[:] = state
 
-    def run(self, rows: Window, order: Array, rates: Array, unit: float, pull: float) -> Array:
+    def run(self, rows: TrainingRows, order: Array, rates: Array, loss: Loss) -> Array:
         """One step for each of `rates`; the sums of the losses met and of the weights."""
         q, total = self.settings, np.zeros(2)
         steps = np.ones((len(rates), 3))
@@ -101,39 +76,20 @@ class Steps:
         for k in range(0, len(rates), at_once):
             some = order[k * q.batch_size : (k + at_once) * q.batch_size]
             with np.errstate(over="ignore", invalid="ignore"):
-                self._call(rows, some, steps[k : k + at_once], unit, pull, total)
+                self._call(rows, some, steps[k : k + at_once], loss, total)
         return total
 
-    def _call(self, rows: Window, order: Array, steps: Array, unit: float, pull: float, total: Array) -> None:
-        q, (X, y, s) = self.settings, rows
-        if _parameters.kernel is None:
-            moments = [self.layout.each(m) for m in self.moments]
-            weights, biases = self.layout.views(self.flat)
-            total += reference.train(
-                X[:, : self.layout.columns],
-                y,
-                s,
-                order,
-                q.batch_size,
-                weights,
-                biases=biases,
-                moments=moments,
-                steps=steps,
-                activation=q.activation,
-                p=q.p.terms if q.own else q.p,
-                unit=unit,
-                pull=pull,
-                optimizer=q.optimizer,
-                first=q.momentum,
-                second=q.second,
+    def _call(self, rows: TrainingRows, order: Array, steps: Array, loss: Loss, total: Array) -> None:
+        """The kernel on all threads: the first leads, the others share its work."""
+        shared = self._shared
+        shared.reset()
+
+        def take_part(part: int) -> None:
+            _parameters.kernel.train(
+                part, self.layout, loss, self.settings, *rows, order, steps, self.flat, self.moments, shared, total
             )
-            return
-        which, own, p = ACTIVATIONS.index(q.activation), q.p.address if q.own else 0, 0.0 if q.own else q.p
-        sgd = q.optimizer == "sgd"
-        _parameters.kernel.train(
-            X, y, s, order, q.batch_size, self.layout.sizes, which, p, own, unit, pull, sgd, q.momentum, q.second,
-            steps, self.flat, self.moments, self._room, total,
-        )  # fmt: skip
+
+        _threads.share(shared.threads, shared.threads, take_part)
 
 
 class Training:
@@ -145,25 +101,31 @@ class Training:
         layout: ParameterLayout,
         units: Scaling,
         windows: TrainingWindows,
-        held: Window | None,
+        held: TrainingRows | None,
     ):
         self.settings, self.layout, self.units, self.windows, self.held = settings, layout, units, windows, held
         self.steps = Steps(layout, initial_parameters(layout, settings), settings)
         lengths = windows.lengths()
         self.per_epoch = sum(-(-n // settings.batch_size) for n in lengths)
         self.epochs = settings.epochs or min(max(_STEPS // self.per_epoch, 20), 1000)
-        # A loss of the user's own has y's units inside; |r|^p is the same in any, but for a factor.
-        self.unit, self.pull, self.factor = 1.0, 1.0, 1.0
+        self.loss, self.factor = settings.loss, 1.0
         y = next(iter(windows))[1].astype(float)
-        if settings.own:
-            self.unit = units.spread
-            size = np.abs(terms(self.unit * y, settings.p)[1]).mean()
-            self.pull = 1 / size if size > 0 else 1.0
+        if isinstance(self.loss, CrossEntropy):
+            self.limit = _FAR * max(1.0, np.log(layout.classes))
         else:
-            self.factor = float(terms(np.array([units.spread]), settings.p)[0][0])
-        self.limit = _FAR * max(1.0, float(terms(self.unit * y, settings.p)[0].mean()))
+            self._scale_loss(y)
         names = ["train", "learning_rate", *([] if held is None else ["valid"])]
         self.history: dict[str, list[float]] = {name: [] for name in names}
+
+    def _scale_loss(self, y: Array) -> None:
+        """Bring the loss to the units of training: |r|^p needs but a factor, a custom loss has y's own units."""
+        spread = self.units.spread
+        if self.loss.custom:
+            size = np.abs(terms(spread * y, self.loss)[1]).mean()
+            self.loss = replace(self.loss, unit=spread, pull=1 / size if size > 0 else 1.0)
+        else:
+            self.factor = float(terms(np.array([spread]), self.loss)[0][0])
+        self.limit = _FAR * max(1.0, float(terms(self.loss.unit * y, self.loss)[0].mean()))
 
     def run(self) -> tuple[Array, int]:
         """The parameters, and the epoch they are from."""
@@ -197,7 +159,7 @@ class Training:
             order = generator(q.seed, 2, epoch, k).permutation(len(rows[1]))
             count = -(-len(order) // q.batch_size)
             rates = self._rates(epoch * self.per_epoch + done, count, lower)
-            total += self.steps.run(rows, order, rates, self.unit, self.pull)
+            total += self.steps.run(rows, order, rates, self.loss)
             done += count
         return total[0] / total[1], None if self.held is None else self.mean(self.held, self.steps.flat)
 
@@ -214,13 +176,18 @@ class Training:
         if self.settings.progress is not None:
             self.settings.progress(ProgressEvent(epoch + 1, self.epochs, "epochs", now["train"], details=now))
 
-    def mean(self, rows: Window, flat: Array) -> float:
+    def mean(self, rows: TrainingRows, flat: Array) -> float:
         """The mean loss of rows under given parameters, in units of the spread."""
         X, y, s = rows
-        out = np.empty(len(y), self.layout.dtype)
-        _parameters.values(self.layout, self.settings.activation, X, flat, out, None, threads=self.settings.threads)
         with np.errstate(over="ignore", invalid="ignore"):
-            value = terms(self.unit * (y.astype(float) - out), self.settings.p)[0]
+            if isinstance(self.loss, CrossEntropy):
+                logits = np.empty((len(y), self.layout.classes), self.layout.dtype)
+                _parameters.values(self.layout, X, flat, None, logits, threads=self.settings.threads)
+                value = softmax_terms(logits, y)[0]
+            else:
+                out = np.empty(len(y), self.layout.dtype)
+                _parameters.values(self.layout, X, flat, out, threads=self.settings.threads)
+                value = terms(self.loss.unit * (y.astype(float) - out), self.loss)[0]
         return float(value.mean() if s is None else (s * value).sum() / s.sum(dtype=float))
 
 
@@ -240,29 +207,15 @@ def initial_parameters(layout: ParameterLayout, settings: TrainingSettings) -> A
     return flat
 
 
-class LastLayer:
-    """Least squares of the residuals by the features of the last layer: what its weights should change by."""
-
-    def __init__(self, width: int):
-        self.width = width
-        self.sums = np.zeros((width + 2, width + 2))  # of the products of 1, the features and the residual
-
-    def add(self, features: Array, residual: Array, s: Array | None) -> None:
-        """Take in rows."""
-        if len(residual):
-            self.sums += gram(features, residual, s, np.zeros(self.width), np.ones(self.width))
-
-    def change(self) -> tuple[Array, float]:
-        """Of the weights and the bias.
-
-        Elimination by hand, so that no LAPACK decides on the bits; along directions the features hardly have, the
-        weights stay, for these would fit the rounding.
-        """
-        n, mean = self.width, self.sums[0] / self.sums[0, 0]
-        system = (self.sums - self.sums[0, 0] * np.outer(mean, mean))[1:-1, 1:]
-        system[:, :n][np.diag_indices(n)] += 1e-10 * np.trace(system[:, :n]) / n + 1e-300
-        for k in range(n):
-            system[k] /= system[k, k]
-            others = np.arange(n) != k
-            system[others] -= np.outer(system[others, k], system[k])
-        return system[:, n], float(mean[-1] - (mean[1:-1] * system[:, n]).sum())
+def train_network(
+    rows: Rows, settings: TrainingSettings, units: Scaling, others: Rows | None, *, validated: bool, classes: int = 0
+) -> tuple[list[Array], list[Array], dict[str, Array], int]:
+    """Weights and biases in the users' units, the history, and the epoch they are from."""
+    dtype = np.float32 if rows.dtype.kind == "f" and rows.dtype.itemsize <= 4 else np.float64
+    layout = ParameterLayout(rows.columns, settings.hidden, dtype, settings.activation, classes=classes)
+    most = max(1, _WINDOW // (layout.dtype.itemsize * int(layout.sizes[0])))
+    windows = TrainingWindows(units, layout, settings.window or most)
+    training = Training(settings, layout, units, windows, windows.held(others) if validated else None)
+    flat, best = training.run()
+    history = {name: np.array(values) for name, values in training.history.items()}
+    return *units.undone(layout, flat), history, best

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._rows import Rows
-from fastdl.network._parameters import ParameterLayout, Window
+from fastdl.network._parameters import ParameterLayout, TrainingRows
 from fastdl.network._scaling import Scaling
 
 
@@ -18,20 +18,20 @@ class TrainingWindows:
     def __init__(self, units: Scaling, layout: ParameterLayout, window: int):
         self.units, self.layout, self.window = units, layout, min(window, units.count)
         self._room = self.room(self.window)
-        self._all: Window | None = None
+        self._all: TrainingRows | None = None
 
     def lengths(self) -> list[int]:
         """The number of rows of each."""
         n = self.units.count
         return [min(self.window, n - i) for i in range(0, n, self.window)]
 
-    def room(self, n: int) -> Window:
+    def room(self, n: int) -> TrainingRows:
         """Arrays for n rows."""
         wide, dtype = int(self.layout.sizes[0]), self.layout.dtype
         weights = np.empty(n, dtype) if self.units.weighted else None
         return np.zeros((n, wide), dtype), np.empty(n, dtype), weights
 
-    def __iter__(self) -> Iterator[Window]:
+    def __iter__(self) -> Iterator[TrainingRows]:
         if self._all is not None:
             yield self._all
             return
@@ -51,7 +51,7 @@ class TrainingWindows:
         if have:
             yield _cut(room, slice(0, have))
 
-    def held(self, valid: Rows | None) -> Window:
+    def held(self, valid: Rows | None) -> TrainingRows:
         """The rows to validate on, all in memory: those held out, or others."""
         try:
             parts = [p for p in (self.units.parts(True) if valid is None else valid.blocks()) if len(p[1])]
@@ -67,5 +67,5 @@ class TrainingWindows:
         return room
 
 
-def _cut(rows: Window, s: slice) -> Window:
+def _cut(rows: TrainingRows, s: slice) -> TrainingRows:
     return rows[0][s], rows[1][s], None if rows[2] is None else rows[2][s]

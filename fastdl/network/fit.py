@@ -5,33 +5,32 @@ The products are the kernels' own, in a fixed order, not BLAS: the same bits for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from fastdl import _check, _threads
+from fastdl import _check
 from fastdl._rows import Rows
-from fastdl._typing import Array, Progress
+from fastdl._typing import Array, ArrayLike, Loss, Progress
 from fastdl.network import _parameters
-from fastdl.network._parameters import ACTIVATIONS, ParameterLayout
+from fastdl.network._last_layer import LastLayer
+from fastdl.network._losses import ResidualLoss
 from fastdl.network._scaling import Scaling
-from fastdl.network._training import OPTIMIZERS, SCHEDULES, LastLayer, Training, TrainingSettings
-from fastdl.network._windows import TrainingWindows
+from fastdl.network._settings import TrainingSettings, validation_rows
+from fastdl.network._training import train_network
 from fastdl.network.result import NetworkFit
-
-_WINDOW = 1 << 28  # bytes of X in a window
 
 
 def fit_network(
     X: Any,
-    y: Any = None,
-    hidden: Any = (32,),
-    p: Any = 2.0,
+    y: ArrayLike | None = None,
+    hidden: int | Sequence[int] = (32,),
+    p: Loss = 2.0,
     *,
     activation: str = "tanh",
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     valid: Any = None,
     batch_size: int = 64,
     epochs: int | None = None,
@@ -94,8 +93,8 @@ def fit_network(
     seed : int
         Of the first weights, the order of the rows, and those held out.
     threads : int or None
-        Threads of the passes that only evaluate; None means all this process may use. Training is serial: a step is
-        shorter than it takes to wake a thread.
+        Threads to use; None means all this process may. Batches of more than 128 rows are trained on by several: their
+        gradients are summed in pieces of 128 rows.
     progress : callable, optional
         Called after each epoch with a `fastdl.streaming.ProgressEvent`: epochs done and to do, the training loss, and
         in `details` "train", "learning_rate", and "valid" where there are such rows.
@@ -137,74 +136,23 @@ def fit_network(
     rows = Rows(X, y, sample_weight)
     if not rows.columns:
         raise _check.InputError("X must have at least one column, got none")
-    q = TrainingSettings(
-        p=p if hasattr(p, "terms") else _check.number("p", p, 0, above=True),
-        activation=_check.one_of("activation", activation, ACTIVATIONS),
-        batch_size=_check.integer("batch_size", batch_size, 1),
-        epochs=None if epochs is None else _check.integer("epochs", epochs, 1),
-        learning_rate=_rate(learning_rate, _check.one_of("optimizer", optimizer, OPTIMIZERS)),
-        optimizer=optimizer,
-        momentum=0.9 if optimizer == "adam" else _momentum(momentum),
-        schedule=_schedule(schedule),
-        weight_decay=_check.number("weight_decay", weight_decay, 0),
-        patience=None if patience is None else _check.integer("patience", patience, 1),
-        seed=_check.integer("seed", seed, 0),
-        threads=_threads.count(threads),
-        progress=progress,
-    )
+    q = TrainingSettings.checked(
+        ResidualLoss.checked(p), hidden, activation=activation, batch_size=batch_size, epochs=epochs,
+        learning_rate=learning_rate, optimizer=optimizer, momentum=momentum, schedule=schedule,
+        weight_decay=weight_decay, patience=patience, window=window, seed=seed, threads=threads, progress=progress,
+    )  # fmt: skip
     if patience is not None and valid is None:
         raise _check.InputError("patience needs rows to validate on: give valid")
-    if refit and q.p != 2:
+    if refit and q.loss.power != 2:
         raise _check.InputError(f"refit is for p = 2, got {p!r}")
-    dtype = np.float32 if rows.dtype.kind == "f" and rows.dtype.itemsize <= 4 else np.float64
-    layout = ParameterLayout(rows.columns, _hidden(hidden), dtype)
-    part, others = _valid(valid, rows.columns)
-    units = Scaling(rows, part, not q.own and q.p < 2, q.seed)
-    room = max(1, _WINDOW // (layout.dtype.itemsize * int(layout.sizes[0])))
-    windows = TrainingWindows(units, layout, room if window is None else _check.integer("window", window, 1))
-    held = None if valid is None else windows.held(others)
-    training = Training(q, layout, units, windows, held)
-    flat, best = training.run()
-    weights, biases = units.undone(layout, flat)
-    history = {name: np.array(values) for name, values in training.history.items()}
-    fit = NetworkFit(weights, biases, q.activation, q.p, 0.0, history, best)
+    part, others = validation_rows(valid, rows.columns)
+    units = Scaling(rows, part, "median" if not q.loss.custom and q.loss.power < 2 else "mean", q.seed)
+    weights, biases, history, best = train_network(rows, q, units, others, validated=valid is not None)
+    fit = NetworkFit(weights, biases, q.activation, p if q.loss.custom else q.loss.power, 0.0, history, best)
     loss = _loss(fit, units.parts(), q.threads)
     if refit:
         fit, loss = _refitted(fit, loss, units, others)
     return replace(fit, loss=loss)
-
-
-def _rate(learning_rate: float | None, optimizer: str) -> float:
-    if learning_rate is None:
-        return {"adam": 0.01, "sgd": 0.05}[optimizer]
-    return _check.number("learning_rate", learning_rate, 0, above=True)
-
-
-def _schedule(schedule: Any) -> Callable[[Array], Array]:
-    if not callable(schedule):
-        return SCHEDULES[_check.one_of("schedule", schedule, (*SCHEDULES,))]
-    return lambda parts: np.array([_check.number("schedule(part)", schedule(float(part)), 0) for part in parts])
-
-
-def _momentum(momentum: float) -> float:
-    momentum = _check.number("momentum", momentum, 0)
-    if momentum >= 1:
-        raise _check.InputError(f"momentum must be below 1, got {momentum}")
-    return momentum
-
-
-def _valid(valid: Any, columns: int) -> tuple[float | None, Rows | None]:
-    """The part to hold out, or other rows."""
-    if valid is None or isinstance(valid, (int, float)):
-        return None if valid is None else _check.number("valid", valid, 0, 1), None
-    if not isinstance(valid, (tuple, list)) or len(valid) not in (2, 3):
-        raise _check.InputTypeError(
-            f"valid must be a number, (X, y) or (X, y, sample_weight), got {type(valid).__name__}"
-        )
-    others = Rows(*valid)
-    if others.columns != columns:
-        raise _check.InputError(f"valid must have {columns} columns, got {others.columns}")
-    return None, others
 
 
 def _refitted(fit: NetworkFit, loss: float, units: Scaling, others: Rows | None) -> tuple[NetworkFit, float]:
@@ -226,17 +174,10 @@ def _refitted(fit: NetworkFit, loss: float, units: Scaling, others: Rows | None)
     return (again, new) if now <= old else (fit, loss)
 
 
-def _loss(fit: NetworkFit, parts: Iterable[Any], threads: int = 1) -> float:
+def _loss(fit: NetworkFit, parts: Iterable[tuple[Array, Array, Array | None]], threads: int = 1) -> float:
     total = 0.0
     for X, y, s in parts:
         with np.errstate(over="ignore"):
-            value = _parameters.terms(y - fit.predict(X, threads=threads), fit.p)[0]
+            value = _parameters.terms(y - fit.predict(X, threads=threads), ResidualLoss(fit.p))[0]
         total += float(value.sum() if s is None else (s * value).sum())
     return total
-
-
-def _hidden(hidden: Any) -> tuple[int, ...]:
-    sizes = hidden if isinstance(hidden, (tuple, list, np.ndarray)) else (hidden,)
-    if not len(sizes):
-        raise _check.InputError("hidden must have at least one layer, got none")
-    return tuple(_check.integer("hidden", h, 1) for h in sizes)

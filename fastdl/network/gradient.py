@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _threads
+from fastdl._typing import Array
+from fastdl.network._losses import ResidualLoss
 from fastdl.network._parameters import ACTIVATIONS, ParameterLayout, gradient
-
-Array = np.ndarray
 
 _BLOCK = 1024  # rows whose gradients are summed in the network's precision
 
@@ -64,8 +64,9 @@ def network_loss_grad(
 
     Notes
     -----
-    A residual of 0 has slope 0, for p <= 1 too. Gradients of 1024 rows at a time are summed in X's dtype, these sums in
-    float64, in their order: the same bits for any number of threads.
+    A residual of 0 has slope 0, for p <= 1 too. A unit of "relu" that is 0 passes no derivative back, not even an
+    infinite one: the loss does not change with its inputs. Gradients of 1024 rows at a time are summed in X's dtype,
+    these sums in float64, in their order: the same bits for any number of threads.
 
     Examples
     --------
@@ -79,11 +80,11 @@ def network_loss_grad(
     X, y = (_check.array(name, a, ("f", "i", "u", "b"), n) for name, a, n in (("X", X, 2), ("y", y, 1)))
     _check.same_length(X=X, y=y)
     _check.one_of("activation", activation, ACTIVATIONS)
-    p = p if hasattr(p, "terms") else _check.number("p", p, 0, above=True)
+    loss = ResidualLoss.checked(p)
     mean = _check.one_of("reduction", reduction, ("sum", "mean")) == "mean"
     dtype = np.float32 if X.dtype == np.float32 else np.float64
     weights, biases = _parameters(X.shape[1], weights, biases)
-    layout = ParameterLayout.of(weights, dtype)
+    layout = ParameterLayout.of(weights, dtype, activation)
     flat, y = layout.pack(weights, biases), y.astype(dtype, copy=False)
     s: Any = None
     if sample_weight is not None:
@@ -95,7 +96,7 @@ def network_loss_grad(
             raise _check.InputError(f"sample_weight must be finite and not negative, got {s[k]} at index {k}")
 
     def some(rows: slice) -> tuple[Array, Array]:
-        return gradient(layout, activation, p, (X[rows], y[rows], None if s is None else s[rows]), flat)
+        return gradient(layout, loss, (X[rows], y[rows], None if s is None else s[rows]), flat)
 
     total, grad = np.zeros(2), np.zeros(layout.size)
     for part, by in _threads.split(len(X), threads, some, _BLOCK):

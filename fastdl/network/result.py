@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
 from fastdl.network import _parameters
 from fastdl.network._parameters import ParameterLayout
 
@@ -45,28 +45,26 @@ class NetworkFit:
     history: Mapping[str, Array] = field(default_factory=dict)
     best_epoch: int = 0
 
-    def predict(self, X: Any, *, threads: int | None = 1) -> Array:
+    def predict(self, X: ArrayLike, *, threads: int | None = 1) -> Array:
         """The network's values, float64 (N,), of X (N, D); NaN where a row holds one."""
-        X, layout = self._ready(X)
-        out = np.empty(len(X))
-        _parameters.values(
-            layout, self.activation, X, layout.pack(self.weights, self.biases), out, None, threads=threads
-        )
+        x, layout = network_input(X, self.weights, self.activation)
+        out = np.empty(len(x))
+        _parameters.values(layout, x, layout.pack(self.weights, self.biases), out, None, threads=threads)
         return out
 
-    def features(self, X: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+    def features(self, X: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The values of the last hidden layer, float64 (N, H), of X (N, D): the columns of a linear fit."""
-        X, layout = self._ready(X)
-        result = _check.out("out", out, (len(X), layout.hidden[-1]), np.float64, X)
-        _parameters.values(
-            layout, self.activation, X, layout.pack(self.weights, self.biases), None, result, threads=threads
-        )
+        x, layout = network_input(X, self.weights, self.activation)
+        result = _check.out("out", out, (len(x), layout.hidden[-1]), np.float64, x)
+        _parameters.values(layout, x, layout.pack(self.weights, self.biases), None, result, threads=threads)
         return result
 
-    def _ready(self, X: Any) -> tuple[Array, ParameterLayout]:
-        X = _check.asarray("X", X)
-        _check.dtype("X", X.dtype, ("f", "i", "u", "b"))
-        layout = ParameterLayout.of(self.weights, np.float64)
-        if X.ndim != 2 or X.shape[1] != layout.columns:
-            raise _check.InputError(f"X must have shape (N, {layout.columns}), got {X.shape}")
-        return X, layout
+
+def network_input(X: ArrayLike, weights: list[Array], activation: str) -> tuple[Array, ParameterLayout]:
+    """The rows that a network of given weights takes, and its layout in float64."""
+    x = _check.asarray("X", X)
+    _check.dtype("X", x.dtype, ("f", "i", "u", "b"))
+    layout = ParameterLayout.of(weights, np.float64, activation)
+    if x.ndim != 2 or x.shape[1] != layout.columns:
+        raise _check.InputError(f"X must have shape (N, {layout.columns}), got {x.shape}")
+    return x, layout

@@ -328,16 +328,17 @@ def _message_grad(m, reduce):
 
 def aggregate_relations(graphs, features, *, reduce="sum", across="sum"):
     """For each type of target the results of its relations (source type, name, target type), as one."""
-    results = {}
+    results: dict = {}
     for (source, _, target), graph in graphs.items():
         results.setdefault(target, []).append(aggregate(graph, features[source], reduce=reduce))
-    combine = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}[across]
-    return {target: combine(parts, axis=0) for target, parts in results.items()}
+    combine: dict = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
+    return {target: combine[across](parts, axis=0) for target, parts in results.items()}
 
 
 def batch_graphs(graphs):
     """(indptr, indices, edge_order, graph_id): each graph's nodes and edges behind those of the graphs before it."""
-    indptr, indices, order, graph_id = [0], [], [], []
+    indptr, indices, order = [0], [], []
+    graph_id: list[int] = []
     for k, graph in enumerate(graphs):
         nodes, edges = len(graph_id), indptr[-1]
         own = range(len(graph.indices)) if graph.edge_order is None else graph.edge_order

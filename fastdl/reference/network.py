@@ -1,15 +1,15 @@
-"""A multilayer perceptron with one output: its values, its gradient under a loss, and a step of training."""
+"""A multilayer perceptron: its values, its gradient under a loss, and steps of training."""
 
 import numpy as np
 
 
 def activated(name, z):
-    """The activation and its slope."""
+    """The activation and its slope; that of relu is 0 at 0 and below, NaN where z is."""
     if name == "tanh":
         a = np.tanh(z)
         return a, 1 - a * a
     if name == "relu":
-        return np.maximum(z, 0), (z > 0).astype(z.dtype)
+        return np.maximum(z, 0), np.where(np.isnan(z), z, z > 0).astype(z.dtype)
     if name == "gelu":  # by the hyperbolic tangent, in the place of the normal distribution
         c = 0.7978845608028654
         t = np.tanh(c * (z + 0.044715 * z * z * z))
@@ -17,21 +17,29 @@ def activated(name, z):
     return z, np.ones_like(z)
 
 
-def values(X, weights, biases, activation="tanh"):
-    """The output, and for each hidden layer its values and slopes; the first "layer" is X."""
+def layer_values(X, weights, biases, activation="tanh"):
+    """The output or the logits, and for each hidden layer its values and slopes; the first "layer" is X."""
     layers = [(X, None)]
     for W, b in zip(weights[:-1], biases[:-1]):
         layers.append(activated(activation, layers[-1][0] @ W + b))
     return layers[-1][0] @ weights[-1] + biases[-1], layers
 
 
-def terms(r, p):
+def residual_terms(r, p):
     """The losses of residuals and their derivatives."""
     if callable(p):
         return p(r)
     u = np.abs(r)
     with np.errstate(divide="ignore", invalid="ignore"):
         return u**p, np.where(u == 0, 0, np.sign(r) * p * u ** (p - 1))
+
+
+def cross_entropy(z, y):
+    """-log of the softmax probability of class y, row by row, and the probabilities of all classes."""
+    z = z - z.max(axis=1, keepdims=True, initial=-np.inf)
+    e = np.exp(z)
+    total = e.sum(axis=1, keepdims=True)
+    return np.log(total[:, 0]) - z[np.arange(len(z)), y.astype(int)], e / total
 
 
 def network_loss_grad(X, y, weights, biases, p=2.0, *, activation="tanh", sample_weight=None, reduction="sum"):
@@ -45,45 +53,85 @@ def network_loss_grad(X, y, weights, biases, p=2.0, *, activation="tanh", sample
 
 
 def _loss_grad(X, y, s, weights, biases, activation, *, p, unit, pull):
-    out, layers = values(X, weights, biases, activation)
-    value, slope = terms(unit * (y.astype(float) - out.astype(float)), p)
-    g = (-pull * s * slope).astype(X.dtype)
-    by_weights, by_biases = [layers[-1][0].T @ g], [np.asarray(g.sum())]
-    delta = g[:, None] * weights[-1]
+    out, layers = layer_values(X, weights, biases, activation)
+    if isinstance(p, str):  # "softmax"
+        value, q = cross_entropy(out.astype(float), y)
+        q[np.arange(len(q)), y.astype(int)] -= 1
+        g = (pull * s[:, None] * q).astype(X.dtype)
+    else:
+        value, slope = residual_terms(unit * (y.astype(float) - out.astype(float)), p)
+        g = (-pull * s * slope).astype(X.dtype)
+    by_weights, by_biases = [layers[-1][0].T @ g], [np.asarray(g.sum(axis=0))]
+    delta = g @ weights[-1].T if g.ndim == 2 else g[:, None] * weights[-1]
     for k in range(len(weights) - 2, -1, -1):
-        delta = delta * layers[k + 1][1]
+        slope = layers[k + 1][1]
+        # Below its bend relu is constant, and the derivative of any function of it 0, of an infinite one too.
+        delta = np.where(slope == 0, 0, delta * slope) if activation == "relu" else delta * slope
         by_weights.insert(0, layers[k][0].T @ delta)
         by_biases.insert(0, delta.sum(axis=0))
         delta = delta @ weights[k].T
     return float((s * value).sum()), by_weights, by_biases
 
 
-def train(
-    X, y, s, order, batch, weights, *, biases, moments, steps, activation, p, unit, pull, optimizer, first, second
-):
-    """A step for each batch of `order`, in place; the sums of the losses met and of the weights.
+# In the place of the kernel, with its arguments.
 
-    Residuals are taken `unit` times, slopes `pull` times. Each of `steps` is a rate, what keeps the quotient of Adam
-    finite, and what is left of the weights by their decay.
-    `moments` are two lists of arrays like those of weights and biases together.
-    """
-    total = np.zeros(2)
+
+def values(net, X, params, out, features):
+    """Write the output and the values of the last layer, or the logits, each where it is not None."""
+    result, layers = layer_values(X[:, : net.columns], *net.views(params), net.activation)
+    if out is not None:
+        out[:] = result
+    if features is not None:
+        last = result if net.classes else layers[-1][0]
+        features[:, : last.shape[1]] = last
+
+
+def loss_terms(r, loss, value, slope):
+    """Write the losses of residuals, and their derivatives."""
+    value[:], slope[:] = residual_terms(r, loss.definition)
+
+
+def softmax_terms(z, y, value, probabilities):
+    """Write the cross-entropy of each row of logits and its label, and the probabilities of the classes."""
+    value[:], probabilities[:] = cross_entropy(z, y)
+
+
+def loss_grad(net, loss, X, y, s, params, grad, total):
+    """Add to grad the derivatives of the loss, to total the loss and the weights."""
     s = np.ones(len(X)) if s is None else s.astype(float)
-    for k, (rate, least, left) in enumerate(steps):
-        rows = order[k * batch : (k + 1) * batch]
+    value, *by = _loss_grad(
+        X[:, : net.columns], y, s, *net.views(params), net.activation, p=loss.definition, unit=loss.unit, pull=loss.pull
+    )
+    grad += net.pack(*by)
+    total += value, s.sum()
+
+
+def train(part, net, loss, rule, X, y, s, order, step, params, moments, share, total):
+    """A step for each batch of `order`, in place; add to total the losses met and the weights.
+
+    Residuals are taken `loss.unit` times, slopes `loss.pull` times. Each of `step` is a rate, what keeps the quotient
+    of Adam finite, and what is left of the weights by their decay. Part 0 does it all, without `share`.
+    """
+    if part:
+        return
+    X, s = X[:, : net.columns], np.ones(len(X)) if s is None else s.astype(float)
+    weights, biases = net.views(params)
+    firsts, seconds = (net.each(m) for m in moments)
+    for k, (rate, least, left) in enumerate(step):
+        rows = order[k * rule.batch_size : (k + 1) * rule.batch_size]
         value, by_weights, by_biases = _loss_grad(
-            X[rows], y[rows], s[rows], weights, biases, activation, p=p, unit=unit, pull=pull
-        )
+            X[rows], y[rows], s[rows], weights, biases, net.activation,
+            p=loss.definition, unit=loss.unit, pull=loss.pull,
+        )  # fmt: skip
         total += value, s[rows].sum()
         for w in weights:
             w *= w.dtype.type(left)
-        for a, g, m, v in zip([*weights, *biases], [*by_weights, *by_biases], *moments):
+        for a, g, m, v in zip([*weights, *biases], [*by_weights, *by_biases], firsts, seconds):
             g = g / len(rows)
-            if optimizer == "sgd":
-                m[...] = first * m + g
+            if rule.momentum_only:
+                m[...] = rule.first * m + g
                 a -= (rate * m).astype(a.dtype)
             else:
-                m[...] = first * m + (1 - first) * g
-                v[...] = second * v + (1 - second) * g * g
+                m[...] = rule.first * m + (1 - rule.first) * g
+                v[...] = rule.second * v + (1 - rule.second) * g * g
                 a -= (rate * m / (np.sqrt(v) + least)).astype(a.dtype)
-    return total

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 import fastdl
+from fastdl._typing import Array
 from fastdl.report.page import Chapter
 from fastdl.report.samples import heavy_tails, line_with_false_readings
 
@@ -23,7 +25,7 @@ def chapter() -> Chapter:
         "balance; below 1 there are many local minima, and loss and bound may stay apart."
     )
     x, y = line_with_false_readings()
-    fits = fitted(x[:, None], y)
+    fits = fit_powers(x[:, None], y)
     with page.figure(
         1,
         2,
@@ -37,7 +39,7 @@ def chapter() -> Chapter:
         "vertex; of many, those far from the model are held for linear, and the signs of their residuals checked."
     )
     X, t = heavy_tails(1_000_000, np.ones(10), 4, seed=9)
-    large = fitted(X, t, (1.0, 1.5, 2.0, 4.0))
+    large = fit_powers(X, t, (1.0, 1.5, 2.0, 4.0))
     with page.figure(1, 2, size=(9, 3.2), caption="Upper and lower bounds by step; how far apart they are.") as axes:
         closing(axes, X, t)
     page.table(
@@ -48,7 +50,7 @@ def chapter() -> Chapter:
     return page
 
 
-def fitted(X, y, powers=tuple(COLOURS)) -> dict:
+def fit_powers(X: Array, y: Array, powers: tuple[float, ...] = tuple(COLOURS)) -> dict[float, tuple[Any, float]]:
     """For each power (fit, seconds); without p < 1 where that method is not there."""
     found = {}
     for p in powers:
@@ -57,12 +59,12 @@ def fitted(X, y, powers=tuple(COLOURS)) -> dict:
     return found
 
 
-def row(p, n, fit, seconds) -> list:
+def row(p: float, n: int, fit: Any, seconds: float) -> list[Any]:
     kind, gap = fit.certificate.kind, fit.certificate.gap
     return [f"|r|^{p:g}", n, float(f"{fit.loss:.6g}"), f"{100 * gap:.2g} %", kind, f"{seconds * 1e3:.3g} ms"]
 
 
-def lines(axes, x, y, fits) -> None:
+def lines(axes: Any, x: Array, y: Array, fits: dict[float, Any]) -> None:
     left, right = axes
     left.plot(x, y, "ko", ms=3)
     right.axhline(0, color="black", lw=0.8)
@@ -78,7 +80,7 @@ def lines(axes, x, y, fits) -> None:
     right.legend(fontsize=8)
 
 
-def closing(axes, X, t) -> None:
+def closing(axes: Any, X: Array, t: Array) -> None:
     """Loss and lower bound by step, on a part of the rows, so that all steps are taken on them."""
     left, right = axes
     fit = fastdl.fit_lp(X[:20_000], t[:20_000], 1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 import fastdl
+from fastdl._typing import Array
 from fastdl.linear.fit import fit_lp
 from fastdl.report.losses import POWERS
 from fastdl.report.page import Chapter
@@ -32,7 +35,7 @@ def chapter() -> Chapter:
     with page.figure(1, 3, size=(10, 3.6), caption=caption) as axes:
         for ax, p in zip(axes, POWERS):
             landscape(ax, x, y, p)
-    rows, paths = raced()
+    rows, paths = race_methods()
     with page.figure(
         1, 1, size=(8, 3.4), caption="|r| on 20,000 rows of 5 columns: the loss above the lower bound."
     ) as ax:
@@ -45,7 +48,7 @@ def chapter() -> Chapter:
     return page
 
 
-def landscape(ax, x, y, p) -> None:
+def landscape(ax: Any, x: Array, y: Array, p: float) -> None:
     """Where the losses are, and who goes where."""
     X = x[:, None]
     w, b = np.linspace(*SLOPES, 181), np.linspace(*SHIFTS, 181)
@@ -72,7 +75,7 @@ def landscape(ax, x, y, p) -> None:
         ax.legend(fontsize=7, loc="upper right")
 
 
-def raced():
+def race_methods() -> tuple[Any, ...]:
     """Rows of the table, and for p = 1 the losses of each method by step, with the best lower bound."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((20_000, 5))
@@ -81,9 +84,9 @@ def raced():
     for p in POWERS:
         fits = {}
         for way, name in WAYS.items():
-            fits[name] = timed(lambda p=p, way=way: fastdl.gradient_descent(X, y, p, optimizer=way, epochs=100))
-        fits["random search"] = timed(lambda p=p: fastdl.random_search(X, y, p, candidates=1000, refine=12))
-        fits["fit_lp"] = timed(lambda p=p: fit_lp(X, y, p))
+            fits[name] = timed(fastdl.gradient_descent, X, y, p, optimizer=way, epochs=100)
+        fits["random search"] = timed(fastdl.random_search, X, y, p, candidates=1000, refine=12)
+        fits["fit_lp"] = timed(fit_lp, X, y, p)
         for name, (fit, seconds) in fits.items():
             rows.append([f"{p:g}", name, round(fit.loss, 3), float(f"{fit.certificate.gap:.1e}"), round(seconds * 1e3)])
         if p == 1:
@@ -92,12 +95,12 @@ def raced():
     return rows, paths
 
 
-def timed(run):
+def timed(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> tuple[Any, float]:
     start = perf_counter()
-    return run(), perf_counter() - start
+    return function(*arguments, **keywords), perf_counter() - start
 
 
-def race(ax, paths) -> None:
+def race(ax: Any, paths: dict[str, Array]) -> None:
     for name, above in paths.items():
         steps = np.arange(len(above))
         ax.semilogy(

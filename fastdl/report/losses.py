@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import fastdl
+from fastdl._typing import Array
 from fastdl.report.page import Chapter
 from fastdl.report.samples import line_with_outlier
 
@@ -36,7 +39,7 @@ def chapter() -> Chapter:
     return page
 
 
-def panel(left, right) -> None:
+def panel(left: Any, right: Any) -> None:
     """Values and gradients, by the functions themselves: one row a residual, one call each."""
     r = np.linspace(-3, 3, 601)
     nothing = np.zeros((1, 1))
@@ -50,7 +53,7 @@ def panel(left, right) -> None:
     left.legend()
 
 
-def best_lines(x, y, steps: int = 241):
+def best_lines(x: Array, y: Array, steps: int = 241) -> tuple[Any, ...]:
     """For each power (slope, intercept, loss) of the best line of a grid, and the losses of the whole grid."""
     from time import perf_counter
 
@@ -63,7 +66,7 @@ def best_lines(x, y, steps: int = 241):
     return lines, {p: loss.reshape(steps, steps) for p, loss in losses.items()}, seconds
 
 
-def fits(axes, x, y, lines, losses) -> None:
+def fits(axes: Any, x: Array, y: Array, lines: dict[float, Any], losses: dict[float, Any]) -> None:
     left, right = axes
     left.plot(x, y, "ko", ms=4)
     for p, (w, b, _) in lines.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 
 import numpy as np
@@ -65,7 +66,7 @@ def chapter() -> Chapter:
     return page
 
 
-def linear_fit(basis, x: Array, y: Array):
+def linear_fit(basis: Callable[[Array], Array], x: Array, y: Array) -> Callable[[Array], Array]:
     """The least-squares fit on columns, as a function of x."""
     columns = np.column_stack([basis(x), np.ones(len(x))])
     weights = np.linalg.lstsq(columns, y, rcond=None)[0]

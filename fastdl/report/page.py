@@ -49,7 +49,7 @@ class Chapter:
     @contextmanager
     def figure(
         self, rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (9, 3.2), caption: str = "", **kw: Any
-    ):
+    ) -> Iterator[Any]:
         """`with chapter.figure(1, 2) as (left, right):` draws on matplotlib axes, and the figure joins the chapter."""
         matplotlib = _check.extra("matplotlib", "report", "the report")
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import fastdl
@@ -44,7 +46,7 @@ def chapter() -> Chapter:
     return page
 
 
-def edges(ax, y: np.ndarray, strategy: str) -> None:
+def edges(ax: Any, y: np.ndarray, strategy: str) -> None:
     target = fastdl.BinnedTarget(12, strategy).fit(y)
     top = 200
     ax.hist(y[y < top], bins=100, color="#56B4E9")
@@ -56,7 +58,7 @@ def edges(ax, y: np.ndarray, strategy: str) -> None:
     ax.grid(False)
 
 
-def errors(axes, y: np.ndarray) -> None:
+def errors(axes: Any, y: np.ndarray) -> None:
     left, right = axes
     for strategy in STRATEGIES:
         targets = [fastdl.BinnedTarget(count, strategy).fit(y) for count in COUNTS]

@@ -12,9 +12,10 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._typing import Array
+from fastdl.reference import _selection_kernels
 from fastdl.reference import selection as reference
 
-kernel = _kernels.load("selection")
+kernel = _kernels.load("selection") or _selection_kernels
 
 BYTE = 256  # parts that a byte numbers
 _MANY = 64  # parts from which on a binary search is faster than a comparison with every bound
@@ -23,17 +24,16 @@ _MOVES = 10_000  # of groups between parts, each an improvement; some ten are ma
 
 def ranks(rows: Any, n: int, keys: Array) -> Array:
     """The places of rows, an int64 array or a range, in the keyed permutation of n."""
-    if kernel is None or not len(rows):
-        return reference.ranks(np.asarray(rows, np.int64), n, keys)
     out = np.empty(len(rows), np.int64)
     start, numbers = (rows.start, None) if isinstance(rows, range) else (0, rows)
-    kernel.ranks(start, numbers, n, *reference.grid(n), keys, out)
+    if len(rows):
+        kernel.ranks(start, numbers, n, *reference.grid(n), keys, out)
     return out
 
 
 def part_codes(start: int, n: int, keys: Array, bounds: Array, codes: Array) -> None:
     """The parts of rows from `start` on, as many as `codes` has places."""
-    if kernel is None or len(bounds) >= _MANY:
+    if len(bounds) >= _MANY:
         places = ranks(range(start, start + len(codes)), n, keys)
         codes[:] = np.searchsorted(bounds, places, side="right")
     else:

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from fastdl._row_buffer import select_rows
+from fastdl._typing import Array
 from fastdl.features.basis import vandermonde
 from fastdl.selection._row_blocks import RowBlocks
-from fastdl.selection._solvers import Triangle
-
-Array = np.ndarray
+from fastdl.selection._solvers import TriangularFactor
 
 
-class Factors(RowBlocks):
+class QrPass(RowBlocks):
     """QR of the columns T_0 .. T_P, y - offset of each fold, its Q forgotten: stable, and of bounded memory."""
 
     block = 1 << 14
@@ -49,7 +48,7 @@ class Factors(RowBlocks):
         self._weight[k] += len(x) if s is None else float(s.sum())
         return True
 
-    def triangles(self) -> list[Triangle]:
+    def triangles(self) -> list[TriangularFactor]:
         """The factors of each fold."""
         self._flush()
-        return [Triangle(*parts) for parts in zip(self._R, self._rows, self._weight)]
+        return [TriangularFactor(*parts) for parts in zip(self._R, self._rows, self._weight)]

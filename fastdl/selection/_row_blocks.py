@@ -9,7 +9,6 @@ import numpy as np
 from fastdl import _check
 from fastdl._row_buffer import Columns, RowBuffer
 
-Array = np.ndarray
 BLOCK = 4096  # rows
 _FILL = (None, None, 1.0, np.int32(0))
 
@@ -25,7 +24,7 @@ class RowBlocks:
 
     def update(self, chunk: Columns) -> Self:
         """Take in (x, y), (x, y, sample_weight) or (x, y, sample_weight or None, folds); returns itself."""
-        rows = points(chunk, self.rows)
+        rows = checked_chunk(chunk, self.rows)
         if not len(rows[0]):
             return self
         first = _first(rows)
@@ -64,7 +63,7 @@ class RowBlocks:
         raise _check.InputError("the sums overflow: x is too far outside the domain, or y too large to be squared")
 
 
-def points(chunk: Any, start: int = 0) -> Columns:
+def checked_chunk(chunk: Any, start: int = 0) -> Columns:
     """(x, y, sample_weight or None, folds or None) as real arrays of one length; weights checked."""
     if not isinstance(chunk, (tuple, list)) or not 2 <= len(chunk) <= 4:
         raise _check.InputTypeError(

@@ -1,7 +1,7 @@
 """Least squares of every degree from what a pass over the points leaves: Chebyshev sums, or triangular factors.
 
 Both know the squared error of any polynomial on their rows and the best one of each degree, for y less a known
-polynomial `less`: what is looked for is v, and the fit is less + v.  Sums of several folds are joined.
+polynomial `subtracted`: what is looked for is v, and the fit is subtracted + v.  Sums of several folds are joined.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from functools import cached_property
 
 import numpy as np
 
-Array = np.ndarray
+from fastdl._typing import Array
+
 EPS = float(np.finfo(float).eps)
 ILL = 1e6  # the condition of Chebyshev sums up to which squared errors keep ten digits
 
 
-class Gram:
+class ChebyshevSums:
     """The sums of one or more folds: (3P + 4,) as `fastdl.reference.selection.sums` gives them."""
 
     def __init__(self, sums: Array):
@@ -28,7 +29,7 @@ class Gram:
         self.yy, self.rows, self.weight = float(sums[-2]), int(sums[-1]), float(sums[0])
 
     @classmethod
-    def joined(cls, parts: Sequence[Gram]) -> Gram:
+    def joined(cls, parts: Sequence[ChebyshevSums]) -> ChebyshevSums:
         return cls(np.sum([part.sums for part in parts], axis=0))
 
     def sse(self, v: Array) -> float:
@@ -57,20 +58,20 @@ class Gram:
         """The number of coefficients that these sums determine."""
         return self.degree + 1 if self.condition <= ILL else sum(c <= ILL for c in self.conditions())
 
-    def fits(self, less: Array, degrees: Sequence[int]) -> Array:
-        """v of each degree: the best below it, and what takes `less` away above it."""
+    def fits(self, subtracted: Array, degrees: Sequence[int]) -> Array:
+        """v of each degree: the best below it, and what takes `subtracted` away above it."""
         V = np.zeros((len(degrees), self.degree + 1))
         # The inverse of a triangle's leading block is that of the triangle: one serves every degree.
         inverse = np.linalg.inv(np.linalg.cholesky(self.G[: max(degrees) + 1, : max(degrees) + 1]))
         for v, d in zip(V, degrees):
-            v[d + 1 :] = -less[d + 1 :]
+            v[d + 1 :] = -subtracted[d + 1 :]
             right = self.c[: d + 1] - self.G[: d + 1, d + 1 :] @ v[d + 1 :]
             head = inverse[: d + 1, : d + 1]
             v[: d + 1] = head.T @ (head @ right)
         return V
 
 
-class Triangle:
+class TriangularFactor:
     """The triangular factor (P + 2, P + 2) of the columns T_0 .. T_P, y: each row times the root of its weight."""
 
     def __init__(self, R: Array, rows: int, weight: float):
@@ -78,7 +79,7 @@ class Triangle:
         self.degree = R.shape[1] - 2
 
     @classmethod
-    def joined(cls, parts: Sequence[Triangle]) -> Triangle:
+    def joined(cls, parts: Sequence[TriangularFactor]) -> TriangularFactor:
         R = np.asarray(np.linalg.qr(np.vstack([part.R for part in parts]), mode="r"))
         return cls(R, sum(part.rows for part in parts), sum(part.weight for part in parts))
 
@@ -93,7 +94,7 @@ class Triangle:
 
     @cached_property
     def condition(self) -> float:
-        """The square of the columns' condition, each at unit length: what `Gram.condition` is."""
+        """The square of the columns' condition, each at unit length: what `ChebyshevSums.condition` is."""
         values = np.linalg.svd(self.R[:, :-1] / self._scale[:-1], compute_uv=False)
         return float((values[0] / values[-1]) ** 2) if values[-1] > 0 else np.inf
 
@@ -105,11 +106,11 @@ class Triangle:
         full = [np.linalg.matrix_rank(scaled[:, :d], rtol=max(self.rows, 10) * EPS) == d for d in counts]
         return full.index(False) if False in full else len(full)
 
-    def fits(self, less: Array, degrees: Sequence[int]) -> Array:
+    def fits(self, subtracted: Array, degrees: Sequence[int]) -> Array:
         """v of each degree; of the smallest norm where the points leave a choice."""
         V = np.zeros((len(degrees), self.degree + 1))
         for v, d in zip(V, degrees):
-            v[d + 1 :] = -less[d + 1 :]
+            v[d + 1 :] = -subtracted[d + 1 :]
             right = self.R[:, -1] - self.R[:, d + 1 : -1] @ v[d + 1 :]
             scale = self._scale[: d + 1]
             v[: d + 1] = np.linalg.lstsq(self.R[:, : d + 1] / scale, right, rcond=self.rows * EPS)[0] / scale

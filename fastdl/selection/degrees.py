@@ -12,8 +12,10 @@ from fastdl import _check
 from fastdl._typing import Array
 from fastdl.reference import selection as reference
 from fastdl.selection import _permutation
+from fastdl.selection._degree_fits import least_powers, least_squares
+from fastdl.selection._degree_rows import FoldedPoints
 from fastdl.selection._product_degrees import ProductRows, fit_products
-from fastdl.selection.degree_selection import DegreeSelection, Points, least_powers, least_squares
+from fastdl.selection.degree_selection import DegreeSelection
 from fastdl.selection.polynomial import Polynomial
 from fastdl.selection.splits import KFold, Split
 
@@ -159,7 +161,7 @@ def choose_degree(
         y, exponent = _in_range(_check.asarray("y", y), p)
     else:
         exponent = 0
-    points = Points(x, y, sample_weight, domain, n, threads)
+    points = FoldedPoints(x, y, sample_weight, domain, n, threads)
     if isinstance(folds, KFold):
         points.split_by(folds, len(folds))
     elif np.ndim(folds):

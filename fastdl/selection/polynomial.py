@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels, _threads
+from fastdl._typing import Array
 from fastdl.features.products import polynomial_features
-from fastdl.reference import selection as reference
+from fastdl.reference import _selection_kernels
 
-Array = np.ndarray
-kernel = _kernels.load("selection_polynomials")
+kernel = _kernels.load("selection_polynomials") or _selection_kernels
 
 _BLOCK = 1 << 18
 
@@ -65,11 +65,7 @@ class Polynomial:
         flat, to = x.reshape(-1), values.reshape(-1)
 
         def run(s: slice) -> None:
-            if kernel is None:
-                with np.errstate(all="ignore"):
-                    to[s] = reference.series(flat[s], self.domain, self.coefficients)
-            else:
-                kernel.series(flat[s], *self.domain, self.coefficients, to[s])
+            kernel.series(flat[s], *self.domain, self.coefficients, to[s])
 
         _threads.split(flat.size, threads, run, _BLOCK)
         return values

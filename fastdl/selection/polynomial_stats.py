@@ -10,15 +10,15 @@ import numpy as np
 from fastdl import _check, _kernels, _threads
 from fastdl._row_buffer import select_rows
 from fastdl._state_bytes import StateBytes
-from fastdl.reference import selection as reference
+from fastdl._typing import Array
+from fastdl.reference import _selection_kernels
 from fastdl.selection._row_blocks import BLOCK, RowBlocks
-from fastdl.selection._solvers import Gram
+from fastdl.selection._solvers import ChebyshevSums
 from fastdl.selection.polynomial import Polynomial, interval
 
 __all__ = ["Polynomial", "PolynomialPath", "PolynomialStats"]
 
-Array = np.ndarray
-kernel = _kernels.load("selection_polynomials")
+kernel = _kernels.load("selection_polynomials") or _selection_kernels
 
 HIGHEST = 60  # the highest degree
 _JOB = 64 * BLOCK  # rows of one call of the kernel
@@ -50,15 +50,15 @@ class PolynomialPath:
     array([9.])
     """
 
-    def __init__(self, gram: Gram, less: Array, domain: tuple[float, float]):
+    def __init__(self, gram: ChebyshevSums, subtracted: Array, domain: tuple[float, float]):
         P = gram.degree
         self.rows, self.weight, self.domain = gram.rows, gram.weight, domain
         self.condition = np.array(gram.conditions())
         self.coefficients, self.loss = np.full((P + 1, P + 1), np.nan), np.full(P + 1, np.nan)
         known = range(gram.determined)
         if known:
-            V = gram.fits(less, known)
-            self.coefficients[known] = less + V
+            V = gram.fits(subtracted, known)
+            self.coefficients[known] = subtracted + V
             self.loss[known] = [max(0.0, gram.sse(v)) for v in V]
         if len(known) <= P:
             warnings.warn(
@@ -88,7 +88,7 @@ class PolynomialStats(RowBlocks, StateBytes):
         The number of folds.
     offset : float, optional
         Taken from y, so that a large mean of it does not cost digits; by default the first y.
-    less : Polynomial, optional
+    subtracted : Polynomial, optional
         Taken from y as well (on the same domain): a fit from a first pass, which a second one makes more accurate.
     threads : int or None
         Threads to use; None means all this process may.
@@ -104,7 +104,7 @@ class PolynomialStats(RowBlocks, StateBytes):
     value that is not finite is an `InputError` that names its row.
 
     The sums carry half the digits of a QR factorization: squared errors below some 1e-10 of the sum of y^2, and x
-    within a small corner of the domain, ask for a second pass with `less`. `select_degree` sees to both.
+    within a small corner of the domain, ask for a second pass with `subtracted`. `select_degree` sees to both.
 
     Examples
     --------
@@ -124,7 +124,7 @@ class PolynomialStats(RowBlocks, StateBytes):
         domain: tuple[float, float] | None = None,
         folds: int = 1,
         offset: float | None = None,
-        less: Polynomial | None = None,
+        subtracted: Polynomial | None = None,
         threads: int | None = 1,
     ):
         super().__init__()
@@ -133,24 +133,31 @@ class PolynomialStats(RowBlocks, StateBytes):
         self.folds = _check.integer("folds", folds, 1)
         self.offset = None if offset is None else _check.number("offset", offset)
         self.threads = threads
-        self.less = less
-        if less is not None and (less.degree > self.degree or less.domain != self.domain):
-            raise _check.InputError(f"less must have degree {self.degree} at most and the same domain, got {less!r}")
+        self.subtracted = subtracted
+        if subtracted is not None and (subtracted.degree > self.degree or subtracted.domain != self.domain):
+            raise _check.InputError(
+                f"subtracted must have degree {self.degree} at most and the same domain, got {subtracted!r}"
+            )
         self._total, self._error = np.zeros((2, self.folds * (3 * self.degree + 4)))
 
     def fresh(self) -> PolynomialStats:
         """An empty state with the same settings."""
         return PolynomialStats(
-            self.degree, domain=self.domain, folds=self.folds, offset=self.offset, less=self.less, threads=self.threads
+            self.degree,
+            domain=self.domain,
+            folds=self.folds,
+            offset=self.offset,
+            subtracted=self.subtracted,
+            threads=self.threads,
         )
 
     @property
-    def _less(self) -> Array:
-        """Coefficients of what y is taken less by, but the offset."""
-        less = np.zeros(self.degree + 1)
-        if self.less is not None:
-            less[: len(self.less.coefficients)] = self.less.coefficients
-        return less
+    def _subtracted(self) -> Array:
+        """Coefficients of what is subtracted from y, but the offset."""
+        subtracted = np.zeros(self.degree + 1)
+        if self.subtracted is not None:
+            subtracted[: len(self.subtracted.coefficients)] = self.subtracted.coefficients
+        return subtracted
 
     def _begin(self, y: float) -> None:
         if self.offset is None:
@@ -176,27 +183,13 @@ class PolynomialStats(RowBlocks, StateBytes):
         s = None if s is None else np.ascontiguousarray(s, dtype)
         fold = None if fold is None else np.ascontiguousarray(fold, np.int32)
         out = np.empty((-(-len(x) // BLOCK), self.folds, 3 * self.degree + 4))
-        less = None if self.less is None else self._less
-        if kernel is None:
-            how = {"domain": self.domain, "offset": self.offset, "less": less}
-            for part, at in zip(out, range(0, len(x), BLOCK)):
-                with np.errstate(all="ignore"):
-                    a, b, c, f = select_rows((x, y, s, fold), slice(at, at + BLOCK))
-                    part[:] = reference.sums(a, b, c, f, self.folds, self.degree, **how)
-        else:
-            scratch, ends = np.empty(3 * (BLOCK + self.folds + 1)), np.empty(self.folds + 1, np.intp)
-            kernel.block_sums(x, y, s, fold, *self.domain, self.offset, less, out, scratch, ends)
+        subtracted = None if self.subtracted is None else self._subtracted
+        scratch, ends = np.empty(3 * (BLOCK + self.folds + 1)), np.empty(self.folds + 1, np.intp)
+        kernel.block_sums(x, y, s, fold, *self.domain, self.offset, subtracted, out, scratch, ends)
         return out.reshape(len(out), -1)
 
     def _take(self, blocks: Array) -> None:
-        if kernel is not None:
-            kernel.add_blocks(blocks, self._total, self._error)
-            return
-        for block in blocks:
-            total = self._total + block
-            part = total - self._total
-            self._error += (self._total - (total - part)) + (block - part)
-            self._total = total
+        kernel.add_blocks(blocks, self._total, self._error)
 
     def merge(self, other: PolynomialStats) -> PolynomialStats:
         """Take in a state that saw the rows after this one's; returns itself."""
@@ -223,23 +216,23 @@ class PolynomialStats(RowBlocks, StateBytes):
         return sums
 
     def sums(self) -> Array:
-        """(folds, 3P + 4) of all rows so far, for y less the offset and `less`."""
+        """(folds, 3P + 4) of all rows so far, for y less the offset and `subtracted`."""
         state = self.fresh()
         state._total, state._error, state.offset = self._total.copy(), self._error.copy(), self.offset
         if len(self._buffer):
             state._add(self._buffer.peek(), self.rows - len(self._buffer))
         return (state._total + state._error).reshape(self.folds, -1)
 
-    def grams(self) -> list[Gram]:
+    def grams(self) -> list[ChebyshevSums]:
         """The sums of each fold, ready to solve."""
-        return [Gram(sums) for sums in self.sums()]
+        return [ChebyshevSums(sums) for sums in self.sums()]
 
     def finish(self) -> PolynomialPath:
         """The fits of every degree to the rows of all folds."""
-        gram = Gram.joined(self.grams())
+        gram = ChebyshevSums.joined(self.grams())
         if not gram.rows:
             raise _check.InputError("there were no rows to fit")
-        less = self._less
-        path = PolynomialPath(gram, less, self.domain)
+        subtracted = self._subtracted
+        path = PolynomialPath(gram, subtracted, self.domain)
         path.coefficients[:, 0] += self.offset or 0.0
         return path

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from fastdl._typing import Array
 from fastdl.reference import targets as reference
-
-Array = np.ndarray
+from fastdl.targets._quantile_sketch import SortedValues
 
 _ROUNDS = 10_000  # of Lloyd's iteration, which ends by itself long before
 
 
-class Sorted(NamedTuple):
-    """Values in ascending order; how many each stands for (None: one); the least and the greatest there were."""
-
-    values: Array
-    weights: Array | None
-    low: float
-    high: float
-
-
-def edges_of(sample: Sorted, bins: int, strategy: str) -> Array:
+def edges_of(sample: SortedValues, bins: int, strategy: str) -> Array:
     """Edges by strategy, in ascending order but for duplicates."""
     ends = np.array([sample.low, sample.high])
     if strategy == "uniform":
@@ -34,7 +23,7 @@ def edges_of(sample: Sorted, bins: int, strategy: str) -> Array:
     return k_means(sample, bins)
 
 
-def quantile(sample: Sorted, q: Array) -> Array:
+def quantile(sample: SortedValues, q: Array) -> Array:
     """np.quantile of the values; of weighted ones, the first whose values and those before stand for more than q."""
     values, weights, low, high = sample
     if weights is not None:
@@ -49,7 +38,7 @@ def quantile(sample: Sorted, q: Array) -> Array:
     return np.where(part >= 0.5, b - (b - a) * (1 - part), a + (b - a) * part)
 
 
-def k_means(sample: Sorted, bins: int) -> Array:
+def k_means(sample: SortedValues, bins: int) -> Array:
     """Lloyd's iteration from the quantiles, and from edges as dense as the cube root of the density: the better end."""
     values, weights, low, high = sample
     run = np.concatenate([[0], np.flatnonzero(values[1:] > values[:-1]) + 1])
@@ -92,7 +81,7 @@ def _lloyd(distinct: Array, upto: Array, sums: Array, shift: float, cut: Array) 
     return ends
 
 
-def _means(sample: Sorted, start: Array, count: Array) -> Array:
+def _means(sample: SortedValues, start: Array, count: Array) -> Array:
     """The mean of each run of values, from its own values alone."""
     values, weights = sample.values, sample.weights
     first, last = values[start], values[np.append(start[1:], len(values)) - 1]
@@ -100,7 +89,7 @@ def _means(sample: Sorted, start: Array, count: Array) -> Array:
     return np.clip(np.add.reduceat(weighted, start, dtype=np.float64) / count, first, last)
 
 
-def contents(sample: Sorted, edges: Array) -> tuple[Array, Array, Array, Array]:
+def contents(sample: SortedValues, edges: Array) -> tuple[Array, Array, Array, Array]:
     """Count, mean, median and middle of each bin; a bin without values has its middle for all."""
     values, weights = sample.values, sample.weights
     cut = np.concatenate([[0], np.searchsorted(values, edges[1:-1]), [len(values)]])
@@ -119,84 +108,3 @@ def contents(sample: Sorted, edges: Array) -> tuple[Array, Array, Array, Array]:
         median[full] = values[np.searchsorted(upto, half, side="right")]
     mean[full] = _means(sample, start[full], count[full])
     return count, mean, median, middle
-
-
-class Sample:
-    """The values of a stream: all, or with `limit` a sketch of buffers of so many values, each for 2^level others.
-
-    Munro and Paterson's scheme: when two buffers of a level are full, every second value of both goes one level up;
-    first the odd ones, then the even ones, so that errors cancel. Each time the rank of any value moves by at most the
-    weight of a buffer's values: N log2(N / limit) / (2 limit) in all, at most.
-    """
-
-    def __init__(self, limit: int | None):
-        self.limit = limit
-        self.count, self.low, self.high = 0, np.inf, -np.inf
-        self.dtype: np.dtype | None = None
-        self._waiting: list[Array] = []
-        self._levels: list[Array | None] = []
-        self._odd: list[int] = []
-
-    def add(self, values: Array, copy: bool = True) -> None:
-        """Take in finite values; without a copy where they stay as they are until `sorted`."""
-        if not len(values):
-            return
-        self._seen(values.dtype, len(values), float(values.min()), float(values.max()))
-        if self.limit is None:
-            self._waiting.append(values.copy() if copy else values)
-        else:
-            self._buffer(values)
-
-    def _seen(self, dtype: np.dtype, count: int, low: float, high: float) -> None:
-        self.dtype = dtype if self.dtype is None else np.result_type(self.dtype, dtype)
-        self.count, self.low, self.high = self.count + count, min(self.low, low), max(self.high, high)
-
-    def _buffer(self, values: Array) -> None:
-        assert self.limit is not None
-        have = sum(map(len, self._waiting))
-        while have + len(values) >= self.limit:
-            cut = self.limit - have
-            self._push(0, np.sort(np.concatenate([*self._waiting, values[:cut]])))
-            self._waiting, have, values = [], 0, values[cut:]
-        if len(values):
-            self._waiting.append(values.copy())
-
-    def _push(self, level: int, buffer: Array) -> None:
-        while len(self._levels) <= level:
-            self._levels.append(None)
-            self._odd.append(0)
-        there = self._levels[level]
-        if there is None:
-            self._levels[level] = buffer
-            return
-        both = np.sort(np.concatenate([there, buffer]), kind="stable")
-        kept = both[self._odd[level] :: 2]
-        self._levels[level], self._odd[level] = None, 1 - self._odd[level]
-        self._push(level + 1, kept)
-
-    def merge(self, other: Sample) -> None:
-        """Take in the values of another."""
-        if not other.count:
-            return
-        assert other.dtype is not None
-        self._seen(other.dtype, other.count, other.low, other.high)
-        for level, buffer in enumerate(other._levels):
-            if buffer is not None:
-                self._push(level, buffer)
-        for values in other._waiting:
-            if self.limit is None:
-                self._waiting.append(values)
-            else:
-                self._buffer(values)
-
-    def sorted(self) -> Sorted:
-        """What is known of the values."""
-        levels = [(1 << i, buffer) for i, buffer in enumerate(self._levels) if buffer is not None]
-        parts = [*self._waiting, *(buffer for _, buffer in levels)]
-        if not levels:
-            return Sorted(np.sort(parts[0] if len(parts) == 1 else np.concatenate(parts)), None, self.low, self.high)
-        waiting = sum(map(len, self._waiting))
-        weights = np.repeat([1, *(w for w, _ in levels)], [waiting, *(len(b) for _, b in levels)])
-        values = np.concatenate(parts)
-        order = np.argsort(values, kind="stable")
-        return Sorted(values[order], weights[order], self.low, self.high)

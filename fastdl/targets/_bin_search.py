@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _kernels
-from fastdl.reference import targets as reference
+from fastdl._typing import Array
+from fastdl.reference import _target_kernels
 
-Array = np.ndarray
-kernel = _kernels.load("targets_bins")
+kernel = _kernels.load("targets_bins") or _target_kernels
 
 _FEW = 64  # bytes of edges up to which they are all compared
 _BUCKETS = 1 << 16  # at most
 _PAD = 64  # NaN at the end of the edges: below no value, so that a search may look beyond them
 
 
-class Plan(NamedTuple):
+class BinSearch(NamedTuple):
     """A kernel's name and its arguments between the values and the codes."""
 
     kernel: str
@@ -26,22 +26,17 @@ class Plan(NamedTuple):
 
     def run(self, y: Array, codes: Array) -> int:
         """Fill `codes`; the number of NaNs, whose codes mean nothing."""
-        if self.kernel == "reference":
-            codes[:] = reference.bin_encode(y, *self.arguments)
-            return int(np.isnan(y).sum())
         return getattr(kernel, self.kernel)(y, *self.arguments, codes)
 
 
-def plan(edges: Array, dtype: np.dtype) -> Plan:
+def bin_search(edges: Array, dtype: np.dtype) -> BinSearch:
     """The plan for values of `dtype`, float32 or float64, and edges in float64."""
-    if kernel is None:
-        return Plan("reference", (edges,))
     inner = rounded_up(edges[1:-1], dtype)
     if inner.nbytes <= _FEW:
-        return Plan("encode_few", (_padded(inner, -len(inner) % 4 or 4 * (not len(inner))),))
+        return BinSearch("encode_few", (_padded(inner, -len(inner) % 4 or 4 * (not len(inner))),))
     steps, below, name, arguments = min(_candidates(inner), key=lambda c: (c[0], len(c[1])))
     padded = _padded(inner, 1 << steps)
-    return Plan(name, (*arguments, below, padded, steps))
+    return BinSearch(name, (*arguments, below, padded, steps))
 
 
 def rounded_up(edges: Array, dtype: np.dtype) -> Array:

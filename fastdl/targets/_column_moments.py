@@ -7,19 +7,20 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._row_buffer import Columns, join_rows, select_rows
+from fastdl._row_buffer import RowBuffer
 from fastdl._threads import split
+from fastdl._typing import Array
+from fastdl.reference import _target_kernels
 from fastdl.reference import targets as reference
 
-Array = np.ndarray
-kernel = _kernels.load("targets")
+kernel = _kernels.load("targets_moments") or _target_kernels
 
 _LANES = 64  # sums side by side, at least
 _FILL = (None, 1.0)
 _VALUES = 1 << 18  # in a block
 
 
-class Moments:
+class ColumnMoments:
     """Rows to blocks, blocks to moments; the moments of all before, or one after another for a state to be merged."""
 
     def __init__(self, skip: bool, leads: bool):
@@ -27,7 +28,7 @@ class Moments:
         self.single = True  # whether y has one dimension
         self.columns: int | None = None
         self._rows = 0  # how many came, for the messages
-        self._waiting: list[Columns] = []
+        self._buffer = RowBuffer(_FILL)
         self._parts: list[Array] = []
 
     @staticmethod
@@ -38,23 +39,18 @@ class Moments:
     def add(self, y: Any, weight: Any, threads: int | None = 1) -> None:
         """Take in rows; all are checked before any is kept."""
         came, y, weight, where = self._read(y, weight)
-        block, have = self.block(y.shape[1]), sum(len(r[0]) for r in self._waiting)
-        full = have + len(y) >= block
-        start = block - have if full and have else 0
-        stop = start + (len(y) - start) // block * block if full else 0
-        head, whole, tail = (select_rows((y, weight), s) for s in (slice(start), slice(start, stop), slice(stop, None)))
-        parts = self._of_blocks(whole, threads)
-        if self.skip or not all(np.isfinite(part).all() for part in parts):
-            self._refuse(whole[0], start, where)
-        self._refuse(head[0], 0, where)
-        self._refuse(tail[0], stop, where)
-        if start:
-            parts = self._of_blocks(join_rows([*self._waiting, head], _FILL), 1) + parts
+        kept = list(self._buffer.parts)
+        try:
+            wholes = self._buffer.push((y, weight), self.block(y.shape[1]))
+            parts = [part for rows in wholes for part in self._of_blocks(rows, threads)]
+            rest = [rows[0] for rows in self._buffer.parts[-1:]]
+            if self.skip or not all(np.isfinite(part).all() for part in parts + rest):
+                self._refuse(y, where)
+        except BaseException:
+            self._buffer.parts = kept
+            raise
         for part in parts:
             self._append(part)
-        self._waiting = [] if full else self._waiting
-        if len(tail[0]):
-            self._waiting.append(tuple(None if a is None else a.copy() for a in tail))
         self._rows += came
 
     def _read(self, y: Any, weight: Any) -> tuple[int, Array, Array | None, Array | None]:
@@ -81,16 +77,13 @@ class Moments:
         where = np.flatnonzero(weight)
         return len(y), y[where], weight[where], where
 
-    def _refuse(self, y: Array, first: int, where: Array | None) -> None:
-        """Raise for the first value that is not allowed; a sum of all finds out whether there is one."""
-        with np.errstate(all="ignore"):
-            if np.isfinite(y.sum()):
-                return
+    def _refuse(self, y: Array, where: Array | None) -> None:
+        """Raise for the first value that is not allowed, if there is one."""
         bad = np.isinf(y) if self.skip else ~np.isfinite(y)
         if bad.any():
             row, column = map(int, np.argwhere(bad)[0])
             value = y[row, column]
-            row = self._rows + (first + row if where is None else int(where[first + row]))
+            row = self._rows + (row if where is None else int(where[row]))
             place = row if self.single else (row, column)
             hint = " (or choose nan='skip')" if np.isnan(value) else ""
             raise _check.InputError(f"y must be finite{hint}, got {value} at index {place}")
@@ -122,7 +115,7 @@ class Moments:
             return out
         return _moments(y, weight)
 
-    def merge(self, other: Moments) -> None:
+    def merge(self, other: ColumnMoments) -> None:
         """Take in the blocks of a state that saw the rows after this one's."""
         if other.columns is None:
             return
@@ -130,20 +123,19 @@ class Moments:
             self.columns, self.single = other.columns, other.single
         if (self.columns, self.single) != (other.columns, other.single):
             raise _check.InputError(f"the states must have the same columns, got {self.columns} and {other.columns}")
-        if self._waiting and other._parts:
-            self._append(self._of(*join_rows(self._waiting, _FILL)))
-            self._waiting = []
+        if len(self._buffer) and other._parts:
+            self._append(self._of(*self._buffer.drain()))
         for part in other._parts:
             self._append(part)
-        self._rows += other._rows - sum(len(y) for y, _ in other._waiting)
-        for y, weight in other._waiting:
+        self._rows += other._rows - len(other._buffer)
+        for y, weight in other._buffer.parts:
             self.add(y[:, 0] if self.single else y, weight)
 
-    def result(self) -> tuple[Table, tuple[Array, ...]]:
+    def result(self) -> tuple[Standardizer, tuple[Array, ...]]:
         """The table to standardise by, and weight, mean, variance and scale."""
         parts = list(self._parts)
-        if self._waiting:
-            parts.append(self._of(*join_rows(self._waiting, _FILL)))
+        if len(self._buffer):
+            parts.append(self._of(*self._buffer.peek()))
         if not parts:
             raise _check.InputError("there were no values: a mean needs one at least")
         total = parts[0]
@@ -156,7 +148,7 @@ class Moments:
             raise _check.InputError(f"y spreads too far: column {_place(~np.isfinite(squares))} has no finite variance")
         variance = squares / weight
         scale = np.where(squares > 0, np.sqrt(variance), 1.0)
-        return Table(high, low, scale), (weight, high, variance, scale)
+        return Standardizer(high, low, scale), (weight, high, variance, scale)
 
 
 def _place(bad: Array) -> int:
@@ -172,28 +164,19 @@ def _merged(a: Array, b: Array) -> Array:
 def _moments(y: Array, weight: Array | None) -> Array:
     if not y.shape[1]:
         return np.zeros((4, 0))
-    if kernel is None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return reference.moments(y, weight)
     lanes = y.shape[1] * max(1, _LANES // y.shape[1])
     out = np.empty((4, y.shape[1]))
     kernel.moments(y, weight, np.empty((5, lanes)), out)
     return out
 
 
-class Table:
+class Standardizer:
     """Mean and scale, repeated over the lanes of a loop."""
 
     def __init__(self, high: Array, low: Array, scale: Array):
         self.columns = max(1, len(high))
-        self.rows = np.stack([high, low, scale])
-        self.lanes = np.tile(self.rows, (1, max(1, 4 * _LANES // self.columns)))
+        self.lanes = np.tile(np.stack([high, low, scale]), (1, max(1, 4 * _LANES // self.columns)))
 
     def apply(self, y: Array, back: bool, out: Array) -> None:
         """Standardise whole rows, given flat, or turn them back."""
-        if kernel is not None:
-            kernel.standardise(y, self.lanes, back, out)
-            return
-        run = reference.unstandardise if back else reference.standardise
-        with np.errstate(over="ignore", invalid="ignore"):
-            out[:] = run(y.reshape(-1, self.columns), *self.rows).reshape(-1)
+        kernel.standardise(y, self.lanes, back, out)

@@ -9,10 +9,12 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import split
-from fastdl.reference import targets as reference
+from fastdl._typing import Array
+from fastdl.reference import _target_kernels
+from fastdl.reference import audio as audio_reference
 
-Array = np.ndarray
-kernel, audio = _kernels.load("targets"), _kernels.load("audio")
+kernel = _kernels.load("targets") or _target_kernels
+audio = _kernels.load("audio") or audio_reference
 
 _BLOCK = 1 << 18  # labels: large enough to hide the cost of a turn, small enough for an even split
 _RANGE = 1 << 16  # entries of a table that is worth its place for a few integer labels
@@ -85,7 +87,7 @@ def learn(name: str, classes: Array | None, y: Array) -> Array | None:
         else:
             same_kind(name, part, classes)
             unseen = np.empty(len(part), np.uint8)
-            Encoder(classes, np.zeros(len(classes), np.uint8), 1, part.dtype).encode(part, unseen, 1)
+            LabelEncoder(classes, np.zeros(len(classes), np.uint8), 1, part.dtype).encode(part, unseen, 1)
             new = part[unseen.view(bool)]
         if new.dtype.kind == "f" and np.isnan(new).any():
             at = start + int(np.flatnonzero(np.isnan(part))[0])
@@ -118,21 +120,21 @@ def _held(x: Array, dtype: np.dtype) -> Array:
     return same if x.dtype.kind in "US" else same & ((cast < 0) == (x < 0))
 
 
-class Encoder:
+class LabelEncoder:
     """values[k] for labels of one dtype that equal classes[k], else `missing`; None where every value is in use."""
 
     _run: Callable[[Array, Array], int]
 
     def __init__(self, classes: Array, values: Array, missing: Any, dtype: np.dtype):
         if missing is None:
-            self._run = Encoder(classes, values.astype(np.int64), -1, dtype)._narrowed
+            self._run = LabelEncoder(classes, values.astype(np.int64), -1, dtype)._narrowed
             return
         dtype = np.dtype(np.uint8) if dtype.kind == "b" else dtype
         kept = _held(classes, dtype)
         self.keys, self.dtype = classes[kept].astype(dtype), dtype
         self.table = np.append(values[kept], values.dtype.type(missing))
-        if kernel is None or not len(self.keys):
-            self._run = self._search
+        if not len(self.keys):
+            self._run = self._none
         elif dtype.kind in "iu" and self._span() <= max(_RANGE, 8 * len(self.keys)):
             self._run = self._by_range()
         elif dtype.kind in "US":
@@ -151,9 +153,9 @@ class Encoder:
         out[:] = wide
         return missed
 
-    def _search(self, y: Array, out: Array) -> int:
-        out[:] = reference.encode_labels(y, self.keys, self.table[:-1], self.table[-1])
-        return int((out == self.table[-1]).sum())
+    def _none(self, y: Array, out: Array) -> int:
+        out[:] = self.table[-1]
+        return len(y)
 
     def _span(self) -> int:
         return int(self.keys[-1]) - int(self.keys[0]) + 1
@@ -227,7 +229,7 @@ def codes(name: str, z: Any, count: int) -> Array:
 def gather(table: Array, codes: Array, out: Array, threads: int | None) -> None:
     """out = table[codes], for flat codes that are in range."""
     narrow = np.dtype(np.uint8 if len(table) <= 256 else np.uint16)
-    if audio is None or len(table) > 65536 or table.dtype.kind not in "iuf" or table.itemsize not in (2, 4, 8):
+    if len(table) > 65536 or table.dtype.kind not in "iuf" or table.itemsize not in (2, 4, 8):
         split(len(codes), threads, lambda s: np.take(table, codes[s], out=out[s], mode="clip"), _BLOCK)
         return
     whole = np.zeros(256 if narrow == np.uint8 else 65536, f"u{table.itemsize}")

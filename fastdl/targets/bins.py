@@ -10,11 +10,11 @@ import numpy as np
 from fastdl import _check
 from fastdl._state_bytes import StateBytes
 from fastdl._threads import count, split
+from fastdl._typing import Array
 from fastdl.targets import _label_codes
-from fastdl.targets._bin_edges import Sample, contents, edges_of
-from fastdl.targets._bin_search import Plan, plan
-
-Array = np.ndarray
+from fastdl.targets._bin_edges import contents, edges_of
+from fastdl.targets._bin_search import BinSearch, bin_search
+from fastdl.targets._quantile_sketch import QuantileSketch
 
 STRATEGIES = ("uniform", "quantile", "mu-law", "kmeans")
 VALUES = ("mean", "median", "middle")
@@ -113,12 +113,12 @@ class BinnedTarget(StateBytes):
             raise _check.InputError(f"{self.dtype} cannot count {self.bins} bins; choose a wider dtype")
         self.nan = nan if nan == "error" else _check.integer("nan", nan, int(limits.min), int(limits.max))
         self.sketch = None if sketch is None else _check.integer("sketch", sketch, 2)
-        self._sample = Sample(self.sketch)
+        self._sample = QuantileSketch(self.sketch)
         self._rows = 0
-        self._plans: dict[np.dtype, Plan] = {}
+        self._searches: dict[np.dtype, BinSearch] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_plans": {}}
+        return {**vars(self), "_searches": {}}
 
     def fresh(self) -> BinnedTarget:
         """An empty state with the same settings."""
@@ -161,7 +161,7 @@ class BinnedTarget(StateBytes):
         self.merged_ = self.bins - self.bins_
         self.counts_, self.means_, self.medians_, self.middles_ = contents(sample, self.edges_)
         self._value_dtype = np.dtype(self._sample.dtype)
-        self._plans = {}
+        self._searches = {}
         if self.merged_:
             warnings.warn(
                 f"{self.bins_} bins of {self.bins}: edges that fell together were merged", MergedBins, stacklevel=2
@@ -173,12 +173,12 @@ class BinnedTarget(StateBytes):
 
         Its values are not kept: an `update` after it starts anew.
         """
-        self._sample, self._rows = Sample(self.sketch), 0
+        self._sample, self._rows = QuantileSketch(self.sketch), 0
         self._take(y, copy=False)
         try:
             return self.finish()
         finally:
-            self._sample, self._rows = Sample(self.sketch), 0
+            self._sample, self._rows = QuantileSketch(self.sketch), 0
 
     def encode(self, y: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The bin of each number.
@@ -206,9 +206,9 @@ class BinnedTarget(StateBytes):
         values = _numbers("y", y)
         codes = _check.out("out", out, values.shape, self.dtype, y)
         flat, target = values.reshape(-1), codes.reshape(-1)
-        if values.dtype not in self._plans:
-            self._plans[values.dtype] = plan(self.edges_, values.dtype)
-        ready, nan = self._plans[values.dtype], None if self.nan == "error" else self.nan
+        if values.dtype not in self._searches:
+            self._searches[values.dtype] = bin_search(self.edges_, values.dtype)
+        ready, nan = self._searches[values.dtype], None if self.nan == "error" else self.nan
 
         def run(s: slice) -> int:
             direct = target[s] if self.dtype in (_UINT8, _UINT16) else np.empty(s.stop - s.start, _UINT16)

@@ -26,7 +26,7 @@ class _Labels(StateBytes):
     def __init__(self) -> None:
         self._seen: Array | None = None
         self._table: Array | None = None  # what each class becomes
-        self._encoders: dict[np.dtype, _label_codes.Encoder] = {}  # made when the first labels of a dtype come
+        self._encoders: dict[np.dtype, _label_codes.LabelEncoder] = {}  # made when the first labels of a dtype come
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_encoders": {}}
@@ -96,7 +96,7 @@ class _Labels(StateBytes):
         if encoder is None:
             strict = isinstance(self.unknown, str)
             missing = _label_codes.free(table) if strict else self.unknown
-            encoder = _label_codes.Encoder(self.classes_, table, missing, labels.dtype)
+            encoder = _label_codes.LabelEncoder(self.classes_, table, missing, labels.dtype)
             self._encoders[labels.dtype] = encoder
         missed = encoder.encode(flat, target, threads)
         if missed and isinstance(self.unknown, str):

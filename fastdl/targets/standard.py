@@ -10,7 +10,7 @@ from fastdl import _check
 from fastdl._state_bytes import StateBytes
 from fastdl._threads import split
 from fastdl._typing import Array
-from fastdl.targets._column_moments import Moments, Table
+from fastdl.targets._column_moments import ColumnMoments, Standardizer
 
 _BLOCK = 1 << 18  # values in a call of the kernel, by thread
 
@@ -66,18 +66,18 @@ class StandardTarget(StateBytes):
     weight_: Any
 
     def __init__(self, *, nan: str = "error"):
-        self._table: Table | None = None
+        self._table: Standardizer | None = None
         self.nan = _check.one_of("nan", nan, ("error", "skip"))
-        self._moments = Moments(nan == "skip", leads=True)
+        self._moments = ColumnMoments(nan == "skip", leads=True)
 
     def block(self, columns: int = 1) -> int:
         """The number of rows in a block."""
-        return Moments.block(columns)
+        return ColumnMoments.block(columns)
 
     def fresh(self) -> StandardTarget:
         """An empty state with the same settings."""
         state = StandardTarget(nan=self.nan)
-        state._moments = Moments(self.nan == "skip", leads=False)
+        state._moments = ColumnMoments(self.nan == "skip", leads=False)
         return state
 
     def update(self, chunk: Any, *, threads: int | None = 1) -> StandardTarget:
@@ -105,7 +105,7 @@ class StandardTarget(StateBytes):
 
         A row of weight 0 counts as dropped, one of weight 2 as repeated.
         """
-        self._moments = Moments(self.nan == "skip", leads=True)
+        self._moments = ColumnMoments(self.nan == "skip", leads=True)
         return self.update((y, sample_weight), threads=threads).finish()
 
     def encode(self, y: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:

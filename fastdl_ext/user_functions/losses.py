@@ -25,7 +25,7 @@ def pointwise(function: Callable, derivative: Callable | None) -> Any:
 
 
 def _differences(value_of: Any) -> Callable:
-    def loop(r, n, value, slope):
+    def loop(r: Any, n: Any, value: Any, slope: Any) -> None:
         for i in range(n):
             step = 6e-6 * max(1.0, abs(r[i]))
             value[i] = value_of(r[i])
@@ -35,7 +35,7 @@ def _differences(value_of: Any) -> Callable:
 
 
 def _both(value_of: Any, slope_of: Any) -> Callable:
-    def loop(r, n, value, slope):
+    def loop(r: Any, n: Any, value: Any, slope: Any) -> None:
         for i in range(n):
             value[i] = value_of(r[i])
             slope[i] = slope_of(r[i])

@@ -31,7 +31,7 @@ def _run(name: str, functions: tuple[Any, ...], make: Callable, arguments: tuple
 
 
 def _fold(begin: Any, take: Any) -> Callable:
-    def fold(points, ids, states, known, size):
+    def fold(points: Any, ids: Any, states: Any, known: Any, size: Any) -> None:
         for v in range(known, size):
             begin(states[v])
         for i in range(len(ids)):
@@ -42,7 +42,7 @@ def _fold(begin: Any, take: Any) -> Callable:
 
 
 def _values(end: Any) -> Callable:
-    def values(states, counts, out):
+    def values(states: Any, counts: Any, out: Any) -> None:
         for v in range(len(states)):
             end(states[v], counts[v], out[v])
 

@@ -42,7 +42,7 @@ class Format(NamedTuple):
     width: int
 
 
-class Header(NamedTuple):
+class WavHeader(NamedTuple):
     """What stands before the samples: `size` is what is announced, None where the writer did not know it."""
 
     format: Format
@@ -58,7 +58,7 @@ class HeaderParser:
         self.path, self.file, self.total = path, file, total
         self.order, self.wide, self.end = "<", False, total
 
-    def parse(self) -> Header:
+    def parse(self) -> WavHeader:
         """The header."""
         head = self.file.read(16)
         if head == W64_RIFF:
@@ -71,7 +71,7 @@ class HeaderParser:
         self.end = 8 + struct.unpack(order + "I", head[4:8])[0]  # as announced, which may be wrong
         return self._walk(12)
 
-    def _walk(self, at: int) -> Header:
+    def _walk(self, at: int) -> WavHeader:
         """W64 has GUIDs for names, 64-bit sizes that count the header, and chunks aligned to 8 bytes."""
         head, align = (24, 8) if self.wide else (8, 2)
         form, size64 = None, None
@@ -96,7 +96,7 @@ class HeaderParser:
                     raise FileError(self.path, "the samples come before their format (no fmt chunk)", at)
                 if size64 and size in (0, UNKNOWN):
                     size = size64
-                return Header(form, self.order, at, self._announced(size, at))
+                return WavHeader(form, self.order, at, self._announced(size, at))
             at += -(-size // align) * align
 
     def _announced(self, size: int, at: int) -> int | None:

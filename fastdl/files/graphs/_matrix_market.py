@@ -24,7 +24,7 @@ _INT63 = (1 << 63) - 1
 
 
 @dataclass(frozen=True)
-class Header:
+class MatrixHeader:
     """What stands before the entries; `line` is the last line of it."""
 
     dense: bool
@@ -39,11 +39,11 @@ class Header:
 def shape(path: Path) -> tuple[int, int]:
     """(rows, columns): (targets, sources)."""
     with open_text(path) as file:
-        header = read_header(path, file)
+        header = read_matrix_header(path, file)
     return header.rows, header.columns
 
 
-def read_header(path: Path, file: IO[bytes]) -> Header:
+def read_matrix_header(path: Path, file: IO[bytes]) -> MatrixHeader:
     """The header of a file, which stands at its entries then."""
     words = _line(path, file, 1).lower().split()
     if len(words) != 5 or words[:2] != [b"%%matrixmarket", b"matrix"]:
@@ -70,7 +70,7 @@ def read_header(path: Path, file: IO[bytes]) -> Header:
     stored = rows * columns if kind == "array" else int(found[-1])
     if kind == "array" and symmetry != "general":  # the lower triangle, without its diagonal where that is 0
         stored = rows * (rows + (1 if symmetry == "symmetric" else -1)) // 2
-    return Header(kind == "array", field, symmetry, rows, columns, stored, number)
+    return MatrixHeader(kind == "array", field, symmetry, rows, columns, stored, number)
 
 
 def _line(path: Path, file: IO[bytes], number: int) -> bytes:
@@ -86,11 +86,11 @@ def _line(path: Path, file: IO[bytes], number: int) -> bytes:
 def matrix_chunks(path: Path) -> Iterator[Chunk]:
     """The edges of a matrix: row i gathers from column j."""
     with open_text(path) as file:
-        header = read_header(path, file)
+        header = read_matrix_header(path, file)
         yield from _dense(path, file, header) if header.dense else _coordinates(path, file, header)
 
 
-def _coordinates(path: Path, file: IO[bytes], header: Header) -> Iterator[Chunk]:
+def _coordinates(path: Path, file: IO[bytes], header: MatrixHeader) -> Iterator[Chunk]:
     pattern = header.field == "pattern"
     table = EdgeLines(path, b"", ColumnLayout(2, 1, 0, None) if pattern else ColumnLayout(3, 1, 0, 2), 1)
     found = 0
@@ -118,7 +118,7 @@ def _mirrored(edges: Array, weight: Array | None, symmetry: str) -> Iterator[Chu
         yield edges[::-1, other], None if weight is None else sign * weight[other]
 
 
-def _dense(path: Path, file: IO[bytes], header: Header) -> Iterator[Chunk]:
+def _dense(path: Path, file: IO[bytes], header: MatrixHeader) -> Iterator[Chunk]:
     """Of a dense array, column by column: what is not zero is an edge."""
     lower = header.symmetry != "general"
     skip = 1 if header.symmetry == "skew-symmetric" else 0

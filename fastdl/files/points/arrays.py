@@ -17,7 +17,7 @@ from fastdl._typing import Array
 from fastdl.errors import FastdlError, FileError, InputError
 from fastdl.files.npy import read_npy_header, write_npy_header
 from fastdl.files.points.fields import Field, unique
-from fastdl.files.points.reader import PointReader, announced, binary, fields_of, native
+from fastdl.files.points.reader import PointReader, announced, binary, fields_of, native_records
 from fastdl.files.points.sorted_rows import CloudRows
 
 KITTI = ("x", "y", "z", "intensity")
@@ -27,7 +27,7 @@ _RINGS = 256  # no scanner has more lasers
 _DEFLATE = 1032  # the most bytes that deflate makes of one, and more than zip's other methods do of what clouds hold
 
 
-def layout_of(path: Path) -> tuple[str, ...]:
+def layout_of_suffix(path: Path) -> tuple[str, ...]:
     """The columns that the name of a .bin file stands for."""
     return NUSCENES if path.name.lower().endswith(".pcd.bin") else KITTI
 
@@ -39,14 +39,14 @@ class FloatReader(PointReader):
         self.path = _check.existing(path)
         size = self.path.stat().st_size
         columns = tuple(layout) if layout else self._columns(size)
-        dtype = np.dtype([(name, "<f4") for name in column_names(self.path, columns)])
+        dtype = np.dtype([(name, "<f4") for name in layout_names(self.path, columns)])
         if size % dtype.itemsize:
             raise FileError(self.path, f"truncated: ends within a point of {dtype.itemsize} bytes", size)
         self._describe(_named(dtype), dtype.itemsize, size // dtype.itemsize)
 
     def _columns(self, size: int) -> tuple[str, ...]:
         """The columns by the file's name; a size that both layouts fit is held against the numbers of the file."""
-        if layout_of(self.path) == NUSCENES:
+        if layout_of_suffix(self.path) == NUSCENES:
             return NUSCENES
         if size % 16 == 0 and size % 20 == 0 and self._has_rings():
             problem = "may be points of four numbers or of five; --layout x,y,z,intensity[,ring] says which"
@@ -76,13 +76,13 @@ class NpyPointReader(PointReader):
                 raise FileError(self.path, f"not a .npy file: {error}", 0) from None
             self.offset = file.tell()
         self.dtype = _records(self.path, dtype, self.shape, layout)
-        own = native(self.dtype)
+        own = native_records(self.dtype)
         self._describe(_named(own), own.itemsize, self.shape[0])
         announced(self.path, self.offset, self.dtype.itemsize, self.points)
 
     def chunks(self, points: int) -> Iterator[Array]:
         """Structured arrays of at most `points` points."""
-        own = native(self.dtype)
+        own = native_records(self.dtype)
         if self.fortran and len(self.shape) > 1:
             yield from self._columns_first(own, points)
             return
@@ -134,7 +134,7 @@ class NpzPointReader(PointReader):
         else:
             self.members = self._columns(found, remarks)
             self.dtype = np.dtype([(name, m.dtype) for name, m in self.members.items()])
-        own = native(self.dtype)
+        own = native_records(self.dtype)
         points = next(iter(self.members.values())).shape[0]
         self._describe(_named(own), own.itemsize, points)
         self.remarks += remarks
@@ -184,7 +184,7 @@ class NpzPointReader(PointReader):
 
     def chunks(self, points: int) -> Iterator[Array]:
         """Structured arrays of at most `points` points."""
-        own = native(self.dtype)
+        own = native_records(self.dtype)
         with self._guarded(), ExitStack() as stack:
             archive = stack.enter_context(zipfile.ZipFile(self.path))
             files = {name: stack.enter_context(archive.open(m.info)) for name, m in self.members.items()}
@@ -229,7 +229,7 @@ def _named(dtype: np.dtype) -> list[Field]:
     return [f for f in fields_of(dtype) if not f.name.startswith("_")]
 
 
-def column_names(path: Path, layout: Sequence[str]) -> list[str]:
+def layout_names(path: Path, layout: Sequence[str]) -> list[str]:
     """The names of a layout; those that are left out ("_") get numbers, the others must be there once."""
     named = [name for name in layout if name != "_"]
     if len(set(named)) < len(named) or not all(named) or {"x", "y", "z"} - set(named):
@@ -247,7 +247,7 @@ def _records(path: Path, dtype: np.dtype, shape: tuple[int, ...], layout: Sequen
     if layout and len(layout) != shape[1]:
         raise FileError(path, f"has {shape[1]} columns, the layout names {len(layout)}")
     names = list(KITTI[: shape[1]]) + [f"column{k}" for k in range(4, shape[1])]
-    return np.dtype([(name, dtype) for name in (column_names(path, layout) if layout else names)])
+    return np.dtype([(name, dtype) for name in (layout_names(path, layout) if layout else names)])
 
 
 def _flat(path: Path, dtype: np.dtype) -> np.dtype:

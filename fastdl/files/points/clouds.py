@@ -107,7 +107,7 @@ def write_points(
         if kind == ".npy":
             return arrays.write_npy(file, rows)
         if kind == ".bin":
-            return arrays.write_floats(file, rows, arrays.layout_of(path))
+            return arrays.write_floats(file, rows, arrays.layout_of_suffix(path))
         if kind == ".ply":
             return ply.write_ply(file, rows)
         if kind == ".pcd":

@@ -61,7 +61,7 @@ def write_las(file: IO[bytes], rows: CloudRows, like: object = None, *, compress
     or of the least power of ten that reaches over the cloud.
     """
     plan = _plan_like(like, rows) if isinstance(like, LasReader) else _new_plan(rows)
-    lazrs = laz.load("writing") if compress else None
+    lazrs = laz.import_lazrs("writing") if compress else None
     vlrs = plan.vlrs
     if lazrs is not None:
         plain = RECORD_SIZES[plan.point_format]

@@ -40,7 +40,7 @@ class Chunk:
     size: int
 
 
-def load(purpose: object) -> Any:
+def import_lazrs(purpose: object) -> Any:
     """lazrs, or the error that says how to get it."""
     return _check.extra("lazrs", "points", f"{purpose}: a compressed LAS file")
 
@@ -50,7 +50,7 @@ class LazPoints:
 
     def __init__(self, path: Path, header: LasHeader):
         self.path, self.header = path, header
-        self.lazrs = load(path)
+        self.lazrs = import_lazrs(path)
         self.start, self.end = header.point_offset + 8, path.stat().st_size
         vlr = header.vlr(*LASZIP)
         if vlr is None:

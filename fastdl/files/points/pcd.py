@@ -13,7 +13,7 @@ from fastdl import _check, _kernels
 from fastdl._typing import Array
 from fastdl.errors import FileError, InputError
 from fastdl.files.points.fields import Field, unique
-from fastdl.files.points.reader import PointReader, announced, binary, count, decode
+from fastdl.files.points.reader import PointReader, announced, binary, decode, digits_value
 from fastdl.files.points.sorted_rows import CloudRows
 from fastdl.files.points.text_rows import TextRows
 from fastdl.reference import files as reference
@@ -83,8 +83,8 @@ class PcdReader(PointReader):
             raise FileError(self.path, problem, line=self._line)
         parts, at = [], 0
         for name, size, kind, many in zip(names, sizes, types, counts):
-            number = count(many)
-            if number is None or count(size) not in _TYPES.get(kind.upper(), ()):
+            number = digits_value(many)
+            if number is None or digits_value(size) not in _TYPES.get(kind.upper(), ()):
                 problem = f"field {name} of TYPE {kind}, SIZE {size}, COUNT {many} cannot be"
                 raise FileError(self.path, problem, line=self._line)
             if number > _LONGEST:
@@ -115,7 +115,7 @@ class PcdReader(PointReader):
     def _points(self, header: dict[str, list[str]]) -> int:
         def number(key: str, default: str) -> int:
             value = header.get(key, [default])[0]
-            found = count(value)
+            found = digits_value(value)
             if found is None:
                 raise FileError(self.path, f"{key} {value[:40]} is not a number of points", line=self._line)
             return found

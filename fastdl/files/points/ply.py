@@ -14,7 +14,7 @@ from fastdl import _check
 from fastdl._typing import Array
 from fastdl.errors import FileError, InputError
 from fastdl.files.points.fields import unique
-from fastdl.files.points.reader import PointReader, announced, binary, count, decode, fields_of, native
+from fastdl.files.points.reader import PointReader, announced, binary, decode, digits_value, fields_of, native_records
 from fastdl.files.points.sorted_rows import CloudRows
 from fastdl.files.points.text_rows import TextRows
 
@@ -72,7 +72,7 @@ class PlyReader(PointReader):
         if len(set(names)) < len(names):
             raise FileError(self.path, f"a property is there twice: {' '.join(names)[:200]}", line=self._line)
         self.dtype = np.dtype([(p.name, p.dtype) for p in numbers])
-        own = native(self.dtype)
+        own = native_records(self.dtype)
         self._describe(fields_of(own), own.itemsize, self.vertex.count)
         if len(numbers) < len(self.vertex.properties):
             lists = ", ".join(p.name for p in self.vertex.properties if p.length is not None)
@@ -109,7 +109,7 @@ class PlyReader(PointReader):
         order = _ORDERS.get(self.kind, "=")
         if words[0] == "format" and len(words) == 3 and words[1] in _ORDERS and words[2] == "1.0" and not self.elements:
             self.kind = words[1]
-        elif words[0] == "element" and len(words) == 3 and count(words[2]) is not None:
+        elif words[0] == "element" and len(words) == 3 and digits_value(words[2]) is not None:
             self.elements.append(_Element(words[1], int(words[2])))
         elif not self.elements or words[0] != "property" or len(self.elements[-1].properties) >= _MOST:
             return False
@@ -169,7 +169,7 @@ class PlyReader(PointReader):
             if self.vertex.has_lists:
                 yield from self._text_with_lists(file, points, self._line + skip)
             else:
-                rows = TextRows(self.path, native(self.dtype), self._line + skip, self.points)
+                rows = TextRows(self.path, native_records(self.dtype), self._line + skip, self.points)
                 yield from rows.chunks(file, points)
 
     def _with_lists(self, file: IO[bytes], points: int) -> Iterator[Array]:
@@ -178,10 +178,10 @@ class PlyReader(PointReader):
             whole = len(data) - len(data) % self.dtype.itemsize
             if whole < len(data):
                 raise FileError(self.path, "truncated within its vertices", file.tell())
-            yield np.frombuffer(bytearray(data), self.dtype).astype(native(self.dtype))
+            yield np.frombuffer(bytearray(data), self.dtype).astype(native_records(self.dtype))
 
     def _text_with_lists(self, file: IO[bytes], points: int, line: int) -> Iterator[Array]:
-        own, done, rows = native(self.dtype), 0, []
+        own, done, rows = native_records(self.dtype), 0, []
         while done < self.points:
             raw = file.readline(_LONGEST)
             line += 1

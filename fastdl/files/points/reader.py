@@ -97,7 +97,7 @@ class PointReader:
         return None
 
 
-def native(dtype: np.dtype) -> np.dtype:
+def native_records(dtype: np.dtype) -> np.dtype:
     """Packed records of the same fields in the machine's byte order, of types that every column may have."""
     names = dtype.names or ()
     kinds = {np.dtype(np.float16): np.dtype(np.float32), np.dtype(bool): np.dtype(np.uint8)}
@@ -132,7 +132,7 @@ def announced(path: Path, offset: int, record: int, points: int) -> None:
         raise FileError(path, problem, offset + there)
 
 
-def count(text: str) -> int | None:
+def digits_value(text: str) -> int | None:
     """A number of things as headers give it: decimal digits of ASCII, no more than 18; None for anything else."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 

@@ -11,9 +11,9 @@ import numpy as np
 from fastdl import _check
 from fastdl._typing import Array
 from fastdl.errors import FileError
-from fastdl.files.points.arrays import column_names
+from fastdl.files.points.arrays import layout_names
 from fastdl.files.points.fields import unique
-from fastdl.files.points.reader import PointReader, count, decode, fields_of
+from fastdl.files.points.reader import PointReader, decode, digits_value, fields_of
 from fastdl.files.points.sorted_rows import CloudRows
 from fastdl.files.points.text_rows import TextRows
 
@@ -57,7 +57,7 @@ class TextReader(PointReader):
                 named = words or named  # names, or a remark
             elif words and not self.heading and not _is_number(words[0]):
                 named, self.heading = words, True
-            elif len(words) == 1 and count(words[0]) is not None and not named:
+            elif len(words) == 1 and digits_value(words[0]) is not None and not named:
                 pass  # .pts: the number of points
             elif words:
                 return self._names(named, len(words), layout), words
@@ -67,7 +67,7 @@ class TextReader(PointReader):
         if layout and len(layout) != columns:
             raise FileError(self.path, f"has {columns} columns, the layout names {len(layout)}", line=self.line + 1)
         if layout:
-            return column_names(self.path, layout)
+            return layout_names(self.path, layout)
         if columns < 3:
             raise FileError(self.path, f"a point takes 3 numbers or more, a line has {columns}", line=self.line + 1)
         if self.heading and len(named) != columns:

@@ -82,7 +82,7 @@ def count_letters(reader: fasta.Fasta | twobit.TwoBit) -> int:
     return sum(len(batch.letters) for batch in reader.batches())
 
 
-def whole(reader: fasta.Fasta | twobit.TwoBit, bases: int, places: Places) -> Iterator[Array]:
+def all_letters(reader: fasta.Fasta | twobit.TwoBit, bases: int, places: Places) -> Iterator[Array]:
     """All letters of a FASTA or 2bit file end to end, in chunks; `places` takes where each sequence begins."""
     at = 0
     for batch in reader.batches(bases):

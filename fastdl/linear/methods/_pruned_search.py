@@ -89,7 +89,9 @@ class Scores:
     def _limit(self, known: Array) -> float:
         return float(np.sort(known)[self.keep - 1]) if self.prune and len(known) >= self.keep else np.inf
 
-    def _begin(self, batches, first: Block | None, limit: float, anchor: Anchor | None) -> tuple[Array, ...]:
+    def _begin(
+        self, batches: Iterable[tuple[Array, Array]], first: Block | None, limit: float, anchor: Anchor | None
+    ) -> tuple[Array, ...]:
         """The models that live on after the first piece: the batches are not kept."""
         survivors, number = [], 0
         for W, b in batches:

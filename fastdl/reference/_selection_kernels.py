@@ -1,0 +1,48 @@
+"""The kernels of selection in NumPy: the names and arguments of the compiled ones, for where these are not built."""
+
+import numpy as np
+
+from fastdl.reference import selection
+
+BLOCK = 4096  # rows whose sums are formed apart
+
+# --- splits
+
+
+def ranks(start, numbers, n, rows, columns, keys, out):
+    """The places of the rows with these numbers, or of consecutive ones from `start` on where there are none."""
+    out[:] = selection.ranks(np.arange(start, start + len(out)) if numbers is None else numbers, n, keys)
+
+
+def part_codes(start, n, rows, columns, keys, bounds, out):
+    """The number of bounds that each of the consecutive rows from `start` on is not below."""
+    places = selection.ranks(np.arange(start, start + len(out)), n, keys)
+    out[:] = np.searchsorted(bounds, places, side="right")
+
+
+# --- polynomials
+
+
+def block_sums(x, y, s, fold, low, high, offset, subtracted, out, scratch, ends):
+    """Write the sums of each block, (blocks, folds, 3P + 4); y is taken less offset and the series `subtracted`."""
+    folds, degree = out.shape[1], (out.shape[2] - 4) // 3
+    how = {"domain": (low, high), "offset": offset, "subtracted": subtracted}
+    with np.errstate(all="ignore"):
+        for part, at in zip(out, range(0, len(x), BLOCK)):
+            a, b, c, k = (None if v is None else v[at : at + BLOCK] for v in (x, y, s, fold))
+            part[:] = selection.sums(a, b, c, k, folds, degree, **how)
+
+
+def add_blocks(blocks, total, error):
+    """Add rows to total one by one, and to error what the additions round off: Knuth's TwoSum."""
+    for block in blocks:
+        whole = total + block
+        part = whole - total
+        error += (total - (whole - part)) + (block - part)
+        total[:] = whole
+
+
+def series(x, low, high, coefficients, out):
+    """The Chebyshev series of each x by Clenshaw's recurrence."""
+    with np.errstate(all="ignore"):
+        out[:] = selection.series(x, (low, high), coefficients)

@@ -1,0 +1,101 @@
+"""Values of a stream in ascending order: all of them, or a sketch of bounded size with weights."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastdl._typing import Array
+
+
+class SortedValues(NamedTuple):
+    """Values in ascending order; how many each stands for (None: one); the least and the greatest there were."""
+
+    values: Array
+    weights: Array | None
+    low: float
+    high: float
+
+
+class QuantileSketch:
+    """The values of a stream: all, or with `limit` a sketch of buffers of so many values, each for 2^level others.
+
+    Munro and Paterson's scheme: when two buffers of a level are full, every second value of both goes one level up;
+    first the odd ones, then the even ones, so that errors cancel. Each time the rank of any value moves by at most the
+    weight of a buffer's values: N log2(N / limit) / (2 limit) in all, at most.
+    """
+
+    def __init__(self, limit: int | None):
+        self.limit = limit
+        self.count, self.low, self.high = 0, np.inf, -np.inf
+        self.dtype: np.dtype | None = None
+        self._waiting: list[Array] = []
+        self._levels: list[Array | None] = []
+        self._odd: list[int] = []
+
+    def add(self, values: Array, copy: bool = True) -> None:
+        """Take in finite values; without a copy where they stay as they are until `sorted`."""
+        if not len(values):
+            return
+        self._seen(values.dtype, len(values), float(values.min()), float(values.max()))
+        if self.limit is None:
+            self._waiting.append(values.copy() if copy else values)
+        else:
+            self._buffer(values)
+
+    def _seen(self, dtype: np.dtype, count: int, low: float, high: float) -> None:
+        self.dtype = dtype if self.dtype is None else np.result_type(self.dtype, dtype)
+        self.count, self.low, self.high = self.count + count, min(self.low, low), max(self.high, high)
+
+    def _buffer(self, values: Array) -> None:
+        assert self.limit is not None
+        have = sum(map(len, self._waiting))
+        while have + len(values) >= self.limit:
+            cut = self.limit - have
+            self._push(0, np.sort(np.concatenate([*self._waiting, values[:cut]])))
+            self._waiting, have, values = [], 0, values[cut:]
+        if len(values):
+            self._waiting.append(values.copy())
+
+    def _push(self, level: int, buffer: Array) -> None:
+        while len(self._levels) <= level:
+            self._levels.append(None)
+            self._odd.append(0)
+        there = self._levels[level]
+        if there is None:
+            self._levels[level] = buffer
+            return
+        both = np.sort(np.concatenate([there, buffer]), kind="stable")
+        kept = both[self._odd[level] :: 2]
+        self._levels[level], self._odd[level] = None, 1 - self._odd[level]
+        self._push(level + 1, kept)
+
+    def merge(self, other: QuantileSketch) -> None:
+        """Take in the values of another."""
+        if not other.count:
+            return
+        assert other.dtype is not None
+        self._seen(other.dtype, other.count, other.low, other.high)
+        for level, buffer in enumerate(other._levels):
+            if buffer is not None:
+                self._push(level, buffer)
+        for values in other._waiting:
+            if self.limit is None:
+                self._waiting.append(values)
+            else:
+                self._buffer(values)
+
+    def sorted(self) -> SortedValues:
+        """What is known of the values."""
+        levels = [(1 << i, buffer) for i, buffer in enumerate(self._levels) if buffer is not None]
+        parts = [*self._waiting, *(buffer for _, buffer in levels)]
+        if not levels:
+            return SortedValues(
+                np.sort(parts[0] if len(parts) == 1 else np.concatenate(parts)), None, self.low, self.high
+            )
+        waiting = sum(map(len, self._waiting))
+        weights = np.repeat([1, *(w for w, _ in levels)], [waiting, *(len(b) for _, b in levels)])
+        values = np.concatenate(parts)
+        order = np.argsort(values, kind="stable")
+        return SortedValues(values[order], weights[order], self.low, self.high)

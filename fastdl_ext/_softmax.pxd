@@ -1,0 +1,76 @@
+"""The softmax of a row of logits and its cross-entropy: plain arithmetic, so that every CPU gives the same bits.
+
+exp(x) = 2^n exp(f) with |f| <= ln(2)/2 and the Taylor series of exp(f); log(v) = k ln 2 + 2 atanh((m - 1) / (m + 1)) with
+v = 2^k m, as in power.pxd. Both are within two units in the last place.
+"""
+
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
+
+from fastdl_ext._common cimport real
+from fastdl_ext.power cimport less
+
+
+cdef inline double exp_below_zero(double x) noexcept nogil:
+    # exp(x) for x <= 0; below exp(-708), the least normal number, it is 0. NaN stays.
+    cdef double y = less(x, -708, -708, x), n, f, t, scale
+    cdef uint64_t bits
+    n = y * 1.4426950408889634 + 6755399441055744.0                # 1.5 2^52: rounds, and holds n in its lowest bits
+    memcpy(&bits, &n, 8)
+    n -= 6755399441055744.0
+    f = (y - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10
+    t = 2.08767569878681e-09 + f * 1.6059043836821613e-10
+    t = 2.505210838544172e-08 + f * t
+    t = 2.755731922398589e-07 + f * t
+    t = 2.7557319223985893e-06 + f * t
+    t = 2.48015873015873e-05 + f * t
+    t = 0.0001984126984126984 + f * t
+    t = 0.001388888888888889 + f * t
+    t = 0.008333333333333333 + f * t
+    t = 0.041666666666666664 + f * t
+    t = 0.16666666666666666 + f * t
+    t = 0.5 + f * t
+    t = 1 + (f + (f * f) * t)
+    bits = (bits + 1023) << 52
+    memcpy(&scale, &bits, 8)
+    return less(x, -708, 0, t * scale)
+
+
+cdef inline double log_of(double v) noexcept nogil:
+    # log(v) of a normal number v >= 1.
+    cdef uint64_t bits, k
+    cdef double m, s, z, l
+    memcpy(&bits, &v, 8)
+    k = (bits + <uint64_t>0x3FF0000000000000 - <uint64_t>0x3FE6A09E667F3BCD) >> 52
+    bits = bits - (k << 52) + <uint64_t>0x3FF0000000000000
+    memcpy(&m, &bits, 8)
+    s = (m - 1) / (m + 1)
+    z = s * s
+    l = 1.0 / 21 + z * (1.0 / 23)
+    l = 1.0 / 19 + z * l
+    l = 1.0 / 17 + z * l
+    l = 1.0 / 15 + z * l
+    l = 1.0 / 13 + z * l
+    l = 1.0 / 11 + z * l
+    l = 1.0 / 9 + z * l
+    l = 1.0 / 7 + z * l
+    l = 1.0 / 5 + z * l
+    l = 1.0 / 3 + z * l
+    return 0.6931471805599453 * <double>(<int64_t>k - 1023) + 2 * (s + s * z * l)
+
+
+cdef inline double cross_entropy(const real* z, Py_ssize_t classes, Py_ssize_t label, double* q) noexcept nogil:
+    # Write the probabilities of a row of logits to q; give -log of that of its label.
+    cdef Py_ssize_t j
+    cdef double top = z[0], total = 0, others = 0
+    for j in range(1, classes):
+        top = less(top, z[j], z[j], top)
+    for j in range(classes):
+        q[j] = exp_below_zero(<double>z[j] - top)
+        total += q[j]
+        others += 0 if j == label else q[j]
+    for j in range(classes):
+        q[j] /= total
+    if not total == total:
+        return total
+    return log_of(total) - (<double>z[label] - top)

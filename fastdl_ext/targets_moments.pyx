@@ -1,0 +1,185 @@
+"""Moments of columns, and standardising.  Trusts its caller: no array is empty, work is of full size.
+
+Columns of any number are taken as lanes: as many whole rows at a time as make some 64 values, each lane a sum of its own.
+Of what fits in the first-level cache, mean and squares are summed in two passes; parts are joined by the update of Chan,
+Golub and LeVeque (1979).  Each value is read from memory once.
+"""
+
+from fastdl_ext._common cimport cloned, real
+
+cdef extern from *:
+    """
+    /* Lanes never overlap; said here, for otherwise every short loop begins by testing it. */
+    #define FASTDL_LANES(T, S)                                                                                       \\
+    static FASTDL_INLINE void fastdl_add_##S(const T* y, const double* c, double* a, Py_ssize_t m) {                 \\
+        _Pragma("GCC ivdep") for (Py_ssize_t j = 0; j < m; j++) a[j] += (double)y[j] - c[j];                         \\
+    }                                                                                                                \\
+    static FASTDL_INLINE void fastdl_square_##S(const T* y, const double* c, double* a, double* b, Py_ssize_t m) {   \\
+        _Pragma("GCC ivdep") for (Py_ssize_t j = 0; j < m; j++) {                                                    \\
+            double d = (double)y[j] - c[j];                                                                          \\
+            a[j] += d; b[j] += d * d;                                                                                \\
+        }                                                                                                            \\
+    }                                                                                                                \\
+    static FASTDL_INLINE void fastdl_weigh_##S(const T* y, const double* w, const double* c, double* a, double* b,   \\
+                                               double* s, Py_ssize_t m) {                                            \\
+        _Pragma("GCC ivdep") for (Py_ssize_t j = 0; j < m; j++) {                                                    \\
+            double d = (double)y[j] - c[j], e = w[j] * d;                                                            \\
+            a[j] += e; b[j] += e * d; s[j] += w[j];                                                                  \\
+        }                                                                                                            \\
+    }                                                                                                                \\
+    static FASTDL_INLINE void fastdl_scale_##S(const T* y, const double* h, const double* l, const double* s,        \\
+                                               T* out, Py_ssize_t m) {                                               \\
+        _Pragma("GCC ivdep") for (Py_ssize_t j = 0; j < m; j++) out[j] = (T)((((double)y[j] - h[j]) - l[j]) / s[j]);  \\
+    }                                                                                                                \\
+    static FASTDL_INLINE void fastdl_back_##S(const T* z, const double* h, const double* l, const double* s, T* out, \\
+                                              Py_ssize_t m) {                                                        \\
+        _Pragma("GCC ivdep") for (Py_ssize_t j = 0; j < m; j++) out[j] = (T)(((double)z[j] * s[j] + l[j]) + h[j]);    \\
+    }
+    FASTDL_LANES(double, d)
+    FASTDL_LANES(float, f)
+    """
+    void add_d "fastdl_add_d"(const double*, const double*, double*, Py_ssize_t) noexcept nogil
+    void add_f "fastdl_add_f"(const float*, const double*, double*, Py_ssize_t) noexcept nogil
+    void square_d "fastdl_square_d"(const double*, const double*, double*, double*, Py_ssize_t) noexcept nogil
+    void square_f "fastdl_square_f"(const float*, const double*, double*, double*, Py_ssize_t) noexcept nogil
+    void weigh_d "fastdl_weigh_d"(const double*, const double*, const double*, double*, double*, double*,
+                                  Py_ssize_t) noexcept nogil
+    void weigh_f "fastdl_weigh_f"(const float*, const double*, const double*, double*, double*, double*,
+                                  Py_ssize_t) noexcept nogil
+    void scale_d "fastdl_scale_d"(const double*, const double*, const double*, const double*, double*,
+                                  Py_ssize_t) noexcept nogil
+    void scale_f "fastdl_scale_f"(const float*, const double*, const double*, const double*, float*,
+                                  Py_ssize_t) noexcept nogil
+    void back_d "fastdl_back_d"(const double*, const double*, const double*, const double*, double*,
+                                Py_ssize_t) noexcept nogil
+    void back_f "fastdl_back_f"(const float*, const double*, const double*, const double*, float*,
+                                Py_ssize_t) noexcept nogil
+
+cdef enum:
+    VALUES = 8192           # taken together: read from memory once, then once more from the first-level cache
+
+
+# --- moments
+
+
+cdef cloned deviations(const real* y, const double* w, Py_ssize_t n, Py_ssize_t d, Py_ssize_t lanes, bint squares,
+                       const double* centre, double* wide, double* a, double* b, double* s) noexcept nogil:
+    # Sums over rows of w (y - c), w (y - c)^2 and w in every lane; without weights the last is left out, and without
+    # squares the middle one too.
+    cdef Py_ssize_t i, j, m, row, total = n * d
+    cdef const double* repeated
+    for j in range(lanes):
+        a[j] = b[j] = s[j] = 0
+    i = 0
+    while i < total:
+        m = min(lanes, total - i)
+        if w != NULL:
+            repeated = w + i
+            if d > 1:
+                repeated = wide
+                for row in range(m // d):
+                    for j in range(d):
+                        wide[row * d + j] = w[i // d + row]
+            if real is float:
+                weigh_f(y + i, repeated, centre, a, b, s, m)
+            else:
+                weigh_d(y + i, repeated, centre, a, b, s, m)
+        elif squares:
+            if real is float:
+                square_f(y + i, centre, a, b, m)
+            else:
+                square_d(y + i, centre, a, b, m)
+        elif real is float:
+            add_f(y + i, centre, a, m)
+        else:
+            add_d(y + i, centre, a, m)
+
+        i += lanes
+cdef inline double column(const double* lanes, Py_ssize_t c, Py_ssize_t d, Py_ssize_t count) noexcept nogil:
+    cdef double total = 0
+    while c < count:
+        total += lanes[c]
+        c += d
+    return total
+
+
+cdef inline void chan(double weight, double high, double low, double squares, double* out, Py_ssize_t d) noexcept nogil:
+    # Chan, Golub and LeVeque's pairwise update; the mean is the unrounded sum of two doubles.
+    cdef double total = out[0] + weight
+    cdef double delta = (high - out[d]) + (low - out[2 * d])
+    cdef double step = out[2 * d] + delta * (weight / total)
+    if out[0] == 0:
+        out[0], out[d], out[2 * d], out[3 * d] = weight, high, low, squares
+        return
+    out[3 * d] += squares + delta * delta * (out[0] / total) * weight
+    high = out[d] + step
+    out[2 * d] = step - (high - out[d])
+    out[d] = high
+    out[0] = total
+
+
+def moments(const real[:, ::1] y, const double[::1] w, double[:, ::1] work, double[:, ::1] out):
+    """Weight, mean (as a sum of two) and sum of squared deviations of each column, into out, (4, D).
+
+    work is (5, lanes), lanes a multiple of D; weights are above 0.
+    """
+    cdef Py_ssize_t start, m, c, j, n = y.shape[0], d = y.shape[1], lanes = work.shape[1]
+    cdef Py_ssize_t rows = max(<Py_ssize_t>1, VALUES // lanes) * (lanes // d)
+    cdef double* centre = &work[0, 0]
+    cdef double* wide = &work[1, 0]
+    cdef double* a = &work[2, 0]
+    cdef double* b = &work[3, 0]
+    cdef double* s = &work[4, 0]
+    cdef const double* weights = NULL
+    cdef double weight, shift
+    with nogil:
+        for c in range(4 * d):
+            (&out[0, 0])[c] = 0
+        start = 0
+        while start < n:
+            m = min(rows, n - start)
+            if w is not None:
+                weights = &w[start]
+            for j in range(lanes):
+                centre[j] = y[start, j % d]
+            deviations(&y[start, 0], weights, m, d, lanes, False, centre, wide, a, b, s)
+            for c in range(d):
+                weight = <double>m if w is None else column(s, c, d, lanes)
+                shift = centre[c] + column(a, c, d, lanes) / weight
+                j = c
+                while j < lanes:
+                    centre[j] = shift
+                    j += d
+            deviations(&y[start, 0], weights, m, d, lanes, True, centre, wide, a, b, s)
+            for c in range(d):
+                weight = <double>m if w is None else column(s, c, d, lanes)
+                shift = column(a, c, d, lanes)
+                chan(weight, centre[c], shift / weight, column(b, c, d, lanes) - shift * (shift / weight), &out[0, c], d)
+
+            start += rows
+# --- standardising
+
+
+cdef cloned scaled(const real* y, const double* high, const double* low, const double* scale, Py_ssize_t lanes, bint back,
+                   real* out, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, m
+    i = 0
+    while i < n:
+        m = min(lanes, n - i)
+        if real is float:
+            if back:
+                back_f(y + i, high, low, scale, out + i, m)
+            else:
+                scale_f(y + i, high, low, scale, out + i, m)
+        elif back:
+            back_d(y + i, high, low, scale, out + i, m)
+        else:
+            scale_d(y + i, high, low, scale, out + i, m)
+
+        i += lanes
+
+
+def standardise(const real[::1] y, const double[:, ::1] table, bint back, real[::1] out):
+    """(y - mean) / scale, or back; the table, (3, lanes), holds the mean as a sum of two, and the scale."""
+    with nogil:
+        scaled(&y[0], &table[0, 0], &table[1, 0], &table[2, 0], table.shape[1], back, &out[0], y.shape[0])
