@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -133,7 +134,7 @@ class Grid:
             return x, y
         return SPREAD[:2]
 
-    @property
+    @cached_property
     def numbers(self) -> Array:
         """The grid as kernels take it: low, size, base, shape, strides."""
         return np.array([*self.low, *self.size, *self.base, *self.shape, *self.strides], np.float64)
@@ -176,32 +177,58 @@ def grid_of_range(
 ) -> Grid:
     """The grid of a range, as detectors use it."""
     _check.one_of("arithmetic", arithmetic, ("float32", "exact"))
+    if _is_plain(voxel_size) and _is_plain(point_range):
+        grid, warnings_ = _known_grid(voxel_size, point_range, dtype, arithmetic)
+    else:
+        grid, warnings_ = _make_grid(voxel_size, point_range, dtype, arithmetic)
+    for text in warnings_ if warn else ():
+        warnings.warn(text, UserWarning, stacklevel=4)
+    return grid
+
+
+def _is_plain(value: ArrayLike) -> bool:
+    """Whether a setting is a float or a tuple of floats and integers: equal ones of those make the same grid."""
+    return type(value) is float or (type(value) is tuple and {float, int}.issuperset(map(type, value)))
+
+
+def _make_grid(
+    voxel_size: ArrayLike, point_range: ArrayLike, dtype: np.dtype, arithmetic: str
+) -> tuple[Grid, tuple[str, ...]]:
+    """The grid, and what there is to warn of."""
     size, ends = sizes(voxel_size), ranges(point_range)
-    rounded, edges, grid = reference.grid_of(size, ends.reshape(6), dtype, arithmetic)
-    for axis, s, low, high, g, r in zip(AXES, rounded, edges[:3], edges[3:], grid, (edges[3:] - edges[:3]) / rounded):
+    rounded, edges, cells = reference.grid_of(size, ends.reshape(6), dtype, arithmetic)
+    texts = []
+    for k, (s, low, high, n) in enumerate(zip(rounded, edges[:3], edges[3:], cells)):
         if not s > 0 or low >= high or not math.isfinite(high - low):
             raise _check.InputError(
-                f"voxel_size and point_range are lost in float32 on axis {axis}: try arithmetic='exact'"
+                f"voxel_size and point_range are lost in float32 on axis {AXES[k]}: try arithmetic='exact'"
             )
-        if not 1 <= g < 2**31:
-            raise _check.InputError(f"a grid must have 1 to 2^31 - 1 cells on an axis, got {g:.0f} on axis {axis}")
-        if warn and abs(r - g) > _WHOLE:
-            _warn_unless_whole(axis, size["xyz".index(axis)], ends[:, "xyz".index(axis)], g)
+        if not 1 <= n < 2**31:
+            raise _check.InputError(f"a grid must have 1 to 2^31 - 1 cells on an axis, got {n:.0f} on axis {AXES[k]}")
+        ratio = (high - low) / s
+        if abs(ratio - n) > _WHOLE:
+            ratio = _ratio_as_typed(size[k], ends[:, k], n)
+        if abs(ratio - n) > _WHOLE:
+            texts.append(
+                f"point_range holds {ratio:.9g} voxels on axis {AXES[k]}, which is not whole; the grid has {n:.0f}"
+            )
     single = arithmetic == "float32" and dtype == np.float32
-    return Grid(edges[:3].astype(np.float64), rounded.astype(np.float64), (0, 0, 0), grid_shape(grid), single)
+    low, step = edges[:3].astype(np.float64), rounded.astype(np.float64)
+    return Grid(low, step, (0, 0, 0), grid_shape(cells), single), tuple(texts)
 
 
-def _warn_unless_whole(axis: str, size: float, ends: Array, cells: float) -> None:
-    """Warn where a range holds no whole number of voxels, by the numbers as they were typed.
+#: The grids of the last settings: to make one takes longer than to voxelize a hundred points.
+_known_grid = lru_cache(maxsize=16)(_make_grid)
+
+
+def _ratio_as_typed(size: float, ends: Array, cells: float) -> float:
+    """The number of voxels in a range, by the numbers as they were typed, nearest to the number of cells.
 
     Rounded to float32 the ratio is off by up to cells / 2^23, and 0.1 given as float32 means the decimal 0.1 too.
     """
     meant = ({float(v), float(str(np.float32(v)))} if np.float32(v) == v else {float(v)} for v in (*ends, size))
     ratios = [(high - low) / step for low, high, step in itertools.product(*meant)]
-    ratio = min(ratios, key=lambda r: abs(r - cells))
-    if abs(ratio - cells) > _WHOLE:
-        text = f"point_range holds {ratio:.9g} voxels on axis {axis}, which is not whole; the grid has {cells:.0f}"
-        warnings.warn(text, UserWarning, stacklevel=5)
+    return min(ratios, key=lambda r: abs(r - cells))
 
 
 def grid_shape(grid: Sequence[float] | Array) -> tuple[int, ...]:
@@ -263,13 +290,13 @@ def grid_with_room(origin: Array, size: Array, low: Array, high: Array) -> Grid:
 
 def sort_cells(cells: Array) -> Array:
     """The order of different cells (x, y, z) by z, then y, then x."""
-    if not len(cells):
+    m = len(cells)
+    if not m:
         return np.zeros(0, np.int64)
     low = cells.min(axis=0).astype(np.int64)
     span = cells.max(axis=0).astype(np.int64) - low + 1
-    if math.prod(map(int, span)) >= 2**63:
+    most = math.prod(map(int, span)) - 1
+    if most >= 2**63 or m >= 2**31:
         return np.lexsort(cells.T)
-    x, y, z = (np.subtract(cells[:, k], low[k], dtype=np.int64) for k in range(3))
-    keys = (z * span[1] + y) * span[0] + x
-    small = math.prod(map(int, span)) < 2**32
-    return np.argsort(keys.astype(np.uint32) if small else keys)
+    keys, order = np.empty((2, m), np.uint64), np.empty((2, m), np.int32)
+    return order[kernel.sort_cells(cells, low, span, most.bit_length(), keys, order)]

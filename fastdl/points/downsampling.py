@@ -91,6 +91,10 @@ def _downsample(
         return _downsample_like(_grid.as_cloud(points), _grid.sizes(voxel_size), like, threads)
     how = settings.reduce
     records = isinstance(points, np.ndarray) and points.dtype.names is not None
+    if not records and isinstance(how, str) and how in ("first", "nearest"):
+        kept = _kept_points(points, voxel_size, origin, settings, threads)
+        if kept is not None:
+            return kept
     if records or not isinstance(how, str) or how not in ("mean", "sum"):
         return reduction.voxel_reduce(
             points, voxel_size, origin=origin, reduce=how, order=settings.order, seed=settings.seed, threads=threads
@@ -108,6 +112,35 @@ def _downsample(
     ids, size = _ids_of(x, grid, threads)
     out = _totals(x, ids, size, how == "mean")
     return out[_grid.sort_cells(_voxel_ids.cells_of(x, ids, size, grid))] if ranked else out
+
+
+def _kept_points(
+    points: ArrayLike,
+    voxel_size: ArrayLike,
+    origin: ArrayLike,
+    settings: reduction.ReductionSettings,
+    threads: int | None,
+) -> Array | None:
+    """The first or the nearest point of every voxel, whole; None where columns are not floats of one type."""
+    given = _check.asarray("points", points)
+    if given.dtype.names is not None or given.dtype.kind != "f":
+        return None
+    x = _grid.as_cloud(given)
+    if len(x) >= reduction.LARGE:
+        return None
+    grid = _grid.grid_around(x, voxel_size, origin, threads)
+    ids, size = _ids_of(x, grid, threads)
+    pick = np.empty(size, np.int64)
+    kernel.tally(ids, 0, pick, np.zeros(size, np.int64))
+    cells = None
+    if settings.reduce == "nearest":
+        cells = _voxel_ids.cells_of(x, ids, size, grid)
+        centres = (cells + (np.array(grid.base, np.int64) + 0.5)) * grid.size + grid.low
+        kernel.nearest_points(x, ids, centres, np.full(size, np.inf), pick, 0)
+    if settings.order == "sorted":
+        cells = _voxel_ids.cells_of(x, ids, size, grid) if cells is None else cells
+        pick = pick[_grid.sort_cells(cells)]
+    return np.take(x, pick, axis=0)
 
 
 def _ids_of(x: Array, grid: Grid, threads: int | None) -> tuple[Array, int]:

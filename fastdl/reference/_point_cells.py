@@ -102,6 +102,12 @@ def rehash(old, table, bits, narrow):
     table[: len(old)] = old
 
 
+def sort_cells(cells, low, span, bits, keys, order):
+    """The order of cells (x, y, z) by z, then y, then x; the row of `order` it is in."""
+    order[0] = np.lexsort(cells.T)
+    return 0
+
+
 def voxel_cells(points, ids, keep, numbers, single, reverse, cells):
     """Cells of the first `keep` voxels as rows (x, y, z), or (z, y, x) when reversed."""
     unique, first = np.unique(ids, return_index=True)
