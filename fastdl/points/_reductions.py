@@ -253,14 +253,11 @@ class VoxelReductions:
 
     def _or_ignored(self, column: int, labels: Array, known: Array) -> Array:
         """Labels, and `ignore` where there is none, in a dtype that holds both."""
-        dtype = reference.column_dtype(self.dtypes[column], "majority", self.ignore)
-        if dtype == np.int64 and labels.dtype == np.uint64 and known.any() and labels[known].max() >= 2**63:
-            raise _check.InputError(
-                f"labels of 2^63 and above want an ignore= that uint64 holds, got ignore={self.ignore:g}"
-            )
-        values = np.full(len(labels), self.ignore, dtype)
-        values[known] = labels[known]
-        return values
+        try:
+            with np.errstate(invalid="ignore"):
+                return reference.or_ignored(labels.astype(self.dtypes[column], copy=False), known, self.ignore)
+        except OverflowError as error:  # there is no dtype that holds them all
+            raise _check.InputError(str(error)) from None
 
     def merge(self, other: VoxelReductions, ids: Array, size: int) -> None:
         """Take in a state that saw later points; `ids` are its voxels' numbers here, of `size` in all."""
