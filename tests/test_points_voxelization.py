@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import fastdl
-from fastdl.points._grid import kernel
 from fastdl.reference import points as reference
 from tests.cases_points import ENDS, SIZE, cloud
 from tests.test_equivalence import assert_same
@@ -134,7 +133,7 @@ def test_empty():
         ({"point_range": (0, 0, 0, 4, np.inf, 4)}, "axis y"),
         ({"voxel_size": 1e-9}, "2\\^31 - 1 cells on an axis, got 4\\d{9} on axis x"),
         ({"points": [[0.0, 0.0]]}, "C >= 3"),
-        ({"max_points": 0}, "max_points must be at least 1"),
+        ({"max_points": 0}, "max_points must be between 1 and"),
         ({"max_voxels": 0}, "max_voxels must be at least 1"),
         ({"sample": "best"}, "'first', 'random'"),
         ({"like": "pcl"}, "'spconv', 'mmcv'"),
@@ -151,8 +150,6 @@ def test_errors_say_what_is_wrong(change, words):
 def test_keys_beyond_64_bits():
     far = [[0.0, 0.0, 0.0], [1e6, 1e6, 2e6]]
     for run in (fastdl.voxel_downsample, lambda p, s: fastdl.VoxelAccumulator(s).update(p).finish()):
-        if kernel is None:  # the reference numbers any cell
-            break
         with pytest.raises(fastdl.InputError, match=r"less than 2\^63 cells.*axis z"):
             run(far, 1e-2 / 8)
         with pytest.raises(fastdl.InputError, match=r"less than 2\^31 voxels on an axis.*axis x"):

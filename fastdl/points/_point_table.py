@@ -54,7 +54,7 @@ class PointTable:
         x = self.given[self.names[k]] if self.names else self.given[:, k]
         return _check.native(x.view(np.uint8) if x.dtype == np.bool_ else x)  # fields are often not aligned
 
-    def owned(self, points: ArrayLike) -> PointTable:
+    def copy_unless_own(self, points: ArrayLike) -> PointTable:
         """These points in memory that is not the user's."""
         source = np.asarray(points)
         if not np.may_share_memory(source, self.given) and not np.may_share_memory(source, self.floats):
@@ -85,7 +85,7 @@ def point_table(points: ArrayLike, name: str = "points") -> PointTable:
     """Points as a table; an error where x, y, z are missing or a column is not of numbers."""
     x = _check.asarray(name, points)
     if x.dtype.names is None:
-        floats = _grid.cloud(x, name)
+        floats = _grid.as_cloud(x, name)
         whole = x.dtype.kind in "iu" and x.ndim == 2
         return PointTable(_check.array(name, x) if whole else floats, floats)
     if x.ndim != 1:
@@ -101,7 +101,7 @@ def point_table(points: ArrayLike, name: str = "points") -> PointTable:
     single = all(given.dtype[axis] == np.float32 for axis in _PLACE)
     place = np.empty((len(given), 3), np.float32 if single else np.float64)
     for k, axis in enumerate(_PLACE):
-        _grid.checked_integers(f"field {axis!r} of {name}", given[axis])
+        _grid.check_integers(f"field {axis!r} of {name}", given[axis])
         place[:, k] = given[axis]
     return PointTable(given, place)
 
