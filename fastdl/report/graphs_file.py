@@ -78,14 +78,13 @@ def components(graph: fastdl.Graph) -> Array:
 def _pictures(page: Chapter, graph: fastdl.Graph, sizes: Array) -> None:
     into = fastdl.degree(graph).astype(np.int64)
     out = np.bincount(graph.indices, minlength=graph.shape[1])
-    page.figure(
-        [
-            Panel(partial(_degrees, into=into, out=out), "How many nodes have at least so many edges, into and out of "
-                  "them.", "Degrees"),
-            Panel(partial(_components, sizes=sizes), "The sizes of the components, largest first.", "Components"),
-        ],
-        "The part of the nodes that have at least so many edges; the components by size.",
-    )  # fmt: skip
+    alt = "How many nodes have at least so many edges, into and out of them."
+    panels = [Panel(partial(_degrees, into=into, out=out), alt, "Degrees", wide=len(sizes) < 2)]
+    words = "The part of the nodes that have at least so many edges"
+    if len(sizes) > 1:
+        panels.append(Panel(partial(_components, sizes=sizes), "Sizes of components, largest first.", "Components"))
+        words += "; the components by size"
+    page.figure(panels, f"{words}.")
     if graph.shape[0] != graph.shape[1]:
         return
     page.section("What neighbours tell each other")

@@ -120,7 +120,8 @@ def number(value: Any) -> str:
         return f"{value:,}"
     if not isinstance(value, (float, np.floating)):
         return str(value)
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
+    size = abs(float(value))
+    return f"{value:,.0f}" if 1e4 <= size < 1e12 else f"{value:,.4g}"
 
 
 def _is_number(value: Any) -> bool:

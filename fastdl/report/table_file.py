@@ -142,7 +142,7 @@ def chapter(asked: Inspection) -> Chapter:
         page.text("With `--target COLUMN` its fits under three losses, their certificates and a degree are shown here.")
     if numeric:
         values = rows[:, names.index(numeric[0].name)]
-        page.code(standard_columns, values[np.isfinite(values)][:100_000])
+        page.code(standard_columns, np.resize(values[np.isfinite(values)], 100_000))
     return page
 
 
@@ -213,12 +213,15 @@ def _fits(page: Chapter, asked: Inspection, columns: dict[str, Array], every: in
 
 
 def _residuals(page: Chapter, X: Array, y: Array, fits: dict[float, Any]) -> None:
+    middle = min(float(np.median(np.abs(y - fit.predict(X)))) for fit in fits.values())
+    least = max(middle / 100, 1e-12)
+
     def draw(axes: Any) -> None:
         part = 100 * np.linspace(0, 1, 101)
         for p, fit in fits.items():
             far = np.quantile(np.abs(y - fit.predict(X)), part / 100)
-            axes.plot(np.maximum(far, 1e-300), part, color=COLOURS[p], label=f"|r|^{p:g}")
-        axes.set(xlabel="distance from the model", ylabel="rows that are so near (%)", xlim=(0, None))
+            axes.plot(np.maximum(far, least), part, color=COLOURS[p], label=f"|r|^{p:g}")
+        axes.set(xlabel="distance from the model", ylabel="rows that are so near (%)", xscale="log")
 
     page.figure(
         [Panel(draw, "Curves that rise from 0 to 100 % of the rows; the steeper, the more rows are near the model.",
