@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -49,7 +50,7 @@ def number(name: str, value: Any, low: float | None = None, high: float | None =
         value = float(value)
     except (TypeError, ValueError):
         raise InputTypeError(f"{name} must be a number, got {value!r}") from None
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise InputError(f"{name} must be finite, got {value}")
     if above and low is not None and value <= low:
         raise InputError(f"{name} must be above {low}, got {value}")
@@ -69,13 +70,14 @@ def array(name: str, value: Any, dtypes: Sequence[Any] | None = None, ndim: int 
 
     `dtypes` lists dtypes or kinds ("i", "u", "f", "b") that are allowed; nothing is cast.
     """
-    x = asarray(name, value)
+    x = value if type(value) is np.ndarray else asarray(name, value)
     if dtypes is not None:
         dtype(name, x.dtype, dtypes)
     if ndim is not None and x.ndim != ndim and (isinstance(ndim, int) or x.ndim not in ndim):
         wanted = ndim if isinstance(ndim, int) else " or ".join(map(str, ndim))
         raise InputError(f"{name} must have {wanted} dimension(s), got shape {x.shape}")
-    return native(x)
+    # Nothing is left to do to most arrays, and small ones come in small calls: one look at the flags.
+    return x if x.flags.carray and x.dtype.isnative else native(x)
 
 
 def native(x: Array) -> Array:
