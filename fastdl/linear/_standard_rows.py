@@ -10,7 +10,8 @@ import numpy as np
 from fastdl import _threads
 from fastdl._rows import Block, Rows, join_blocks
 from fastdl.linear._coordinates import Frame
-from fastdl.losses._row_sums import Sums
+from fastdl.losses._row_sums import RowSums
+from fastdl.losses.powers import as_loss
 
 Array = np.ndarray
 
@@ -19,7 +20,7 @@ _ALL = slice(None)
 
 def sums(X: Array, y: Array, s: Array | None, W: Array, b: Any, p: Any, *, gradient: bool = False) -> Array:
     """Of one block and every model the loss, and with `gradient` its derivatives by b and w: (K, 1 + 1 + D)."""
-    return Sums(X, y, W, b, p, sample_weight=s).block_of(_ALL, gradient)
+    return RowSums(X, y, W, b, as_loss(p), sample_weight=s).block_of(_ALL, gradient)
 
 
 def losses(X: Array, y: Array, s: Array | None, W: Array, b: Array, p: Any) -> Array:

@@ -15,6 +15,7 @@ from fastdl.linear._matrix import Matrix
 from fastdl.linear._standard_rows import Standard, losses
 from fastdl.linear.methods import vertex
 from fastdl.linear.result import Certificate, LpFit
+from fastdl.losses.powers import as_loss
 
 Array = np.ndarray
 
@@ -41,7 +42,7 @@ class _Guess(NamedTuple):
 
 def certificate(upper: float, standard: Standard, w: Array, b: float, p: Any) -> Certificate:
     """What is known of a fit of these rows by a model that is not proven to be the best."""
-    if hasattr(p, "terms"):
+    if as_loss(p).is_custom:
         return Certificate.of(upper, -np.inf, "none")
     if upper == 0:
         return Certificate.of(0.0, 0.0, "interpolation")
@@ -68,6 +69,8 @@ def bound(standard: Standard, v: Array, c: float, p: float) -> float:
     gamma = np.append(c, v) if standard.intercept else v
     sizes = standard.map(lambda Z, t, s: _sizes(Matrix(Z, standard.intercept).minus(t, gamma), s))
     most, mean = max(size[0] for size in sizes), sum(size[1] for size in sizes) / standard.weight
+    if not most > 0:  # the loss above is of residuals that are rounding alone
+        return 0.0
     smooth = _SMOOTH if p < 1.25 else _SMOOTH[3::3]
     guesses = [_Guess(k * mean / most) for k in smooth] if p < 2 else [_Guess(0.0), _Guess(0.0, True)]
     mends = _mends(standard, gamma, p, most, guesses)
