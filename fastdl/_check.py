@@ -106,11 +106,16 @@ def sample_weight(value: Any, n: int, name: str = "sample_weight") -> Array | No
     return weights
 
 
+def is_masked_array(value: Any) -> bool:
+    """Whether it is NumPy's masked array; anything else is told apart without numpy.ma, which takes time to load."""
+    return type(value) is not np.ndarray and isinstance(value, np.ndarray) and isinstance(value, np.ma.MaskedArray)
+
+
 def asarray(name: str, value: Any) -> Array:
     """`value` as an array, without a copy where it has the buffer or the array interface."""
     if type(value) is np.ndarray:
         return value
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked_array(value):
         raise InputTypeError(
             f"{name} must not be a masked array: fill or drop what is masked, or use NaN where it is allowed"
         )
@@ -148,7 +153,7 @@ def texts(name: str, value: Any) -> list[Any] | None:
     if isinstance(value, (str, bytes, bytearray)):
         return None
     items: Any = value
-    if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "USTO" and np.ma.is_masked(value):
+    if is_masked_array(value) and value.dtype.kind in "USTO" and np.ma.is_masked(value):
         raise InputError(f"{name} has masked values, which are not text; fill or drop them")
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "USTO":
