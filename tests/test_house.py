@@ -338,6 +338,17 @@ def test_import_is_cheap():
     assert "numpy" not in python("import sys, fastdl; print(*sys.modules)").stdout
 
 
+def test_first_calls_load_nothing_they_do_not_use():
+    heavy = {"numpy.ma", "importlib.resources", "decimal", "fractions", "numba", "scipy", "pandas"}
+    code = (
+        "import sys, numpy as np, fastdl; X = np.random.default_rng(0).standard_normal((200, 3)); "
+        "fastdl.fit_lp(X, X.sum(1)); fastdl.voxelize(X, 0.5, (-3, -3, -3, 3, 3, 3)); "
+        f"print(sorted({heavy} & {{*sys.modules}}))"
+    )
+    done = python(code)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
 def test_reference_does_the_work_without_kernels():
     code = "import fastdl; print(fastdl.mu_law_encode([0.5, -1.0]).tolist())"
     assert python(code, FASTDL_REFERENCE="1").stdout.strip() == "[239, 0]"
