@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
+import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -257,8 +259,10 @@ def extra(module: str, extra_name: str, purpose: str) -> Any:
 def existing(path: Any) -> Path:
     """`path` as a Path to a file that is there."""
     path = Path(path)
-    if not path.exists():
-        raise FileError(path, "no such file")
-    if path.is_dir():
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        raise FileError(path, "no such file") from None
+    if stat.S_ISDIR(mode):
         raise FileError(path, "is a folder, not a file")
     return path

@@ -87,7 +87,7 @@ def abandon() -> None:
         folders = [path for path in _live if os.path.isdir(path)]
         for path in list(_live):
             remove(path)
-    # What another thread has begun to write into a folder (zarr makes folders that are missing) comes back once or twice.
+    # What another thread has begun to write into a folder may come back: zarr makes folders that are missing.
     for _ in range(_ROUNDS if folders else 0):
         time.sleep(_ROUND)
         for path in folders:
