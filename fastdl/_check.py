@@ -81,6 +81,12 @@ def array(name: str, value: Any, dtypes: Sequence[Any] | None = None, ndim: int 
     return native(x)
 
 
+def contiguous(x: Any, dtype: Any) -> Array:
+    """`x` as `native` gives it, of `dtype`; of np.ascontiguousarray alone it may still stand at an odd address."""
+    y = np.ascontiguousarray(x, dtype)
+    return y if y.flags.aligned else y.copy()
+
+
 def native(x: Array) -> Array:
     """`x` as kernels read memory: C-contiguous, aligned, in the machine's byte order; copied only where it is not."""
     if not x.dtype.isnative:
