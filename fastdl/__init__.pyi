@@ -26,10 +26,12 @@ from fastdl.errors import MissingExtra as MissingExtra
 from fastdl.estimators.audio import MuLawEncoder as MuLawEncoder
 from fastdl.estimators.features import FeatureMap as FeatureMap
 from fastdl.estimators.features import VandermondeFeatures as VandermondeFeatures
+from fastdl.estimators.linear import LogisticClassifier as LogisticClassifier
 from fastdl.estimators.linear import LpClassifier as LpClassifier
 from fastdl.estimators.linear import LpRegressor as LpRegressor
+from fastdl.estimators.network import NetworkClassifier as NetworkClassifier
+from fastdl.estimators.network import NetworkRegressor as NetworkRegressor
 from fastdl.estimators.points import VoxelGridTransformer as VoxelGridTransformer
-from fastdl.estimators.selection import NetworkRegressor as NetworkRegressor
 from fastdl.estimators.selection import PolynomialRegressor as PolynomialRegressor
 from fastdl.estimators.sequences import NucleotideOneHot as NucleotideOneHot
 from fastdl.features.basis import vandermonde as vandermonde
@@ -66,6 +68,8 @@ from fastdl.linear.gram_accumulator import GramAccumulator as GramAccumulator
 from fastdl.linear.gram_accumulator import GramFit as GramFit
 from fastdl.linear.huber import HuberFit as HuberFit
 from fastdl.linear.huber import fit_huber as fit_huber
+from fastdl.linear.intervals import CoefficientIntervals as CoefficientIntervals
+from fastdl.linear.intervals import estimate_intervals as estimate_intervals
 from fastdl.linear.logistic import LogisticFit as LogisticFit
 from fastdl.linear.logistic import fit_logistic as fit_logistic
 from fastdl.linear.methods.gradient import gradient_descent as gradient_descent

@@ -15,7 +15,11 @@ _PASSES = 4  # of refinement, at most: one does for all but columns that are nea
 
 def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: int | None) -> LpFit:
     """The least squares fit."""
-    frame = Frame(rows, intercept, threads)
+    return fit_frame(Frame(rows, intercept, threads), rows, p)
+
+
+def fit_frame(frame: Frame, rows: Rows, p: float = 2.0) -> LpFit:
+    """The least squares fit in given coordinates."""
     gamma, loss, lower, history = refined(frame)
     if interpolates(frame, gamma, loss):
         return interpolation(frame, gamma, p)
