@@ -9,7 +9,6 @@ import pytest
 
 from bench import machine, tables
 
-
 DECLARED: dict[str, dict] = {}  # what the competitors of a work agree on, so that a table of them can be made
 
 
