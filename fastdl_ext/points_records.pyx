@@ -236,6 +236,22 @@ def differing(const uint8_t[:, ::1] chunk, const int32_t[::1] ids, const uint8_t
     return m
 
 
+def count_votes(const int32_t[::1] voxels, const uint8_t[::1] labels, int32_t[::1] rows, int32_t[:, ::1] votes,
+                Py_ssize_t used):
+    """Add the votes of points on numbered labels; a voxel without a row of votes takes the next.  The rows in use."""
+    cdef Py_ssize_t i
+    cdef int32_t row
+    with nogil:
+        for i in range(voxels.shape[0]):
+            row = rows[voxels[i]]
+            if row < 0:
+                row = <int32_t>used
+                rows[voxels[i]] = row
+                used += 1
+            votes[row, labels[i]] += 1
+    return used
+
+
 def elect(const int64_t[::1] voxels, const uint64_t[::1] labels, const int64_t[::1] votes, uint64_t[::1] best,
           int64_t[::1] most):
     """The label of most votes of every voxel, where `best` with `most` votes is one of them; of equals the least."""
