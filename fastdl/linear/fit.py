@@ -95,15 +95,15 @@ def fit_lp(
     """
     own = hasattr(p, "terms")
     p = p if own else _check.number("p", p, 0, 1000, above=True)
-    method = _chosen(method, p, own)
+    method = _choose_method(method, p, own)
     seed, tol = _check.integer("seed", seed, 0), _check.number("tol", tol, 0, above=True)
     threads = _threads.count(threads)
     rows, unit = _of_common_weight(X, y, sample_weight)
     settings = {"intercept": bool(intercept), "seed": seed, "threads": threads, **options}
     if method == "newton":
         settings["tol"] = tol
-    fit = _function(method, options)(rows, p, **settings)
-    return fit if unit == 1 else fit.weighed(unit)
+    fit = _fit_with_options(method, options)(rows, p, **settings)
+    return fit if unit == 1 else fit.with_weights_times(unit)
 
 
 def _of_common_weight(X: Any, y: Any, sample_weight: Any) -> tuple[Rows, float]:
@@ -128,7 +128,7 @@ _FITS: dict[str, tuple[str, Callable[[float], bool]]] = {
 }
 
 
-def _chosen(method: str, p: Any, own: bool) -> str:
+def _choose_method(method: str, p: Any, own: bool) -> str:
     """The method's name, which must fit p."""
     _check.one_of("method", method, ("auto", *METHODS))
     if method == "auto":
@@ -168,7 +168,7 @@ def _fit_of(method: str) -> Callable[..., LpFit]:
     return fit_gradient
 
 
-def _function(method: str, options: dict[str, Any]) -> Callable[..., LpFit]:
+def _fit_with_options(method: str, options: dict[str, Any]) -> Callable[..., LpFit]:
     """What fits by a method, which must know the options."""
     fit = _fit_of(method)
     known = set(signature(fit).parameters) - {"rows", "p", "intercept", "seed", "threads", "tol"}

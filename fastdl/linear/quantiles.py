@@ -9,12 +9,12 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
-from fastdl.linear._coordinates import EPS, Frame
-from fastdl.linear._matrix import Matrix, kernel
+from fastdl.linear._coordinates import EPS, Coordinates
+from fastdl.linear._matrix import DesignMatrix, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods._vertices import VertexRows
-from fastdl.linear.methods.closed_form import started
+from fastdl.linear.methods.closed_form import least_squares_start
 from fastdl.linear.result import Certificate
 
 _FAR = 1e4  # spreads from the median: rows that rule least squares
@@ -114,22 +114,22 @@ def fit_quantile(
     rows = Rows(
         _check.floats("X", X, 2), _check.floats("y", y, 1), _check.sample_weight(sample_weight, len(np.atleast_1d(y)))
     )
-    frame = Frame(rows, bool(intercept), threads)
-    gamma, through = started(frame)
+    coordinates = Coordinates(rows, bool(intercept), threads)
+    gamma, through = least_squares_start(coordinates)
     if through:
-        w, b = frame.model(gamma)
+        w, b = coordinates.model(gamma)
         fits = [QuantileFit(w, b, value, 0.0, Certificate.of(0.0, 0.0, "interpolation")) for value in taus.tolist()]
     else:
-        robust = RobustCoordinates(frame, rows, _check.integer("seed", seed, 0))
+        robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
         block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
-        fits = [_fit(robust, rows, block, robust.from_frame(gamma), value, threads) for value in taus.tolist()]
+        fits = [_fit(robust, rows, block, robust.from_coordinates(gamma), value, threads) for value in taus.tolist()]
     return tuple(fits) if np.ndim(tau) else fits[0]
 
 
 def _fit(
     robust: RobustCoordinates,
     rows: Rows,
-    block: tuple[Matrix, Array, Array],
+    block: tuple[DesignMatrix, Array, Array],
     gamma: Array,
     tau: float,
     threads: int | None,
@@ -142,7 +142,7 @@ def _fit(
         far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max(initial=0))) > _FAR
         if far or not np.isfinite(gamma).all():
             gamma = np.zeros(A.width)
-        proof, _ = least_absolute.solved(A, t, s, g, gamma)
+        proof, _ = least_absolute.solve_vertex(A, t, s, g, gamma)
         if proof is not None:
             gamma = proof.gamma
             lower = _lower_bound(robust, VertexRows(A, t, s, g), gamma, proof.dual, lean) / 2 * unit

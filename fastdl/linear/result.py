@@ -84,7 +84,7 @@ class LpFit:
     rank: int | None = None
     condition: float | None = None
 
-    def weighed(self, unit: float) -> LpFit:
+    def with_weights_times(self, unit: float) -> LpFit:
         """The same fit of rows whose weights are all `unit` times as large."""
         with np.errstate(over="ignore", under="ignore"):
             upper, lower = (float(np.float64(bound) * unit) for bound in self.certificate[:2])

@@ -11,7 +11,7 @@ from fastdl import _check, _kernels, _threads
 from fastdl.reference import losses as reference
 
 Array = np.ndarray
-kernel, many = _kernels.load("losses"), _kernels.load("losses_many")
+kernel, many_kernel = _kernels.load("losses"), _kernels.load("losses_many")
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _ALL = slice(None)
@@ -19,7 +19,7 @@ _FEW = 4  # models from which on they are taken many at a time
 _BLOCK = 1 << 22  # bytes of X in a block
 
 
-def loss(sums: Sums, out: Array | None, threads: int | None) -> Any:
+def loss(sums: RowSums, out: Array | None, threads: int | None) -> Any:
     losses = _check.out("out", out, (len(sums.W),), _FLOAT64, sums.X, sums.y) if sums.many else None
     total = sums.run(False, threads)
     if losses is None:
@@ -28,7 +28,7 @@ def loss(sums: Sums, out: Array | None, threads: int | None) -> Any:
     return losses
 
 
-def loss_grad(sums: Sums, curvature: Any, out: Array | None, threads: int | None) -> tuple[Any, ...]:
+def loss_grad(sums: RowSums, curvature: Any, out: Array | None, threads: int | None) -> tuple[Any, ...]:
     gradient = _check.out("out", out, sums.shape, _FLOAT64, sums.X, sums.y)
     h = None
     if curvature is not False:
@@ -39,7 +39,7 @@ def loss_grad(sums: Sums, curvature: Any, out: Array | None, threads: int | None
     return (value, gradient, by_b) if h is None else (value, gradient, by_b, h)
 
 
-class Sums:
+class RowSums:
     """The checked arguments of a call, and the sums over any of its rows."""
 
     def __init__(self, X, y, W, b, p, *, sample_weight=None, folds=None, held_out=None, part="train", reduction="sum"):
@@ -152,7 +152,7 @@ class Sums:
     def _sums(self, X, y, s, folds, held, *, models, gradient, h) -> Array:
         W, b = models
         models, d = W.shape
-        if (kernel if models < _FEW else many) is None or not d:
+        if (kernel if models < _FEW else many_kernel) is None or not d:
             return self._by_reference(X, y, s, folds, held, models=(W, b), gradient=gradient, h=h)
         own, p, floor = (self.own.address if self.own else 0), self.p, self.floor
         if models < _FEW:
@@ -174,7 +174,9 @@ class Sums:
         packed[:models], shift[:models], hold[:models] = W, b, 0 if held is None else held
         packed = np.ascontiguousarray(packed.reshape(tiles, lanes, d).swapaxes(1, 2))
         sums = np.zeros((tiles, d + 2, lanes))
-        many.many_models(X, y, s, folds, hold, self.inside, packed, shift, models, p, own, floor, h, sums, gradient)
+        many_kernel.many_models(
+            X, y, s, folds, hold, self.inside, packed, shift, models, p, own, floor, h, sums, gradient
+        )
         return sums.swapaxes(1, 2).reshape(tiles * lanes, d + 2)[:models, : None if gradient else 2]
 
     def _by_reference(self, X, y, s, folds, held, *, models, gradient, h) -> Array:

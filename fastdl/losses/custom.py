@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
-from fastdl.losses._row_sums import Sums, loss, loss_grad
+from fastdl.losses._row_sums import RowSums, loss, loss_grad
 
 Array = np.ndarray
 
@@ -26,13 +26,13 @@ class CustomLoss:
         self, X: Any, y: Any, W: Any, b: Any = 0.0, *, out: Array | None = None, threads: int | None = 1, **rows: Any
     ) -> Any:
         """As `lp_loss` and with its keywords, with ``function(r)`` for ``|r|^p``."""
-        return loss(Sums(X, y, W, b, self, **rows), out, threads)
+        return loss(RowSums(X, y, W, b, self, **rows), out, threads)
 
     def loss_grad(
         self, X: Any, y: Any, W: Any, b: Any = 0.0, *, out: Array | None = None, threads: int | None = 1, **rows: Any
     ) -> Any:
         """As `lp_loss_grad` and with its keywords but for the curvature, with ``function(r)`` for ``|r|^p``."""
-        return loss_grad(Sums(X, y, W, b, self, **rows), False, out, threads)
+        return loss_grad(RowSums(X, y, W, b, self, **rows), False, out, threads)
 
     @property
     def address(self) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._row_buffer import RowBuffer
 from fastdl._threads import split
-from fastdl.losses._row_sums import Sums, loss, loss_grad
+from fastdl.losses._row_sums import RowSums, loss, loss_grad
 
 Array = np.ndarray
 
@@ -95,7 +95,7 @@ def lp_loss(
     array([2. , 1.5])
     """
     rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part, "reduction": reduction}
-    return loss(Sums(X, y, W, b, p, **rows), out, threads)
+    return loss(RowSums(X, y, W, b, p, **rows), out, threads)
 
 
 def lp_loss_grad(
@@ -154,7 +154,7 @@ def lp_loss_grad(
     (4.0, array([-8.]), -4.0)
     """
     rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part, "reduction": reduction}
-    sums = Sums(X, y, W, b, p, **rows)
+    sums = RowSums(X, y, W, b, p, **rows)
     sums.floor = _check.number("floor", floor, 0) if floor else 0.0
     return loss_grad(sums, curvature, out, threads)
 
@@ -210,9 +210,9 @@ class LpLoss:
         """The number of rows in a block, for X of so many columns."""
         return self._sums((np.empty((0, columns), dtype), np.empty(0), None, None)).block
 
-    def _sums(self, rows: tuple[Any, ...]) -> Sums:
+    def _sums(self, rows: tuple[Any, ...]) -> RowSums:
         X, y, s, folds = rows
-        return Sums(X, y, sample_weight=s, folds=folds, **self.settings)
+        return RowSums(X, y, sample_weight=s, folds=folds, **self.settings)
 
     def update(self, chunk: tuple[Any, ...]) -> LpLoss:
         """Take in (X, y), (X, y, sample_weight) or (X, y, sample_weight or None, folds); returns itself."""

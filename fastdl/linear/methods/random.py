@@ -10,9 +10,9 @@ import numpy as np
 from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Progress
-from fastdl.linear._standard_rows import Standard, sums
+from fastdl.linear._standard_rows import StandardRows, block_sums
 from fastdl.linear.methods._lower_bounds import certificate
-from fastdl.linear.methods._pruned_search import Anchor, Scores
+from fastdl.linear.methods._pruned_search import PrunedSearch, TangentBound
 from fastdl.linear.result import LpFit
 from fastdl.streaming import ProgressEvent
 
@@ -145,12 +145,12 @@ def fit(
     _check.number("scale", scale, 0)
     _check.number("shrink", shrink, 0, 1, above=True)
     own = hasattr(p, "terms")
-    standard = Standard(rows, intercept, threads, scale_y=not own)
+    standard = StandardRows(rows, intercept, threads, scale_y=not own)
     search = _Search(standard, p, keep, not own if prune is None else prune, model(center, standard))
     width = scale * search.spread() / max(1, standard.rank) ** 0.5
     trace = []
     for turn in range(1 + refine):
-        search.round(drawn(seed, turn, candidates, standard.rank), width, candidates)
+        search.round(draw_candidates(seed, turn, candidates, standard.rank), width, candidates)
         trace.append((search.losses[0], width, search.share))
         width *= shrink
         if progress is not None:
@@ -163,7 +163,7 @@ def power(p: Any) -> Any:
     return p if hasattr(p, "terms") else _check.number("p", p, 0, above=True)
 
 
-def model(given: Any, standard: Standard) -> tuple[Array, float] | None:
+def model(given: Any, standard: StandardRows) -> tuple[Array, float] | None:
     """A fit, or (w, b), as a model in the coordinates of `standard`."""
     if given is None:
         return None
@@ -172,12 +172,12 @@ def model(given: Any, standard: Standard) -> tuple[Array, float] | None:
     if len(w) != standard.rows.columns:
         raise _check.InputError(f"w must have {standard.rows.columns} values, got {len(w)}")
     _check.finite("w", w)
-    if b and not standard.frame.intercept:
+    if b and not standard.coordinates.intercept:
         raise _check.InputError(f"b must be 0 without an intercept, got {b}")
-    return standard.unfolded(w, b)
+    return standard.from_users_units(w, b)
 
 
-def drawn(seed: int, turn: int, count: int, size: int) -> Iterator[Array]:
+def draw_candidates(seed: int, turn: int, count: int, size: int) -> Iterator[Array]:
     """The numbers (K, size) of a round's candidates, batch by batch; the first candidate is 0, the centre."""
     for start in range(0, count, _BATCH):
         groups = range(start // _GROUP, -(-min(start + _BATCH, count) // _GROUP))
@@ -195,7 +195,7 @@ def _group(seed: int, turn: int, group: int, size: int) -> Array:
 class _Search:
     """The best models so far, in the coordinates of `standard`, the best first."""
 
-    def __init__(self, standard: Standard, p: Any, keep: int, prune: bool, center: tuple[Array, float] | None):
+    def __init__(self, standard: StandardRows, p: Any, keep: int, prune: bool, center: tuple[Array, float] | None):
         self.standard, self.p, self.keep, self.prune = standard, p, keep, prune
         self.center = center or (standard.least_squares(), 0.0)
         self.W, self.b, self.losses = np.empty((0, standard.columns)), np.empty(0), np.empty(0)
@@ -204,7 +204,7 @@ class _Search:
     def spread(self) -> float:
         """The root mean square of the centre's residuals."""
         w, b = self.center
-        total = self.standard.total(lambda Z, t, s: sums(Z, t, s, w[None], np.array([b]), 2.0)[0, 0])
+        total = self.standard.total(lambda Z, t, s: block_sums(Z, t, s, w[None], np.array([b]), 2.0)[0, 0])
         return float(np.sqrt(total / self.standard.weight)) if self.standard.weight else 0.0
 
     def round(self, numbers: Iterator[Array], width: float, candidates: int) -> None:
@@ -215,17 +215,17 @@ class _Search:
 
         def batches() -> Iterator[tuple[Array, Array]]:
             for z in numbers:
-                dw, db = self.standard.spread_out(z * width)
+                dw, db = self.standard.from_whitened(z * width)
                 yield w + dw, b + db
 
         if self.p == 2:
             W, c, values = self._by_products(batches())
         else:
-            scores = Scores(self.standard, self.p, keep=self.keep, prune=self.prune)
+            scores = PrunedSearch(self.standard, self.p, keep=self.keep, prune=self.prune)
             convex = not hasattr(self.p, "terms") and self.p >= 1
-            anchor = Anchor(self.standard, w, b, self.p, convex) if self.prune else None
-            known = self.losses if len(self.losses) or anchor is None else np.array([anchor.loss])
-            _, W, c, values = scores.best(batches(), known, anchor)
+            tangent = TangentBound(self.standard, w, b, self.p, convex) if self.prune else None
+            known = self.losses if len(self.losses) or tangent is None else np.array([tangent.loss])
+            _, W, c, values = scores.best(batches(), known, tangent)
             self.share = scores.read / max(1, candidates * self.standard.count)
         later = slice(1, None) if len(self.W) else slice(None)
         W, c, values = (
@@ -248,9 +248,9 @@ class _Search:
 
     def result(self, trace: list[tuple[float, float, float]]) -> LpFit:
         """The best, with losses in the units of y."""
-        models = [self.standard.folded(w, float(b)) for w, b in zip(self.W, self.b)]
+        models = [self.standard.to_users_units(w, float(b)) for w, b in zip(self.W, self.b)]
         W, b = np.array([w for w, _ in models]), np.array([b for _, b in models])
-        total = self.standard.rows.total(lambda X, y, s: sums(X, y, s, W, b, self.p)[:, 0], self.standard.threads)
+        total = self.standard.rows.total(lambda X, y, s: block_sums(X, y, s, W, b, self.p)[:, 0], self.standard.threads)
         top = np.zeros(len(W)) if total is None else total
         loss, width, share = (np.array(column) for column in zip(*trace))
         if self.p == 2:  # what the sums do not say
