@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN = .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: help demo test bench bench-table bench-compare instructions fuzz lint levels attack sanitize wheel-test clean
+.PHONY: help demo docs test bench bench-table bench-compare instructions fuzz lint levels attack sanitize wheel-test clean
 help:
 	@echo "make demo       build, run the demo, write fastdl-demo.html"
 	@echo "make test       build, run the tests"
+	@echo "make docs       build the documentation site, docs/_build/html/index.html"
 	@echo "make bench      build, compare with the peers that install here"
 	@echo "make bench-compare BASE=REV  what changed since a revision; bench-table makes README's table"
 	@echo "make instructions  the instructions that kernels take, against those recorded (valgrind)"
@@ -48,6 +49,11 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	$(PIP) torch==2.13.0 || echo "left out: torch"
 	$(BIN)/python bench/peers.py | while read -r peer; do $(PIP) $$peer || echo "left out: $$peer"; done
 	@touch $@
+
+# Warnings are errors; nothing is fetched from the network. A change of a docstring is seen without a new build.
+docs: .venv/docs
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 demo: .venv/report
 	$(BIN)/fastdl demo
@@ -122,4 +128,4 @@ wheel-test: .venv/python
 	build/empty/bin/python -P tests/wheel.py .
 
 clean:
-	rm -rf .venv build *.egg-info fastdl_ext/*.so
+	rm -rf .venv build docs/_build docs/auto_gallery docs/api/generated *.egg-info fastdl_ext/*.so

@@ -12,7 +12,9 @@ from tests.cases_graphs import CASES_GRAPHS
 from tests.cases_losses import CASES_LOSSES
 from tests.cases_network import CASES_NETWORK
 from tests.cases_points import CASES_POINTS
+from tests.cases_selection import CASES_SELECTION
 from tests.cases_sequences import CASES_SEQUENCES
+from tests.cases_streams import CASES_STREAMS
 from tests.cases_targets import CASES_TARGETS
 
 CASES: list[Case] = [
@@ -24,4 +26,6 @@ CASES: list[Case] = [
     *CASES_FEATURES,
     *CASES_NETWORK,
     *CASES_TARGETS,
+    *CASES_SELECTION,
+    *CASES_STREAMS,
 ]

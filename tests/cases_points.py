@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastdl.points.reduction import LARGE
 from fastdl.reference.points import REDUCTIONS
 from tests.case import Case
 
+LARGE_SIZES: tuple[int, ...] = (LARGE + 5,)
 SIZE, ENDS = (0.5, 0.25, 1.0), (-4.0, -4.0, -2.0, 4.0, 4.0, 2.0)
 
 
@@ -24,7 +26,7 @@ def cloud(rng: np.random.Generator, n: int, dtype: str = "float32") -> np.ndarra
 def _cases():
     """Every function of points, in every mode."""
     cases = []
-    sizes = (0, 1, 2, 7, 160, 2049)
+    sizes: tuple[int, ...] = (0, 1, 2, 7, 160, 2049)
 
     def add(stem, function, label, kwargs, dtype="float32", ranged=True, moved=20.0):
         def make(rng, n):
@@ -56,6 +58,9 @@ def _cases():
         for name in ("mean", "sum", "last"):
             add("points", "voxel_downsample", name, {"reduce": name}, dtype, ranged=False)
         add("points", "voxel_grid", "mixed", {"reduce": mixed, "axes": "zyx"}, dtype)
+    sizes = LARGE_SIZES  # the path of large clouds, which are partitioned first
+    add("points", "voxel_reduce", "large", {"reduce": "mean"})
+    add("points", "voxel_reduce", "large-sorted", {"reduce": "max", "order": "sorted"}, "float64", ranged=False)
     return cases
 
 

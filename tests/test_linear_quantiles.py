@@ -71,3 +71,57 @@ def test_shares_below_and_refusals():
         fastdl.fit_quantile(X, y, [0.5, 1.0])
     with pytest.raises(fastdl.errors.InputError, match="lengths"):
         fastdl.fit_quantile(X, y[:5])
+
+
+def lasso_by_highs(X, y, tau, s, l1, intercept):
+    """The least of check loss and penalty: w = u - v of u, v >= 0."""
+    optimize = pytest.importorskip("scipy.optimize")
+    n, d = X.shape
+    A = np.column_stack([np.full(n, float(intercept)), X, -X, np.eye(n), -np.eye(n)])
+    cost = np.concatenate([[0.0], np.full(2 * d, l1), tau * s, (1 - tau) * s])
+    bounds = [(None, None)] + [(0, None)] * (2 * d + 2 * n)
+    return optimize.linprog(cost, A_eq=A, b_eq=y, bounds=bounds, method="highs").fun
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_lasso_equals_highs(seed):
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(2, 80)), int(rng.integers(1, 9))
+    X, y = rng.standard_normal((n, d)) * 10.0 ** rng.integers(-3, 4, d), rng.standard_t(2, n) * 10
+    if seed % 4 == 0:
+        X, y = rng.integers(-2, 3, (n, d)).astype(float), rng.integers(-2, 3, n).astype(float)
+    s, l1, intercept = rng.integers(1, 4, n).astype(float), float(10.0 ** rng.uniform(-3, 2)), bool(seed % 3)
+    for fit in fastdl.fit_quantile(X, y, [0.1, 0.5, 0.8], sample_weight=s, l1=l1, intercept=intercept):
+        want = lasso_by_highs(X, y, fit.tau, s, l1, intercept)
+        r = y - fit.predict(X)
+        again = (s * np.where(r > 0, fit.tau * r, (fit.tau - 1) * r)).sum() + l1 * np.abs(fit.w).sum()
+        np.testing.assert_allclose(fit.loss, again, rtol=1e-12)
+        np.testing.assert_allclose(fit.loss, want, rtol=1e-8, atol=1e-9)
+        assert fit.certificate.lower <= want * (1 + 1e-9) + 1e-9
+        assert fit.certificate.gap < 1e-8 or want < 1e-9, fit.certificate
+
+
+def test_lasso_of_copied_columns_and_of_more_columns_than_rows():
+    rng = np.random.default_rng(4)
+    X = rng.standard_normal((30, 50))
+    X[:, 1] = X[:, 0]
+    X[:, 2] = 2 * X[:, 0]
+    y = X[:, 0] * 3 + rng.standard_normal(30)
+    fit = fastdl.fit_quantile(X, y, l1=3.0)
+    assert fit.certificate.gap < 1e-9
+    assert np.count_nonzero(fit.w) < 30
+    assert not fit.w[:2].any()  # the third is the same column, at half the penalty
+    np.testing.assert_allclose(fit.loss, lasso_by_highs(X, y, 0.5, np.ones(30), 3.0, True), rtol=1e-9)
+    heavy = fastdl.fit_quantile(X, y, l1=1e6)
+    assert not heavy.w.any()
+    assert heavy.b == np.median(y) or heavy.certificate.gap < 1e-9
+
+
+def test_lasso_equals_scikit_learn_s_quantile_regressor():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(5)
+    X, y = rng.standard_normal((60, 4)), rng.standard_normal(60)
+    peer = linear_model.QuantileRegressor(quantile=0.3, alpha=0.05).fit(X, y)
+    fit = fastdl.fit_quantile(X, y, 0.3, l1=0.05 * 60)
+    np.testing.assert_allclose(fit.w, peer.coef_, atol=1e-8)
+    assert fit.l1 == pytest.approx(3.0)

@@ -352,7 +352,7 @@ def test_the_chapter_shows_the_gene_and_the_peers():
     from fastdl.report.sequences import chapter
 
     page = "".join(chapter().blocks)
-    assert page.count("<img") == 3
+    assert page.count("<figure>") == 5
     for name in LIKE:
         assert f"like=&#x27;{name}&#x27;" in page
     assert "0.5 0 0.5 0" in page

@@ -311,3 +311,19 @@ def test_as_scikit_learn():
         target = fit(y, 20, strategy)
         np.testing.assert_allclose(target.edges_, peer.bin_edges_[0], rtol=1e-12)
         assert (target.encode(y) != peer.transform(y[:, None])[:, 0]).sum() <= 2
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile", "mu-law"])
+def test_what_bins_hold_is_of_the_values_of_the_fit(strategy):
+    y = np.random.default_rng(5).gamma(2, 1, 10_000)
+    want = np.histogram(y, fastdl.BinnedTarget(9, strategy).fit(y).edges_)[0]
+    mine = y.copy()
+    target = fastdl.BinnedTarget(9, strategy).fit(mine)
+    mine[:] = -1
+    np.testing.assert_array_equal(target.counts_, want)
+    stream = fastdl.BinnedTarget(9, strategy).update(y).finish()
+    stream.update(np.full(5, 3.0))
+    np.testing.assert_array_equal(stream.counts_, want)
+    again = fastdl.BinnedTarget.from_bytes(stream.to_bytes())
+    np.testing.assert_array_equal(again.counts_, want)
+    assert again.finish().counts_.sum() == 10_005

@@ -4,6 +4,8 @@ from fastdl.linear.elastic_net import fit_elastic_net as fit_elastic_net
 from fastdl.linear.fit import fit_lp as fit_lp
 from fastdl.linear.gram_accumulator import GramAccumulator as GramAccumulator
 from fastdl.linear.gram_accumulator import GramFit as GramFit
+from fastdl.linear.huber import HuberFit as HuberFit
+from fastdl.linear.huber import fit_huber as fit_huber
 from fastdl.linear.logistic import LogisticFit as LogisticFit
 from fastdl.linear.logistic import fit_logistic as fit_logistic
 from fastdl.linear.methods.gradient import gradient_descent as gradient_descent

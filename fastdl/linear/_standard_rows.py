@@ -11,6 +11,7 @@ from fastdl import _threads
 from fastdl._rows import Block, Rows, join_blocks
 from fastdl.linear._coordinates import Coordinates
 from fastdl.losses._row_sums import RowSums
+from fastdl.losses.powers import as_loss
 
 Array = np.ndarray
 
@@ -19,7 +20,7 @@ _ALL = slice(None)
 
 def block_sums(X: Array, y: Array, s: Array | None, W: Array, b: Any, p: Any, *, gradient: bool = False) -> Array:
     """Of one block and every model the loss, and with `gradient` its derivatives by b and w: (K, 1 + 1 + D)."""
-    return RowSums(X, y, W, b, p, sample_weight=s).block_of(_ALL, gradient)
+    return RowSums(X, y, W, b, as_loss(p), sample_weight=s).block_of(_ALL, gradient)
 
 
 def block_losses(X: Array, y: Array, s: Array | None, W: Array, b: Array, p: Any) -> Array:

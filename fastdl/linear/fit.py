@@ -11,6 +11,8 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl.linear.result import Certificate, LpFit
+from fastdl.losses.custom import CustomLoss
+from fastdl.losses.powers import PowerLoss, as_loss
 
 __all__ = ["Certificate", "LpFit", "fit_lp"]
 
@@ -93,20 +95,21 @@ def fit_lp(
     1 [2.] 1.0 81.0 vertex
     2 [18.2] -15.2 2624.4 closed form
     """
-    own = hasattr(p, "terms")
-    p = p if own else _check.number("p", p, 0, 1000, above=True)
-    method = _choose_method(method, p, own)
+    loss = as_loss(p)
+    if not loss.is_custom:
+        _check.number("p", loss.p, 0, 1000, above=True)
+    method = _choose_method(method, loss)
     seed, tol = _check.integer("seed", seed, 0), _check.number("tol", tol, 0, above=True)
     threads = _threads.count(threads)
-    rows, unit = _of_common_weight(X, y, sample_weight)
+    rows, unit = _divide_weights(X, y, sample_weight)
     settings = {"intercept": bool(intercept), "seed": seed, "threads": threads, **options}
     if method == "newton":
         settings["tol"] = tol
-    fit = _fit_with_options(method, options)(rows, p, **settings)
+    fit = _method_function(method, options)(rows, loss.p, **settings)
     return fit if unit == 1 else fit.with_weights_times(unit)
 
 
-def _of_common_weight(X: Any, y: Any, sample_weight: Any) -> tuple[Rows, float]:
+def _divide_weights(X: Any, y: Any, sample_weight: Any) -> tuple[Rows, float]:
     """The rows, and a power of two that their weights were divided by: 1 unless all are very large or very small."""
     if y is None or sample_weight is None:
         return Rows(X, y, sample_weight), 1.0
@@ -128,13 +131,13 @@ _FITS: dict[str, tuple[str, Callable[[float], bool]]] = {
 }
 
 
-def _choose_method(method: str, p: Any, own: bool) -> str:
+def _choose_method(method: str, loss: PowerLoss | CustomLoss) -> str:
     """The method's name, which must fit p."""
     _check.one_of("method", method, ("auto", *METHODS))
     if method == "auto":
-        return "gradient" if own else next(name for name, (_, fits) in _FITS.items() if fits(p))
-    if method in _FITS and (own or not _FITS[method][1](p)):
-        raise _check.InputError(f"method {method!r} must have {_FITS[method][0]}, got p = {p}")
+        return "gradient" if loss.is_custom else next(name for name, (_, fits) in _FITS.items() if fits(loss.power))
+    if method in _FITS and (loss.is_custom or not _FITS[method][1](loss.power)):
+        raise _check.InputError(f"method {method!r} must have {_FITS[method][0]}, got p = {loss.p}")
     return method
 
 
@@ -168,7 +171,7 @@ def _fit_of(method: str) -> Callable[..., LpFit]:
     return fit_gradient
 
 
-def _fit_with_options(method: str, options: dict[str, Any]) -> Callable[..., LpFit]:
+def _method_function(method: str, options: dict[str, Any]) -> Callable[..., LpFit]:
     """What fits by a method, which must know the options."""
     fit = _fit_of(method)
     known = set(signature(fit).parameters) - {"rows", "p", "intercept", "seed", "threads", "tol"}

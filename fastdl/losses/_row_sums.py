@@ -40,9 +40,11 @@ def loss_grad(sums: RowSums, curvature: Any, out: Array | None, threads: int | N
 
 
 class RowSums:
-    """The checked arguments of a call, and the sums over any of its rows."""
+    """The checked arguments of a call, and the sums over any of its rows, of a loss as `as_loss` gives it."""
 
-    def __init__(self, X, y, W, b, p, *, sample_weight=None, folds=None, held_out=None, part="train", reduction="sum"):
+    def __init__(
+        self, X, y, W, b, loss, *, sample_weight=None, folds=None, held_out=None, part="train", reduction="sum"
+    ):
         self.X, self.y = _numbers("X", X, (2,)), _numbers("y", y, (1,))
         W, b = _numbers("W", W, (1, 2)), b if type(b) is float else _numbers("b", b, (0, 1))
         n, d = self.X.shape
@@ -56,8 +58,7 @@ class RowSums:
             raise _check.InputError(f"b must be a number or have shape ({models},), got {b.shape}")
         kind = self.X.dtype
         self.dtype = _FLOAT32 if kind is _FLOAT32 or (kind.kind == "f" and kind.itemsize <= 4) else _FLOAT64
-        self.own = p if hasattr(p, "terms") else None
-        self.p = 0.0 if self.own else p if type(p) is float and 0 < p < np.inf else _check.number("p", p, 0, above=True)
+        self.loss = loss
         self.floor = 0.0
         self.mean = _check.one_of("reduction", reduction, ("sum", "mean")) == "mean"
         self.W = _as(W, self.dtype).reshape(models, d)
@@ -154,7 +155,7 @@ class RowSums:
         models, d = W.shape
         if (kernel if models < _FEW else many_kernel) is None or not d:
             return self._by_reference(X, y, s, folds, held, models=(W, b), gradient=gradient, h=h)
-        own, p, floor = (self.own.address if self.own else 0), self.p, self.floor
+        own, p, floor = self.loss.address, self.loss.power, self.floor
         if models < _FEW:
             total = np.zeros((models, d + 2 if gradient else 2))
             for k in range(models):
@@ -182,10 +183,9 @@ class RowSums:
     def _by_reference(self, X, y, s, folds, held, *, models, gradient, h) -> Array:
         W, b = models
         rows = {"sample_weight": s, "folds": folds, "held_out": held, "part": "test" if self.inside else "train"}
-        p = self.own.terms if self.own else self.p
-        loss, by_w, by_b = reference.lp_loss_grad(X, y, W, b, p, **rows)
+        loss, by_w, by_b = reference.lp_loss_grad(X, y, W, b, self.loss.definition, **rows)
         if h is not None:
-            bend = reference.curvature(X, y, W, b, self.p, **rows, floor=self.floor)
+            bend = reference.curvature(X, y, W, b, self.loss.power, **rows, floor=self.floor)
             h[:] = bend if h.ndim == 2 else bend[:, 0]
         return np.column_stack([loss, by_b, by_w]) if gradient else np.column_stack([loss, by_b])
 

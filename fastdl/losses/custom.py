@@ -22,6 +22,27 @@ class CustomLoss:
     derivative: Callable[[float], float] | None = None
     _compiled: list[Any] = field(default_factory=list, repr=False, compare=False)
 
+    # The face of `as_loss`: nothing is known of the function but its values and slopes.
+    power = 0.0
+    is_custom = True
+    is_convex = is_homogeneous = False
+
+    @property
+    def p(self) -> CustomLoss:
+        """Itself, as `as_loss` was given it."""
+        return self
+
+    @property
+    def definition(self) -> Callable[[Array], tuple[Array, Array]]:
+        """What the reference takes for p."""
+        return self.terms
+
+    def scale(self, by: float) -> float:
+        """1: residuals keep their units, as the function may treat a large one in another way than a small one."""
+        if by != 1:
+            raise ValueError(f"a custom loss has no units to change, got {by}")
+        return 1.0
+
     def loss(
         self, X: Any, y: Any, W: Any, b: Any = 0.0, *, out: Array | None = None, threads: int | None = 1, **rows: Any
     ) -> Any:

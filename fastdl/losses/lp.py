@@ -14,6 +14,7 @@ from fastdl import _check
 from fastdl._row_buffer import RowBuffer
 from fastdl._threads import split
 from fastdl.losses._row_sums import RowSums, loss, loss_grad
+from fastdl.losses.powers import as_loss
 
 Array = np.ndarray
 
@@ -95,7 +96,7 @@ def lp_loss(
     array([2. , 1.5])
     """
     rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part, "reduction": reduction}
-    return loss(RowSums(X, y, W, b, p, **rows), out, threads)
+    return loss(RowSums(X, y, W, b, as_loss(p), **rows), out, threads)
 
 
 def lp_loss_grad(
@@ -154,7 +155,7 @@ def lp_loss_grad(
     (4.0, array([-8.]), -4.0)
     """
     rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part, "reduction": reduction}
-    sums = RowSums(X, y, W, b, p, **rows)
+    sums = RowSums(X, y, W, b, as_loss(p), **rows)
     sums.floor = _check.number("floor", floor, 0) if floor else 0.0
     return loss_grad(sums, curvature, out, threads)
 
@@ -193,7 +194,7 @@ class LpLoss:
         threads: int | None = 1,
     ):
         W = _check.array("W", W)
-        self.settings = {"W": W, "b": b, "p": p, "held_out": held_out, "part": part, "reduction": reduction}
+        self.settings = {"W": W, "b": b, "loss": as_loss(p), "held_out": held_out, "part": part, "reduction": reduction}
         self.threads = threads
         # Without a weight a row counts once; without a fold it is held out by none.
         self._buffer = RowBuffer((None, None, 1.0, -1))

@@ -5,41 +5,47 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fastdl import _check
+from fastdl.losses.custom import CustomLoss
+from fastdl.losses.powers import PowerLoss, as_loss
 
 
 @dataclass(frozen=True)
 class ResidualLoss:
     """``|r|^p``, or a custom loss, of the residuals r = y - f(x); `unit` times r, `pull` times the slope."""
 
-    p: Any
+    loss: PowerLoss | CustomLoss
     unit: float = 1.0
     pull: float = 1.0
 
     @classmethod
     def checked(cls, p: Any) -> ResidualLoss:
         """Of a power, which must be above 0, or a custom loss."""
-        return cls(p if hasattr(p, "terms") else _check.number("p", p, 0, above=True))
+        return cls(as_loss(p))
+
+    @property
+    def p(self) -> Any:
+        """The power, or the custom loss."""
+        return self.loss.p
 
     @property
     def custom(self) -> bool:
         """Whether the loss is the user's own."""
-        return hasattr(self.p, "terms")
+        return self.loss.is_custom
 
     @property
     def power(self) -> float:
         """The power; 0 where the loss is the user's own."""
-        return 0.0 if self.custom else self.p
+        return self.loss.power
 
     @property
     def address(self) -> int:
         """Where the compiled function of a custom loss is, else 0."""
-        return self.p.address if self.custom else 0
+        return self.loss.address
 
     @property
     def definition(self) -> Any:
         """What the reference takes: the power, or the function of a custom loss."""
-        return self.p.terms if self.custom else self.p
+        return self.loss.definition
 
 
 @dataclass(frozen=True)

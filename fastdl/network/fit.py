@@ -178,6 +178,6 @@ def _loss(fit: NetworkFit, parts: Iterable[tuple[Array, Array, Array | None]], t
     total = 0.0
     for X, y, s in parts:
         with np.errstate(over="ignore"):
-            value = _parameters.terms(y - fit.predict(X, threads=threads), ResidualLoss(fit.p))[0]
+            value = _parameters.terms(y - fit.predict(X, threads=threads), ResidualLoss.checked(fit.p))[0]
         total += float(value.sum() if s is None else (s * value).sum())
     return total

@@ -154,7 +154,8 @@ def voxelize(
 
     See Also
     --------
-    Voxelizer : the same for a loop. voxel_reduce : one row per voxel.
+    Voxelizer : the same for a loop.
+    voxel_reduce : one row per voxel.
 
     References
     ----------

@@ -23,6 +23,7 @@ from fastdl.reference.graphs import random_walks as random_walks
 from fastdl.reference.graphs import sample_neighbors as sample_neighbors
 from fastdl.reference.graphs import subgraph as subgraph
 from fastdl.reference.linear import fit_elastic_net as fit_elastic_net
+from fastdl.reference.linear import fit_huber as fit_huber
 from fastdl.reference.linear import fit_logistic as fit_logistic
 from fastdl.reference.linear import fit_lp as fit_lp
 from fastdl.reference.linear import fit_quantile as fit_quantile

@@ -163,6 +163,20 @@ def fit_quantile(X, y, tau=0.5, *, sample_weight=None):
     return beta[1:], beta[0], loss(beta)
 
 
+def fit_huber(X, y, delta=1.345, *, sample_weight=None, rounds=10_000):
+    """(w, b, loss) of the least sum s h(r): least squares of rows weighed by min(1, delta / |r|), again and again."""
+    X, y = np.asarray(X, float), np.asarray(y, float)
+    s = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+    A, beta = np.column_stack([np.ones(len(y)), X]), np.zeros(X.shape[1] + 1)
+    for _ in range(rounds):
+        h = s * delta / np.maximum(np.abs(y - A @ beta), delta)
+        before, beta = beta, np.linalg.lstsq(A * np.sqrt(h)[:, None], y * np.sqrt(h), rcond=None)[0]
+        if np.array_equal(before, beta):
+            break
+    r = np.abs(y - A @ beta)
+    return beta[1:], beta[0], (s * np.where(r <= delta, r * r / 2, delta * r - delta * delta / 2)).sum()
+
+
 def fit_elastic_net(X, y, *, l1=0.0, l2=0.0, sample_weight=None, rounds=10_000):
     """(w, b, loss) of the least sum s r^2 + l1 |w|_1 + l2 |w|^2: each weight in turn solved for, again and again."""
     X, y = np.asarray(X, float), np.asarray(y, float)

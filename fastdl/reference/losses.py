@@ -46,10 +46,15 @@ def _residuals(X, y, W, b, sample_weight, folds, held_out, part):
 
 def _terms(X, y, W, b, p, *rows):
     r, s = _residuals(X, y, W, b, *rows)
-    u = np.abs(r)
-    if callable(p):
-        value, slope = p(r)
+    value, slope = residual_terms(r, p)
+    with np.errstate(invalid="ignore", over="ignore"):
         return np.where(s != 0, s * slope, 0), np.where(s != 0, s * value, 0), s
+
+
+def residual_terms(r, p):
+    """The losses of residuals and their derivatives; p is a power, or the user's function of residuals."""
+    if callable(p):
+        return p(r)
+    u = np.abs(r)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        slope = np.where(u == 0, 0, np.sign(r) * p * u ** (p - 1))
-        return np.where(s != 0, s * slope, 0), np.where(s != 0, s * u**p, 0), s
+        return u**p, np.where(u == 0, 0, np.sign(r) * p * u ** (p - 1))

@@ -75,13 +75,14 @@ def series(x, domain, coefficients):
 def sums(x, y, s, fold, folds, degree, *, domain, offset=0.0, subtracted=None):
     """(folds, 3P + 4): sum s T_k for k = 0..2P, sum s z T_k for k = 0..P, sum s z^2, rows.
 
-    z is y less the offset and the series `subtracted`; a row of weight 0, or of no fold, counts as dropped.
+    z is y less the offset and the series `subtracted`. A row of weight 0, or of no fold, counts as dropped; without
+    `fold` all rows are of fold 0.
     """
     x, y = np.asarray(x, float), np.asarray(y, float) - offset
     s = np.ones(len(x)) if s is None else np.asarray(s, float)
     out = np.zeros((folds, 3 * degree + 4))
     for k in range(folds):
-        rows = s != 0 if fold is None else (s != 0) & (fold == k)
+        rows = (s != 0) & (k == 0 if fold is None else fold == k)
         z = y[rows] - (0 if subtracted is None else series(x[rows], domain, subtracted))
         T = np.polynomial.chebyshev.chebvander(mapped(x[rows], domain), 2 * degree)
         w = s[rows]

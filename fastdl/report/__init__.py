@@ -1,4 +1,4 @@
-"""The HTML report of `fastdl demo`: a chapter a subject, each a module here with a function chapter() -> Chapter."""
+"""The pages of `fastdl demo` and `fastdl report`: a chapter a subject, a chapter a file; one HTML file, no network."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fastdl._typing import Progress
-from fastdl.report.page import Chapter, render
+from fastdl.report.page import Chapter, machine, render
 from fastdl.streaming import ProgressEvent
 
-#: The modules of this package that hold a chapter, in the order of the report.
+#: The modules of this package that hold a chapter of the demo, in the order of the page.
 CHAPTERS = (
     "audio",
     "points",
@@ -24,19 +24,29 @@ CHAPTERS = (
     "selection",
     "network",
 )
+TITLE = "Every subject at work"
+LEAD = (
+    "fastdl turns audio, point clouds, sequences, graphs and tables into arrays for a model, and fits and judges the "
+    "first model on them. Each chapter says one thing, shows it, and gives the code that made it, with its time beside "
+    "the same call in plain NumPy."
+)
 
 
 def build(path: str | Path, chapters: Iterable[str] = CHAPTERS, progress: Progress | None = None) -> Path:
-    """Run the chapters and write the report, one self-contained HTML file, to `path`."""
-    from fastdl.files.atomic import replacing
-
+    """Run chapters of the demo and write the page, one self-contained HTML file, to `path`."""
     pages: list[Chapter] = []
     chapters = list(chapters)
     for done, name in enumerate(chapters):
         if progress is not None:
             progress(ProgressEvent(done, len(chapters), "chapters", details={"chapter": name}))
         pages.append(importlib.import_module(f"fastdl.report.{name}").chapter())
-    path = Path(path)
-    with replacing(path) as file:
-        file.write(render(pages).encode())
-    return path
+    return write(path, pages, TITLE, LEAD)
+
+
+def write(path: str | Path, chapters: list[Chapter], title: str, lead: str) -> Path:
+    """The page appears whole under its name, or not at all."""
+    from fastdl.files.atomic import replacing
+
+    with replacing(Path(path)) as file:
+        file.write(render(chapters, title, lead, machine()).encode())
+    return Path(path)

@@ -1,7 +1,8 @@
-"""Fits: the same points under four powers, and how the proof of each closes in."""
+"""The chapter on fits: the same points under four powers, and how the proof of each closes in."""
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -9,49 +10,59 @@ import numpy as np
 
 import fastdl
 from fastdl._typing import Array
+from fastdl.report.figures import INK, SERIES, Panel
+from fastdl.report.listings import duration
 from fastdl.report.page import Chapter
 from fastdl.report.samples import heavy_tails, line_with_false_readings
 
-COLOURS = {0.5: "#0072B2", 1.0: "#D55E00", 2.0: "#009E73", 4.0: "#CC79A7"}
+COLOURS = {0.5: SERIES[2], 1.0: SERIES[1], 2.0: SERIES[0], 4.0: SERIES[3]}
 
 
 def chapter() -> Chapter:
-    page = Chapter("Fits: the least loss, and the proof of it")
-    page.text(
-        "`fit_lp` finds the line, or the linear model of many columns, whose sum of |y - f(x)|^p is least, and its "
-        "`certificate` says how far from the least possible that sum can be at most: no model is below the lower "
-        "bound. For p = 2 there is a closed form. For p = 1 the best model goes through as many points as it has "
-        "coefficients, and a dual solution proves it. For other p above 1 every step brings a bound from slopes that "
-        "balance; below 1 there are many local minima, and loss and bound may stay apart."
+    """Lines and residuals, bounds by step, certificates."""
+    page = Chapter(
+        "linear",
+        "Fits: the least loss, and the proof of it",
+        "Every fit says how far from the best model it can be at most: a lower bound of the loss, judged on the rows "
+        "as they are.",
     )
     x, y = line_with_false_readings()
-    fits = fit_powers(x[:, None], y)
-    with page.figure(
-        1,
-        2,
-        size=(9, 3.6),
-        caption="A tenth of the points are off. The larger the power, the more the line minds them.",
-    ) as axes:
-        lines(axes, x, y, fits)
+    fits = fit_all(x[:, None], y, tuple(COLOURS))
+    page.figure(
+        [
+            Panel(partial(_lines, x=x, y=y, fits=fits), "Sixty points about a line, six far below it. The larger the "
+                  "power, the more the line leans towards the six.", "Points and fits"),
+            Panel(partial(_residuals, x=x, y=y, fits=fits), "Under small powers most points lie within 0.4 of the "
+                  "line, under large powers few do.", "Points that are so near"),
+        ],
+        "A tenth of the points are false readings. `fit_lp` finds the line whose sum of |y - f(x)|^p is least.",
+    )  # fmt: skip
+    page.code(fit_with_proof, x[:, None], y, compare=lambda fit: fit[2] if isinstance(fit, tuple) else fit.loss)
+    page.section("How the proof closes in")
     page.text(
-        "The same with many rows of ten columns. A step of Newton's method gives a loss and, from the same slopes, a "
-        "lower bound; the two meet. For p = 1 few rows are solved by an interior point method and exchanged to a "
-        "vertex; of many, those far from the model are held for linear, and the signs of their residuals checked."
+        "Each step gives a loss, and from the same slopes a lower bound; the two meet. For p = 2 there is a closed "
+        "form; for p = 1 the best model goes through as many points as it has coefficients, and a dual solution "
+        "proves it; below 1 there are many local minima, and loss and bound may stay apart."
     )
     X, t = heavy_tails(1_000_000, np.ones(10), 4, seed=9)
-    large = fit_powers(X, t, (1.0, 1.5, 2.0, 4.0))
-    with page.figure(1, 2, size=(9, 3.2), caption="Upper and lower bounds by step; how far apart they are.") as axes:
-        closing(axes, X, t)
+    _closing(page, X[:20_000], t[:20_000])
+    large = fit_all(X, t, (1.0, 1.5, 2.0, 4.0))
     page.table(
-        ["loss", "points", "sum of the loss", "at most so much above the least", "proof", "time"],
-        [row(p, len(y), *found) for p, found in fits.items()] + [row(p, len(t), *found) for p, found in large.items()],
-        caption="The certificates, on one thread.",
+        ["loss", "rows", "sum of the loss", "above the least by at most", "proof", "time"],
+        [_row(p, len(y), *found) for p, found in fits.items()]
+        + [_row(p, len(t), *found) for p, found in large.items()],
+        "The certificates, of the sixty points and of a million rows of ten columns, on one thread",
     )
     return page
 
 
-def fit_powers(X: Array, y: Array, powers: tuple[float, ...] = tuple(COLOURS)) -> dict[float, tuple[Any, float]]:
-    """For each power (fit, seconds); without p < 1 where that method is not there."""
+def fit_with_proof(fastdl: Any, X: Array, y: Array) -> Any:
+    fit = fastdl.fit_lp(X, y, p=1)  # fit.w, fit.b, fit.loss; no model is below fit.certificate.lower
+    return fit
+
+
+def fit_all(X: Array, y: Array, powers: tuple[float, ...]) -> dict[float, tuple[Any, float]]:
+    """For each power (fit, seconds)."""
     found = {}
     for p in powers:
         start = perf_counter()
@@ -59,39 +70,48 @@ def fit_powers(X: Array, y: Array, powers: tuple[float, ...] = tuple(COLOURS)) -
     return found
 
 
-def row(p: float, n: int, fit: Any, seconds: float) -> list[Any]:
+def _row(p: float, rows: int, fit: Any, seconds: float) -> list[Any]:
     kind, gap = fit.certificate.kind, fit.certificate.gap
-    return [f"|r|^{p:g}", n, float(f"{fit.loss:.6g}"), f"{100 * gap:.2g} %", kind, f"{seconds * 1e3:.3g} ms"]
+    return [f"|r|^{p:g}", rows, float(f"{fit.loss:.6g}"), f"{100 * gap:.2g} %", kind, duration(seconds)]
 
 
-def lines(axes: Any, x: Array, y: Array, fits: dict[float, Any]) -> None:
-    left, right = axes
-    left.plot(x, y, "ko", ms=3)
-    right.axhline(0, color="black", lw=0.8)
+def _lines(axes: Any, x: Array, y: Array, fits: dict[float, Any]) -> None:
+    axes.plot(x, y, "o", color=INK, ms=3, label="points")
     for p, (fit, _) in fits.items():
-        left.plot(x, fit.predict(x[:, None]), color=COLOURS[p], label=f"|r|^{p:g}: {fit.w[0]:.2f} x + {fit.b:.2f}")
+        line = fit.predict(x[:, None])
+        axes.plot(x, line, color=COLOURS[p], label=f"|r|^{p:g}: {fit.w[0]:.2f} x + {fit.b:.2f}")
+    axes.set(xlabel="x", ylabel="y")
+
+
+def _residuals(axes: Any, x: Array, y: Array, fits: dict[float, Any]) -> None:
+    for p, (fit, _) in fits.items():
         r = np.sort(np.abs(y - fit.predict(x[:, None])))
-        right.plot(r, np.arange(1, len(r) + 1) / len(r), color=COLOURS[p], label=f"|r|^{p:g}")
-    left.set(title="points and fits", xlabel="x", ylabel="y")
-    left.legend(fontsize=8)
-    right.set(
-        title="part of the points that are so near", xlabel="|residual|", xscale="log", xlim=(1e-2, 20), ylim=(0, 1.02)
-    )
-    right.legend(fontsize=8)
+        axes.plot(np.maximum(r, 1e-2), 100 * np.arange(1, len(r) + 1) / len(r), color=COLOURS[p], label=f"|r|^{p:g}")
+    axes.set(xlabel="distance from the line", ylabel="points (%)", xscale="log", xlim=(1e-2, 20), ylim=(0, 102))
 
 
-def closing(axes: Any, X: Array, t: Array) -> None:
-    """Loss and lower bound by step, on a part of the rows, so that all steps are taken on them."""
-    left, right = axes
-    fit = fastdl.fit_lp(X[:20_000], t[:20_000], 1)
+def _closing(page: Chapter, X: Array, t: Array) -> None:
+    """Loss and lower bound by step, on so few rows that all steps are taken on them."""
+    fit = fastdl.fit_lp(X, t, 1)
     steps = np.arange(1, len(fit.history["loss"]) + 1)
     upper = fit.history["loss"] / fit.loss
-    left.plot(steps, upper, "o-", ms=4, color="#0072B2", label="upper: the loss")
-    left.plot(steps, upper * (1 - fit.history["gap"]), "s-", ms=4, color="#D55E00", label="lower: the dual bound")
-    left.set(title="|r|, 20,000 rows", xlabel="step", ylabel="of the least loss")
-    left.legend()
-    for p, colour in ((1.0, "#D55E00"), (1.2, "#E69F00"), (1.5, "#0072B2"), (4.0, "#CC79A7")):
-        gap = np.maximum(fastdl.fit_lp(X[:20_000], t[:20_000], p, tol=1e-12).history["gap"], 1e-16)
-        right.semilogy(np.arange(1, len(gap) + 1), gap, "o-", ms=4, color=colour, label=f"|r|^{p:g}")
-    right.set(title="relative gap", xlabel="step", ylim=(1e-17, 10))
-    right.legend()
+    gaps = {p: np.maximum(fastdl.fit_lp(X, t, p, tol=1e-12).history["gap"], 1e-16) for p in (1.0, 1.2, 1.5, 4.0)}
+
+    def bounds(axes: Any) -> None:
+        axes.plot(steps, upper, "o-", ms=4, color=SERIES[0], label="upper: the loss")
+        axes.plot(steps, upper * (1 - fit.history["gap"]), "s-", ms=4, color=SERIES[1], label="lower: the dual bound")
+        axes.set(xlabel="step", ylabel="of the least loss")
+
+    def gap(axes: Any) -> None:
+        for (p, values), colour in zip(gaps.items(), (SERIES[1], SERIES[4], SERIES[0], SERIES[3])):
+            axes.semilogy(np.arange(1, len(values) + 1), values, "o-", ms=4, color=colour, label=f"|r|^{p:g}")
+        axes.set(xlabel="step", ylabel="gap (of the loss)", ylim=(1e-17, 10))
+        axes.set_yticks([1e-16, 1e-12, 1e-8, 1e-4, 1])
+
+    page.figure(
+        [
+            Panel(bounds, "The loss falls to 1 and the bound rises to 1 within a few steps.", "Bounds of |r|"),
+            Panel(gap, "The gaps of four powers fall below 1e-8 within some ten steps.", "How far apart they are"),
+        ],
+        "20,000 rows of ten columns with heavy tails.",
+    )  # fmt: skip

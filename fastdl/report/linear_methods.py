@@ -1,8 +1,9 @@
-"""Training by trying: the ways of gradient descent and random search over the loss of all lines, and what is proven."""
+"""The chapter on training by trying: the paths of gradient descent and random search over the loss of all lines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -10,107 +11,111 @@ import numpy as np
 
 import fastdl
 from fastdl._typing import Array
-from fastdl.linear.fit import fit_lp
+from fastdl.report.figures import PAPER, SERIES, Panel
 from fastdl.report.losses import POWERS
 from fastdl.report.page import Chapter
-from fastdl.report.samples import line_with_outlier
+from fastdl.report.samples import heavy_tails, line_with_outlier
 
 WAYS = {"gd": "gradient descent", "momentum": "with momentum", "adam": "Adam", "lbfgs": "L-BFGS"}
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+#: On a dark ground that is the same in both schemes.
+COLOURS = dict(zip(WAYS, ("#56b4e8", "#ff8b4b", "#3fcf9f", "#e79bc9")))
 SLOPES, SHIFTS = (-0.6, 1.6), (-1.5, 6.5)
+_RATES = {"gd": 0.05, "momentum": 0.02, "adam": 0.1}
 
 
 def chapter() -> Chapter:
-    page = Chapter("Training: search and descent")
-    page.text(
-        "Where no formula gives the best model, there are two ways to it. `gradient_descent` goes downhill. "
-        "`random_search` tries models at random, then again about the best one, closer each time. Every fit carries a "
-        "certificate: no model at all can have a loss below its lower bound."
+    """Paths over the landscape of losses, and a race."""
+    page = Chapter(
+        "training",
+        "Training: search and descent",
+        "Where no formula gives the best model, one goes downhill or tries at random, and a certificate still says how "
+        "much could be left to gain.",
     )
     x, y = line_with_outlier()
-    caption = "The loss of every line (dark: little) and the ways of three optimizers to its least; dots are the lines "
-    caption += (
-        "random search tried, lighter from round to round. Under |r|^0.5 there are creases, and descent may stop."
-    )
-    with page.figure(1, 3, size=(10, 3.6), caption=caption) as axes:
-        for ax, p in zip(axes, POWERS):
-            landscape(ax, x, y, p)
-    rows, paths = race_methods()
-    with page.figure(
-        1, 1, size=(8, 3.4), caption="|r| on 20,000 rows of 5 columns: the loss above the lower bound."
-    ) as ax:
-        race(ax, paths)
+    page.figure(
+        [Panel(partial(_landscape, x=x, y=y, p=p), f"The loss |r|^{p:g} of all lines as shades; three paths lead from "
+               "the upper left towards the best line, dots of random search crowd about it.", f"|r|^{p:g}", 370)
+         for p in POWERS],
+        "The loss of every line (dark: little), the paths of three optimizers, and in white the lines that "
+        "`random_search` tried, round by round nearer to the ring, the best line. Under |r|^0.5 there are creases, "
+        "and descent may stop early.",
+    )  # fmt: skip
+    rows, paths = race()
+    page.section("A race on 20,000 rows")
+    page.figure(
+        [Panel(partial(_race, paths=paths), "Curves of the loss above the lower bound by epoch: L-BFGS falls first, "
+               "then Adam and momentum, plain descent last.", wide=True)],
+        "|r| on 20,000 rows of five columns: the best loss so far, above the lower bound. A step is an epoch, a round "
+        "of random search, an evaluation of L-BFGS.",
+    )  # fmt: skip
+    X, t = heavy_tails(20_000, np.array([3.0, -2.0, 1.0, 0.5, 0.0]), 2, seed=0)
+    page.code(search, X[:4000], t[:4000], compare=lambda fit: fit[2] if isinstance(fit, tuple) else fit.loss)
     page.table(
-        ["p", "method", "loss", "gap at most", "ms"],
+        ["loss", "method", "sum of the loss", "gap at most", "time (ms)"],
         rows,
-        caption="The same rows; fit_lp has a method for each p, for p = 0.5 it exchanges vertices.",
+        "The same rows; `fit_lp` has a method for each p, for p = 0.5 it exchanges vertices",
     )
     return page
 
 
-def landscape(ax: Any, x: Array, y: Array, p: float) -> None:
+def search(fastdl: Any, X: Array, y: Array) -> Any:
+    fit = fastdl.random_search(X, y, 1, candidates=512, refine=8)
+    return fit
+
+
+def _landscape(axes: Any, x: Array, y: Array, p: float) -> None:
     """Where the losses are, and who goes where."""
     X = x[:, None]
-    w, b = np.linspace(*SLOPES, 181), np.linspace(*SHIFTS, 181)
-    losses = fastdl.lp_loss(X, y, np.repeat(w, 181)[:, None], np.tile(b, 181), p).reshape(181, 181).T
-    ax.contourf(w, b, np.log(losses), 40, cmap="Greys_r")
+    w, b = (grid.ravel() for grid in np.meshgrid(np.linspace(*SLOPES, 161), np.linspace(*SHIFTS, 161)))
+    losses = fastdl.lp_loss(X, y, w[:, None], b, p).reshape(161, 161)
+    axes.imshow(np.log(losses), origin="lower", extent=(*SLOPES, *SHIFTS), aspect="auto", cmap="cividis", vmax=None,
+                interpolation="bilinear", alpha=1)  # fmt: skip
+    best = fastdl.random_search(X, y, p, candidates=300, refine=0, scale=4.0, seed=2)
     for width in (1.0, 0.4, 0.15):
-        best = fastdl.random_search(X, y, p, candidates=300, refine=0, scale=4.0, seed=2)
         near = fastdl.random_search(X, y, p, candidates=80, refine=0, keep=80, scale=4 * width, center=best, seed=3)
-        shade = 1 - 0.8 * width
-        ax.plot(
-            near.history["top_w"][:, 0], near.history["top_b"], ".", ms=2.5, color=(1, 0.9 * shade + 0.1, shade / 2)
-        )
-    for way, colour in zip(list(WAYS)[:3], COLOURS):
-        rate = {"gd": 0.05, "momentum": 0.02, "adam": 0.1}[way]
+        at = np.column_stack([near.history["top_w"][:, 0], near.history["top_b"]])
+        at = at[(at[:, 0] > SLOPES[0]) & (at[:, 0] < SLOPES[1]) & (at[:, 1] > SHIFTS[0]) & (at[:, 1] < SHIFTS[1])]
+        axes.plot(*at.T, ".", ms=2, color="#fffffe")
+    for way in _RATES:
         path = fastdl.gradient_descent(
-            X, y, p, optimizer=way, learning_rate=rate, epochs=150, start=([-0.3], 3.0)
+            X, y, p, optimizer=way, learning_rate=_RATES[way], epochs=150, start=([-0.3], 3.0)
         ).history
-        ax.plot(path["w"][:, 0], path["b"], "-", color=colour, lw=1.6, label=WAYS[way])
-    best = fit_lp(X, y, p)
-    ax.plot(best.w, best.b, "*", ms=13, color="#F0E442", mec="black", label="the best line")
-    ax.set(title=f"|r|^{p:g}", xlabel="slope", ylabel="intercept", xlim=SLOPES, ylim=SHIFTS)
-    ax.grid(False)
-    if p == POWERS[0]:
-        ax.legend(fontsize=7, loc="upper right")
+        axes.plot(path["w"][:, 0], path["b"], "-", color=COLOURS[way], lw=1.8, label=WAYS[way])
+    found = fastdl.fit_lp(X, y, p)
+    axes.plot(found.w, found.b, "o", ms=11, mfc="none", mec="#fffffe", mew=2)
+    axes.set(xlabel="slope", ylabel="intercept", xlim=SLOPES, ylim=SHIFTS)
+    axes.grid(False)
 
 
-def race_methods() -> tuple[Any, ...]:
-    """Rows of the table, and for p = 1 the losses of each method by step, with the best lower bound."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((20_000, 5))
-    y = X @ [3.0, -2.0, 1.0, 0.5, 0.0] + rng.standard_t(2, 20_000)
+def race() -> tuple[list[list[Any]], dict[str, Array]]:
+    """Rows of the table, and for p = 1 the losses of each method by step, above the best lower bound."""
+    X, y = heavy_tails(20_000, np.array([3.0, -2.0, 1.0, 0.5, 0.0]), 2, seed=0)
     rows, paths = [], {}
     for p in POWERS:
         fits = {}
         for way, name in WAYS.items():
-            fits[name] = timed(fastdl.gradient_descent, X, y, p, optimizer=way, epochs=100)
-        fits["random search"] = timed(fastdl.random_search, X, y, p, candidates=1000, refine=12)
-        fits["fit_lp"] = timed(fit_lp, X, y, p)
+            fits[name] = timed(partial(fastdl.gradient_descent, X, y, p, optimizer=way, epochs=100))
+        fits["random search"] = timed(partial(fastdl.random_search, X, y, p, candidates=1000, refine=12))
+        fits["fit_lp"] = timed(partial(fastdl.fit_lp, X, y, p))
         for name, (fit, seconds) in fits.items():
-            rows.append([f"{p:g}", name, round(fit.loss, 3), float(f"{fit.certificate.gap:.1e}"), round(seconds * 1e3)])
+            gap = float(f"{fit.certificate.gap:.1e}")
+            rows.append([f"|r|^{p:g}", name, round(fit.loss, 3), gap, round(seconds * 1e3)])
         if p == 1:
             lower = max(fit.certificate.lower for fit, _ in fits.values())
             paths = {name: fit.history["loss"] / lower - 1 for name, (fit, _) in fits.items() if name != "fit_lp"}
     return rows, paths
 
 
-def timed(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> tuple[Any, float]:
+def timed(run: Callable[[], Any]) -> tuple[Any, float]:
+    """The result and its seconds."""
     start = perf_counter()
-    return function(*arguments, **keywords), perf_counter() - start
+    return run(), perf_counter() - start
 
 
-def race(ax: Any, paths: dict[str, Array]) -> None:
-    for name, above in paths.items():
-        steps = np.arange(len(above))
-        ax.semilogy(
-            steps,
-            np.maximum(np.minimum.accumulate(above), 1e-9),
-            label=name,
-            marker="o" if "random" in name else "",
-            ms=3,
-        )
-    ax.set(
-        xlabel="epochs (rounds of random search, evaluations of L-BFGS)", ylabel="best loss / bound - 1", xlim=(0, 100)
-    )
-    ax.legend()
+def _race(axes: Any, paths: dict[str, Array]) -> None:
+    for k, (name, above) in enumerate(paths.items()):
+        best = np.maximum(np.minimum.accumulate(above), 1e-9)
+        axes.semilogy(np.arange(len(best)), best, "o-" if "random" in name else "-", ms=4, color=SERIES[k], label=name)
+    axes.set(xlabel="steps", ylabel="best loss / bound - 1", xlim=(0, 100))
+    axes.set_yticks([1e-8, 1e-6, 1e-4, 1e-2, 1])
+    axes.plot([], [], color=PAPER)

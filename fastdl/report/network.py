@@ -1,69 +1,109 @@
-"""Networks: one curve fitted on x, on its powers and on learned features; these, and how they were learned."""
+"""The chapter on networks: one curve fitted on x, on its powers and on learned features, and how these were learned."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 import fastdl
+from fastdl._typing import Array
+from fastdl.report.figures import MUTED, SERIES, Panel
 from fastdl.report.page import Chapter
 from fastdl.report.samples import noisy_step, wave_with_step
 
-Array = np.ndarray
-
 UNITS = 12
+NOISE = 0.1
 
 
 def chapter() -> Chapter:
-    """The chapter of networks."""
-    page = Chapter("Networks: features that are learned")
-    x, y = noisy_step()
-    others = noisy_step(2000, seed=1)
-    start = perf_counter()
+    """Three sets of columns, the learned ones, their training."""
+    page = Chapter(
+        "network",
+        "Networks: features that are learned",
+        "Powers of x bend everywhere alike; the columns of a hidden layer move during training to where they serve.",
+    )
+    x, y = noisy_step(noise=NOISE)
+    others = noisy_step(2000, seed=1, noise=NOISE)
     learned = fastdl.LearnedFeatures(UNITS, learning_rate=0.03, valid=(others[0][:, None], others[1]))
     learned.fit(x[:, None], y)
-    seconds = perf_counter() - start
-    page.text(
-        "A linear fit can only mix the columns it is given. On x alone it is a line; on the powers of x it is a "
-        "polynomial, which bends everywhere alike. The hidden layer of a network is a set of columns too, but these "
-        "are moved during training to where they serve: `LearnedFeatures` gives them, and a linear fit does the rest."
-    )
-    bases = {
-        "x": lambda t: t[:, None],
-        "powers of x up to 9": lambda t: fastdl.vandermonde(t, 9, basis="chebyshev", domain=(-2, 2))[:, 1:],
+    bases: dict[str, Callable[[Array], Array]] = {
+        "x alone": lambda t: t[:, None],
+        "Powers up to 9": lambda t: fastdl.vandermonde(t, 9, basis="chebyshev", domain=(-2, 2))[:, 1:],
         f"{UNITS} learned features": lambda t: learned.transform(t[:, None]),
     }
-    grid = np.linspace(-2, 2, 801)
-    rows = []
-    caption = f"Least squares on three sets of columns, through the same {len(x)} noisy points; dotted, the truth."
-    with page.figure(1, 3, sharey=True, caption=caption) as axes:
-        for axis, (name, basis) in zip(axes, bases.items()):
-            predict = linear_fit(basis, x, y)
-            axis.plot(x, y, ".", color="0.6", markersize=3)
-            axis.plot(grid, wave_with_step(grid), ":", color="k", linewidth=1)
-            axis.plot(grid, predict(grid), color="C1", linewidth=2)
-            axis.set(title=name, xlabel="x")
-            rows.append([name, basis(x).shape[1], *(error(predict(t), t) for t in (x, others[0]))])
-    page.table(["columns", "how many", "error on the points", "error on new points"], rows)
-    caption = "Left: the learned features. Right: the loss while they were learned; each epoch sees every point once."
-    with page.figure(1, 2, size=(9, 3.4), caption=caption) as (left, right):
-        left.plot(grid, learned.transform(grid[:, None]), linewidth=1.2)
-        left.set(title="the columns of the last layer", xlabel="x")
-        history = learned.network.history
-        right.semilogy(history["train"], label="points trained on")
-        right.semilogy(history["valid"], label="points held apart")
-        right.axhline(0.1**2, color="0.4", linestyle=":")
-        right.set(title="mean of |r|^2", xlabel="epoch")
-        right.legend()
+    _fits(page, x, y, others[0], bases)
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((4096, 8)).astype(np.float32)
+    weights = [rng.standard_normal((8, 32)).astype(np.float32) / 3, rng.standard_normal(32).astype(np.float32) / 6]
+    biases = [np.zeros(32, np.float32), np.float32(0)]
+    page.code(one_gradient, X, X[:, :1].sum(axis=1), weights, biases, compare=lambda found: found[0])
+    page.section("The learned columns")
+    _learning(page, learned)
     page.text(
-        f"Some units have become steep at the step, the others share the wave between them. The dotted line is the "
-        f"noise: no fit of new points can be better. {len(history['train'])} epochs took {seconds:.2f} s; the epoch of "
-        f"the least loss on the points held apart, {learned.network.best_epoch}, is the one that is kept. Any power of "
-        f"the residual, or a loss of your own, can be trained with: `fit_network(X, y, p=1)`."
+        f"Some units have become steep at the step, the others share the wave between them. Of "
+        f"{len(learned.network.history['train'])} epochs, {learned.network.best_epoch} had the least loss on the "
+        "points held apart and is kept. Any power of the residual, or a loss of your own, can be trained with: "
+        "`fit_network(X, y, p=1)`."
     )
     return page
+
+
+def one_gradient(fastdl: Any, X: Array, y: Array, weights: list[Array], biases: list[Array]) -> Any:
+    loss, by_weights, by_biases = fastdl.network_loss_grad(X, y, weights, biases, 2.0)
+    return loss, by_weights, by_biases  # what every step of training needs
+
+
+def _fits(page: Chapter, x: Array, y: Array, others: Array, bases: dict[str, Callable[[Array], Array]]) -> None:
+    grid = np.linspace(-2, 2, 401)
+    models = {name: linear_fit(basis, x, y) for name, basis in bases.items()}
+
+    def draw(axes: Any, name: str) -> None:
+        axes.plot(x, y, "o", color=SERIES[6], ms=2, alpha=0.6, label="points")
+        axes.plot(grid, wave_with_step(grid), ":", color=MUTED, lw=1.4, label="truth")
+        axes.plot(grid, models[name](grid), color=SERIES[1], lw=2, label="fit")
+        axes.set(xlabel="x", ylabel="y", ylim=(-1.1, 2.0))
+
+    seen = ("A straight line.", "A polynomial that swings beside the step.", "A curve that follows wave and step.")
+    page.figure(
+        [Panel(partial(draw, name=name), alt, name, 370) for name, alt in zip(bases, seen)],
+        f"Least squares on three sets of columns, through the same {len(x)} noisy points.",
+    )
+    page.table(
+        ["columns", "how many", "error on the points", "error on new points"],
+        [[name, basis(x).shape[1], *(error(models[name](t), t) for t in (x, others))] for name, basis in bases.items()],
+        "Root mean square, against the truth",
+    )
+
+
+def _learning(page: Chapter, learned: Any) -> None:
+    grid = np.linspace(-2, 2, 201)
+    history = learned.network.history
+
+    def columns(axes: Any) -> None:
+        axes.plot(grid, learned.transform(grid[:, None]), lw=1.2)
+        axes.set(xlabel="x", ylabel="value of the column")
+
+    def training(axes: Any) -> None:
+        epochs = np.arange(1, len(history["train"]) + 1)
+        axes.semilogy(epochs, history["train"], label="points trained on")
+        axes.semilogy(epochs, history["valid"], label="points held apart")
+        axes.axhline(NOISE**2, color=MUTED, linestyle=":", label="noise")
+        axes.set(xlabel="epoch", ylabel="mean of |residual|²")
+        axes.set_yticks([0.01, 0.02, 0.05, 0.1, 0.2, 0.5])
+
+    page.figure(
+        [
+            Panel(columns, "Twelve S-shaped curves, several of them steep at x = 0.4.", "The columns"),
+            Panel(
+                training, "Both losses fall quickly, then slowly, to just above the noise.", "While they were learned"
+            ),
+        ],
+        "The values of the last layer, and the loss by epoch; each epoch sees every point once. No fit of new points "
+        "can be below the dotted line.",
+    )
 
 
 def linear_fit(basis: Callable[[Array], Array], x: Array, y: Array) -> Callable[[Array], Array]:

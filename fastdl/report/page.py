@@ -1,105 +1,180 @@
-"""What a chapter is made of, and the page they are put on."""
+"""What a chapter is made of, and the page they are put on: one HTML file that needs no other file and no network."""
 
 from __future__ import annotations
 
-import base64
 import html
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from fastdl import _check
+import numpy as np
 
-#: One look for every figure: colours that stay apart for colour-blind readers.
-STYLE = {
-    "figure.dpi": 110,
-    "figure.constrained_layout.use": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.prop_cycle": "cycler('color', ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000'])",
-}
+import fastdl
+from fastdl._typing import Array
+from fastdl.report import figures, listings, scenes, sounds
+
+__all__ = ["Chapter", "render"]
+
+_LONG = 28  # letters of a table's cell, above which it may be broken between words
 
 
 @dataclass
 class Chapter:
-    """A title, and blocks of HTML in reading order."""
+    """A subject: a title, a sentence that says what there is to see, and blocks of HTML in reading order.
 
+    Parameters
+    ----------
+    key : str
+        Its name in links, and the beginning of every id within it.
+    title : str
+        Of the heading and the contents.
+    claim : str
+        One sentence.
+    """
+
+    key: str
     title: str
+    claim: str
     blocks: list[str] = field(default_factory=list)
+    _figures: int = field(default=0, init=False)
+
+    def section(self, title: str) -> None:
+        """A heading within the chapter."""
+        self.blocks.append(f"<h3>{html.escape(title)}</h3>")
 
     def text(self, words: str) -> None:
         """A paragraph; `code` in backticks."""
-        parts = html.escape(words).split("`")
-        marked = "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
-        self.blocks.append(f"<p>{marked}</p>")
+        self.blocks.append(f"<p>{marked(words)}</p>")
 
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> None:
-        """A table; numbers are set flush right."""
-        head = "".join(f"<th>{html.escape(h)}</th>" for h in header)
-        body = "".join(f"<tr>{''.join(_cell(c) for c in row)}</tr>" for row in rows)
-        title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-        self.blocks.append(f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> None:
+        """A table; numbers are set flush right, the first cell of a row is its heading."""
+        right = [k > 0 and all(_is_number(row[k]) for row in rows) for k in range(len(header))]
+        head = "".join(_cell("th scope=col", name, right[k]) for k, name in enumerate(header))
+        body = "".join(
+            "<tr>" + "".join(_cell("td" if k else "th scope=row", v, right[k]) for k, v in enumerate(row)) + "</tr>"
+            for row in rows
+        )
+        name = html.escape(caption, quote=True)
+        self.blocks.append(
+            f'<div class=scroll role=region tabindex=0 aria-label="{name}"><table><caption>{marked(caption)}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        )
 
-    @contextmanager
-    def figure(
-        self, rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (9, 3.2), caption: str = "", **kw: Any
-    ) -> Iterator[Any]:
-        """`with chapter.figure(1, 2) as (left, right):` draws on matplotlib axes, and the figure joins the chapter."""
-        matplotlib = _check.extra("matplotlib", "report", "the report")
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+    def figure(self, panels: Sequence[figures.Panel], caption: str) -> None:
+        """Panels beside or below each other, as there is room."""
+        drawn = figures.panels(panels, f"{self.key}-{self._figures}-")
+        self._figures += 1
+        self.blocks.append(f"<figure>{drawn}<figcaption>{marked(caption)}</figcaption></figure>")
 
-        with matplotlib.rc_context(STYLE):
-            figure = Figure(figsize=size)
-            FigureCanvasAgg(figure)
-            axes = figure.subplots(rows, columns, **kw)
-            yield axes
-            picture = io.BytesIO()
-            figure.savefig(picture, format="png")
-        data = base64.b64encode(picture.getvalue()).decode()
-        words = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-        alt = html.escape(caption or self.title, quote=True)
-        self.blocks.append(f'<figure><img alt="{alt}" src="data:image/png;base64,{data}">{words}</figure>')
+    def scene(
+        self, layers: Sequence[scenes.Layer], *, limits: tuple[float, float], unit: str, alt: str, caption: str
+    ) -> None:
+        """Layers of points and boxes that can be turned."""
+        shown = scenes.scene(layers, limits, unit, alt)
+        self.blocks.append(f"<figure>{shown}<figcaption>{marked(caption)}</figcaption></figure>")
+
+    def sounds(self, recordings: Sequence[tuple[str, Array]], rate: int) -> None:
+        """Players of int16 samples, each with what it is."""
+        players = "".join(sounds.player(label, samples, rate) for label, samples in recordings)
+        self.blocks.append(f"<ul class=sounds>{players}</ul>")
+
+    def code(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        reference: Callable[..., Any] | None = None,
+        other: str = "NumPy reference",
+        compare: Callable[[Any], Any] | None = None,
+    ) -> Any:
+        """Run `function(fastdl, *arguments)`, time it beside the reference, and show its body; returns its result.
+
+        The reference is the same function with fastdl.reference in place of fastdl, or `reference(*arguments)`, which
+        is called `other`; `compare` takes what is to be compared from a result, where that is not the whole.
+        """
+        ours = listings.least_time(lambda: function(fastdl, *arguments))
+        call = (lambda: function(fastdl.reference, *arguments)) if reference is None else lambda: reference(*arguments)
+        theirs = listings.least_time(call)
+        take = compare or (lambda result: result)
+        remark = listings.agreement(take(ours.result), take(theirs.result))
+        times = listings.times(ours.seconds, theirs.seconds, other, remark)
+        code = listings.highlight(listings.source_of(function))
+        name = html.escape(self.title, quote=True)
+        self.blocks.append(
+            f"<div class=run>{times}<details><summary>The code</summary>"
+            f'<pre tabindex=0 role=region aria-label="Code: {name}"><code>{code}</code></pre></details></div>'
+        )
+        return ours.result
 
 
-def _cell(value: Any) -> str:
-    number = isinstance(value, (int, float))
-    text = html.escape(f"{value:g}" if isinstance(value, float) else str(value))
-    return f"<td class=n>{text}</td>" if number else f"<td>{text}</td>"
+def marked(words: str) -> str:
+    """Text as HTML; `code` in backticks."""
+    parts = html.escape(words).split("`")
+    return "".join(f"<code>{part}</code>" if k % 2 else part for k, part in enumerate(parts))
 
 
-CSS = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:960px;margin:2rem auto;padding:0 1rem;color:#222}
-h1{margin-bottom:0}h2{margin-top:3rem;border-bottom:2px solid #0072B2}nav a{margin-right:1rem}
-img{max-width:100%}figure{margin:1rem 0}figcaption,caption{color:#555;font-size:.9rem;text-align:left}
-table{border-collapse:collapse;margin:1rem 0}th,td{padding:.25rem .8rem;border-bottom:1px solid #ddd;text-align:left}
-td.n{text-align:right;font-variant-numeric:tabular-nums}code{background:#f3f3f3;padding:0 .2em}
-"""
+def number(value: Any) -> str:
+    """As it is read best: thousands apart, four digits of what is no whole number."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
-def render(chapters: Sequence[Chapter]) -> str:
-    """The page, whole: it needs no other file and no network."""
-    import fastdl
+def _is_number(value: Any) -> bool:
+    return value == "" or (isinstance(value, (int, float, np.number)) and not isinstance(value, bool))
 
-    links = "".join(f'<a href="#c{i}">{html.escape(c.title)}</a>' for i, c in enumerate(chapters))
-    body = "".join(_section(i, c) for i, c in enumerate(chapters))
+
+def _cell(tag: str, value: Any, right: bool) -> str:
+    text = number(value)
+    kind = " class=n" if right else " class=long" if len(text) > _LONG and " " in text else ""
+    return f"<{tag}{kind}>{marked(text)}</{tag.split()[0]}>"
+
+
+def render(chapters: Sequence[Chapter], title: str, lead: str, facts: Sequence[tuple[str, str]] = ()) -> str:
+    """The page, whole."""
+    folder = Path(__file__).parent
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    links = "".join(f'<li><a href="#{c.key}">{html.escape(c.title)}</a></li>' for c in chapters)
+    about = "".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in facts)
+    body = "".join(_section(k, c) for k, c in enumerate(chapters, 1))
     return (
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>fastdl demo</title><style>{CSS}</style><h1>fastdl {fastdl.__version__}</h1>"
-        f"<p>The CPU side of a deep-learning pipeline, at memory speed.</p><nav>{links}</nav>{body}</html>"
+        "<!doctype html><html lang=en><head><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width,initial-scale=1'>"
+        f"<title>{html.escape(title)}</title><link rel=icon href='data:,'><style>{style}</style></head>"
+        "<body><a class=skip href='#main'>Skip to the chapters</a><div class=frame>"
+        f"<header><p class=kicker>fastdl {html.escape(fastdl.__version__)}</p><h1>{html.escape(title)}</h1>"
+        f"<p class=lead>{marked(lead)}</p><dl class=facts>{about}</dl></header>"
+        f"<div class=columns><nav class=toc aria-label=Contents><details open><summary>Contents</summary>"
+        f"<ol>{links}</ol></details></nav><main id=main tabindex=-1>{body}</main></div>"
+        "<footer>Every figure and every time was made on this machine when the page was written; the page needs no "
+        f"network.</footer></div><script>{script}</script></body></html>"
     )
 
 
-def _section(i: int, chapter: Chapter) -> str:
-    return f"<section id=c{i}><h2>{html.escape(chapter.title)}</h2>{''.join(_lines(chapter))}</section>"
+def _section(k: int, chapter: Chapter) -> str:
+    blocks = "\n".join(chapter.blocks)
+    return (
+        f"<section id={chapter.key} aria-labelledby={chapter.key}-title><h2 id={chapter.key}-title>"
+        f"<span class=number>Chapter {k}</span>{html.escape(chapter.title)}</h2>"
+        f"<p class=lead>{marked(chapter.claim)}</p>\n{blocks}</section>\n"
+    )
 
 
-def _lines(chapter: Chapter) -> Iterator[str]:
-    for block in chapter.blocks:
-        yield block + "\n"
+def machine() -> list[tuple[str, str]]:
+    """What a time depends on."""
+    import platform
+    from datetime import date
+
+    from fastdl import _kernels, _threads
+
+    level = ""
+    with suppress(AttributeError, ImportError):
+        level = f", {_kernels.load('cpu').level()}"
+    state = "compiled" if all(_kernels.built().values()) and not _kernels.FORCED else "NumPy reference in places"
+    return [
+        ("Written", date.today().isoformat()),
+        ("Machine", f"{platform.system()} {platform.machine()}{level}, {_threads.available()} processors"),
+        ("Kernels", state),
+        ("Times", "one thread, the shortest of some runs"),
+    ]

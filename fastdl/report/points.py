@@ -1,76 +1,133 @@
-"""The point-cloud chapter: a street seen by a simulated lidar, and what voxels keep of it."""
+"""The chapter on point clouds: a street seen by a simulated lidar, and what voxels keep of it."""
 
 from __future__ import annotations
+
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 import fastdl
+from fastdl._typing import Array
+from fastdl.report.figures import SERIES, Panel
 from fastdl.report.page import Chapter
 from fastdl.report.samples import STREET_RANGE, street_scan
+from fastdl.report.scenes import Layer
+
+SIZE = 0.4
+SHOWN = 36_000  # points of the scene to turn: more make the page larger, not clearer
+HEIGHTS = (-1.8, 3.0)  # metres, of the darkest and the lightest colour
 
 
 def chapter() -> Chapter:
-    """The scan, its voxels, the channels of a dense grid, and how many voxels each size makes."""
-    c = Chapter("Point clouds: a lidar scan to voxels")
+    """The scan to turn, its account, the channels of a dense grid, and how many voxels each size makes."""
     points = street_scan()
-    size = 0.4
-    v = fastdl.voxelize(points, size, STREET_RANGE, max_points=8, max_voxels=20000)
-    c.text(
-        f"A lidar with 64 beams in a street, simulated by ray casting: {len(points):,} points of x, y, z and "
-        f"intensity. `fastdl.voxelize` puts them into cells of {size} m, {len(v.coords):,} of which are occupied, and "
-        "keeps the first 8 points of each, to the bit as spconv does."
+    page = Chapter(
+        "points",
+        "Point clouds: scans to voxels",
+        f"A scan of {len(points):,} points becomes a few thousand voxels, and every point is accounted for: kept, "
+        "left out as too many in its voxel, or outside the range.",
     )
-    c.table(
+    page.scene(
+        [cloud(points), *(boxes(points, size) for size in (SIZE, 2 * SIZE, 4 * SIZE))],
+        limits=HEIGHTS,
+        unit="m high",
+        alt="A street from above at an angle: house fronts on both sides, cars and posts along a road, rings of laser "
+        "points around the scanner.",
+        caption="A lidar with 64 beams in a street, simulated by ray casting. Coloured by height above the scanner's "
+        f"ground; {SHOWN:,} of the points are shown, and all occupied voxels.",
+    )
+    voxels = page.code(
+        put_into_voxels, points, STREET_RANGE, compare=lambda v: v[:2] if isinstance(v, tuple) else (v.voxels, v.coords)
+    )
+    page.table(
         ["points", "number"],
-        [[name.replace("_", " "), n] for name, n in v.accounting.items()],
-        "Every point accounted for",
+        [[name.replace("_", " "), count] for name, count in voxels.accounting.items()],
+        "Every point accounted for; the voxels are those of spconv, to the bit.",
     )
+    page.section("A dense grid of pillars")
+    page.text(
+        "Networks that look from above take a picture: `voxel_grid` reduces the points of each pillar to as many "
+        "channels as are named, in one pass."
+    )
+    _pillars(page, points)
+    page.section("How many voxels a size makes")
+    _sizes(page, points)
+    return page
 
-    caption = "The street from above: every point, coloured by height; the number of points in each column of voxels."
-    with c.figure(2, 1, size=(9, 8), caption=caption, sharex=True) as (above, below):
-        inside = v.inverse >= 0
-        dots = above.scatter(*points[inside, :2].T, c=points[inside, 2], s=0.3, cmap="viridis", vmin=-2, vmax=2)
-        above.figure.colorbar(dots, ax=above, label="height (m)")
-        count = fastdl.voxel_grid(points, size, STREET_RANGE, reduce=[(0, "count")])[..., 0].sum(axis=2)
-        picture = below.imshow(np.log1p(count).T, origin="lower", extent=_extent(), cmap="magma")
-        below.figure.colorbar(picture, ax=below, label="log(1 + points)")
-        for axes, title in ((above, "points"), (below, "voxels")):
-            axes.set(title=title, ylabel="y (m)", aspect="equal", xlim=STREET_RANGE[::3], ylim=STREET_RANGE[1::3])
-            axes.grid(False)
-        below.set(xlabel="x (m)")
 
+def put_into_voxels(fastdl: Any, points: Array, point_range: tuple[float, ...]) -> Any:
+    voxels = fastdl.voxelize(points, 0.4, point_range, max_points=8, max_voxels=20_000)
+    return voxels
+
+
+def cloud(points: Array, shown: int = SHOWN) -> Layer:
+    """Every so many-th point, coloured by height."""
+    some = points[:: max(1, -(-len(points) // shown))]
+    low, high = np.array(STREET_RANGE[:3]), np.array(STREET_RANGE[3:])
+    inside = some[((some[:, :3] >= low) & (some[:, :3] < high)).all(axis=1)]
+    return Layer("points", inside[:, :3].astype(float), inside[:, 2])
+
+
+def boxes(points: Array, size: float) -> Layer:
+    """The voxels of a size where there are points, coloured by height."""
+    coords = fastdl.voxelize(points[:, :3], size, (*STREET_RANGE[:5], 4.4)).coords[:, ::-1]  # whole voxels of each size
+    centres = (coords + 0.5) * size + STREET_RANGE[:3]
+    return Layer(f"voxels of {size:g} m", centres, centres[:, 2], (size,) * 3)
+
+
+def _pillars(page: Chapter, points: Array) -> None:
     names = [(2, "max"), (2, "min"), (3, "mean"), (0, "count")]
-    tall = (size, size, STREET_RANGE[5] - STREET_RANGE[2])
-    grid = fastdl.voxel_grid(points, tall, STREET_RANGE, reduce=names, fill=np.nan)
-    titles = ["highest z (m)", "lowest z (m)", "mean intensity", "points (log)"]
-    caption = "The dense grid (X, Y, Z, D) of pillars: its four channels, white where no point fell."
-    with c.figure(2, 2, size=(9, 5.4), caption=caption, sharex=True, sharey=True) as axes:
-        for k, (ax, title) in enumerate(zip(axes.flat, titles)):
-            channel = np.log(grid[:, :, 0, k]) if k == 3 else grid[:, :, 0, k]
-            picture = ax.imshow(channel.T, origin="lower", extent=_extent(), cmap="viridis")
-            ax.figure.colorbar(picture, ax=ax, shrink=0.7)
-            ax.set(title=title)
-            ax.grid(False)
+    tall = (SIZE, SIZE, STREET_RANGE[5] - STREET_RANGE[2])
+    grid = fastdl.voxel_grid(points, tall, STREET_RANGE, reduce=names, fill=np.nan)[:, :, 0]
+    x0, y0, _, x1, y1, _ = STREET_RANGE
 
+    def draw(axes: Any, k: int, label: str) -> None:
+        channel = np.log10(grid[..., k]) if k == 3 else grid[..., k]
+        picture = axes.imshow(channel.T, origin="lower", extent=(x0, x1, y0, y1), cmap="viridis", interpolation="none")
+        bar = axes.figure.colorbar(picture, ax=axes, orientation="horizontal", aspect=40, pad=0.02, label=label)
+        bar.outline.set_visible(False)
+        axes.set(xlabel="x (m)", ylabel="y (m)")
+        axes.grid(False)
+
+    channels = (
+        ("Highest point", "z (m)", "House fronts and tree-high posts are bright lines, the road dark."),
+        ("Lowest point", "z (m)", "The road is even and low; behind the cars the lowest points are higher."),
+        ("Mean intensity", "of full scale", "Cars and a bus return more light than the road and the houses."),
+        ("Number of points", "log10 of points", "Many points near the scanner, few far away."),
+    )
+    page.figure(
+        [Panel(partial(draw, k=k, label=label), alt, title, 265) for k, (title, label, alt) in enumerate(channels)],
+        f"Four channels of the dense grid (X, Y, D), pillars of {SIZE} m; empty where no point fell.",
+    )
+    page.code(reduce_pillars, points, STREET_RANGE)
+
+
+def reduce_pillars(fastdl: Any, points: Array, point_range: tuple[float, ...]) -> Array:
+    channels = [(2, "max"), (2, "min"), (3, "mean"), (0, "count")]  # a column and what is made of it
+    grid = fastdl.voxel_grid(points, (0.4, 0.4, 6.0), point_range, reduce=channels)
+    return grid[:, :, 0]  # (X, Y, 4)
+
+
+def _sizes(page: Chapter, points: Array) -> None:
     sizes = np.geomspace(0.05, 3.2, 13)
-    voxels = [len(fastdl.voxel_downsample(points, s)) for s in sizes]
-    c.text(
-        "`fastdl.voxel_downsample` keeps one point per occupied voxel. On surfaces, which is what a lidar sees, the "
-        "number of voxels falls with about the square of their size, not with its cube, once the cells are larger "
-        "than the distance between rays."
-    )
-    with c.figure(size=(6, 3.4), caption="Voxels against voxel size; the dashed line falls with the square.") as ax:
-        ax.loglog(sizes, voxels, "o-", label="voxels")
-        ax.loglog(sizes, voxels[-4] * (sizes[-4] / sizes) ** 2, "--", label="size$^{-2}$")
-        ax.axhline(len(points), color="gray", lw=0.8, label="points")
-        ax.set(xlabel="voxel size (m)", ylabel="points left", ylim=(voxels[-1] / 2, 2 * len(points)))
-        ax.legend()
-    c.table(
-        ["voxel size (m)", "voxels", "of the points"],
-        [[float(round(s, 3)), n, float(round(n / len(points), 4))] for s, n in list(zip(sizes, voxels))[::3]],
-    )
-    return c
+    left = np.array([len(fastdl.voxel_downsample(points, size)) for size in sizes])
 
+    def draw(axes: Any) -> None:
+        axes.loglog(sizes, left, "o-", ms=4, label="voxels")
+        axes.loglog(sizes, left[-4] * (sizes[-4] / sizes) ** 2, "--", color=SERIES[1], label="falling with the square")
+        axes.axhline(len(points), color=SERIES[6], lw=1, label="all points")
+        axes.set(xlabel="voxel size (m)", ylabel="points left", ylim=(left[-1] / 2, 3 * len(points)))
+        axes.set_xticks([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
 
-def _extent() -> tuple[float, float, float, float]:
-    return STREET_RANGE[0], STREET_RANGE[3], STREET_RANGE[1], STREET_RANGE[4]
+    page.figure(
+        [Panel(draw, "The number of voxels falls with the square of their size, more slowly for the smallest sizes, "
+               "where it comes near the number of points.", wide=True)],
+        "`voxel_downsample` keeps one point for each occupied voxel. A lidar sees surfaces: the number falls with the "
+        "square of the size, not its cube, once cells are wider than the rays are apart.",
+    )  # fmt: skip
+    page.table(
+        ["voxel size (m)", "points left", "of all (%)"],
+        [[float(f"{s:.2g}"), int(n), round(100 * int(n) / len(points), 1)] for s, n in list(zip(sizes, left))[::3]],
+        "What is left of the scan",
+    )

@@ -1,83 +1,122 @@
-"""The choice of a degree: what fits too little or too much look like, and the curves that tell them apart."""
+"""The chapter on selection: what fits too little or too much look like, and the curves that tell them apart."""
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 
+import fastdl
+from fastdl import reference
 from fastdl._typing import Array
+from fastdl.report.figures import MUTED, SERIES, Panel
 from fastdl.report.page import Chapter
 from fastdl.report.samples import noisy_wave, wave
-from fastdl.selection.degree_selection import DegreeSelection
-from fastdl.selection.degrees import select_degree
-from fastdl.selection.splits import split
+
+SEED = 2
+NOISE = 0.4**2  # the variance of the errors of noisy_wave
 
 
 def chapter() -> Chapter:
-    """The chapter of selection."""
-    page = Chapter("Selection: which degree?")
+    """Three fits, the curves of all degrees, the choice."""
+    page = Chapter(
+        "selection",
+        "Selection: which degree?",
+        "A higher degree always comes nearer to the points it is fitted to; only points that no fit has seen tell "
+        "which one to take.",
+    )
     x, y = noisy_wave()
-    choice = select_degree(x, y, range(16), seed=SEED)
+    choice = fastdl.select_degree(x, y, range(16), seed=SEED)
     _fits(page, x, y, choice)
-    _curves(page, choice)
-    _streams(page)
+    page.section("The curves that decide")
+    page.text(
+        "`select_degree` leaves each of five folds out in turn. The loss on the points of a fit falls with each "
+        "degree; the loss on the fold left out falls, and then rises. Its minimum is the best guess; the lowest degree "
+        "within one standard error of it is the simplest that is not clearly worse."
+    )
+    page.figure(
+        [Panel(partial(_curves, choice=choice), "The training loss falls throughout. The validation loss falls until "
+               "about degree 7 and rises behind it. One mark, the test loss, at the chosen degree.", wide=True,
+               height=310)],
+        "Mean squared errors; bars are standard errors over the folds, the dashed line is the variance of the noise. "
+        "The points set aside were looked at once, after the choice, and for the chosen degree alone.",
+    )  # fmt: skip
+    _table(page, choice)
+    page.section("One pass for all degrees and folds")
+    page.text(
+        "The sums of a few Chebyshev polynomials for each fold hold everything that least squares needs. So the same "
+        "call works on chunks of a file larger than memory, and gives the same bits."
+    )
+    rng = np.random.default_rng(0)
+    many = np.sort(rng.uniform(0, 8, 20_000))
+    page.code(
+        choose, many, wave(many) + rng.normal(0, 0.4, len(many)), reference=_refit_all, other="a refit for each",
+        compare=lambda found: np.asarray(getattr(found, "valid", found)),
+    )  # fmt: skip
     return page
 
 
-SEED = 2
+def choose(fastdl: Any, x: Array, y: Array) -> Any:
+    choice = fastdl.select_degree(x, y, range(12), folds=5, test=0)
+    return choice  # choice.best, choice.one_se, choice.model.predict(x)
 
 
-def _fits(page: Chapter, x: Array, y: Array, choice: DegreeSelection) -> None:
-    page.text(
-        "A higher degree always comes nearer to the points it is fitted to. `split` sets a tenth of the points aside, "
-        "which no fit sees; the rest are fitted by polynomials of degree 0 to 15. Too low a degree misses the wave, "
-        "too high a one follows the noise."
+def _refit_all(x: Array, y: Array) -> Array:
+    """The validation loss of each degree, of a refit for every degree and fold."""
+    folds = fastdl.k_fold(len(x), 5, seed=0).folds(0, len(x))
+    domain = (x.min(), x.max())
+    valid = reference.selection.curves(x, y, np.ones(len(x)), range(12), folds, 5, domain=domain)[1]
+    return np.average(valid, axis=1, weights=np.bincount(folds))
+
+
+def _fits(page: Chapter, x: Array, y: Array, choice: Any) -> None:
+    grid = np.linspace(0, 8, 300)
+    test = fastdl.split(len(x), (0.9, 0.1), seed=SEED).test
+
+    def draw(axes: Any, degree: int) -> None:
+        axes.plot(grid, wave(grid), "--", color=MUTED, lw=1.2, label="the wave")
+        axes.plot(grid, choice.models[degree].predict(grid), color=SERIES[1], label="fit")
+        axes.plot(np.delete(x, test), np.delete(y, test), "o", ms=3.5, color=SERIES[0], label="seen by the fit")
+        axes.plot(x[test], y[test], "s", ms=5, color=SERIES[2], label="set aside")
+        axes.set(xlabel="x", ylabel="y", ylim=(-2.2, 2.2))
+
+    seen = ("A line misses the wave.", "The curve follows the wave.", "The curve runs after single points.")
+    page.figure(
+        [Panel(partial(draw, degree=d), alt, f"Degree {d}{note}", 370)
+         for d, alt, note in zip((1, choice.model.degree, 15), seen, ("", ", chosen", ""))],
+        "`split` sets a tenth of 45 noisy points aside, which no fit sees.",
+    )  # fmt: skip
+
+
+def _curves(axes: Any, choice: Any) -> None:
+    degrees = choice.degrees
+    for name, mean, error, colour in (
+        ("training", choice.train, choice.train_se, SERIES[0]),
+        ("validation", choice.valid, choice.valid_se, SERIES[1]),
+    ):
+        axes.vlines(degrees, mean - error, mean + error, color=colour, lw=1.2)
+        axes.plot(degrees, mean, "o-", ms=4, color=colour, label=name)
+    at = int(np.flatnonzero(degrees == choice.model.degree)[0])
+    axes.plot(
+        degrees[at : at + 1], choice.test[at : at + 1], "s", ms=8, color=SERIES[2], label="test, of the chosen degree"
     )
-    grid = np.linspace(0, 8, 400)
-    test = split(len(x), (0.9, 0.1), seed=SEED).test
-    caption = "Fits of degree 1, of the chosen degree, and of 15. Dashed: the wave that the points were drawn from."
-    with page.figure(1, 3, sharey=True, caption=caption) as axes:
-        for degree, axis in zip((1, choice.model.degree, 15), axes):
-            axis.plot(np.delete(x, test), np.delete(y, test), "o", markersize=3.5, color="C0", label="seen by the fit")
-            axis.plot(x[test], y[test], "s", markersize=5, color="C2", label="set aside")
-            axis.plot(grid, wave(grid), "--", color="0.5", linewidth=1)
-            axis.plot(grid, choice.models[degree].predict(grid), color="C1")
-            axis.set(title=f"degree {degree}", xlabel="x", ylim=(-2.2, 2.2))
-        axes[0].legend(fontsize=8, loc="upper right")
+    axes.axhline(NOISE, color=MUTED, lw=1, ls="--", label="noise")
+    axes.set(xlabel="degree", ylabel="mean of |residual|²", yscale="log", ylim=(0.05, 1.5))
+    axes.set_yticks([0.1, 0.2, 0.5, 1])
 
 
-def _curves(page: Chapter, choice: DegreeSelection) -> None:
-    page.text(
-        "`select_degree` also leaves each of five folds out in turn. The loss on the points of a fit falls with each "
-        "degree; the loss on the fold left out falls, and then rises. Its minimum is the best guess; the lowest "
-        "degree within one standard error of it is the simplest that is not clearly worse. The test points were looked "
-        "at once, after the choice, and for the chosen degree alone."
-    )
-    caption = "Mean squared errors, with their standard errors over the folds; 0.16 is the variance of the noise."
-    with page.figure(size=(9, 4), caption=caption) as axis:
-        choice.plot(axis)
-        axis.axhline(0.16, color="0.5", linewidth=1, linestyle="--")
-        axis.set(ylim=(0.05, 1.5))
-        axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+def _table(page: Chapter, choice: Any) -> None:
     marks = {choice.best: "least validation loss", choice.one_se: "lowest within one standard error"}
     if choice.best == choice.one_se:
         marks[choice.best] = "both the least and the lowest"
+    rows = []
+    for k, degree in enumerate(choice.degrees.tolist()):
+        values = [round(float(v[k]), 4) for v in (choice.train, choice.valid, choice.valid_se)]
+        test = round(float(choice.test[k]), 4) if degree == choice.model.degree else ""
+        rows.append([degree, *values, test, marks.get(degree, "")])
     page.table(
-        ["degree", "training", "validation", "standard error", "test", ""],
-        [
-            [
-                int(d),
-                *(round(float(v), 4) for v in values),
-                round(float(test), 4) if d == choice.model.degree else "",
-                marks.get(int(d), ""),
-            ]
-            for d, test, *values in zip(choice.degrees, choice.test, choice.train, choice.valid, choice.valid_se)
-        ],
-    )
-
-
-def _streams(page: Chapter) -> None:
-    page.text(
-        "All degrees and all folds come from one pass over the data: the sums of a few Chebyshev polynomials per fold "
-        "hold everything that least squares needs. So the same call works on chunks of a file larger than memory, and "
-        "gives the same bits."
+        ["degree", "training", "validation", "standard error", "test", "note"],
+        rows,
+        "The curves in numbers; of the points set aside, for the chosen degree alone",
     )

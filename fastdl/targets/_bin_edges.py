@@ -89,8 +89,8 @@ def _means(sample: SortedValues, start: Array, count: Array) -> Array:
     return np.clip(np.add.reduceat(weighted, start, dtype=np.float64) / count, first, last)
 
 
-def contents(sample: SortedValues, edges: Array) -> tuple[Array, Array, Array, Array]:
-    """Count, mean, median and middle of each bin; a bin without values has its middle for all."""
+def contents(sample: SortedValues, edges: Array) -> tuple[Array, Array, Array]:
+    """Count, mean and median of each bin; a bin without values has its middle for both."""
     values, weights = sample.values, sample.weights
     cut = np.concatenate([[0], np.searchsorted(values, edges[1:-1]), [len(values)]])
     start, stop = cut[:-1], cut[1:]
@@ -107,4 +107,4 @@ def contents(sample: SortedValues, edges: Array) -> tuple[Array, Array, Array, A
         half = np.concatenate([[0], upto])[start[full]] + (count[full] - 1) // 2
         median[full] = values[np.searchsorted(upto, half, side="right")]
     mean[full] = _means(sample, start[full], count[full])
-    return count, mean, median, middle
+    return count, mean, median

@@ -34,11 +34,11 @@ class QuantileSketch:
         self._levels: list[Array | None] = []
         self._odd: list[int] = []
 
-    def add(self, values: Array, copy: bool = True) -> None:
-        """Take in finite values; without a copy where they stay as they are until `sorted`."""
+    def add(self, values: Array, low: float, high: float, *, copy: bool = True) -> None:
+        """Take in finite values from `low` to `high`; without a copy where they stay as they are until `sorted`."""
         if not len(values):
             return
-        self._seen(values.dtype, len(values), float(values.min()), float(values.max()))
+        self._seen(values.dtype, len(values), low, high)
         if self.limit is None:
             self._waiting.append(values.copy() if copy else values)
         else:
@@ -70,6 +70,14 @@ class QuantileSketch:
         kept = both[self._odd[level] :: 2]
         self._levels[level], self._odd[level] = None, 1 - self._odd[level]
         self._push(level + 1, kept)
+
+    def frozen(self, *, copy: bool) -> QuantileSketch:
+        """This state as it is now, whatever is added later; with values of its own where `copy` says so."""
+        state = QuantileSketch(self.limit)
+        state.count, state.low, state.high, state.dtype = self.count, self.low, self.high, self.dtype
+        state._waiting = [values.copy() for values in self._waiting] if copy else list(self._waiting)
+        state._levels = list(self._levels)
+        return state
 
     def merge(self, other: QuantileSketch) -> None:
         """Take in the values of another."""

@@ -14,12 +14,13 @@ from fastdl._typing import Array
 from fastdl.targets import _label_codes
 from fastdl.targets._bin_edges import contents, edges_of
 from fastdl.targets._bin_search import BinSearch, bin_search
-from fastdl.targets._quantile_sketch import QuantileSketch
+from fastdl.targets._quantile_sketch import QuantileSketch, SortedValues
 
 STRATEGIES = ("uniform", "quantile", "mu-law", "kmeans")
 VALUES = ("mean", "median", "middle")
 
 _BLOCK = 1 << 18  # values: large enough to hide the cost of a turn, small enough for an even split
+_KEPT = 1 << 24  # values that wait to be counted; more are sorted at once
 _UINT8, _UINT16 = np.dtype(np.uint8), np.dtype(np.uint16)
 
 
@@ -75,7 +76,8 @@ class BinnedTarget(StateBytes):
     With `sketch=s`, the rank of a quantile among N values is wrong by at most N log2(N / s) / (2 s) (0.01 % for
     s = 65536 and N = 10^9), means, medians and counts are those of the sketch, and states merged from other chunks
     may differ within that bound; least and greatest value stay exact, and with them uniform and mu-law edges.
-    Up to s values a sketch is exact. float32 y decodes to float32, all else to float64.
+    Up to s values a sketch is exact. Of uniform and mu-law bins, counts, means and medians are made when first asked
+    for: until then up to 2^24 values are kept. float32 y decodes to float32, all else to float64.
 
     References
     ----------
@@ -96,10 +98,6 @@ class BinnedTarget(StateBytes):
     """
 
     edges_: Array
-    counts_: Array
-    means_: Array
-    medians_: Array
-    middles_: Array
 
     def __init__(
         self, bins: int, strategy: str = "quantile", *, nan: Any = "error", dtype: Any = None, sketch: int | None = None
@@ -115,9 +113,13 @@ class BinnedTarget(StateBytes):
         self.sketch = None if sketch is None else _check.integer("sketch", sketch, 2)
         self._sample = QuantileSketch(self.sketch)
         self._rows = 0
+        self._contents: tuple[Array, Array, Array] | None = None
+        self._uncounted: QuantileSketch | None = None  # what the contents are still to be made of
         self._searches: dict[np.dtype, BinSearch] = {}
 
     def __getstate__(self) -> dict[str, Any]:
+        if hasattr(self, "edges_"):
+            self._counted()
         return {**vars(self), "_searches": {}}
 
     def fresh(self) -> BinnedTarget:
@@ -133,13 +135,12 @@ class BinnedTarget(StateBytes):
         y = _numbers("y", chunk).reshape(-1)
         kept = ~np.isnan(y) if self.nan != "error" and np.isnan(y).any() else slice(None)
         values = y[kept]
-        with np.errstate(over="ignore", invalid="ignore"):
-            fine = np.isfinite(values.sum())
-        if not fine and not np.isfinite(values).all():
+        low, high = (float(values.min()), float(values.max())) if len(values) else (np.inf, -np.inf)
+        if len(values) and not (np.isfinite(low) and np.isfinite(high)):  # NaN is the least and the greatest
             at = int(np.flatnonzero(np.isinf(y) if self.nan != "error" else ~np.isfinite(y))[0])
             hint = " (or name a code for it by nan=)" if np.isnan(y[at]) else ""
             raise _check.InputError(f"y must be finite{hint}, got {y[at]} at index {self._rows + at}")
-        self._sample.add(values, copy)
+        self._sample.add(values, low, high, copy=copy)
         self._rows += len(y)
 
     def merge(self, other: BinnedTarget) -> BinnedTarget:
@@ -150,17 +151,27 @@ class BinnedTarget(StateBytes):
 
     def finish(self) -> BinnedTarget:
         """Make bins of the values so far; returns itself."""
-        if not self._sample.count:
+        return self._make_bins(self._sample)
+
+    def _make_bins(self, sample: QuantileSketch, *, copy: bool = False) -> BinnedTarget:
+        """Bins of a sample, whose values are copied where they are needed later and are not ours."""
+        if not sample.count:
             raise _check.InputError("there were no values to make bins of")
-        sample = self._sample.sorted()
         if not np.isfinite(sample.high - sample.low):
             raise _check.InputError(f"y must have a width within float64, got {sample.low} to {sample.high}")
-        edges = np.unique(edges_of(sample, self.bins, self.strategy))
+        self._contents = self._uncounted = None
+        if self.strategy in ("uniform", "mu-law") and sample.count <= _KEPT:  # the ends say all
+            values = SortedValues(np.empty(0), None, sample.low, sample.high)
+            self._uncounted = sample.frozen(copy=copy)
+        else:
+            values = sample.sorted()
+        edges = np.unique(edges_of(values, self.bins, self.strategy))
         self.edges_ = edges if len(edges) > 1 else np.repeat(edges, 2)
         self.bins_ = len(self.edges_) - 1
         self.merged_ = self.bins - self.bins_
-        self.counts_, self.means_, self.medians_, self.middles_ = contents(sample, self.edges_)
-        self._value_dtype = np.dtype(self._sample.dtype)
+        if self._uncounted is None:
+            self._contents = contents(values, self.edges_)
+        self._value_dtype = np.dtype(sample.dtype)
         self._searches = {}
         if self.merged_:
             warnings.warn(
@@ -171,14 +182,42 @@ class BinnedTarget(StateBytes):
     def fit(self, y: Any) -> BinnedTarget:
         """Make bins of `y`, of any shape, and nothing else; returns itself.
 
-        Its values are not kept: an `update` after it starts anew.
+        An `update` after it starts anew.
         """
         self._sample, self._rows = QuantileSketch(self.sketch), 0
         self._take(y, copy=False)
         try:
-            return self.finish()
+            return self._make_bins(self._sample, copy=True)
         finally:
             self._sample, self._rows = QuantileSketch(self.sketch), 0
+
+    def _counted(self) -> tuple[Array, Array, Array]:
+        """Count, mean and median of each bin; of bins that the ends alone make, sorted for when first asked."""
+        edges, found, uncounted = self.edges_, self._contents, self._uncounted
+        if found is None and uncounted is not None:
+            self._contents = found = contents(uncounted.sorted(), edges)
+            self._uncounted = None
+        return found or self._contents  # type: ignore[return-value]  # another thread may have been first
+
+    @property
+    def counts_(self) -> Array:
+        """Training values in each bin."""
+        return self._counted()[0]
+
+    @property
+    def means_(self) -> Array:
+        """Their means; in an empty bin the middle."""
+        return self._counted()[1]
+
+    @property
+    def medians_(self) -> Array:
+        """Their medians; in an empty bin the middle."""
+        return self._counted()[2]
+
+    @property
+    def middles_(self) -> Array:
+        """The middles of the bins."""
+        return 0.5 * self.edges_[:-1] + 0.5 * self.edges_[1:]
 
     def encode(self, y: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The bin of each number.
@@ -251,7 +290,7 @@ class BinnedTarget(StateBytes):
         """
         self._fitted()
         _check.one_of("value", value, VALUES)
-        table = {"mean": self.means_, "median": self.medians_, "middle": self.middles_}[value].astype(self._value_dtype)
+        table = getattr(self, f"{value}s_").astype(self._value_dtype)
         codes = _label_codes.codes("z", z, self.bins_)
         result = _check.out("out", out, codes.shape, table.dtype, z)
         _label_codes.gather(table, codes.reshape(-1), result.reshape(-1), threads)

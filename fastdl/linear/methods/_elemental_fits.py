@@ -12,6 +12,7 @@ from fastdl.linear._matrix import DesignMatrix
 from fastdl.linear._standard_rows import StandardRows
 from fastdl.linear.methods._vertices import independent_rows
 from fastdl.losses._row_sums import RowSums
+from fastdl.losses.powers import as_loss
 
 Array = np.ndarray
 
@@ -44,7 +45,7 @@ class ElementalFits:
         if rows is not None:
             Z, t, s = Z[rows], t[rows], None if s is None else s[rows]
         W, b = (gammas[:, 1:], gammas[:, 0]) if self.standard.intercept else (gammas, 0.0)
-        return RowSums(Z, t, W, b, self.p, sample_weight=s).run(False, self.threads)[:, 0]
+        return RowSums(Z, t, W, b, as_loss(self.p), sample_weight=s).run(False, self.threads)[:, 0]
 
     def models(self, bases: Array) -> tuple[Array, Array]:
         """The models (K, k) through rows (Q, k), and which of these determine one."""
@@ -172,6 +173,6 @@ class ElementalFits:
 
     def _on_edge(self, r: Array, along: Array, s: Array | None, steps: Array) -> Array:
         """The losses at steps along an edge."""
-        return RowSums(along[:, None], r, steps[:, None], 0.0, self.p, sample_weight=s).run(
+        return RowSums(along[:, None], r, steps[:, None], 0.0, as_loss(self.p), sample_weight=s).run(
             False, _threads.count(self.threads)
         )[:, 0]

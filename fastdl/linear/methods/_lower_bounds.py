@@ -15,6 +15,7 @@ from fastdl.linear._matrix import DesignMatrix
 from fastdl.linear._standard_rows import StandardRows, block_losses
 from fastdl.linear.methods import vertex
 from fastdl.linear.result import Certificate, LpFit
+from fastdl.losses.powers import as_loss
 
 Array = np.ndarray
 
@@ -41,7 +42,7 @@ class DualGuess(NamedTuple):
 
 def certificate(upper: float, standard: StandardRows, w: Array, b: float, p: Any) -> Certificate:
     """What is known of a fit of these rows by a model that is not proven to be the best."""
-    if hasattr(p, "terms"):
+    if as_loss(p).is_custom:
         return Certificate.of(upper, -np.inf, "none")
     if upper == 0:
         return Certificate.of(0.0, 0.0, "interpolation")

@@ -10,6 +10,8 @@ import numpy as np
 from fastdl import _threads
 from fastdl._rows import Block
 from fastdl.linear._standard_rows import StandardRows, block_losses, block_sums
+from fastdl.losses.custom import CustomLoss
+from fastdl.losses.powers import PowerLoss
 
 Array = np.ndarray
 
@@ -33,14 +35,14 @@ class TangentBound:
     loss on them plus gradient times distance; any loss of this kind is at least 0.
     """
 
-    def __init__(self, standard: StandardRows, w: Array, b: float, p: Any, convex: bool):
-        self.w, self.b, self.convex = w, b, convex
+    def __init__(self, standard: StandardRows, w: Array, b: float, loss: PowerLoss | CustomLoss):
+        self.w, self.b, self.convex = w, b, loss.is_convex
         d = len(w)
         one, c = w[None], np.array([b])
 
         def piece(Z: Array, t: Array, s: Array | None) -> Array:
-            part = block_sums(Z, t, s, one, c, p, gradient=True)[0] if convex else np.zeros(d + 2)
-            part[0] = block_losses(Z, t, s, one, c, p)[0]
+            part = block_sums(Z, t, s, one, c, loss, gradient=True)[0] if self.convex else np.zeros(d + 2)
+            part[0] = block_losses(Z, t, s, one, c, loss)[0]
             return part
 
         blocks = standard.map(lambda *block: [piece(*part) for part in cut_pieces([block])])

@@ -12,8 +12,10 @@ from fastdl._rows import Rows
 from fastdl._typing import Progress
 from fastdl.linear._standard_rows import StandardRows, block_sums
 from fastdl.linear.methods._lower_bounds import certificate
-from fastdl.linear.methods.random import model, power
+from fastdl.linear.methods.random import model
 from fastdl.linear.result import LpFit
+from fastdl.losses.custom import CustomLoss
+from fastdl.losses.powers import PowerLoss, as_loss
 from fastdl.streaming import ProgressEvent
 
 Array = np.ndarray
@@ -148,7 +150,7 @@ def fit(
     progress: Progress | None = None,
 ) -> LpFit:
     """As `gradient_descent`, of rows."""
-    p = power(p)
+    loss = as_loss(p)
     _check.one_of("optimizer", optimizer, ("adam", "gd", "momentum", "lbfgs"))
     if not callable(schedule):
         schedule = SCHEDULES[_check.one_of("schedule", schedule, tuple(SCHEDULES))]
@@ -164,8 +166,8 @@ def fit(
         _check.integer("batch_size", batch_size, 1)
         if optimizer == "lbfgs":
             raise _check.InputError(f"batch_size must be None with optimizer='lbfgs', got {batch_size}")
-    problem = Problem(StandardRows(rows, intercept, threads, scale_y=not hasattr(p, "terms")), p)
-    seen = TrainingHistory(problem, _validation_loss(valid, rows.columns, p, threads), tol, patience, progress)
+    problem = Problem(StandardRows(rows, intercept, threads, scale_y=loss.is_homogeneous), loss)
+    seen = TrainingHistory(problem, _validation_loss(valid, rows.columns, loss, threads), tol, patience, progress)
     first = problem.vector(model(start, problem.standard))
     if optimizer == "lbfgs":
         _lbfgs(problem, seen, first, epochs)
@@ -173,14 +175,7 @@ def fit(
         rate = learning_rate or (0.1 if optimizer == "adam" else problem.rate(first))
         step = Adam() if optimizer == "adam" else Momentum(momentum if optimizer == "momentum" else 0.0)
         _descend(
-            problem,
-            seen,
-            first,
-            step,
-            lambda t: rate * schedule(t),
-            epochs=epochs,
-            batch_size=batch_size,
-            seed=seed,
+            problem, seen, first, step, lambda t: rate * schedule(t), epochs=epochs, batch_size=batch_size, seed=seed
         )
     return seen.result(optimizer)
 
@@ -195,8 +190,8 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 class Problem:
     """The mean loss of a model (v, c), one vector in the coordinates of `standard`, and its gradient."""
 
-    def __init__(self, standard: StandardRows, p: Any):
-        self.standard, self.p, self.unit = standard, p, standard.unit
+    def __init__(self, standard: StandardRows, loss: PowerLoss | CustomLoss):
+        self.standard, self.loss, self.unit = standard, loss, standard.unit
 
     def vector(self, start: tuple[Array, float] | None) -> Array:
         v, c = start or (np.zeros(self.standard.columns), 0.0)
@@ -207,7 +202,7 @@ class Problem:
 
     def block(self, x: Array, Z: Array, t: Array, s: Array | None) -> Array:
         """The loss, and the derivatives by c and v, of a block."""
-        return block_sums(Z, t, s, x[None, :-1] * self.unit, x[-1:] * self.unit, self.p, gradient=True)[0]
+        return block_sums(Z, t, s, x[None, :-1] * self.unit, x[-1:] * self.unit, self.loss, gradient=True)[0]
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         total = self.standard.total(lambda *block: self.block(x, *block)) + np.zeros(len(x) + 1)
@@ -222,10 +217,11 @@ class Problem:
         loss, _ = self(x)
         top = float(np.linalg.eigvalsh(self.standard.correlation).max(initial=0))
         bend = (max(top, float(self.standard.intercept)) or 1.0) * self.unit**2
-        if hasattr(self.p, "terms"):
+        if self.loss.is_custom:
             return 1 / (2 * bend)
-        size = loss ** (1 / self.p) if loss > 0 else 1.0
-        return 1 / (self.p * max(1.0, self.p - 1) * bend * size ** (self.p - 2))
+        p = self.loss.power
+        size = loss ** (1 / p) if loss > 0 else 1.0
+        return 1 / (p * max(1.0, p - 1) * bend * size ** (p - 2))
 
     def batches(self, size: int, seed: int, epoch: int) -> Iterator[tuple[Array, Array, Array | None]]:
         """Rows in memory in an order of their own each epoch, chunks in theirs."""
@@ -263,7 +259,7 @@ class TrainingHistory:
         """Note a model; whether to go on."""
         w, b = self.problem.to_users_units(x)
         standard = self.problem.standard
-        factor = 1.0 if hasattr(self.problem.p, "terms") else standard.scale**self.problem.p
+        factor = self.problem.loss.scale(standard.scale)
         entry: list[Any] = [loss * standard.weight * factor, float(np.sqrt((gradient * gradient).sum())), rate, w, b]
         score = loss
         if self.valid is not None:
@@ -279,7 +275,7 @@ class TrainingHistory:
         return np.isfinite(score) and loss > 0 and (self.patience is None or self.stalled < self.patience)
 
     def result(self, optimizer: str) -> LpFit:
-        standard, p = self.problem.standard, self.problem.p
+        standard, p = self.problem.standard, self.problem.loss.p
         assert self.best is not None
         w, b = self.best
         one, c = w[None], np.array([b])
@@ -291,7 +287,9 @@ class TrainingHistory:
         return LpFit(w, b, p, loss, certificate(loss, standard, w, b, p), optimizer, history)
 
 
-def _validation_loss(valid: Any, columns: int, p: Any, threads: int | None) -> Callable[[Array, float], float] | None:
+def _validation_loss(
+    valid: Any, columns: int, loss: PowerLoss | CustomLoss, threads: int | None
+) -> Callable[[Array, float], float] | None:
     """The mean loss on the rows held out for it."""
     if valid is None:
         return None
@@ -303,7 +301,7 @@ def _validation_loss(valid: Any, columns: int, p: Any, threads: int | None) -> C
 
     def mean(w: Array, b: float) -> float:
         def work(X: Array, y: Array, s: Array | None) -> Array:
-            return np.array([block_sums(X, y, s, w[None], np.array([b]), p)[0, 0], len(X) if s is None else s.sum()])
+            return np.array([block_sums(X, y, s, w[None], np.array([b]), loss)[0, 0], len(X) if s is None else s.sum()])
 
         total = rows.total(work, threads)
         if total is None:

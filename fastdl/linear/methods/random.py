@@ -14,6 +14,8 @@ from fastdl.linear._standard_rows import StandardRows, block_sums
 from fastdl.linear.methods._lower_bounds import certificate
 from fastdl.linear.methods._pruned_search import PrunedSearch, TangentBound
 from fastdl.linear.result import LpFit
+from fastdl.losses.custom import CustomLoss
+from fastdl.losses.powers import PowerLoss, as_loss
 from fastdl.streaming import ProgressEvent
 
 Array = np.ndarray
@@ -137,16 +139,16 @@ def fit(
     progress: Progress | None = None,
 ) -> LpFit:
     """As `random_search`, of rows."""
-    p = power(p)
+    loss = as_loss(p)
     _check.integer("candidates", candidates, 1)
     _check.integer("refine", refine, 0)
     _check.integer("keep", keep, 1)
     _check.integer("seed", seed, 0, 2**63 - 1)
     _check.number("scale", scale, 0)
     _check.number("shrink", shrink, 0, 1, above=True)
-    own = hasattr(p, "terms")
-    standard = StandardRows(rows, intercept, threads, scale_y=not own)
-    search = _Search(standard, p, keep, not own if prune is None else prune, model(center, standard))
+    standard = StandardRows(rows, intercept, threads, scale_y=loss.is_homogeneous)
+    prune = not loss.is_custom if prune is None else prune
+    search = _Search(standard, loss, keep, prune, model(center, standard))
     width = scale * search.spread() / max(1, standard.rank) ** 0.5
     trace = []
     for turn in range(1 + refine):
@@ -156,11 +158,6 @@ def fit(
         if progress is not None:
             progress(ProgressEvent(turn + 1, 1 + refine, "rounds", search.losses[0]))
     return search.result(trace)
-
-
-def power(p: Any) -> Any:
-    """p as a float above 0, or the user's own loss as it is."""
-    return p if hasattr(p, "terms") else _check.number("p", p, 0, above=True)
 
 
 def model(given: Any, standard: StandardRows) -> tuple[Array, float] | None:
@@ -195,8 +192,15 @@ def _group(seed: int, turn: int, group: int, size: int) -> Array:
 class _Search:
     """The best models so far, in the coordinates of `standard`, the best first."""
 
-    def __init__(self, standard: StandardRows, p: Any, keep: int, prune: bool, center: tuple[Array, float] | None):
-        self.standard, self.p, self.keep, self.prune = standard, p, keep, prune
+    def __init__(
+        self,
+        standard: StandardRows,
+        loss: PowerLoss | CustomLoss,
+        keep: int,
+        prune: bool,
+        center: tuple[Array, float] | None,
+    ):
+        self.standard, self.loss, self.keep, self.prune = standard, loss, keep, prune
         self.center = center or (standard.least_squares(), 0.0)
         self.W, self.b, self.losses = np.empty((0, standard.columns)), np.empty(0), np.empty(0)
         self.share = 0.0
@@ -218,12 +222,11 @@ class _Search:
                 dw, db = self.standard.from_whitened(z * width)
                 yield w + dw, b + db
 
-        if self.p == 2:
+        if self.loss.power == 2:
             W, c, values = self._by_products(batches())
         else:
-            scores = PrunedSearch(self.standard, self.p, keep=self.keep, prune=self.prune)
-            convex = not hasattr(self.p, "terms") and self.p >= 1
-            tangent = TangentBound(self.standard, w, b, self.p, convex) if self.prune else None
+            scores = PrunedSearch(self.standard, self.loss.p, keep=self.keep, prune=self.prune)
+            tangent = TangentBound(self.standard, w, b, self.loss) if self.prune else None
             known = self.losses if len(self.losses) or tangent is None else np.array([tangent.loss])
             _, W, c, values = scores.best(batches(), known, tangent)
             self.share = scores.read / max(1, candidates * self.standard.count)
@@ -250,14 +253,16 @@ class _Search:
         """The best, with losses in the units of y."""
         models = [self.standard.to_users_units(w, float(b)) for w, b in zip(self.W, self.b)]
         W, b = np.array([w for w, _ in models]), np.array([b for _, b in models])
-        total = self.standard.rows.total(lambda X, y, s: block_sums(X, y, s, W, b, self.p)[:, 0], self.standard.threads)
+        total = self.standard.rows.total(
+            lambda X, y, s: block_sums(X, y, s, W, b, self.loss)[:, 0], self.standard.threads
+        )
         top = np.zeros(len(W)) if total is None else total
         loss, width, share = (np.array(column) for column in zip(*trace))
-        if self.p == 2:  # what the sums do not say
+        if self.loss.power == 2:  # what the sums do not say
             loss = loss - self.losses[0]
-        factor = 1.0 if hasattr(self.p, "terms") else self.standard.scale**self.p
+        factor = self.loss.scale(self.standard.scale)
         history = {"loss": loss * factor, "scale": width, "read": share, "top_w": W, "top_b": b, "top_loss": top}
-        if self.p == 2:
+        if self.loss.power == 2:
             history["loss"] = history["loss"] + top[0]
-        known = certificate(float(top[0]), self.standard, W[0], float(b[0]), self.p)
-        return LpFit(W[0], float(b[0]), self.p, float(top[0]), known, "random", history, self.standard.rank)
+        known = certificate(float(top[0]), self.standard, W[0], float(b[0]), self.loss.p)
+        return LpFit(W[0], float(b[0]), self.loss.p, float(top[0]), known, "random", history, self.standard.rank)
