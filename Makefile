@@ -7,9 +7,10 @@ help:
 	@echo "make demo       build, run the demo, write fastdl-demo.html"
 	@echo "make test       build, run the tests"
 	@echo "make docs       build the documentation site, docs/_build/html/index.html"
-	@echo "make bench      build, compare with the peers that install here"
-	@echo "make bench-compare BASE=REV  what changed since a revision; bench-table makes README's table"
-	@echo "make instructions  the instructions that kernels take, against those recorded (valgrind)"
+	@echo "make bench      build, compare with the peers that install here, write BENCHMARKS.md and README's table"
+	@echo "make bench-table   write both again from bench/results.json"
+	@echo "make bench-compare BASE=rev   the benchmarks on this tree and on a revision"
+	@echo "make instructions  count the instructions of kernels under Valgrind, compare with bench/instructions.json"
 	@echo "make fuzz       damaged files of every kind for SECONDS (300): each is read or refused"
 	@echo "make lint       ruff, format check, mypy, cython-lint"
 	@echo "make levels     build once per CPU level, compare the bits"
@@ -61,28 +62,21 @@ demo: .venv/report
 test: .venv/test
 	$(BIN)/python -m pytest
 
-# Ends in BENCHMARKS.md; bench-table brings the chosen rows into README.md.
+# BENCH="--quick" takes ten minutes instead of an hour; BENCH="-k encode" a part, which replaces only its own lines with
+# `python -m bench.tables build/bench.json --keep`. Peers get one thread where they are not asked for two.
+BENCHED = mkdir -p build && PATH="$(CURDIR)/$(BIN):$$PATH" OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python
 bench: .venv/bench
-	$(BIN)/python -m pytest bench --benchmark-quiet
+	$(BENCHED) -m pytest bench --benchmark-quiet --benchmark-json=build/bench.json $(BENCH)
+	$(BIN)/python -m bench.tables build/bench.json
 
 bench-table: .venv/test
-	$(BIN)/python -m bench.tables --readme
+	$(BIN)/python -m bench.tables
 
-# Kernels that take more instructions than bench/instructions.json says; --record there after a change that is meant.
-instructions: .venv/test
-	$(BIN)/python -m bench.instructions
-
-# What changed since another revision: make bench-compare BASE=main~5 ONLY=bench/bench_audio.py
-BASE ?= HEAD~1
-ONLY ?= bench
 bench-compare: .venv/bench
-	rm -rf build/base && git worktree prune && git worktree add --detach build/base $(BASE)
-	cd build/base && FASTDL_REQUIRE_EXT=1 ../../$(BIN)/python setup.py -q build_ext --inplace
-	PYTHONPATH=build/base $(BIN)/python -P -m pytest $(ONLY) -o pythonpath=build/base --no-keep \
-	  --benchmark-quiet --benchmark-storage=build/compare --benchmark-save=base
-	$(BIN)/python -m pytest $(ONLY) --no-keep --benchmark-quiet --benchmark-storage=build/compare --benchmark-save=new
-	$(BIN)/python -m pytest_benchmark --storage build/compare compare '*base' '*new' --group-by fullname --columns min,median
-	git worktree remove --force build/base
+	$(BENCHED) -m bench.revisions $(BASE) $(BENCH)
+
+instructions: .venv/test
+	$(BIN)/python -m bench.instructions $(if $(RECORD),--record)
 
 fuzz: .venv/test
 	$(BIN)/python -m tests.fuzz files --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

@@ -2,6 +2,7 @@
 
 import importlib
 import warnings
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ import fastdl
 from fastdl.reference import audio as reference
 
 SIZES = {"160": 160, "L2": 200_000, "L3": 4_000_000, "DRAM": 50_000_000}
-sizes = pytest.mark.parametrize("size", SIZES)
+sizes = pytest.mark.parametrize("size", ["160", "L2", pytest.param("L3", marks=pytest.mark.more), "DRAM"])
 
 
+@lru_cache(2)
 def samples(n):
     return np.random.default_rng(0).integers(-32768, 32768, n, dtype=np.int16)
 

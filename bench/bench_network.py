@@ -1,5 +1,7 @@
 """Networks: fastdl, torch (the faster of its Adams), scikit-learn and the NumPy reference train the same shapes."""
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ SHAPES = {
 EPOCHS = 6
 
 
+@lru_cache(2)
 def rows(n, d, dtype=np.float32):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n, d), dtype=dtype)
@@ -124,8 +127,12 @@ def parameters(d, hidden):
     return [*weights, rng.standard_normal(sizes[-1]) / 4], [*(rng.standard_normal(h) for h in hidden), np.zeros(())]
 
 
-@pytest.mark.parametrize("activation", ["tanh", "relu", "gelu", "identity"])
-@pytest.mark.parametrize("p", [1, 1.5, 2, 3])
+@pytest.mark.parametrize(
+    "activation", ["tanh", *(pytest.param(a, marks=pytest.mark.more) for a in ("relu", "gelu", "identity"))]
+)
+@pytest.mark.parametrize(
+    "p", [1, pytest.param(1.5, marks=pytest.mark.more), 2, pytest.param(3, marks=pytest.mark.more)]
+)
 @pytest.mark.parametrize("who", ["fastdl", "torch", "reference"])
 def bench_gradient(compare, activation, p, who):
     """Also the check against torch's differentiation, parameter by parameter, in float64."""

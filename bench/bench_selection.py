@@ -1,5 +1,7 @@
 """Splits and the choice of a degree: reference, fastdl and peers, against the speed of memory."""
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,7 @@ def bench_k_fold(compare, size, who):
     compare(f"5 folds, {size} rows", who, runs[who], items=n, moved=4, limit="write")
 
 
+@lru_cache(2)
 def wave(n):
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, n)

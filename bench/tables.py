@@ -1,151 +1,217 @@
-"""The tables of the benchmarks, from what was measured: `python -m bench.tables` writes BENCHMARKS.md and README's.
+"""From pytest-benchmark's JSON to bench/results.json, BENCHMARKS.md and the table of README.md.
 
-`make bench` measures and leaves `bench/results.json`; `--readme` writes the chosen rows into README.md, too.
+python -m bench.tables build/bench.json         a whole run: replaces what was kept
+python -m bench.tables build/bench.json --keep  a part of a run on the same machine: the other lines stay
+python -m bench.tables                          writes both pages again from bench/results.json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+import sys
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "bench" / "results.json"
-BEGIN, END = "<!-- made by python -m bench.tables -->", "<!-- up to here -->"
-#: README's rows: the benchmark, and how README says it; the peers are those that were measured.
-CHOSEN = (
-    ("mu-law encode, DRAM", "mu-law encode, 50 M int16"),
-    ("mu-law decode to float32, DRAM", "mu-law decode, 50 M to float32"),
-    ("G.711 mu-law encode, DRAM", "G.711 encode, 50 M int16"),
-)
+RESULTS, PAGE, README = ROOT / "bench" / "results.json", ROOT / "BENCHMARKS.md", ROOT / "README.md"
+BEGIN, END = "<!-- made by `python -m bench.tables` from bench/results.json -->", "<!-- end of what is made -->"
+SUBJECTS = (
+    "audio", "points", "sequences", "graphs", "targets", "features", "losses", "linear", "network", "selection",
+    "torch",
+)  # fmt: skip
+HEAD = """# Benchmarks
+
+Written by `make bench`. Each line is one work on one set of arrays: fastdl, its reference and the peers in one process,
+each at its best setting, BLAS on one thread, after their results were compared; the shortest of several times each.
+
+"Of the limit" is the bytes the work must move (or the multiply-adds it must do) over the time, as a fraction of what
+this machine was measured to do at most: copy, read and write are memory, products BLAS's matrix product, all on one
+thread. Beyond 1 the arrays were in a cache. "Times faster than" compares one thread with one, two with two, on the
+same outputs; numbers below 1 mean that the peer is faster.
+"""
 
 
-def rows_of(benchmarks: Iterable[Any]) -> list[dict[str, Any]]:
-    """What pytest-benchmark measured, as plain numbers: one row for each competitor."""
-    rows = []
-    for b in benchmarks:
-        if b.stats.rounds:
-            info = dict(b.extra_info)
-            rows.append({"group": b.group, "seconds": b.stats.min, "median": b.stats.median, **info})
-    return rows
+def gather(taken, where: dict) -> dict:
+    """One record for each work: what it is held against and the seconds of all who do it.
+
+    Parameters
+    ----------
+    taken : iterable of (extra_info, group, seconds)
+        What each benchmark says of itself, the work it belongs to, its shortest time.
+    where : dict
+        Processor, system, versions and limits.
+    """
+    works: dict[str, dict] = {}
+    for info, group, seconds in taken:
+        record = {key: info[key] for key in ("subject", "items", "moved", "limit")}
+        work = works.setdefault(group, {"work": group, **record, "seconds": {}})
+        if any(work[key] != record[key] for key in record):
+            raise ValueError(f"{info['who']} declares {record} for {group!r}, another declares {work}")
+        if info["who"] in work["seconds"]:
+            raise ValueError(f"{info['who']} stands twice in {group!r}")
+        work["seconds"][info["who"]] = float(f"{seconds:.4g}")
+        if info.get("note"):
+            work.setdefault("notes", {})[info["who"]] = info["note"]
+    limits = {name: float(f"{limit:.4g}") for name, limit in where["limits"].items()}
+    order = {subject: k for k, subject in enumerate(SUBJECTS)}
+    return {
+        "machine": {**where, "limits": limits},
+        "works": sorted(works.values(), key=lambda work: order[work["subject"]]),
+    }
 
 
-def merge(known: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """The rows of a run beside those of other groups; only rows of one machine and one version of fastdl mix."""
-    if known.get("machine") != new["machine"]:
-        return new
-    groups = {row["group"] for row in new["rows"]}
-    return {**new, "rows": [row for row in known["rows"] if row["group"] not in groups] + new["rows"]}
+def of_run(run: dict) -> dict:
+    """`gather` from the JSON that pytest-benchmark writes."""
+    taken = [(b["extra_info"], b["group"], b["stats"]["min"]) for b in run["benchmarks"]]
+    return gather(taken, run["machine_info"])
 
 
-def whole_table(results: dict[str, Any]) -> str:
+def merge(kept: dict, new: dict) -> dict:
+    """The lines of `new` in place of those of the same names in `kept`; both must be of one machine."""
+    for key in ("processor", "system", "versions"):
+        if kept["machine"][key] != new["machine"][key]:
+            raise ValueError(f"--keep needs the same {key}: {kept['machine'][key]} was kept, {new['machine'][key]} ran")
+    again = {work["work"]: work for work in new["works"]}
+    works = [again.pop(work["work"], work) for work in kept["works"]] + list(again.values())
+    works.sort(key=lambda work: SUBJECTS.index(work["subject"]))
+    return {"machine": kept["machine"], "works": works}
+
+
+def dump(results: dict) -> str:
+    """JSON with a line for each work, so that a change shows as the lines it changes."""
+    lines = ",\n".join("  " + json.dumps(work) for work in results["works"])
+    machine = json.dumps(results["machine"], indent=2).replace("\n", "\n ")
+    return f'{{\n "machine": {machine},\n "works": [\n{lines}\n ]\n}}\n'
+
+
+def page(results: dict) -> str:
     """BENCHMARKS.md."""
-    machine, limits = results["machine"], results["limits"]
-    lines = [
-        "# Benchmarks",
-        "",
-        "Measured by `make bench`: in one process, on the same arrays, after the results were compared; the least of",
-        "many runs, one thread unless a row says otherwise. A fraction is of the machine's own bandwidth, measured in",
-        "the same run, for the bytes that the work must move.",
-        "",
-        *(f"- {name}: {value}" for name, value in machine.items()),
-        "- bandwidth of one thread: " + ", ".join(f"{name} {value / 1e9:.1f} GB/s" for name, value in limits.items()),
-        "",
+    return HEAD + "\n" + body(results)
+
+
+def body(results: dict) -> str:
+    """The machine, and a table for each subject."""
+    where = results["machine"]
+    parts = [
+        f"- Processor: {where['processor']}",
+        f"- System: {where['system']}",
+        f"- At most, on one thread: {_limits(where['limits'])}",
+        "- Versions: " + ", ".join(f"{name} {version}" for name, version in where["versions"].items()),
     ]
-    subject = None
-    for group, rows in _groups(results["rows"]).items():
-        if rows[0].get("subject") != subject:
-            subject = rows[0].get("subject")
-            lines += ["", f"## {subject}", "", *_HEAD]
-        ours = _ours(rows)
-        for row in rows:
-            rate, fraction = _rate(row, limits)
-            ratio = "" if ours is None or row["label"].startswith("fastdl") else format_ratio(row["seconds"] / ours)
-            cells = (group, row["label"], format_time(row["seconds"]), _items(row), rate, fraction, ratio)
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    for subject in SUBJECTS:
+        works = [work for work in results["works"] if work["subject"] == subject]
+        if works:
+            parts += ["", f"## {subject.capitalize()}", ""]
+            parts += [
+                "| work | one thread | two threads | of the limit | times faster than |",
+                "|---|---:|---:|---:|---|",
+            ]
+            for work in works:
+                parts += lines(work, where["limits"])
+    return "\n".join(parts) + "\n"
 
 
-_HEAD = (
-    "| work | who | time | items/s | GB/s | of the limit | times slower than fastdl |",
-    "|---|---|---:|---:|---:|---:|---:|",
-)
-
-
-def short_table(results: dict[str, Any], chosen: Sequence[tuple[str, str]] = CHOSEN) -> str:
-    """README's table: the chosen benchmarks, a line each."""
-    groups = _groups(results["rows"])
-    lines = ["| work | time | of the memory limit | times faster than |", "|---|---:|---:|---|"]
-    for group, text in chosen:
-        rows = groups.get(group, [])
-        ours = _ours(rows)
-        if ours is None:
+def lines(work: dict, limits: dict) -> list[str]:
+    """The line of a work, and one for each other way fastdl has of doing it."""
+    seconds, found = work["seconds"], []
+    for who in seconds:
+        if not who.startswith("fastdl") or (who == "fastdl 2 threads" and "fastdl" in seconds):
             continue
-        own = next(row for row in rows if row["label"] == "fastdl")
-        peers = [
-            f"{row['label']} {format_ratio(row['seconds'] / ours)}"
-            for row in rows
-            if not row["label"].startswith(("fastdl", "reference"))
-        ]
-        lines.append(f"| {text} | {format_time(ours)} | {_rate(own, results['limits'])[1]} | {', '.join(peers)} |")
-    return "\n".join(lines)
-
-
-def with_table(text: str, table: str) -> str:
-    """A page whose table, between the two marks, is another."""
-    start, rest = text.split(BEGIN)
-    return f"{start}{BEGIN}\n\n{table}\n\n{END}{rest.split(END)[1]}"
-
-
-def _groups(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(row["group"], []).append(row)
+        name = work["work"] + (f" ({who.removeprefix('fastdl').strip()})" if who != "fastdl" else "")
+        two = _time(seconds["fastdl 2 threads"]) if who == "fastdl" and "fastdl 2 threads" in seconds else ""
+        line = [name, _time(seconds[who]), two, fraction(work, who, limits), faster(work, who)]
+        found.append("| " + " | ".join(line) + " |")
+    if not found:  # what no part of fastdl does in this run
+        named = ", ".join(f"{who} {_time(s)}" for who, s in seconds.items())
+        found.append(f"| {work['work']} |  |  |  | {named} |")
     return found
 
 
-def _ours(rows: Iterable[dict[str, Any]]) -> float | None:
-    return next((row["seconds"] for row in rows if row["label"] == "fastdl"), None)
+def fraction(work: dict, who: str, limits: dict) -> str:
+    """Of the limit that the work is held against."""
+    if not work["moved"] or who not in work["seconds"]:
+        return ""
+    return f"{work['items'] * work['moved'] / work['seconds'][who] / limits[work['limit']]:.2f} of {work['limit']}"
 
 
-def _rate(row: dict[str, Any], limits: dict[str, float]) -> tuple[str, str]:
-    """GB/s, and the fraction of the limit; empty where no bytes are named."""
-    if not row["moved"]:
-        return "", ""
-    rate = row["items"] * row["moved"] / row["seconds"]
-    return f"{rate / 1e9:.1f}", f"{rate / limits[row['limit']]:.2f} of {row['limit']}"
+def faster(work: dict, who: str = "fastdl", names: dict[str, str] | None = None) -> str:
+    """How many times faster than each peer; `names` chooses peers and how they are called."""
+    seconds, found = work["seconds"], []
+    for peer in names or seconds:
+        if peer not in seconds or (peer.startswith("fastdl") and not names):
+            continue
+        ours = seconds.get("fastdl 2 threads", seconds[who]) if "2 threads" in peer else seconds[who]
+        note = work.get("notes", {}).get(peer, "") if names is None else ""
+        name = peer if names is None else names[peer]
+        found.append(f"{name} {_ratio(seconds[peer] / ours)}" + (f" ({note})" if note else ""))
+    return ", ".join(found)
 
 
-def _items(row: dict[str, Any]) -> str:
-    return f"{row['items'] / row['seconds'] / 1e6:.3g} M"
+def short_table(results: dict, rows) -> str:
+    """The table of README.md: the rows of bench/readme_rows.py that were measured."""
+    where, works = results["machine"], {work["work"]: work for work in results["works"]}
+    parts = [
+        BEGIN,
+        f"Here on {where['processor']}; at most {_limits(where['limits'])}, on one thread:",
+        "",
+        "| work | time | of the limit | times faster than |",
+        "|---|---:|---:|---|",
+    ]
+    for title, name, who, peers in rows:
+        work = works.get(name)
+        if work and who in work["seconds"]:
+            cells = [title, _time(work["seconds"][who]), fraction(work, who, where["limits"]), faster(work, who, peers)]
+            parts.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*parts, END])
 
 
-def format_time(seconds: float) -> str:
-    """With three digits and its unit."""
+def between(text: str, made: str) -> str:
+    """`text` with what stands from the one marker to the other replaced."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"the page must hold {BEGIN!r} once, and after it {END!r}")
+    before, _, rest = text.partition(BEGIN)
+    return before + made + rest.partition(END)[2]
+
+
+def _limits(limits: dict[str, float]) -> str:
+    units = {"copy": "copying {} GB/s", "read": "reading {}", "write": "writing {}"}
+    units |= {f"{t} products": f"{t} products {{}} G multiply-adds/s" for t in ("float32", "float64")}
+    return ", ".join(units[name].format(f"{limit / 1e9:.0f}") for name, limit in limits.items())
+
+
+def _ratio(times: float) -> str:
+    return f"{times:.2f}" if times < 1 else f"{times:.2g}" if times < 100 else f"{times:.0f}"
+
+
+def _time(seconds: float) -> str:
     for unit, size in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
+            shown = f"{seconds / size:.3g}"
+            return f"{float(shown):.0f} {unit}" if "e" in shown else f"{shown} {unit}"
     return f"{seconds * 1e9:.3g} ns"
 
 
-def format_ratio(times: float) -> str:
-    """With two digits, or all before the point."""
-    return f"{times:.0f}" if times >= 10 else f"{times:.2g}"
+def main(arguments: list[str]) -> None:
+    """Write the results and both pages."""
+    from bench.readme_rows import ROWS
 
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--readme", action="store_true", help="README.md's table too")
-    options = parser.parse_args(arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.tables", description="Write BENCHMARKS.md and README's table."
+    )
+    parser.add_argument("run", nargs="?", type=Path, help="what pytest --benchmark-json wrote")
+    parser.add_argument("--keep", action="store_true", help="keep the lines that this run does not have")
+    given = parser.parse_args(arguments)
+    if given.run:
+        results = of_run(json.loads(given.run.read_text()))
+        if given.keep:
+            results = merge(json.loads(RESULTS.read_text()), results)
+        RESULTS.write_text(dump(results))
     results = json.loads(RESULTS.read_text())
-    (ROOT / "BENCHMARKS.md").write_text(whole_table(results))
-    if options.readme:
-        page = ROOT / "README.md"
-        page.write_text(with_table(page.read_text(), short_table(results)))
+    PAGE.write_text(page(results))
+    README.write_text(between(README.read_text(), short_table(results, ROWS)))
+    named = {name for _, name, _, _ in ROWS} - {work["work"] for work in results["works"]}
+    print(f"{len(results['works'])} works in {PAGE.name}; README.md lacks {sorted(named) or 'none'}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

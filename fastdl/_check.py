@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -189,10 +190,19 @@ def _list(allowed: Sequence[Any]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def empty(what: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """A new array; one that is larger than memory is refused with what it would take."""
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError):
+        size = math.prod(int(n) for n in shape) * np.dtype(dtype).itemsize
+        raise InputError(f"{what} of shape {shape} takes {size} bytes, more than there are") from None
+
+
 def out(name: str, given: Any, shape: tuple[int, ...], dtype: Any, *inputs: Any) -> Array:
     """The array to write to: a fresh one, or `given` where it fits and overlaps none of the user's `inputs`."""
     if given is None:
-        return np.empty(shape, dtype)
+        return empty("a result", shape, dtype)
     dtype = np.dtype(dtype)
     if (
         not isinstance(given, np.ndarray)

@@ -1,4 +1,4 @@
-"""Which of the compiled CPU levels this machine runs."""
+"""Which of the compiled CPU levels this machine runs, and what compiled them."""
 
 from fastdl_ext._common cimport HAS_CLONES  # no-cython-lint: used by name below
 
@@ -15,9 +15,21 @@ cdef extern from *:
     #else
     static const char* fastdl_level(void) { return "default (this platform has one level)"; }
     #endif
+    #if defined(__clang__)
+    static const char* fastdl_compiler(void) { return "clang " __clang_version__; }
+    #elif defined(__GNUC__)
+    static const char* fastdl_compiler(void) { return "gcc " __VERSION__; }
+    #else
+    static const char* fastdl_compiler(void) { return "another compiler"; }
+    #endif
     """
     const char* fastdl_level() nogil
+    const char* fastdl_compiler() nogil
 
 
 def level():
     return fastdl_level().decode()
+
+
+def compiler():
+    return fastdl_compiler().decode()

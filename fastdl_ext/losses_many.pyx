@@ -5,6 +5,7 @@ Every model has a lane of its own, so its sums do not depend on its neighbours.
 """
 
 from libc.stdint cimport int32_t, uintptr_t
+from libc.string cimport memset
 
 from fastdl_ext._common cimport cloned, real
 from fastdl_ext._lanes cimport FAR, d4, d4_all, f8, f8_all, fetch_far, inlined, vec
@@ -22,10 +23,9 @@ cdef inlined forward(const vec* W, const char* x, Py_ssize_t stride, Py_ssize_t 
     cdef const char* row[4]
     cdef Py_ssize_t i, j, k, size = stride // d
     for i in range(0, n, 4):
+        memset(a, 0, sizeof(a))
         for k in range(4):
             row[k] = x + stride * min(i + k, n - 1)
-            a[2 * k] = W[0] - W[0]
-            a[2 * k + 1] = a[2 * k]
         for j in range(d):
             for k in range(4):
                 if vec is f8:
@@ -45,10 +45,9 @@ cdef inlined backward(const vec* g, const char* x, Py_ssize_t stride, Py_ssize_t
     cdef vec c
     cdef Py_ssize_t i, k
     cdef Py_ssize_t column[4]
+    memset(a, 0, sizeof(a))
     for k in range(4):
         column[k] = size * min(k, left - 1)
-        a[2 * k] = g[0] - g[0]
-        a[2 * k + 1] = a[2 * k]
     for i in range(n):
         for k in range(4):
             if vec is f8:

@@ -14,7 +14,7 @@ def pcm(rng: np.random.Generator, n: int) -> np.ndarray:
 
 def _cases() -> list[Case]:
     cases = []
-    for dialect in ("wavenet", "librosa", "nnmnkwii"):
+    for dialect in ("wavenet", "librosa", "nnmnkwii", "nsynth"):
         for q in (256, 100, 1024):
             width = 1 if q <= 256 else 2
             for dtype in ("int16", "float32", "float64"):

@@ -24,6 +24,7 @@ def crc(codes):
         (256, "nnmnkwii", "AD527C2B"),
         (257, "nnmnkwii", "08CBBD06"),
         (256, "librosa", "F50E8761"),
+        (256, "nsynth", "3939AA21"),
     ],
 )
 def test_every_mu_law_class(q, dialect, want):
@@ -219,7 +220,7 @@ def test_torch_tensors_are_read_as_they_are():
         (
             lambda: fastdl.mu_law_encode([1], dialect="x"),
             fastdl.InputError,
-            "'wavenet', 'librosa', 'nnmnkwii', got 'x'",
+            "'wavenet', 'librosa', 'nnmnkwii', 'nsynth', got 'x'",
         ),
         (
             lambda: fastdl.mu_law_encode(SWEEP, out=SWEEP),
@@ -264,3 +265,23 @@ def test_floats_round_to_int16_as_the_definition_says(dtype):
         codes, clipped = fastdl.g711_encode(x, law, return_clipped=True)
         np.testing.assert_array_equal(codes, reference.g711_encode(x, law))
         assert clipped == (np.abs(x) > 1).sum()
+
+
+def test_bins_of_nsynth_and_their_centres_by_the_formulas_of_magenta():
+    x = SWEEP / 32768
+    signed = np.floor(np.sign(x) * np.log1p(255 * np.abs(x)) / np.log(256) * 128)
+    codes = fastdl.mu_law_encode(SWEEP, dialect="nsynth")
+    np.testing.assert_array_equal(codes, np.minimum(signed, 127) + 128)
+    out = (np.arange(-128, 128) + 0.5) * 2 / 256
+    want = np.sign(out) / 255 * (256.0 ** np.abs(out) - 1)
+    got = fastdl.mu_law_decode(np.arange(256), dialect="nsynth", dtype="float64")
+    np.testing.assert_allclose(got, want, rtol=1e-13)
+
+
+@pytest.mark.parametrize("q", [2, 3, 5, 255, 256, 257, 1024, 65536])
+def test_centres_of_bins_are_in_their_bins(q):
+    codes = np.arange(q)
+    for dtype in ("float64", "float32"):
+        x = fastdl.mu_law_decode(codes, q, dialect="nsynth", dtype=dtype)
+        np.testing.assert_array_equal(fastdl.mu_law_encode(x, q, dialect="nsynth"), codes)
+        np.testing.assert_array_equal(x, -x[::-1])

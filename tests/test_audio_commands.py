@@ -479,3 +479,32 @@ def test_names_that_lie_are_refused(tmp_path, capsys, name):
     assert encode(tmp_path / "x.wav", tmp_path / name) == 1
     assert capsys.readouterr().err
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+@pytest.mark.parametrize(
+    ("encoding", "dtype", "bits"),
+    [("s24", "i4", 24), ("s32", "i4", 32), ("f32", "f4", 0), ("u8", "u1", 8), ("s8", "i1", 8)],
+)
+def test_headerless_samples_of_every_width(tmp_path, order, encoding, dtype, bits):
+    rng = np.random.default_rng(1)
+    if bits:
+        low, high = (0, 256) if encoding == "u8" else (-(1 << bits - 1), 1 << bits - 1)
+        x = rng.integers(low, high, (500, 2)).astype(dtype)
+    else:
+        x = rng.uniform(-1, 1, (500, 2)).astype(dtype)
+    big = order == "be"
+    data = x.astype(x.dtype.newbyteorder(">" if big else "<")).tobytes()
+    if bits == 24:
+        wide = np.frombuffer(data, np.uint8).reshape(-1, 4)
+        data = (wide[:, 1:] if big else wide[:, :3]).tobytes()
+    name = encoding if encoding in ("u8", "s8") else encoding + order
+    source = tmp_path / "x.raw"
+    source.write_bytes(data)
+    x = x << 8 if bits == 24 else x
+    np.testing.assert_array_equal(open_audio(source, raw=f"{name},8000,2").read(3, 400), x[3:403])
+    assert main(["encode-audio", str(source), "-o", str(tmp_path / "x.npy"), "--raw", f"{name},8000,2"]) == 0
+    want = fastdl.mu_law_encode(x, bits=32 if x.dtype == np.int32 else None)
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), want)
+    source.write_bytes(data[:-1])
+    assert main(["encode-audio", str(source), "-o", str(tmp_path / "y.npy"), "--raw", f"{name},8000,2"]) == 1

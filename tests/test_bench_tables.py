@@ -1,75 +1,155 @@
-"""The tables of BENCHMARKS.md and README.md are made of what was measured, not typed."""
+"""The tables of the benchmarks are what the kept results say, and counts of instructions are compared as promised."""
 
 import json
 
 import pytest
 
 from bench import instructions, tables
+from bench.readme_rows import ROWS
 
-LIMITS = {"copy": 20e9, "read": 30e9, "write": 25e9}
+LIMITS = {"copy": 10e9, "read": 20e9, "write": 5e9, "float32 products": 40e9, "float64 products": 20e9}
+MACHINE = {"processor": "A processor, 2 cores", "system": "Linux", "versions": {"numpy": "2.0"}, "limits": LIMITS}
 
 
-def row(group, label, seconds, moved=10.0, limit="copy", subject="audio"):
-    return {
-        "group": group, "subject": subject, "label": label, "seconds": seconds, "median": seconds,
-        "items": 1_000_000, "moved": moved, "limit": limit,
+def taken(who, seconds, work="encode, DRAM", subject="audio", **more):
+    info = {"subject": subject, "who": who, "items": 1_000_000, "moved": 3, "limit": "copy", "note": "", **more}
+    return {"extra_info": info, "group": work, "stats": {"min": seconds, "median": 9.0}}
+
+
+def run(*benchmarks, machine=MACHINE):
+    return tables.of_run({"machine_info": machine, "benchmarks": list(benchmarks)})
+
+
+def test_a_line_has_times_fraction_and_ratios():
+    results = run(
+        taken("fastdl", 6e-4), taken("fastdl 2 threads", 3e-4), taken("librosa", 0.06, note="on floats"),
+        taken("peer 2 threads", 6e-4), taken("np.take", 3e-4),
+    )  # fmt: skip
+    line = next(line for line in tables.page(results).splitlines() if line.startswith("| encode"))
+    # 3 MB in 0.6 ms is 5 GB/s of 10; a peer with two threads is held against two.
+    assert line == (
+        "| encode, DRAM | 600 us | 300 us | 0.50 of copy | librosa 100 (on floats), peer 2 threads 2, np.take 0.50 |"
+    )
+
+
+def test_other_ways_of_fastdl_have_lines_of_their_own():
+    results = run(taken("fastdl", 1e-3), taken("fastdl fresh", 2e-3), taken("peer", 4e-3))
+    names = [line.split(" | ")[0] for line in tables.page(results).splitlines() if line.startswith("| encode")]
+    assert names == ["| encode, DRAM", "| encode, DRAM (fresh)"]
+    assert "peer 2 |" in tables.page(results)
+
+
+def test_a_work_without_fastdl_and_one_without_bytes():
+    results = run(taken("peer", 2.0), taken("fastdl", 1e-7, work="a call", moved=0))
+    page = tables.page(results)
+    assert "| encode, DRAM |  |  |  | peer 2 s |" in page
+    assert "| a call | 100 ns |  |  |  |" in page
+
+
+def test_products_are_held_against_products():
+    results = run(taken("fastdl", 1e-3, moved=10, limit="float64 products"))
+    assert "0.50 of float64 products" in tables.page(results)
+
+
+def test_subjects_stand_in_their_order():
+    results = run(taken("fastdl", 1, subject="points", work="b"), taken("fastdl", 1, work="a"))
+    page = tables.page(results)
+    assert page.index("## Audio") < page.index("## Points")
+
+
+def test_lines_that_contradict_each_other_are_refused():
+    with pytest.raises(ValueError, match="declares"):
+        run(taken("fastdl", 1), taken("peer", 1, moved=4))
+    with pytest.raises(ValueError, match="twice"):
+        run(taken("fastdl", 1), taken("fastdl", 1))
+
+
+def test_a_part_of_a_run_keeps_the_other_lines():
+    kept = run(taken("fastdl", 1), taken("fastdl", 2, work="other"))
+    again = tables.merge(kept, run(taken("fastdl", 3), taken("fastdl", 4, work="new")))
+    assert {work["work"]: work["seconds"]["fastdl"] for work in again["works"]} == {
+        "encode, DRAM": 3, "other": 2, "new": 4,
     }  # fmt: skip
+    with pytest.raises(ValueError, match="the same versions"):
+        tables.merge(kept, run(taken("fastdl", 3), machine={**MACHINE, "versions": {"numpy": "2.1"}}))
 
 
-ROWS = [
-    row("encode", "fastdl", 1e-3),
-    row("encode", "fastdl 2 threads", 0.6e-3),
-    row("encode", "reference", 1.0),
-    row("encode", "librosa", 0.2254),
-    row("fit", "fastdl", 2.0, moved=0, subject="linear"),
-    row("fit", "torch", 1.0, moved=0, subject="linear"),
-]
-RESULTS = {"machine": {"processor": "one"}, "limits": LIMITS, "rows": ROWS}
+def test_results_survive_their_file():
+    results = run(taken("fastdl", 1.23456789e-3, note="n"), taken("peer", 2))
+    assert json.loads(tables.dump(results)) == results
+    assert results["works"][0]["seconds"]["fastdl"] == 1.235e-3
 
 
-def test_every_row_stands_in_the_whole_table():
-    text = tables.whole_table(RESULTS)
-    assert "| encode | fastdl | 1 ms | 1e+03 M | 10.0 | 0.50 of copy |  |" in text
-    assert "| encode | fastdl 2 threads | 600 us |" in text
-    assert "| encode | librosa | 225 ms | 4.44 M | 0.0 | 0.00 of copy | 225 |" in text
-    assert "| fit | torch | 1 s | 1 M |  |  | 0.5 |" in text
-    assert text.index("## audio") < text.index("## linear")
-
-
-def test_the_short_table_has_the_chosen_rows_and_the_peers():
-    text = tables.short_table(RESULTS, [("fit", "a fit"), ("encode", "to codes"), ("gone", "not measured")])
-    assert text.splitlines()[2:] == [
-        "| a fit | 2 s |  | torch 0.5 |",
-        "| to codes | 1 ms | 0.50 of copy | librosa 225 |",
+def test_the_short_table_shows_the_chosen_lines_and_peers():
+    results = run(taken("fastdl", 1e-3), taken("librosa", 2e-1), taken("np.take", 1e-2))
+    rows = [
+        ("mu-law", "encode, DRAM", "fastdl", {"np.take": "`np.take`", "absent": "x"}),
+        ("gone", "gone", "fastdl", {}),
     ]
+    table = tables.short_table(results, rows)
+    assert "| mu-law | 1 ms | 0.30 of copy | `np.take` 10 |" in table
+    assert "gone" not in table
+    assert "librosa" not in table
+    page = f"before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n"
+    assert tables.between(page, table) == f"before\n{table}\nafter\n"
+    with pytest.raises(ValueError, match="once"):
+        tables.between("no markers", table)
 
 
-def test_a_part_of_the_benchmarks_replaces_its_own_rows():
-    new = {**RESULTS, "rows": [row("encode", "fastdl", 9.0)]}
-    rows = tables.merge(RESULTS, new)["rows"]
-    assert [(r["group"], r["seconds"]) for r in rows] == [("fit", 2.0), ("fit", 1.0), ("encode", 9.0)]
-    other = {**new, "machine": {"processor": "another"}}
-    assert tables.merge(RESULTS, other) == other
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(2, "2 s"), (0.0105, "10.5 ms"), (3.2e-6, "3.2 us"), (5e-8, "50 ns")])
-def test_times(seconds, text):
-    assert tables.format_time(seconds) == text
-
-
-@pytest.mark.skipif(not tables.RESULTS.exists(), reason="nothing was measured yet")
-def test_the_tables_are_those_of_the_results():
+@pytest.mark.skipif(not tables.README.exists(), reason="the pages are in a checkout")
+def test_the_pages_are_made_of_the_kept_results():
     results = json.loads(tables.RESULTS.read_text())
-    assert (tables.ROOT / "BENCHMARKS.md").read_text() == tables.whole_table(results)
-    page = (tables.ROOT / "README.md").read_text()
-    assert tables.with_table(page, tables.short_table(results)) == page
-    groups = {row["group"] for row in results["rows"]}
-    assert {group for group, _ in tables.CHOSEN} <= groups
+    assert tables.PAGE.read_text() == tables.page(results)
+    text = tables.README.read_text()
+    assert text == tables.between(text, tables.short_table(results, ROWS))
 
 
-def test_more_instructions_are_told_with_both_numbers():
-    known = {"audio.encode": 1_000_000, "points.fill": 1_000_000, "graphs.rows": 5}
-    assert instructions.compare({"audio.encode": 1_049_000, "points.fill": 1_060_000}, known) == [
-        "points.fill: 1,060,000 instructions, 1,000,000 recorded (+6.0%)",
-        "graphs.rows: is not called any more",
-    ]
+def test_rows_of_the_readme_are_named_once():
+    titles = [title for title, _, _, _ in ROWS]
+    assert len(set(titles)) == len(titles)
+
+
+PROFILE = """ob=/usr/lib/libc.so
+fn=malloc
+1 500
+ob=/somewhere/fastdl_ext/audio.cpython-311-x86_64-linux-gnu.so
+fl=???
+fn=__pyx_f_10fastdl_ext_5audio_mu_law_256.arch_x86_64_v3
+1 100
++2 20
+cob=/usr/lib/libc.so
+cfn=malloc
+calls=1 0
++3 4000
+fe=other.c
+* 3
+fn=__Pyx_InitGlobals
+1 70
+
+fn=__pyx_f_10fastdl_ext_5audio_decode_8_32
+-1 7
+totals: 4700
+"""
+
+
+def test_only_what_kernels_execute_themselves_is_counted():
+    found = instructions.executed(PROFILE.splitlines(keepends=True))
+    assert found == {
+        ("audio", "__pyx_f_10fastdl_ext_5audio_mu_law_256.arch_x86_64_v3"): 123,
+        ("audio", "__pyx_f_10fastdl_ext_5audio_decode_8_32"): 7,
+    }
+
+
+def test_five_percent_more_instructions_are_an_error_that_names_both():
+    kept = {"counts": {"encode": 1000, "decode": 1000}}
+    shown = []
+    worse = instructions.compare(kept, {"counts": {"encode": 1050, "decode": 1051, "new": 5}}, shown.append)
+    assert worse == ["decode: 1,051, was 1,000 (+5.1%)"]
+    assert len(shown) == 3
+
+
+def test_every_recorded_kernel_is_still_counted():
+    kept = json.loads(instructions.KEPT.read_text())
+    assert set(kept["counts"]) == set(instructions.KERNELS)
+    assert len(kept["counts"]) >= 10
+    assert all(n > 10_000 for n in kept["counts"].values())

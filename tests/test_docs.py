@@ -86,6 +86,14 @@ def test_commands_of_a_page_parse(page):
             parser().parse_args(shlex.split(line.partition(" |")[0], comments=True)[1:])
 
 
+def test_every_command_is_on_the_page_of_the_command_line():
+    from fastdl.cli import parser
+
+    commands = next(action for action in parser()._actions if action.choices).choices
+    shown = re.findall(r"^```\{command-help\} (\S+)$", (DOCS / "command_line.md").read_text(), re.MULTILINE)
+    assert set(shown) == set(commands)
+
+
 @pytest.fixture(scope="module")
 def api_pages():
     patch = pytest.MonkeyPatch()

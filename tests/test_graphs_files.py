@@ -11,6 +11,7 @@ import pytest
 import fastdl
 from fastdl import Graph, aggregate
 from fastdl.cli import main
+from fastdl.errors import FileError
 from fastdl.files import read_edges, read_graph, read_named_graph
 from fastdl.reference.graphs import rows
 
@@ -427,3 +428,13 @@ def test_many_empty_weights_are_all_seen(tmp_path):
         listed(tmp_path / "e.csv")
     (tmp_path / "e.csv").write_text("source,target,note\n" + "1,2,\n" * 1000)
     assert len(listed(tmp_path / "e.csv")[0]) == 1000
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+@pytest.mark.parametrize(("node", "dtype"), [(-5, "int64"), (2**63, "uint64")])
+def test_a_node_that_is_none_is_told_with_its_file_and_edge(tmp_path, kind, node, dtype):
+    path = tmp_path / f"edges.{kind}"
+    edges = np.array([[0, 1, node], [1, 2, 0]], dtype)
+    np.save(path, edges) if kind == "npy" else np.savez(path, edges=edges)
+    with pytest.raises(FileError, match=f"edges.{kind}.* edge 2: .{node}, 0"):
+        read_graph(path)

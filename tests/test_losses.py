@@ -337,3 +337,16 @@ def test_no_models():
     X, y = np.ones((5, 2)), np.ones(5)
     loss, by_w, by_b = fastdl.lp_loss_grad(X, y, np.zeros((0, 2)), np.zeros(0))
     assert loss.shape == by_b.shape == (0,) and by_w.shape == (0, 2)
+
+
+@pytest.mark.parametrize("p", [0.5, 1, 1.37, 2, 3, 2.0**40])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_infinite_weights_of_many_models_are_those_of_one(p, dtype):
+    X, y = np.ones((3, 2), dtype), np.zeros(3)
+    W = np.array([[np.inf, 1], [-np.inf, 1], [1, 2], [0, 0], [0, -np.inf]], dtype)
+    with np.errstate(all="ignore"):
+        many = fastdl.lp_loss_grad(X, y, W, np.zeros(5), p)
+        for k, w in enumerate(W):
+            one = fastdl.lp_loss_grad(X, y, w, 0.0, p)
+            for a, b in zip(many, one):
+                np.testing.assert_allclose(a[k], b, rtol=1e-6)

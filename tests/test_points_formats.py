@@ -7,6 +7,7 @@ import pytest
 
 from fastdl.errors import FileError, InputError
 from fastdl.files import open_points, write_points
+from fastdl.files.npy import write_npy_header
 from fastdl.files.points.sorted_rows import SortedRowFile, TableRows
 from tests import points_cloud_files
 from tests.test_points_lzf import compress
@@ -264,3 +265,11 @@ def test_a_disk_that_is_full_loses_no_row(monkeypatch):
         list(spool.blocks())
     spool._file = real
     spool.close()
+
+
+def test_columns_without_number_are_refused_before_they_are_named(tmp_path):
+    path = tmp_path / "wide.npy"
+    with open(path, "wb") as file:
+        write_npy_header(file, np.dtype("<f4"), (0, 4294967296))
+    with pytest.raises(FileError, match="has 4294967296 columns; 4096 are read"):
+        open_points(path)

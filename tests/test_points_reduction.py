@@ -285,3 +285,14 @@ def test_dense_grid():
     assert_same(other.transpose(2, 1, 0, 3).copy(), dense)
     with pytest.raises(fastdl.InputError, match="axes"):
         fastdl.voxel_grid(points, SIZE, ENDS, axes="xy")
+
+
+@pytest.mark.parametrize("reduce", ["majority", "consensus"])
+def test_labels_beyond_int64_and_a_negative_ignore_are_refused_by_kernels_and_reference(reduce):
+    points = np.array([[0, 0, 0, 2**64 - 2]], np.uint64)
+    with pytest.raises(fastdl.InputError, match="want an ignore= that uint64 holds"):
+        fastdl.voxel_reduce(points, 0.5, reduce=["first", "first", "first", reduce])
+    with pytest.raises(OverflowError, match="want an ignore= that uint64 holds"):
+        reference.voxel_reduce(points, 0.5, reduce=["first", "first", "first", reduce])
+    held = fastdl.voxel_reduce(points, 0.5, reduce=["first", "first", "first", reduce], ignore=0)
+    assert held.points[0, 3] == 2**64 - 2

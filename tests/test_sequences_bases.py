@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastdl
 from fastdl.sequences.complement import reverse_complement
 from fastdl.sequences.encoding import RNA, one_hot
 from fastdl.sequences.kmers import kmer_index
@@ -43,3 +44,11 @@ def test_kmers_by_hand():
             both, np.minimum(kmer_index(text, k), kmer_index(reverse_complement(text), k)[::-1])
         )
         assert both.dtype == (np.int32 if k <= 15 else np.int64)
+
+
+def test_tokens_of_a_sequence_without_letters_and_of_strides_beyond_it():
+    for stride in (1, 2**63 - 1, 2**63):
+        tokens = fastdl.kmer_tokens("", 3, stride=stride)
+        assert tokens.ids.tolist() == [[2, 3]]
+        assert fastdl.kmer_tokens(["ACGT"], 2, stride=stride).ids.shape[1] == (5 if stride == 1 else 3)
+    assert fastdl.kmer_tokens(np.zeros((3, 0), np.uint8), 2).ids.tolist() == [[2, 3]] * 3

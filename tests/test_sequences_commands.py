@@ -255,3 +255,31 @@ def test_odd_fasta_is_encoded_whole(tmp_path, capsys):
     assert run(capsys, source, "-o", target, "--overwrite", "--loose")[0] == 0
     np.testing.assert_array_equal(np.load(target), one_hot("ACGTACG"))
     assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith("a")) == ["a.fa"]
+
+
+@pytest.mark.parametrize("kind", ["npy", "zarr"])
+@pytest.mark.parametrize("broken", ["description", "array"])
+def test_an_array_and_its_description_are_one_commit(tmp_path, capsys, monkeypatch, kind, broken):
+    source, target = tmp_path / "a.fa", tmp_path / f"x.{kind}"
+    source.write_bytes(b">a\nACGT\n")
+    assert run(capsys, source, "-o", target)[0] == 0
+    before, said = load(target), note(target)
+    source.write_bytes(b">b\nTTTTTT\n")
+    if broken == "description":
+
+        def describe(file, *_):
+            file.write(b"{")
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("fastdl.cli.sequences._describe", describe)
+    else:
+        name = {"npy": "NpyWriter.finish", "zarr": "_Zarr.finish"}[kind]
+        monkeypatch.setattr(f"fastdl.files.sequences.one_hot_arrays.{name}", _full)
+    assert run(capsys, source, "-o", target, "--overwrite", "--layout", "last")[0] == 1
+    np.testing.assert_array_equal(load(target), before)
+    assert note(target) == said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.fa", target.name, target.name + ".json"]
+
+
+def _full(self):
+    raise OSError(28, "No space left on device")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastdl
+from fastdl.errors import InputError
 from fastdl.sequences.complement import reverse_complement
 from fastdl.sequences.decoding import one_hot_decode
 from fastdl.sequences.encoding import one_hot
@@ -110,3 +111,11 @@ def test_a_packed_sequence_owns_what_was_checked():
 def test_far_starts_are_padding():
     for starts in (np.array([2**64 - 1], np.uint64), [2**63 - 1], [-(2**63)], np.array([2**32 - 1], np.uint32)):
         assert not one_hot_windows("ACGT", starts, 3).any()
+
+
+def test_no_windows_and_windows_of_no_letters():
+    for starts, length, shape in (([], 0, (0, 0, 4)), ([], 7, (0, 7, 4)), ([1, 2], 0, (2, 0, 4))):
+        assert one_hot_windows("ACGT", starts, length).shape == shape
+    for starts, length in (([], 2**62), ([0], 2**60), ([], 2**63 - 1), ([], 2**70)):
+        with pytest.raises(InputError, match=r"more than there are|length must be"):
+            one_hot_windows("ACGT", starts, length)

@@ -325,3 +325,12 @@ def test_masked_arrays_are_refused():
     for target in (fastdl.StandardTarget(), fastdl.ClassTarget(), fastdl.BinnedTarget(2)):
         with pytest.raises(fastdl.InputTypeError, match="masked array"):
             target.fit(masked)
+
+
+def test_float_labels_equal_integer_classes_exactly():
+    target = fastdl.ClassTarget(dtype="int64").fit(np.array([2**53, 2**53 + 1, 2**53 + 3, 2**53 + 4]))
+    assert target.encode(np.array([2.0**53, 2.0**53 + 4])).tolist() == [0, 3]
+    with pytest.raises(fastdl.InputError, match=r"got 2.7878812184136684e\+18 at index 1"):
+        target.encode(np.array([2.0**53, 2.7878812184136684e18]))
+    with pytest.raises(fastdl.InputError, match=r"got 9007199254740994.0 at index 0"):
+        target.encode(np.array([2.0**53 + 2]))  # a float of which 2^53 + 3 is not

@@ -70,6 +70,24 @@ class ChangeFragments(Directive):
         return found
 
 
+class Measured(Directive):
+    """`.. measured::` shows BENCHMARKS.md, which `make bench` writes, or else the table of the README."""
+
+    def run(self) -> list[nodes.Node]:
+        """The page's tables and headings; links are those of the repository's root."""
+        root = PACKAGE.parent
+        page = root / "BENCHMARKS.md"
+        if page.exists():
+            text = page.read_text(encoding="utf-8").partition("\n")[2]
+        else:
+            text = re.split(r"^## ", (root / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+            text = next((part.partition("\n")[2] for part in text if part.startswith("How fast")), "")
+        self.state.document.settings.record_dependencies.add(str(page if page.exists() else root / "README.md"))
+        part = nodes.section()
+        self.state.nested_parse(StringList(text.replace("](docs/", "](").splitlines(), str(page)), 0, part, True)
+        return part.children
+
+
 class DefinitionSource(Directive):
     """`.. definition-source:: fastdl.reference.degree` shows the code of a definition, which is what it means."""
 
@@ -114,6 +132,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_directive("command-help", CommandHelp)
     app.add_directive("change-fragments", ChangeFragments)
     app.connect("autodoc-process-docstring", escape_marks, priority=100)
+    app.add_directive("measured", Measured)
     app.add_directive("definition-source", DefinitionSource)
     app.connect("autodoc-process-docstring", link_definitions, priority=900)
     app.connect("autodoc-skip-member", skip_request_methods)

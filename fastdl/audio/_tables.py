@@ -59,6 +59,7 @@ def of_float(channels: int, dialect: str, dtype: str) -> Edges:
     bits = np.dtype(f"u{real.itemsize}")
     sign = 1 << (8 * real.itemsize - 1)
     edges = _edges(channels, dialect, real)
+    edges[edges == 0] = -0.0  # which equals 0.0, and lies in the bucket of the small negative ones
     magnitude = np.abs(edges).view(bits)
     one = np.array(1, real).view(bits)
     tiny = magnitude[np.abs(edges) > 1e-12].min(initial=one)

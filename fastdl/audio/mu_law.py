@@ -21,7 +21,7 @@ from fastdl.reference import audio as reference
 
 kernel = _kernels.load("audio") or reference
 
-MU_LAW_DIALECTS = ("wavenet", "librosa", "nnmnkwii")
+MU_LAW_DIALECTS = ("wavenet", "librosa", "nnmnkwii", "nsynth")
 G711_DIALECTS = ("itu", "sun", "libsndfile", "ffmpeg")
 LAWS = ("mu", "a")
 
@@ -79,9 +79,10 @@ def mu_law_encode(
         hold 16-bit samples, which would all but vanish as fractions of 2^31. Bytes are read as uint8.
     quantization_channels : int
         Q, the number of classes, 2 to 65536.
-    dialect : {"wavenet", "librosa", "nnmnkwii"}
+    dialect : {"wavenet", "librosa", "nnmnkwii", "nsynth"}
         "wavenet" is the formula of the paper's implementations and of torchaudio; "librosa" takes the ceiling (its
-        classes here start at 0); "nnmnkwii" the floor.
+        classes here start at 0); "nnmnkwii" the floor; "nsynth" (of Magenta) cuts [-1, 1] into Q bins of one width,
+        ``floor(y Q / 2) + Q / 2`` and at most Q - 1 (its classes, too, start at 0 here).
     bits : int, optional
         Bits of the samples of integers, 2 to 32: x / 2^(bits - 1). 32 for what `soundfile` reads as int32.
     nan : int, optional
@@ -175,8 +176,10 @@ def mu_law_decode(
         Classes 0 to Q - 1.
     quantization_channels : int
         Q, 2 to 65536.
-    dialect : {"wavenet", "librosa", "nnmnkwii"}
-        The dialect they were encoded in.
+    dialect : {"wavenet", "librosa", "nnmnkwii", "nsynth"}
+        The dialect they were encoded in. "nsynth" decodes at the centres of its bins, ``s = 2 (code + 0.5) / Q - 1``;
+        the others at ``s = 2 code / mu - 1`` ("librosa": ``2 (code - Q // 2) / Q``), the first and the last class
+        being -1 and 1.
     dtype : float32, float64 or int16
         Floats lie in [-1, 1]; int16 is the float times 32768, rounded, and clipped to 32767.
     out : ndarray, optional
@@ -187,7 +190,7 @@ def mu_law_decode(
     Returns
     -------
     ndarray
-        The samples. In the dialect "wavenet", encoding them gives the codes back.
+        The samples. In the dialects "wavenet" and "nsynth", encoding them gives the codes back.
 
     Raises
     ------
@@ -199,6 +202,8 @@ def mu_law_decode(
     >>> import fastdl
     >>> fastdl.mu_law_decode([0, 128, 255], dtype="int16")
     array([-32768,      3,  32767], dtype=int16)
+    >>> fastdl.mu_law_decode([0, 127, 128, 255], dialect="nsynth", dtype="int16")
+    array([-32063,     -3,      3,  32063], dtype=int16)
     """
     q = _channels(quantization_channels, dialect)
     dtype = np.dtype(dtype)

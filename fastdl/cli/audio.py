@@ -29,7 +29,9 @@ def register(commands: Any) -> None:
     _file_jobs.add_arguments(encode)
     encode.add_argument("--channels", type=int, metavar="Q", help="number of mu-law classes, 2 to 65536 (default: 256)")
     encode.add_argument("--law", choices=("mu", "a"), help="G.711 instead of WaveNet's classes")
-    encode.add_argument("--dialect", help="wavenet, librosa, nnmnkwii; with --law: itu, sun, libsndfile, ffmpeg")
+    encode.add_argument(
+        "--dialect", help="wavenet, librosa, nnmnkwii, nsynth; with --law: itu, sun, libsndfile, ffmpeg"
+    )
     encode.add_argument(
         "--format", choices=("npy", "raw", "wav"), help="default: as DST ends, else .npy, with --law .wav"
     )

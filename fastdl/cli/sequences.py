@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fastdl.cli import _file_jobs
 from fastdl.cli._file_jobs import FileJobs, Totals
@@ -142,7 +142,7 @@ def _encode(
             before, reached = reached, reader.read
             progress(reached - before if options.windows is None else len(event.details["chunk"].names))
 
-        with writing(target, encoding.dtype, row, total) as writer:
+        with writing(target, _beside(target), encoding.dtype, row, total) as (writer, description):
 
             def write(rows: Any) -> None:
                 writer.write(rows)
@@ -150,22 +150,19 @@ def _encode(
 
             # One thread encodes while this one reads and writes.
             run(chunks, step, write, executor=progress.helper, progress=tell)
-    _describe(target, encoding, length, places)
+            _describe(description, encoding, length, places)
     return counts
 
 
-def _describe(target: Path, encoding: Any, length: int | None, places: Any) -> None:
-    """Say beside the array how it was encoded and where its sequences, or the windows of its reads, begin."""
-    from fastdl.files.atomic import replacing
-
+def _describe(file: IO[bytes], encoding: Any, length: int | None, places: Any) -> None:
+    """Say how the array was encoded and where its sequences, or the windows of its reads, begin."""
     fields = {**encoding.keywords(), "dtype": encoding.dtype.name, "length": length}
-    with replacing(_beside(target)) as file:
-        file.write(json.dumps(fields).encode()[:-1] + b', "sequences": [')
-        for k in range(0, len(places.names), 4096):
-            rows = zip(places.names[k : k + 4096], places.starts[k : k + 4096])
-            text = ", ".join(f'{{"name": {json.dumps(name)}, "start": {start}}}' for name, start in rows)
-            file.write((", " * (k > 0) + text).encode())
-        file.write(b"]}\n")
+    file.write(json.dumps(fields).encode()[:-1] + b', "sequences": [')
+    for k in range(0, len(places.names), 4096):
+        rows = zip(places.names[k : k + 4096], places.starts[k : k + 4096])
+        text = ", ".join(f'{{"name": {json.dumps(name)}, "start": {start}}}' for name, start in rows)
+        file.write((", " * (k > 0) + text).encode())
+    file.write(b"]}\n")
 
 
 def _regions(options: argparse.Namespace) -> Iterator[Any]:

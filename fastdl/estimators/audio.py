@@ -18,7 +18,7 @@ class MuLawEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ----------
     quantization_channels : int
         Q, the number of classes, 2 to 65536.
-    dialect : {"wavenet", "librosa", "nnmnkwii"}
+    dialect : {"wavenet", "librosa", "nnmnkwii", "nsynth"}
         As in `fastdl.mu_law_encode`.
     bits : int
         Bits of the samples of int32, int64 and their unsigned kin, 2 to 32; others have those of their dtype.

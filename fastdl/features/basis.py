@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -92,7 +91,7 @@ def vandermonde(
     degree = _check.integer("degree", degree, 0)
     _check.one_of("basis", basis, BASES)
     low, high = (-1.0, 1.0) if domain is None else _domain(domain, x.dtype)
-    result = allocate(out, (*x.shape, degree + 1), x.dtype, x)
+    result = _check.out("out", out, (*x.shape, degree + 1), x.dtype, x)
     flat, rows = x.reshape(-1), result.reshape(-1, degree + 1)
     engine = kernel if x.dtype in FLOATS else reference
     ratio = _ratio(degree + 1, x.dtype.char) if basis == "legendre" else np.ones(1, x.dtype)
@@ -104,17 +103,6 @@ def vandermonde(
 
     split(len(flat), threads, fill, max(1, BLOCK // (degree + 1)))
     return result
-
-
-def allocate(out: Array | None, shape: tuple[int, ...], dtype: np.dtype, *inputs: Any) -> Array:
-    """`out` checked, or a new array; one that is too large for the machine is refused with what it would take."""
-    if out is not None:
-        return _check.out("out", out, shape, dtype, *inputs)
-    try:
-        return np.empty(shape, dtype)
-    except (MemoryError, ValueError):
-        size = prod(shape) * dtype.itemsize
-        raise InputError(f"a result of shape {shape} takes {size} bytes, more than there are") from None
 
 
 @cache

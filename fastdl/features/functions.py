@@ -10,7 +10,7 @@ from fastdl import _check
 from fastdl._threads import split
 from fastdl._typing import Array, ArrayLike
 from fastdl.features import _function_blocks
-from fastdl.features.basis import FLOATS, allocate
+from fastdl.features.basis import FLOATS
 
 
 @overload
@@ -103,7 +103,7 @@ def feature_map(
     _check.one_of("invalid", invalid, ("nan", "raise"))
     X = X if X.ndim == 2 else X.reshape(-1, 1)
     steps = _function_blocks.steps(functions, X.shape[1])
-    result = allocate(out, (len(X), sum(s.width for s in steps)), X.dtype, X)
+    result = _check.out("out", out, (len(X), sum(s.width for s in steps)), X.dtype, X)
     counts = np.zeros(result.shape[1], np.int64)
     if result.size:
         block = _function_blocks.FunctionBlock(steps, X, result)

@@ -10,7 +10,7 @@ from fastdl import _check, _kernels
 from fastdl._threads import split
 from fastdl._typing import Array, ArrayLike
 from fastdl.errors import InputError
-from fastdl.features.basis import BLOCK, FLOATS, allocate
+from fastdl.features.basis import BLOCK, FLOATS
 from fastdl.reference import features as reference
 
 kernel = _kernels.load("features") or reference
@@ -93,7 +93,7 @@ def polynomial_features(
         raise InputError(
             f"{d} columns to degree {degree} make {_about(columns)} columns, {_about(size)} bytes in all, above {limit}"
         )
-    result = allocate(out, (n, columns), X.dtype, X)
+    result = _check.out("out", out, (n, columns), X.dtype, X)
     if n == 0 or columns == 0:
         return result
     if d == 0 or degree == 0:  # the bias alone

@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from fastdl._typing import Array
-from fastdl.errors import FileError, InputError
+from fastdl.errors import FileError
 
 
 def own(x: Array) -> Array:
@@ -60,16 +60,3 @@ def check_file(x: Array) -> None:
         raise FileError(
             root.filename, f"has shrunk since it was mapped: {wanted} bytes are read of {size}", offset=size
         )
-
-
-def empty(what: str, shape: tuple[int, ...]) -> Array:
-    """A new array of int64; one that is larger than memory is refused with what it would take."""
-    size = 8
-    for n in shape:
-        size *= n
-    try:
-        if size < 1 << 62:
-            return np.empty(shape, np.int64)
-    except MemoryError:
-        pass
-    raise InputError(f"{what} would take {size} bytes, more than there are")

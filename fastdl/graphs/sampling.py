@@ -12,7 +12,6 @@ from fastdl._threads import split
 from fastdl._typing import Array, ArrayLike
 from fastdl.errors import InputError
 from fastdl.graphs import _edge_list
-from fastdl.graphs._owned import empty
 from fastdl.graphs.conversion import as_graph
 from fastdl.graphs.graph import Graph
 from fastdl.reference import _graph_kernels
@@ -103,7 +102,7 @@ def sample_neighbors(
         raise InputError(f"a fanout of {fanout} with replacement is more than memory can hold")
     indptr = np.zeros(len(chosen) + 1, np.int64)
     np.cumsum(counts, out=indptr[1:])
-    edges = empty("the sample", (int(indptr[-1]),))
+    edges = _check.empty("the sample", (int(indptr[-1]),), np.int64)
 
     def draw(s: slice) -> None:
         kernel.draw_edges(
@@ -186,7 +185,7 @@ def random_walks(graph: Graph | Any, starts: ArrayLike, length: int, *, seed: in
     first = _edge_list.node_array("starts", starts).astype(np.int64)
     _edge_list.check_nodes("starts", first, graph.num_targets, 1)
     length, seed = _check.integer("length", length, 0), _check.integer("seed", seed, 0, _SEEDS)
-    walks = empty("the walks", (len(first), length + 1))
+    walks = _check.empty("the walks", (len(first), length + 1), np.int64)
     walks[:, 0] = first
 
     def step(s: slice) -> None:

@@ -39,7 +39,7 @@ def lp_loss(
     Parameters
     ----------
     X : array_like, (N, D)
-        float32 or float64; other numbers count as float64.
+        float32 or float64; float16 counts as float32, other numbers as float64.
     y : array_like, (N,)
         Targets.
     W : array_like, (D,) or (K, D)

@@ -18,6 +18,7 @@ from fastdl.reference import points as reference
 hard = _kernels.load("points_hard_voxels")
 
 LIKES = ("spconv", "mmcv")
+_MOST = 2**31 - 1  # points of a voxel: counts are int32
 
 
 @dataclass
@@ -67,7 +68,7 @@ class VoxelSettings:
             _check.one_of("like", self.like, LIKES)
             self.sample, self.order, self.arithmetic, self.axes = "first", "first", "float32", "zyx"
         if self.max_points is not None:
-            self.max_points = _check.integer("max_points", self.max_points, 1)
+            self.max_points = _check.integer("max_points", self.max_points, 1, _MOST)
         if self.max_voxels is not None:
             self.max_voxels = _check.integer("max_voxels", self.max_voxels, 1)
         self.seed = _check.integer("seed", self.seed, 0, 2**64 - 1)
@@ -315,7 +316,7 @@ def _rows(x: Array, keep: int, t: int, s: VoxelSettings, out: Array | None) -> A
             raise _check.InputError("out needs max_voxels and max_points, for its shape")
         return _check.out("out", out, (s.max_voxels, t, c), x.dtype, x)[:keep]
     limit("the voxels", (keep, t, c), x.dtype, s.max_bytes)
-    return np.empty((keep, t, c), x.dtype)
+    return _check.empty("the voxels", (keep, t, c), x.dtype)
 
 
 def limit(what: str, shape: tuple[int, ...], dtype: Any, max_bytes: int) -> None:

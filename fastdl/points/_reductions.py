@@ -11,7 +11,7 @@ from fastdl import _check
 from fastdl._typing import Array
 from fastdl.points import _grid, _point_table
 from fastdl.points._grid import Table, by_voxel
-from fastdl.points._point_table import PointTable
+from fastdl.points._point_table import PointTable, held_labels
 from fastdl.reference import points as reference
 
 REDUCTIONS = reference.REDUCTIONS
@@ -269,14 +269,8 @@ class VoxelReductions:
 
     def _or_ignored(self, column: int, labels: Array, known: Array) -> Array:
         """Labels, and `ignore` where there is none, in a dtype that holds both."""
-        dtype = reference.column_dtype(self.dtypes[column], "majority", self.ignore)
-        if dtype == np.int64 and labels.dtype == np.uint64 and known.any() and labels[known].max() >= 2**63:
-            raise _check.InputError(
-                f"labels of 2^63 and above want an ignore= that uint64 holds, got ignore={self.ignore:g}"
-            )
-        values = np.full(len(labels), self.ignore, dtype)
-        values[known] = labels[known]
-        return values
+        with np.errstate(invalid="ignore"), held_labels():
+            return reference.or_ignored(labels.astype(self.dtypes[column], copy=False), known, self.ignore)
 
     def merge(self, other: VoxelReductions, ids: Array, size: int) -> None:
         """Take in a state that saw later points; `ids` are its voxels' numbers here, of `size` in all."""

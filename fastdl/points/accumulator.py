@@ -11,7 +11,7 @@ from fastdl import _check
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import _accumulator_bytes, _grid
 from fastdl.points._grid import Geometry, Table, kernel
-from fastdl.points._point_table import PointTable, point_table
+from fastdl.points._point_table import PointTable, held_labels, point_table
 from fastdl.points._reductions import VoxelReductions
 from fastdl.points._spill import PARTS, Spill
 from fastdl.points._voxel_summary import SummaryPart, VoxelSummary, summary_of
@@ -348,16 +348,17 @@ class VoxelAccumulator:
         given = [c for _, c in self._held if c is not None]
         if self.point_range is None and not given:
             _grid.around(point_table(points).floats, self.voxel_size, self.origin)  # an error where keys would not do
-        values, coords, counts, _, accounting = reference.voxel_reduce(
-            points,
-            self.voxel_size,
-            self.point_range,
-            reduce=self.reduce,
-            origin=self.origin,
-            order=self.order,
-            arithmetic=self.arithmetic,
-            ignore=self.ignore,
-            seed=self.seed,
-            given_cells=np.concatenate(given) if given else None,
-        )
+        with held_labels():
+            values, coords, counts, _, accounting = reference.voxel_reduce(
+                points,
+                self.voxel_size,
+                self.point_range,
+                reduce=self.reduce,
+                origin=self.origin,
+                order=self.order,
+                arithmetic=self.arithmetic,
+                ignore=self.ignore,
+                seed=self.seed,
+                given_cells=np.concatenate(given) if given else None,
+            )
         return VoxelSummary(values, coords, counts, accounting)

@@ -13,7 +13,7 @@ from fastdl._typing import Array, ArrayLike
 from fastdl.points import _batches, _grid, _voxel_ids
 from fastdl.points._buckets import Partition
 from fastdl.points._grid import Geometry, kernel
-from fastdl.points._point_table import PointTable, point_table
+from fastdl.points._point_table import PointTable, held_labels, point_table
 from fastdl.points._reductions import VoxelReductions
 from fastdl.reference import points as reference
 
@@ -276,17 +276,18 @@ def reduce_table(
 
 def _by_reference(table: PointTable, given: tuple[Any, Any, Any], settings: ReductionSettings) -> VoxelReduction:
     size, ends, low = given
-    found = reference.voxel_reduce(
-        table.given,
-        size,
-        ends,
-        reduce=settings.reduce,
-        origin=low,
-        order=settings.order,
-        arithmetic=settings.arithmetic,
-        ignore=settings.ignore,
-        seed=settings.seed,
-    )
+    with held_labels():
+        found = reference.voxel_reduce(
+            table.given,
+            size,
+            ends,
+            reduce=settings.reduce,
+            origin=low,
+            order=settings.order,
+            arithmetic=settings.arithmetic,
+            ignore=settings.ignore,
+            seed=settings.seed,
+        )
     return VoxelReduction(*found)
 
 

@@ -10,6 +10,8 @@ ROUND = {
     "wavenet": lambda y, mu: np.trunc((y + 1) / 2 * mu + wide(0.5)),
     "nnmnkwii": lambda y, mu: np.trunc((y + 1) / 2 * mu),
     "librosa": lambda y, mu: np.ceil((y + 1) / 2 * mu),
+    # Q bins of one width; the sum is made after the floor, for 1 - 1e-30 is 1.
+    "nsynth": lambda y, mu: np.minimum(np.floor(y * (mu + 1) / 2 + (mu + 1) % 2 / 2) + (mu + 1) // 2, mu),
 }
 
 
@@ -35,6 +37,8 @@ def mu_law_decode(codes, quantization_channels=256, *, dialect="wavenet", dtype=
     codes = codes.astype(wide)
     if dialect == "librosa":
         s = (codes - quantization_channels // 2) * 2 / (1 + mu)
+    elif dialect == "nsynth":
+        s = (codes * 2 + 1 - quantization_channels) / (1 + mu)
     else:
         s = codes / mu * 2 - 1
     x = np.sign(s) * np.expm1(np.abs(s) * np.log1p(mu)) / mu

@@ -204,6 +204,8 @@ def medians(x, ids, m):
 def or_ignored(labels, known, ignore):
     """Labels, and `ignore` where there is none, in a dtype that holds both."""
     value = np.full(len(labels), ignore, column_dtype(labels.dtype, "majority", ignore))
+    if value.dtype == np.int64 and known.any() and labels[known].max() > np.iinfo(np.int64).max:
+        raise OverflowError(f"labels of 2^63 and above want an ignore= that uint64 holds, got ignore={ignore:g}")
     value[known] = labels[known]
     return value
 

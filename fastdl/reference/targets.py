@@ -5,6 +5,11 @@ import numpy as np
 
 def encode_labels(y, classes, values, missing):
     """values[k] where y equals classes[k], which are sorted; `missing` where it equals none."""
+    if classes.dtype.kind in "iuf" and y.dtype.kind in "iuf":  # of the labels' own type alone: 2^53 is not 2^53 + 1
+        with np.errstate(invalid="ignore", over="ignore"):
+            cast = classes.astype(y.dtype)
+            held = (cast.astype(classes.dtype) == classes) & ((cast < 0) == (classes < 0))
+        classes, values = cast[held], values[held]
     if not len(classes):
         return np.full(y.shape, missing, values.dtype)
     place = np.minimum(np.searchsorted(classes, y), len(classes) - 1)

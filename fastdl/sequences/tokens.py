@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -76,15 +77,14 @@ def kmer_tokens(
     >>> [fastdl.sequences.kmer_vocabulary(2)[i] for i in tokens.ids[0]]
     ['[CLS]', 'AC', 'CG', 'GT', '[SEP]']
     """
-    k, stride = _check.integer("k", k, 1, _MOST), _check.integer("stride", stride, 1)
+    k, stride = _check.integer("k", k, 1, _MOST), min(_check.integer("stride", stride, 1), 1 << 62)
     _check_vocabulary(letters, special)
     for name, token in (("begin", begin), ("end", end)):
         if token is not None:
             _check.one_of(name, token, special)
     x, offsets = letters_and_offsets(seq)
     if offsets is None:
-        rows = x.reshape(-1, x.shape[-1])
-        x, offsets = rows.reshape(-1), np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
+        x, offsets = x.reshape(-1), np.arange(math.prod(x.shape[:-1]) + 1, dtype=np.int64) * x.shape[-1]
     counts = np.maximum((offsets[1:] - offsets[:-1] - k) // stride + 1, 0)
     before, more = int(begin is not None), (begin is not None) + (end is not None)
     needed = int(counts.max(initial=0)) + more

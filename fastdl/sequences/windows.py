@@ -80,7 +80,7 @@ def one_hot_windows(
     encoding = _settings.settings(
         alphabet, unknown=unknown, case=case, layout=layout, dtype=dtype, ignore=ignore, like=like
     )
-    length = _check.integer("length", length, 0)
+    length = _check.integer("length", length, 0, 1 << 62)
     if not isinstance(genome, PackedSequence):
         genome = as_letters(genome, "genome")
         if genome.ndim != 1:
@@ -94,5 +94,5 @@ def one_hot_windows(
     inputs = [] if isinstance(genome, PackedSequence) else [genome]
     result = _check.out("out", out, shape, encoding.dtype, *inputs)
     windows = Windows(at, np.zeros_like(at), np.full_like(at, size), strands(strand, len(at)), length)
-    encode_windows(genome, windows, encoding, pad, result.reshape(-1, *shape[-2:]), threads)
+    encode_windows(genome, windows, encoding, pad, result.reshape(len(at), *shape[-2:]), threads)
     return result

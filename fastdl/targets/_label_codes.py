@@ -126,6 +126,7 @@ class LabelEncoder:
     _run: Callable[[Array, Array], int]
 
     def __init__(self, classes: Array, values: Array, missing: Any, dtype: np.dtype):
+        self.missing = missing
         if missing is None:
             self._run = LabelEncoder(classes, values.astype(np.int64), -1, dtype)._narrowed
             return

@@ -100,7 +100,8 @@ class _Labels(StateBytes):
             self._encoders[labels.dtype] = encoder
         missed = encoder.encode(flat, target, threads)
         if missed and isinstance(self.unknown, str):
-            at, place = _label_codes.first(~np.isin(flat, self.classes_), labels.shape)
+            none = ~np.isin(flat, self.classes_) if encoder.missing is None else target == encoder.missing
+            at, place = _label_codes.first(none, labels.shape)
             known = ", ".join(map(repr, self.classes_[:10].tolist())) + (", ..." if len(self.classes_) > 10 else "")
             raise _check.InputError(
                 f"y must be one of the labels seen ({known}), got {flat[at].item()!r} at index {place}"

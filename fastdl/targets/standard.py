@@ -82,6 +82,8 @@ class StandardTarget(StateBytes):
 
     def update(self, chunk: Any, *, threads: int | None = 1) -> StandardTarget:
         """Take in y, (N,) or (N, D), or a tuple (y, sample_weight); returns itself."""
+        if isinstance(chunk, tuple) and len(chunk) != 2:
+            raise _check.InputError(f"chunk must be y or (y, sample_weight), got a tuple of {len(chunk)}")
         y, weight = chunk if isinstance(chunk, tuple) else (chunk, None)
         self._moments.add(y, weight, threads)
         return self

@@ -37,7 +37,7 @@ class AudioWindows(Epochs, Dataset):
         Samples of a window.
     quantization_channels : int
         Q, the number of mu-law classes.
-    dialect : {"wavenet", "librosa", "nnmnkwii"}
+    dialect : {"wavenet", "librosa", "nnmnkwii", "nsynth"}
         See `fastdl.mu_law_encode`.
     hop : int, optional
         Samples between the starts of windows; by default `length`. An epoch has as many windows with random crops, too.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,13 @@ def _unaligned(x: Array) -> Array:
     held = np.zeros(x.nbytes + 1, np.uint8)
     y = held[1:].view(x.dtype).reshape(x.shape) if x.nbytes else x
     y[...] = x
+    return y
+
+
+def _filled(x: Array) -> Array:
+    """An array of this kind that holds something else: what is not written to shows."""
+    y = np.empty_like(x)
+    y.reshape(-1).view(np.uint8)[:] = 85
     return y
 
 
@@ -86,7 +94,7 @@ VALUES: dict[str, Callable[[Array], Any]] = {
 }
 #: Arrays to write a result of this kind to: one that fits, and ones that must be refused.
 OUTS: dict[str, Callable[[Array, Any], Any]] = {
-    "fits": lambda result, first: np.empty_like(result),
+    "fits": lambda result, first: _filled(result),
     "strided": lambda result, first: _strided(np.atleast_1d(result)),
     "read-only": lambda result, first: _frozen(result),
     "unaligned": lambda result, first: _unaligned(result),
@@ -114,12 +122,8 @@ SCALARS: tuple[Any, ...] = (
 SCALARS += ("", "x", True, [], (), b"a")
 
 
-def invent(
-    rng: random.Random, args: tuple[Any, ...], kwargs: dict[str, Any], threads: tuple[int, ...]
-) -> list[list[Any]]:
-    """A few changes of these arguments."""
-    places = [*range(len(args)), *kwargs]
-    arrays = [p for p in places if isinstance(_at(args, kwargs, p), np.ndarray)]
+def invent(rng: random.Random, places: list[Any], arrays: list[Any], threads: tuple[int, ...]) -> list[list[Any]]:
+    """A few changes of the arguments at these places, of which some are arrays."""
     changes: list[list[Any]] = []
     for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
         if arrays and rng.random() < 0.8:
@@ -144,14 +148,15 @@ def make(
             named["threads"] = more[0]
         if kind in ("threads", "out"):
             continue
-        old = _at(given, named, place)
+        old = at(given, named, place)
         if kind == "value":
             new: Any = SCALARS[more[0]]
         elif not isinstance(old, np.ndarray) or not old.ndim:
             continue
         else:
             try:
-                with np.errstate(all="ignore"):
+                with np.errstate(all="ignore"), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of complex numbers made real
                     new = {**LAYOUTS, **VALUES}[kind](old)
             except (ValueError, TypeError, OverflowError) as error:
                 return (), {}, str(error)
@@ -162,5 +167,6 @@ def make(
     return tuple(given), named, ""
 
 
-def _at(args: Any, kwargs: dict[str, Any], place: Any) -> Any:
+def at(args: Any, kwargs: dict[str, Any], place: Any) -> Any:
+    """The argument at a place: a number or a name."""
     return args[place] if isinstance(place, int) else kwargs[place]

@@ -26,12 +26,15 @@ class Command:
     name: str
     words: tuple[str, ...]
 
+    def filled(self, inputs: Path, results: Path) -> list[str]:
+        """The words with these folders."""
+        return [word.format(i=inputs, o=results) for word in self.words]
+
     def start(self, inputs: Path, results: Path, **settings: Any) -> subprocess.Popen:
         """The command as a process."""
-        words = [word.format(i=inputs, o=results) for word in self.words]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings.pop("environment", {})}
         return subprocess.Popen(
-            [sys.executable, "-m", "fastdl", *words],
+            [sys.executable, "-m", "fastdl", *self.filled(inputs, results)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -48,37 +51,45 @@ COMMANDS = (
         "voxelize",
         ("voxelize", "{i}/clouds", "-o", "{o}/voxels", "--voxel-size", "1", "--range", "-9,-9,-9,9,9,9", "--overwrite"),
     ),
+    Command(
+        "downsample merge",
+        ("downsample", "{i}/clouds", "-o", "{o}/all.ply", "--voxel-size", "0.5", "--merge", "--overwrite"),
+    ),
     Command("downsample", ("downsample", "{i}/clouds", "-o", "{o}/down", "--voxel-size", "0.5", "--overwrite")),
     Command("one-hot", ("one-hot", "{i}/genome.fa", "-o", "{o}/x.npy", "--overwrite")),
+    Command("one-hot zarr", ("one-hot", "{i}/genome.fa", "-o", "{o}/x.zarr", "--overwrite")),
+    Command("graph rows", ("graph", "{i}/edges.csv", "-o", "{o}/g.npz", "--overwrite")),
     Command("graph", ("graph", "{i}/edges.csv", "--features", "{i}/features.npy", "-o", "{o}/h.npy", "--overwrite")),
     Command("fit", ("fit", "{i}/table.csv", "-o", "{o}/model.json", "--overwrite")),
     Command("predict", ("predict", "{i}/model.json", "{i}/table.csv", "-o", "{o}/p.npy", "--overwrite")),
 )
 
 
-def make_inputs(folder: Path) -> None:
-    """Inputs that take each command a second or less."""
+def make_inputs(folder: Path, small: bool = False) -> None:
+    """Inputs that take each command a second or less; or, if they are small, some hundredths of one."""
     rng = np.random.default_rng(0)
+    size = 20 if small else 1
     for name in ("audio", "codes", "clouds"):
         (folder / name).mkdir(parents=True)
     for k in range(4):
         with wave.open(str(folder / "audio" / f"{k}.wav"), "wb") as file:
             file.setparams((1, 2, 16000, 0, "NONE", ""))
-            file.writeframes(rng.integers(-32768, 32768, 2_000_000 >> k, dtype=np.int16).tobytes())
-        np.save(folder / "clouds" / f"{k}.npy", rng.normal(0, 4, (200_000 >> k, 4)).astype(np.float32))
-    letters = rng.choice(np.frombuffer(b"ACGTN", np.uint8), (20_000, 60))
+            file.writeframes(rng.integers(-32768, 32768, 2_000_000 // size >> k, dtype=np.int16).tobytes())
+        np.save(folder / "clouds" / f"{k}.npy", rng.normal(0, 4, (200_000 // size >> k, 4)).astype(np.float32))
+    letters = rng.choice(np.frombuffer(b"ACGTN", np.uint8), (20_000 // size, 60))
     lines = np.concatenate([letters, np.full((len(letters), 1), 10, np.uint8)], axis=1)
     (folder / "genome.fa").write_bytes(b">chr1\n" + lines.tobytes())
-    edges = rng.integers(0, 5_000, (100_000, 2))
+    edges = rng.integers(0, 5_000, (100_000 // size, 2))
     np.savetxt(folder / "edges.csv", edges, "%d", ",", header="source,target", comments="")
     np.save(folder / "features.npy", rng.normal(size=(5_000, 64)).astype(np.float32))
-    table = rng.normal(size=(60_000, 4))
+    table = rng.normal(size=(60_000 // size, 4))
     np.savetxt(folder / "table.csv", table, "%.6f", ",", header="a,b,c,y", comments="")
     for name in ("encode-audio", "fit"):
         (command,) = (c for c in COMMANDS if c.name == name)
         process = command.start(folder, folder)
-        if process.wait():
-            raise RuntimeError(f"{name}: {process.communicate()[1]}")
+        _, errors = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"{name}: {errors}")
 
 
 def contents(folder: Path) -> dict[str, str]:

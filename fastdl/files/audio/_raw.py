@@ -10,7 +10,7 @@ from fastdl import _check
 from fastdl._typing import Array
 from fastdl.audio.mu_law import g711_decode
 from fastdl.errors import FileError, InputError
-from fastdl.files.audio._recording import Recording, read_values
+from fastdl.files.audio._recording import Recording, read_values, unpack_24
 
 #: The names that ffmpeg and SoX give to samples without a header -> their dtype.
 ENCODINGS = {
@@ -18,6 +18,8 @@ ENCODINGS = {
     "u8": "u1",
     "s16le": "<i2",
     "s16be": ">i2",
+    "s24le": "u1",
+    "s24be": "u1",
     "s32le": "<i4",
     "s32be": ">i4",
     "f32le": "<f4",
@@ -46,7 +48,8 @@ class RawReader(Recording):
         self.encoding, self.rate, self.channels = parse_layout(layout)
         self.dtype = np.dtype(ENCODINGS[self.encoding])
         self.notes = []
-        self._frame = self.dtype.itemsize * self.channels
+        self._width = 3 if self.encoding.startswith("s24") else self.dtype.itemsize
+        self._frame = self._width * self.channels
         size = self.path.stat().st_size
         if size % self._frame:
             raise FileError(self.path, f"truncated: ends within a frame of {self._frame} bytes ({layout})", size)
@@ -55,7 +58,10 @@ class RawReader(Recording):
     def read(self, start: int = 0, frames: int | None = None) -> Array:
         """Samples of `frames` frames (by default all) from frame `start` on: (n,) mono or (n, channels)."""
         start, stop = self._span(start, frames)
-        x = read_values(self.path, self.dtype, start * self._frame, (stop - start) * self.channels)
+        count = (stop - start) * self._frame // self.dtype.itemsize
+        x = read_values(self.path, self.dtype, start * self._frame, count)
+        if self._width == 3:
+            x = unpack_24(x, self.encoding.endswith("le"))
         if self.encoding in ("mulaw", "alaw"):
             x = g711_decode(x, "mu" if self.encoding == "mulaw" else "a")
         return x if self.channels == 1 else x.reshape(-1, self.channels)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdl import _check
+from fastdl import _check, _kernels
 from fastdl.errors import FileError, InputError, InputTypeError
+from fastdl.reference import audio as reference
+
+kernel = _kernels.load("audio") or reference
 
 
 def read_values(path: Path, dtype: np.dtype, offset: int, count: int) -> np.ndarray:
@@ -29,6 +32,14 @@ def read_values(path: Path, dtype: np.dtype, offset: int, count: int) -> np.ndar
                 raise FileError(path, "became shorter while it was read", offset + done)
             done += got
     return x
+
+
+def unpack_24(x: np.ndarray, little: bool) -> np.ndarray:
+    """Bytes, three a sample, as int32 that hold the samples in their upper bits."""
+    out = np.empty(len(x) // 3, np.int32)
+    if len(out):
+        kernel.unpack_24(x if little else x.reshape(-1, 3)[:, ::-1].reshape(-1), out)
+    return out
 
 
 class Recording:

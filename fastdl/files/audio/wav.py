@@ -8,14 +8,11 @@ from typing import IO
 
 import numpy as np
 
-from fastdl import _check, _kernels
+from fastdl import _check
 from fastdl.audio.mu_law import g711_decode
 from fastdl.errors import FileError, InputError
-from fastdl.files.audio._recording import Recording, read_values
+from fastdl.files.audio._recording import Recording, read_values, unpack_24
 from fastdl.files.audio._wav_header import ALAW, DTYPES, FLOAT, PCM, ULAW, UNKNOWN, HeaderParser
-from fastdl.reference import audio as reference
-
-kernel = _kernels.load("audio") or reference
 
 
 class WavReader(Recording):
@@ -101,10 +98,7 @@ class WavReader(Recording):
         if tag in (ULAW, ALAW):
             return g711_decode(x, "mu" if tag == ULAW else "a")
         if width == 3:
-            out = np.empty(len(x) // 3, np.int32)
-            if len(out):
-                kernel.unpack_24(x if self.order == "<" else x.reshape(-1, 3)[:, ::-1].reshape(-1), out)
-            return out
+            return unpack_24(x, self.order == "<")
         return x
 
 

@@ -19,6 +19,7 @@ from fastdl.graphs.graph import Graph
 
 #: What NumPy raises for a file that is cut or changed; its header is parsed as Python.
 _DAMAGED = (ValueError, TypeError, EOFError, OSError, SyntaxError, tokenize.TokenError, MemoryError, OverflowError)
+_INT64 = np.iinfo(np.int64).max
 _EDGES = 1 << 20  # edges of an array handed on at once
 _EDGE_NAMES = ("edges", "edge_index")
 _WEIGHT_NAMES = ("weight", "edge_weight", "edge_attr")
@@ -63,7 +64,11 @@ def from_npy(path: Path, base: int) -> Iterator[Chunk]:
         raise FileError(path, f"is no whole .npy file: {error}") from None
     if not isinstance(edges, np.ndarray):
         raise FileError(path, "is an .npz file by another name")
-    yield from edge_chunks(EdgeArrays(_oriented(path, edges), None, None), base)
+    first = 0
+    for part, weight in edge_chunks(EdgeArrays(_oriented(path, edges), None, None), base):
+        _check_nodes(path, part, first)
+        first += part.shape[1]
+        yield part, weight
 
 
 def npz_chunks(path: Path, base: int) -> Iterator[Chunk]:
@@ -104,6 +109,7 @@ def read_npz(path: Path, base: int = 0) -> EdgeArrays | Graph:
     except (FastdlError, ValueError, IndexError, TypeError, OverflowError) as error:
         raise FileError(path, f"holds arrays that do not fit: {error}") from None
     edges = edges - base if base else edges
+    _check_nodes(path, edges, 0)
     edges, shape = _nodes(path, held, edges)
     return EdgeArrays(edges, _weight(path, held, edges.shape[1]), shape)
 
@@ -157,6 +163,15 @@ def _oriented(path: Path, edges: Array) -> Array:
     if edges.ndim != 2 or 2 not in edges.shape or edges.dtype.kind not in "iu":
         raise FileError(path, f"must hold integers of shape (2, E) or (E, 2), got {edges.dtype} {edges.shape}")
     return edges if len(edges) == 2 else edges.T
+
+
+def _check_nodes(path: Path, edges: Array, first: int) -> None:
+    """Raise where an edge, of those from the `first` of a file on, has a node that is no number of a node."""
+    if not edges.size or (edges.min() >= 0 and edges.max() <= _INT64):
+        return
+    wrong = edges < 0 if edges.min() < 0 else edges > _INT64
+    place = int(wrong.any(axis=0).argmax())
+    raise FileError(path, f"holds a node that is none in edge {first + place}: {edges[:, place].tolist()}")
 
 
 def _weight(path: Path, held: Mapping[str, Array], edges: int) -> Array | None:

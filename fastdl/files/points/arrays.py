@@ -25,6 +25,7 @@ NUSCENES = ("x", "y", "z", "intensity", "ring")
 _OWN = ("coords", "counts", "accounting")  # what a .npz of voxels holds beside its columns
 _RINGS = 256  # no scanner has more lasers
 _DEFLATE = 1032  # the most bytes that deflate makes of one, and more than zip's other methods do of what clouds hold
+_MOST_COLUMNS = 4096  # a header of a few bytes may announce billions
 
 
 def layout_of_suffix(path: Path) -> tuple[str, ...]:
@@ -244,6 +245,8 @@ def _records(path: Path, dtype: np.dtype, shape: tuple[int, ...], layout: Sequen
     if len(shape) != 2 or shape[1] < 3 or dtype.names is not None or dtype.kind not in "biuf":
         problem = f"must hold (N, C >= 3) numbers or records with x, y, z; got shape {shape}, {dtype}"
         raise FileError(path, problem)
+    if shape[1] > _MOST_COLUMNS:
+        raise FileError(path, f"has {shape[1]} columns; {_MOST_COLUMNS} are read at most")
     if layout and len(layout) != shape[1]:
         raise FileError(path, f"has {shape[1]} columns, the layout names {len(layout)}")
     names = list(KITTI[: shape[1]]) + [f"column{k}" for k in range(4, shape[1])]

@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from fastdl import _check
-from fastdl.files.atomic import replacing, replacing_folder
+from fastdl.files.atomic import replacing, replacing_folder, replacing_together
 from fastdl.files.npy import NpyWriter
 
 Array = np.ndarray
@@ -80,17 +80,23 @@ class _Zarr:
 
 
 @contextmanager
-def writing(path: Path, dtype: Any, row: tuple[int, ...], total: int | None = None) -> Iterator[Any]:
-    """A writer: write(batch) takes (n, *row); or, with `total`, the next columns (A, n) of (A, total), row (A,)."""
+def writing(
+    path: Path, beside: Path, dtype: Any, row: tuple[int, ...], total: int | None = None
+) -> Iterator[tuple[Any, IO[bytes]]]:
+    """A writer, and the file `beside` that says how the array is made: at no time are they of different jobs.
+
+    write(batch) takes (n, *row); or, with `total`, the next columns (A, n) of (A, total), row (A,).
+    """
     dtype = np.dtype(dtype)
     writer: Any
     if path.suffix == ".zarr":
-        with replacing_folder(path) as folder:
+        with replacing(beside) as description, replacing_folder(path) as folder:
             writer = _Zarr(folder, dtype, row, 0 if total is None else 1)
-            yield writer
+            yield writer, description
             writer.finish()
+            beside.unlink(missing_ok=True)  # the old one must not stand beside the new array
     else:
-        with replacing(path) as file:
+        with replacing_together(path, beside) as (file, description):
             writer = NpyWriter(file, dtype, row) if total is None else _Planes(file, dtype, row[0], total)
-            yield writer
+            yield writer, description
             writer.finish()

@@ -69,6 +69,8 @@ def bound(standard: StandardRows, v: Array, c: float, p: float) -> float:
     gamma = np.append(c, v) if standard.intercept else v
     sizes = standard.map(lambda Z, t, s: _sizes(DesignMatrix(Z, standard.intercept).minus(t, gamma), s))
     most, mean = max(size[0] for size in sizes), sum(size[1] for size in sizes) / standard.weight
+    if not most > 0:  # the loss above is of residuals that are rounding alone
+        return 0.0
     smooth = _SMOOTH if p < 1.25 else _SMOOTH[3::3]
     guesses = [DualGuess(k * mean / most) for k in smooth] if p < 2 else [DualGuess(0.0), DualGuess(0.0, True)]
     mends = _mends(standard, gamma, p, most, guesses)
