@@ -66,6 +66,8 @@ from fastdl.linear.gram_accumulator import GramAccumulator as GramAccumulator
 from fastdl.linear.gram_accumulator import GramFit as GramFit
 from fastdl.linear.huber import HuberFit as HuberFit
 from fastdl.linear.huber import fit_huber as fit_huber
+from fastdl.linear.intervals import CoefficientIntervals as CoefficientIntervals
+from fastdl.linear.intervals import estimate_intervals as estimate_intervals
 from fastdl.linear.logistic import LogisticFit as LogisticFit
 from fastdl.linear.logistic import fit_logistic as fit_logistic
 from fastdl.linear.methods.gradient import gradient_descent as gradient_descent

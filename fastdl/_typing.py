@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Array = np.ndarray
 #: What NumPy makes an array of: arrays and their likes, buffers, nested lists of numbers.
 ArrayLike = npt.ArrayLike
+#: What NumPy makes a dtype of.
+DTypeLike = npt.DTypeLike
 #: What a `progress=` argument takes: it is called with a `fastdl.streaming.ProgressEvent`.
 Progress = Callable[["ProgressEvent"], Any]
 

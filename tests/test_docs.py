@@ -4,6 +4,7 @@ import doctest
 import importlib
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,29 @@ def test_every_command_is_on_the_page_of_the_command_line():
     commands = next(action for action in parser()._actions if action.choices).choices
     shown = re.findall(r"^```\{command-help\} (\S+)$", (DOCS / "command_line.md").read_text(), re.MULTILINE)
     assert set(shown) == set(commands)
+
+
+def test_the_tests_that_hold_the_promises_exist():
+    rows = re.findall(r"^\|.*$", (DOCS / "promises.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = 0
+    for row in rows:
+        path = None
+        for word in re.findall(r"`([^`]+)`", row):
+            found = re.match(r"(tests/\w+\.py)(?:::(\w+))?$", word)
+            path, name = (ROOT / found[1], found[2]) if found else (path, word)
+            if found:
+                assert path.exists(), word
+            if name and name.startswith("test_"):
+                assert f"def {name}(" in path.read_text(encoding="utf-8"), word
+                named += 1
+    assert named > 10
+
+
+def test_every_extra_is_on_the_page_of_the_installation():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    page = (DOCS / "install.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE))
+    assert shown == set(extras) - {"test", "bench", "lint", "docs"}
 
 
 @pytest.fixture(scope="module")

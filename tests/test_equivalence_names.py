@@ -11,7 +11,8 @@ from tests.cases_graphs import REDUCTIONS, random_graph
 
 SUBJECTS = ["audio", "points", "sequences", "graphs", "targets", "features", "losses", "linear", "network", "selection"]
 # No definition but itself: what only converts its input, or holds a function of the user's.
-ITSELF = {"as_loss", "as_graph", "aggregate_blocks", "custom_loss", "fit_network", "fit_network_classifier"}
+ITSELF = {"as_loss", "as_graph", "aggregate_blocks", "custom_loss", "estimate_intervals"}
+ITSELF |= {"fit_network", "fit_network_classifier"}
 rng = np.random.default_rng(0)
 
 

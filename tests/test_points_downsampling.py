@@ -82,7 +82,7 @@ def test_records_by_definition(seed):
             state.update(x[start : start + chunk], axes)
         parts = list(state.parts())
         order = np.argsort(np.concatenate([p.first for p in parts]))
-        records = np.concatenate([p.finished(0, len(p.counts)) for p in parts])[order]
+        records = np.concatenate([p.finish(0, len(p.counts)) for p in parts])[order]
         results.append((np.concatenate([p.counts for p in parts])[order], records, parts[0]))
     for counts, records, _ in results[1:]:
         np.testing.assert_array_equal(counts, results[0][0])
@@ -106,7 +106,7 @@ def test_records_by_definition(seed):
 
 def test_kernel_and_reference_agree():
     from fastdl import _kernels
-    from fastdl.reference import points as reference
+    from fastdl.reference import _point_records as reference
 
     kernel = _kernels.load("points_records")
     if kernel is None:

@@ -10,11 +10,10 @@ import pandas as pd
 import pytest
 
 import fastdl
-from fastdl.points._grid import Table, kernel
+from fastdl.points._key_table import KeyTable
 from fastdl.points._spill import Spill
 from tests.cases_points import cloud
 
-compiled = pytest.mark.skipif(kernel is None, reason="needs the compiled kernels")
 RECORD = np.dtype([("x", "f8"), ("y", "f8"), ("z", "f8"), ("t", "i8"), ("id", "u8"), ("label", "u1"), ("on", "?")])
 
 
@@ -198,7 +197,6 @@ def test_a_seed_for_one_call():
     assert (voxelizer(points).voxels != other.voxels).any()
 
 
-@compiled
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_spilled_state_in_forked_processes():
     points = np.random.default_rng(0).uniform(0, 20, (200_000, 4)).astype("f4")
@@ -235,18 +233,16 @@ def test_points_that_could_not_be_set_aside(monkeypatch):
         spill.write(*rows)
 
 
-@compiled
 @pytest.mark.parametrize("dtype", ["u4", "u8"])
 @pytest.mark.parametrize("step", [1, 1597, 10946, 1 << 16, 1 << 20])
 def test_no_grid_fills_one_place_of_a_table(dtype, step):
     keys = (np.arange(4000, dtype=np.uint64) * np.uint64(step)).astype(dtype)
-    table, ids = Table(np.dtype(dtype), 32), np.empty(4000, np.int32)
+    table, ids = KeyTable(np.dtype(dtype), 32), np.empty(4000, np.int32)
     table.assign(keys, ids)
     assert (ids == np.arange(4000)).all()
     assert table.bits <= 15
 
 
-@compiled
 def test_keys_made_to_collide():
     first, second, ones = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 2**64 - 1
     back = [pow(m, -1, 2**64) for m in (first, second)]
@@ -254,7 +250,7 @@ def test_keys_made_to_collide():
     for k in range(1, 3000):  # the inverse of the mix: all top bits are the same
         h = k * back[1] & ones
         keys.append((h ^ (h >> 32)) * back[0] & ones)
-    table, ids = Table(np.dtype(np.uint64), 32), np.empty(len(keys), np.int32)
+    table, ids = KeyTable(np.dtype(np.uint64), 32), np.empty(len(keys), np.int32)
     table.assign(np.array(keys, np.uint64), ids)
     assert (ids == np.arange(len(keys))).all()
     assert len(table.slots) <= 2 << 20

@@ -12,12 +12,9 @@ import pytest
 import fastdl
 from fastdl import streaming
 from fastdl.points import _buckets, reduction
-from fastdl.points._grid import kernel
 from fastdl.reference import points as reference
 from tests.cases_points import ENDS, REDUCTIONS, SIZE, cloud
 from tests.test_equivalence import assert_same
-
-compiled = pytest.mark.skipif(kernel is None, reason="needs the compiled kernels")
 
 
 def begin(state):
@@ -39,7 +36,6 @@ def join(state, other):
 HEIGHT = fastdl.VoxelReducer(begin, take, end, state_size=2, columns=2, merge=join)
 
 
-@compiled
 @pytest.mark.parametrize("bucket", [30, 8192, 1 << 20])
 @pytest.mark.parametrize("size", [0.5, (90, 0.001, 3), 1e-4, 50.0], ids=str)
 def test_partition_gives_the_same_bytes(bucket, size, monkeypatch):
@@ -56,14 +52,13 @@ def test_partition_gives_the_same_bytes(bucket, size, monkeypatch):
         assert_same(got, reduced)
 
 
-@compiled
 def test_a_bucket_with_more_voxels_than_its_table(monkeypatch):
     points = cloud(np.random.default_rng(0), 5000)
     want = fastdl.voxel_downsample(points, 0.01)
     monkeypatch.setattr(reduction, "LARGE", 1)
     monkeypatch.setattr(_buckets, "_BUCKET", 4)
-    partition = _buckets.Partition.__init__
-    monkeypatch.setattr(_buckets.Partition, "__init__", lambda self, *a: partition(self, *a))
+    partition = _buckets.BucketedVoxels.__init__
+    monkeypatch.setattr(_buckets.BucketedVoxels, "__init__", lambda self, *a: partition(self, *a))
     got = fastdl.voxel_downsample(points, 0.01)
     assert_same(got, want)
 
@@ -97,7 +92,6 @@ def test_chunks_give_the_same_bytes(name, order, ranged, dtype):
     assert_same(merged.finish(), want)
 
 
-@compiled
 @pytest.mark.parametrize("name", [r for r in (*REDUCTIONS, "own") if r != "random"])  # of which another point is taken
 @pytest.mark.parametrize("memory", [None, 1])
 def test_merging_filled_states(name, memory):
@@ -122,7 +116,6 @@ def test_streaming_run():
     assert_same(streaming.run(chunks, fastdl.VoxelAccumulator(SIZE)).points, want)
 
 
-@compiled
 def test_spilling_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     points = np.random.default_rng(4).random((400_000, 3)) * 100
@@ -183,12 +176,10 @@ def run_own(folder):
     return done.stdout.split()
 
 
-@compiled
 def test_own_reducers_are_kept_on_disk(tmp_path):
     assert [run_own(tmp_path / "kept") for _ in range(2)] == [["[[1.5]]", "0"], ["[[1.5]]", "2"]]
 
 
-@compiled
 def test_own_reducers_without_a_folder_to_write_to(tmp_path):
     (tmp_path / "file").write_text("")
     assert run_own(tmp_path / "file") == ["[[1.5]]", "0"]
@@ -206,7 +197,6 @@ def test_changed_own_reducers_are_compiled_anew():
         assert got.points.tolist() == [[0.5 * k, 1.0]]
 
 
-@compiled
 def test_own_reducers_that_numba_cannot_compile():
     def wrong(state, row):
         state[0] = {}[row].name
@@ -244,8 +234,6 @@ def rows(points):
 @pytest.mark.parametrize("size", [0.2, 0.5])
 def test_like_peers(size):
     points = np.random.default_rng(7).normal(0, 3, (20_000, 3))
-    if kernel is None:
-        points = points[:2000]
     o3d = pytest.importorskip("open3d")
     theirs = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points)).voxel_down_sample(size)
     ours = fastdl.voxel_downsample(points, size, like="open3d")

@@ -91,7 +91,7 @@ def door_page(root: Path, door: str, names: list[Name]) -> str:
             lines += [heading, "-" * len(heading), "", summary(root, home), ""]
         for place in dict.fromkeys(n.place for n in members):
             lines += [f".. currentmodule:: {place}", "", ".. autosummary::", "   :toctree: generated"]
-            lines += ["   :template: definition.rst"] if door == "reference" else []
+            lines += ["   :template: autosummary/definition.rst"] if door == "reference" else []
             lines += ["", *(f"   {n.name}" for n in members if n.place == place), ""]
     return _HEAD + "\n".join(lines)
 

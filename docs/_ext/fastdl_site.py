@@ -109,6 +109,16 @@ def link_definitions(app: Any, what: str, name: str, thing: Any, options: Any, l
         lines += ["", f"The definition, in NumPy: :py:obj:`fastdl.reference.{short}`.", ""]
 
 
+def sign_datasets(
+    app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Where torch is not installed, the class that stands in for its Dataset hides what ours take."""
+    if what != "class" or signature != "(*args, **kwargs)" or not name.startswith("fastdl.torch."):
+        return signature, returned
+    given = list(inspect.signature(thing.__init__).parameters.values())[1:]
+    return str(inspect.Signature([p.replace(annotation=p.empty) for p in given])), returned
+
+
 def escape_marks(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Docstrings say |r|^p, (*shape, 2) and bins_, as one would on a board; reStructuredText takes those for markup."""
     example = False
@@ -135,5 +145,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_directive("measured", Measured)
     app.add_directive("definition-source", DefinitionSource)
     app.connect("autodoc-process-docstring", link_definitions, priority=900)
+    app.connect("autodoc-process-signature", sign_datasets)
     app.connect("autodoc-skip-member", skip_request_methods)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

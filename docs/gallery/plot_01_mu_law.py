@@ -19,7 +19,7 @@ x = np.round(30000 * np.exp(-4 * t) * np.sin(2 * np.pi * (100 * t + 300 * t**2))
 codes = fastdl.mu_law_encode(x)
 print(codes.dtype, codes.min(), codes.max(), codes.nbytes, "bytes for", x.nbytes)
 
-fig, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(8, 4.5))
+fig, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(8, 4.5), layout="constrained")
 above.plot(t, x / 32768, lw=0.6)
 above.set(ylabel="sample (of full scale)")
 below.plot(t, codes, lw=0.6, color="C1")
@@ -29,7 +29,7 @@ fig.suptitle("the samples, and their classes: quiet parts still use many of them
 # %%
 # Decoding gives the middle of a class. Only WaveNet's own rounding, which torchaudio has too, places the sample near
 # that middle. The other two are off by up to a class: about 6 dB.
-fig, ax = plt.subplots(figsize=(8, 3.2))
+fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
 for dialect in ("wavenet", "librosa", "nnmnkwii"):
     back = fastdl.mu_law_decode(fastdl.mu_law_encode(x, dialect=dialect), dialect=dialect, dtype=np.float64)
     error = np.abs(back - x / 32768)

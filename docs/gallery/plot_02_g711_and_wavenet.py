@@ -19,7 +19,7 @@ decoded = {
     "G.711 A-law": fastdl.g711_decode(fastdl.g711_encode(every, "a"), "a"),
 }
 
-fig, steps = plt.subplots(figsize=(8, 3.8))
+fig, steps = plt.subplots(figsize=(8, 3.8), layout="constrained")
 for name, values in decoded.items():
     levels = np.unique(values[every >= 0]).astype(int)
     steps.loglog(levels[1:], np.diff(levels), ".-", ms=3, lw=0.8, label=name)
@@ -30,7 +30,7 @@ steps.legend(fontsize=8)
 # A sine of each loudness, coded and decoded: uniform steps of 8 bits lose 6 dB with every halving of the loudness; the
 # logarithmic codes keep the ratio of signal to noise nearly constant. A-law is coarser for the quietest sounds.
 loudness = np.arange(-72, 1, 2)
-fig, noise = plt.subplots(figsize=(8, 3.8))
+fig, noise = plt.subplots(figsize=(8, 3.8), layout="constrained")
 phase = 2 * np.pi * np.sqrt(2) * np.arange(20_000)
 codecs = {
     "WaveNet, 256 classes": lambda x: fastdl.mu_law_decode(fastdl.mu_law_encode(x), dtype=np.int16),

@@ -21,14 +21,13 @@ ends, size = (0, -20, -2, 40, 20, 2), (0.4, 0.4, 0.8)
 v = fastdl.voxelize(scan, size, ends)
 caps = np.arange(1, 61)
 kept = [np.minimum(v.true_counts, cap).sum() / v.true_counts.sum() for cap in caps]
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
+fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 left.hist(v.true_counts, bins=np.geomspace(1, v.true_counts.max() + 1, 40))
 left.set(xscale="log", yscale="log", xlabel="points in a voxel", ylabel="voxels")
 right.plot(caps, np.multiply(kept, 100))
 right.axvline(35, color="C1", ls="--", label="VoxelNet's T = 35")
 right.set(xlabel="T, points kept in a voxel", ylabel="points kept (%)", ylim=(0, 101))
 right.legend()
-fig.tight_layout()
 
 # %%
 # The features: (M, T, 7) for VoxelNet, (M, T, 9) for PointPillars. Unused slots are zero.
@@ -40,7 +39,7 @@ print("VoxelNet", features.shape, "PointPillars", nine.shape)
 print(v.accounting)
 
 names = ["x", "y", "z", "reflectance", "x - mean", "y - mean", "z - mean"]
-fig, axes = plt.subplots(1, 2, figsize=(9, 3.4))
+fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
 fullest = np.argmax(v.counts)
 for ax, voxel in zip(axes, (features[fullest], features[np.flatnonzero(v.counts == 5)[0]])):
     picture = ax.imshow(voxel[:, 4:].T, aspect="auto", cmap="RdBu", vmin=-0.4, vmax=0.4)

@@ -17,7 +17,7 @@ size = 0.25
 kinds = {"fastdl": None, "open3d": "open3d", "pcl": "pcl", "kiss_icp": "kiss_icp", "pdal": "pdal"}
 corners = {"open3d": cloud[:, :2].min(0) - size / 2, "pdal": cloud[0, :2] - size / 2}
 
-fig, axes = plt.subplots(1, 5, figsize=(12, 3), sharex=True, sharey=True)
+fig, axes = plt.subplots(1, 5, figsize=(10, 2.6), sharex=True, sharey=True, layout="constrained")
 for ax, (name, like) in zip(axes, kinds.items()):
     thin = fastdl.voxel_downsample(cloud, size, like=like)
     x0, y0 = corners.get(name, (0, 0))

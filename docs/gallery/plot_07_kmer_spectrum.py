@@ -27,7 +27,7 @@ reads[wrong] = rng.choice(np.frombuffer(b"ACGT", np.uint8), wrong.sum())
 counts = fastdl.kmer_count(list(reads), 21, canonical=True, sparse=True)
 print(f"{counts.counts.sum():,} words, {len(counts.numbers):,} different ones")
 
-fig, ax = plt.subplots(figsize=(8, 3.6))
+fig, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 ax.bar(*np.unique(np.minimum(counts.counts, 90), return_counts=True), width=1)
 ax.set(yscale="log", xlabel="how often a word of 21 letters occurs", ylabel="different words")
 for at, text in ((1, "errors"), (29, "once in the genome"), (60, "in the repeat")):

@@ -26,7 +26,7 @@ for _ in range(8):
     x = (x - x.mean()) / x.std()
     steps.append(x)
 
-fig, axes = plt.subplots(1, 4, figsize=(11, 3))
+fig, axes = plt.subplots(1, 4, figsize=(11, 3), layout="constrained")
 for ax, k in zip(axes, (0, 1, 3, 8)):
     for a, b in club.edges:
         ax.plot(*place[[a, b]].T, color="0.85", lw=0.8, zorder=0)

@@ -21,7 +21,7 @@ ways = {
     "mean": lambda x: fastdl.aggregate(graph, x, reduce="mean"),
     "gcn": lambda x: fastdl.aggregate(graph, x, weight="gcn"),
 }
-fig, axes = plt.subplots(1, 3, figsize=(11, 3.4), sharex=True)
+fig, axes = plt.subplots(1, 3, figsize=(11, 3.4), sharex=True, layout="constrained")
 for ax, (name, way) in zip(axes, ways.items()):
     x = np.ones((graph.num_nodes, 1))
     for layer in range(1, 5):
@@ -31,7 +31,6 @@ for ax, (name, way) in zip(axes, ways.items()):
     ax.set(title=name, xlabel="degree", ylim=(0.2, 5) if name != "sum" else None)
 axes[0].set_ylabel("feature, 1 at the start")
 axes[0].legend(fontsize=8)
-fig.tight_layout()
 plt.show()
 
 # %%

@@ -18,7 +18,7 @@ false = np.flatnonzero(x > 7)[:10]
 y[false] = rng.uniform(-3, 1, len(false))
 X = x[:, None]
 
-fig, left = plt.subplots(figsize=(8, 4))
+fig, left = plt.subplots(figsize=(8, 4), layout="constrained")
 left.plot(x, y, "o", ms=4, color="0.4")
 left.plot(x[false], y[false], "o", ms=4, color="C3", label="false readings")
 grid = np.linspace(0, 10, 2)
@@ -37,7 +37,7 @@ left.set(xlabel="x", ylabel="y")
 # through two points; of forty points all such lines can be tried, and the gap is 0.
 slopes = np.linspace(-0.8, 1, 400)
 offsets = np.linspace(-2, 8, 400)
-fig, right = plt.subplots(figsize=(8, 3.8))
+fig, right = plt.subplots(figsize=(8, 3.8), layout="constrained")
 W, b = (a.ravel() for a in np.meshgrid(slopes, offsets))
 for p in (2, 1, 0.5):
     losses = fastdl.lp_loss(X, y, W[:, None], b, p).reshape(400, 400).min(axis=0)

@@ -21,7 +21,7 @@ taus = [0.05, 0.25, 0.5, 0.75, 0.95]
 fits = fastdl.fit_quantile(columns, y, taus)
 curves = [fit.predict(columns) for fit in fits]
 
-fig, ax = plt.subplots(figsize=(8, 4))
+fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 ax.plot(x, y, ".", ms=3, color="0.6")
 ax.fill_between(x, curves[0], curves[4], color="C0", alpha=0.15, label="5 % to 95 %")
 ax.fill_between(x, curves[1], curves[3], color="C0", alpha=0.3, label="25 % to 75 %")

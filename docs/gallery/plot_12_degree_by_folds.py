@@ -18,7 +18,7 @@ y = truth(x) + 0.3 * rng.normal(size=120)
 choice = fastdl.select_degree(x, y, range(21), folds=6)
 print(f"least validation loss: degree {choice.best}; within a standard error of it: degree {choice.one_se}")
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 left.semilogy(choice.degrees, choice.train, "o-", ms=3, label="training")
 left.errorbar(choice.degrees, choice.valid, choice.valid_se, fmt="o-", ms=3, capsize=2, label="validation")
 left.axvline(choice.best, color="0.6", lw=0.8, ls="--")
@@ -32,7 +32,6 @@ for degree in (1, choice.best, 20):
     right.plot(grid, model.predict(grid), label=f"degree {degree}")
 right.set(xlabel="x", ylim=(-2.5, 2.5))
 right.legend(fontsize=8)
-fig.tight_layout()
 plt.show()
 
 # %%

@@ -12,7 +12,7 @@ import numpy as np
 import fastdl
 
 y = np.random.default_rng(7).lognormal(10, 0.8, 50_000)
-fig, axes = plt.subplots(4, 1, figsize=(8, 5.4), sharex=True)
+fig, axes = plt.subplots(4, 1, figsize=(8, 5.4), sharex=True, layout="constrained")
 rows = []
 for ax, strategy in zip(axes, ("uniform", "quantile", "mu-law", "kmeans")):
     bins = fastdl.BinnedTarget(16, strategy=strategy).fit(y)

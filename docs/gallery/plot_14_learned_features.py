@@ -21,7 +21,7 @@ net = fastdl.LearnedFeatures(hidden=(24, 12), epochs=400, seed=1).fit(x[:, None]
 learned = fastdl.fit_lp(net.transform(x[:, None]), y)
 polynomial = {d: fastdl.fit_lp(fastdl.vandermonde(x, d, basis="chebyshev")[:, 1:], y) for d in (12, 24)}
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 left.plot(x, y, ".", ms=3, color="0.7")
 for degree, fit in polynomial.items():
     curve = fit.predict(fastdl.vandermonde(grid, degree, basis="chebyshev")[:, 1:])
@@ -34,7 +34,6 @@ left.set(xlabel="x", ylim=(-1.6, 2.6))
 left.legend(fontsize=7, loc="upper left")
 right.plot(grid, net.transform(grid[:, None]), lw=1)
 right.set(xlabel="x", title="the learned columns")
-fig.tight_layout()
 plt.show()
 
 proof = learned.certificate

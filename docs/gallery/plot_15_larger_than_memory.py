@@ -42,7 +42,7 @@ small, large = thin(1 << 20), thin(None)
 print(f"{len(small.points):,} voxels")
 print("the same bits with 1 MiB as with all the memory:", np.array_equal(small.points, large.points))
 
-fig, ax = plt.subplots(figsize=(9, 3.6))
+fig, ax = plt.subplots(figsize=(9, 3.6), layout="constrained")
 dots = ax.scatter(small.points["x"], small.points["y"], c=small.points["z"], s=1, cmap="terrain")
 ax.set(xlabel="x (m)", ylabel="y (m)", aspect="equal", title="the mean of each voxel, coloured by height")
 fig.colorbar(dots, label="height (m)", shrink=0.7)

@@ -21,7 +21,7 @@ folds = np.arange(200) % 5
 penalties = np.geomspace(2000, 2, 60)
 path = fastdl.fit_elastic_net(X, y, l1=penalties, folds=folds)
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharex=True)
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharex=True, layout="constrained")
 weights = np.array([fit.w for fit in path.fits])
 left.semilogx(penalties, weights[:, 5:], color="0.75", lw=0.8)
 left.semilogx(penalties, weights[:, :5], lw=1.5)
@@ -33,7 +33,6 @@ chosen = path.test_losses.mean(axis=0).argmin()
 for ax in (left, right):
     ax.axvline(penalties[chosen], color="k", ls=":", lw=1)
 left.invert_xaxis()
-fig.tight_layout()
 plt.show()
 
 best = path.best

@@ -25,19 +25,19 @@ losses["linear, p = 1"] = np.abs(linear.predict(test[:, :8]) - test[:, 8])
 network = fastdl.fit_network(train[:, :8], train[:, 8], hidden=(32, 16), p=1, epochs=30, seed=0)
 losses["network, p = 1"] = np.abs(network.predict(test[:, :8]) - test[:, 8])
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
 for name, error in losses.items():
     left.plot(
         np.sort(error) * 128, np.linspace(0, 1, len(error)), label=f"{name}: mean {128 * error.mean():.1f} classes"
     )
 left.set(xscale="log", xlim=(0.1, 100), xlabel="error (classes)", ylabel="part of the test samples below")
 left.legend(fontsize=8)
-piece = slice(3000, 3160)
+loudest = int(np.abs(samples).argmax())
+piece = slice(loudest - 80, loudest + 80)
 right.plot(np.arange(160) / RATE * 1000, windows[piece, 8], "k", lw=0.8, label="recorded")
 right.plot(np.arange(160) / RATE * 1000, network.predict(windows[piece, :8]), "C2.", ms=3, label="predicted")
 right.set(xlabel="time (ms)", ylabel="loudness, -1 to 1")
 right.legend(fontsize=8)
-fig.tight_layout()
 plt.show()
 
 # %%

@@ -209,7 +209,7 @@ class Reduction:
             if self.settings.min_points > 1:
                 rows = np.flatnonzero(part.counts >= self.settings.min_points)
                 self.few += int(part.counts.sum() - part.counts[rows].sum())
-                part = part.taken(rows)
+                part = part.take(rows)
             yield part
 
     def accounting(self) -> dict[str, int]:
@@ -260,7 +260,7 @@ class _Rows:
     def make(self, part: RecordPart, start: int, stop: int) -> Array:
         """The rows of some voxels of a part."""
         if self.as_records:
-            return self._records(part.finished(start, stop))
+            return self._records(part.finish(start, stop))
         records = np.ascontiguousarray(part.records[start:stop])
         own = records.reshape(-1).view(self.cloud.record)
         out = np.empty(len(own), self.schema)

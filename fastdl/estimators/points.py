@@ -107,7 +107,7 @@ class VoxelGridTransformer(TransformerMixin, BaseEstimator):
 
 def _clouds(X: Any) -> list[Array]:
     try:
-        clouds = [_grid.cloud(cloud) for cloud in X]
+        clouds = [_grid.as_cloud(cloud) for cloud in X]
     except TypeError:
         raise _check.InputTypeError(f"X must be a list of clouds, got {type(X).__name__}") from None
     if not clouds:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastdl import _check, _threads
 from fastdl._rows import Rows
+from fastdl.linear._many_targets import fit_targets, target_columns
 from fastdl.linear.result import Certificate, LpFit
 from fastdl.losses.custom import CustomLoss
 from fastdl.losses.powers import PowerLoss, as_loss
@@ -37,8 +38,9 @@ def fit_lp(
     X : array_like, (N, D), or chunks
         The rows; or, with y = None, chunks (X, y) or (X, y, sample_weight): a list, another iterable that can be gone
         through again, or a function that returns an iterator. Everything is computed in float64.
-    y : array_like, (N,), optional
-        The targets.
+    y : array_like, (N,) or (N, M), optional
+        The targets; M of them give w (M, D) and b (M,), to the bit those of M fits, for p = 2 from one pass and one
+        factorisation.
     p : float or CustomLoss
         The power, above 0 and at most 1000; or the loss of `custom_loss`, which is fitted by method "gradient".
     method : str
@@ -101,24 +103,34 @@ def fit_lp(
     method = _choose_method(method, loss)
     seed, tol = _check.integer("seed", seed, 0), _check.number("tol", tol, 0, above=True)
     threads = _threads.count(threads)
-    rows, unit = _divide_weights(X, y, sample_weight)
     settings = {"intercept": bool(intercept), "seed": seed, "threads": threads, **options}
     if method == "newton":
         settings["tol"] = tol
+<<<<<<< HEAD
     fit = _method_function(method, options)(rows, loss.p, **settings)
     return fit if unit == 1 else fit.with_weights_times(unit)
+=======
+    weights, unit = _divide_weights(y, sample_weight)
+    many = target_columns(X, y)
+    if many is None:
+        fit = _method_function(method, options)(Rows(X, y, weights), loss.p, **settings)
+    else:
+        settings["closed form"] = method == "closed form"
+        fit = fit_targets(X, many, weights, _method_function(method, options), loss.p, settings)
+    return fit if unit == 1 else fit.weighed(unit)
+>>>>>>> main
 
 
-def _divide_weights(X: Any, y: Any, sample_weight: Any) -> tuple[Rows, float]:
-    """The rows, and a power of two that their weights were divided by: 1 unless all are very large or very small."""
+def _divide_weights(y: Any, sample_weight: Any) -> tuple[Any, float]:
+    """The weights, and a power of two that they were divided by: 1 unless all are very large or very small."""
     if y is None or sample_weight is None:
-        return Rows(X, y, sample_weight), 1.0
+        return sample_weight, 1.0
     weights = _check.array("sample_weight", sample_weight, ("f", "i", "u", "b"), 1).astype(np.float64)
     most = float(weights.max(initial=0))
     if not 0 < most < np.inf or 1e-30 < most < 1e30:
-        return Rows(X, y, sample_weight), 1.0
+        return sample_weight, 1.0
     exponent = int(np.frexp(most)[1])
-    return Rows(X, y, np.ldexp(weights, -exponent)), float(np.ldexp(1.0, exponent))
+    return np.ldexp(weights, -exponent), float(np.ldexp(1.0, exponent))
 
 
 METHODS = ("closed form", "vertex", "newton", "exchange", "random", "gradient")

@@ -54,16 +54,16 @@ class LpFit:
 
     Attributes
     ----------
-    w : ndarray of float64, (D,)
+    w : ndarray of float64, (D,), or (M, D) for M targets
         The weights.
-    b : float
+    b : float, or ndarray (M,)
         The intercept, 0 where none was fitted.
     p : float or CustomLoss
         The loss that was fitted: ``|y - f(x)|^p``, or the user's own.
-    loss : float
+    loss : float, or ndarray (M,)
         Its sum over the rows.
     certificate : Certificate
-        How far from the least loss it can be at most.
+        How far from the least loss it can be at most; of several targets, that of the sum of their losses.
     method : str
         What found it.
     history : mapping of str to ndarray
@@ -72,30 +72,34 @@ class LpFit:
         The rank of X with its column of ones, where the method finds it.
     condition : float or None
         The condition number of X with its columns (and that of ones) scaled to unit length, where the method finds it.
+    targets : tuple of LpFit
+        The fit of each of several targets.
     """
 
     w: Array
-    b: float
+    b: Any
     p: Any
-    loss: float
+    loss: Any
     certificate: Certificate
     method: str
     history: Mapping[str, Array] = field(default_factory=dict)
     rank: int | None = None
     condition: float | None = None
+    targets: tuple[LpFit, ...] = ()
 
     def with_weights_times(self, unit: float) -> LpFit:
         """The same fit of rows whose weights are all `unit` times as large."""
         with np.errstate(over="ignore", under="ignore"):
             upper, lower = (float(np.float64(bound) * unit) for bound in self.certificate[:2])
             history = {**self.history, "loss": self.history["loss"] * unit}
-            loss = float(np.float64(self.loss) * unit)
+            loss = self.loss * unit if self.targets else float(np.float64(self.loss) * unit)
         certificate = self.certificate._replace(upper=upper, lower=lower)
-        return replace(self, loss=loss, certificate=certificate, history=history)
+        targets = tuple(fit.weighed(unit) for fit in self.targets)
+        return replace(self, loss=loss, certificate=certificate, history=history, targets=targets)
 
     def predict(self, X: Any) -> Array:
-        """The model's values, float64 (N,), of X (N, D), by NumPy's product: last bits may differ between CPUs."""
+        """The model's values, float64 (N,) or (N, M), of X (N, D), by NumPy's product, of the CPU's last bits."""
         X = _check.array("X", X, ("f", "i", "u", "b"), 2)
-        if X.shape[1] != len(self.w):
-            raise _check.InputError(f"X must have {len(self.w)} columns, got shape {X.shape}")
-        return X @ self.w + self.b
+        if X.shape[1] != self.w.shape[-1]:
+            raise _check.InputError(f"X must have {self.w.shape[-1]} columns, got shape {X.shape}")
+        return X @ self.w.T + self.b

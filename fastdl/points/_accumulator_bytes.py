@@ -13,7 +13,8 @@ import numpy as np
 from fastdl import _check
 from fastdl._typing import Array
 from fastdl.errors import FastdlError
-from fastdl.points._grid import Geometry, Table
+from fastdl.points._grid import Grid
+from fastdl.points._key_table import KeyTable
 from fastdl.points._point_table import point_table
 from fastdl.points._spill import PARTS, Spill
 
@@ -74,7 +75,7 @@ def _reductions(state: VoxelAccumulator, head: dict[str, Any], arrays: dict[str,
     head["clock"] = found.clock
     if state._box is not None:
         box = state._box
-        head["box"] = [box.low.tolist(), box.size.tolist(), list(box.base), list(box.grid), bool(box.single)]
+        head["box"] = [box.low.tolist(), box.size.tolist(), list(box.base), list(box.shape), bool(box.single)]
     arrays["keys"] = state._table.keys()
     for k, name in enumerate(found.state.arrays):
         arrays[f"column {k}"] = found.state[name][:m]
@@ -100,14 +101,14 @@ def from_bytes(data: bytes, make: type[VoxelAccumulator]) -> VoxelAccumulator:
         head = json.loads(text)
         with np.load(io.BytesIO(packed), allow_pickle=False) as found:
             arrays = {name: _check.native(found[name]) for name in found.files}
-        return _restored(head, arrays, make)
+        return _restore(head, arrays, make)
     except _DAMAGE as error:
         if isinstance(error, FastdlError):
             raise
         raise _check.InputError(f"data is damaged, or not of VoxelAccumulator.to_bytes: {error}") from error
 
 
-def _restored(head: dict[str, Any], arrays: dict[str, Array], make: type[VoxelAccumulator]) -> VoxelAccumulator:
+def _restore(head: dict[str, Any], arrays: dict[str, Array], make: type[VoxelAccumulator]) -> VoxelAccumulator:
     settings = dict(head["settings"])
     reduce = settings["reduce"]
     if isinstance(reduce, list):
@@ -135,9 +136,9 @@ def _fill(state: VoxelAccumulator, head: dict[str, Any], arrays: dict[str, Array
     m = len(keys)
     if "box" in head:
         low, size, base, grid, single = head["box"]
-        state._box = Geometry(np.array(low), np.array(size), tuple(base), tuple(grid), single, long_keys=True)
+        state._box = Grid(np.array(low), np.array(size), tuple(base), tuple(grid), single, long_keys=True)
     if m:
-        state._table = Table(_LONG, m)
+        state._table = KeyTable(_LONG, m)
         state._table.assign(keys, np.empty(m, np.int32))
     found.clock, found.size = int(head["clock"]), m
     found.state.reserve(m)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
 
 
-def clouds_of(points: Any, row_splits: Any) -> list[Any] | None:
+def split_batch(points: ArrayLike, row_splits: ArrayLike | None) -> list[ArrayLike] | None:
     """The clouds of a batch, or None where it is one cloud."""
     if row_splits is None:
         if isinstance(points, (list, tuple)) and points and _is_cloud(points[0]):
@@ -28,22 +27,22 @@ def clouds_of(points: Any, row_splits: Any) -> list[Any] | None:
     return [x[a:b] for a, b in pairwise(splits.tolist())]
 
 
-def _is_cloud(value: Any) -> bool:
+def _is_cloud(value: ArrayLike) -> bool:
     if isinstance(value, np.ndarray) and value.dtype.names is not None:
         return value.ndim == 1
     return np.ndim(value) == 2
 
 
-def numbered(parts: Sequence[Array]) -> Array:
-    """Rows of all parts, each after the number of its part."""
+def number_rows(parts: Sequence[Array]) -> Array:
+    """Cells of all clouds in one array, the number of the cloud in the first column."""
     dtype = parts[0].dtype if parts else np.int32
     rows = np.concatenate([np.zeros((0, 3), dtype), *parts])
     number = np.repeat(np.arange(len(parts), dtype=dtype), [len(p) for p in parts])
     return np.concatenate([number[:, None], rows], axis=1)
 
 
-def shifted(parts: Sequence[Array], sizes: Sequence[int]) -> Array:
-    """The voxels of all points, those of each part counted on from the parts before it; -1 stays."""
+def shift_ids(parts: Sequence[Array], sizes: Sequence[int]) -> Array:
+    """Voxel ids of all clouds in one array, each cloud's counted on from those of the clouds before it; -1 stays."""
     before = np.cumsum([0, *sizes[:-1]])
     if sum(sizes) >= 2**31:
         raise _check.InputError(f"a batch must have fewer than 2^31 voxels, got {sum(sizes)}")

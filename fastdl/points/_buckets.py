@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from fastdl import _kernels, _threads
-from fastdl.points._grid import NONE, Array, Geometry
+from fastdl._typing import Array
+from fastdl.points._grid import NONE, Grid
+from fastdl.reference import _point_buckets as reference_kernel
 
-kernel = _kernels.load("points_buckets")
+kernel = _kernels.load("points_buckets") or reference_kernel
 
 _ROWS = 1 << 18  # points of one turn of the two passes over the cloud
 _BUCKET = 16384  # points a bucket is meant to have
 _TURNS = 64  # turns of the passes over the buckets
 
 
-class Partition:
+class BucketedVoxels:
     """The voxels of a cloud, by bucket, and their order of first appearance."""
 
-    def __init__(self, points: Array, geometry: Geometry, threads: int | None):
+    def __init__(self, points: Array, grid: Grid, threads: int | None):
         self.points, self.threads = points, _threads.count(threads)
         n = len(points)
         self.bits = min(max((n // _BUCKET).bit_length(), 2), 12)
         buckets = 1 << self.bits
-        numbers, single, key = geometry.numbers, geometry.single, geometry.key
+        numbers, single, key = grid.numbers, grid.single, grid.key
         empty = np.full(1, NONE[key])
         blocks = -(-n // _ROWS)
         counts = np.zeros((blocks, buckets), np.int64)
@@ -62,7 +64,7 @@ class Partition:
         self.size = int(ones[-1])
         self.most = int(self.sizes.max())
 
-    def _each(self, run: Any) -> None:
+    def _each(self, run: Callable[[int, int], None]) -> None:
         _threads.share(len(self.turns), self.threads, lambda k: run(*self.turns[k]))
 
     def _assign(self, keys: Array, flags: Array, first: int, last: int) -> None:
@@ -102,7 +104,7 @@ class Partition:
         self._each(run)
         return out
 
-    def numbered(self) -> Array:
+    def voxel_ids(self) -> Array:
         """The voxel of every point, -1 where it has none."""
         out = np.full(len(self.points), -1, np.int32)
 

@@ -1,23 +1,22 @@
-"""Voxel grids: the checks of their settings, keys of cells, and the table that numbers the keys."""
+"""Voxel grids: the checks of their settings, cells, and the keys of cells."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from fastdl import _check, _kernels, _threads
+from fastdl._typing import Array, ArrayLike
+from fastdl.reference import _point_cells as reference_kernel
 from fastdl.reference import points as reference
 
-Array = np.ndarray
-kernel, by_voxel = _kernels.load("points"), _kernels.load("points_reduction")
-if by_voxel is None:  # one is of no use without the other
-    kernel = None
+kernel = _kernels.load("points") or reference_kernel
 
 AXES = "xyz"
 NONE = {np.dtype(np.uint32): np.uint32(2**32 - 1), np.dtype(np.uint64): np.uint64(2**64 - 1)}
@@ -29,7 +28,7 @@ _WHOLE = 1e-3  # of a voxel: how far a range may be from a whole number of them,
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def cloud(points: Any, name: str = "points") -> Array:
+def as_cloud(points: ArrayLike, name: str = "points") -> Array:
     """Points as a C-contiguous (N, C >= 3) array of float32 or float64, and nothing copied that is that already."""
     x = _check.asarray(name, points)
     if x.ndim == 1 and x.size == 0:
@@ -41,11 +40,11 @@ def cloud(points: Any, name: str = "points") -> Array:
     x = _check.array(name, x, ("f", "i", "u", "b"))
     if x.dtype in _FLOATS:
         return x
-    checked_integers(name, x[:, :3])
+    check_integers(name, x[:, :3])
     return x.astype(np.float32 if x.dtype == np.float16 else np.float64)
 
 
-def checked_integers(name: str, x: Array) -> None:
+def check_integers(name: str, x: Array) -> None:
     """Raise where coordinates are integers that float64 cannot hold."""
     if x.dtype.kind in "iu" and x.dtype.itemsize == 8 and x.size and (x.max() > 2**53 or x.min() < -(2**53)):
         raise _check.InputError(
@@ -58,25 +57,25 @@ def kept_dtype(given: Array, x: Array) -> np.dtype:
     return given.dtype.newbyteorder("=") if given.dtype.kind in "iu" else x.dtype
 
 
-def plain_number(name: str, value: Any) -> int | float:
+def plain_number(name: str, value: object) -> int | float:
     """A number, which may be NaN or infinite."""
     try:
-        return int(value) if isinstance(value, (int, np.integer)) else float(value)
+        return int(value) if isinstance(value, (int, np.integer)) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise _check.InputTypeError(f"{name} must be a number, got {value!r}") from None
 
 
-def sizes(voxel_size: Any) -> Array:
+def sizes(voxel_size: ArrayLike) -> Array:
     """The edge of a voxel on x, y, z, each above 0."""
     return _three("voxel_size", voxel_size, above_zero=True)
 
 
-def three(name: str, value: Any) -> Array:
+def three(name: str, value: ArrayLike) -> Array:
     """One finite number for all axes, or one for each."""
     return _three(name, value)
 
 
-def _three(name: str, value: Any, above_zero: bool = False) -> Array:
+def _three(name: str, value: ArrayLike, above_zero: bool = False) -> Array:
     x = _check.asarray(name, value)
     if x.shape not in ((), (3,)):
         raise _check.InputError(f"{name} must be one number or three (x, y, z), got shape {x.shape}")
@@ -87,7 +86,7 @@ def _three(name: str, value: Any, above_zero: bool = False) -> Array:
     return x
 
 
-def ranges(point_range: Any) -> Array:
+def ranges(point_range: ArrayLike) -> Array:
     """The least and the greatest x, y, z, as a (2, 3) array."""
     x = _check.asarray("point_range", point_range)
     if x.shape not in ((6,), (2, 3)):
@@ -102,37 +101,52 @@ def ranges(point_range: Any) -> Array:
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """Cell = floor((p - low) / size) - base, kept where 0 <= cell < grid."""
+class Grid:
+    """A grid of voxels: cell = floor((p - low) / size) - base, kept where 0 <= cell < shape.
+
+    Attributes
+    ----------
+    low, size : ndarray of float64, shape (3,)
+        The corner that cells are counted from, and the edges of a voxel.
+    base, shape : tuple of three int
+        The least cell (x, y, z), and the cells on each axis.
+    single : bool
+        Whether cells of float32 points are computed in float32.
+    long_keys : bool
+        Whether keys have 64 bits in any case, for a table that outlives this grid.
+    tight : bool
+        Whether keys run from 0 to the number of cells, for a table with an entry a cell.
+    """
 
     low: Array
     size: Array
     base: tuple[int, ...]
-    grid: tuple[int, ...]
+    shape: tuple[int, ...]
     single: bool = False
-    long_keys: bool = False  # for a table that outlives this grid
-
-    tight: bool = False  # keys from 0 to the number of cells
+    long_keys: bool = False
+    tight: bool = False
 
     @property
     def strides(self) -> tuple[int, int]:
         """key = (z strides[1] + y) strides[0] + x."""
-        x, y, z = self.grid
+        x, y, z = self.shape
         if self.long_keys or self.tight or x > SPREAD[0] or y > SPREAD[1] or z > SPREAD[2]:
             return x, y
         return SPREAD[:2]
 
-    @property
+    @cached_property
     def numbers(self) -> Array:
-        return np.concatenate([self.low, self.size, np.array([*self.base, *self.grid, *self.strides], np.float64)])
+        """The grid as kernels take it: low, size, base, shape, strides."""
+        return np.array([*self.low, *self.size, *self.base, *self.shape, *self.strides], np.float64)
 
     @property
     def narrow(self) -> bool:
         """Whether 32 bits hold every key."""
-        return not self.long_keys and math.prod(self.grid) < 2**32 - 1
+        return not self.long_keys and math.prod(self.shape) < 2**32 - 1
 
     @property
     def key(self) -> np.dtype:
+        """The dtype of keys."""
         return np.dtype(np.uint32 if self.narrow else np.uint64)
 
     def decode(self, keys: Array) -> Array:
@@ -151,47 +165,73 @@ class Geometry:
     def encode(self, cells: Array) -> Array:
         """Keys of int64 cells (x, y, z), all ones outside the grid."""
         c = cells - np.array(self.base, np.int64)
-        inside = ((c >= 0) & (c < np.array(self.grid, np.int64))).all(axis=1)
+        inside = ((c >= 0) & (c < np.array(self.shape, np.int64))).all(axis=1)
         keys = (c[:, 2] * self.strides[1] + c[:, 1]) * self.strides[0] + c[:, 0]
         found: Array = keys.astype(self.key)
         found[~inside] = NONE[self.key]
         return found
 
 
-def bounded(
-    voxel_size: Any, point_range: Any, dtype: np.dtype, arithmetic: str = "float32", warn: bool = True
-) -> Geometry:
+def grid_of_range(
+    voxel_size: ArrayLike, point_range: ArrayLike, dtype: np.dtype, arithmetic: str = "float32", warn: bool = True
+) -> Grid:
     """The grid of a range, as detectors use it."""
     _check.one_of("arithmetic", arithmetic, ("float32", "exact"))
+    if _is_plain(voxel_size) and _is_plain(point_range):
+        grid, warnings_ = _known_grid(voxel_size, point_range, dtype, arithmetic)
+    else:
+        grid, warnings_ = _make_grid(voxel_size, point_range, dtype, arithmetic)
+    for text in warnings_ if warn else ():
+        warnings.warn(text, UserWarning, stacklevel=4)
+    return grid
+
+
+def _is_plain(value: ArrayLike) -> bool:
+    """Whether a setting is a float or a tuple of floats and integers: equal ones of those make the same grid."""
+    return type(value) is float or (type(value) is tuple and {float, int}.issuperset(map(type, value)))
+
+
+def _make_grid(
+    voxel_size: ArrayLike, point_range: ArrayLike, dtype: np.dtype, arithmetic: str
+) -> tuple[Grid, tuple[str, ...]]:
+    """The grid, and what there is to warn of."""
     size, ends = sizes(voxel_size), ranges(point_range)
-    rounded, edges, grid = reference.grid_of(size, ends.reshape(6), dtype, arithmetic)
-    for axis, s, low, high, g, r in zip(AXES, rounded, edges[:3], edges[3:], grid, (edges[3:] - edges[:3]) / rounded):
+    rounded, edges, cells = reference.grid_of(size, ends.reshape(6), dtype, arithmetic)
+    texts = []
+    for k, (s, low, high, n) in enumerate(zip(rounded, edges[:3], edges[3:], cells)):
         if not s > 0 or low >= high or not math.isfinite(high - low):
             raise _check.InputError(
-                f"voxel_size and point_range are lost in float32 on axis {axis}: try arithmetic='exact'"
+                f"voxel_size and point_range are lost in float32 on axis {AXES[k]}: try arithmetic='exact'"
             )
-        if not 1 <= g < 2**31:
-            raise _check.InputError(f"a grid must have 1 to 2^31 - 1 cells on an axis, got {g:.0f} on axis {axis}")
-        if warn and abs(r - g) > _WHOLE:
-            _warn_unless_whole(axis, size["xyz".index(axis)], ends[:, "xyz".index(axis)], g)
+        if not 1 <= n < 2**31:
+            raise _check.InputError(f"a grid must have 1 to 2^31 - 1 cells on an axis, got {n:.0f} on axis {AXES[k]}")
+        ratio = (high - low) / s
+        if abs(ratio - n) > _WHOLE:
+            ratio = _ratio_as_typed(size[k], ends[:, k], n)
+        if abs(ratio - n) > _WHOLE:
+            texts.append(
+                f"point_range holds {ratio:.9g} voxels on axis {AXES[k]}, which is not whole; the grid has {n:.0f}"
+            )
     single = arithmetic == "float32" and dtype == np.float32
-    return Geometry(edges[:3].astype(np.float64), rounded.astype(np.float64), (0, 0, 0), fits(grid), single)
+    low, step = edges[:3].astype(np.float64), rounded.astype(np.float64)
+    return Grid(low, step, (0, 0, 0), grid_shape(cells), single), tuple(texts)
 
 
-def _warn_unless_whole(axis: str, size: float, ends: Array, cells: float) -> None:
-    """Warn where a range holds no whole number of voxels, by the numbers as they were typed.
+#: The grids of the last settings: to make one takes longer than to voxelize a hundred points.
+_known_grid = lru_cache(maxsize=16)(_make_grid)
+
+
+def _ratio_as_typed(size: float, ends: Array, cells: float) -> float:
+    """The number of voxels in a range, by the numbers as they were typed, nearest to the number of cells.
 
     Rounded to float32 the ratio is off by up to cells / 2^23, and 0.1 given as float32 means the decimal 0.1 too.
     """
     meant = ({float(v), float(str(np.float32(v)))} if np.float32(v) == v else {float(v)} for v in (*ends, size))
     ratios = [(high - low) / step for low, high, step in itertools.product(*meant)]
-    ratio = min(ratios, key=lambda r: abs(r - cells))
-    if abs(ratio - cells) > _WHOLE:
-        text = f"point_range holds {ratio:.9g} voxels on axis {axis}, which is not whole; the grid has {cells:.0f}"
-        warnings.warn(text, UserWarning, stacklevel=5)
+    return min(ratios, key=lambda r: abs(r - cells))
 
 
-def fits(grid: Sequence[Any]) -> tuple[int, ...]:
+def grid_shape(grid: Sequence[float] | Array) -> tuple[int, ...]:
     """The grid as integers; an error where its cells cannot be numbered."""
     counts = tuple(int(g) for g in grid)
     for axis, g in zip(AXES, counts):
@@ -206,16 +246,12 @@ def fits(grid: Sequence[Any]) -> tuple[int, ...]:
 
 def cell_bounds(points: Array, low: Array, size: Array, threads: int | None = 1) -> tuple[Array, Array] | None:
     """The least and the greatest cell of the finite points, or None where there are none."""
-    if kernel is not None and len(points):
-        blocks = _threads.split(len(points), threads, lambda s: _ends(points[s]), 1 << 18)
-        ends = np.concatenate([np.min(blocks, axis=0)[:3], np.max(blocks, axis=0)[3:]])
-        if not np.isfinite(ends).all():
-            return None
-    else:
-        finite = points[np.isfinite(points[:, :3]).all(axis=1), :3]
-        if not len(finite):
-            return None
-        ends = np.concatenate([finite.min(axis=0), finite.max(axis=0)])
+    if not len(points):
+        return None
+    blocks = _threads.split(len(points), threads, lambda s: _ends(points[s]), 1 << 18)
+    ends = np.concatenate([np.min(blocks, axis=0)[:3], np.max(blocks, axis=0)[3:]])
+    if not np.isfinite(ends).all():
+        return None
     with np.errstate(over="ignore"):
         cells = np.floor((ends.astype(np.float64).reshape(2, 3) - low) / size)
     for axis, a, b in zip(AXES, *cells):
@@ -230,86 +266,37 @@ def _ends(points: Array) -> Array:
     return ends
 
 
-def around(points: Array, voxel_size: Any, origin: Any, threads: int | None = 1) -> Geometry:
+def grid_around(points: Array, voxel_size: ArrayLike, origin: ArrayLike, threads: int | None = 1) -> Grid:
     """The grid that holds a cloud, as down-sampling uses it: in float64, cells counted from the origin."""
     size, low = sizes(voxel_size), three("origin", origin)
     ends = cell_bounds(points, low, size, threads)
     if ends is None:
-        return Geometry(low, size, (0, 0, 0), (1, 1, 1))
-    return Geometry(low, size, tuple(int(b) for b in ends[0]), fits(ends[1] - ends[0] + 1))
+        return Grid(low, size, (0, 0, 0), (1, 1, 1))
+    return Grid(low, size, tuple(int(b) for b in ends[0]), grid_shape(ends[1] - ends[0] + 1))
 
 
-def growing(origin: Array, size: Array, low: Array, high: Array) -> Geometry:
+def grid_with_room(origin: Array, size: Array, low: Array, high: Array) -> Grid:
     """A grid that holds the cells from `low` to `high`, with room on every side where keys allow it: a cloud that grows
     then seldom needs new keys."""
     grid = [int(h) - int(a) + 1 for a, h in zip(low, high)]
-    fits(grid)
+    grid_shape(grid)
     for least in (_ROOM, 0):
         roomy = [max(min(3 * g, 2**31 - 1), least) for g in grid]
         if math.prod(roomy) < 2**63:
             low, grid = low - np.array([(r - g) // 2 for r, g in zip(roomy, grid)]), roomy
             break
-    return Geometry(origin, size, tuple(int(a) for a in low), tuple(grid), long_keys=True)
+    return Grid(origin, size, tuple(int(a) for a in low), tuple(grid), long_keys=True)
 
 
-def sorted_cells(cells: Array) -> Array:
+def sort_cells(cells: Array) -> Array:
     """The order of different cells (x, y, z) by z, then y, then x."""
-    if not len(cells):
+    m = len(cells)
+    if not m:
         return np.zeros(0, np.int64)
     low = cells.min(axis=0).astype(np.int64)
     span = cells.max(axis=0).astype(np.int64) - low + 1
-    if math.prod(map(int, span)) >= 2**63:
+    most = math.prod(map(int, span)) - 1
+    if most >= 2**63 or m >= 2**31:
         return np.lexsort(cells.T)
-    x, y, z = (np.subtract(cells[:, k], low[k], dtype=np.int64) for k in range(3))
-    keys = (z * span[1] + y) * span[0] + x
-    small = math.prod(map(int, span)) < 2**32
-    return np.argsort(keys.astype(np.uint32) if small else keys)
-
-
-class Table:
-    """Numbers keys in order of first appearance; keeps what it has seen."""
-
-    def __init__(self, key: np.dtype, expected: int, take: Callable[..., Array] | None = None):
-        self.narrow = key == np.uint32
-        self.bits = max(6, (2 * expected - 1).bit_length())
-        self.size = np.zeros(1, np.int64)
-        self._numbers: dict[int, int] = {}  # without the kernel
-        if take is None:
-            self.slots = self._empty()
-        else:  # memory that is used again costs no page faults
-            self.slots = take("slots", (1 if self.narrow else 2) << self.bits, np.uint64)
-            self.slots.fill(0)
-
-    def __len__(self) -> int:
-        return int(self.size[0])
-
-    def _empty(self) -> Array:
-        return np.zeros((1 if self.narrow else 2) << self.bits, np.uint64)
-
-    def assign(self, keys: Array, ids: Array) -> None:
-        """Fill `ids`, which may be the memory of `keys`."""
-        if kernel is None:
-            ids[:] = reference.number_keys(keys, self._numbers)
-            self.size[0] = len(self._numbers)
-            return
-        start = 0
-        while start < len(keys):
-            start = kernel.assign(keys, ids, start, self.slots, self.bits, self.size, 1 << (self.bits - 1))
-            if start < len(keys):
-                self.grow()
-
-    def grow(self) -> None:
-        """Make room for more."""
-        self.bits += 1 if self.bits > 20 else 2
-        old, self.slots = self.slots, self._empty()
-        kernel.rehash(old, self.slots, self.bits, self.narrow)
-
-    def keys(self) -> Array:
-        """The keys in order of their numbers; 64-bit tables only."""
-        if kernel is None:
-            return np.array(list(self._numbers), np.uint64)
-        pairs = self.slots.reshape(-1, 2)
-        pairs = pairs[pairs[:, 1] > 0]
-        keys = np.empty(len(self), np.uint64)
-        keys[pairs[:, 1].astype(np.int64) - 1] = pairs[:, 0]
-        return keys
+    keys, order = np.empty((2, m), np.uint64), np.empty((2, m), np.int32)
+    return order[kernel.sort_cells(cells, low, span, most.bit_length(), keys, order)]

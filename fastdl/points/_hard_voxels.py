@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _kernels, _threads
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
 from fastdl.points import _batches, _grid, _voxel_ids
-from fastdl.points._grid import Geometry, by_voxel, kernel
+from fastdl.points._grid import Grid
+from fastdl.points._grid import kernel as cell_kernel
+from fastdl.reference import _point_hard_voxels as reference_kernel
+from fastdl.reference import _point_reductions as reference_reductions
 from fastdl.reference import points as reference
 
-hard = _kernels.load("points_hard_voxels")
+kernel = _kernels.load("points_hard_voxels") or reference_kernel
+reduction_kernel = _kernels.load("points_reduction") or reference_reductions
 
 LIKES = ("spconv", "mmcv")
 _MOST = 2**31 - 1  # points of a voxel: counts are int32
@@ -77,48 +80,48 @@ class VoxelSettings:
         _check.one_of("axes", self.axes, ("zyx", "xyz"))
 
 
-def run(
-    points: Any,
-    voxel_size: Any,
-    point_range: Any,
+def hard_voxels(
+    points: ArrayLike,
+    voxel_size: ArrayLike,
+    point_range: ArrayLike,
     settings: VoxelSettings,
     workspace: _voxel_ids.Workspace,
     *,
-    row_splits: Any,
+    row_splits: ArrayLike | None,
     out: Array | None,
     threads: int | None,
     warn: bool = True,
 ) -> Voxels:
     """Voxels of a cloud, or of a batch, as `voxelize` says."""
-    clouds = _batches.clouds_of(points, row_splits)
+    clouds = _batches.split_batch(points, row_splits)
     if clouds is None:
-        x = _grid.cloud(points)
-        geometry = _grid.bounded(voxel_size, point_range, x.dtype, settings.arithmetic, warn)
-        return _one(x, geometry, (voxel_size, point_range), settings, workspace, out=out, threads=threads)
+        x = _grid.as_cloud(points)
+        grid = _grid.grid_of_range(voxel_size, point_range, x.dtype, settings.arithmetic, warn)
+        return _voxels_of_cloud(x, grid, settings, workspace, out=out, threads=threads)
     if out is not None:
         raise _check.InputError("out is for one cloud, not for a batch")
-    clouds = [_grid.cloud(c) for c in clouds]
-    if len({(c.dtype, c.shape[1]) for c in clouds}) > 1:
+    batch = [_grid.as_cloud(c) for c in clouds]
+    if len({(c.dtype, c.shape[1]) for c in batch}) > 1:
         raise _check.InputError("the clouds of a batch must have the same dtype and columns")
-    if not clouds:
-        clouds = [np.zeros((0, 3), np.float32)]
-    geometry = _grid.bounded(voxel_size, point_range, clouds[0].dtype, settings.arithmetic, warn)
+    if not batch:
+        batch = [np.zeros((0, 3), np.float32)]
+    grid = _grid.grid_of_range(voxel_size, point_range, batch[0].dtype, settings.arithmetic, warn)
     parts = _threads.share(
-        len(clouds),
+        len(batch),
         _threads.count(threads),
-        lambda k: _one(clouds[k], geometry, (voxel_size, point_range), settings, workspace, out=None, threads=1),
+        lambda k: _voxels_of_cloud(batch[k], grid, settings, workspace, out=None, threads=1),
     )
-    return _joined(parts)
+    return _join(parts)
 
 
-def _joined(parts: Sequence[Voxels]) -> Voxels:
+def _join(parts: Sequence[Voxels]) -> Voxels:
     t = max(p.voxels.shape[1] for p in parts)
-    wide = [p.voxels if p.voxels.shape[1] == t else _padded(p.voxels, t) for p in parts]
+    wide = [p.voxels if p.voxels.shape[1] == t else _pad(p.voxels, t) for p in parts]
     before = np.cumsum([0, *(len(p.coords) for p in parts)])
     inverse = [np.where(p.inverse < 0, -1, p.inverse + np.int32(b)) for p, b in zip(parts, before)]
     return Voxels(
         np.concatenate(wide),
-        _batches.numbered([p.coords for p in parts]),
+        _batches.number_rows([p.coords for p in parts]),
         np.concatenate([p.counts for p in parts]),
         np.concatenate([p.true_counts for p in parts]),
         np.concatenate(inverse).astype(np.int32, copy=False),
@@ -126,16 +129,15 @@ def _joined(parts: Sequence[Voxels]) -> Voxels:
     )
 
 
-def _padded(voxels: Array, t: int) -> Array:
+def _pad(voxels: Array, t: int) -> Array:
     wide = np.zeros((len(voxels), t, voxels.shape[2]), voxels.dtype)
     wide[:, : voxels.shape[1]] = voxels
     return wide
 
 
-def _one(
+def _voxels_of_cloud(
     x: Array,
-    geometry: Geometry,
-    given: tuple[Any, Any],
+    grid: Grid,
     s: VoxelSettings,
     workspace: _voxel_ids.Workspace,
     *,
@@ -145,40 +147,20 @@ def _one(
     """Voxels of one cloud."""
     if len(x) >= 2**31:
         raise _check.InputError(f"points must be fewer than 2^31, got {len(x)}; VoxelAccumulator takes them in chunks")
-    if kernel is None:
-        v = Voxels(
-            *reference.voxelize(
-                x,
-                *given,
-                max_points=s.max_points,
-                max_voxels=s.max_voxels,
-                sample=s.sample,
-                seed=s.seed,
-                order=s.order,
-                arithmetic=s.arithmetic,
-                axes=s.axes,
-            )
-        )
-        limit("the voxels", v.voxels.shape, x.dtype, s.max_bytes)
-        if out is not None:
-            rows = _rows(x, len(v.coords), v.voxels.shape[1], s, out)
-            rows[:] = v.voxels
-            v.voxels = rows
-        return v
     if s.max_points is not None and s.sample == "first" and len(x):
-        found = _one_pass(x, geometry, s, out, workspace)
+        found = _one_pass(x, grid, s, out, workspace)
         if found is not None:
-            return _sorted(found, s) if s.order == "sorted" else found
-    return _two_passes(x, geometry, s, out, threads, workspace)
+            return _sort(found, s) if s.order == "sorted" else found
+    return _two_passes(x, grid, s, out, threads, workspace)
 
 
 def _one_pass(
-    x: Array, geometry: Geometry, s: VoxelSettings, out: Array | None, workspace: _voxel_ids.Workspace
+    x: Array, grid: Grid, s: VoxelSettings, out: Array | None, workspace: _voxel_ids.Workspace
 ) -> Voxels | None:
     """Voxels as the points come, or None where another way is wanted: keys of 64 bits, a result that is too large."""
     t, c, n = s.max_points or 1, x.shape[1], len(x)
-    table = _voxel_ids.grid_table(geometry, n, workspace)
-    if table is None and not geometry.narrow:
+    table = _voxel_ids.grid_table(grid, n, workspace)
+    if table is None and not grid.narrow:
         return None
     bits, state = 0, np.zeros(3, np.int64)
     expected = max(n // 8, workspace.voxels * 3 // 2, 64)
@@ -186,16 +168,16 @@ def _one_pass(
         bits = (2 * expected - 1).bit_length()
         table = workspace.take("slots", 1 << bits, np.uint64)
         table.fill(0)
-    most = min(n, math.prod(geometry.grid), s.max_voxels or n)
+    most = min(n, math.prod(grid.shape), s.max_voxels or n)
     # A voxel more than that is an error, which the other way words.
     most_rows = min(most, s.max_bytes // max(t * c * x.itemsize, 1) + 1)
     rows = most if out is not None else min(expected, most_rows)
     voxels = np.empty((rows, t, c), x.dtype) if out is None else _rows(x, rows, t, s, out)
     coords, counts, ids = np.empty((rows, 3), np.int32), np.empty(rows, np.int32), np.empty(n, np.int32)
-    start, numbers, turned, cap = 0, geometry.numbers, s.axes == "zyx", s.max_voxels or n + 1
+    start, numbers, turned, cap = 0, grid.numbers, s.axes == "zyx", s.max_voxels or n + 1
     while True:
-        start = hard.fill(
-            x, start, numbers, geometry.single, table, bits, state, cap, turned, ids, coords, counts, voxels
+        start = kernel.fill(
+            x, start, numbers, grid.single, table, bits, state, cap, turned, ids, coords, counts, voxels
         )
         size = int(state[0])
         if start == n:
@@ -205,15 +187,15 @@ def _one_pass(
                 size = n + 1
                 break
             rows = min(2 * rows, most_rows)
-            voxels, coords, counts = (_enlarged(a, size, rows) for a in (voxels, coords, counts))
+            voxels, coords, counts = (_enlarge(a, size, rows) for a in (voxels, coords, counts))
         else:  # the table is half full, or crowded
-            table, bits = _enlarged_table(table, bits)
+            table, bits = _enlarge_table(table, bits)
     if not bits:  # the workspace's table of cells is left as it was found
-        hard.clear(coords[: int(state[0])], turned, numbers, table)
+        kernel.clear(coords[: int(state[0])], turned, numbers, table)
     if out is None and size * t * c * x.itemsize > s.max_bytes:
         return None
     workspace.voxels = size
-    true_counts = _cut(counts, size)
+    true_counts = _truncate(counts, size)
     kept_counts = np.minimum(true_counts, t)
     inside, kept = int(true_counts.sum(dtype=np.int64)), int(kept_counts.sum(dtype=np.int64))
     missing, dropped = int(state[1]), int(state[2])
@@ -225,34 +207,34 @@ def _one_pass(
         "out_of_range": n - missing - inside - dropped,
         "non_finite": missing,
     }
-    rows_out = _cut(voxels, size) if out is None else voxels[:size]
-    return Voxels(rows_out, _cut(coords, size), kept_counts, true_counts, ids, accounting)
+    rows_out = _truncate(voxels, size) if out is None else voxels[:size]
+    return Voxels(rows_out, _truncate(coords, size), kept_counts, true_counts, ids, accounting)
 
 
-def _cut(x: Array, size: int) -> Array:
+def _truncate(x: Array, size: int) -> Array:
     """The first rows, without the memory of the others."""
     x.resize((size, *x.shape[1:]), refcheck=False)
     return x
 
 
-def _enlarged(x: Array, size: int, rows: int) -> Array:
+def _enlarge(x: Array, size: int, rows: int) -> Array:
     wide = np.empty((rows, *x.shape[1:]), x.dtype)
     wide[:size] = x[:size]
     return wide
 
 
-def _enlarged_table(table: Array, bits: int) -> tuple[Array, int]:
+def _enlarge_table(table: Array, bits: int) -> tuple[Array, int]:
     more = bits + (1 if bits > 20 else 2)
     wide = np.zeros(1 << more, np.uint64)
-    kernel.rehash(table, wide, more, True)
+    cell_kernel.rehash(table, wide, more, True)
     return wide, more
 
 
-def _sorted(v: Voxels, s: VoxelSettings) -> Voxels:
+def _sort(v: Voxels, s: VoxelSettings) -> Voxels:
     """The voxels by (z, y, x)."""
     if not len(v.coords):
         return v
-    place = _grid.sorted_cells(v.coords if s.axes == "xyz" else v.coords[:, ::-1])
+    place = _grid.sort_cells(v.coords if s.axes == "xyz" else v.coords[:, ::-1])
     rank = np.empty(len(place) + 1, np.int32)
     rank[place], rank[len(place)] = np.arange(len(place), dtype=np.int32), -1
     inverse = rank[v.inverse]  # -1 finds the last
@@ -265,37 +247,37 @@ def _sorted(v: Voxels, s: VoxelSettings) -> Voxels:
 
 def _two_passes(
     x: Array,
-    geometry: Geometry,
+    grid: Grid,
     s: VoxelSettings,
     out: Array | None,
     threads: int | None,
     workspace: _voxel_ids.Workspace,
 ) -> Voxels:
     """Ids of all points first, then counts, then the points into their voxels."""
-    ids, size, missing = _voxel_ids.voxel_ids(x, geometry, threads, workspace)
+    ids, size, missing = _voxel_ids.voxel_ids(x, grid, threads, workspace)
     keep = size if s.max_voxels is None else min(size, s.max_voxels)
-    coords = _voxel_ids.cells_of(x, ids, keep, geometry, s.axes)
+    coords = _voxel_ids.cells_of(x, ids, keep, grid, s.axes)
     over_voxels = 0
     if keep < size:
         capped = ids >= keep
         over_voxels = int(np.count_nonzero(capped))
         ids[capped] = -1
     if s.order == "sorted" and keep:
-        place = _grid.sorted_cells(coords if s.axes == "xyz" else coords[:, ::-1])
+        place = _grid.sort_cells(coords if s.axes == "xyz" else coords[:, ::-1])
         rank = np.empty(keep + 1, np.int32)
         rank[place], rank[keep] = np.arange(keep, dtype=np.int32), -1
         coords, ids = coords[place], rank[ids]  # -1 finds the last
     true_counts = np.zeros(keep, np.int32)
     chosen, t = ids, s.max_points
     if keep and (t is None or s.sample == "random"):
-        by_voxel.count_ids(ids, keep, true_counts)
+        reduction_kernel.count_ids(ids, keep, true_counts)
         if t is None:
             t = int(true_counts.max())
         else:
             chosen = _random(ids, true_counts, t, s.seed)
     voxels = _rows(x, keep, t or 0, s, out)
     if keep:
-        by_voxel.fill(x, chosen, voxels, true_counts if chosen is ids else np.empty_like(true_counts))
+        reduction_kernel.fill(x, chosen, voxels, true_counts if chosen is ids else np.empty_like(true_counts))
     counts = np.minimum(true_counts, t or 0)
     inside, kept = int(true_counts.sum(dtype=np.int64)), int(counts.sum(dtype=np.int64))
     accounting = {
@@ -315,11 +297,11 @@ def _rows(x: Array, keep: int, t: int, s: VoxelSettings, out: Array | None) -> A
         if s.max_voxels is None or s.max_points is None:
             raise _check.InputError("out needs max_voxels and max_points, for its shape")
         return _check.out("out", out, (s.max_voxels, t, c), x.dtype, x)[:keep]
-    limit("the voxels", (keep, t, c), x.dtype, s.max_bytes)
+    check_bytes("the voxels", (keep, t, c), x.dtype, s.max_bytes)
     return _check.empty("the voxels", (keep, t, c), x.dtype)
 
 
-def limit(what: str, shape: tuple[int, ...], dtype: Any, max_bytes: int) -> None:
+def check_bytes(what: str, shape: tuple[int, ...], dtype: np.dtype, max_bytes: int) -> None:
     """Raise where an array would be larger than it may be."""
     size = np.dtype(dtype).itemsize
     for k in shape:

@@ -6,11 +6,12 @@ import numpy as np
 
 from fastdl import _kernels
 from fastdl._typing import Array
-from fastdl.points._grid import Table
-from fastdl.points._grid import by_voxel as voxel_kernel
-from fastdl.reference import points as reference
+from fastdl.points._key_table import KeyTable
+from fastdl.reference import _point_records as reference_kernel
+from fastdl.reference import _point_reductions as reference_reductions
 
-kernel, by_voxel = _kernels.load("points_records") or reference, voxel_kernel or reference
+kernel = _kernels.load("points_records") or reference_kernel
+reduction_kernel = _kernels.load("points_reduction") or reference_reductions
 
 _LONG = np.dtype(np.uint64)
 _HALF = np.uint64(32)
@@ -21,8 +22,8 @@ class LabelVotes:
 
     def __init__(self, dtype: np.dtype):
         self.dtype = dtype
-        self._names: Table | None = None if dtype.itemsize <= 2 else Table(_LONG, 32)  # numbers of longer labels
-        self._pairs = Table(_LONG, 32)
+        self._names: KeyTable | None = None if dtype.itemsize <= 2 else KeyTable(_LONG, 32)  # numbers of longer labels
+        self._pairs = KeyTable(_LONG, 32)
         self._votes = np.zeros(64, np.int32)
 
     @property
@@ -42,8 +43,8 @@ class LabelVotes:
         ids = np.empty(len(words), np.int32)
         self._pairs.assign(voxels.astype(_LONG) << _HALF | words, ids)
         if len(self._pairs) > len(self._votes):
-            self._votes = grown(self._votes, max(len(self._pairs), 2 * len(self._votes)), 0)
-        by_voxel.count_ids(ids, len(self._votes), self._votes)
+            self._votes = grow(self._votes, max(len(self._pairs), 2 * len(self._votes)), 0)
+        reduction_kernel.count_ids(ids, len(self._votes), self._votes)
 
     def pairs(self) -> tuple[Array, Array, Array]:
         """(voxel, bits of the label, votes) for every pair that was seen."""
@@ -95,7 +96,7 @@ def _ordered(words: Array, dtype: np.dtype, *, back: bool = False) -> Array:
     return np.where(negative, ~words & mask, words ^ sign)
 
 
-def grown(old: Array, room: int, start: float | None = None) -> Array:
+def grow(old: Array, room: int, start: float | None = None) -> Array:
     """The array with more rows. Large memory is moved by the system, not copied; nothing else may hold it."""
     size = len(old)
     if room > 8 * size:  # memory that is not touched costs nothing

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +54,7 @@ class PointTable:
         x = self.given[self.names[k]] if self.names else self.given[:, k]
         return _check.native(x.view(np.uint8) if x.dtype == np.bool_ else x)  # fields are often not aligned
 
-    def owned(self, points: ArrayLike) -> PointTable:
+    def copy_unless_own(self, points: ArrayLike) -> PointTable:
         """These points in memory that is not the user's."""
         source = np.asarray(points)
         if not np.may_share_memory(source, self.given) and not np.may_share_memory(source, self.floats):
@@ -87,7 +85,7 @@ def point_table(points: ArrayLike, name: str = "points") -> PointTable:
     """Points as a table; an error where x, y, z are missing or a column is not of numbers."""
     x = _check.asarray(name, points)
     if x.dtype.names is None:
-        floats = _grid.cloud(x, name)
+        floats = _grid.as_cloud(x, name)
         whole = x.dtype.kind in "iu" and x.ndim == 2
         return PointTable(_check.array(name, x) if whole else floats, floats)
     if x.ndim != 1:
@@ -103,19 +101,10 @@ def point_table(points: ArrayLike, name: str = "points") -> PointTable:
     single = all(given.dtype[axis] == np.float32 for axis in _PLACE)
     place = np.empty((len(given), 3), np.float32 if single else np.float64)
     for k, axis in enumerate(_PLACE):
-        _grid.checked_integers(f"field {axis!r} of {name}", given[axis])
+        _grid.check_integers(f"field {axis!r} of {name}", given[axis])
         place[:, k] = given[axis]
     return PointTable(given, place)
 
 
 def _native(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float32) if dtype == np.float16 else dtype.newbyteorder("=")
-
-
-@contextmanager
-def held_labels() -> Iterator[None]:
-    """Labels for which the reference finds no dtype are the user's error."""
-    try:
-        yield
-    except OverflowError as error:
-        raise _check.InputError(str(error)) from None

@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from fastdl import _check
+from fastdl import _check, _kernels
 from fastdl._typing import Array
 from fastdl.points import _grid, _point_table
-from fastdl.points._grid import Table, by_voxel
-from fastdl.points._point_table import PointTable, held_labels
+from fastdl.points._label_counts import GrowingColumns, LabelCounts
+from fastdl.points._point_table import PointTable
+from fastdl.reference import _point_reductions as reference_kernel
 from fastdl.reference import points as reference
 
+kernel = _kernels.load("points_reduction") or reference_kernel
+
 REDUCTIONS = reference.REDUCTIONS
-_LONG = np.dtype(np.uint64)
 _EXTREMES = {"consensus": ("min", "max"), "min": ("min",), "max": ("max",)}
-_NONE = np.uint64(2**64 - 1)
-_NO_NUMBER = 2**31 - 1  # more labels than there are points
 _KEPT = ("first", "last", "nearest", "random")
 
 Pair = tuple[Array, Array]  # this state's column, and the other's
 Plan = tuple[tuple[int, str], ...]
+
+
+class CustomReducer(Protocol):
+    """What a reduction of the user's own must offer: `fastdl.VoxelReducer` is one."""
+
+    state_size: int
+    columns: int
+
+    def fold(self, points: Array, ids: Array, states: Array, known: int, size: int) -> None:
+        """Take in points by their voxel's id; those from `known` are new."""
+
+    def values(self, states: Array, counts: Array) -> Array:
+        """The results, a row per voxel."""
+
+    def join(self, states: Array, others: Array, ids: Array, new: Array) -> None:
+        """Take in other states, `new` ones as they are."""
+
+
+#: A reduction for all columns, one for each, (column, name) pairs, or the user's own.
+Reduce = str | Sequence[str | tuple[int | str, str]] | CustomReducer
 #: Gives the centres of the voxels of some points of a chunk, by their places in it.
 Centres = Callable[[Array], Array]
 
 
-def plan_of(reduce: Any, columns: int, names: tuple[str, ...] | None = None) -> Plan:
+def column_reductions(reduce: Reduce, columns: int, names: tuple[str, ...] | None = None) -> Plan:
     """(column, name) for every column of the result."""
     try:
         if not isinstance(reduce, (str, list, tuple)):
             raise TypeError
-        pairs = [(column, name) for column, name in reference.plan_of(reduce, columns)]
+        pairs = [(column, name) for column, name in reference.column_reductions(reduce, columns)]
     except (TypeError, ValueError):
         raise _check.InputTypeError(
             f"reduce must be a name, a name per column or (column, name) pairs, got {reduce!r}"
@@ -48,51 +68,15 @@ def plan_of(reduce: Any, columns: int, names: tuple[str, ...] | None = None) -> 
     return tuple(plan)
 
 
-class GrowingColumns:
-    """Named arrays with a row per voxel, and room for more."""
-
-    def __init__(self) -> None:
-        self.arrays: dict[Any, Array] = {}
-        self.starts: dict[Any, float] = {}
-        self.room = 0
-
-    def add(self, name: Any, start: float, dtype: Any = np.float64, width: tuple[int, ...] = ()) -> None:
-        """A column that begins as `start` in every row."""
-        if name not in self.arrays:
-            self.arrays[name], self.starts[name] = np.full((self.room, *width), start, dtype), start
-
-    def reserve(self, rows: int) -> None:
-        """Make room for this many rows, and for some more."""
-        if rows > self.room:
-            room = rows if not self.room else max(rows, self.room + self.room // 2, 1024)
-            for name, old in self.arrays.items():
-                new = np.empty((room, *old.shape[1:]), old.dtype)
-                new[: self.room] = old
-                new[self.room :] = self.starts[name]
-                self.arrays[name] = new
-            self.room = room
-
-    def __getitem__(self, name: Any) -> Array:
-        return self.arrays[name]
-
-    def __contains__(self, name: Any) -> bool:
-        return name in self.arrays
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all columns."""
-        return sum(a.nbytes for a in self.arrays.values())
-
-
 class VoxelReductions:
     """Reductions of points that look like `dtype`, a matrix of `columns` columns or records.
 
     A column's state is of a type that holds its values exactly: int64, uint64, float32 or float64; sums are float64.
     """
 
-    def __init__(self, reduce: Any, columns: int, dtype: np.dtype, ignore: float = -1, seed: int = 0):
-        self.reducer = reduce if hasattr(reduce, "state_size") else None
-        self.plan: Plan = () if self.reducer else plan_of(reduce, columns, dtype.names)
+    def __init__(self, reduce: Reduce, columns: int, dtype: np.dtype, ignore: float = -1, seed: int = 0):
+        self.reducer: CustomReducer | None = reduce if hasattr(reduce, "state_size") else None  # type: ignore[assignment]
+        self.plan: Plan = () if self.reducer else column_reductions(reduce, columns, dtype.names)
         self.columns, self.dtype = columns, dtype
         self.ignore, self.seed = _grid.plain_number("ignore", ignore), _check.integer("seed", seed, 0, 2**64 - 1)
         self.dtypes = _point_table.column_dtypes(dtype, columns)
@@ -150,11 +134,11 @@ class VoxelReductions:
         state, known = self.state, self.size
         state.reserve(size)
         first = np.empty(max(size - known, 1), np.int64)
-        by_voxel.tally(ids, known, first, state["counts"])
+        kernel.tally(ids, known, first, state["counts"])
         first = first[: size - known]
         state["when"][known:size] = first + self.clock if index is None else index[first]
         if self.rows:
-            by_voxel.fold_rows(points.floats, ids, state["rows"])
+            kernel.fold_rows(points.floats, ids, state["rows"])
         elif self.reducer:
             self.reducer.fold(points.floats, ids, state["user"], known, size)
         else:
@@ -169,12 +153,12 @@ class VoxelReductions:
         chosen: dict[str, tuple[Array, Array]] = {}
         if "nearest pick" in state:
             pick = state["nearest pick"]
-            by_voxel.nearest_points(points.floats, ids, state["centres"], state["distance"], pick, self.clock)
+            kernel.nearest_points(points.floats, ids, state["centres"], state["distance"], pick, self.clock)
             chosen["nearest"] = self._chosen(ids, pick, new.stop)
         if "random pick" in state:
             numbers = np.arange(self.clock, self.clock + len(ids)) if index is None else index
             ranks, pick = reference.point_hash(self.seed, numbers), state["random pick"]
-            by_voxel.least_ranks(ranks, ids, state["rank"], pick, self.clock)
+            kernel.least_ranks(ranks, ids, state["rank"], pick, self.clock)
             chosen["random"] = self._chosen(ids, pick, new.stop)
         for column, name in dict.fromkeys(self.plan):
             if name == "count":
@@ -183,16 +167,16 @@ class VoxelReductions:
             x = own.astype(_state_dtype(own.dtype), copy=False)
             if name in ("sum", "mean"):
                 if (column, "sum") not in self.plan or name == "sum":  # one sum serves both
-                    by_voxel.add_column(_as_floats(own), ids, state["sum", column])
+                    kernel.add_column(_as_floats(own), ids, state["sum", column])
             elif name in _EXTREMES:
                 self._extremes(column, name, x, ids, new, first)
             elif name == "std":
                 n, centre, squares = (state[part, column] for part in ("n", "centre", "squares"))
-                by_voxel.fold_spread(own.astype(np.float64, copy=False), ids, n, centre, squares)
+                kernel.fold_spread(own.astype(np.float64, copy=False), ids, n, centre, squares)
             elif name == "first":
                 state[name, column][new] = x[first]
             elif name == "last":
-                by_voxel.keep_last(x, ids, state[name, column])
+                kernel.keep_last(x, ids, state[name, column])
             elif name in chosen:
                 voxels, picked = chosen[name]
                 state[name, column][voxels] = x[picked]
@@ -209,7 +193,7 @@ class VoxelReductions:
                 continue  # which takes it in
             state = self.state[part, column]
             state[new] = x[first]
-            by_voxel.fold_extremes(x, part == "max", ids, state)
+            kernel.fold_extremes(x, part == "max", ids, state)
 
     def _chosen(self, ids: Array, pick: Array, size: int) -> tuple[Array, Array]:
         """The voxels whose choice is a point of this chunk, and these points."""
@@ -269,8 +253,11 @@ class VoxelReductions:
 
     def _or_ignored(self, column: int, labels: Array, known: Array) -> Array:
         """Labels, and `ignore` where there is none, in a dtype that holds both."""
-        with np.errstate(invalid="ignore"), held_labels():
-            return reference.or_ignored(labels.astype(self.dtypes[column], copy=False), known, self.ignore)
+        try:
+            with np.errstate(invalid="ignore"):
+                return reference.or_ignored(labels.astype(self.dtypes[column], copy=False), known, self.ignore)
+        except OverflowError as error:  # there is no dtype that holds them all
+            raise _check.InputError(str(error)) from None
 
     def merge(self, other: VoxelReductions, ids: Array, size: int) -> None:
         """Take in a state that saw later points; `ids` are its voxels' numbers here, of `size` in all."""
@@ -327,59 +314,6 @@ def _join_spread(counts: Pair, centres: Pair, distances: Pair, ids: Array) -> No
         centre[ids] = np.where(fresh, c2, centre[ids] + step * (n2 / np.maximum(whole, 1)))
         squares[ids] = np.where(fresh, s2, squares[ids] + s2 + step * step * (n1 * n2 / np.maximum(whole, 1)))
     n[ids] = whole
-
-
-class LabelCounts:
-    """How many points of every voxel have each label."""
-
-    def __init__(self, dtype: np.dtype):
-        self.dtype = dtype
-        self.labels, self.pairs, self.counts = Table(_LONG, 32), Table(_LONG, 32), GrowingColumns()
-        self.counts.add("points", 0, np.int64)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the tables."""
-        return self.labels.slots.nbytes + self.pairs.slots.nbytes + self.counts.nbytes
-
-    def add(self, labels: Array, ids: Array, points: Array | int = 1) -> None:
-        """Count labels of voxels, each for as many points as told."""
-        if not len(labels):
-            return
-        numbers = np.empty(len(labels), np.int32)
-        # float32 labels are counted as float64; one label has one pattern of bits in either.
-        wide = labels.astype(np.float64) if labels.dtype.kind == "f" else labels
-        keys = np.ascontiguousarray(wide).view(np.uint64)
-        self.labels.assign(keys, numbers)
-        numbers[keys == _NONE] = _NO_NUMBER  # -1 has the pattern that tables take for no key
-        self.pairs.assign(ids.astype(np.uint64) << np.uint64(32) | numbers.astype(np.uint64), numbers)
-        self.counts.reserve(len(self.pairs))
-        np.add.at(self.counts["points"], numbers, points)
-
-    def rows(self) -> tuple[Array, Array, Array]:
-        """(voxel, label, points) for every pair that was seen."""
-        keys = self.pairs.keys()
-        wide = np.dtype(np.float64) if self.dtype.kind == "f" else self.dtype
-        number = (keys & np.uint64(2**32 - 1)).astype(np.int64)
-        label = np.full(len(keys), _NONE).view(wide)
-        named = number != _NO_NUMBER
-        label[named] = self.labels.keys().view(wide)[number[named]]
-        return (keys >> np.uint64(32)).astype(np.int64), label, self.counts["points"][: len(keys)]
-
-    def winners(self, m: int) -> tuple[Array, Array]:
-        """The label of most points of each of m voxels, of equals the least, and whether there is one."""
-        voxel, label, points = self.rows()
-        order = np.lexsort((label, -points, voxel))
-        first = order[np.flatnonzero(np.diff(voxel[order], prepend=-1))]
-        labels, known = np.zeros(m, label.dtype), np.zeros(m, bool)
-        labels[voxel[first]], known[voxel[first]] = label[first], True
-        return labels, known
-
-    def join(self, other: LabelCounts, ids: Array) -> None:
-        """Take in another's counts; `ids` are its voxels' numbers here."""
-        voxel, label, points = other.rows()
-        if len(voxel):
-            self.add(label, ids[voxel], points)
 
 
 def _state_dtype(dtype: np.dtype) -> np.dtype:

@@ -6,7 +6,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -120,13 +120,13 @@ class Spill:
         for rows in self.rows(part):
             yield rows["when"].copy(), rows["cell"].copy(), np.ascontiguousarray(rows["point"])
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         point, (columns,) = self.row["point"].subdtype  # type: ignore[misc]
         rows = [row for part in range(PARTS) for row in self.rows(part)]
-        return _restored, (columns, point, self.depth, np.concatenate([np.zeros(0, self.row), *rows]))
+        return _restore, (columns, point, self.depth, np.concatenate([np.zeros(0, self.row), *rows]))
 
 
-def _restored(columns: int, dtype: np.dtype, depth: int, rows: Array) -> Spill:
+def _restore(columns: int, dtype: np.dtype, depth: int, rows: Array) -> Spill:
     """A spill with files of its own, for pickles and copies."""
     spill = Spill(columns, dtype, depth)
     spill.write(rows["when"], rows["cell"], rows["point"])

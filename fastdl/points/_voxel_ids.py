@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from fastdl import _threads
-from fastdl.points._grid import Array, Geometry, Table, kernel
+from fastdl._typing import Array, DTypeLike
+from fastdl.points._grid import Grid, kernel
+from fastdl.points._key_table import KeyTable
 
 _DIRECT = 1 << 18  # cells that have a table of their own: 1 MiB, what a core's L2 holds
 _BLOCK = 1 << 17  # points of one turn
@@ -24,7 +25,7 @@ class Workspace(threading.local):
         self.arrays: dict[str, Array] = {}
         self.voxels = 16  # what the last cloud had: the next is likely to have as many
 
-    def take(self, name: str, size: int, dtype: Any) -> Array:
+    def take(self, name: str, size: int, dtype: DTypeLike) -> Array:
         """An array of any content."""
         dtype = np.dtype(dtype)
         found = self.arrays.get(name)
@@ -41,7 +42,7 @@ class Workspace(threading.local):
             found = self.arrays["direct"] = np.full(cells, -1, np.int32)
         return found
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[type[Workspace], tuple[()]]:
         return Workspace, ()
 
 
@@ -49,50 +50,48 @@ class Workspace(threading.local):
 SHARED_WORKSPACE = Workspace()
 
 
-def keys_of(points: Array, geometry: Geometry, keys: Array, threads: int | None) -> int:
+def keys_of(points: Array, grid: Grid, keys: Array, threads: int | None) -> int:
     """Fill in the keys; the number of points that are not finite."""
-    numbers = geometry.numbers
+    numbers = grid.numbers
     return sum(
-        _threads.split(
-            len(points), threads, lambda s: kernel.keys_of(points[s], numbers, geometry.single, keys[s]), _BLOCK
-        )
+        _threads.split(len(points), threads, lambda s: kernel.keys_of(points[s], numbers, grid.single, keys[s]), _BLOCK)
     )
 
 
-def grid_table(geometry: Geometry, points: int, workspace: Workspace) -> Array | None:
+def grid_table(grid: Grid, points: int, workspace: Workspace) -> Array | None:
     """A table with an entry a cell, all -1, where the grid is small enough for one; to be left as it is found."""
-    cells = math.prod(geometry.grid)
+    cells = math.prod(grid.shape)
     return workspace.direct(cells) if cells <= _DIRECT and cells <= 8 * points else None
 
 
 def voxel_ids(
-    points: Array, geometry: Geometry, threads: int | None, workspace: Workspace, ids: Array | None = None
+    points: Array, grid: Grid, threads: int | None, workspace: Workspace, ids: Array | None = None
 ) -> tuple[Array, int, int]:
     """(ids, voxels, points that are not finite); ids as int32 in order of first appearance, -1 outside."""
     n = len(points)
     ids = np.empty(n, np.int32) if ids is None else ids
     if not n:
         return ids, 0, 0
-    cells = math.prod(geometry.grid)
+    cells = math.prod(grid.shape)
     direct = cells <= _DIRECT and cells <= 8 * n
     if direct:
-        geometry = replace(geometry, tight=True)
-    keys = workspace.take("keys", n, geometry.key)
-    missing = keys_of(points, geometry, keys, threads)
+        grid = replace(grid, tight=True)
+    keys = workspace.take("keys", n, grid.key)
+    missing = keys_of(points, grid, keys, threads)
     if direct:
         table, size = workspace.direct(cells), np.zeros(1, np.int64)
         kernel.assign_direct(keys, ids, table, size)
         kernel.clear_direct(keys, table)
         return ids, int(size[0]), missing
-    numbers = Table(geometry.key, max(n // 8, workspace.voxels * 3 // 2), workspace.take)
+    numbers = KeyTable(grid.key, max(n // 8, workspace.voxels * 3 // 2), workspace.take)
     numbers.assign(keys, ids)
     workspace.voxels = len(numbers)
     return ids, len(numbers), missing
 
 
-def cells_of(points: Array, ids: Array, size: int, geometry: Geometry, axes: str = "xyz") -> Array:
+def cells_of(points: Array, ids: Array, size: int, grid: Grid, axes: str = "xyz") -> Array:
     """Cells of the first `size` voxels without the grid's base, as int32 rows (x, y, z) or (z, y, x)."""
     cells = np.empty((size, 3), np.int32)
     if size:
-        kernel.voxel_cells(points, ids, size, geometry.numbers, geometry.single, axes == "zyx", cells)
+        kernel.voxel_cells(points, ids, size, grid.numbers, grid.single, axes == "zyx", cells)
     return cells

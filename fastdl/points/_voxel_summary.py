@@ -40,7 +40,7 @@ def _inverse(order: Array) -> Array:
     return rank
 
 
-def _placed(parts: list[list[Any]], field: int, rank: Array | None) -> Array:
+def _place(parts: list[list[Any]], field: int, rank: Array | None) -> Array:
     """One field of all parts, each row at its rank; the parts let go of it as it is taken, for memory's sake."""
     if len(parts) == 1 and rank is None:
         return parts[0][field]
@@ -71,7 +71,7 @@ def summary_of(found: Iterable[SummaryPart], order: str, out_of_range: int, non_
     rank = None
     if order == "sorted":
         coords = np.concatenate([part[2] for part in parts])
-        rank = _inverse(_grid.sorted_cells(coords))
+        rank = _inverse(_grid.sort_cells(coords))
         del coords
     else:
         when = np.concatenate([part[0] for part in parts])
@@ -80,7 +80,7 @@ def summary_of(found: Iterable[SummaryPart], order: str, out_of_range: int, non_
         del when
     for part in parts:
         part[0], part[1] = None, part[1].astype(common, copy=False)
-    points, coords, counts = (_placed(parts, k, rank) for k in (1, 2, 3))
+    points, coords, counts = (_place(parts, k, rank) for k in (1, 2, 3))
     kept = int(counts.sum())
     accounting = {
         "in": kept + out_of_range + non_finite,

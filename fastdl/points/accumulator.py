@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import _accumulator_bytes, _grid
-from fastdl.points._grid import Geometry, Table, kernel
-from fastdl.points._point_table import PointTable, held_labels, point_table
-from fastdl.points._reductions import VoxelReductions
+from fastdl.points._grid import Grid, kernel
+from fastdl.points._key_table import KeyTable
+from fastdl.points._point_table import PointTable, point_table
+from fastdl.points._reductions import Reduce, VoxelReductions
 from fastdl.points._spill import PARTS, Spill
 from fastdl.points._voxel_summary import SummaryPart, VoxelSummary, summary_of
-from fastdl.reference import points as reference
 
 _STEP = 1 << 16  # points between two looks at the memory
 _LONG = np.dtype(np.uint64)
@@ -69,7 +68,7 @@ class VoxelAccumulator:
         point_range: ArrayLike | None = None,
         *,
         origin: ArrayLike = 0.0,
-        reduce: Any = "mean",
+        reduce: Reduce = "mean",
         order: str = "first",
         max_bytes: int | None = None,
         arithmetic: str | None = None,
@@ -90,8 +89,8 @@ class VoxelAccumulator:
     def _clear(self) -> None:
         self._held: list[tuple[PointTable, Array | None]] = []
         self._state: VoxelReductions | None = None
-        self._table = Table(_LONG, 32)
-        self._box: Geometry | None = None
+        self._table = KeyTable(_LONG, 32)
+        self._box: Grid | None = None
         self._spill: Spill | None = None
         self._dtype: np.dtype | None = None
         self._columns = 3
@@ -142,8 +141,8 @@ class VoxelAccumulator:
             raise _check.InputError(
                 f"a chunk must be {self._dtype} of {self._columns} columns like the first, got {dtype} of {columns}"
             )
-        if self._holds or kernel is None:
-            self._held.append((table.owned(points), None if known is None else known.copy()))
+        if self._holds:
+            self._held.append((table.copy_unless_own(points), None if known is None else known.copy()))
         else:
             self._absorb(table, known)
         return self
@@ -155,8 +154,8 @@ class VoxelAccumulator:
         self._empty = point_table(np.zeros(shape, dtype))
         if self.point_range is not None:
             floats = self._empty.floats.dtype
-            box = _grid.bounded(self.voxel_size, self.point_range, floats, self.arithmetic or "float32")
-            self._box = Geometry(box.low, box.size, box.base, _grid.fits(box.grid), box.single, long_keys=True)
+            box = _grid.grid_of_range(self.voxel_size, self.point_range, floats, self.arithmetic or "float32")
+            self._box = Grid(box.low, box.size, box.base, _grid.grid_shape(box.shape), box.single, long_keys=True)
 
     def _absorb(self, points: PointTable, cells: Array | None, index: Array | None = None) -> None:
         if self.max_bytes is None or len(points) <= _STEP:
@@ -201,7 +200,7 @@ class VoxelAccumulator:
         state = self._state.nbytes if self._state is not None else 0
         return self._table.slots.nbytes * (3 if full else 1) + state * 5 // 2
 
-    def _cover(self, points: Array, cells: Array | None) -> Geometry:
+    def _cover(self, points: Array, cells: Array | None) -> Grid:
         """A box of cells that holds what was seen and these points."""
         if self.point_range is not None:
             return self._box  # type: ignore[return-value]
@@ -211,16 +210,16 @@ class VoxelAccumulator:
             ends = cells.min(axis=0), cells.max(axis=0)
         old = self._box
         if ends is None:
-            return old or Geometry(self.origin, self.voxel_size, (0, 0, 0), (0, 0, 0), long_keys=True)
+            return old or Grid(self.origin, self.voxel_size, (0, 0, 0), (0, 0, 0), long_keys=True)
         low, high = ends
         if old is not None:
-            base, top = np.array(old.base), np.array(old.base) + np.array(old.grid) - 1
+            base, top = np.array(old.base), np.array(old.base) + np.array(old.shape) - 1
             if (low >= base).all() and (high <= top).all():
                 return old
             low, high = np.minimum(low, base), np.maximum(high, top)
-        box = _grid.growing(self.origin, self.voxel_size, low, high)
+        box = _grid.grid_with_room(self.origin, self.voxel_size, low, high)
         if old is not None and len(self._table):
-            table = Table(_LONG, len(self._table))
+            table = KeyTable(_LONG, len(self._table))
             ids = np.empty(len(self._table), np.int32)
             table.assign(box.encode(old.decode(self._table.keys())), ids)
             self._table = table
@@ -243,7 +242,7 @@ class VoxelAccumulator:
             raise _check.InputError(
                 f"chunks must be alike, got {other._dtype} of {other._columns} columns after {self._dtype}"
             )
-        if self._holds or kernel is None:
+        if self._holds:
             if other._seen:
                 raise _check.InputError("a state from fresh() takes in only states from fresh()")
             self._held += other._held
@@ -254,7 +253,7 @@ class VoxelAccumulator:
             self._absorb(points, cells)
         return self
 
-    def _settings(self) -> Any:
+    def _settings(self) -> tuple[object, ...]:
         ends = None if self.point_range is None else self.point_range.tolist()
         how = (self.reduce, self.order, self.arithmetic, self.ignore, self.seed)
         return self.voxel_size.tolist(), self.origin.tolist(), ends, how
@@ -276,7 +275,7 @@ class VoxelAccumulator:
         if other._spill is not None:
             for part in range(PARTS):
                 for when, cells, points in other._spill.read(part):
-                    self._absorb(self._restored(points), cells, when + start)
+                    self._absorb(self._restore(points), cells, when + start)
         self._seen = start + other._seen
 
     def to_bytes(self) -> bytes:
@@ -293,8 +292,6 @@ class VoxelAccumulator:
 
     def finish(self) -> VoxelSummary:
         """The voxels; the state stays as it was and can take in more."""
-        if kernel is None:
-            return self._by_reference()
         if self._held:
             state = self.fresh()
             state._holds = False
@@ -316,13 +313,13 @@ class VoxelAccumulator:
             Each voxel's first point as its number in the input, and the rows of `finish()`. A part is in order of first
             appearance, and the parts have no voxel in common.
         """
-        if kernel is None or self._held or self._dtype is None:
+        if self._held or self._dtype is None:
             found = self.finish()
             yield np.arange(len(found.counts)), found.points, found.coords, found.counts
         else:
             yield from self._parts()
 
-    def _restored(self, rows: Array) -> PointTable:
+    def _restore(self, rows: Array) -> PointTable:
         assert self._empty is not None
         return self._empty.restore(rows)
 
@@ -337,28 +334,5 @@ class VoxelAccumulator:
             state._holds, state._depth = False, self._depth + 1
             state._start(self._dtype, self._columns)  # type: ignore[arg-type]
             for when, cells, points in self._spill.read(part):  # type: ignore[union-attr]
-                state._absorb(state._restored(points), cells, when)
+                state._absorb(state._restore(points), cells, when)
             yield from state._parts()
-
-    def _by_reference(self) -> VoxelSummary:
-        if self._dtype is None:
-            self._start(np.dtype(np.float64), 3)
-        assert self._empty is not None
-        points = np.concatenate([self._empty.given, *(p.given for p, _ in self._held)])
-        given = [c for _, c in self._held if c is not None]
-        if self.point_range is None and not given:
-            _grid.around(point_table(points).floats, self.voxel_size, self.origin)  # an error where keys would not do
-        with held_labels():
-            values, coords, counts, _, accounting = reference.voxel_reduce(
-                points,
-                self.voxel_size,
-                self.point_range,
-                reduce=self.reduce,
-                origin=self.origin,
-                order=self.order,
-                arithmetic=self.arithmetic,
-                ignore=self.ignore,
-                seed=self.seed,
-                given_cells=np.concatenate(given) if given else None,
-            )
-        return VoxelSummary(values, coords, counts, accounting)

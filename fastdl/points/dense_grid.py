@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from fastdl import _check
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import _grid
-from fastdl.points._hard_voxels import limit
+from fastdl.points._hard_voxels import check_bytes
 from fastdl.points._point_table import point_table
+from fastdl.points._reductions import Reduce
 from fastdl.points.reduction import ReductionSettings, reduce_table
 from fastdl.reference import points as reference
 
@@ -20,7 +19,7 @@ def voxel_grid(
     voxel_size: ArrayLike,
     point_range: ArrayLike,
     *,
-    reduce: Any = "mean",
+    reduce: Reduce = "mean",
     axes: str = "xyz",
     fill: float = 0,
     arithmetic: str = "float32",
@@ -70,10 +69,10 @@ def voxel_grid(
     table = point_table(points)
     if table.names is not None:
         raise _check.InputTypeError("voxel_grid takes a matrix of points, got records; reduce them by voxel_reduce")
-    geometry = _grid.bounded(voxel_size, point_range, table.floats.dtype, arithmetic)
+    grid = _grid.grid_of_range(voxel_size, point_range, table.floats.dtype, arithmetic)
     settings = ReductionSettings(reduce, ignore=ignore, seed=seed, arithmetic=arithmetic)
     state = settings.state(table)
-    cells = tuple(geometry.grid["xyz".index(a)] for a in axes)
+    cells = tuple(grid.shape["xyz".index(a)] for a in axes)
     depth = state.reducer.columns if state.reducer else len(state.plan)
     dtype = np.dtype(np.float64)
     if not state.reducer:
@@ -81,9 +80,9 @@ def voxel_grid(
         dtype = reference.result_dtype(state.dtype, state.plan, ignore, len(table))
     dtype = reference.column_dtype(dtype, "majority", _grid.plain_number("fill", fill))
     if out is None:
-        limit("a dense grid", (*cells, depth), dtype, max_bytes)
+        check_bytes("a dense grid", (*cells, depth), dtype, max_bytes)
     dense = _check.out("out", out, (*cells, depth), dtype, table.given, table.floats)
-    found = reduce_table(table, geometry, (voxel_size, point_range, 0.0), settings, threads)
+    found = reduce_table(table, grid, settings, threads)
     dense.fill(fill)
     dense[tuple(found.coords[:, "xyz".index(a)] for a in axes)] = found.points
     return dense

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from fastdl import _check
+from fastdl import _check, _kernels
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import _batches, _grid, _voxel_ids, reduction
-from fastdl.points._buckets import Partition
-from fastdl.points._grid import Geometry, Table, by_voxel, kernel
-from fastdl.reference import points as reference
+from fastdl.points._buckets import BucketedVoxels
+from fastdl.points._grid import Grid
+from fastdl.points._key_table import KeyTable
+from fastdl.points._reductions import Reduce
+from fastdl.reference import _point_reductions as reference_reductions
+
+kernel = _kernels.load("points_reduction") or reference_reductions
 
 LIKES = ("open3d", "open3d_t", "kiss_icp", "pcl", "pdal")
 
@@ -21,13 +23,13 @@ def voxel_downsample(
     voxel_size: ArrayLike,
     *,
     origin: ArrayLike = 0.0,
-    reduce: Any = "mean",
+    reduce: Reduce = "mean",
     order: str = "first",
     like: str | None = None,
     seed: int = 0,
     row_splits: ArrayLike | None = None,
     threads: int | None = 1,
-) -> Any:
+) -> Array | list[Array] | tuple[Array, Array]:
     """One point per occupied voxel.
 
     Parameters
@@ -66,17 +68,17 @@ def voxel_downsample(
     """
     if like is not None:
         _check.one_of("like", like, LIKES)
-    clouds = _batches.clouds_of(points, row_splits)
+    clouds = _batches.split_batch(points, row_splits)
     settings = reduction.ReductionSettings(reduce, _check.one_of("order", order, ("first", "sorted")), seed=seed)
     if clouds is None:
-        return _one(points, voxel_size, origin, settings, like, threads)
-    found = [_one(c, voxel_size, origin, settings, like, threads) for c in clouds]
+        return _downsample(points, voxel_size, origin, settings, like, threads)
+    found = [_downsample(c, voxel_size, origin, settings, like, threads) for c in clouds]
     if row_splits is None:
         return found
     return np.concatenate(found), np.cumsum([0, *map(len, found)])
 
 
-def _one(
+def _downsample(
     points: ArrayLike,
     voxel_size: ArrayLike,
     origin: ArrayLike,
@@ -86,33 +88,66 @@ def _one(
 ) -> Array:
     """One cloud, down-sampled."""
     if like is not None:
-        return _like(_grid.cloud(points), _grid.sizes(voxel_size), like, threads)
+        return _downsample_like(_grid.as_cloud(points), _grid.sizes(voxel_size), like, threads)
     how = settings.reduce
     records = isinstance(points, np.ndarray) and points.dtype.names is not None
-    if kernel is None or records or not isinstance(how, str) or how not in ("mean", "sum"):
+    if not records and isinstance(how, str) and how in ("first", "nearest"):
+        kept = _kept_points(points, voxel_size, origin, settings, threads)
+        if kept is not None:
+            return kept
+    if records or not isinstance(how, str) or how not in ("mean", "sum"):
         return reduction.voxel_reduce(
             points, voxel_size, origin=origin, reduce=how, order=settings.order, seed=settings.seed, threads=threads
         ).points
-    x = _grid.cloud(points)
+    x = _grid.as_cloud(points)
     n, c = x.shape
     ranked = settings.order == "sorted"
     if n >= reduction.LARGE and not ranked:
-        return Partition(x, _grid.around(x, voxel_size, origin, threads), threads).sums(how == "mean")
+        return BucketedVoxels(x, _grid.grid_around(x, voxel_size, origin, threads), threads).sums(how == "mean")
     if c in (3, 4) and n and not ranked:
-        near = _near(x, voxel_size, origin, threads, how == "mean")
+        near = _sum_around_first(x, voxel_size, origin, threads, how == "mean")
         if near is not None:
             return near
-    geometry = _grid.around(x, voxel_size, origin, threads)
-    ids, size = _ids_of(x, geometry, threads)
+    grid = _grid.grid_around(x, voxel_size, origin, threads)
+    ids, size = _ids_of(x, grid, threads)
     out = _totals(x, ids, size, how == "mean")
-    return out[_grid.sorted_cells(_voxel_ids.cells_of(x, ids, size, geometry))] if ranked else out
+    return out[_grid.sort_cells(_voxel_ids.cells_of(x, ids, size, grid))] if ranked else out
 
 
-def _ids_of(x: Array, geometry: Geometry, threads: int | None) -> tuple[Array, int]:
+def _kept_points(
+    points: ArrayLike,
+    voxel_size: ArrayLike,
+    origin: ArrayLike,
+    settings: reduction.ReductionSettings,
+    threads: int | None,
+) -> Array | None:
+    """The first or the nearest point of every voxel, whole; None where columns are not floats of one type."""
+    given = _check.asarray("points", points)
+    if given.dtype.names is not None or given.dtype.kind != "f":
+        return None
+    x = _grid.as_cloud(given)
     if len(x) >= reduction.LARGE:
-        parts = Partition(x, geometry, threads)
-        return parts.numbered(), parts.size
-    ids, size, _ = _voxel_ids.voxel_ids(x, geometry, threads, _voxel_ids.SHARED_WORKSPACE)
+        return None
+    grid = _grid.grid_around(x, voxel_size, origin, threads)
+    ids, size = _ids_of(x, grid, threads)
+    pick = np.empty(size, np.int64)
+    kernel.tally(ids, 0, pick, np.zeros(size, np.int64))
+    cells = None
+    if settings.reduce == "nearest":
+        cells = _voxel_ids.cells_of(x, ids, size, grid)
+        centres = (cells + (np.array(grid.base, np.int64) + 0.5)) * grid.size + grid.low
+        kernel.nearest_points(x, ids, centres, np.full(size, np.inf), pick, 0)
+    if settings.order == "sorted":
+        cells = _voxel_ids.cells_of(x, ids, size, grid) if cells is None else cells
+        pick = pick[_grid.sort_cells(cells)]
+    return np.take(x, pick, axis=0)
+
+
+def _ids_of(x: Array, grid: Grid, threads: int | None) -> tuple[Array, int]:
+    if len(x) >= reduction.LARGE:
+        parts = BucketedVoxels(x, grid, threads)
+        return parts.voxel_ids(), parts.size
+    ids, size, _ = _voxel_ids.voxel_ids(x, grid, threads, _voxel_ids.SHARED_WORKSPACE)
     return ids, size
 
 
@@ -121,24 +156,26 @@ def _totals(x: Array, ids: Array, size: int, mean: bool) -> Array:
     sums, counts = np.zeros((size, x.shape[1])), np.zeros(size, np.int32)
     out = np.empty((size, x.shape[1]), x.dtype)
     if size:
-        by_voxel.fold_rows(x, ids, sums)
-        by_voxel.count_ids(ids, size, counts)
-        by_voxel.finish_rows(sums, counts, mean, out)
+        kernel.fold_rows(x, ids, sums)
+        kernel.count_ids(ids, size, counts)
+        kernel.finish_rows(sums, counts, mean, out)
     return out
 
 
-def _near(x: Array, voxel_size: Any, origin: Any, threads: int | None, mean: bool) -> Array | None:
+def _sum_around_first(
+    x: Array, voxel_size: ArrayLike, origin: ArrayLike, threads: int | None, mean: bool
+) -> Array | None:
     """Sums or means of a cloud that fits a grid around its first point, whose bounds need no search; else None."""
     size, low, (n, c) = _grid.sizes(voxel_size), _grid.three("origin", origin), x.shape
     with np.errstate(invalid="ignore", over="ignore"):
         cell = np.floor((x[0, :3].astype(np.float64) - low) / size)
     if not (np.abs(cell) < 2**52).all():
         return None
-    window = Geometry(low, size, tuple(int(a) - g // 2 for a, g in zip(cell, _grid.SPREAD)), _grid.SPREAD)
+    window = Grid(low, size, tuple(int(a) - g // 2 for a, g in zip(cell, _grid.SPREAD)), _grid.SPREAD)
     spare = _voxel_ids.SHARED_WORKSPACE
     keys = spare.take("keys", n, window.key)
     missing = _voxel_ids.keys_of(x, window, keys, threads)
-    table = Table(window.key, max(n // 8, spare.voxels * 3 // 2), spare.take)
+    table = KeyTable(window.key, max(n // 8, spare.voxels * 3 // 2), spare.take)
     count, start = np.zeros(2, np.int64), 0
     sums, counts = np.empty((0, c)), np.empty(0, np.int32)
     while True:
@@ -147,7 +184,7 @@ def _near(x: Array, voxel_size: Any, origin: Any, threads: int | None, mean: boo
         numbers = spare.take(f"counts {table.bits}", most, np.int32)
         more[:held], numbers[:held] = sums[:held], counts[:held]
         sums, counts = more, numbers
-        start = by_voxel.sum_by_key(x, keys, start, table.slots, table.bits, count, most, sums, counts)
+        start = kernel.sum_by_key(x, keys, start, table.slots, table.bits, count, most, sums, counts)
         if start == n:
             break
         table.grow()
@@ -156,25 +193,25 @@ def _near(x: Array, voxel_size: Any, origin: Any, threads: int | None, mean: boo
     spare.voxels = int(count[0])
     out = np.empty((spare.voxels, c), x.dtype)
     if len(out):
-        by_voxel.finish_rows(sums[: len(out)], counts[: len(out)], mean, out)
+        kernel.finish_rows(sums[: len(out)], counts[: len(out)], mean, out)
     return out
 
 
-def _like(x: Array, size: Array, like: str, threads: int | None) -> Array:
+def _downsample_like(x: Array, size: Array, like: str, threads: int | None) -> Array:
     if like == "kiss_icp":
-        return voxel_downsample(x, size, reduce="first", threads=threads)
+        return _downsample(x, size, 0.0, reduction.ReductionSettings("first"), None, threads)
     if like in ("pcl", "open3d_t"):
-        return _scaled(x, size, like == "pcl", threads)
+        return _downsample_scaled(x, size, like == "pcl", threads)
     finite = np.isfinite(x[:, :3]).all(axis=1)
     seen = x if finite.all() else x[finite]
     if like == "open3d":
         low = seen[:, :3].min(axis=0).astype(np.float64) - size * 0.5 if len(seen) else 0.0
-        return voxel_downsample(seen, size, origin=low, threads=threads)
+        return _downsample(seen, size, low, reduction.ReductionSettings(), None, threads)
     low = seen[0, :3].astype(np.float64) - size / 2 if len(seen) else 0.0
-    return voxel_downsample(seen, size, origin=low, reduce="first", threads=threads)
+    return _downsample(seen, size, low, reduction.ReductionSettings("first"), None, threads)
 
 
-def _scaled(x: Array, size: Array, pcl: bool, threads: int | None) -> Array:
+def _downsample_scaled(x: Array, size: Array, pcl: bool, threads: int | None) -> Array:
     """Means by cells that are computed in float32 (PCL: times 1 / size) or in the points' dtype (Open3D: over size)."""
     _grid.cell_bounds(x, np.zeros(3), size, threads)  # an error where cells are beyond 2^52
     wide = np.float32 if pcl else x.dtype.type
@@ -186,13 +223,7 @@ def _scaled(x: Array, size: Array, pcl: bool, threads: int | None) -> Array:
         raise _check.InputError(
             f"points and voxel_size {size.tolist()} must fit {np.dtype(wide)}, the type of the cells"
         )
-    geometry = _grid.around(places, 1.0, 0.0, threads)
-    if kernel is None:
-        cells, inside, _ = reference.cells_of(places, 1.0)
-        ids, coords = reference.number(cells, inside, "sorted" if pcl else "first")
-        kept = ids >= 0
-        sums = [reference.reduce_column(c, "mean", ids[kept], len(coords)) for c in x[kept].T]
-        return np.stack(sums, axis=1).astype(x.dtype) if len(coords) else np.empty((0, x.shape[1]), x.dtype)
-    ids, voxels = _ids_of(places, geometry, threads)
+    grid = _grid.grid_around(places, 1.0, 0.0, threads)
+    ids, voxels = _ids_of(places, grid, threads)
     out = _totals(x, ids, voxels, True)
-    return out[_grid.sorted_cells(_voxel_ids.cells_of(places, ids, voxels, geometry))] if pcl else out
+    return out[_grid.sort_cells(_voxel_ids.cells_of(places, ids, voxels, grid))] if pcl else out

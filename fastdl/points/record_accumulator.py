@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastdl import _check, _kernels
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
 from fastdl.points import _grid
-from fastdl.points._grid import Geometry, Table
-from fastdl.points._grid import by_voxel as voxel_kernel
-from fastdl.points._label_votes import LabelVotes, grown
+from fastdl.points._grid import Grid
+from fastdl.points._key_table import KeyTable
+from fastdl.points._label_votes import LabelVotes, grow
 from fastdl.points._spill import PARTS, Spill
-from fastdl.reference import points as reference
+from fastdl.reference import _point_records as reference_kernel
+from fastdl.reference import _point_reductions as reference_reductions
 
-kernel, by_voxel = _kernels.load("points_records") or reference, voxel_kernel or reference
+kernel = _kernels.load("points_records") or reference_kernel
+reduction_kernel = _kernels.load("points_reduction") or reference_reductions
 
 _STEP = 1 << 16  # points between two looks at the memory
 _BLOCK = 512  # rows of sums that the kernel may take into use at once
@@ -76,7 +77,7 @@ class RecordPart:
     means: tuple[RecordColumn, ...]
     cells: Callable[[], Array]  # (x, y, z) of every voxel
 
-    def finished(self, start: int, stop: int) -> Array:
+    def finish(self, start: int, stop: int) -> Array:
         """Records of voxels, with means in their places, rounded where those are integers."""
         records = self.records[start:stop].copy()
         if self.means:
@@ -84,7 +85,7 @@ class RecordPart:
             kernel.finish_means(records, self.slots[start:stop], self.counts[start:stop], self.words, numbers)
         return records
 
-    def taken(self, rows: Array) -> RecordPart:
+    def take(self, rows: Array) -> RecordPart:
         """Some of the voxels."""
         first, counts, records, slots = (x[rows] for x in (self.first, self.counts, self.records, self.slots))
         return RecordPart(first, counts, records, slots, self.words, self.means, lambda: self.cells()[rows])
@@ -145,10 +146,9 @@ class RecordAccumulator:
         for column in self.columns:
             _check.one_of("reduction", column.reduction, REDUCTIONS)
         self.voxel_size, self.origin = _grid.sizes(voxel_size), _grid.three("origin", origin)
-        # The reference keeps everything.
-        self.max_bytes, self._depth, self._to_come = max_bytes if _grid.kernel else None, 0, expected
-        self._table = Table(_LONG, 32)
-        self._box: Geometry | None = None
+        self.max_bytes, self._depth, self._to_come = max_bytes, 0, expected
+        self._table = KeyTable(_LONG, 32)
+        self._box: Grid | None = None
         self._spill: Spill | None = None
         self.seen = self.non_finite = 0
         self._room = 0
@@ -213,12 +213,12 @@ class RecordAccumulator:
         row = self.dtype.itemsize + 20
         if len(self._table) < self.seen // 2 or voxels * (row + 64) > (self.max_bytes or 1 << 62):
             return
-        table = Table(_LONG, voxels)
+        table = KeyTable(_LONG, voxels)
         table.assign(self._table.keys(), np.empty(len(self._table), np.int32))
         self._table = table
         self._reserve(voxels)
 
-    def _keys(self, records: Array, cells: Array | None, axes: Array | None) -> tuple[Array, Geometry]:
+    def _keys(self, records: Array, cells: Array | None, axes: Array | None) -> tuple[Array, Grid]:
         """The keys of the points' cells, and the grid they are of."""
         x, y, z = self.columns[:3]
         if axes is not None:
@@ -236,38 +236,31 @@ class RecordAccumulator:
         points = np.stack([c.read(records) for c in (x, y, z)], axis=1).astype(np.float64)
         found = _grid.cell_bounds(points, self.origin, self.voxel_size)
         box = self._cover(*found) if found else self._box or _empty_box(self.origin, self.voxel_size)
-        if _grid.kernel is None:
-            finite = np.isfinite(points).all(axis=1)
-            inside = np.floor((points[finite] - self.origin) / self.voxel_size).astype(np.int64)
-            keys = np.full(len(points), _grid.NONE[_LONG])
-            keys[finite] = box.encode(inside)
-            self.non_finite += int(np.count_nonzero(~finite))
-            return keys, box
         keys = np.empty(len(points), _LONG)
         self.non_finite += _grid.kernel.keys_of(points, box.numbers, box.single, keys)
         return keys, box
 
-    def _cover(self, low: Array, high: Array) -> Geometry:
+    def _cover(self, low: Array, high: Array) -> Grid:
         """A box of cells that holds what was seen and these."""
         old = self._box
         if old is not None:
-            base, top = np.array(old.base), np.array(old.base) + np.array(old.grid) - 1
+            base, top = np.array(old.base), np.array(old.base) + np.array(old.shape) - 1
             if (low >= base).all() and (high <= top).all():
                 return old
             low, high = np.minimum(low, base), np.maximum(high, top)
-        box = _grid.growing(self.origin, self.voxel_size, low, high)
+        box = _grid.grid_with_room(self.origin, self.voxel_size, low, high)
         if old is not None and len(self._table):
-            table = Table(_LONG, len(self._table))
+            table = KeyTable(_LONG, len(self._table))
             table.assign(box.encode(old.decode(self._table.keys())), np.empty(len(self._table), np.int32))
             self._table = table
         self._box = box
         return box
 
-    def _fold(self, records: Array, ids: Array, keys: Array, box: Geometry, index: Array | None) -> None:
+    def _fold(self, records: Array, ids: Array, keys: Array, box: Grid, index: Array | None) -> None:
         known, size = len(self._used_rows()), len(self._table)
         self._reserve(size)
         first = np.empty(max(size - known, 1), np.int64)
-        by_voxel.tally(ids, known, first, self._counts)
+        reduction_kernel.tally(ids, known, first, self._counts)
         first = first[: size - known]
         self._when[known:size] = first + self.seen if index is None else index[first]
         np.take(records, first, axis=0, out=self._records[known:size], mode="clip")
@@ -300,11 +293,11 @@ class RecordAccumulator:
         if rows <= self._room:
             return
         room = max(rows, self._room + self._room // 2, 1024)
-        self._records = grown(self._records, room)
-        self._when, self._counts = grown(self._when, room), grown(self._counts, room, 0)
-        self._slots = grown(self._slots, room, -1)
+        self._records = grow(self._records, room)
+        self._when, self._counts = grow(self._when, room), grow(self._counts, room, 0)
+        self._slots = grow(self._slots, room, -1)
         if any(c.reduction == "nearest" for c in self.columns):
-            self._best = grown(self._best, room, np.inf)
+            self._best = grow(self._best, room, np.inf)
         self._room = room
 
     def _fold_means(self, records: Array, ids: Array, known: int) -> None:
@@ -314,12 +307,10 @@ class RecordAccumulator:
             kernel.fold_means(records, ids, (self._records, self._slots, self._sums), columns, state)
             if state[0] == len(records):
                 break
-            self._sums = grown(self._sums, max(int(state[2]) + 4 * _BLOCK, len(self._sums) * 3 // 2))
+            self._sums = grow(self._sums, max(int(state[2]) + 4 * _BLOCK, len(self._sums) * 3 // 2))
         self._used = int(state[2])
 
-    def _fold_nearest(
-        self, columns: list[RecordColumn], records: Array, ids: Array, keys: Array, box: Geometry
-    ) -> None:
+    def _fold_nearest(self, columns: list[RecordColumn], records: Array, ids: Array, keys: Array, box: Grid) -> None:
         """The columns of the point nearest to the voxel's centre; the first of equals."""
         inside = np.flatnonzero(ids >= 0)
         centre = (box.decode(keys[inside]) + 0.5) * box.size + box.low
@@ -329,7 +320,7 @@ class RecordAccumulator:
         distance = np.full(len(ids), np.inf)
         distance[inside] = step[:, 0] + step[:, 1] + step[:, 2]
         pick = np.full(self._size, -1, np.int64)
-        by_voxel.nearest(distance, ids, self._best, pick, 0)
+        reduction_kernel.nearest(distance, ids, self._best, pick, 0)
         rows = np.flatnonzero(pick >= 0)
         for c in columns:
             c.write(self._records, rows, c.read(records[pick[rows]]))
@@ -376,5 +367,5 @@ class RecordAccumulator:
             column.write(self._records, *self._votes[column.name].elect(labels, self._counts[: self._size]))
 
 
-def _empty_box(origin: Array, size: Array) -> Geometry:
-    return Geometry(origin, size, (0, 0, 0), (1, 1, 1), long_keys=True)
+def _empty_box(origin: Array, size: Array) -> Grid:
+    return Grid(origin, size, (0, 0, 0), (1, 1, 1), long_keys=True)

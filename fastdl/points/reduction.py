@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import _batches, _grid, _voxel_ids
-from fastdl.points._buckets import Partition
-from fastdl.points._grid import Geometry, kernel
-from fastdl.points._point_table import PointTable, held_labels, point_table
-from fastdl.points._reductions import VoxelReductions
-from fastdl.reference import points as reference
+from fastdl.points._buckets import BucketedVoxels
+from fastdl.points._grid import Grid
+from fastdl.points._point_table import PointTable, point_table
+from fastdl.points._reductions import Reduce, VoxelReductions
 
 #: Points from which a cloud is partitioned: below, one table that fits the caches is faster.
 LARGE = 1 << 20
@@ -81,12 +79,12 @@ class VoxelReducer:
     array([[0.5]])
     """
 
-    init: Callable[..., Any]
-    update: Callable[..., Any]
-    finish: Callable[..., Any]
+    init: Callable[..., object]
+    update: Callable[..., object]
+    finish: Callable[..., object]
     state_size: int
     columns: int
-    merge: Callable[..., Any] | None = None
+    merge: Callable[..., object] | None = None
 
     def __post_init__(self) -> None:
         _check.integer("state_size", self.state_size, 1)
@@ -129,7 +127,7 @@ class VoxelReducer:
 class ReductionSettings:
     """How voxels are reduced; `voxel_reduce` says what each setting means."""
 
-    reduce: Any = "mean"
+    reduce: Reduce = "mean"
     order: str = "first"
     ignore: float = -1
     seed: int = 0
@@ -146,7 +144,7 @@ def voxel_reduce(
     voxel_size: ArrayLike,
     point_range: ArrayLike | None = None,
     *,
-    reduce: Any = "mean",
+    reduce: Reduce = "mean",
     origin: ArrayLike = 0.0,
     order: str = "first",
     arithmetic: str | None = None,
@@ -216,22 +214,26 @@ def voxel_reduce(
     array([7], dtype=int16)
     """
     settings = ReductionSettings(reduce, _check.one_of("order", order, ("first", "sorted")), ignore, seed, arithmetic)
-    clouds = _batches.clouds_of(points, row_splits)
+    clouds = _batches.split_batch(points, row_splits)
     given = (voxel_size, point_range, origin)
     if clouds is None:
-        return _one(point_table(points), given, settings, threads, True)
-    parts = [_one(point_table(c), given, settings, threads, k == 0) for k, c in enumerate(clouds)]
+        return _reduce_cloud(point_table(points), given, settings, threads, True)
+    parts = [_reduce_cloud(point_table(c), given, settings, threads, k == 0) for k, c in enumerate(clouds)]
     return VoxelReduction(
         np.concatenate([p.points for p in parts]),
-        _batches.numbered([p.coords for p in parts]),
+        _batches.number_rows([p.coords for p in parts]),
         np.concatenate([p.counts for p in parts]),
-        _batches.shifted([p.inverse for p in parts], [len(p.counts) for p in parts]),
+        _batches.shift_ids([p.inverse for p in parts], [len(p.counts) for p in parts]),
         {name: sum(p.accounting[name] for p in parts) for name in parts[0].accounting},
     )
 
 
-def _one(
-    table: PointTable, given: tuple[Any, Any, Any], settings: ReductionSettings, threads: int | None, warn: bool
+def _reduce_cloud(
+    table: PointTable,
+    given: tuple[ArrayLike, ArrayLike | None, ArrayLike],
+    settings: ReductionSettings,
+    threads: int | None,
+    warn: bool,
 ) -> VoxelReduction:
     size, low = _grid.sizes(given[0]), _grid.three("origin", given[2])
     if len(table) >= 2**31:
@@ -239,33 +241,25 @@ def _one(
         raise _check.InputError(most)
     if given[1] is not None:
         dtype = table.floats.dtype
-        geometry = _grid.bounded(size, given[1], dtype, settings.arithmetic or "float32", warn)
+        grid = _grid.grid_of_range(size, given[1], dtype, settings.arithmetic or "float32", warn)
     elif settings.arithmetic == "float32":
         raise _check.InputError("arithmetic='float32' needs a point_range; without one cells are computed in float64")
     else:
-        geometry = _grid.around(table.floats, size, low)
-    return reduce_table(table, geometry, (size, given[1], low), settings, threads)
+        grid = _grid.grid_around(table.floats, size, low)
+    return reduce_table(table, grid, settings, threads)
 
 
-def reduce_table(
-    table: PointTable,
-    geometry: Geometry,
-    given: tuple[Any, Any, Any],
-    settings: ReductionSettings,
-    threads: int | None,
-) -> VoxelReduction:
-    """The reductions of a cloud in a grid that was made of `given`: voxel_size, point_range, origin."""
+def reduce_table(table: PointTable, grid: Grid, settings: ReductionSettings, threads: int | None) -> VoxelReduction:
+    """The reductions of a cloud in a grid."""
     state = settings.state(table)
-    if kernel is None:
-        return _by_reference(table, given, settings)
     x = table.floats
-    ids, voxels, missing = _numbered(x, geometry, threads)
-    base = np.array(geometry.base, np.int64)
-    coords = _voxel_ids.cells_of(x, ids, voxels, geometry).astype(np.int64) + base
-    state.update(table, ids, voxels, lambda first: (coords + 0.5) * geometry.size + geometry.low)
+    ids, voxels, missing = _voxel_ids_of(x, grid, threads)
+    base = np.array(grid.base, np.int64)
+    coords = _voxel_ids.cells_of(x, ids, voxels, grid).astype(np.int64) + base
+    state.update(table, ids, voxels, lambda first: (coords + 0.5) * grid.size + grid.low)
     values, counts = state.finish(), state.state["counts"][:voxels]
     if settings.order == "sorted" and voxels:
-        place = _grid.sorted_cells(coords)
+        place = _grid.sort_cells(coords)
         rank = np.empty(voxels + 1, np.int32)
         rank[place], rank[voxels] = np.arange(voxels, dtype=np.int32), -1
         values, coords, counts, ids = values[place], coords[place], counts[place], rank[ids]  # -1 finds the last
@@ -274,25 +268,8 @@ def reduce_table(
     return VoxelReduction(values, coords, counts, ids, accounting)
 
 
-def _by_reference(table: PointTable, given: tuple[Any, Any, Any], settings: ReductionSettings) -> VoxelReduction:
-    size, ends, low = given
-    with held_labels():
-        found = reference.voxel_reduce(
-            table.given,
-            size,
-            ends,
-            reduce=settings.reduce,
-            origin=low,
-            order=settings.order,
-            arithmetic=settings.arithmetic,
-            ignore=settings.ignore,
-            seed=settings.seed,
-        )
-    return VoxelReduction(*found)
-
-
-def _numbered(x: Array, geometry: Geometry, threads: int | None) -> tuple[Array, int, int]:
+def _voxel_ids_of(x: Array, grid: Grid, threads: int | None) -> tuple[Array, int, int]:
     if len(x) < LARGE:
-        return _voxel_ids.voxel_ids(x, geometry, threads, _voxel_ids.SHARED_WORKSPACE)
-    parts = Partition(x, geometry, threads)
-    return parts.numbered(), parts.size, parts.missing
+        return _voxel_ids.voxel_ids(x, grid, threads, _voxel_ids.SHARED_WORKSPACE)
+    parts = BucketedVoxels(x, grid, threads)
+    return parts.voxel_ids(), parts.size, parts.missing

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from fastdl import _check, _threads
+from fastdl import _check, _kernels, _threads
+from fastdl._typing import Array, ArrayLike
 from fastdl.points import _grid, _voxel_ids
-from fastdl.points._batches import clouds_of, numbered
-from fastdl.points._grid import Array, by_voxel, kernel
-from fastdl.points._hard_voxels import Voxels, VoxelSettings, run
+from fastdl.points._batches import number_rows, split_batch
+from fastdl.points._grid import kernel
+from fastdl.points._hard_voxels import Voxels, VoxelSettings, hard_voxels
+from fastdl.reference import _point_reductions as reference_reductions
 from fastdl.reference import points as reference
+
+reduction_kernel = _kernels.load("points_reduction") or reference_reductions
 
 FEATURES = {"voxelnet": 3, "pointpillars9": 5, "pointpillars10": 6}
 _BLOCK = 1 << 17
 
 
 def voxel_coords(
-    points: Any,
-    voxel_size: Any,
-    point_range: Any,
+    points: ArrayLike,
+    voxel_size: ArrayLike,
+    point_range: ArrayLike,
     *,
     arithmetic: str = "float32",
     axes: str = "zyx",
-    row_splits: Any = None,
+    row_splits: ArrayLike | None = None,
     out: Array | None = None,
     threads: int | None = 1,
 ) -> Array:
@@ -76,31 +79,26 @@ def voxel_coords(
            [-1, -1, -1]], dtype=int32)
     """
     _check.one_of("axes", axes, ("zyx", "xyz"))
-    clouds = clouds_of(points, row_splits)
+    clouds = split_batch(points, row_splits)
     if clouds is not None:
         if out is not None:
             raise _check.InputError("out is for one cloud, not for a batch")
         parts = [
             voxel_coords(c, voxel_size, point_range, arithmetic=arithmetic, axes=axes, threads=threads) for c in clouds
         ]
-        return numbered(parts)
-    x = _grid.cloud(points)
-    geometry = _grid.bounded(voxel_size, point_range, x.dtype, arithmetic)
+        return number_rows(parts)
+    x = _grid.as_cloud(points)
+    grid = _grid.grid_of_range(voxel_size, point_range, x.dtype, arithmetic)
     coords = _check.out("out", out, (len(x), 3), np.int32, x)
-    if kernel is None:
-        coords[:] = reference.voxel_coords(x, voxel_size, point_range, arithmetic=arithmetic, axes=axes)
-    else:
-        numbers, turn = geometry.numbers, axes == "zyx"
-        _threads.split(
-            len(x), threads, lambda s: kernel.cells_of(x[s], numbers, geometry.single, turn, coords[s]), _BLOCK
-        )
+    numbers, turn = grid.numbers, axes == "zyx"
+    _threads.split(len(x), threads, lambda s: kernel.cells_of(x[s], numbers, grid.single, turn, coords[s]), _BLOCK)
     return coords
 
 
 def voxelize(
-    points: Any,
-    voxel_size: Any,
-    point_range: Any,
+    points: ArrayLike,
+    voxel_size: ArrayLike,
+    point_range: ArrayLike,
     *,
     max_points: int | None = None,
     max_voxels: int | None = None,
@@ -110,7 +108,7 @@ def voxelize(
     arithmetic: str = "float32",
     axes: str = "zyx",
     like: str | None = None,
-    row_splits: Any = None,
+    row_splits: ArrayLike | None = None,
     max_bytes: int = 1 << 32,
     out: Array | None = None,
     threads: int | None = 1,
@@ -170,7 +168,9 @@ def voxelize(
     """
     settings = VoxelSettings(max_points, max_voxels, sample, seed, order, arithmetic, axes, like, max_bytes)
     spare = _voxel_ids.SHARED_WORKSPACE
-    return run(points, voxel_size, point_range, settings, spare, row_splits=row_splits, out=out, threads=threads)
+    return hard_voxels(
+        points, voxel_size, point_range, settings, spare, row_splits=row_splits, out=out, threads=threads
+    )
 
 
 class Voxelizer:
@@ -189,8 +189,8 @@ class Voxelizer:
 
     def __init__(
         self,
-        voxel_size: Any,
-        point_range: Any,
+        voxel_size: ArrayLike,
+        point_range: ArrayLike,
         *,
         max_points: int | None = None,
         max_voxels: int | None = None,
@@ -207,21 +207,26 @@ class Voxelizer:
         self.settings = VoxelSettings(max_points, max_voxels, sample, seed, order, arithmetic, axes, like, max_bytes)
         self.threads = threads
         self._workspace = _voxel_ids.Workspace()
-        _grid.bounded(voxel_size, point_range, np.dtype(np.float32), self.settings.arithmetic)
+        _grid.grid_of_range(voxel_size, point_range, np.dtype(np.float32), self.settings.arithmetic)
 
     @property
     def grid(self) -> tuple[int, int, int]:
         """Cells on x, y, z, for float32 points."""
-        x, y, z = _grid.bounded(
+        x, y, z = _grid.grid_of_range(
             self.voxel_size, self.point_range, np.dtype(np.float32), self.settings.arithmetic, warn=False
-        ).grid
+        ).shape
         return x, y, z
 
     def __call__(
-        self, points: Any, *, row_splits: Any = None, seed: int | None = None, out: Array | None = None
+        self,
+        points: ArrayLike,
+        *,
+        row_splits: ArrayLike | None = None,
+        seed: int | None = None,
+        out: Array | None = None,
     ) -> Voxels:
         """Voxels of a cloud, or of a batch; `seed` is another one for this call alone."""
-        return run(
+        return hard_voxels(
             points,
             self.voxel_size,
             self.point_range,
@@ -235,11 +240,11 @@ class Voxelizer:
 
 
 def voxel_features(
-    voxels: Any,
-    counts: Any,
-    coords: Any,
-    voxel_size: Any,
-    point_range: Any,
+    voxels: ArrayLike,
+    counts: ArrayLike,
+    coords: ArrayLike,
+    voxel_size: ArrayLike,
+    point_range: ArrayLike,
     *,
     kind: str = "voxelnet",
     axes: str = "zyx",
@@ -299,13 +304,10 @@ def voxel_features(
         raise _check.InputError(f"coords must have 3 or 4 columns, got {cells.shape[1]}")
     cells = _int32("coords", cells[:, -3:], -(2**31), 2**31 - 1)
     _check.same_length(voxels=v, counts=n, coords=cells)
-    _grid.bounded(voxel_size, point_range, v.dtype, arithmetic, warn=False)
+    _grid.grid_of_range(voxel_size, point_range, v.dtype, arithmetic, warn=False)
     wide = v.shape[2] + FEATURES[kind]
     features = _check.out("out", out, (*v.shape[:2], wide), v.dtype, v)
-    if kernel is None or not v.size:
-        features[:] = reference.voxel_features(
-            v, n, cells, voxel_size, point_range, kind=kind, axes=axes, arithmetic=arithmetic
-        )
+    if not v.size:
         return features
     size, ends, _ = reference.grid_of(voxel_size, np.asarray(point_range), v.dtype, arithmetic)
     step, low = size.astype(v.dtype), (size / 2 + ends[:3]).astype(v.dtype)
@@ -313,7 +315,7 @@ def voxel_features(
     _threads.split(
         len(v),
         threads,
-        lambda s: by_voxel.features(v[s], n[s], xyz[s], step, low, FEATURES[kind] - 3, features[s]),
+        lambda s: reduction_kernel.features(v[s], n[s], xyz[s], step, low, FEATURES[kind] - 3, features[s]),
         4096,
     )
     return features

@@ -71,7 +71,8 @@ def _loss_grad(X, y, s, weights, biases, activation, *, p, unit, pull):
 
 def values(net, X, params, out, features):
     """Write the output and the values of the last layer, or the logits, each where it is not None."""
-    result, layers = layer_values(X[:, : net.columns], *net.views(params), net.activation)
+    weights, biases = net.views(params)
+    result, layers = layer_values(X[:, : net.columns], weights, biases, net.activation)
     if out is not None:
         out[:] = result
     if features is not None:
@@ -92,8 +93,9 @@ def softmax_terms(z, y, value, probabilities):
 def loss_grad(net, loss, X, y, s, params, grad, total):
     """Add to grad the derivatives of the loss, to total the loss and the weights."""
     s = np.ones(len(X)) if s is None else s.astype(float)
+    weights, biases = net.views(params)
     value, *by = _loss_grad(
-        X[:, : net.columns], y, s, *net.views(params), net.activation, p=loss.definition, unit=loss.unit, pull=loss.pull
+        X[:, : net.columns], y, s, weights, biases, net.activation, p=loss.definition, unit=loss.unit, pull=loss.pull
     )
     grad += net.pack(*by)
     total += value, s.sum()

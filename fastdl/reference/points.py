@@ -2,40 +2,6 @@
 
 import numpy as np
 
-from fastdl.reference._point_kernels import (
-    count_ids as count_ids,
-)
-from fastdl.reference._point_kernels import (
-    differing as differing,
-)
-from fastdl.reference._point_kernels import (
-    elect as elect,
-)
-from fastdl.reference._point_kernels import (
-    finish_means as finish_means,
-)
-from fastdl.reference._point_kernels import (
-    fold_extremes as fold_extremes,
-)
-from fastdl.reference._point_kernels import (
-    fold_means as fold_means,
-)
-from fastdl.reference._point_kernels import (
-    lattice_bounds as lattice_bounds,
-)
-from fastdl.reference._point_kernels import (
-    lattice_keys as lattice_keys,
-)
-from fastdl.reference._point_kernels import (
-    nearest as nearest,
-)
-from fastdl.reference._point_kernels import (
-    number_keys as number_keys,
-)
-from fastdl.reference._point_kernels import (
-    tally as tally,
-)
-
 
 def grid_of(voxel_size, point_range, dtype, arithmetic="float32"):
     """Size, range and number of cells per axis, in the type cells are computed in; halves are rounded away from 0."""
@@ -127,7 +93,7 @@ def voxelize(
     return voxels, coords, np.minimum(true_counts, t), true_counts, ids.astype(np.int32), accounting
 
 
-def plan_of(reduce, columns):
+def column_reductions(reduce, columns):
     """(column, name) for every column of the result."""
     if isinstance(reduce, str) or not isinstance(reduce, (list, tuple)):
         return [(k, reduce) for k in range(columns)]
@@ -290,7 +256,9 @@ def voxel_reduce(
         values = own_reduction(reduce, floats[k], ids[k], len(coords))
     else:
         names = points.dtype.names or ()
-        plan = [(names.index(c) if isinstance(c, str) else c, name) for c, name in plan_of(reduce, len(columns))]
+        plan = [
+            (names.index(c) if isinstance(c, str) else c, name) for c, name in column_reductions(reduce, len(columns))
+        ]
         dtype = result_dtype(points.dtype, plan, ignore, counts.max(initial=0))
         values = np.empty(len(coords) if dtype.names else (len(coords), len(plan)), dtype)
         for j, (column, name) in enumerate(plan):

@@ -118,7 +118,10 @@ def number(value: Any) -> str:
     """As it is read best: thousands apart, four digits of what is no whole number."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
+    if not isinstance(value, (float, np.floating)):
+        return str(value)
+    size = abs(float(value))
+    return f"{value:,.0f}" if 1e4 <= size < 1e12 else f"{value:,.4g}"
 
 
 def _is_number(value: Any) -> bool:

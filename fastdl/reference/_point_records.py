@@ -1,34 +1,6 @@
-"""What the kernels of voxels and of records do, with their names and arguments, where none is compiled."""
+"""Records to voxels in NumPy: the names and arguments of `fastdl_ext.points_records`."""
 
 import numpy as np
-
-
-def number_keys(keys, numbers):
-    """The number of every key, -1 for all ones; `numbers`, which knows some, learns the others as they appear."""
-    none = np.iinfo(keys.dtype).max
-    return np.array([-1 if k == none else numbers.setdefault(k, len(numbers)) for k in keys.tolist()], np.int32)
-
-
-def tally(ids, known, first, counts):
-    """Add to the counts of voxels; `first` gets the first point of every voxel that is not among the `known`."""
-    inside = np.flatnonzero(ids >= 0)
-    unique, at = np.unique(ids[inside], return_index=True)
-    first[unique[unique >= known] - known] = inside[at[unique >= known]]
-    np.add.at(counts, ids[inside], 1)
-
-
-def count_ids(ids, keep, counts):
-    """Counts of voxels below `keep`, on top of what is there; the points of other voxels."""
-    np.add.at(counts, ids[(ids >= 0) & (ids < keep)], 1)
-    return int(np.count_nonzero(ids >= keep))
-
-
-def nearest(distance, ids, best, pick, offset):
-    """The point of the least distance in every voxel; the first of equals."""
-    for i in np.lexsort((np.arange(len(ids)), distance)):
-        if ids[i] >= 0 and distance[i] < best[ids[i]]:
-            best[ids[i]], pick[ids[i]] = distance[i], i + offset
-
 
 _NUMBERS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
 

@@ -1,0 +1,124 @@
+"""Several targets of the same rows: their sums of products from one pass, and one factor of the columns for all.
+
+The sums of a target have the bits they have alone: an entry of a Gram matrix does not depend on the columns beside it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check
+from fastdl._rows import Rows
+from fastdl._typing import Array
+from fastdl.linear._coordinates import Frame, _extent, _solve
+from fastdl.linear._matrix import gram
+from fastdl.linear.methods.closed_form import fit_frame
+from fastdl.linear.result import Certificate, LpFit
+
+
+def target_columns(X: Any, y: Any) -> Array | None:
+    """The targets as an array (N, M) where there are several in y; None for one, or for chunks."""
+    if y is None or getattr(y, "ndim", None) == 1 or hasattr(y, "dask") or hasattr(X, "dask"):
+        return None
+    columns = _check.asarray("y", y)
+    if columns.ndim != 2:
+        return None
+    _check.dtype("y", columns.dtype, ("f", "i", "u", "b"))
+    if not columns.shape[1]:
+        raise _check.InputError(f"y must have at least one target, got shape {columns.shape}")
+    return columns
+
+
+def fit_targets(
+    X: Any, Y: Array, sample_weight: Array | None, fit: Callable[..., LpFit], p: Any, settings: dict[str, Any]
+) -> LpFit:
+    """One fit of all targets: from shared sums for p = 2, one after the other otherwise."""
+    rows = [Rows(X, np.ascontiguousarray(column), sample_weight) for column in Y.T]
+    if settings.pop("closed form"):
+        frames = shared_frames(X, Y, sample_weight, rows, settings["intercept"], settings["threads"])
+        fits = [fit_frame(frame, some, p) for frame, some in zip(frames, rows)]
+    else:
+        fits = [fit(some, p, **settings) for some in rows]
+    return joined(fits)
+
+
+def joined(fits: list[LpFit]) -> LpFit:
+    """The fits of several targets as one; its certificate is that of the sum of their losses."""
+    first = fits[0]
+    upper, lower = (float(sum(fit.certificate[k] for fit in fits)) for k in (0, 1))
+    kinds = {fit.certificate.kind for fit in fits}
+    losses = np.array([fit.loss for fit in fits])
+    return LpFit(
+        np.stack([fit.w for fit in fits]),
+        np.array([fit.b for fit in fits]),
+        first.p,
+        losses,
+        Certificate.of(upper, lower, kinds.pop() if len(kinds) == 1 else "bound"),
+        first.method,
+        {"loss": losses},
+        first.rank,
+        first.condition,
+        targets=tuple(fits),
+    )
+
+
+def shared_frames(
+    X: Any, Y: Array, s: Array | None, rows: list[Rows], intercept: bool, threads: int | None
+) -> list[Frame]:
+    """The coordinates of each target, by one pass over X and one factorisation."""
+    numbered = Rows(X, np.arange(len(Y), dtype=np.float64), s)
+    first = next(iter(numbered.blocks()), None)
+    if first is None or not len(first[0]) or not np.isfinite(first[0]).all():
+        return [Frame(some, intercept, threads) for some in rows]
+    starts = []
+    for j, some in enumerate(rows):
+        start = Frame.__new__(Frame)
+        start.rows, start.intercept, start.threads, start._first = some, intercept, threads, None
+        start.shift, start.factor = np.zeros(some.columns), np.ones(some.columns)
+        start.y_shift, start.y_factor = 0.0, 1.0
+        start._near(*_extent(first[0], _targets_of(Y, first[1])[:, j]))
+        starts.append(start)
+    shift = np.append(starts[0].shift, [start.y_shift for start in starts])
+    factor = np.append(starts[0].factor, [start.y_factor for start in starts])
+
+    def work(X: Array, y: Array, s: Array | None) -> Array:
+        Z = np.column_stack([X, _targets_of(Y, y)])
+        return np.append(gram(Z, np.zeros(len(Z)), s, shift, factor)[:-1, :-1], len(Z))
+
+    with np.errstate(all="ignore"):
+        total = numbered.total(work, threads)
+    if total is None or not np.isfinite(total).all():
+        return [Frame(some, intercept, threads) for some in rows]
+    d, m = numbered.columns, 1 + len(factor)
+    G = total[:-1].reshape(m, m)
+    frames: list[Frame] = []
+    for j, start in enumerate(starts):
+        some = np.append(np.arange(d + 1), d + 1 + j)
+        frames.append(_finished(start, G[np.ix_(some, some)], int(total[-1]), frames))
+    return frames
+
+
+def _targets_of(Y: Array, numbers: Array) -> Array:
+    """The targets of rows, by their numbers."""
+    return np.asarray(Y[numbers.astype(np.intp)], np.float64)
+
+
+def _finished(frame: Frame, G: Array, count: int, before: list[Frame]) -> Frame:
+    """The frame of known sums, with the factor of an earlier one where that is Cholesky's."""
+    frame.count, frame.weight = count, float(G[0, 0])
+    G = frame._centred(G)
+    if not before or before[0].solver != "Cholesky":
+        frame._choose(G)
+        return frame
+    shared = copy.copy(before[0])
+    for name in ("rows", "shift", "factor", "y_shift", "y_factor", "noise"):
+        setattr(shared, name, getattr(frame, name))
+    kept = np.arange(frame.rows.columns) if shared.kept is None else shared.kept
+    use = np.append(np.zeros(int(shared.ones), int), 1 + kept)
+    shared.gram = G[np.ix_(*[np.append(use, len(G) - 1)] * 2)]
+    shared.start = _solve(shared.R, shared.gram[:-1, -1])
+    return shared

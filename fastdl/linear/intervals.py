@@ -1,0 +1,263 @@
+"""How sure the coefficients of a linear fit are: standard errors and confidence intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastdl import _check, _threads
+from fastdl._rows import Rows
+from fastdl._typing import Array, ArrayLike, Loss
+from fastdl.linear._coordinates import Frame
+from fastdl.linear._matrix import kernel
+from fastdl.linear._student import normal_quantile, student_quantile
+from fastdl.linear.fit import fit_lp
+from fastdl.linear.methods.closed_form import fit_frame
+from fastdl.linear.result import LpFit
+
+COVARIANCES = ("classical", "HC0", "HC1", "HC2", "HC3", "kernel", "bootstrap")
+
+
+@dataclass(frozen=True, eq=False)
+class CoefficientIntervals:
+    """A linear fit with the standard errors and confidence intervals of its coefficients.
+
+    Coefficients are b and then w. What the rows do not determine, as the weights of dependent columns, is NaN.
+
+    Attributes
+    ----------
+    fit : LpFit
+        The model.
+    covariance : str
+        How the errors were found.
+    level : float
+        The probability that an interval is to cover.
+    standard_errors : ndarray, (D + 1,)
+        Of b and w; that of b is 0 without an intercept.
+    intervals : ndarray, (D + 1, 2)
+        From, to.
+    covariance_matrix : ndarray, (D + 1, D + 1)
+        Of the coefficients.
+    degrees_of_freedom : float
+        Of Student's distribution that the intervals are from; inf where they are from the normal or a bootstrap.
+    """
+
+    fit: LpFit
+    covariance: str
+    level: float
+    standard_errors: Array
+    intervals: Array
+    covariance_matrix: Array
+    degrees_of_freedom: float
+
+
+def estimate_intervals(
+    X: Any,
+    y: ArrayLike | None = None,
+    p: Loss = 2.0,
+    *,
+    level: float = 0.95,
+    covariance: str = "auto",
+    intercept: bool = True,
+    sample_weight: ArrayLike | None = None,
+    resamples: int = 500,
+    seed: int = 0,
+    threads: int | None = 1,
+) -> CoefficientIntervals:
+    """Fit a linear model of least Lp loss, with standard errors and confidence intervals of its coefficients.
+
+    Parameters
+    ----------
+    X, y, p, intercept, sample_weight, threads
+        As in `fit_lp`, of one target; chunks for p = 2.
+    level : float
+        The probability that an interval is to cover, above 0 and below 1.
+    covariance : str
+        For p = 2 "classical", of errors of one variance, or "HC0" to "HC3", of errors of any variances; for p = 1
+        "kernel"; for any p "bootstrap". "auto" is "classical" for p = 2, "kernel" for p = 1, else "bootstrap".
+    resamples : int
+        Of the bootstrap, at least 2.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    CoefficientIntervals
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit, values that are not finite, a covariance that does not fit p, weights with
+        "kernel".
+    InputTypeError
+        For what is not numeric.
+
+    Notes
+    -----
+    With A = [1, X], the residuals r of n rows and k coefficients, and V = (A' S A)^-1:
+
+    - classical: ``V sum s r^2 / (n - k)``; the intervals are Student's of n - k degrees of freedom.
+    - HC0 to HC3: ``V (sum s^2 c r^2 a a') V`` with c = 1, n / (n - k), 1 / (1 - h), 1 / (1 - h)^2, h = s a' V a being a
+      row's leverage (White, 1980; MacKinnon and White, 1985); normal intervals.
+    - kernel: ``V / (4 f^2)``, f the density of the residuals at their median by Epanechnikov's kernel, with Hall and
+      Sheather's bandwidth (Koenker, "Quantile regression", 2005, 3.4); Student's intervals, as statsmodels gives.
+    - bootstrap: rows drawn with their targets, n of n; the standard deviation of the coefficients of the fits, and
+      their quantiles as intervals (Efron and Tibshirani, 1993, 9.5 and 13).
+
+    A weight of s says that a row's error has variance 1 / s; it is not a count of rows.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((1000, 1))
+    >>> found = fastdl.estimate_intervals(X, 2 * X[:, 0] + rng.standard_normal(1000))
+    >>> found.standard_errors.round(2), bool(found.intervals[1, 0] < 2 < found.intervals[1, 1])
+    (array([0.03, 0.03]), True)
+    """
+    level = _check.number("level", level, 0, 1, above=True)
+    if level >= 1:
+        raise _check.InputError(f"level must be below 1, got {level}")
+    covariance = _covariance(covariance, p)
+    threads = _threads.count(threads)
+    if covariance == "bootstrap":
+        how = {"intercept": intercept, "sample_weight": sample_weight, "threads": threads}
+        resamples = _check.integer("resamples", resamples, 2)
+        return _bootstrap(X, y, p, level, resamples, _check.integer("seed", seed, 0), **how)
+    rows = Rows(X, y, sample_weight)
+    frame = Frame(rows, bool(intercept), threads)
+    if covariance == "kernel":
+        if sample_weight is not None or y is None:
+            raise _check.InputError("covariance 'kernel' is for arrays without sample_weight: take 'bootstrap'")
+        fit = fit_lp(X, y, 1.0, intercept=intercept, threads=threads)
+        squares = _kernel_variance(rows, fit) * frame.y_factor**2
+        matrix = squares * _inverse_gram(frame)
+    else:
+        fit = fit_frame(frame, rows)
+        matrix = _least_squares_covariance(frame, fit, covariance)
+    freedom = float(frame.count - frame.rank)
+    matrix = _in_users_units(frame, matrix if freedom > 0 else np.full_like(matrix, np.nan))
+    errors = np.sqrt(np.maximum(matrix.diagonal(), 0))
+    freedom = freedom if covariance in ("classical", "kernel") else float("inf")
+    half = _reach(level, freedom) * errors
+    middle = np.append(fit.b, fit.w)
+    intervals = np.column_stack([middle - half, middle + half])
+    return CoefficientIntervals(fit, covariance, level, errors, intervals, matrix, freedom)
+
+
+def _covariance(covariance: str, p: Loss) -> str:
+    """The name, which must fit p."""
+    _check.one_of("covariance", covariance, ("auto", *COVARIANCES))
+    if covariance == "auto":
+        return "classical" if p == 2 else "kernel" if p == 1 else "bootstrap"
+    if covariance != "bootstrap" and p != (1 if covariance == "kernel" else 2):
+        raise _check.InputError(
+            f"covariance {covariance!r} is for p = {1 if covariance == 'kernel' else 2}, got p = {p}"
+        )
+    return covariance
+
+
+def _reach(level: float, freedom: float) -> float:
+    if freedom <= 0:
+        return float("nan")
+    probability = (1 + level) / 2
+    return normal_quantile(probability) if np.isinf(freedom) else student_quantile(probability, freedom)
+
+
+def _inverse_gram(frame: Frame) -> Array:
+    half = np.linalg.inv(frame.R) if frame.rank else frame.R
+    return np.asarray(half @ half.T)
+
+
+def _residuals(rows: Rows, X: Array, y: Array, fit: LpFit) -> Array:
+    r = np.empty(len(y))
+    kernel.residuals(X, y, np.ascontiguousarray(fit.w), fit.b, np.zeros(rows.columns), r)
+    return r
+
+
+def _least_squares_covariance(frame: Frame, fit: LpFit, covariance: str) -> Array:
+    """In the frame's coordinates."""
+    V, k, left = _inverse_gram(frame), frame.rank, frame.count - frame.rank
+    if covariance == "classical":
+        return V * (fit.loss * frame.y_factor**2 / max(left, 1))
+    half = np.linalg.inv(frame.R) if k else frame.R
+
+    def work(X: Array, y: Array, s: Array | None) -> Array:
+        s = np.ones(len(y)) if s is None else s
+        columns = frame.columns(X)
+        c = (s * _residuals(frame.rows, X, y, fit) * frame.y_factor) ** 2
+        if covariance in ("HC2", "HC3"):
+            h = s * ((frame.dense(columns) @ half) ** 2).sum(axis=1)
+            rest = np.where(1 - h > 1e-12, 1 - h, np.nan)  # a row with a coefficient of its own
+            c = c / (rest if covariance == "HC2" else rest * rest)
+        return frame.grams(columns, np.zeros(len(y)), c)[:k, :k]
+
+    meat = frame.rows.total(work, frame.threads)
+    if meat is None:
+        return V
+    if covariance == "HC1":
+        meat = meat * (frame.count / max(left, 1))
+    return np.asarray(V @ meat @ V)
+
+
+def _in_users_units(frame: Frame, matrix: Array) -> Array:
+    """The covariance of (b, w); NaN for what the rows do not determine."""
+    d = frame.rows.columns
+    w, b = frame.model(np.zeros(frame.rank))
+    change = np.zeros((d + 1, frame.rank))
+    for i, unit in enumerate(np.eye(frame.rank)):
+        moved_w, moved_b = frame.model(unit)
+        change[:, i] = np.append(moved_b - b, moved_w - w)
+    result = change @ matrix @ change.T
+    unknown = np.ones(d, bool)
+    unknown[slice(None) if frame.kept is None else frame.kept] = False
+    if frame._still.size:
+        share = np.abs(frame._still / frame.factor[:, None])
+        unknown |= (share > 1e-8 * share.max(axis=0)).any(axis=1)
+    unknown = np.append(bool(np.any(unknown & (frame.shift != 0))) and frame.intercept, unknown)
+    result[unknown], result[:, unknown] = np.nan, np.nan
+    return np.asarray(result)
+
+
+def _kernel_variance(rows: Rows, fit: LpFit) -> float:
+    """1 / (4 f^2), f the density of the residuals at 0."""
+    X, y, _ = rows.gathered()
+    n, r = len(y), _residuals(rows, X, y, fit)
+    if not n:
+        return float("nan")
+    density = 1 / np.sqrt(2 * np.pi)  # of the normal distribution at its median
+    share = n ** (-1 / 3) * normal_quantile(0.975) ** (2 / 3) * (1.5 * density**2) ** (1 / 3)
+    low, high = np.quantile(r, [0.25, 0.75])
+    if not share < 0.5:
+        return float("nan")
+    spread = min(float(np.std(y)), float(high - low) / 1.34)
+    width = spread * (normal_quantile(0.5 + share) - normal_quantile(0.5 - share))
+    if not width > 0:
+        return float("nan")
+    u = r / width
+    f = float(np.where(np.abs(u) <= 1, 0.75 * (1 - u * u), 0).sum()) / (n * width)
+    return 1 / (4 * f * f) if f > 0 else float("nan")
+
+
+def _bootstrap(
+    X: Any, y: ArrayLike | None, p: Loss, level: float, resamples: int, seed: int, *, sample_weight: Any, **how: Any
+) -> CoefficientIntervals:
+    """Fits of rows drawn with replacement: a row's weight is how often it was drawn."""
+    if y is None:
+        raise _check.InputError("the bootstrap is for arrays: give X and y")
+    x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
+    n = _check.same_length(X=x, y=t)
+    s = _check.sample_weight(sample_weight, n)
+    fit = fit_lp(x, t, p, sample_weight=s, **how)
+    drawn = np.empty((resamples, 1 + x.shape[1]))
+    for k in range(resamples):
+        random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, k])))
+        counts = np.bincount(random.integers(0, n, n), minlength=n).astype(float) if n else np.zeros(0)
+        again = fit_lp(x, t, p, sample_weight=counts if s is None else counts * s, **how)
+        drawn[k] = np.append(again.b, again.w)
+    matrix = np.atleast_2d(np.cov(drawn, rowvar=False))
+    intervals = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+    errors = np.sqrt(matrix.diagonal())
+    return CoefficientIntervals(fit, "bootstrap", level, errors, intervals, matrix, float("inf"))

@@ -1,0 +1,52 @@
+"""The table that numbers the keys of voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fastdl._typing import Array
+from fastdl.points._grid import kernel
+
+
+class KeyTable:
+    """A hash table that numbers keys in order of first appearance, and grows where it is half full."""
+
+    def __init__(self, key: np.dtype, expected: int, take: Callable[..., Array] | None = None):
+        self.narrow = key == np.uint32
+        self.bits = max(6, (2 * expected - 1).bit_length())
+        self.size = np.zeros(1, np.int64)
+        if take is None:
+            self.slots = self._empty()
+        else:  # memory that is used again costs no page faults
+            self.slots = take("slots", (1 if self.narrow else 2) << self.bits, np.uint64)
+            self.slots.fill(0)
+
+    def __len__(self) -> int:
+        return int(self.size[0])
+
+    def _empty(self) -> Array:
+        return np.zeros((1 if self.narrow else 2) << self.bits, np.uint64)
+
+    def assign(self, keys: Array, ids: Array) -> None:
+        """Fill `ids`, which may be the memory of `keys`."""
+        start = 0
+        while start < len(keys):
+            start = kernel.assign(keys, ids, start, self.slots, self.bits, self.size, 1 << (self.bits - 1))
+            if start < len(keys):
+                self.grow()
+
+    def grow(self) -> None:
+        """Make room for more."""
+        self.bits += 1 if self.bits > 20 else 2
+        old, self.slots = self.slots, self._empty()
+        kernel.rehash(old, self.slots, self.bits, self.narrow)
+
+    def keys(self) -> Array:
+        """The keys in order of their numbers; 64-bit tables only."""
+        pairs = self.slots.reshape(-1, 2)
+        pairs = pairs[pairs[:, 1] > 0]
+        keys = np.empty(len(self), np.uint64)
+        keys[pairs[:, 1].astype(np.int64) - 1] = pairs[:, 0]
+        return keys

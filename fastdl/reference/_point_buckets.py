@@ -1,0 +1,72 @@
+"""Voxels of large clouds by buckets in NumPy: the names and arguments of `fastdl_ext.points_buckets`."""
+
+import numpy as np
+
+from fastdl.reference import _point_cells
+
+
+def _buckets(keys, bits):
+    return (keys & keys.dtype.type((1 << bits) - 1)).astype(np.int64)
+
+
+def _keys_in(points, numbers, single, dtype):
+    keys = np.empty(len(points), dtype)
+    missing = _point_cells.keys_of(points, numbers, single, keys)
+    return keys, np.flatnonzero(keys != np.iinfo(dtype).max), missing
+
+
+def count(points, numbers, single, bits, empty, counts):
+    """Points per bucket; the number of points that are not finite.  `empty` tells the keys' type."""
+    keys, inside, missing = _keys_in(points, numbers, single, empty.dtype)
+    np.add.at(counts, _buckets(keys[inside], bits), 1)
+    return missing
+
+
+def scatter(points, start, numbers, single, bits, places, keys_out, index_out):
+    """Keys and indices of points, the first of which is number `start`, to their buckets' next places."""
+    keys, inside, _ = _keys_in(points, numbers, single, keys_out.dtype)
+    bucket = _buckets(keys[inside], bits)
+    order = np.argsort(bucket, kind="stable")
+    sizes = np.bincount(bucket, minlength=len(places))
+    ends = np.cumsum(sizes)
+    for b in np.flatnonzero(sizes):
+        points_in = inside[order[ends[b] - sizes[b] : ends[b]]]
+        place = slice(places[b], places[b] + sizes[b])
+        keys_out[place], index_out[place] = keys[points_in], points_in + start
+    places += sizes
+
+
+def assign(keys, index, starts, first, last, table, most, ids, sizes, flags):
+    """Ids within each of the buckets first..last, and a flag at the first point of every voxel."""
+    for b in range(first, last):
+        s = slice(starts[b], starts[b + 1])
+        ids[s], new = _point_cells.number_keys(keys[s], keys[:0])
+        sizes[b] = len(new)
+        flags[index[s][np.unique(ids[s], return_index=True)[1]]] = 1
+    return last
+
+
+def _ranks(words, before, points):
+    """The number of flags below each point."""
+    points = points.astype(np.int64)
+    below = words[points >> 6] & ((np.uint64(1) << (points & 63).astype(np.uint64)) - np.uint64(1))
+    return before[points >> 6] + np.bitwise_count(below)
+
+
+def sum_rows(points, index, ids, starts, sizes, first, last, words, before, mean, sums, counts, firsts, out):
+    """Sums or means of the voxels of buckets first..last, each at its rank."""
+    for b in range(first, last):
+        s, m = slice(starts[b], starts[b + 1]), int(sizes[b])
+        total, number = np.zeros((m, points.shape[1])), np.bincount(ids[s], minlength=m)
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.add.at(total, ids[s], points[index[s]].astype(np.float64))
+            born = index[s][np.unique(ids[s], return_index=True)[1]]
+            out[_ranks(words, before, born)] = total / number[:, None] if mean else total
+
+
+def number(index, ids, starts, first, last, words, before, ranks, out):
+    """Ids of the points of buckets first..last by order of first appearance in the whole cloud."""
+    for b in range(first, last):
+        s = slice(starts[b], starts[b + 1])
+        born = index[s][np.unique(ids[s], return_index=True)[1]]
+        out[index[s]] = _ranks(words, before, born)[ids[s]]

@@ -1,0 +1,44 @@
+"""Hard voxelization in NumPy: the names and arguments of `fastdl_ext.points_hard_voxels`."""
+
+import numpy as np
+
+from fastdl.reference import _point_cells, _point_reductions
+
+
+def fill(points, start, numbers, single, table, bits, state, most, reverse, ids, coords, counts, voxels):
+    """Put points from `start` into their voxels; the index of the point for which there was no room, or their number.
+
+    The voxels that are there are told by their coordinates, so that the table stays as it was.
+    """
+    m, rows, t = int(state[0]), len(counts), voxels.shape[1]
+    limit = min(rows, 1 << (bits - 1)) if bits else rows
+    cells, inside, _ = _point_cells.cells_in(points[start:], numbers, single)
+    gx, gy = numbers[9:11].astype(np.int64)
+
+    def keys_of(c):
+        return (c[:, 2] * gy + c[:, 1]) * gx + c[:, 0]
+
+    known = coords[:m, ::-1] if reverse else coords[:m]
+    found = np.full(len(cells), -1, np.int64)
+    found[inside], _ = _point_cells.number_keys(keys_of(cells[inside]), keys_of(known.astype(np.int64)))
+    beyond = np.flatnonzero((found >= limit) & (found < most))
+    stop = int(beyond[0]) if len(beyond) else len(found)
+    part, found = points[start : start + stop], found[:stop]
+    state[1] += np.count_nonzero(~np.isfinite(part[:, :3]).all(axis=1))
+    state[2] += np.count_nonzero(found >= most)
+    found[found >= most] = -1
+    born = np.unique(found, return_index=True)[1]
+    born = born[found[born] >= m]
+    size = m + len(born)
+    coords[m:size] = cells[born][:, ::-1] if reverse else cells[born]
+    counts[m:size], voxels[m:size] = 0, 0
+    place = counts[found] + _point_reductions.slots(found)
+    kept = (found >= 0) & (place < t)
+    voxels[found[kept], place[kept]] = part[kept]
+    np.add.at(counts, found[found >= 0], 1)
+    ids[start : start + stop], state[0] = found, size
+    return start + stop
+
+
+def clear(coords, reverse, numbers, table):
+    """Undo what `fill` wrote to a table of cells."""
