@@ -58,6 +58,7 @@ PRIVATE = {
     ("files", "sequences._letters"),
     ("files", "sequences._window_encoder"),
     ("cli", "sequences._settings"),
+    ("estimators", "linear._class_labels"),
     ("estimators", "points._grid"),
     ("estimators", "points._reductions"),
     ("estimators", "features._function_blocks"),
