@@ -106,10 +106,6 @@ def fit_lp(
     settings = {"intercept": bool(intercept), "seed": seed, "threads": threads, **options}
     if method == "newton":
         settings["tol"] = tol
-<<<<<<< HEAD
-    fit = _method_function(method, options)(rows, loss.p, **settings)
-    return fit if unit == 1 else fit.with_weights_times(unit)
-=======
     weights, unit = _divide_weights(y, sample_weight)
     many = target_columns(X, y)
     if many is None:
@@ -117,8 +113,7 @@ def fit_lp(
     else:
         settings["closed form"] = method == "closed form"
         fit = fit_targets(X, many, weights, _method_function(method, options), loss.p, settings)
-    return fit if unit == 1 else fit.weighed(unit)
->>>>>>> main
+    return fit if unit == 1 else fit.with_weights_times(unit)
 
 
 def _divide_weights(y: Any, sample_weight: Any) -> tuple[Any, float]:

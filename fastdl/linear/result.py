@@ -94,7 +94,7 @@ class LpFit:
             history = {**self.history, "loss": self.history["loss"] * unit}
             loss = self.loss * unit if self.targets else float(np.float64(self.loss) * unit)
         certificate = self.certificate._replace(upper=upper, lower=lower)
-        targets = tuple(fit.weighed(unit) for fit in self.targets)
+        targets = tuple(fit.with_weights_times(unit) for fit in self.targets)
         return replace(self, loss=loss, certificate=certificate, history=history, targets=targets)
 
     def predict(self, X: Any) -> Array:

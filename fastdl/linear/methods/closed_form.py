@@ -15,25 +15,16 @@ _PASSES = 4  # of refinement, at most: one does for all but columns that are nea
 
 def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: int | None) -> LpFit:
     """The least squares fit."""
-<<<<<<< HEAD
-    coordinates = Coordinates(rows, intercept, threads)
+    return fit_in_coordinates(Coordinates(rows, intercept, threads), rows, p)
+
+
+def fit_in_coordinates(coordinates: Coordinates, rows: Rows, p: float = 2.0) -> LpFit:
+    """The least squares fit in given coordinates."""
     gamma, loss, lower, history = refine(coordinates)
     if goes_through_all(coordinates, gamma, loss):
         return interpolating_fit(coordinates, gamma, p)
     found = fit_in_users_units(
         coordinates,
-=======
-    return fit_frame(Frame(rows, intercept, threads), rows, p)
-
-
-def fit_frame(frame: Frame, rows: Rows, p: float = 2.0) -> LpFit:
-    """The least squares fit in given coordinates."""
-    gamma, loss, lower, history = refined(frame)
-    if interpolates(frame, gamma, loss):
-        return interpolation(frame, gamma, p)
-    found = result(
-        frame,
->>>>>>> main
         gamma,
         p,
         loss=loss,
