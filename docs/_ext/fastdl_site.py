@@ -83,9 +83,15 @@ class Measured(Directive):
             text = re.split(r"^## ", (root / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
             text = next((part.partition("\n")[2] for part in text if part.startswith("How fast")), "")
         self.state.document.settings.record_dependencies.add(str(page if page.exists() else root / "README.md"))
-        part = nodes.section()
-        self.state.nested_parse(StringList(text.replace("](docs/", "](").splitlines(), str(page)), 0, part, True)
-        return part.children
+        found: list[nodes.Node] = []
+        for k, part in enumerate(re.split(r"^## ", text.replace("](docs/", "]("), flags=re.MULTILINE)):
+            title, _, body = part.partition("\n") if k else ("", "", part)
+            place: nodes.Element = nodes.section(ids=[nodes.make_id(f"measured-{title}")]) if k else nodes.container()
+            if k:
+                place += nodes.title(text=title)
+            self.state.nested_parse(StringList(body.splitlines(), str(page)), 0, place)
+            found.append(place)
+        return found
 
 
 class DefinitionSource(Directive):
