@@ -37,11 +37,21 @@ def close(want):
     return lambda got: np.testing.assert_allclose(np.asarray(got), want, rtol=1e-4, atol=1e-4)
 
 
+def mkl_product(graph, nodes, x):
+    """MKL's product of a sparse matrix, on one thread (MKL_NUM_THREADS)."""
+    mkl = pytest.importorskip("sparse_dot_mkl", exc_type=ImportError)  # it is there, but finds no libmkl_rt
+    sparse = pytest.importorskip("scipy.sparse")
+    ones = np.ones(graph.num_edges, np.float32)
+    matrix = sparse.csr_matrix((ones, graph.indices, graph.indptr.astype(np.int32)), (nodes, nodes))
+    mkl.mkl_set_num_threads(1)
+    return lambda: mkl.dot_product_mkl(matrix, x)
+
+
 @pytest.mark.parametrize("hubs", [False, True], ids=["no hubs", "hubs"])
 @pytest.mark.parametrize("columns", [1, more(16), 64, more(128)])
 @pytest.mark.parametrize("size", ["L2", more("L3"), "DRAM", more("degree 8")])
 @pytest.mark.parametrize(
-    "who", ["fastdl", "fastdl 2 threads", "scipy", "torch.sparse", "scatter (index_add_)", "reference"]
+    "who", ["fastdl", "fastdl 2 threads", "scipy", "MKL", "torch.sparse", "scatter (index_add_)", "reference"]
 )
 def bench_aggregate_sum(compare, size, columns, hubs, who):
     pair, nodes = edges(size, hubs)
@@ -57,6 +67,8 @@ def bench_aggregate_sum(compare, size, columns, hubs, who):
         ones = np.ones(graph.num_edges, np.float32)
         matrix = sparse.csr_matrix((ones, graph.indices, graph.indptr.astype(np.int32)), (nodes, nodes))
         run, check = lambda: matrix @ x, lambda got: np.testing.assert_array_equal(got, want)
+    elif who == "MKL":
+        run = mkl_product(graph, nodes, x)
     elif who == "reference":
         if graph.num_edges * columns > 10_000_000:
             pytest.skip("minutes")
@@ -139,11 +151,7 @@ def bench_mkl(compare, columns, who):
     x = np.random.default_rng(1).standard_normal((nodes, columns)).astype(np.float32)
     want = fastdl.aggregate(graph, x)
     if who == "MKL":
-        mkl = pytest.importorskip("sparse_dot_mkl")
-        sparse = pytest.importorskip("scipy.sparse")
-        ones = np.ones(graph.num_edges, np.float32)
-        matrix = sparse.csr_matrix((ones, graph.indices, graph.indptr.astype(np.int32)), (nodes, nodes))
-        run = lambda: mkl.dot_product_mkl(matrix, x)
+        run = mkl_product(graph, nodes, x)
     else:
         run = lambda: fastdl.aggregate(graph, x)
     group = f"sum over 8 neighbours, F = {columns}"
@@ -151,7 +159,7 @@ def bench_mkl(compare, columns, who):
 
 
 @pytest.mark.parametrize("reduce", ["sum", "max"])
-@pytest.mark.parametrize("who", ["fastdl.torch", "torch scatter"])
+@pytest.mark.parametrize("who", ["fastdl", "torch scatter"])
 def bench_forward_and_backward(compare, reduce, who):
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
@@ -159,7 +167,7 @@ def bench_forward_and_backward(compare, reduce, who):
     graph = fastdl.Graph.from_edges(pair, nodes)
     x = torch.from_numpy(np.random.default_rng(1).standard_normal((nodes, 64)).astype(np.float32)).requires_grad_()
     g = torch.ones_like(x)
-    if who == "fastdl.torch":
+    if who == "fastdl":
         from fastdl.torch import aggregate
 
         forward = lambda: aggregate(graph, x, reduce=reduce)
@@ -198,6 +206,72 @@ def bench_edge_softmax(compare, who):
             return e / torch.zeros(nodes, 8).index_add(0, targets, e)[targets]
 
     compare("softmax over edges, L3, 8 heads", who, run, items=graph.num_edges, moved=64, check=close(want))
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean"])
+@pytest.mark.parametrize("who", ["fastdl", "fastdl 2 threads", "torch scatter"])
+def bench_aggregate_grad(compare, reduce, who):
+    pair, nodes = edges("L3", False)
+    graph = fastdl.Graph.from_edges(pair, nodes)
+    x, g = (np.random.default_rng(k).standard_normal((nodes, 64)).astype(np.float32) for k in (1, 2))
+    if who.startswith("fastdl"):
+        run = lambda: fastdl.aggregate_grad(graph, x, g, reduce=reduce, threads=2 if "2" in who else 1)[0]
+    else:
+        torch = pytest.importorskip("torch")
+        torch.set_num_threads(1)
+        index, grad = torch.from_numpy(pair), torch.from_numpy(g)
+        scale = torch.from_numpy(np.maximum(np.diff(graph.indptr), 1).astype(np.float32))[:, None]
+
+        def run():
+            rows = (grad / scale if reduce == "mean" else grad)[index[1]]
+            return torch.zeros_like(grad).index_add_(0, index[0], rows)
+
+    check = close(fastdl.aggregate_grad(graph, x, g, reduce=reduce)[0])
+    name = f"gradient of {reduce} over neighbours, L3, F = 64"
+    compare(name, who, run, items=graph.num_edges, moved=260, limit="read", check=check)
+
+
+@pytest.mark.parametrize("reduce", ["sum", "max"])
+@pytest.mark.parametrize("who", ["fastdl", "torch scatter", "np.add.reduceat"])
+def bench_pool(compare, reduce, who):
+    rng = np.random.default_rng(0)
+    of_graph = np.repeat(np.arange(10_000), rng.integers(10, 50, 10_000))
+    x = rng.standard_normal((len(of_graph), 64)).astype(np.float32)
+    if who == "fastdl":
+        run = lambda: fastdl.pool(x, of_graph, 10_000, reduce=reduce)
+    elif who == "torch scatter":
+        torch = pytest.importorskip("torch")
+        torch.set_num_threads(1)
+        features, at = torch.from_numpy(x), torch.from_numpy(of_graph)[:, None].expand(-1, 64)
+        how = {"sum": "sum", "max": "amax"}[reduce]
+        run = lambda: torch.zeros(10_000, 64).scatter_reduce_(0, at, features, how, include_self=reduce == "sum")
+    else:
+        starts = np.searchsorted(of_graph, np.arange(10_000))
+        run = lambda: (np.add if reduce == "sum" else np.maximum).reduceat(x, starts)
+    check = close(fastdl.pool(x, of_graph, 10_000, reduce=reduce))
+    compare(f"pooling of 10,000 graphs, {reduce}, F = 64", who, run, items=len(x), moved=264, limit="read", check=check)
+
+
+@pytest.mark.parametrize("who", ["fastdl", "scipy block_diag"])
+def bench_batch_graphs(compare, who):
+    rng = np.random.default_rng(0)
+    pairs = (
+        np.divmod(rng.choice(900, 100, replace=False), 30) for _ in range(256)
+    )  # no edge twice: scipy would sum them
+    graphs = [fastdl.Graph.from_edges(np.stack(pair), 30) for pair in pairs]
+    total = fastdl.batch_graphs(graphs).graph
+    if who == "fastdl":
+        run = lambda: fastdl.batch_graphs(graphs).graph
+    else:
+        sparse = pytest.importorskip("scipy.sparse")
+        parts = [sparse.csr_matrix((np.ones(100, np.float32), g.indices, g.indptr), (30, 30)) for g in graphs]
+        run = lambda: sparse.block_diag(parts, format="csr")
+
+    def check(got):
+        np.testing.assert_array_equal(got.indptr, total.indptr)
+        np.testing.assert_array_equal(got.indices, total.indices)
+
+    compare("a batch of 256 graphs of 100 edges", who, run, items=25_600, check=check)
 
 
 @pytest.mark.parametrize("fanout", [5, 25])

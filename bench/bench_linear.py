@@ -7,7 +7,10 @@ import pytest
 
 import fastdl
 
-SQUARES = ["fastdl", "fastdl 2 threads", "normal equations", "Ridge(alpha=0, cholesky)", "LinearRegression", "lstsq"]
+SQUARES = [
+    "fastdl", "fastdl 2 threads", "normal equations", "Ridge(alpha=0, cholesky)", "LinearRegression",
+    "scikit-learn-intelex", "scikit-learn-intelex 2 threads", "lstsq",
+]  # fmt: skip
 
 
 @lru_cache(2)
@@ -57,6 +60,10 @@ def bench_least_squares(compare, d, dtype, who):
             return w, up - center @ w
 
         model = lambda fit: fit
+    elif who.startswith("scikit-learn-intelex"):
+        estimator = pytest.importorskip("sklearnex.linear_model").LinearRegression(n_jobs=2 if "2" in who else 1)
+        run = lambda: estimator.fit(X, y)
+        model = sklearn_model
     elif who == "lstsq":
         if d == 64:
             pytest.skip("takes minutes of memory for [1 X]")

@@ -191,3 +191,52 @@ def bench_fasta(compare, tmp_path, who):
 
         check = None
     compare("FASTA of 30 M letters, read", who, run, items=text.size, moved=1, limit="read", check=check)
+
+
+@pytest.mark.parametrize("who", ["fastdl", "NumPy bincount of the index"])
+def bench_kmer_count(compare, who):
+    x = letters(10_000_000)
+    want = np.bincount(fastdl.kmer_index(x, 8, canonical=True), minlength=4**8)
+    if who == "fastdl":
+        run = lambda: fastdl.kmer_count(x, 8, canonical=True)
+    else:
+        run = lambda: np.bincount(reference.kmer_index(x, 8, canonical=True), minlength=4**8)
+    compare("counts of canonical 8-mers, DRAM", who, run, items=len(x), moved=1, limit="read", check=equal(want))
+
+
+@pytest.mark.parametrize("who", ["fastdl", "NumPy windows"])
+def bench_minimizers(compare, who):
+    x = letters(1_000_000)
+    want = fastdl.minimizers(x, 15, 10, canonical=False, order="lexicographic").positions
+    if who == "fastdl":
+        run = lambda: fastdl.minimizers(x, 15, 10, canonical=False, order="lexicographic").positions
+    else:
+
+        def run():
+            index = reference.kmer_index(x, 15)
+            windows = np.lib.stride_tricks.sliding_window_view(index, 10)
+            return np.unique(windows.argmin(axis=1) + np.arange(len(windows)))
+
+    check = lambda got: np.testing.assert_allclose(len(got), len(want), rtol=0.01)  # ties are broken otherwise
+    compare("minimizers of 15-mers in windows of 10, 1 M", who, run, items=len(x), moved=1, limit="read", check=check)
+
+
+@pytest.mark.parametrize("who", ["fastdl", "pyfaidx + seqpro", "pysam + seqpro"])
+def bench_genome_windows(compare, tmp_path, who):
+    """256 windows at random from a FASTA file, one-hot."""
+    length, starts = 2048, np.random.default_rng(1).integers(0, 6_000_000 - 2048, 256)
+    text = letters(6_000_000).reshape(-1, 60)
+    path = tmp_path / "a.fa"
+    path.write_bytes(b">one\n" + np.concatenate([text, np.full((len(text), 1), 10, np.uint8)], axis=1).tobytes())
+    want = reference.one_hot_windows(text.reshape(-1), starts, length)
+    if who == "fastdl":
+        genome = fastdl.files.Genome(path)
+        names = ["one"] * len(starts)
+        run = lambda: genome.windows(names, starts, length)
+    elif who.startswith("pyfaidx"):
+        seqpro, genome = seqpro_with(1), pytest.importorskip("pyfaidx").Fasta(str(path))["one"]
+        run = lambda: np.stack([seqpro.ohe(str(genome[s : s + length]), seqpro.DNA) for s in starts])
+    else:
+        seqpro, genome = seqpro_with(1), pytest.importorskip("pysam").FastaFile(str(path))
+        run = lambda: np.stack([seqpro.ohe(genome.fetch("one", s, s + length), seqpro.DNA) for s in starts])
+    compare("256 windows of 2048 from FASTA", who, run, items=want.size // 4, moved=5, check=equal(want))

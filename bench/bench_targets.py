@@ -133,7 +133,7 @@ def bench_class_encode(compare, size, kind, who):
 
 
 @pytest.mark.parametrize("kind", ["int64", "wide int64", "float64", "str"])
-@pytest.mark.parametrize("who", ["fastdl", "np.unique", "scikit-learn"])
+@pytest.mark.parametrize("who", ["fastdl", "np.unique", "pandas.factorize", "scikit-learn"])
 def bench_class_fit_encode(compare, kind, who):
     y = make_labels(100_000 if kind == "str" else 1_000_000, kind)
     check = equal(fastdl.ClassTarget().fit(y).encode(y))
@@ -141,6 +141,10 @@ def bench_class_fit_encode(compare, kind, who):
         run = lambda: fastdl.ClassTarget().fit(y).encode(y)
     elif who == "np.unique":
         run = lambda: np.unique(y, return_inverse=True)[1]
+    elif who == "pandas.factorize":
+        pandas = pytest.importorskip("pandas")
+        given = y.astype(object) if kind == "str" else y  # what it is fastest with
+        run = lambda: pandas.factorize(given, sort=True)[0]
     else:
         preprocessing = pytest.importorskip("sklearn.preprocessing")
         run = lambda: preprocessing.LabelEncoder().fit_transform(y)

@@ -50,7 +50,7 @@ def number(name: str, value: Any, low: float | None = None, high: float | None =
         value = float(value)
     except (TypeError, ValueError):
         raise InputTypeError(f"{name} must be a number, got {value!r}") from None
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise InputError(f"{name} must be finite, got {value}")
     if above and low is not None and value <= low:
         raise InputError(f"{name} must be above {low}, got {value}")
@@ -70,13 +70,14 @@ def array(name: str, value: Any, dtypes: Sequence[Any] | None = None, ndim: int 
 
     `dtypes` lists dtypes or kinds ("i", "u", "f", "b") that are allowed; nothing is cast.
     """
-    x = asarray(name, value)
+    x = value if type(value) is np.ndarray else asarray(name, value)
     if dtypes is not None:
         dtype(name, x.dtype, dtypes)
     if ndim is not None and x.ndim != ndim and (isinstance(ndim, int) or x.ndim not in ndim):
         wanted = ndim if isinstance(ndim, int) else " or ".join(map(str, ndim))
         raise InputError(f"{name} must have {wanted} dimension(s), got shape {x.shape}")
-    return native(x)
+    # Nothing is left to do to most arrays, and small ones come in small calls: one look at the flags.
+    return x if x.flags.carray and x.dtype.isnative else native(x)
 
 
 def native(x: Array) -> Array:
@@ -105,11 +106,16 @@ def sample_weight(value: Any, n: int, name: str = "sample_weight") -> Array | No
     return weights
 
 
+def is_masked_array(value: Any) -> bool:
+    """Whether it is NumPy's masked array; anything else is told apart without numpy.ma, which takes time to load."""
+    return type(value) is not np.ndarray and isinstance(value, np.ndarray) and isinstance(value, np.ma.MaskedArray)
+
+
 def asarray(name: str, value: Any) -> Array:
     """`value` as an array, without a copy where it has the buffer or the array interface."""
     if type(value) is np.ndarray:
         return value
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked_array(value):
         raise InputTypeError(
             f"{name} must not be a masked array: fill or drop what is masked, or use NaN where it is allowed"
         )
@@ -147,7 +153,7 @@ def texts(name: str, value: Any) -> list[Any] | None:
     if isinstance(value, (str, bytes, bytearray)):
         return None
     items: Any = value
-    if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "USTO" and np.ma.is_masked(value):
+    if is_masked_array(value) and value.dtype.kind in "USTO" and np.ma.is_masked(value):
         raise InputError(f"{name} has masked values, which are not text; fill or drop them")
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "USTO":

@@ -6,7 +6,6 @@ Nothing here imports these libraries unless a value of theirs (or an Arrow strea
 from __future__ import annotations
 
 import numbers
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -171,7 +170,7 @@ def _from_objects(name: str, column: Any, dtype: str) -> Array:
     """Python's numbers, None and NA as float64."""
     out = np.empty(len(column))
     for k, v in enumerate(column):
-        if isinstance(v, (numbers.Real, Decimal, np.bool_)):
+        if isinstance(v, (numbers.Real, np.bool_)) or type(v).__name__ == "Decimal":
             out[k] = float(v)
         elif v is None or type(v).__name__ in ("NAType", "NaTType"):
             out[k] = np.nan

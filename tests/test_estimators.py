@@ -26,9 +26,11 @@ import fastdl
 from fastdl import InputError, InputTypeError
 from fastdl.estimators import (
     FeatureMap,
+    LogisticClassifier,
     LpClassifier,
     LpRegressor,
     MuLawEncoder,
+    NetworkClassifier,
     NetworkRegressor,
     NucleotideOneHot,
     PolynomialRegressor,
@@ -51,6 +53,8 @@ TABLES = [
     LpClassifier(),
     LpClassifier(p=1),
     LpClassifier(p=1.5),
+    LogisticClassifier(),
+    NetworkClassifier(8, epochs=60),
     PolynomialRegressor(),
     PolynomialRegressor(2, p=1),
     NetworkRegressor(8, epochs=60),
@@ -318,7 +322,7 @@ def test_voxel_grids(reduce):
 def test_clone_and_pickle(estimator):
     data = CLOUDS if isinstance(estimator, VoxelGridTransformer) else ["ACGT", "GG"]
     data = data if estimator in OTHERS else X
-    y = np.where(Y > 3, "high", "low") if isinstance(estimator, LpClassifier) else Y
+    y = np.where(Y > 3, "high", "low") if hasattr(estimator, "decision_function") else Y
     fitted = clone(estimator).fit(data, y)
     again = pickle.loads(pickle.dumps(fitted))
     work = "predict" if hasattr(fitted, "predict") else "transform"

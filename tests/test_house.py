@@ -58,6 +58,7 @@ PRIVATE = {
     ("files", "sequences._letters"),
     ("files", "sequences._window_encoder"),
     ("cli", "sequences._settings"),
+    ("estimators", "linear._class_labels"),
     ("estimators", "points._grid"),
     ("estimators", "points._reductions"),
     ("estimators", "features._function_blocks"),
@@ -336,6 +337,17 @@ def test_import_is_cheap():
     done = python(code)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
     assert "numpy" not in python("import sys, fastdl; print(*sys.modules)").stdout
+
+
+def test_first_calls_load_nothing_they_do_not_use():
+    heavy = {"numpy.ma", "importlib.resources", "decimal", "fractions", "numba", "scipy", "pandas"}
+    code = (
+        "import sys, numpy as np, fastdl; X = np.random.default_rng(0).standard_normal((200, 3)); "
+        "fastdl.fit_lp(X, X.sum(1)); fastdl.voxelize(X, 0.5, (-3, -3, -3, 3, 3, 3)); "
+        f"print(sorted({heavy} & {{*sys.modules}}))"
+    )
+    done = python(code)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
 def test_reference_does_the_work_without_kernels():

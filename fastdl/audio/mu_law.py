@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import count, split
+from fastdl._threads import count, split, split_rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.audio import _tables as tables
 from fastdl.audio._samples import InputNaN as InputNaN
@@ -126,11 +126,11 @@ def mu_law_encode(
     result = _check.out("out", out, samples.shape, _UINT8 if q <= 256 else _UINT16, x)
     if nan is not None:
         nan = _check.integer("nan", nan, 0, q - 1)
-    flat, codes, clipped = samples.reshape(-1), result.reshape(-1), 0
+    flat, codes, clipped = samples.ravel(), result.ravel(), 0
     if samples.dtype == _INT16:
         _encode_int16(flat, q, dialect, codes, threads)
     elif samples.dtype == _INT32:
-        edges = tables.of_float(q, dialect, "float64")
+        edges = tables.of_float(q, dialect, "d")
         split(len(flat), threads, lambda s: kernel.encode_int32(flat[s], 1 / full_scale, edges, codes[s]), _BLOCK)
     else:
         clipped = _encode_floats(flat, q, dialect, nan, codes, threads)
@@ -139,20 +139,20 @@ def mu_law_encode(
 
 def _encode_int16(x: Array, q: int, dialect: str, codes: Array, threads: int) -> None:
     if q == 256 and dialect == "wavenet":
-        split(len(x), threads, lambda s: kernel.mu_law_encode_256(x[s], codes[s]), _BLOCK)
+        split_rows(kernel.mu_law_encode_256, (x, codes), threads, _BLOCK)
     else:
         _by_table(x, tables.of_int16(q, dialect), codes, threads)
 
 
 def _by_table(x: Array, table: Array, codes: Array, threads: int) -> None:
     bits = x.view(_UINT16)
-    split(len(x), threads, lambda s: kernel.encode_by_table(bits[s], table, codes[s]), _BLOCK)
+    split_rows(lambda some, to: kernel.encode_by_table(some, table, to), (bits, codes), threads, _BLOCK)
 
 
 def _encode_floats(x: Array, q: int, dialect: str, nan: int | None, codes: Array, threads: int) -> int:
     """Fill `codes`; the number of samples that were clipped."""
-    edges = tables.of_float(q, dialect, x.dtype.name)
-    counts = split(len(x), threads, lambda s: kernel.encode_by_edges(x[s], edges, nan or 0, codes[s]), _BLOCK)
+    edges = tables.of_float(q, dialect, x.dtype.char)
+    counts = split_rows(lambda some, to: kernel.encode_by_edges(some, edges, nan or 0, to), (x, codes), threads, _BLOCK)
     clipped, nans = (sum(c) for c in zip(*counts)) if counts else (0, 0)
     if nans and nan is None:
         raise InputNaN(nans, x)
@@ -208,7 +208,7 @@ def mu_law_decode(
     q = _channels(quantization_channels, dialect)
     dtype = np.dtype(dtype)
     _check.dtype("dtype", dtype, (*_FLOATS, _INT16))
-    return _decode(codes, q, tables.of_code(q, dialect, dtype.name), out, threads)
+    return _decode(codes, q, tables.of_code(q, dialect, dtype.char), out, threads)
 
 
 def _decode(codes: ArrayLike, q: int, table: Array, out: Array | None, threads: int | None) -> Array:
@@ -224,10 +224,10 @@ def _decode(codes: ArrayLike, q: int, table: Array, out: Array | None, threads: 
         if low < 0 or high >= q:
             raise InputError(f"codes must be between 0 and {q - 1}, got {low if low < 0 else high}")
     result = _check.out("out", out, given.shape, table.dtype, codes)
-    narrowed, flat = given.astype(narrow, copy=False).reshape(-1), result.reshape(-1)
+    narrowed, flat = given.astype(narrow, copy=False).ravel(), result.ravel()
     size = f"u{table.dtype.itemsize}"
     bits, values = flat.view(size), table.view(size)
-    split(len(narrowed), threads, lambda s: kernel.decode(narrowed[s], values, bits[s]), _BLOCK)
+    split_rows(lambda some, to: kernel.decode(some, values, to), (narrowed, bits), threads, _BLOCK)
     return result
 
 

@@ -1,4 +1,4 @@
-"""fastdl demo, info, bench."""
+"""fastdl demo, report, info, bench."""
 
 from __future__ import annotations
 
@@ -19,6 +19,30 @@ def register(commands: Any) -> None:
     )
     demo.add_argument("--only", nargs="+", metavar="CHAPTER", help="these chapters only")
     demo.set_defaults(run=run_demo)
+    report = commands.add_parser(
+        "report",
+        help="see what is in your own files, and what fastdl makes of them: writes an HTML page",
+        description="Looks into recordings, point clouds, FASTA, FASTQ and 2bit files, edge lists and tables, several "
+        "kinds in one page: what is in each, what codes, voxels, windows, neighbours or fits make of it, what is left "
+        "out and why. Files are streamed; of large ones pictures and fits are made of evenly drawn parts, which the "
+        "page says. A file that cannot be read is named, and the others are done.",
+        examples=(
+            "fastdl report speech.wav scan.laz genome.fa -o look.html",
+            "fastdl report houses.csv --target price",
+            "fastdl report edges.csv --as graph",
+        ),
+    )
+    report.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what to look into")
+    report.add_argument(
+        "-o", "--output", type=Path, default=Path("fastdl-report.html"), help="the page (default: %(default)s)"
+    )
+    report.add_argument("--target", metavar="COLUMN", help="of tables: fit it under p = 2, 1 and 0.5, choose a degree")
+    report.add_argument(
+        "--as", dest="kind", choices=("audio", "points", "sequences", "graph", "table"),
+        help="what the files are (default: by their names and first lines)",
+    )  # fmt: skip
+    report.add_argument("--quiet", action="store_true", help="print errors only")
+    report.set_defaults(run=run_report)
     info = commands.add_parser("info", help="versions, kernels, CPU level, threads and memory bandwidth")
     info.set_defaults(run=run_info)
     completion = commands.add_parser(
@@ -46,6 +70,33 @@ def run_demo(options: argparse.Namespace) -> int:
     )
     print(f"wrote {path}")
     return 0
+
+
+def run_report(options: argparse.Namespace) -> int:
+    from fastdl.cli._progress import Progress
+    from fastdl.cli._sources import check_output
+    from fastdl.report import inspection
+
+    check_output(options.output, (".html", ".htm"), reads=options.files, overwrite=True, make_folder=False)
+    done = 0.0
+    with Progress(len(options.files), "file", options.quiet, scale=False) as progress:
+
+        def tell(event: Any) -> None:
+            nonlocal done
+            progress(event.done - done)
+            done = event.done
+
+        failed = inspection.build(
+            options.output, options.files, target=options.target, kind=options.kind, progress=tell
+        )
+    for error in failed:
+        print(f"fastdl: {error}", file=sys.stderr)
+    if not options.quiet:
+        count = len(options.files) - len(failed)
+        print(
+            f"wrote {options.output}: {count} file{'s' * (count != 1)}" + (f"; {len(failed)} failed" if failed else "")
+        )
+    return 1 if failed else 0
 
 
 def run_info(options: argparse.Namespace) -> int:

@@ -1,9 +1,11 @@
 from fastdl.estimators.audio import MuLawEncoder as MuLawEncoder
 from fastdl.estimators.features import FeatureMap as FeatureMap
 from fastdl.estimators.features import VandermondeFeatures as VandermondeFeatures
+from fastdl.estimators.linear import LogisticClassifier as LogisticClassifier
 from fastdl.estimators.linear import LpClassifier as LpClassifier
 from fastdl.estimators.linear import LpRegressor as LpRegressor
+from fastdl.estimators.network import NetworkClassifier as NetworkClassifier
+from fastdl.estimators.network import NetworkRegressor as NetworkRegressor
 from fastdl.estimators.points import VoxelGridTransformer as VoxelGridTransformer
-from fastdl.estimators.selection import NetworkRegressor as NetworkRegressor
 from fastdl.estimators.selection import PolynomialRegressor as PolynomialRegressor
 from fastdl.estimators.sequences import NucleotideOneHot as NucleotideOneHot

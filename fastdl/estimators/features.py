@@ -72,14 +72,23 @@ class VandermondeFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> VandermondeFeatures:
         """Learn the interval of each column of X (N, D); returns itself."""
-        X = validated_table(self, X, reset=True)
+        return self._learn(validated_table(self, X, reset=True), None)
+
+    def partial_fit(self, X: Any, y: Any = None) -> VandermondeFeatures:
+        """Widen the interval of each column to hold further rows X (N, D) too; returns itself."""
+        seen = getattr(self, "_extremes", None)
+        return self._learn(validated_table(self, X, reset=seen is None), seen)
+
+    def _learn(self, X: Array, seen: Array | None) -> VandermondeFeatures:
         degree = _check.integer("degree", self.degree, 0)
         if degree == 0 and not self.include_bias:
             raise _check.InputError("degree must be at least 1 without the bias, got 0: there would be no column")
         _check.one_of("basis", self.basis, BASES)
+        some = X if seen is None else np.concatenate([X, seen.astype(X.dtype, copy=False)])
+        self._extremes = np.stack([some.min(axis=0), some.max(axis=0)])  # of the rows so far
         if isinstance(self.domain, str):
             _check.one_of("domain", self.domain, ("learn",))
-            self.domain_: Array | None = intervals(X)
+            self.domain_: Array | None = intervals(self._extremes)
         else:
             self.domain_ = None if self.domain is None else np.tile(np.array(self.domain, float), (X.shape[1], 1))
         return self

@@ -1,4 +1,4 @@
-"""Models that are linear in columns they make: polynomials, with the degree chosen, and small networks."""
+"""Polynomials, whose degree cross-validation chooses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from fastdl.estimators.features import intervals
 from fastdl.features.basis import vandermonde
 from fastdl.features.products import polynomial_features
 from fastdl.linear.fit import fit_lp
-from fastdl.network.fit import fit_network
 from fastdl.selection.degrees import choose_degree
 
 
@@ -137,82 +136,3 @@ class PolynomialRegressor(RegressorMixin, BaseEstimator):
         curves = {"train": choice.train, "valid": choice.valid, "valid_se": choice.valid_se}
         self.curves_ = {"degree": np.array(degrees), **curves}
         return choice.best if self.rule == "min" else choice.one_se
-
-
-class NetworkRegressor(RegressorMixin, BaseEstimator):
-    """A small multilayer perceptron trained with any Lp loss: `fastdl.fit_network`.
-
-    Parameters
-    ----------
-    hidden : int or sequence of int
-        The units of each hidden layer.
-    p : float or CustomLoss
-        The loss is |y - f(x)|^p, or your own.
-    activation, batch_size, epochs, learning_rate, optimizer, schedule, weight_decay, patience, refit
-        As in `fastdl.fit_network`.
-    validation_fraction : float, optional
-        The part of the rows to validate on; the fit is then that of the epoch with the least validation loss.
-    random_state : int, RandomState or None
-        Of the first weights, the order of the rows, and those held out; None is 0.
-    threads : int or None
-        Threads of the passes that only evaluate; None means all this process may use.
-
-    Attributes
-    ----------
-    model_ : NetworkFit
-        The network; ``model_.features(X)`` are the values of its last hidden layer.
-    loss_ : float
-        The sum over the rows it was trained on.
-    history_ : mapping of str to ndarray
-        Epoch by epoch.
-    n_features_in_ : int
-        D.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastdl.estimators import NetworkRegressor
-    >>> x = np.linspace(-2, 2, 500)[:, None]
-    >>> model = NetworkRegressor().fit(x, np.sin(3 * x[:, 0]))
-    >>> bool(model.score(x, np.sin(3 * x[:, 0])) > 0.99)
-    True
-    """
-
-    def __init__(
-        self,
-        hidden: Any = (32,),
-        p: Any = 2.0,
-        *,
-        activation: str = "tanh",
-        batch_size: int = 64,
-        epochs: int | None = None,
-        learning_rate: float | None = None,
-        optimizer: str = "adam",
-        schedule: Any = "cosine",
-        weight_decay: float = 0.0,
-        patience: int | None = None,
-        refit: bool = False,
-        validation_fraction: float | None = None,
-        random_state: Any = None,
-        threads: int | None = 1,
-    ):
-        self.hidden, self.p, self.activation, self.batch_size, self.epochs = hidden, p, activation, batch_size, epochs
-        self.learning_rate, self.optimizer, self.schedule = learning_rate, optimizer, schedule
-        self.weight_decay, self.patience, self.refit = weight_decay, patience, refit
-        self.validation_fraction, self.random_state, self.threads = validation_fraction, random_state, threads
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetworkRegressor:
-        """Train on X (N, D) and y (N,): in float32 where X is, else in float64; returns itself."""
-        X, y = validated_table(self, X, y, reset=True, y_numeric=True)
-        names = ("activation", "batch_size", "epochs", "learning_rate", "optimizer", "schedule", "weight_decay")
-        settings = {name: getattr(self, name) for name in (*names, "patience", "refit", "threads")}
-        settings |= {"valid": self.validation_fraction, "seed": seed_of(self.random_state)}
-        settings["sample_weight"] = weights(sample_weight, len(X))
-        self.model_ = fit_network(X, y, self.hidden, self.p, **settings)
-        self.loss_, self.history_ = self.model_.loss, self.model_.history
-        return self
-
-    def predict(self, X: Any) -> Array:
-        """The network's values, float64 (N,), of X (N, D)."""
-        check_is_fitted(self)
-        return self.model_.predict(validated_table(self, X, reset=False), threads=self.threads)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import split
+from fastdl._threads import split_rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.errors import InputError
 from fastdl.reference import features as reference
@@ -92,16 +92,14 @@ def vandermonde(
     _check.one_of("basis", basis, BASES)
     low, high = (-1.0, 1.0) if domain is None else _domain(domain, x.dtype)
     result = _check.out("out", out, (*x.shape, degree + 1), x.dtype, x)
-    flat, rows = x.reshape(-1), result.reshape(-1, degree + 1)
+    arrays = x.ravel(), result.reshape(-1, degree + 1)
     engine = kernel if x.dtype in FLOATS else reference
     ratio = _ratio(degree + 1, x.dtype.char) if basis == "legendre" else np.ones(1, x.dtype)
 
-    def fill(s: slice) -> None:
-        engine.fill_basis(
-            flat[s], ratio, rows[s], basis=BASES.index(basis), mapped=domain is not None, low=low, high=high
-        )
+    def fill(some: Array, rows: Array) -> None:
+        engine.fill_basis(some, ratio, rows, basis=BASES.index(basis), mapped=domain is not None, low=low, high=high)
 
-    split(len(flat), threads, fill, max(1, BLOCK // (degree + 1)))
+    split_rows(fill, arrays, threads, max(1, BLOCK // (degree + 1)))
     return result
 
 

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import split
+from fastdl._threads import split_rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.errors import InputError
 from fastdl.features.basis import BLOCK, FLOATS
@@ -101,7 +101,9 @@ def polynomial_features(
         return result
     engine = kernel if X.dtype in FLOATS else reference
     plan = _products(d, min(degree, d) if interaction_only else degree, bool(interaction_only), bias)
-    split(n, threads, lambda s: engine.fill_products(X[s], plan, result[s], bias), max(1, BLOCK // columns))
+    split_rows(
+        lambda some, to: engine.fill_products(some, plan, to, bias), (X, result), threads, max(1, BLOCK // columns)
+    )
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastdl import _check
 from fastdl._typing import Array, ArrayLike
 from fastdl.errors import InputError, InputTypeError
 
@@ -37,7 +38,7 @@ def number_nodes(edges: ArrayLike) -> tuple[Array, Array]:
     >>> fastdl.Graph.from_edges(edges, len(ids))
     Graph(num_nodes=3, num_edges=2)
     """
-    if isinstance(edges, np.ma.MaskedArray):
+    if _check.is_masked_array(edges):
         raise InputError("edges must not be a masked array")
     try:
         ends = np.asarray(edges)

@@ -26,7 +26,7 @@ def number_classes(y: ArrayLike, n: int) -> tuple[Array, Array]:
     """The labels, sorted, and the number of each row's."""
     classes, codes = np.unique(read_labels("y", y, n), return_inverse=True)
     if len(classes) < 2:
-        raise _check.InputError(f"y must hold at least two classes, got {classes.tolist()}")
+        raise _check.InputError(f"y must hold at least two classes, got one class: {classes.tolist()}")
     return classes, codes.astype(np.float64)
 
 

@@ -161,7 +161,9 @@ class Frame:
     def _null(self, R: Array, order: Array, use: Array, length: Array) -> None:
         """The directions in which weights can change without changing the model, for columns in users' units."""
         d = self.rows.columns
-        left = np.setdiff1d(np.arange(len(use)), order)
+        others = np.ones(len(use), bool)
+        others[order] = False
+        left = np.flatnonzero(others)
         self._still = np.zeros((d, len(left)))
         if not len(left):
             return

@@ -58,7 +58,7 @@ class Chapter:
         )
         name = html.escape(caption, quote=True)
         self.blocks.append(
-            f'<div class=scroll role=region tabindex=0 aria-label="{name}"><table><caption>{marked(caption)}</caption>'
+            f'<div class=scroll role=group tabindex=0 aria-label="{name}"><table><caption>{marked(caption)}</caption>'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
 
@@ -103,7 +103,8 @@ class Chapter:
         name = html.escape(self.title, quote=True)
         self.blocks.append(
             f"<div class=run>{times}<details><summary>The code</summary>"
-            f'<pre tabindex=0 role=region aria-label="Code: {name}"><code>{code}</code></pre></details></div>'
+            f'<pre tabindex=0 role=group aria-label="Code: {name}, {function.__name__}"><code>{code}</code></pre>'
+            "</details></div>"
         )
         return ours.result
 
@@ -118,7 +119,10 @@ def number(value: Any) -> str:
     """As it is read best: thousands apart, four digits of what is no whole number."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
+    if not isinstance(value, (float, np.floating)):
+        return str(value)
+    size = abs(float(value))
+    return f"{value:,.0f}" if 1e4 <= size < 1e12 else f"{value:,.4g}"
 
 
 def _is_number(value: Any) -> bool:

@@ -49,22 +49,22 @@ def chapter() -> Chapter:
         "call works on chunks of a file larger than memory, and gives the same bits."
     )
     rng = np.random.default_rng(0)
-    many = np.sort(rng.uniform(0, 8, 20_000))
+    many = np.sort(rng.uniform(0, 8, 6_000))
+    folds = fastdl.k_fold(len(many), 5, seed=0).folds(0, len(many))
     page.code(
-        choose, many, wave(many) + rng.normal(0, 0.4, len(many)), reference=_refit_all, other="a refit for each",
+        choose, many, wave(many) + rng.normal(0, 0.4, len(many)), folds, reference=_refit_all, other="a refit for each",
         compare=lambda found: np.asarray(getattr(found, "valid", found)),
     )  # fmt: skip
     return page
 
 
-def choose(fastdl: Any, x: Array, y: Array) -> Any:
-    choice = fastdl.select_degree(x, y, range(12), folds=5, test=0)
+def choose(fastdl: Any, x: Array, y: Array, folds: Array) -> Any:
+    choice = fastdl.select_degree(x, y, range(12), folds=folds, test=0)
     return choice  # choice.best, choice.one_se, choice.model.predict(x)
 
 
-def _refit_all(x: Array, y: Array) -> Array:
+def _refit_all(x: Array, y: Array, folds: Array) -> Array:
     """The validation loss of each degree, of a refit for every degree and fold."""
-    folds = fastdl.k_fold(len(x), 5, seed=0).folds(0, len(x))
     domain = (x.min(), x.max())
     valid = reference.selection.curves(x, y, np.ones(len(x)), range(12), folds, 5, domain=domain)[1]
     return np.average(valid, axis=1, weights=np.bincount(folds))

@@ -62,12 +62,11 @@ class Polynomial:
         """
         x = real(_check.array("x", x, ("f", "i", "u", "b")))
         values = _check.out("out", out, x.shape, np.float64, x)
-        flat, to = x.reshape(-1), values.reshape(-1)
 
-        def run(s: slice) -> None:
-            kernel.series(flat[s], *self.domain, self.coefficients, to[s])
+        def run(some: Array, to: Array) -> None:
+            kernel.series(some, *self.domain, self.coefficients, to)
 
-        _threads.split(flat.size, threads, run, _BLOCK)
+        _threads.split_rows(run, (x.ravel(), values.ravel()), threads, _BLOCK)
         return values
 
     def monomial(self) -> Array:

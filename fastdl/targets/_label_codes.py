@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import split
+from fastdl._threads import split_rows
 from fastdl._typing import Array
 from fastdl.reference import _target_kernels
 from fastdl.reference import audio as audio_reference
@@ -17,7 +17,9 @@ kernel = _kernels.load("targets") or _target_kernels
 audio = _kernels.load("audio") or audio_reference
 
 _BLOCK = 1 << 18  # labels: large enough to hide the cost of a turn, small enough for an even split
+_FEW = 1 << 10  # codes for which NumPy's look-up is done before a table of full size is filled
 _RANGE = 1 << 16  # entries of a table that is worth its place for a few integer labels
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 _KINDS = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numbers", "U": "str", "S": "bytes"}
 
 
@@ -146,7 +148,7 @@ class LabelEncoder:
     def encode(self, y: Array, out: Array, threads: int | None) -> int:
         """Fill `out`, of values' dtype; the number of labels that equal none, right where `missing` is no value."""
         y = y.view(np.uint8) if y.dtype.kind == "b" else y
-        return sum(split(len(y), threads, lambda s: self._run(y[s], out[s]), _BLOCK))
+        return sum(split_rows(self._run, (y, out), threads, _BLOCK))
 
     def _narrowed(self, y: Array, out: Array) -> int:
         wide = np.empty(len(y), np.int64)
@@ -162,11 +164,11 @@ class LabelEncoder:
         return int(self.keys[-1]) - int(self.keys[0]) + 1
 
     def _by_range(self) -> Any:
-        low, bits = int(self.keys[0]), f"u{self.dtype.itemsize}"
+        low = int(self.keys[0])
         wide = np.full(self._span() + 1, self.table[-1], self.table.dtype)
         wide[[int(k) - low for k in self.keys.tolist()]] = self.table[:-1]
         low, wide = low % (1 << 8 * self.dtype.itemsize), _bits(wide)
-        return lambda y, out: kernel.encode_range(y.view(bits), low, wide, _bits(out))
+        return lambda y, out: kernel.encode_range(_bits(y), low, wide, _bits(out))
 
     def _by_keys(self) -> Any:
         shift, slots = self._slots()
@@ -194,7 +196,7 @@ def _keys(y: Array) -> Array:
 
 
 def _bits(x: Array) -> Array:
-    return x.view(f"u{x.itemsize}")
+    return x.view(_UNSIGNED[x.itemsize])
 
 
 def free(values: Array) -> Any:
@@ -214,7 +216,7 @@ def codes(name: str, z: Any, count: int) -> Array:
     """Integers 0 to count - 1 as they are, or the place of the largest of the last axis of floats (..., count)."""
     z = _check.array(name, z, ("i", "u", "f")) if np.size(z) else np.empty(np.shape(z), np.int64)
     if z.dtype.kind != "f":
-        if z.size and (z.min() < 0 or z.max() >= count):
+        if z.size and not (z.dtype.kind == "u" and count >> 8 * z.itemsize) and _beyond(z, count):
             at, place = first((z < 0) | (z >= count), z.shape)
             raise _check.InputError(f"{name} must be between 0 and {count - 1}, got {z.flat[at]} at index {place}")
         return z
@@ -227,13 +229,20 @@ def codes(name: str, z: Any, count: int) -> Array:
     return best
 
 
+def _beyond(z: Array, count: int) -> bool:
+    """Whether a code is not within 0 to count - 1: as an unsigned number a negative one is larger than all that are."""
+    most = int(_bits(z).max())
+    return most >= count
+
+
 def gather(table: Array, codes: Array, out: Array, threads: int | None) -> None:
     """out = table[codes], for flat codes that are in range."""
     narrow = np.dtype(np.uint8 if len(table) <= 256 else np.uint16)
-    if len(table) > 65536 or table.dtype.kind not in "iuf" or table.itemsize not in (2, 4, 8):
-        split(len(codes), threads, lambda s: np.take(table, codes[s], out=out[s], mode="clip"), _BLOCK)
+    if len(codes) <= _FEW or len(table) > 65536 or table.dtype.kind not in "iuf" or table.itemsize not in (2, 4, 8):
+        split_rows(lambda some, to: table.take(some, out=to, mode="clip"), (codes, out), threads, _BLOCK)
         return
     whole = np.zeros(256 if narrow == np.uint8 else 65536, f"u{table.itemsize}")
     whole[: len(table)] = _bits(table)
     bits = _bits(out)
-    split(len(codes), threads, lambda s: audio.decode(codes[s].astype(narrow, copy=False), whole, bits[s]), _BLOCK)
+    run = audio.decode
+    split_rows(lambda some, to: run(some.astype(narrow, copy=False), whole, to), (codes, bits), threads, _BLOCK)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._state_bytes import StateBytes
-from fastdl._threads import count, split
+from fastdl._threads import split_rows
 from fastdl._typing import Array
 from fastdl.targets import _label_codes
 from fastdl.targets._bin_edges import contents, edges_of
@@ -240,27 +240,26 @@ class BinnedTarget(StateBytes):
         InputError
             For NaN, naming its index, unless `nan` gives it a code.
         """
-        threads = count(threads)
         self._fitted()
         values = _numbers("y", y)
         codes = _check.out("out", out, values.shape, self.dtype, y)
-        flat, target = values.reshape(-1), codes.reshape(-1)
+        arrays = values.ravel(), codes.ravel()
         if values.dtype not in self._searches:
             self._searches[values.dtype] = bin_search(self.edges_, values.dtype)
         ready, nan = self._searches[values.dtype], None if self.nan == "error" else self.nan
 
-        def run(s: slice) -> int:
-            direct = target[s] if self.dtype in (_UINT8, _UINT16) else np.empty(s.stop - s.start, _UINT16)
-            nans = ready.run(flat[s], direct)
-            if self.dtype not in (_UINT8, _UINT16):
-                target[s] = direct
+        def run(some: Array, to: Array) -> int:
+            direct = to if self.dtype in (_UINT8, _UINT16) else np.empty(len(some), _UINT16)
+            nans = ready.run(some, direct)
+            if direct is not to:
+                to[:] = direct
             if nans and nan is not None:
-                target[s][np.isnan(flat[s])] = nan
+                to[np.isnan(some)] = nan
             return nans
 
-        nans = sum(split(len(flat), threads, run, _BLOCK))
+        nans = sum(split_rows(run, arrays, threads, _BLOCK))
         if nans and nan is None:
-            place = _label_codes.first(np.isnan(flat), values.shape)[1]
+            place = _label_codes.first(np.isnan(arrays[0]), values.shape)[1]
             raise _check.InputError(f"y must not hold NaN (or name a code for it by nan=), got one at index {place}")
         return codes
 
@@ -293,7 +292,7 @@ class BinnedTarget(StateBytes):
         table = getattr(self, f"{value}s_").astype(self._value_dtype)
         codes = _label_codes.codes("z", z, self.bins_)
         result = _check.out("out", out, codes.shape, table.dtype, z)
-        _label_codes.gather(table, codes.reshape(-1), result.reshape(-1), threads)
+        _label_codes.gather(table, codes.ravel(), result.ravel(), threads)
         return result
 
     def _fitted(self) -> None:

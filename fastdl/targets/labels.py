@@ -89,7 +89,7 @@ class _Labels(StateBytes):
         labels = _label_codes.read("y", y)
         _label_codes.same_kind("y", labels, self.classes_)
         result = _check.out("out", out, labels.shape, table.dtype, y)
-        flat, target = labels.reshape(-1), result.reshape(-1)
+        flat, target = labels.ravel(), result.ravel()
         if not flat.size:
             return result
         encoder = self._encoders.get(labels.dtype)
@@ -110,7 +110,7 @@ class _Labels(StateBytes):
 
     def _labels_of(self, codes: Array, z: Any, out: Array | None, threads: int | None) -> Array:
         result = _check.out("out", out, codes.shape, self.classes_.dtype, z)
-        _label_codes.gather(self.classes_, codes.reshape(-1), result.reshape(-1), threads)
+        _label_codes.gather(self.classes_, codes.ravel(), result.ravel(), threads)
         return result
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._state_bytes import StateBytes
-from fastdl._threads import split
+from fastdl._threads import split_rows
 from fastdl._typing import Array
 from fastdl.targets._column_moments import ColumnMoments, Standardizer
 
@@ -143,7 +143,7 @@ class StandardTarget(StateBytes):
             np.float32 if values.dtype.kind == "f" and values.itemsize <= 4 else np.float64, copy=False
         )
         result = _check.out("out", out, values.shape, values.dtype, y)
-        flat, target = values.reshape(-1), result.reshape(-1)
+        arrays = values.ravel(), result.ravel()
         block = max(1, _BLOCK // table.columns) * table.columns
-        split(len(flat), threads, lambda s: table.apply(flat[s], back, target[s]), block)
+        split_rows(lambda some, to: table.apply(some, back, to), arrays, threads, block)
         return result

@@ -8,11 +8,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastdl import _check
+from fastdl import _check, _kernels
 from fastdl._typing import Array
 from fastdl.audio.mu_law import InputNaN
 from fastdl.files.audio._recording import Recording
-from fastdl.reference.audio import pcm16
+from fastdl.reference import audio as reference
+
+kernel = _kernels.load("audio") or reference
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class SampleSource(Protocol):
@@ -81,6 +84,8 @@ def to_samples(x: Array, dtype: str, nan: int | None = None) -> tuple[Array, int
     A NaN is an error, or becomes the int16 sample `nan`.
     """
     clipped = 0
+    if x.dtype.kind == "f" and dtype == "int16":
+        return _rounded(x if x.dtype in _FLOATS else x.astype(np.float64), nan)
     if x.dtype.kind == "f":
         missing = np.isnan(x)
         if missing.any():
@@ -90,4 +95,15 @@ def to_samples(x: Array, dtype: str, nan: int | None = None) -> tuple[Array, int
         clipped = int(np.count_nonzero(np.abs(x) > 1))
     if dtype == "float32":
         return np.clip(as_floats(x), -1, 1).astype(np.float32), clipped
-    return (x if x.dtype.str == "<i2" else pcm16(x)), clipped
+    return (x if x.dtype.str == "<i2" else reference.pcm16(x)), clipped
+
+
+def _rounded(x: Array, nan: int | None) -> tuple[Array, int]:
+    """Floats as int16, in one pass over them where none is NaN."""
+    out = np.empty(x.shape, np.int16)
+    clipped, nans = kernel.round_to_int16(np.ascontiguousarray(x).reshape(-1), out.reshape(-1)) if x.size else (0, 0)
+    if nans:
+        if nan is None:
+            raise InputNaN(nans, x.reshape(-1))
+        out[np.isnan(x)] = nan
+    return out, clipped
