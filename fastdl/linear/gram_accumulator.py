@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +9,12 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._row_buffer import RowBuffer
+from fastdl._state_bytes import StateBytes
 from fastdl._typing import Array
 from fastdl.linear._coordinates import power_of_two
 from fastdl.linear._matrix import gram
 
 _BLOCK = 1 << 20  # bytes of [X, y] in a block: it stays in the second-level cache
-_MAGIC = b"fastdl.GramAccumulator 1\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +46,7 @@ class GramFit:
     standard_errors: Array
 
 
-class GramAccumulator:
+class GramAccumulator(StateBytes):
     """The sums of products of [1, X, y] over chunks, and the least squares or ridge fit they give.
 
     Parameters
@@ -189,51 +188,6 @@ class GramAccumulator:
         weight = float(self.sums()[3][0, 0])
         of_b = 1 / weight + means[:d] @ covariance @ means[:d] if self.intercept else 0.0
         return np.sqrt(np.outer(loss / left, np.append(of_b, covariance.diagonal())))
-
-    def to_bytes(self) -> bytes:
-        """The state as bytes, with a version; the same on every machine."""
-        rows = self._buffer.peek() if len(self._buffer) else None
-        arrays = [self._shift, self._factor, *([] if self._sums is None else [self._sums])]
-        arrays += [] if rows is None else [rows[0], rows[1], *([] if rows[2] is None else [rows[2]])]
-        head = {
-            "l2": self.l2,
-            "intercept": self.intercept,
-            "columns": self._columns,
-            "targets": self._targets,
-            "count": self._count,
-            "sums": self._sums is not None,
-            "shapes": [a.shape for a in arrays],
-        }
-        return _MAGIC + json.dumps(head).encode() + b"\n" + b"".join(a.astype("<f8").tobytes() for a in arrays)
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> GramAccumulator:
-        """The state that `to_bytes` wrote."""
-        try:
-            if not data.startswith(_MAGIC):
-                raise ValueError
-            text, _, body = data[len(_MAGIC) :].partition(b"\n")
-            head = json.loads(text)
-            sizes = [int(np.prod(shape, dtype=np.int64)) for shape in head["shapes"]]
-            values = np.frombuffer(body, "<f8").astype(np.float64)
-            if sum(sizes) != len(values):
-                raise ValueError
-            cuts = np.split(values, np.cumsum(sizes)[:-1])
-            arrays = [a.reshape(shape) for a, shape in zip(cuts, head["shapes"], strict=True)]
-            state = cls(head["l2"], intercept=head["intercept"])
-            state._columns, state._targets = head["columns"], tuple(head["targets"])
-            state._count, state._shift, state._factor = head["count"], *arrays[:2]
-            rest = arrays[2:]
-            if head["sums"]:
-                state._sums = rest.pop(0)
-            if rest:
-                for _ in state._buffer.push((rest[0], rest[1], rest[2] if len(rest) > 2 else None), state.block):
-                    pass
-        except (ValueError, KeyError, TypeError, IndexError):
-            raise _check.InputError(
-                f"the bytes must be those of GramAccumulator.to_bytes, version 1, got {data[:24]!r}"
-            ) from None
-        return state
 
 
 def standardize_gram(G: Array, intercept: bool) -> tuple[Array, Array, Array]:
