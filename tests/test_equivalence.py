@@ -16,7 +16,7 @@ def arguments(case, n, seed=0):
 
 
 def called(case, args, kwargs):
-    return (case.call or getattr(fastdl, case.function))(*args, **kwargs)
+    return (case.call or getattr(getattr(fastdl, case.stem), case.function))(*args, **kwargs)
 
 
 def expected(case, args, kwargs):

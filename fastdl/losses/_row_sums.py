@@ -11,7 +11,7 @@ from fastdl import _check, _kernels, _threads
 from fastdl.reference import losses as reference
 
 Array = np.ndarray
-kernel, many = _kernels.load("losses"), _kernels.load("losses_many")
+kernel, many_kernel = _kernels.load("losses"), _kernels.load("losses_many")
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _ALL = slice(None)
@@ -153,7 +153,7 @@ class RowSums:
     def _sums(self, X, y, s, folds, held, *, models, gradient, h) -> Array:
         W, b = models
         models, d = W.shape
-        if (kernel if models < _FEW else many) is None or not d:
+        if (kernel if models < _FEW else many_kernel) is None or not d:
             return self._by_reference(X, y, s, folds, held, models=(W, b), gradient=gradient, h=h)
         own, p, floor = self.loss.address, self.loss.power, self.floor
         if models < _FEW:
@@ -175,7 +175,9 @@ class RowSums:
         packed[:models], shift[:models], hold[:models] = W, b, 0 if held is None else held
         packed = np.ascontiguousarray(packed.reshape(tiles, lanes, d).swapaxes(1, 2))
         sums = np.zeros((tiles, d + 2, lanes))
-        many.many_models(X, y, s, folds, hold, self.inside, packed, shift, models, p, own, floor, h, sums, gradient)
+        many_kernel.many_models(
+            X, y, s, folds, hold, self.inside, packed, shift, models, p, own, floor, h, sums, gradient
+        )
         return sums.swapaxes(1, 2).reshape(tiles * lanes, d + 2)[:models, : None if gradient else 2]
 
     def _by_reference(self, X, y, s, folds, held, *, models, gradient, h) -> Array:

@@ -2,4 +2,4 @@
 
 from fastdl import _lazy
 
-__getattr__, __dir__, __all__ = _lazy.door(__name__)
+__getattr__, __dir__, __all__ = _lazy.door(__name__, search=True)
