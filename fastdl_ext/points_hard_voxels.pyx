@@ -11,20 +11,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastdl_ext._common cimport cloned, real
-from fastdl_ext.points cimport BLOCK, PROBES, block_cells, crowded, fill_geometry, geometry, mix
-
-cdef extern from *:
-    """
-    #if defined(__GNUC__)
-      #define FASTDL_PREFETCH_SLOT(p) __builtin_prefetch(p)
-    #else
-      #define FASTDL_PREFETCH_SLOT(p) ((void)0)
-    #endif
-    """
-    void prefetch "FASTDL_PREFETCH_SLOT"(const void* p) noexcept nogil
-
-cdef enum:
-    AHEAD = 16              # slots asked for before they are needed: what a look-up in L3 takes, over some 4 ns a point
+from fastdl_ext.points cimport AHEAD, BLOCK, PROBES, block_cells, crowded, fill_geometry, geometry, mix, prefetch
 
 cdef struct output:
     int32_t* ids            # of points

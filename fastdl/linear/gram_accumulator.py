@@ -140,7 +140,7 @@ class GramAccumulator(StateBytes):
         if other._sums is not None:
             if self._sums is None:
                 self._shift, self._factor, self._sums = other._shift, other._factor, np.zeros_like(other._sums)
-            self._sums = self._sums + moved(other._sums, other._shift, other._factor, self._shift, self._factor)
+            self._sums = self._sums + shift_gram(other._sums, other._shift, other._factor, self._shift, self._factor)
             self._count += other._count
         for rows in other._buffer.parts:
             self.update(rows)
@@ -163,12 +163,12 @@ class GramAccumulator(StateBytes):
         """The fit of all rows so far."""
         count, shift, factor, G = self.sums()
         d = self._columns or 0
-        G, mean, scale = standardised(G, self.intercept)
+        G, mean, scale = standardize_gram(G, self.intercept)
         unit = factor * scale
         A, B = G[:d, :d], G[:d, d:]
         penalty = self.l2 * unit[:d] ** 2
         inverse, rank = _inverse(A)
-        omega = inverse @ B if not self.l2 else solved(A + np.diag(penalty), B)
+        omega = inverse @ B if not self.l2 else solve_definite(A + np.diag(penalty), B)
         squares = np.diagonal(G[d:, d:]) - 2 * (omega * B).sum(axis=0) + (omega * (A @ omega)).sum(axis=0)
         loss = np.maximum(squares, 0) / unit[d:] ** 2
         w = (omega * unit[:d, None] / unit[d:]).T
@@ -190,7 +190,7 @@ class GramAccumulator(StateBytes):
         return np.sqrt(np.outer(loss / left, np.append(of_b, covariance.diagonal())))
 
 
-def standardised(G: Array, intercept: bool) -> tuple[Array, Array, Array]:
+def standardize_gram(G: Array, intercept: bool) -> tuple[Array, Array, Array]:
     """(products about the means, means, scale) of sums of [1, Z]: columns times `scale`, powers of two, are near 1."""
     weight = max(float(G[0, 0]), 1e-300)
     mean = G[0, 1:] / weight if intercept else np.zeros(len(G) - 1)
@@ -199,7 +199,7 @@ def standardised(G: Array, intercept: bool) -> tuple[Array, Array, Array]:
     return centred * np.outer(scale, scale), mean, scale
 
 
-def solved(A: Array, g: Array) -> Array:
+def solve_definite(A: Array, g: Array) -> Array:
     """The solution of A x = g for positive A; the shortest, in columns of unit length, where A is singular."""
     length = np.sqrt(np.maximum(A.diagonal(), 0))
     length = np.where(length > 0, length, 1.0)
@@ -225,7 +225,7 @@ def _inverse(A: Array) -> tuple[Array, int]:
     return inverse, int(np.count_nonzero(kept))
 
 
-def moved(G: Array, shift: Array, factor: Array, to_shift: Array, to_factor: Array) -> Array:
+def shift_gram(G: Array, shift: Array, factor: Array, to_shift: Array, to_factor: Array) -> Array:
     """Sums of [1, (x - shift) * factor] as those of [1, (x - to_shift) * to_factor]."""
     change = np.eye(len(G))
     change[1:, 0] = (shift - to_shift) * to_factor
