@@ -38,7 +38,7 @@ class Workspace(threading.local):
         return found[: size * dtype.itemsize].view(dtype)
 
     def expect_result(self, size: int) -> None:
-        """Have the allocator keep memory of this many bytes when a result is freed, so that the next has no page faults.
+        """Have the allocator keep memory of this many bytes when a result is freed: the next then has no page faults.
 
         glibc maps blocks above a threshold anew for each array, and raises it to the largest such block that was freed,
         up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD). Results that are cut to their length are freed smaller than they
