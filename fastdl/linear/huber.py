@@ -270,7 +270,7 @@ def _newton(
 
 def huber_loss(rows: Rows, w: Array, b: float, delta: float, threads: int | None) -> float:
     """The Huber loss of a model as it is returned, on the rows as they were given."""
-    nothing, weights = np.zeros(len(w)), np.ascontiguousarray(w, np.float64)
+    nothing, weights = np.zeros(len(w)), _check.contiguous(w, np.float64)
 
     def work(X: Array, y: Array, s: Array | None) -> Array:
         r = np.empty(len(y))

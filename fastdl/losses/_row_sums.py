@@ -207,8 +207,8 @@ def _numbers(name: str, value: Any, ndim: tuple[int, ...]) -> Array:
 
 
 def _as(x: Array, dtype: np.dtype) -> Array:
-    """C-contiguous, of `dtype`; as it is where it is that already, which np.ascontiguousarray takes longer to find."""
-    return x if x.dtype is dtype and x.flags.c_contiguous else np.ascontiguousarray(x, dtype)
+    """C-contiguous, aligned, of `dtype`; as it is where it is that already, which NumPy takes longer to find."""
+    return x if x.dtype is dtype and x.flags.c_contiguous and x.flags.aligned else _check.contiguous(x, dtype)
 
 
 def _ints(name: str, value: Any, n: int) -> Array:
@@ -219,4 +219,4 @@ def _ints(name: str, value: Any, n: int) -> Array:
             raise _check.InputError(f"{name} must fit in 32 bits, got {x.min()} to {x.max()}")
     if x.shape != (n,):
         raise _check.InputError(f"{name} must have shape ({n},), got {x.shape}")
-    return np.ascontiguousarray(x, np.int32)
+    return _check.contiguous(x, np.int32)

@@ -73,7 +73,7 @@ class VoxelSettings:
         if self.max_points is not None:
             self.max_points = _check.integer("max_points", self.max_points, 1, _MOST)
         if self.max_voxels is not None:
-            self.max_voxels = _check.integer("max_voxels", self.max_voxels, 1)
+            self.max_voxels = min(_check.integer("max_voxels", self.max_voxels, 1), 1 << 62)
         self.seed = _check.integer("seed", self.seed, 0, 2**64 - 1)
         _check.one_of("sample", self.sample, ("first", "random"))
         _check.one_of("order", self.order, ("first", "sorted"))
