@@ -15,6 +15,7 @@ STATES = {
     "standard": (lambda: fastdl.StandardTarget(), [Y[:5000], Y[5000:]], "mean_"),
     "bins": (lambda: fastdl.BinnedTarget(7), [Y[:5000], Y[5000:]], "edges_"),
     "sketch": (lambda: fastdl.BinnedTarget(7, sketch=100), [Y[:5000], Y[5000:]], "edges_"),
+    "losses": (lambda: fastdl.LpLoss([0.5], 1.0, 1.5), [(X[:5000, None], Y[:5000]), (X[5000:, None], Y[5000:])], 1),
     "polynomials": (lambda: fastdl.PolynomialStats(4), [(X[:5000], Y[:5000]), (X[5000:], Y[5000:])], "coefficients"),
 }
 
@@ -29,7 +30,8 @@ def test_a_state_goes_on_from_its_bytes(name, way):
     state = new().update(chunks[0])
     data = state.to_bytes() if way == "bytes" else pickle.dumps(state)
     again = type(state).from_bytes(data) if way == "bytes" else pickle.loads(data)
-    got, expected = (getattr(s.finish(), attribute) for s in (again.update(chunks[1]), want))
+    results = [s.finish() for s in (again.update(chunks[1]), want)]
+    got, expected = (r[attribute] if isinstance(attribute, int) else getattr(r, attribute) for r in results)
     assert np.asarray(got).tobytes() == np.asarray(expected).tobytes()
 
 
@@ -48,3 +50,8 @@ def test_bytes_of_something_else_are_refused(name):
     other = fastdl.StandardTarget if kind is not fastdl.StandardTarget else fastdl.BinnedTarget
     with pytest.raises(fastdl.InputError, match=f"must hold a {other.__name__}"):
         other.from_bytes(data)
+
+
+def test_a_function_of_ones_own_is_no_bytes():
+    with pytest.raises(fastdl.InputError, match="what bytes cannot say"):
+        fastdl.LpLoss([1.0], p=fastdl.custom_loss(lambda r: r * r)).to_bytes()

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._row_buffer import RowBuffer
+from fastdl._state_bytes import StateBytes
 from fastdl._threads import split
 from fastdl.losses._row_sums import RowSums, loss, loss_grad
 from fastdl.losses.powers import as_loss
@@ -160,7 +161,7 @@ def lp_loss_grad(
     return loss_grad(sums, curvature, out, threads)
 
 
-class LpLoss:
+class LpLoss(StateBytes):
     """`lp_loss_grad` of a stream of chunks: the same bits as in one call, wherever the chunks are cut.
 
     Parameters
