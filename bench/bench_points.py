@@ -11,6 +11,7 @@ from fastdl.report.samples import street_scan
 KITTI = (-40, -40, -3, 40, 40, 1)
 CONFIGS = {
     "0.05/0.05/0.1, T=5": ((0.05, 0.05, 0.1), 5),
+    "0.1/0.1/0.1, T=10": ((0.1, 0.1, 0.1), 10),
     "pillars 0.16/0.16/4, T=32": ((0.16, 0.16, 4), 32),
     "0.2/0.2/0.4, T=35": ((0.2, 0.2, 0.4), 35),
 }
@@ -113,3 +114,90 @@ def bench_downsample(compare, size, order, who):
             return np.stack(sums, axis=1) / counts[:, None]
 
     compare(f"mean down-sampling, {size} in {order}", who, run, items=len(points), moved=24, check=check)
+
+
+KEPT = {
+    "nearest": {"reduce": "nearest"},
+    "first": {"reduce": "first"},
+    "mean, sorted": {"order": "sorted"},
+    "as PCL": {"like": "pcl"},
+    "as Open3D's tensors": {"like": "open3d_t"},
+}
+
+
+@pytest.mark.parametrize("who", ["fastdl", "NumPy", "kiss-icp", "open3d tensor"])
+@pytest.mark.parametrize("how", KEPT)
+def bench_downsample_otherwise(compare, how, who):
+    """The other reductions, orders and lattices; the peer is who defines them, or NumPy."""
+    points = np.ascontiguousarray(cloud("120 k", "scan order")[:100_000, :3])
+    edge, options = 0.2, KEPT[how]
+    want, order_is_known = fastdl.voxel_downsample(points, edge, **options), how in ("mean, sorted", "as PCL")
+    if who == "fastdl":
+        run = lambda: fastdl.voxel_downsample(points, edge, **options)
+    elif who == "kiss-icp":
+        if how != "first":
+            pytest.skip("it keeps first points")
+        kiss, wide = pytest.importorskip("kiss_icp.voxelization"), points.astype(np.float64)
+        run = lambda: kiss.voxel_down_sample(wide, edge)
+    elif who == "open3d tensor":
+        if "Open3D" not in how:
+            pytest.skip("it has its own lattice")
+        o3d = pytest.importorskip("open3d")
+        tensor = o3d.t.geometry.PointCloud(o3d.core.Tensor(points))
+        run = lambda: tensor.voxel_down_sample(edge).point.positions.numpy()
+    else:
+        run = lambda: by_numpy(points, edge, how)
+
+    def check(got):
+        assert got.shape == want.shape
+        if not order_is_known:  # column by column: means that differ in their last bits have no common order
+            got, ours = np.sort(got, axis=0), np.sort(want, axis=0)
+        else:
+            ours = want
+        np.testing.assert_allclose(got, ours, rtol=1e-4, atol=1e-4)
+
+    compare(f"down-sampling, 100 k, {how}", who, run, items=len(points), moved=24, check=check)
+
+
+def by_numpy(points, edge, how):
+    """Cells, their points sorted by voxel, and one row of each."""
+    if "Open3D" in how:
+        places = points / np.float32(edge)
+    else:
+        places = points * (np.float32(1) / np.float32(edge)) if "PCL" in how else points.astype(np.float64) / edge
+    cells = np.floor(places).astype(np.int64)
+    low, span = cells.min(0), np.ptp(cells, axis=0) + 1
+    keys = ((cells[:, 2] - low[2]) * span[1] + cells[:, 1] - low[1]) * span[0] + cells[:, 0] - low[0]
+    if how == "nearest":
+        distance = ((points - (cells + 0.5) * edge) ** 2).sum(1)
+        order = np.lexsort((distance, keys))
+    else:
+        order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    if how in ("nearest", "first"):
+        return points[order[starts]]
+    counts = np.diff(np.append(starts, len(keys)))
+    return np.add.reduceat(points[order].astype(np.float64), starts) / counts[:, None]
+
+
+CALLS = {
+    "voxel_coords": lambda x: fastdl.voxel_coords(x, (0.1, 0.1, 0.1), KITTI),
+    "voxelize": lambda x: fastdl.voxelize(x, (0.1, 0.1, 0.1), KITTI, max_points=5),
+    "voxel_downsample": lambda x: fastdl.voxel_downsample(x, 0.2),
+}
+
+
+@pytest.mark.parametrize("who", ["fastdl", "spconv"])
+@pytest.mark.parametrize("function", CALLS)
+def bench_calls_of_100_points(compare, function, who):
+    """What a call costs beside the points."""
+    points = cloud("120 k", "scan order")[:100].copy()
+    if who == "fastdl":
+        run = lambda: CALLS[function](points)
+    elif function != "voxelize":
+        pytest.skip("it voxelizes")
+    else:
+        utils, tv = pytest.importorskip("spconv.utils"), pytest.importorskip("cumm.tensorview")
+        theirs = utils.Point2VoxelCPU3d((0.1, 0.1, 0.1), KITTI, 4, 100, 5)
+        run = lambda: theirs.point_to_voxel(tv.from_numpy(points))
+    compare(f"{function}, 100 points", who, run, items=len(points))

@@ -90,6 +90,23 @@ def by_pandas(source, target, size):
     made.write(target)
 
 
+@pytest.mark.parametrize("who", ["fastdl", "laspy + lazrs, decode and encode alone"])
+@pytest.mark.parametrize("size", ["0.15", "1"])
+def bench_downsample_compressed_file(compare, tmp_path, size, who):
+    """Against the time to decode the file and encode the result, which nobody can go below."""
+    laspy = pytest.importorskip("laspy")
+    source, target = tmp_path / "x.laz", tmp_path / "y.laz"
+    points_cloud_files.las(source, POINTS, compressed=True)
+    arguments = ["downsample", str(source), "-o", str(target), "--voxel-size", size, "--overwrite", "--quiet"]
+    if who == "fastdl":
+        run = lambda: main(arguments)
+    else:
+        assert main(arguments) == 0
+        result = laspy.read(target)
+        run = lambda: (laspy.read(source), result.write(str(tmp_path / "z.laz")))
+    compare(f"downsample laz to laz, {POINTS} points, {size} m", who, run, items=POINTS)
+
+
 @pytest.mark.parametrize("who", ["fastdl", "fastdl 16 MB", "laspy + pandas"])
 def bench_downsample_file(compare, tmp_path, who):
     points_cloud_files.las(tmp_path / "x.las", POINTS)

@@ -9,10 +9,19 @@ import pytest
 
 from bench import machine, tables
 
+DECLARED: dict[str, dict] = {}  # what the competitors of a work agree on, so that a table of them can be made
+
 
 def pytest_addoption(parser):
     parser.addoption("--seconds", type=float, help="spent on each competitor (0.7, or 0.14 with --quick)")
     parser.addoption("--quick", action="store_true", help="a fifth of the time each, and fewer of the sizes")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def before():
+    """What the machine can do is measured before it is warm, and kept."""
+    machine.machine()
+    machine.limits()
 
 
 @pytest.fixture
@@ -25,12 +34,17 @@ def compare(benchmark, request):
     """
 
     def go(work, who, run, *, items, moved=0.0, limit="copy", check=None, note=""):
+        subject = request.node.path.stem.removeprefix("bench_").partition("_")[0]
+        record = {"subject": subject, "items": items, "moved": moved, "limit": limit}
+        first = DECLARED.setdefault(work, {"record": record, "who": []})
+        assert first["record"] == record, f"{who} declares {record} for {work!r}, {first['who']} {first['record']}"
+        assert who not in first["who"], f"{who} stands twice in {work!r}"
+        first["who"].append(who)
         if check is not None:
             check(run())
         benchmark.group = work
         benchmark.name = f"{work} {who}"
-        subject = request.node.path.stem.removeprefix("bench_").partition("_")[0]
-        benchmark.extra_info.update(subject=subject, who=who, items=items, moved=moved, limit=limit, note=note)
+        benchmark.extra_info.update(record, who=who, note=note)
         seconds = request.config.getoption("--seconds") or (0.14 if request.config.getoption("--quick") else 0.7)
         benchmark.pedantic(run, **effort(run, seconds))
 

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -32,9 +33,11 @@ OTHERS = (
 )
 
 
+@cache
 def machine() -> dict:
-    """Processor, system and versions of what takes part; nothing that names this one machine."""
+    """Processor, system, versions of what takes part, how busy it was before; nothing that names this one machine."""
     return {
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else 0.0,
         "processor": f"{processor()}, {os.cpu_count()} cores, {cpu.level()}",
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "versions": {"fastdl": fastdl.__version__, **versions()},
@@ -66,6 +69,7 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache
 def limits() -> dict[str, float]:
     """Bytes per second of copying, reading and writing, multiply-adds per second of BLAS, on one thread."""
     return {

@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE, README = ROOT / "bench" / "results.json", ROOT / "BENCHMARKS.md", ROOT / "README.md"
+QUIET = 1.0  # programs that were busy before a run: with more, its times say little
 BEGIN, END = "<!-- made by `python -m bench.tables` from bench/results.json -->", "<!-- end of what is made -->"
 SUBJECTS = (
     "audio", "points", "sequences", "graphs", "targets", "features", "losses", "linear", "network", "selection",
@@ -72,9 +73,10 @@ def merge(kept: dict, new: dict) -> dict:
         if kept["machine"][key] != new["machine"][key]:
             raise ValueError(f"--keep needs the same {key}: {kept['machine'][key]} was kept, {new['machine'][key]} ran")
     again = {work["work"]: work for work in new["works"]}
+    new["machine"]["load"] = max(kept["machine"].get("load", 0), new["machine"].get("load", 0))
     works = [again.pop(work["work"], work) for work in kept["works"]] + list(again.values())
     works.sort(key=lambda work: SUBJECTS.index(work["subject"]))
-    return {"machine": kept["machine"], "works": works}
+    return {"machine": new["machine"], "works": works}
 
 
 def dump(results: dict) -> str:
@@ -97,6 +99,7 @@ def body(results: dict) -> str:
         f"- System: {where['system']}",
         f"- At most, on one thread: {_limits(where['limits'])}",
         "- Versions: " + ", ".join(f"{name} {version}" for name, version in where["versions"].items()),
+        *_warning(where),
     ]
     for subject in SUBJECTS:
         works = [work for work in results["works"] if work["subject"] == subject]
@@ -153,6 +156,7 @@ def short_table(results: dict, rows) -> str:
     parts = [
         BEGIN,
         f"Here on {where['processor']}; at most {_limits(where['limits'])}, on one thread:",
+        *_warning(where),
         "",
         "| work | time | of the limit | times faster than |",
         "|---|---:|---:|---|",
@@ -160,7 +164,9 @@ def short_table(results: dict, rows) -> str:
     for title, name, who, peers in rows:
         work = works.get(name)
         if work and who in work["seconds"]:
-            cells = [title, _time(work["seconds"][who]), fraction(work, who, where["limits"]), faster(work, who, peers)]
+            shown = fraction(work, who, where["limits"])
+            shown = "" if shown.startswith("0.0") else shown  # far from the limit, it says nothing
+            cells = [title, _time(work["seconds"][who]), shown, faster(work, who, peers)]
             parts.append("| " + " | ".join(cells) + " |")
     return "\n".join([*parts, END])
 
@@ -177,6 +183,12 @@ def _limits(limits: dict[str, float]) -> str:
     units = {"copy": "copying {} GB/s", "read": "reading {}", "write": "writing {}"}
     units |= {f"{t} products": f"{t} products {{}} G multiply-adds/s" for t in ("float32", "float64")}
     return ", ".join(units[name].format(f"{limit / 1e9:.0f}") for name, limit in limits.items())
+
+
+def _warning(where: dict) -> list[str]:
+    load = where.get("load", 0)
+    busy = f"Measured while {load:g} other programs were busy: times, fractions and ratios are rough."
+    return ["", busy] if load > QUIET else []
 
 
 def _ratio(times: float) -> str:

@@ -57,6 +57,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "show_memory": False,
+    "write_computation_times": False,  # that page would load scripts from elsewhere
     "min_reported_time": 5,
     "copyfile_regex": r".*\.rst",
     "reset_modules": ("matplotlib",),

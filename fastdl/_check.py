@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
+import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,12 @@ def array(name: str, value: Any, dtypes: Sequence[Any] | None = None, ndim: int 
         raise InputError(f"{name} must have {wanted} dimension(s), got shape {x.shape}")
     # Nothing is left to do to most arrays, and small ones come in small calls: one look at the flags.
     return x if x.flags.carray and x.dtype.isnative else native(x)
+
+
+def contiguous(x: Any, dtype: Any) -> Array:
+    """`x` as `native` gives it, of `dtype`; of np.ascontiguousarray alone it may still stand at an odd address."""
+    y = np.ascontiguousarray(x, dtype)
+    return y if y.flags.aligned else y.copy()
 
 
 def native(x: Array) -> Array:
@@ -263,8 +271,10 @@ def extra(module: str, extra_name: str, purpose: str) -> Any:
 def existing(path: Any) -> Path:
     """`path` as a Path to a file that is there."""
     path = Path(path)
-    if not path.exists():
-        raise FileError(path, "no such file")
-    if path.is_dir():
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        raise FileError(path, "no such file") from None
+    if stat.S_ISDIR(mode):
         raise FileError(path, "is a folder, not a file")
     return path

@@ -95,8 +95,8 @@ class Rows:
 
     def _ready(self, rows: Block, start: int) -> Block:
         """As float64, checked, without rows of weight 0; `start` is the number of the first row."""
-        X, y = (np.ascontiguousarray(a, np.float64) for a in rows[:2])
-        s = None if rows[2] is None else np.ascontiguousarray(rows[2], np.float64)
+        X, y = (_check.contiguous(a, np.float64) for a in rows[:2])
+        s = None if rows[2] is None else _check.contiguous(rows[2], np.float64)
         where = np.arange(start, start + len(y))
         if s is not None:
             if not (self._seen or (len(s) and s.min() >= 0 and s.max() < np.inf)):

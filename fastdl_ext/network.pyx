@@ -31,6 +31,7 @@ from fastdl_ext._work_sharing cimport (
 cdef enum:
     ROWS = 64           # taken at a time
     PIECE = 128         # rows whose gradient is summed by one thread: adding it to the others' costs 3 % at 64 columns
+    PATIENCE = 1 << 20  # waits, of a system call each but the first, in a row: a second or so
 
 cdef struct Net:
     Py_ssize_t layers           # computed by products: the hidden ones, and that of the logits
@@ -319,9 +320,9 @@ cdef inlined steps(const Net* net, const real* X, const real* y, const real* s, 
 cdef inlined helping(const Net* net, const real* X, const real* y, const real* s, const int64_t* order, Py_ssize_t n,
                      Py_ssize_t batch, const Loss* q, double unit, double pull, const real* params, const real* turned,
                      Py_ssize_t size, real* work, real* grads, double* totals, Counters* counters) noexcept nogil:
-    # What the other threads do until all steps are done.
+    # What the other threads do until all steps are done, or nothing was to be done for long: nobody waits for them.
     cdef int spins = 0
-    while not ended(counters):
+    while not ended(counters) and spins < PATIENCE:
         pieces(net, X, y, s, order, n, batch, q, unit, pull, params, turned, size, work, grads, totals, counters,
                &spins)
         wait_a_little(&spins)

@@ -10,6 +10,20 @@ cdef enum:
 cdef extern from *:
     const uint64_t NONE "0xFFFFFFFFFFFFFFFFull"     # the key of a point that is in no voxel; cut to 32 bits for narrow keys
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+      #define FASTDL_PREFETCH(p) __builtin_prefetch(p)
+    #else
+      #define FASTDL_PREFETCH(p) ((void)0)
+    #endif
+    """
+    void prefetch "FASTDL_PREFETCH"(const void* p) noexcept nogil
+
+cdef enum:
+    AHEAD = 16              # slots asked for before they are needed: what a look-up in L3 takes, over some 4 ns a point
+    CACHED_BITS = 15        # a table of so many slots is in L2 anyway
+
 ctypedef fused key:
     uint32_t
     uint64_t

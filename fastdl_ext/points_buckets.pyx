@@ -9,23 +9,20 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastdl_ext._common cimport real
-from fastdl_ext.points cimport BLOCK, NONE, block_keys, fill_geometry, find_or_add, geometry, key, mix
+from fastdl_ext.points cimport BLOCK, NONE, block_keys, fill_geometry, find_or_add, geometry, key, mix, prefetch
 
 cdef extern from *:
     """
     #if defined(__GNUC__)
-      #define FASTDL_PREFETCH(p) __builtin_prefetch(p)
       #define FASTDL_POPCOUNT(x) __builtin_popcountll(x)
     #else
-      #define FASTDL_PREFETCH(p) ((void)0)
       static inline int FASTDL_POPCOUNT(unsigned long long x) { int n = 0; while (x) { x &= x - 1; n++; } return n; }
     #endif
     """
-    void prefetch "FASTDL_PREFETCH"(const void* p) noexcept nogil
     int popcount "FASTDL_POPCOUNT"(uint64_t x) noexcept nogil
 
 cdef enum:
-    AHEAD = 24              # rows asked for before they are needed
+    ROWS_AHEAD = 24         # rows asked for before they are needed: they come from memory
 
 
 cdef inline Py_ssize_t bucket_of(key k, int bits) noexcept nogil:
@@ -124,8 +121,8 @@ cdef inline void sum_bucket(const real* p, Py_ssize_t c, const uint32_t* index, 
     cdef const real* row
     cdef double* total
     for j in range(n):
-        if j + AHEAD < n:
-            prefetch(p + <Py_ssize_t>index[j + AHEAD] * c)
+        if j + ROWS_AHEAD < n:
+            prefetch(p + <Py_ssize_t>index[j + ROWS_AHEAD] * c)
         id = ids[j]
         row = p + <Py_ssize_t>index[j] * c
         total = sums + id * c

@@ -8,12 +8,17 @@ Trusts its caller: ids below the rows they name, offsets within the records, roo
 
 Bound: each column is read once, a block of 512 points at a time, so that the record's other columns are in L1 when
 their turn comes. Measured on a busy 2-core Zen 5: 1.2 ns a point and column for the means of nine columns of a LAS
-record, where a copy of the record is 1.3 ns.
+record, where a copy of the record is 1.3 ns. Rows of sums are asked for before the columns are added: for voxels by the
+million they come from memory. `fastdl downsample` of 10 M points of 34 bytes (340 MB in; 9.8 M, 1.3 M or 8 k records out)
+takes 2.0, 1.3 and 0.3 s of processor time; before the votes had rows of their own and look-ups were asked for ahead it was
+2.1, 2.0 and 0.4 s. At 9.8 M voxels it writes 332 MB of records, keeps as much, and sorts no more than a table of 2^25 slots.
 """
 
 from libc.math cimport rint
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
+
+from fastdl_ext.points cimport AHEAD, prefetch
 
 cdef enum:
     BLOCK = 512
@@ -119,6 +124,8 @@ def fold_means(const uint8_t[:, ::1] chunk, const int32_t[::1] ids, tuple voxels
         while start < n and used + BLOCK <= sums.shape[0]:
             stop = min(start + BLOCK, n)
             for i in range(start, stop):
+                if i + AHEAD < stop and ids[i + AHEAD] >= 0:
+                    prefetch(&slots[ids[i + AHEAD]])
                 id = ids[i]
                 rows[i - start] = -1
                 if id < 0:
@@ -133,6 +140,8 @@ def fold_means(const uint8_t[:, ::1] chunk, const int32_t[::1] ids, tuple voxels
                         add_any(&records[id, c[k].offset], 0, &zero, 1, &sums[used, k], width, &c[k])
                     used += 1
                 rows[i - start] = slots[id]
+                prefetch(&sums[slots[id], 0])       # a row of nine columns is in two lines
+                prefetch(&sums[slots[id], width - 1])
             for k in range(width):
                 add_any(&chunk[start, c[k].offset], size, rows, stop - start, &sums[0, k], width, &c[k])
             start = stop
@@ -234,6 +243,22 @@ def differing(const uint8_t[:, ::1] chunk, const int32_t[::1] ids, const uint8_t
         else:
             m = others[double](at, size, &ids[0], n, place, c, &points[0], 0)
     return m
+
+
+def count_votes(const int32_t[::1] voxels, const uint8_t[::1] labels, int32_t[::1] rows, int32_t[:, ::1] votes,
+                Py_ssize_t used):
+    """Add the votes of points on numbered labels; a voxel without a row of votes takes the next.  The rows in use."""
+    cdef Py_ssize_t i
+    cdef int32_t row
+    with nogil:
+        for i in range(voxels.shape[0]):
+            row = rows[voxels[i]]
+            if row < 0:
+                row = <int32_t>used
+                rows[voxels[i]] = row
+                used += 1
+            votes[row, labels[i]] += 1
+    return used
 
 
 def elect(const int64_t[::1] voxels, const uint64_t[::1] labels, const int64_t[::1] votes, uint64_t[::1] best,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import fastdl
+from fastdl.network import _parameters
+from fastdl.reference import network as reference
 from tests.case import Case
 
 ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
@@ -59,4 +61,50 @@ def network_cases() -> list[Case]:
     return cases
 
 
-CASES_NETWORK = network_cases()
+def trained(X, y, threads=1):
+    """What a short training predicts, with batches of several pieces."""
+    options = {"hidden": (9, 5), "epochs": 2, "batch_size": 300, "activation": "gelu", "weight_decay": 0.01}
+    fit = fastdl.fit_network(X, y, p=1.5, threads=threads, **options)
+    return fit.predict(X), fit.loss
+
+
+def trained_classes(X, y, threads=1):
+    """The probabilities of a short training under the cross-entropy."""
+    fit = fastdl.fit_network_classifier(X, y, (9,), epochs=2, batch_size=300, threads=threads)
+    return fit.predict_proba(X), fit.loss
+
+
+def by_definition(train):
+    """The same training by the reference."""
+
+    def run(X, y):
+        kernel, _parameters.kernel = _parameters.kernel, reference
+        try:
+            return train(X, y)
+        finally:
+            _parameters.kernel = kernel
+
+    return run
+
+
+def training_cases() -> list[Case]:
+    cases = []
+    for dtype, rtol in (("float32", 1e-3), ("float64", 1e-7)):
+
+        def rows(rng, n, dtype=dtype):
+            X = rng.standard_normal((n, 3)).astype(dtype)
+            return (X, X[:, 0] * X[:, 1]), {}
+
+        def labels(rng, n, dtype=dtype):
+            return (rng.standard_normal((n, 3)).astype(dtype), np.arange(n) % 3), {}
+
+        for name, make, train in (
+            ("fit_network", rows, trained),
+            ("fit_network_classifier", labels, trained_classes),
+        ):
+            how = {"sizes": (2, 160, 1500), "call": train, "means": by_definition(train)}
+            cases.append(Case("network", name, make, dtype, rtol=rtol, **how))
+    return cases
+
+
+CASES_NETWORK = [*network_cases(), *training_cases()]

@@ -46,6 +46,14 @@ def test_a_work_without_fastdl_and_one_without_bytes():
     assert "| a call | 100 ns |  |  |  |" in page
 
 
+def test_a_busy_machine_is_named():
+    quiet, busy = (run(taken("fastdl", 1), machine={**MACHINE, "load": load}) for load in (0.4, 7.0))
+    for page in (tables.page, lambda results: tables.short_table(results, [])):
+        assert "7 other programs were busy" in page(busy)
+        assert "busy" not in page(quiet)
+    assert tables.merge(busy, quiet)["machine"]["load"] == 7
+
+
 def test_products_are_held_against_products():
     results = run(taken("fastdl", 1e-3, moved=10, limit="float64 products"))
     assert "0.50 of float64 products" in tables.page(results)

@@ -58,14 +58,14 @@ def test_whatever_a_file_raises_the_others_are_done(tmp_path, monkeypatch, capsy
         recording(tmp_path / "in" / f"{name}.wav")
     from fastdl.files.audio import recordings
 
-    read = recordings.open_audio
+    read = recordings.open_once
 
     def broken(path, **options):
         if path.name == "b.wav":
             raise error
         return read(path, **options)
 
-    monkeypatch.setattr(recordings, "open_audio", broken)
+    monkeypatch.setattr(recordings, "open_once", broken)
     assert encode(tmp_path / "in", "-o", tmp_path / "out") == 1
     said = capsys.readouterr()
     assert f"fastdl: {tmp_path / 'in' / 'b.wav'}" in said.err

@@ -10,7 +10,7 @@ import fastdl
 from fastdl._rows import Rows
 from fastdl.linear.fit import fit_lp
 from fastdl.linear.methods._lower_bounds import lower_bound
-from fastdl.linear.methods.random import drawn
+from fastdl.linear.methods.random import draw_candidates
 from fastdl.reference import linear as reference
 
 POWERS = [0.5, 1.0, 1.5, 2.0, 3.0]
@@ -55,9 +55,9 @@ def test_pruning_changes_nothing(p, keep):
 
 
 def test_candidates_are_of_their_number_alone():
-    whole = np.concatenate(list(drawn(5, 2, 5000, 3)))
+    whole = np.concatenate(list(draw_candidates(5, 2, 5000, 3)))
     np.testing.assert_array_equal(whole, reference.numbers(5, 2, 5000, 3))
-    np.testing.assert_array_equal(np.concatenate(list(drawn(5, 2, 100, 3))), whole[:100])
+    np.testing.assert_array_equal(np.concatenate(list(draw_candidates(5, 2, 100, 3))), whole[:100])
     assert not whole[0].any() and abs(whole.std() - 1) < 0.02
 
 

@@ -350,3 +350,39 @@ def test_infinite_weights_of_many_models_are_those_of_one(p, dtype):
             one = fastdl.lp_loss_grad(X, y, w, 0.0, p)
             for a, b in zip(many, one):
                 np.testing.assert_allclose(a[k], b, rtol=1e-6)
+
+
+def test_rows_at_odd_addresses_are_copied_before_kernels_read_them(monkeypatch):
+    """A kernel that reads them is undefined, even where processors can: what reaches it is looked at."""
+    from fastdl.losses import _row_sums
+
+    aligned = []
+
+    class Watched:
+        def __getattr__(self, name):
+            kernel = getattr(_kernels.load("losses"), name)
+
+            def call(*args, **kwargs):
+                aligned.extend(a.flags.aligned for a in args if isinstance(a, np.ndarray))
+                return kernel(*args, **kwargs)
+
+            return call
+
+    def odd(x):
+        held = np.zeros(x.nbytes + 1, np.uint8)
+        y = held[1:].view(x.dtype).reshape(x.shape)
+        y[...] = x
+        return y
+
+    if _kernels.load("losses") is None:
+        pytest.skip("there are no kernels")
+    monkeypatch.setattr(_row_sums, "kernel", Watched())
+    for dtype in ("float32", "float64"):
+        X, y, w = np.ones((9, 3), dtype), np.arange(9, dtype=dtype), np.ones(3, dtype)
+        folds, weight = np.arange(9, dtype=np.int32) % 2, np.ones(9, dtype)
+        want = fastdl.lp_loss_grad(X, y, w, 0.5, 1.5, sample_weight=weight, folds=folds)
+        got = fastdl.lp_loss_grad(odd(X), odd(y), odd(w), 0.5, 1.5, sample_weight=odd(weight), folds=odd(folds))
+        for a, b in zip(got, want):
+            np.testing.assert_array_equal(a, b)
+    assert aligned
+    assert all(aligned)

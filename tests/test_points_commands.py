@@ -123,7 +123,7 @@ def test_wrong_use(tmp_path, capsys):
         with pytest.raises(SystemExit, match="2"):
             downsample(path, tmp_path / "d.ply", f"--memory={memory}")
     for options, words in [
-        (["--max-points", "0"], "max_points must be at least 1, got 0"),
+        (["--max-points", "0"], "max_points must be between 1 and 2147483647, got 0"),
         (["--columns", "colour"], "has no column 'colour'; it has x, y, z, intensity"),
     ]:
         assert voxelize(path, tmp_path / "v.npz", *options) == 1

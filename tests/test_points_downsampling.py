@@ -139,9 +139,32 @@ def test_kernel_and_reference_agree():
             way.elect(
                 voters.integers(0, 9, 20), voters.integers(0, 5, 20).astype(np.uint64), np.arange(20) % 6, best, most
             )
+            rows, votes = np.full(len(first), -1, np.int32), np.zeros((len(first), 8), np.int32)
+            used = np.array([way.count_votes(ids, records[:, 5] & 7, rows, votes, 0)])
             found.append((state, slots, sums[: state[2]], extreme, differ, means, ends, keys, best, most))
+            found[-1] += (rows, votes, used)
         for a, b in zip(*found):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1"])
+@pytest.mark.parametrize("labels", [1, 4, 7, 16, 17, 200])
+def test_majority_of_labels_of_a_byte(labels, dtype):
+    """However many there are, and whenever they come: the label of most points, of equals the least."""
+    rng = np.random.default_rng(labels)
+    record = np.dtype([("X", "i4"), ("Y", "i4"), ("Z", "i4"), ("label", dtype)])
+    x = np.zeros(3000, record)
+    x["X"] = rng.integers(0, 60, len(x))
+    few = np.minimum(1 + np.arange(len(x)) // 20, labels)  # first a few, then more
+    x["label"] = (rng.integers(0, 2**31, len(x)) % few * 37 - 100 * (dtype == "i1")).astype(np.int64).astype(dtype)
+    columns = [RecordColumn(n, record.fields[n][1], record[n], "first") for n in "XYZ"]
+    columns.append(RecordColumn("label", 12, record["label"], "majority"))
+    state = RecordAccumulator(record, columns, 1.0)
+    for start in range(0, len(x), 300):
+        state.update(x[start : start + 300])
+    [part] = state.parts()
+    for row in part.finish(0, len(part.counts)).view(record).reshape(-1):
+        assert row["label"] == value(x["label"][x["X"] == row["X"]], "majority")
 
 
 def test_integers_beyond_float64_stay_what_they_are(tmp_path):

@@ -239,3 +239,15 @@ def test_reference_and_kernel_agree(monkeypatch):
     want = state(folds=3).update((x, y, None, fold)).sums()
     monkeypatch.setattr(polynomial_stats, "kernel", _selection_kernels)
     np.testing.assert_allclose(state(folds=3).update((x, y, None, fold)).sums(), want, rtol=1e-10, atol=1e-8)
+
+
+def test_a_constant_needs_finite_x_too():
+    x, y = np.array([1.0, np.nan, 2.0]), np.ones(3)
+    with pytest.raises(fastdl.InputError, match="x must be finite, got nan in row 1"):
+        fastdl.PolynomialStats(0).update((x, y)).finish()
+    fastdl.PolynomialStats(0).update((x, y, np.array([1.0, 0.0, 1.0]))).finish()
+
+
+def test_folds_of_no_rows():
+    with pytest.raises(fastdl.InputError, match=r"must be rows|no rows"):
+        fastdl.select_degree([], [], [1, 2], folds=np.zeros(0, int))

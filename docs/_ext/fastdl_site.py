@@ -16,6 +16,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from latex2mathml.converter import convert
+from sphinx.errors import ExtensionError
 
 PACKAGE = Path(__file__).parents[2] / "fastdl"
 #: The functions that `fastdl.reference` defines.
@@ -83,9 +84,15 @@ class Measured(Directive):
             text = re.split(r"^## ", (root / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
             text = next((part.partition("\n")[2] for part in text if part.startswith("How fast")), "")
         self.state.document.settings.record_dependencies.add(str(page if page.exists() else root / "README.md"))
-        part = nodes.section()
-        self.state.nested_parse(StringList(text.replace("](docs/", "](").splitlines(), str(page)), 0, part, True)
-        return part.children
+        found: list[nodes.Node] = []
+        for k, part in enumerate(re.split(r"^## ", text.replace("](docs/", "]("), flags=re.MULTILINE)):
+            title, _, body = part.partition("\n") if k else ("", "", part)
+            place: nodes.Element = nodes.section(ids=[nodes.make_id(f"measured-{title}")]) if k else nodes.container()
+            if k:
+                place += nodes.title(text=title)
+            self.state.nested_parse(StringList(body.splitlines(), str(page)), 0, place)
+            found.append(place)
+        return found
 
 
 class DefinitionSource(Directive):
@@ -135,6 +142,16 @@ def skip_request_methods(app: Any, what: str, name: str, thing: Any, skip: bool,
     return skip or re.fullmatch(r"set_\w+_request", name) is not None
 
 
+def refuse_remote_parts(app: Any, problem: Exception | None) -> None:
+    """A page that loads a script, a style or a picture from elsewhere fails the build."""
+    remote = re.compile(r'<(?:script|img|iframe)\b[^>]*\bsrc="(?:https?:)?//|<link\b[^>]*\bhref="(?:https?:)?//')
+    if problem is None and app.builder.format == "html":
+        pages = sorted(Path(app.outdir).rglob("*.html"))
+        found = [str(page) for page in pages if remote.search(page.read_text(encoding="utf-8"))]
+        if found:
+            raise ExtensionError(f"pages that load something from the network: {', '.join(found)}")
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Add them to Sphinx."""
     app.setup_extension("sphinx.ext.autodoc")
@@ -146,5 +163,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_directive("definition-source", DefinitionSource)
     app.connect("autodoc-process-docstring", link_definitions, priority=900)
     app.connect("autodoc-process-signature", sign_datasets)
+    app.connect("build-finished", refuse_remote_parts)
     app.connect("autodoc-skip-member", skip_request_methods)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -53,7 +53,10 @@ def roles(table: Table, features: str | None, target: str | None, weight: str | 
     for name in (*chosen, target, *([] if weight is None else [weight])):
         if name not in names:
             raise _check.InputError(f"{table.path} has no column {name!r}; it has {', '.join(names[:20])}")
-    if not chosen or len(set(chosen)) < len(chosen) or target in chosen or weight in (*chosen, target):
+    if not chosen:
+        said = f"{len(names)} column{'s' * (len(names) != 1)}: {', '.join(names[:20])[:200]}"
+        raise _check.InputError(f"{table.path} has no column left for the features; it has {said}")
+    if len(set(chosen)) < len(chosen) or target in chosen or weight in (*chosen, target):
         raise _check.InputError(f"features, target and weights must differ, got {chosen}, {target!r} and {weight!r}")
     return Roles(chosen, target, weight)
 
@@ -223,9 +226,10 @@ class Parts:
             middle = float(y[0]) if middle is None else middle
             s = np.ones(len(y)) if s is None else s
             r, y = np.abs(y - model.of_matrix(X)), y - middle
-            sums += [s.sum(), (s * r**model.p).sum(), (s * r).sum(), (s * r * r).sum()]
-            y_sums += [(s * y).sum(), (s * y * y).sum()]
-        with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):  # a loss beyond 1e308 is told as none
+                sums += [s.sum(), (s * r**model.p).sum(), (s * r).sum(), (s * r * r).sum()]
+                y_sums += [(s * y).sum(), (s * y * y).sum()]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             loss, absolute, squared = (sums[1:] / sums[0]).tolist()
             spread = y_sums[1] / sums[0] - (y_sums[0] / sums[0]) ** 2
             fitted = float(1 - np.float64(squared) / spread)

@@ -73,7 +73,7 @@ def run_encode(options: argparse.Namespace) -> int:
     from fastdl.audio import mu_law
     from fastdl.files.audio.codes import FORMATS, Coding
     from fastdl.files.audio.conversion import MonoMix, Resampled
-    from fastdl.files.audio.recordings import SUFFIXES, open_audio
+    from fastdl.files.audio.recordings import SUFFIXES, open_once
 
     dialects = mu_law.G711_DIALECTS if options.law else mu_law.MU_LAW_DIALECTS
     dialect = _check.one_of("--dialect", options.dialect or dialects[0], dialects)
@@ -99,7 +99,7 @@ def run_encode(options: argparse.Namespace) -> int:
         return mu_law.mu_law_encode(x, q, dialect=dialect, bits=bits, nan=nan, return_clipped=True)
 
     def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
-        reader: Any = open_audio(source, raw=options.raw, allow_truncated=options.allow_truncated)
+        reader: Any = open_once(source, raw=options.raw, allow_truncated=options.allow_truncated)
         if options.mono and reader.channels > 1:
             reader = MonoMix(reader)
         if rate is not None and rate != reader.rate:
@@ -113,7 +113,7 @@ def run_encode(options: argparse.Namespace) -> int:
 def run_decode(options: argparse.Namespace) -> int:
     from fastdl.files.audio.codes import CodeReader, Coding
     from fastdl.files.audio.conversion import to_samples
-    from fastdl.files.audio.recordings import SUFFIXES, open_audio
+    from fastdl.files.audio.recordings import SUFFIXES, open_once
 
     nan = _nan(options, -32768, 32767)
     jobs = FileJobs(options, _kinds(options, (".npy", ".raw", *SUFFIXES)), (".wav",), ".wav")
@@ -123,7 +123,7 @@ def run_decode(options: argparse.Namespace) -> int:
         if source.suffix.lower() in (".npy", ".raw") and not options.raw:
             reader = CodeReader(source, options.dtype)
         else:
-            reader = open_audio(source, raw=options.raw, allow_truncated=options.allow_truncated)
+            reader = open_once(source, raw=options.raw, allow_truncated=options.allow_truncated)
         coding = Coding(reader.rate, reader.channels, "pcm16" if options.dtype == "int16" else "float32")
         return _convert(reader, target, coding, "wav", lambda x: to_samples(x, options.dtype, nan), progress)
 

@@ -17,12 +17,15 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
 _NAME = re.compile(r"\.fastdl-([0-9a-f]{8})-(\d{1,10})-(\d{1,20})\.\d{1,20}\.part")
+
+_ROUNDS, _ROUND = 20, 0.01  # times that a folder is looked for again, and the seconds between them
 
 _numbers = itertools.count()
 _live: set[str] = set()  # of this process
@@ -81,7 +84,13 @@ def abandon() -> None:
     global _abandoned
     with lock:
         _abandoned = True
+        folders = [path for path in _live if os.path.isdir(path)]
         for path in list(_live):
+            remove(path)
+    # What another thread has begun to write into a folder may come back: zarr makes folders that are missing.
+    for _ in range(_ROUNDS if folders else 0):
+        time.sleep(_ROUND)
+        for path in folders:
             remove(path)
 
 

@@ -14,7 +14,7 @@ EPS = float(np.finfo(float).eps)
 _TRUSTED = 1e-9
 
 
-class Frame:
+class Coordinates:
     """The coordinates a fit is solved in: t = [1, Z] gamma with Z = (X - shift) * factor, t = (y - y_shift) * y_factor.
 
     Shifts are means (0 without an intercept), factors are powers of two, so that columns and t are near 1. Columns that
@@ -225,7 +225,7 @@ class Frame:
         w, first = np.zeros(self.rows.columns), 0.0
         if self.ones:
             first, gamma = float(gamma[0]), gamma[1:]
-        w[slice(None) if self.kept is None else self.kept] = self._unfolded(gamma)
+        w[slice(None) if self.kept is None else self.kept] = self._of_raw_columns(gamma)
         w *= self.factor / self.y_factor
         if self._still.size:
             w -= self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
@@ -233,7 +233,7 @@ class Frame:
             return w, 0.0
         return w, float(self.y_shift + first / self.y_factor - np.add.reduce(w * self.shift))
 
-    def moved(self, w: Array, b: float, step: Array) -> tuple[Array, float]:
+    def move_model(self, w: Array, b: float, step: Array) -> tuple[Array, float]:
         """(w, b) after a step in the coordinates of [1, Z], before columns were orthonormalised."""
         change = np.zeros(self.rows.columns)
         change[slice(None) if self.kept is None else self.kept] = step[int(self.ones) :]
@@ -250,7 +250,7 @@ class Frame:
         least = w - self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
         return least, b + float(np.add.reduce((w - least) * self.shift)) if self.intercept else 0.0
 
-    def _unfolded(self, weights: Array) -> Array:
+    def _of_raw_columns(self, weights: Array) -> Array:
         return weights if self._first is None else np.linalg.solve(self._first, weights)
 
     def gamma(self, w: Array, b: float) -> Array:
@@ -288,7 +288,7 @@ class Frame:
         size = np.sqrt(np.maximum(self.gram.diagonal(), 0))
         terms = np.abs(gamma) * size[:-1]
         if self._first is not None:
-            raw = self._unfolded(gamma[int(self.ones) :])
+            raw = self._of_raw_columns(gamma[int(self.ones) :])
             terms[int(self.ones) :] += np.abs(raw) * np.sqrt((self._first**2).sum(axis=0))
         return 2 * EPS * (len(gamma) + 4) * float(size[-1] + terms.sum())
 
@@ -374,7 +374,7 @@ def _solve(R: Array, g: Array) -> Array:
     return np.linalg.solve(R, np.linalg.solve(R.T, g)) if len(R) else g
 
 
-def sampled(rows: Rows, share: float, seed: int) -> Rows:
+def sample_rows(rows: Rows, share: float, seed: int) -> Rows:
     """About this share of the rows, each taken or not by chance."""
     chance = np.random.Generator(np.random.Philox(seed))
     some = []

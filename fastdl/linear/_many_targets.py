@@ -14,9 +14,9 @@ import numpy as np
 from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._coordinates import Frame, _extent, _solve
+from fastdl.linear._coordinates import Coordinates, _extent, _solve
 from fastdl.linear._matrix import gram
-from fastdl.linear.methods.closed_form import fit_frame
+from fastdl.linear.methods.closed_form import fit_in_coordinates
 from fastdl.linear.result import Certificate, LpFit
 
 
@@ -39,8 +39,8 @@ def fit_targets(
     """One fit of all targets: from shared sums for p = 2, one after the other otherwise."""
     rows = [Rows(X, np.ascontiguousarray(column), sample_weight) for column in Y.T]
     if settings.pop("closed form"):
-        frames = shared_frames(X, Y, sample_weight, rows, settings["intercept"], settings["threads"])
-        fits = [fit_frame(frame, some, p) for frame, some in zip(frames, rows)]
+        each = shared_frames(X, Y, sample_weight, rows, settings["intercept"], settings["threads"])
+        fits = [fit_in_coordinates(coordinates, some, p) for coordinates, some in zip(each, rows)]
     else:
         fits = [fit(some, p, **settings) for some in rows]
     return joined(fits)
@@ -68,15 +68,15 @@ def joined(fits: list[LpFit]) -> LpFit:
 
 def shared_frames(
     X: Any, Y: Array, s: Array | None, rows: list[Rows], intercept: bool, threads: int | None
-) -> list[Frame]:
+) -> list[Coordinates]:
     """The coordinates of each target, by one pass over X and one factorisation."""
     numbered = Rows(X, np.arange(len(Y), dtype=np.float64), s)
     first = next(iter(numbered.blocks()), None)
     if first is None or not len(first[0]) or not np.isfinite(first[0]).all():
-        return [Frame(some, intercept, threads) for some in rows]
+        return [Coordinates(some, intercept, threads) for some in rows]
     starts = []
     for j, some in enumerate(rows):
-        start = Frame.__new__(Frame)
+        start = Coordinates.__new__(Coordinates)
         start.rows, start.intercept, start.threads, start._first = some, intercept, threads, None
         start.shift, start.factor = np.zeros(some.columns), np.ones(some.columns)
         start.y_shift, start.y_factor = 0.0, 1.0
@@ -92,14 +92,14 @@ def shared_frames(
     with np.errstate(all="ignore"):
         total = numbered.total(work, threads)
     if total is None or not np.isfinite(total).all():
-        return [Frame(some, intercept, threads) for some in rows]
+        return [Coordinates(some, intercept, threads) for some in rows]
     d, m = numbered.columns, 1 + len(factor)
     G = total[:-1].reshape(m, m)
-    frames: list[Frame] = []
+    each: list[Coordinates] = []
     for j, start in enumerate(starts):
         some = np.append(np.arange(d + 1), d + 1 + j)
-        frames.append(_finished(start, G[np.ix_(some, some)], int(total[-1]), frames))
-    return frames
+        each.append(_finished(start, G[np.ix_(some, some)], int(total[-1]), each))
+    return each
 
 
 def _targets_of(Y: Array, numbers: Array) -> Array:
@@ -107,17 +107,17 @@ def _targets_of(Y: Array, numbers: Array) -> Array:
     return np.asarray(Y[numbers.astype(np.intp)], np.float64)
 
 
-def _finished(frame: Frame, G: Array, count: int, before: list[Frame]) -> Frame:
-    """The frame of known sums, with the factor of an earlier one where that is Cholesky's."""
-    frame.count, frame.weight = count, float(G[0, 0])
-    G = frame._centred(G)
+def _finished(coordinates: Coordinates, G: Array, count: int, before: list[Coordinates]) -> Coordinates:
+    """The coordinates of known sums, with the factor of an earlier one where that is Cholesky's."""
+    coordinates.count, coordinates.weight = count, float(G[0, 0])
+    G = coordinates._centred(G)
     if not before or before[0].solver != "Cholesky":
-        frame._choose(G)
-        return frame
+        coordinates._choose(G)
+        return coordinates
     shared = copy.copy(before[0])
     for name in ("rows", "shift", "factor", "y_shift", "y_factor", "noise"):
-        setattr(shared, name, getattr(frame, name))
-    kept = np.arange(frame.rows.columns) if shared.kept is None else shared.kept
+        setattr(shared, name, getattr(coordinates, name))
+    kept = np.arange(coordinates.rows.columns) if shared.kept is None else shared.kept
     use = np.append(np.zeros(int(shared.ones), int), 1 + kept)
     shared.gram = G[np.ix_(*[np.append(use, len(G) - 1)] * 2)]
     shared.start = _solve(shared.R, shared.gram[:-1, -1])

@@ -23,7 +23,7 @@ def gram(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) -> Ar
     return upper + np.triu(upper, 1).T
 
 
-class Matrix:
+class DesignMatrix:
     """[1, Z] in memory, Z scaled already, and its products."""
 
     def __init__(self, Z: Array, ones: bool):
@@ -62,7 +62,7 @@ class Matrix:
         return np.column_stack([np.ones(len(Z)), Z]) if self.ones else Z
 
 
-def factorised(G: Array) -> Callable[[Array], Array]:
+def factorize(G: Array) -> Callable[[Array], Array]:
     """A solver of G x = g for positive definite G of any scales."""
     scale = 1 / np.sqrt(np.maximum(G.diagonal(), 1e-300))
     C = G * np.outer(scale, scale)

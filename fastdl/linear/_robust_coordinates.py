@@ -11,7 +11,7 @@ import numpy as np
 
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._coordinates import EPS, Frame, condition_of, power_of_two, sampled
+from fastdl.linear._coordinates import EPS, Coordinates, condition_of, power_of_two, sample_rows
 
 _SAMPLE = 20_000  # rows that give the medians: their error is then a hundredth of the spread
 _FAR = 1e4  # spreads: columns that reach farther are taken as they are rather than orthonormalised
@@ -20,21 +20,21 @@ _FAR = 1e4  # spreads: columns that reach farther are taken as they are rather t
 class RobustCoordinates:
     """Rows as Z = (X - center) * factor and t = (y - y_center) * y_factor, factors being powers of two.
 
-    The columns are those that the frame found independent. Where it had to orthonormalise nearly dependent columns,
+    The columns are those that least squares found independent. Where it had to orthonormalise nearly dependent columns,
     and no row is far from the others, its orthonormal columns are used.
     """
 
-    def __init__(self, frame: Frame, rows: Rows, seed: int = 0):
-        self.frame, self.rank, self.ones = frame, frame.rank, frame.ones
-        some = rows if frame.count <= _SAMPLE else sampled(rows, _SAMPLE / frame.count, seed)
+    def __init__(self, coordinates: Coordinates, rows: Rows, seed: int = 0):
+        self.coordinates, self.rank, self.ones = coordinates, coordinates.rank, coordinates.ones
+        some = rows if coordinates.count <= _SAMPLE else sample_rows(rows, _SAMPLE / coordinates.count, seed)
         X, y, _ = some.gathered()
-        X = X if frame.kept is None else X[:, frame.kept]
+        X = X if coordinates.kept is None else X[:, coordinates.kept]
         self.center, spread = _middle_and_spread(X, bool(self.ones))
         self.factor = power_of_two(spread)
         y_center, y_spread = _middle_and_spread(y[:, None], bool(self.ones))
         self.y_center, self.y_factor = float(y_center[0]), float(power_of_two(y_spread)[0])
         far = len(X) > 0 and X.size > 0 and bool((np.abs(X - self.center) * self.factor).max() > _FAR)
-        self.orthonormal = frame._first is not None and not far
+        self.orthonormal = coordinates._first is not None and not far
         self.whitening = self._whitening()
 
     def scaled(self, X: Array, y: Array, s: Array | None) -> tuple[Array, Array, Array]:
@@ -42,26 +42,26 @@ class RobustCoordinates:
         t = (y - self.y_center) * self.y_factor
         s = np.ones(len(y)) if s is None else s
         if self.orthonormal:
-            return self.frame.columns(X), t, s
-        X = X if self.frame.kept is None else X[:, self.frame.kept]
+            return self.coordinates.columns(X), t, s
+        X = X if self.coordinates.kept is None else X[:, self.coordinates.kept]
         return np.ascontiguousarray((X - self.center) * self.factor), t, s
 
     def _whitening(self) -> Array:
         """T with |R (difference of two models)| = |T (difference of their coordinates here)|, R'R the Gram matrix."""
-        R = self.frame.R
+        R = self.coordinates.R
         if self.orthonormal or not self.rank:
             return R
         first = int(self.ones)
-        inner = self.frame._first
-        shift, factor = (self.frame._shift, self.frame._factor) if inner is None else self.frame._raw
-        # z of the frame = z of these * ratio + offset
+        inner = self.coordinates._first
+        shift, factor = (self.coordinates._shift, self.coordinates._factor) if inner is None else self.coordinates._raw
+        # z of least squares = z of these * ratio + offset
         ratio = factor / self.factor
         offset = (self.center - shift) * factor
         T = np.zeros((self.rank, self.rank))
         if first:
             T[0, 0] = 1
         T[first:, first:] = np.diag(ratio)
-        # [1, z of the frame] = [1, z] M: a model gamma of the frame is M gamma here.
+        # [1, z of least squares] = [1, z] M: a model gamma there is M gamma here.
         M = T.copy()
         if first:
             M[0, 1:] = offset
@@ -71,19 +71,19 @@ class RobustCoordinates:
                 M[0, 1:] = offset @ np.linalg.inv(inner)
         return R @ np.linalg.inv(M)
 
-    def from_frame(self, gamma: Array) -> Array:
-        """Coordinates here of a model given in those of the frame."""
-        w, b = self.frame.model(gamma)
+    def from_coordinates(self, gamma: Array) -> Array:
+        """Coordinates here of a model given in those of least squares."""
+        w, b = self.coordinates.model(gamma)
         return self.of_model(w, b)
 
     def of_model(self, w: Array, b: float) -> Array:
         """Coordinates of the model (w, b) in the user's units."""
         if self.orthonormal:
-            gamma = self.frame.gamma(w, b) * (self.y_factor / self.frame.y_factor)
+            gamma = self.coordinates.gamma(w, b) * (self.y_factor / self.coordinates.y_factor)
             if self.ones:
-                gamma[0] += (self.frame.y_shift - self.y_center) * self.y_factor
+                gamma[0] += (self.coordinates.y_shift - self.y_center) * self.y_factor
             return gamma
-        kept = w if self.frame.kept is None else w[self.frame.kept]
+        kept = w if self.coordinates.kept is None else w[self.coordinates.kept]
         weights = kept * (self.y_factor / self.factor)
         if not self.ones:
             return weights
@@ -92,20 +92,24 @@ class RobustCoordinates:
     def model(self, gamma: Array) -> tuple[Array, float]:
         """(w, b) in the user's units; w of least norm among equal ones."""
         if self.orthonormal:
-            inside = gamma * (self.frame.y_factor / self.y_factor)
+            inside = gamma * (self.coordinates.y_factor / self.y_factor)
             if self.ones:
-                inside[0] = (gamma[0] / self.y_factor + self.y_center - self.frame.y_shift) * self.frame.y_factor
-            return self.frame.model(inside)
+                inside[0] = (
+                    gamma[0] / self.y_factor + self.y_center - self.coordinates.y_shift
+                ) * self.coordinates.y_factor
+            return self.coordinates.model(inside)
         first, weights = (float(gamma[0]), gamma[1:]) if self.ones else (0.0, gamma)
-        w = np.zeros(self.frame.rows.columns)
-        w[slice(None) if self.frame.kept is None else self.frame.kept] = weights * (self.factor / self.y_factor)
-        kept = w if self.frame.kept is None else w[self.frame.kept]
+        w = np.zeros(self.coordinates.rows.columns)
+        w[slice(None) if self.coordinates.kept is None else self.coordinates.kept] = weights * (
+            self.factor / self.y_factor
+        )
+        kept = w if self.coordinates.kept is None else w[self.coordinates.kept]
         b = self.y_center + first / self.y_factor - float(np.add.reduce(kept * self.center)) if self.ones else 0.0
-        return self.frame.of_least_norm(w, b)
+        return self.coordinates.of_least_norm(w, b)
 
     def condition(self) -> float:
         """Sum of |column j of R| |row j of R^-1|: by how much rounding of the columns is enlarged."""
-        return condition_of(self.frame.raw_factor() if self.orthonormal else self.whitening)
+        return condition_of(self.coordinates.raw_factor() if self.orthonormal else self.whitening)
 
 
 def _middle_and_spread(X: Array, centred: bool) -> tuple[Array, Array]:

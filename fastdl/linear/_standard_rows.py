@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdl import _threads
 from fastdl._rows import Block, Rows, join_blocks
-from fastdl.linear._coordinates import Frame
+from fastdl.linear._coordinates import Coordinates
 from fastdl.losses._row_sums import RowSums
 from fastdl.losses.powers import as_loss
 
@@ -18,20 +18,20 @@ Array = np.ndarray
 _ALL = slice(None)
 
 
-def sums(X: Array, y: Array, s: Array | None, W: Array, b: Any, p: Any, *, gradient: bool = False) -> Array:
+def block_sums(X: Array, y: Array, s: Array | None, W: Array, b: Any, p: Any, *, gradient: bool = False) -> Array:
     """Of one block and every model the loss, and with `gradient` its derivatives by b and w: (K, 1 + 1 + D)."""
     return RowSums(X, y, W, b, as_loss(p), sample_weight=s).block_of(_ALL, gradient)
 
 
-def losses(X: Array, y: Array, s: Array | None, W: Array, b: Array, p: Any) -> Array:
+def block_losses(X: Array, y: Array, s: Array | None, W: Array, b: Array, p: Any) -> Array:
     """The loss of one block for every model; its bits do not depend on which other models there are."""
     few = max(0, 4 - len(W))  # fewer are taken one by one, and summed in another order
     if few:
         W, b = np.concatenate([W, np.repeat(W[:1], few, 0)]), np.concatenate([b, np.repeat(b[:1], few)])
-    return sums(X, y, s, W, b, p)[: len(W) - few, 0]
+    return block_sums(X, y, s, W, b, p)[: len(W) - few, 0]
 
 
-class Standard:
+class StandardRows:
     """Rows (Z, t, s) with columns of mean 0 and mean square 1, and t likewise; without an intercept only scaled.
 
     Columns that others determine are left out. With `scale_y` false, which a loss with units of its own asks for, t is
@@ -51,30 +51,32 @@ class Standard:
     """
 
     def __init__(self, rows: Rows, intercept: bool, threads: int | None = 1, *, scale_y: bool = True):
-        self.frame = frame = Frame(rows, intercept, threads)
+        self.coordinates = coordinates = Coordinates(rows, intercept, threads)
         self.rows, self.threads = rows, threads
-        self.count, self.weight, self.rank = frame.count, frame.weight, frame.rank
-        self.intercept = bool(intercept and frame.rank)
+        self.count, self.weight, self.rank = coordinates.count, coordinates.weight, coordinates.rank
+        self.intercept = bool(intercept and coordinates.rank)
         self.columns = self.rank - self.intercept
-        G = frame.gram[int(self.intercept) :, int(self.intercept) :] / (self.weight or 1)
+        G = coordinates.gram[int(self.intercept) :, int(self.intercept) :] / (self.weight or 1)
         size = np.sqrt(G.diagonal())
         size[size == 0] = 1
         self.correlation = G[:-1, :-1] / np.outer(size[:-1], size[:-1])
         #: Upper triangular, its product with itself is the correlation.
-        self._factor = frame.R[int(self.intercept) :, int(self.intercept) :] / np.sqrt(self.weight or 1) / size[:-1]
+        self._factor = (
+            coordinates.R[int(self.intercept) :, int(self.intercept) :] / np.sqrt(self.weight or 1) / size[:-1]
+        )
         self._size, y_size = size[:-1], float(size[-1])
-        self._y_size = y_size if scale_y else frame.y_factor
-        self.scale = self._y_size / frame.y_factor
+        self._y_size = y_size if scale_y else coordinates.y_factor
+        self.scale = self._y_size / coordinates.y_factor
         self.unit = y_size / self._y_size
         self._blocks: list[Block] | None = None
         if rows.in_memory:
             self._blocks = []
-            rows.each(self._standardised, self._blocks.append, threads)
+            rows.each(self._standardise, self._blocks.append, threads)
 
-    def _standardised(self, X: Array, y: Array, s: Array | None) -> Block:
-        frame = self.frame
-        Z = frame.dense(frame.columns(X))[:, int(frame.intercept) :][:, : self.columns] / self._size
-        return np.ascontiguousarray(Z), frame.target(y) / self._y_size, s
+    def _standardise(self, X: Array, y: Array, s: Array | None) -> Block:
+        coordinates = self.coordinates
+        Z = coordinates.dense(coordinates.columns(X))[:, int(coordinates.intercept) :][:, : self.columns] / self._size
+        return np.ascontiguousarray(Z), coordinates.target(y) / self._y_size, s
 
     def blocks(self) -> Iterator[Block]:
         """The blocks, in order; some may have no rows."""
@@ -82,7 +84,7 @@ class Standard:
             yield from self._blocks
         else:
             for block in self.rows.blocks():
-                yield self._standardised(*block)
+                yield self._standardise(*block)
 
     def gathered(self) -> Block:
         """All rows as one block, which must fit in memory."""
@@ -94,37 +96,37 @@ class Standard:
             blocks = self._blocks
             return _threads.share(len(blocks), _threads.count(self.threads), lambda k: work(*blocks[k]))
         results: list[Any] = []
-        self.rows.each(lambda *block: work(*self._standardised(*block)), results.append, self.threads)
+        self.rows.each(lambda *block: work(*self._standardise(*block)), results.append, self.threads)
         return results
 
     def total(self, work: Callable[[Array, Array, Array | None], Any]) -> Any:
         """The sum of work(Z, t, s) over the blocks, in order; 0.0 where there are no rows."""
         return sum(self.map(work), 0.0)
 
-    def folded(self, v: Array, c: float) -> tuple[Array, float]:
+    def to_users_units(self, v: Array, c: float) -> tuple[Array, float]:
         """The model of the rows as they were given."""
         gamma = v / self._size
         if self.intercept:
             gamma = np.append(c, gamma)
-        return self.frame.model(gamma * self._y_size)
+        return self.coordinates.model(gamma * self._y_size)
 
-    def unfolded(self, w: Array, b: float) -> tuple[Array, float]:
+    def from_users_units(self, w: Array, b: float) -> tuple[Array, float]:
         """The other way round; exact where no columns are left out."""
         if not self.rank:
             return np.zeros(0), 0.0
-        gamma = self.frame.gamma(w, b) / self._y_size
+        gamma = self.coordinates.gamma(w, b) / self._y_size
         return gamma[int(self.intercept) :] * self._size, float(gamma[0]) if self.intercept else 0.0
 
     def least_squares(self) -> Array:
         """The weights of the least squares fit; its constant is 0."""
-        return self.frame.start[int(self.intercept) :] * self._size / self._y_size
+        return self.coordinates.start[int(self.intercept) :] * self._size / self._y_size
 
-    def spread_out(self, z: Array) -> tuple[Array, Array]:
+    def from_whitened(self, z: Array) -> tuple[Array, Array]:
         """Weights and constants of models (K, rank) whose predictions have mean square |z|^2."""
         v = np.linalg.solve(self._factor, z[:, : self.columns].T).T if self.columns else z[:, :0]
         return v, z[:, -1] if self.intercept else np.zeros(len(z))
 
-    def whitened(self, gradient: Array) -> float:
+    def whitened_length(self, gradient: Array) -> float:
         """The length of a vector of derivatives, by the constant first, in coordinates where Z'SZ / weight is 1."""
         k = int(self.intercept)
         half = np.linalg.solve(self._factor.T, gradient[k:]) if self.columns else gradient[:0]

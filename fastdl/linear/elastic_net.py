@@ -12,7 +12,7 @@ from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import kernel
-from fastdl.linear.gram_accumulator import GramAccumulator, moved, solved, standardised
+from fastdl.linear.gram_accumulator import GramAccumulator, shift_gram, solve_definite, standardize_gram
 from fastdl.linear.result import Certificate
 
 _SWEEPS = 10  # of coordinate descent, between two tries to solve for the coefficients that are not 0
@@ -211,14 +211,14 @@ class _Products:
 
     def hessian(self) -> Array:
         """The products of the columns of X about their means, in the users' units."""
-        centred, _, scale = standardised(self.G, self.intercept)
+        centred, _, scale = standardize_gram(self.G, self.intercept)
         unit = (self.factor * scale)[:-1]
         return np.asarray(centred[:-1, :-1] / np.outer(unit, unit))
 
 
 def _model(sums: _Products, l1: float, l2: float, start: Array | None) -> tuple[Array, float, Array]:
     """(w, b, coordinates to start the next one at) of the least penalised loss."""
-    C, mean, scale = standardised(sums.G, sums.intercept)
+    C, mean, scale = standardize_gram(sums.G, sums.intercept)
     d = len(C) - 1
     unit = sums.factor * scale
     # Of (y - X w)^2 in standardised units: l2 |w|^2 and l1 |w| as penalties of omega = w * unit_y / unit.
@@ -226,7 +226,7 @@ def _model(sums: _Products, l1: float, l2: float, start: Array | None) -> tuple[
     A, g = C[:d, :d] + np.diag(second), C[:d, d]
     flat = A.diagonal() <= 0
     A[flat, flat] = 1.0
-    omega = solved(A, g) if not l1 else _coordinate_descent(A, g, first, start)
+    omega = solve_definite(A, g) if not l1 else _coordinate_descent(A, g, first, start)
     omega = np.where(flat, 0.0, omega)
     w = omega * unit[:d] / unit[d]
     means = sums.shift + mean / sums.factor
@@ -384,7 +384,7 @@ def _test_losses(parts: list[GramAccumulator], total: _Products, penalties: list
     shift, factor = total.shift, total.factor
     for k, part in enumerate(parts):
         _, own_shift, own_factor, own = part.sums()
-        own = moved(own, own_shift, own_factor, shift, factor)
+        own = shift_gram(own, own_shift, own_factor, shift, factor)
         rest, start = _Products(total.G - own, shift, factor, total.intercept), None
         for i, (l1, l2) in enumerate(penalties):
             w, b, start = _model(rest, l1, l2, start)

@@ -113,7 +113,7 @@ def fit_lp(
     else:
         settings["closed form"] = method == "closed form"
         fit = fit_targets(X, many, weights, _method_function(method, options), loss.p, settings)
-    return fit if unit == 1 else fit.weighed(unit)
+    return fit if unit == 1 else fit.with_weights_times(unit)
 
 
 def _divide_weights(y: Any, sample_weight: Any) -> tuple[Any, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +9,12 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._row_buffer import RowBuffer
+from fastdl._state_bytes import StateBytes
 from fastdl._typing import Array
 from fastdl.linear._coordinates import power_of_two
 from fastdl.linear._matrix import gram
 
 _BLOCK = 1 << 20  # bytes of [X, y] in a block: it stays in the second-level cache
-_MAGIC = b"fastdl.GramAccumulator 1\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +46,7 @@ class GramFit:
     standard_errors: Array
 
 
-class GramAccumulator:
+class GramAccumulator(StateBytes):
     """The sums of products of [1, X, y] over chunks, and the least squares or ridge fit they give.
 
     Parameters
@@ -141,7 +140,7 @@ class GramAccumulator:
         if other._sums is not None:
             if self._sums is None:
                 self._shift, self._factor, self._sums = other._shift, other._factor, np.zeros_like(other._sums)
-            self._sums = self._sums + moved(other._sums, other._shift, other._factor, self._shift, self._factor)
+            self._sums = self._sums + shift_gram(other._sums, other._shift, other._factor, self._shift, self._factor)
             self._count += other._count
         for rows in other._buffer.parts:
             self.update(rows)
@@ -164,12 +163,12 @@ class GramAccumulator:
         """The fit of all rows so far."""
         count, shift, factor, G = self.sums()
         d = self._columns or 0
-        G, mean, scale = standardised(G, self.intercept)
+        G, mean, scale = standardize_gram(G, self.intercept)
         unit = factor * scale
         A, B = G[:d, :d], G[:d, d:]
         penalty = self.l2 * unit[:d] ** 2
         inverse, rank = _inverse(A)
-        omega = inverse @ B if not self.l2 else solved(A + np.diag(penalty), B)
+        omega = inverse @ B if not self.l2 else solve_definite(A + np.diag(penalty), B)
         squares = np.diagonal(G[d:, d:]) - 2 * (omega * B).sum(axis=0) + (omega * (A @ omega)).sum(axis=0)
         loss = np.maximum(squares, 0) / unit[d:] ** 2
         w = (omega * unit[:d, None] / unit[d:]).T
@@ -190,53 +189,8 @@ class GramAccumulator:
         of_b = 1 / weight + means[:d] @ covariance @ means[:d] if self.intercept else 0.0
         return np.sqrt(np.outer(loss / left, np.append(of_b, covariance.diagonal())))
 
-    def to_bytes(self) -> bytes:
-        """The state as bytes, with a version; the same on every machine."""
-        rows = self._buffer.peek() if len(self._buffer) else None
-        arrays = [self._shift, self._factor, *([] if self._sums is None else [self._sums])]
-        arrays += [] if rows is None else [rows[0], rows[1], *([] if rows[2] is None else [rows[2]])]
-        head = {
-            "l2": self.l2,
-            "intercept": self.intercept,
-            "columns": self._columns,
-            "targets": self._targets,
-            "count": self._count,
-            "sums": self._sums is not None,
-            "shapes": [a.shape for a in arrays],
-        }
-        return _MAGIC + json.dumps(head).encode() + b"\n" + b"".join(a.astype("<f8").tobytes() for a in arrays)
 
-    @classmethod
-    def from_bytes(cls, data: bytes) -> GramAccumulator:
-        """The state that `to_bytes` wrote."""
-        try:
-            if not data.startswith(_MAGIC):
-                raise ValueError
-            text, _, body = data[len(_MAGIC) :].partition(b"\n")
-            head = json.loads(text)
-            sizes = [int(np.prod(shape, dtype=np.int64)) for shape in head["shapes"]]
-            values = np.frombuffer(body, "<f8").astype(np.float64)
-            if sum(sizes) != len(values):
-                raise ValueError
-            cuts = np.split(values, np.cumsum(sizes)[:-1])
-            arrays = [a.reshape(shape) for a, shape in zip(cuts, head["shapes"], strict=True)]
-            state = cls(head["l2"], intercept=head["intercept"])
-            state._columns, state._targets = head["columns"], tuple(head["targets"])
-            state._count, state._shift, state._factor = head["count"], *arrays[:2]
-            rest = arrays[2:]
-            if head["sums"]:
-                state._sums = rest.pop(0)
-            if rest:
-                for _ in state._buffer.push((rest[0], rest[1], rest[2] if len(rest) > 2 else None), state.block):
-                    pass
-        except (ValueError, KeyError, TypeError, IndexError):
-            raise _check.InputError(
-                f"the bytes must be those of GramAccumulator.to_bytes, version 1, got {data[:24]!r}"
-            ) from None
-        return state
-
-
-def standardised(G: Array, intercept: bool) -> tuple[Array, Array, Array]:
+def standardize_gram(G: Array, intercept: bool) -> tuple[Array, Array, Array]:
     """(products about the means, means, scale) of sums of [1, Z]: columns times `scale`, powers of two, are near 1."""
     weight = max(float(G[0, 0]), 1e-300)
     mean = G[0, 1:] / weight if intercept else np.zeros(len(G) - 1)
@@ -245,7 +199,7 @@ def standardised(G: Array, intercept: bool) -> tuple[Array, Array, Array]:
     return centred * np.outer(scale, scale), mean, scale
 
 
-def solved(A: Array, g: Array) -> Array:
+def solve_definite(A: Array, g: Array) -> Array:
     """The solution of A x = g for positive A; the shortest, in columns of unit length, where A is singular."""
     length = np.sqrt(np.maximum(A.diagonal(), 0))
     length = np.where(length > 0, length, 1.0)
@@ -271,7 +225,7 @@ def _inverse(A: Array) -> tuple[Array, int]:
     return inverse, int(np.count_nonzero(kept))
 
 
-def moved(G: Array, shift: Array, factor: Array, to_shift: Array, to_factor: Array) -> Array:
+def shift_gram(G: Array, shift: Array, factor: Array, to_shift: Array, to_factor: Array) -> Array:
     """Sums of [1, (x - shift) * factor] as those of [1, (x - to_shift) * to_factor]."""
     change = np.eye(len(G))
     change[1:, 0] = (shift - to_shift) * to_factor

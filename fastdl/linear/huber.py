@@ -11,11 +11,11 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike, Progress
-from fastdl.linear._coordinates import EPS, Frame
-from fastdl.linear._matrix import Matrix, factorised, kernel
+from fastdl.linear._coordinates import EPS, Coordinates
+from fastdl.linear._matrix import DesignMatrix, factorize, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
-from fastdl.linear.methods.closed_form import started
+from fastdl.linear.methods.closed_form import least_squares_start
 from fastdl.linear.result import Certificate
 from fastdl.streaming import ProgressEvent
 
@@ -133,19 +133,19 @@ def fit_huber(
     x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
     _check.same_length(X=x, y=t)
     rows = Rows(x, t, _check.sample_weight(sample_weight, len(t)))
-    frame = Frame(rows, bool(intercept), threads)
-    gamma, through = started(frame)
+    coordinates = Coordinates(rows, bool(intercept), threads)
+    gamma, through = least_squares_start(coordinates)
     if through:
-        w, b = frame.model(gamma)
+        w, b = coordinates.model(gamma)
         return HuberFit(w, b, delta, 0.0, Certificate.of(0.0, 0.0, "interpolation"), True)
-    robust = RobustCoordinates(frame, rows, _check.integer("seed", seed, 0))
+    robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
     problem = _Problem(robust, rows, delta)
-    gamma, lower, history = _newton(problem, robust.from_frame(gamma), tol, steps, progress)
+    gamma, lower, history = _newton(problem, robust.from_coordinates(gamma), tol, steps, progress)
     w, b = robust.model(gamma)
-    loss = huber_loss(rows, w, b, delta, threads)
-    with np.errstate(over="ignore"):
-        history["loss"] = history["loss"] / robust.y_factor**2
-        certificate = Certificate.of(loss, lower / robust.y_factor**2, "dual")
+    loss, unit = huber_loss(rows, w, b, delta, threads), np.float64(robust.y_factor)
+    with np.errstate(over="ignore", under="ignore"):
+        history["loss"] = history["loss"] / unit / unit
+        certificate = Certificate.of(loss, float(lower / unit / unit), "dual")
     converged = float(history["gap"][-1]) <= max(tol, 1e-12)
     if not converged:
         text = f"fit_huber stopped with a gap of {certificate.gap:.1e}, above tol = {tol:.1e}"
@@ -158,7 +158,7 @@ class _Problem:
 
     def __init__(self, robust: RobustCoordinates, rows: Rows, delta: float):
         self.robust, self.delta = robust, delta * robust.y_factor
-        block: tuple[Matrix, Array, Array] = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
+        block: tuple[DesignMatrix, Array, Array] = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
         self.A, self.t, self.s = block
         self.given = self.t
         if self.A.width:
@@ -214,7 +214,7 @@ class _Problem:
     def direction(self, r: Array, slope: Array, all_rows: Array) -> Array:
         """Newton's step: least squares of the rows within delta."""
         inside = self.A.gram(self.s * (np.abs(r) <= self.delta))
-        return factorised(inside + _LEAST * all_rows)(slope)
+        return factorize(inside + _LEAST * all_rows)(slope)
 
     def reach(self, r: Array, change: Array) -> float:
         """How far along a step the loss is least: where its derivative, which rises, is 0."""
@@ -251,8 +251,9 @@ def _newton(
         losses.append(loss)
         gaps.append((loss - lower) / loss if loss > 0 else 0.0)
         if progress is not None:
-            unit = problem.robust.y_factor**2
-            progress(ProgressEvent(done, steps, "steps", loss / unit, {"gap": gaps[-1]}))
+            with np.errstate(over="ignore", under="ignore"):
+                users = float(np.float64(loss) / problem.robust.y_factor / problem.robust.y_factor)
+            progress(ProgressEvent(done, steps, "steps", users, {"gap": gaps[-1]}))
         if loss - lower <= 1e-3 * tol * loss:
             break
         step = problem.direction(r, off, all_rows)
@@ -270,14 +271,15 @@ def _newton(
 
 def huber_loss(rows: Rows, w: Array, b: float, delta: float, threads: int | None) -> float:
     """The Huber loss of a model as it is returned, on the rows as they were given."""
-    nothing, weights = np.zeros(len(w)), np.ascontiguousarray(w, np.float64)
+    nothing, weights = np.zeros(len(w)), _check.contiguous(w, np.float64)
 
     def work(X: Array, y: Array, s: Array | None) -> Array:
         r = np.empty(len(y))
         kernel.residuals(X, y, weights, b, nothing, r)
         cut = np.minimum(np.abs(r), delta)
-        value = cut * (np.abs(r) - cut / 2)
-        return np.add.reduce(value if s is None else s * value)
+        with np.errstate(over="ignore", under="ignore"):
+            value = cut * (np.abs(r) - cut / 2)
+            return np.add.reduce(value if s is None else s * value)
 
     total = rows.total(work, threads)
     return 0.0 if total is None else float(total)

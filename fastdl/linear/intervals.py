@@ -10,11 +10,11 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike, Loss
-from fastdl.linear._coordinates import Frame
+from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._matrix import kernel
 from fastdl.linear._student import normal_quantile, student_quantile
 from fastdl.linear.fit import fit_lp
-from fastdl.linear.methods.closed_form import fit_frame
+from fastdl.linear.methods.closed_form import fit_in_coordinates
 from fastdl.linear.result import LpFit
 
 COVARIANCES = ("classical", "HC0", "HC1", "HC2", "HC3", "kernel", "bootstrap")
@@ -127,19 +127,20 @@ def estimate_intervals(
         resamples = _check.integer("resamples", resamples, 2)
         return _bootstrap(X, y, p, level, resamples, _check.integer("seed", seed, 0), **how)
     rows = Rows(X, y, sample_weight)
-    frame = Frame(rows, bool(intercept), threads)
+    coordinates = Coordinates(rows, bool(intercept), threads)
     if covariance == "kernel":
         if sample_weight is not None or y is None:
             raise _check.InputError("covariance 'kernel' is for arrays without sample_weight: take 'bootstrap'")
         fit = fit_lp(X, y, 1.0, intercept=intercept, threads=threads)
-        squares = _kernel_variance(rows, fit) * frame.y_factor**2
-        matrix = squares * _inverse_gram(frame)
+        matrix = _kernel_variance(rows, fit, coordinates.y_factor) * _inverse_gram(coordinates)
     else:
-        fit = fit_frame(frame, rows)
-        matrix = _least_squares_covariance(frame, fit, covariance)
-    freedom = float(frame.count - frame.rank)
-    matrix = _in_users_units(frame, matrix if freedom > 0 else np.full_like(matrix, np.nan))
-    errors = np.sqrt(np.maximum(matrix.diagonal(), 0))
+        fit = fit_in_coordinates(coordinates, rows)
+        matrix = _least_squares_covariance(coordinates, fit, covariance)
+    freedom = float(coordinates.count - coordinates.rank)
+    matrix = _of_coefficients(coordinates, matrix if freedom > 0 else np.full_like(matrix, np.nan))
+    with np.errstate(over="ignore", under="ignore"):  # of y in units of 1e200, the variance is beyond any float
+        errors = np.sqrt(np.maximum(matrix.diagonal(), 0)) / coordinates.y_factor
+        matrix = matrix / np.float64(coordinates.y_factor) / coordinates.y_factor
     freedom = freedom if covariance in ("classical", "kernel") else float("inf")
     half = _reach(level, freedom) * errors
     middle = np.append(fit.b, fit.w)
@@ -166,8 +167,8 @@ def _reach(level: float, freedom: float) -> float:
     return normal_quantile(probability) if np.isinf(freedom) else student_quantile(probability, freedom)
 
 
-def _inverse_gram(frame: Frame) -> Array:
-    half = np.linalg.inv(frame.R) if frame.rank else frame.R
+def _inverse_gram(coordinates: Coordinates) -> Array:
+    half = np.linalg.inv(coordinates.R) if coordinates.rank else coordinates.R
     return np.asarray(half @ half.T)
 
 
@@ -177,54 +178,61 @@ def _residuals(rows: Rows, X: Array, y: Array, fit: LpFit) -> Array:
     return r
 
 
-def _least_squares_covariance(frame: Frame, fit: LpFit, covariance: str) -> Array:
-    """In the frame's coordinates."""
-    V, k, left = _inverse_gram(frame), frame.rank, frame.count - frame.rank
+def _least_squares_covariance(coordinates: Coordinates, fit: LpFit, covariance: str) -> Array:
+    """In the coordinates of the fit."""
+    V, k, left = _inverse_gram(coordinates), coordinates.rank, coordinates.count - coordinates.rank
     if covariance == "classical":
-        return V * (fit.loss * frame.y_factor**2 / max(left, 1))
-    half = np.linalg.inv(frame.R) if k else frame.R
+
+        def squares(X: Array, y: Array, s: Array | None) -> Array:
+            r = _residuals(coordinates.rows, X, y, fit) * coordinates.y_factor
+            return np.add.reduce(r * r if s is None else s * r * r)
+
+        total = coordinates.rows.total(squares, coordinates.threads)
+        return V * (0.0 if total is None else float(total) / max(left, 1))
+    half = np.linalg.inv(coordinates.R) if k else coordinates.R
 
     def work(X: Array, y: Array, s: Array | None) -> Array:
         s = np.ones(len(y)) if s is None else s
-        columns = frame.columns(X)
-        c = (s * _residuals(frame.rows, X, y, fit) * frame.y_factor) ** 2
+        columns = coordinates.columns(X)
+        c = (s * _residuals(coordinates.rows, X, y, fit) * coordinates.y_factor) ** 2
         if covariance in ("HC2", "HC3"):
-            h = s * ((frame.dense(columns) @ half) ** 2).sum(axis=1)
+            h = s * ((coordinates.dense(columns) @ half) ** 2).sum(axis=1)
             rest = np.where(1 - h > 1e-12, 1 - h, np.nan)  # a row with a coefficient of its own
             c = c / (rest if covariance == "HC2" else rest * rest)
-        return frame.grams(columns, np.zeros(len(y)), c)[:k, :k]
+        return coordinates.grams(columns, np.zeros(len(y)), c)[:k, :k]
 
-    meat = frame.rows.total(work, frame.threads)
+    meat = coordinates.rows.total(work, coordinates.threads)
     if meat is None:
         return V
     if covariance == "HC1":
-        meat = meat * (frame.count / max(left, 1))
+        meat = meat * (coordinates.count / max(left, 1))
     return np.asarray(V @ meat @ V)
 
 
-def _in_users_units(frame: Frame, matrix: Array) -> Array:
-    """The covariance of (b, w); NaN for what the rows do not determine."""
-    d = frame.rows.columns
-    w, b = frame.model(np.zeros(frame.rank))
-    change = np.zeros((d + 1, frame.rank))
-    for i, unit in enumerate(np.eye(frame.rank)):
-        moved_w, moved_b = frame.model(unit)
-        change[:, i] = np.append(moved_b - b, moved_w - w)
+def _of_coefficients(coordinates: Coordinates, matrix: Array) -> Array:
+    """The covariance of (b, w) times y_factor^2; NaN for what the rows do not determine."""
+    d = coordinates.rows.columns
+    w, b = coordinates.model(np.zeros(coordinates.rank))
+    change = np.zeros((d + 1, coordinates.rank))
+    for i, unit in enumerate(np.eye(coordinates.rank)):
+        moved_w, moved_b = coordinates.model(unit)
+        change[:, i] = np.append(moved_b - b, moved_w - w) * coordinates.y_factor
     result = change @ matrix @ change.T
     unknown = np.ones(d, bool)
-    unknown[slice(None) if frame.kept is None else frame.kept] = False
-    if frame._still.size:
-        share = np.abs(frame._still / frame.factor[:, None])
+    unknown[slice(None) if coordinates.kept is None else coordinates.kept] = False
+    if coordinates._still.size:
+        share = np.abs(coordinates._still / coordinates.factor[:, None])
         unknown |= (share > 1e-8 * share.max(axis=0)).any(axis=1)
-    unknown = np.append(bool(np.any(unknown & (frame.shift != 0))) and frame.intercept, unknown)
+    unknown = np.append(bool(np.any(unknown & (coordinates.shift != 0))) and coordinates.intercept, unknown)
     result[unknown], result[:, unknown] = np.nan, np.nan
     return np.asarray(result)
 
 
-def _kernel_variance(rows: Rows, fit: LpFit) -> float:
-    """1 / (4 f^2), f the density of the residuals at 0."""
+def _kernel_variance(rows: Rows, fit: LpFit, unit: float) -> float:
+    """1 / (4 f^2), f the density of the residuals at 0, of y times `unit`."""
     X, y, _ = rows.gathered()
-    n, r = len(y), _residuals(rows, X, y, fit)
+    n, r = len(y), _residuals(rows, X, y, fit) * unit
+    y = (y - np.median(y)) * unit if n else y
     if not n:
         return float("nan")
     density = 1 / np.sqrt(2 * np.pi)  # of the normal distribution at its median
@@ -232,12 +240,13 @@ def _kernel_variance(rows: Rows, fit: LpFit) -> float:
     low, high = np.quantile(r, [0.25, 0.75])
     if not share < 0.5:
         return float("nan")
-    spread = min(float(np.std(y)), float(high - low) / 1.34)
+    with np.errstate(over="ignore"):
+        spread = min(float(np.std(y)), float(high - low) / 1.34)
     width = spread * (normal_quantile(0.5 + share) - normal_quantile(0.5 - share))
     if not width > 0:
         return float("nan")
-    u = r / width
-    f = float(np.where(np.abs(u) <= 1, 0.75 * (1 - u * u), 0).sum()) / (n * width)
+    u = np.clip(r / width, -1, 1)
+    f = float((0.75 * (1 - u * u)).sum()) / (n * width)
     return 1 / (4 * f * f) if f > 0 else float("nan")
 
 

@@ -14,7 +14,7 @@ from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike, Progress
 from fastdl.linear._class_labels import class_weighted, number_classes
 from fastdl.linear._coordinates import EPS
-from fastdl.linear._matrix import factorised
+from fastdl.linear._matrix import factorize
 from fastdl.linear._softmax_rows import SoftmaxRows, cross_entropy
 from fastdl.linear.result import Certificate
 from fastdl.streaming import ProgressEvent
@@ -230,7 +230,7 @@ def _direction(sums: SoftmaxRows, theta: Array, hessian: Array | None, slope: Ar
     for j in range(D):
         hessian[:, j, :, j] += gauge / M + np.diag(np.full(M, sums.penalty[j]))
     matrix = hessian[:, used, :, used].reshape(M * (D - (not sums.intercept)), -1)
-    step[:, used] = factorised(matrix)(-slope[:, used].ravel()).reshape(M, -1)
+    step[:, used] = factorize(matrix)(-slope[:, used].ravel()).reshape(M, -1)
     return step
 
 

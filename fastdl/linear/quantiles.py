@@ -9,12 +9,12 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
-from fastdl.linear._coordinates import EPS, Frame
-from fastdl.linear._matrix import Matrix, kernel
+from fastdl.linear._coordinates import EPS, Coordinates
+from fastdl.linear._matrix import DesignMatrix, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods._vertices import VertexRows
-from fastdl.linear.methods.closed_form import started
+from fastdl.linear.methods.closed_form import least_squares_start
 from fastdl.linear.result import Certificate
 
 _FAR = 1e4  # spreads from the median: rows that rule least squares
@@ -127,15 +127,15 @@ def fit_quantile(
     if l1:
         found = [_penalized(given, bool(intercept), value, l1, seed, threads) for value in taus.tolist()]
         return tuple(found) if np.ndim(tau) else found[0]
-    rows, frame = given, Frame(given, bool(intercept), threads)
-    gamma, through = started(frame)
+    rows, coordinates = given, Coordinates(given, bool(intercept), threads)
+    gamma, through = least_squares_start(coordinates)
     if through:
-        w, b = frame.model(gamma)
+        w, b = coordinates.model(gamma)
         fits = [QuantileFit(w, b, value, 0.0, Certificate.of(0.0, 0.0, "interpolation")) for value in taus.tolist()]
     else:
-        robust = RobustCoordinates(frame, rows, _check.integer("seed", seed, 0))
+        robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
         block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
-        fits = [_fit(robust, rows, block, robust.from_frame(gamma), value, threads) for value in taus.tolist()]
+        fits = [_fit(robust, rows, block, robust.from_coordinates(gamma), value, threads) for value in taus.tolist()]
     return tuple(fits) if np.ndim(tau) else fits[0]
 
 
@@ -148,29 +148,29 @@ def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, t
         X = np.column_stack([X, np.append(np.ones(n), np.zeros(d))])
     weights = np.append(np.ones(n) if s is None else s, np.full(d, 2 * l1))
     rows = Rows(X, np.append(y, np.zeros(d)), weights)
-    frame = Frame(rows, False, threads)
-    gamma, through = started(frame)
-    if through:
-        w, _ = frame.model(gamma)
-        lower, kind = 0.0, "interpolation"
-    else:
-        robust = RobustCoordinates(frame, rows, _check.integer("seed", seed, 0))
-        block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
-        lean = (2 * tau - 1) * np.append(np.ones(n), np.zeros(d))
-        gamma, lower = _solution(robust, block, robust.from_frame(gamma), lean)
-        (w, _), lower, kind = robust.model(gamma), lower / robust.y_factor, ""
-    w, b = w[:d], float(w[d]) if intercept else 0.0
+    coordinates = Coordinates(rows, False, threads)
+    gamma, through = least_squares_start(coordinates)
     # A vertex has exact zeros; what solving its system leaves there is below the last bit of every target.
-    w = np.where(np.abs(w) * np.abs(X[:n, :d]).max(axis=0, initial=0) <= 16 * EPS * np.abs(y).max(initial=0), 0.0, w)
+    least = 16 * EPS * np.abs(y).max(initial=0) / np.maximum(np.abs(X[:n, :d]).max(axis=0, initial=0), 1e-300)
+    w, _ = coordinates.model(gamma)
+    if through and (np.abs(w[:d]) <= least).all():
+        b = float(w[d]) if intercept else 0.0
+        return QuantileFit(np.zeros(d), b, tau, 0.0, Certificate.of(0.0, 0.0, "interpolation"), l1)
+    robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
+    block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
+    lean = (2 * tau - 1) * np.append(np.ones(n), np.zeros(d))
+    gamma, lower = _solution(robust, block, robust.from_coordinates(gamma), lean)
+    (w, _), lower = robust.model(gamma), lower / robust.y_factor
+    w, b = np.where(np.abs(w[:d]) <= least, 0.0, w[:d]), float(w[d]) if intercept else 0.0
     loss = check_loss(given, w, b, tau, threads) + l1 * float(np.add.reduce(np.abs(w)))
-    kind = kind or ("vertex" if loss - lower <= 1e-9 * loss else "dual")
+    kind = "vertex" if loss - lower <= 1e-9 * loss else "dual"
     return QuantileFit(w, b, tau, loss, Certificate.of(loss, lower, kind), l1)
 
 
 def _fit(
     robust: RobustCoordinates,
     rows: Rows,
-    block: tuple[Matrix, Array, Array],
+    block: tuple[DesignMatrix, Array, Array],
     gamma: Array,
     tau: float,
     threads: int | None,
@@ -183,7 +183,7 @@ def _fit(
 
 
 def _solution(
-    robust: RobustCoordinates, block: tuple[Matrix, Array, Array], gamma: Array, lean: Array
+    robust: RobustCoordinates, block: tuple[DesignMatrix, Array, Array], gamma: Array, lean: Array
 ) -> tuple[Array, float]:
     """(gamma, below which no check loss is): twice the check loss is sum s (|r| + lean r)."""
     A, t, s = block
@@ -193,7 +193,7 @@ def _solution(
         far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max(initial=0))) > _FAR
         if far or not np.isfinite(gamma).all():
             gamma = np.zeros(A.width)
-        proof, _ = least_absolute.solved(A, t, s, g, gamma)
+        proof, _ = least_absolute.solve_vertex(A, t, s, g, gamma)
         if proof is not None:
             gamma = proof.gamma
             lower = _lower_bound(robust, VertexRows(A, t, s, g), gamma, proof.dual, lean) / 2
@@ -227,7 +227,7 @@ def _lower_bound(robust: RobustCoordinates, rows: VertexRows, gamma: Array, dual
 
 def check_loss(rows: Rows, w: Array, b: float, tau: float, threads: int | None) -> float:
     """The check loss of a model as it is returned, on the rows as they were given."""
-    nothing, weights = np.zeros(len(w)), np.ascontiguousarray(w, np.float64)
+    nothing, weights = np.zeros(len(w)), _check.contiguous(w, np.float64)
 
     def work(X: Array, y: Array, s: Array | None) -> Array:
         r = np.empty(len(y))

@@ -87,14 +87,14 @@ class LpFit:
     condition: float | None = None
     targets: tuple[LpFit, ...] = ()
 
-    def weighed(self, unit: float) -> LpFit:
+    def with_weights_times(self, unit: float) -> LpFit:
         """The same fit of rows whose weights are all `unit` times as large."""
         with np.errstate(over="ignore", under="ignore"):
             upper, lower = (float(np.float64(bound) * unit) for bound in self.certificate[:2])
             history = {**self.history, "loss": self.history["loss"] * unit}
             loss = self.loss * unit if self.targets else float(np.float64(self.loss) * unit)
         certificate = self.certificate._replace(upper=upper, lower=lower)
-        targets = tuple(fit.weighed(unit) for fit in self.targets)
+        targets = tuple(fit.with_weights_times(unit) for fit in self.targets)
         return replace(self, loss=loss, certificate=certificate, history=history, targets=targets)
 
     def predict(self, X: Any) -> Array:

@@ -11,7 +11,7 @@ from fastdl import _check, _kernels, _threads
 from fastdl.reference import losses as reference
 
 Array = np.ndarray
-kernel, many = _kernels.load("losses"), _kernels.load("losses_many")
+kernel, many_kernel = _kernels.load("losses"), _kernels.load("losses_many")
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _ALL = slice(None)
@@ -153,7 +153,7 @@ class RowSums:
     def _sums(self, X, y, s, folds, held, *, models, gradient, h) -> Array:
         W, b = models
         models, d = W.shape
-        if (kernel if models < _FEW else many) is None or not d:
+        if (kernel if models < _FEW else many_kernel) is None or not d:
             return self._by_reference(X, y, s, folds, held, models=(W, b), gradient=gradient, h=h)
         own, p, floor = self.loss.address, self.loss.power, self.floor
         if models < _FEW:
@@ -175,7 +175,9 @@ class RowSums:
         packed[:models], shift[:models], hold[:models] = W, b, 0 if held is None else held
         packed = np.ascontiguousarray(packed.reshape(tiles, lanes, d).swapaxes(1, 2))
         sums = np.zeros((tiles, d + 2, lanes))
-        many.many_models(X, y, s, folds, hold, self.inside, packed, shift, models, p, own, floor, h, sums, gradient)
+        many_kernel.many_models(
+            X, y, s, folds, hold, self.inside, packed, shift, models, p, own, floor, h, sums, gradient
+        )
         return sums.swapaxes(1, 2).reshape(tiles * lanes, d + 2)[:models, : None if gradient else 2]
 
     def _by_reference(self, X, y, s, folds, held, *, models, gradient, h) -> Array:
@@ -205,8 +207,8 @@ def _numbers(name: str, value: Any, ndim: tuple[int, ...]) -> Array:
 
 
 def _as(x: Array, dtype: np.dtype) -> Array:
-    """C-contiguous, of `dtype`; as it is where it is that already, which np.ascontiguousarray takes longer to find."""
-    return x if x.dtype is dtype and x.flags.c_contiguous else np.ascontiguousarray(x, dtype)
+    """C-contiguous, aligned, of `dtype`; as it is where it is that already, which NumPy takes longer to find."""
+    return x if x.dtype is dtype and x.flags.c_contiguous and x.flags.aligned else _check.contiguous(x, dtype)
 
 
 def _ints(name: str, value: Any, n: int) -> Array:
@@ -217,4 +219,4 @@ def _ints(name: str, value: Any, n: int) -> Array:
             raise _check.InputError(f"{name} must fit in 32 bits, got {x.min()} to {x.max()}")
     if x.shape != (n,):
         raise _check.InputError(f"{name} must have shape ({n},), got {x.shape}")
-    return np.ascontiguousarray(x, np.int32)
+    return _check.contiguous(x, np.int32)

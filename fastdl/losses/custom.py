@@ -62,7 +62,7 @@ class CustomLoss:
 
     def terms(self, r: Array) -> tuple[Array, Array]:
         """The losses and their derivatives of residuals, as the compiled function gives them."""
-        r = np.ascontiguousarray(r, np.float64)
+        r = _check.contiguous(r, np.float64)
         value, slope = np.empty(r.shape), np.empty(r.shape)
         if r.size:
             r_at, value_at, slope_at = (a.ctypes.data_as(_double_pointer()) for a in (r, value, slope))

@@ -172,7 +172,8 @@ class LpLoss(StateBytes):
     Notes
     -----
     Rows are kept until they fill a block (of at most 4 MiB, or 1024 rows). States that are merged agree to the bit with
-    one state where each but the last took a multiple of `block(D)` rows, and to rounding elsewhere.
+    one state where each but the last took a multiple of `block(D)` rows, and to rounding elsewhere. States of a power
+    can be written down by `to_bytes`; those of a `CustomLoss` hold code and cannot.
 
     Examples
     --------
@@ -201,6 +202,12 @@ class LpLoss(StateBytes):
         self._buffer = RowBuffer((None, None, 1.0, -1))
         self._parts: list[Array] = []  # the sums of blocks, in order; the first is all before
         self._leads = True  # whether it starts the stream, so that blocks can be added at once
+
+    def to_bytes(self) -> bytes:
+        """The state as bytes, of a power: code of a user's own cannot be written down."""
+        if self.settings["loss"].is_custom:
+            raise _check.InputError("a state of a custom loss holds code and has no bytes: pickle it")
+        return super().to_bytes()
 
     def fresh(self) -> LpLoss:
         """An empty state with the same settings."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastdl import _kernels, _threads
+from fastdl import _check, _kernels, _threads
 from fastdl._typing import Array, ArrayLike
 from fastdl.network._losses import Loss
 from fastdl.reference import network as reference
@@ -87,7 +87,7 @@ class ParameterLayout:
     def rows(self, X: Array) -> Array:
         """X as the kernels take it: of the dtype, padded to a multiple of 4 columns; copied only where it must be."""
         if X.shape[1] == self.sizes[0]:
-            return np.ascontiguousarray(X, self.dtype)
+            return _check.contiguous(X, self.dtype)
         padded = np.zeros((len(X), self.sizes[0]), self.dtype)
         padded[:, : X.shape[1]] = X
         return padded
@@ -128,13 +128,13 @@ def gradient(layout: ParameterLayout, loss: Loss, rows: TrainingRows, flat: Arra
 def terms(r: Array, loss: Loss) -> tuple[Array, Array]:
     """The losses of residuals and their derivatives; not by NumPy's power, whose bits are the processor's."""
     value, slope = np.empty(len(r)), np.empty(len(r))
-    kernel.loss_terms(np.ascontiguousarray(r, float), loss, value, slope)
+    kernel.loss_terms(_check.contiguous(r, float), loss, value, slope)
     return value, slope
 
 
 def softmax_terms(z: Array, y: Array) -> tuple[Array, Array]:
     """The cross-entropy of rows of logits and their class numbers, and the probabilities of the classes."""
     value, probabilities = np.empty(len(z)), np.empty(z.shape)
-    z, y = np.ascontiguousarray(z, np.float64), np.ascontiguousarray(y, np.float64)
+    z, y = _check.contiguous(z, np.float64), _check.contiguous(y, np.float64)
     kernel.softmax_terms(z, y, value, probabilities)
     return value, probabilities

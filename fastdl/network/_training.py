@@ -20,6 +20,7 @@ from fastdl.streaming import ProgressEvent
 _CALL = 1 << 28  # multiplications in a call of the kernel, some tens of milliseconds: Ctrl-C waits for its end
 _WINDOW = 1 << 28  # bytes of X in a window
 _PIECE = 128  # rows of a batch whose gradient one thread sums: as in the kernel
+_ENDED = 24  # where its counters say that all is done
 _STEPS = 20_000  # that few epochs should come to
 _LOWER = 8  # times in a row that the rate is halved before training is given up
 _FAR = 1000.0  # times the loss of a constant: no start is so bad
@@ -40,6 +41,10 @@ class SharedMemory:
     def reset(self) -> None:
         """Ready for a call of the kernel."""
         self.counters[:] = 0
+
+    def end(self) -> None:
+        """Send the threads home that share the work."""
+        self.counters[_ENDED] = 1
 
 
 class Steps:
@@ -85,9 +90,13 @@ class Steps:
         shared.reset()
 
         def take_part(part: int) -> None:
-            _parameters.kernel.train(
-                part, self.layout, loss, self.settings, *rows, order, steps, self.flat, self.moments, shared, total
-            )
+            try:
+                _parameters.kernel.train(
+                    part, self.layout, loss, self.settings, *rows, order, steps, self.flat, self.moments, shared, total
+                )
+            finally:
+                if part == 0:  # Ctrl-C may come before the kernel: the others must not go on
+                    shared.end()
 
         _threads.share(shared.threads, shared.threads, take_part)
 

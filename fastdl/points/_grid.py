@@ -75,7 +75,16 @@ def three(name: str, value: ArrayLike) -> Array:
     return _three(name, value)
 
 
+def _is_plain(value: ArrayLike) -> bool:
+    """Whether a setting is a number or a tuple of numbers of Python's: equal ones of those make the same grid."""
+    return type(value) in (float, int) or (type(value) is tuple and {float, int}.issuperset(map(type, value)))
+
+
 def _three(name: str, value: ArrayLike, above_zero: bool = False) -> Array:
+    return (_known_three if _is_plain(value) else _make_three)(name, value, above_zero)
+
+
+def _make_three(name: str, value: ArrayLike, above_zero: bool) -> Array:
     x = _check.asarray(name, value)
     if x.shape not in ((), (3,)):
         raise _check.InputError(f"{name} must be one number or three (x, y, z), got shape {x.shape}")
@@ -83,7 +92,12 @@ def _three(name: str, value: ArrayLike, above_zero: bool = False) -> Array:
     for axis, v in zip(AXES, x):
         if not math.isfinite(v) or (above_zero and v <= 0):
             raise _check.InputError(f"{name} must be {'above 0' if above_zero else 'finite'}, got {v} on axis {axis}")
+    x.flags.writeable = False  # many grids may have it
     return x
+
+
+#: The last settings: to check one takes longer than a hundred points do.
+_known_three = lru_cache(maxsize=32)(_make_three)
 
 
 def ranges(point_range: ArrayLike) -> Array:
@@ -184,11 +198,6 @@ def grid_of_range(
     for text in warnings_ if warn else ():
         warnings.warn(text, UserWarning, stacklevel=4)
     return grid
-
-
-def _is_plain(value: ArrayLike) -> bool:
-    """Whether a setting is a float or a tuple of floats and integers: equal ones of those make the same grid."""
-    return type(value) is float or (type(value) is tuple and {float, int}.issuperset(map(type, value)))
 
 
 def _make_grid(

@@ -12,7 +12,7 @@ from fastdl._typing import Array, ArrayLike
 from fastdl.points import _grid
 from fastdl.points._grid import Grid
 from fastdl.points._key_table import KeyTable
-from fastdl.points._label_votes import LabelVotes, grow
+from fastdl.points._label_votes import grow, label_votes
 from fastdl.points._spill import PARTS, Spill
 from fastdl.reference import _point_records as reference_kernel
 from fastdl.reference import _point_reductions as reference_reductions
@@ -157,7 +157,7 @@ class RecordAccumulator:
         self._means = [c for c in self.columns if c.reduction == "mean"]
         self._sums, self._used = np.empty((0, max(len(self._means), 1)), np.uint64), 0
         self._slots = np.empty(0, np.int32)
-        self._votes = {c.name: LabelVotes(c.dtype) for c in self.columns if c.reduction == "majority"}
+        self._votes = {c.name: label_votes(c.dtype) for c in self.columns if c.reduction == "majority"}
         self._best = np.empty(0)
 
     def update(self, chunk: Array, lattice: Array | None = None) -> RecordAccumulator:

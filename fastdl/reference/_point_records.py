@@ -66,6 +66,16 @@ def differing(chunk, ids, records, which, points):
     return len(found)
 
 
+def count_votes(voxels, labels, rows, votes, used):
+    """Add the votes of points on numbered labels; a voxel without a row of votes takes the next.  The rows in use."""
+    unique, at = np.unique(voxels, return_index=True)
+    new = unique[np.argsort(at)]
+    new = new[rows[new] < 0]
+    rows[new] = np.arange(used, used + len(new))
+    np.add.at(votes, (rows[voxels], labels), 1)
+    return used + len(new)
+
+
 def elect(voxels, labels, votes, best, most):
     """The label of most votes of every voxel, where `best` with `most` votes is one of them; of equals the least."""
     voxel = np.concatenate([voxels, np.arange(len(best))])

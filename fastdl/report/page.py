@@ -58,7 +58,7 @@ class Chapter:
         )
         name = html.escape(caption, quote=True)
         self.blocks.append(
-            f'<div class=scroll role=region tabindex=0 aria-label="{name}"><table><caption>{marked(caption)}</caption>'
+            f'<div class=scroll role=group tabindex=0 aria-label="{name}"><table><caption>{marked(caption)}</caption>'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
 
@@ -103,7 +103,8 @@ class Chapter:
         name = html.escape(self.title, quote=True)
         self.blocks.append(
             f"<div class=run>{times}<details><summary>The code</summary>"
-            f'<pre tabindex=0 role=region aria-label="Code: {name}"><code>{code}</code></pre></details></div>'
+            f'<pre tabindex=0 role=group aria-label="Code: {name}, {function.__name__}"><code>{code}</code></pre>'
+            "</details></div>"
         )
         return ours.result
 

@@ -54,6 +54,8 @@ class FoldedPoints:
         folds = _check.array("folds", folds, ("i", "u"), 1)
         if len(folds) != self.n:
             raise _check.InputError(f"folds must have one number for each of {self.n} rows, got {len(folds)}")
+        if not self.n:
+            raise _check.InputError("folds of no rows part nothing: there must be rows")
         if folds.min() < -1 or folds.max() < 1:
             raise _check.InputError(f"folds must be -1, or 0 to 1 or more, got {folds.min()} to {folds.max()}")
         self.count = int(folds.max()) + 1

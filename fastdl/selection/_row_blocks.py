@@ -51,6 +51,12 @@ class RowBlocks:
     @staticmethod
     def _refuse(rows: Columns, start: int) -> None:
         """Name the first row that is not finite; without one, the sums themselves overflowed."""
+        RowBlocks._check_finite(rows, start)
+        raise _check.InputError("the sums overflow: x is too far outside the domain, or y too large to be squared")
+
+    @staticmethod
+    def _check_finite(rows: Columns, start: int) -> None:
+        """Name the first row that counts and is not finite."""
         x, y, s, fold = rows
         counts = np.ones(len(x), bool)
         for a in (s, fold):
@@ -60,7 +66,6 @@ class RowBlocks:
             bad = np.flatnonzero(counts & ~np.isfinite(a))
             if len(bad):
                 raise _check.InputError(f"{name} must be finite, got {a[bad[0]]} in row {start + bad[0]}")
-        raise _check.InputError("the sums overflow: x is too far outside the domain, or y too large to be squared")
 
 
 def checked_chunk(chunk: Any, start: int = 0) -> Columns:

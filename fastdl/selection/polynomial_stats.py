@@ -168,6 +168,8 @@ class PolynomialStats(RowBlocks, StateBytes):
         n = len(rows[0])
         for first in range(0, n, _SPAN):
             span = select_rows(rows, slice(first, first + _SPAN))
+            if not self.degree:  # no sum holds x
+                self._check_finite(span, start + first)
             blocks = _threads.split(len(span[0]), self.threads, lambda s, span=span: self._blocks(span, s), _JOB)  # type: ignore[misc]
             for part in blocks:
                 if not np.isfinite(part).all():

@@ -64,10 +64,10 @@ class ColumnMoments:
             raise _check.InputError(f"y must have the columns of the chunks before, {self.columns}, got {given.shape}")
         self.columns, self.single = columns, given.ndim == 1
         small = given.dtype.kind == "f" and given.dtype.itemsize <= 4
-        y = np.ascontiguousarray(given, np.float32 if small else np.float64).reshape(len(given), columns)
+        y = _check.contiguous(given, np.float32 if small else np.float64).reshape(len(given), columns)
         if weight is None:
             return len(y), y, None, None
-        weight = np.ascontiguousarray(_check.asarray("sample_weight", weight), np.float64)
+        weight = _check.contiguous(_check.asarray("sample_weight", weight), np.float64)
         if weight.shape != y.shape[:1]:
             raise _check.InputError(f"sample_weight must have shape {y.shape[:1]}, got {weight.shape}")
         wrong = ~((weight >= 0) & (weight < np.inf))

@@ -127,7 +127,7 @@ def check(results: Path, whole: dict[str, str], old: Callable[[str], str] | None
     """What is wrong with the results of a command that did not come to its end: each is whole, old, or not there."""
     wrong = []
     for name, digest in contents(results).items():
-        if temporaries.is_temporary(Path(name).name):
+        if any(map(temporaries.is_temporary, Path(name).parts)):
             continue
         if name not in whole:
             wrong.append(f"{name} is no result of the command")

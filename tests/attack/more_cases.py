@@ -65,7 +65,7 @@ MORE = [
         rtol=1e-8,
         sizes=(0, 5, 200),
         threads=(),
-        call=lambda *args, **kwargs: [int(fastdl.select_degree(*args, **kwargs).degree)],
+        call=lambda *args, **kwargs: [int(fastdl.select_degree(*args, **kwargs).best)],
     ),
 ]
 

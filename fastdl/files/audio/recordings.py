@@ -37,6 +37,7 @@ SUFFIXES = (
     ".al",
 )
 _OURS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
+_SMALL = 1 << 16  # bytes of a file that is held
 _ENDLESS = 1 << 62  # frames: libsndfile gives the largest int64 where a header does not say
 
 
@@ -61,9 +62,20 @@ def open_audio(path: str | Path, *, raw: str | None = None, allow_truncated: boo
     FileError
         For a file that is no recording, is truncated or corrupt.
     """
+    return _opened(path, 4, raw, allow_truncated)
+
+
+def open_once(path: Path, *, raw: str | None = None, allow_truncated: bool = False) -> Recording:
+    """As `open_audio`, for a file that is read soon and once: a small WAV is opened only here, and held."""
+    return _opened(path, _SMALL, raw, allow_truncated)
+
+
+def _opened(path: str | Path, size: int, raw: str | None, allow_truncated: bool) -> Recording:
+    """A reader by the first bytes of a file."""
     path = _check.existing(path)
-    with open(path, "rb") as file:
-        start = file.read(4)
+    with open(path, "rb", buffering=0) as file:
+        data = file.read(size)
+    start = data[:4]
     if not start:
         raise FileError(path, "is empty", 0)
     if raw is not None or path.suffix.lower() in BY_SUFFIX:
@@ -71,6 +83,8 @@ def open_audio(path: str | Path, *, raw: str | None = None, allow_truncated: boo
     if start not in _OURS:
         return SoundfileReader(path)
     try:
+        if 4 < len(data) < size:
+            return WavReader.of_bytes(path, data, allow_truncated=allow_truncated)
         return WavReader(path, allow_truncated=allow_truncated)
     except UnreadFormatError as error:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import struct
 from pathlib import Path
 from typing import IO
@@ -45,12 +47,24 @@ class WavReader(Recording):
     array([10, 11, 12, 13], dtype=int16)
     """
 
+    _data: bytes | None = None  # of a small file, all of it
+
     def __init__(self, path: str | Path, *, allow_truncated: bool = False):
-        self.path = _check.existing(path)
-        self.total = self.path.stat().st_size
-        self.notes = []
-        with open(self.path, "rb") as file:
-            self.format, self.order, self.offset, announced = HeaderParser(self.path, file, self.total).parse()
+        path = _check.existing(path)
+        with open(path, "rb") as file:
+            self._begin(path, file, os.fstat(file.fileno()).st_size, allow_truncated)
+
+    @classmethod
+    def of_bytes(cls, path: Path, data: bytes, *, allow_truncated: bool = False) -> WavReader:
+        """A reader of a small file that was read already: it is not opened again."""
+        reader = cls.__new__(cls)
+        reader._begin(path, io.BytesIO(data), len(data), allow_truncated)
+        reader._data = data
+        return reader
+
+    def _begin(self, path: Path, file: IO[bytes], total: int, allow_truncated: bool) -> None:
+        self.path, self.total, self.notes = path, total, []
+        self.format, self.order, self.offset, announced = HeaderParser(path, file, total).parse()
         self.rate, self.channels = self.format.rate, self.format.channels
         self.size = self._size(announced, allow_truncated)
         self.frames = self.size // self._frame
@@ -90,7 +104,12 @@ class WavReader(Recording):
         form = self.format
         dtype = np.dtype(self.order + DTYPES[form.tag, form.width])
         count = (stop - start) * self._frame // dtype.itemsize
-        x = self._widen(read_values(self.path, dtype, self.offset + start * self._frame, count))
+        at = self.offset + start * self._frame
+        if self._data is None:
+            x = read_values(self.path, dtype, at, count)
+        else:
+            x = np.frombuffer(self._data, dtype, count, at).copy() if count else np.empty(0, dtype)
+        x = self._widen(x)
         return x if self.channels == 1 else x.reshape(-1, self.channels)
 
     def _widen(self, x: np.ndarray) -> np.ndarray:

@@ -164,7 +164,10 @@ def read_graph(
     edges, weights = _joined(parts, progress)
     if undirected:
         edges, weights = undirected_edges(edges, weights)
-    return Graph.from_edges(edges, shape, coalesce=coalesce, weight=weights, max_bytes=max_bytes, threads=threads)
+    try:
+        return Graph.from_edges(edges, shape, coalesce=coalesce, weight=weights, max_bytes=max_bytes, threads=threads)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def read_named_graph(

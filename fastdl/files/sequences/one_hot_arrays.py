@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from fastdl import _check
+from fastdl.files import temporaries
 from fastdl.files.atomic import replacing, replacing_folder, replacing_together
 from fastdl.files.npy import NpyWriter
 
@@ -66,6 +67,8 @@ class _Zarr:
     def _flush(self, n: int) -> None:
         if not n:
             return
+        with temporaries.lock:  # a process that is about to end begins no more chunks
+            temporaries.check()
         whole = np.concatenate(self.waiting, axis=self.axis)
         head, tail = np.split(whole, [n], axis=self.axis)
         self.array.resize(self._sized(self.rows + n))

@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 
-from fastdl.linear.methods._elemental_fits import Corners
+from fastdl.linear.methods._elemental_fits import ElementalFits
 
 Array = np.ndarray
 
@@ -18,21 +18,21 @@ _GAP = 1e-6  # relative: boxes that cannot be better by more are done
 _CELLS = 1 << 24  # rows that cross boxes, at most: beyond, boxes are left as they are
 
 
-def least_in_boxes(corners: Corners, loss: float, boxes: int) -> float:
+def least_in_boxes(fits: ElementalFits, loss: float, boxes: int) -> float:
     """A lower bound of the loss of every model, after looking at no more than so many boxes."""
-    center, half = _all_models(corners, loss)
+    center, half = _all_models(fits, loss)
     goal, done = loss * (1 - _GAP), 0
     least = np.zeros(1)
     # Which rows cross which box; those of a part of it are among them.
-    box, row = np.zeros(corners.n, np.intp), np.arange(corners.n)
-    A = corners.A.rows(row)
+    box, row = np.zeros(fits.n, np.intp), np.arange(fits.n)
+    A = fits.A.rows(row)
     while len(center) and done + 2 * len(center) <= boxes and 2 * len(row) <= _CELLS:
         center, half = _split(center, half)
         done += len(center)
         box, row = np.concatenate([2 * box, 2 * box + 1]), np.tile(row, 2)
-        crosses = np.abs(corners.t[row] - (center[box] * A[row]).sum(1)) <= (half[box] * np.abs(A[row])).sum(1)
+        crosses = np.abs(fits.t[row] - (center[box] * A[row]).sum(1)) <= (half[box] * np.abs(A[row])).sum(1)
         box, row = box[crosses], row[crosses]
-        least = np.maximum(np.repeat(least, 2), bounds(corners, A, center, half, box, row))
+        least = np.maximum(np.repeat(least, 2), bounds(fits, A, center, half, box, row))
         open_ = least < goal
         center, half, least = center[open_], half[open_], least[open_]
         kept = open_[box]
@@ -40,14 +40,14 @@ def least_in_boxes(corners: Corners, loss: float, boxes: int) -> float:
     return float(min(goal, least.min(initial=goal)))
 
 
-def _all_models(corners: Corners, loss: float) -> tuple[Array, Array]:
+def _all_models(fits: ElementalFits, loss: float) -> tuple[Array, Array]:
     """A box of every model whose loss may be below this: no row alone exceeds it."""
-    size = np.sqrt((corners.A.rows(np.arange(corners.n)) ** 2).sum(1))
-    s = np.ones(corners.n) if corners.s is None else corners.s
-    basis = corners.determining(size)
-    inverse = np.linalg.inv(corners.A.rows(basis))
-    far = (loss / s[basis]) ** (1 / corners.p)
-    return (inverse @ corners.t[basis])[None], (np.abs(inverse) @ far)[None]
+    size = np.sqrt((fits.A.rows(np.arange(fits.n)) ** 2).sum(1))
+    s = np.ones(fits.n) if fits.s is None else fits.s
+    basis = fits.determining_rows(size)
+    inverse = np.linalg.inv(fits.A.rows(basis))
+    far = (loss / s[basis]) ** (1 / fits.p)
+    return (inverse @ fits.t[basis])[None], (np.abs(inverse) @ far)[None]
 
 
 def _split(center: Array, half: Array) -> tuple[Array, Array]:
@@ -60,13 +60,13 @@ def _split(center: Array, half: Array) -> tuple[Array, Array]:
     return np.stack([center - move, center + move], 1).reshape(-1, center.shape[1]), np.repeat(half, 2, 0)
 
 
-def bounds(corners: Corners, A: Array, center: Array, half: Array, box: Array, row: Array) -> Array:
+def bounds(fits: ElementalFits, A: Array, center: Array, half: Array, box: Array, row: Array) -> Array:
     """The lower bound of each box, crossed by the rows that are named."""
-    s = 1.0 if corners.s is None else corners.s[row]
+    s = 1.0 if fits.s is None else fits.s[row]
     least = np.full(len(center), np.inf)
     for signs in product((-1.0, 1.0), repeat=center.shape[1]):
         corner = center + half * np.array(signs)
-        crossing = s * np.abs(corners.t[row] - (corner[box] * A[row]).sum(1)) ** corners.p
-        fixed = corners.losses(corner) - np.bincount(box, crossing, len(center))
+        crossing = s * np.abs(fits.t[row] - (corner[box] * A[row]).sum(1)) ** fits.p
+        fixed = fits.losses(corner) - np.bincount(box, crossing, len(center))
         least = np.minimum(least, fixed)
     return np.maximum(least, 0)

@@ -8,8 +8,8 @@ import numpy as np
 
 from fastdl import _threads
 from fastdl.linear._coordinates import EPS
-from fastdl.linear._matrix import Matrix
-from fastdl.linear._standard_rows import Standard
+from fastdl.linear._matrix import DesignMatrix
+from fastdl.linear._standard_rows import StandardRows
 from fastdl.linear.methods._vertices import independent_rows
 from fastdl.losses._row_sums import RowSums
 from fastdl.losses.powers import as_loss
@@ -25,13 +25,13 @@ _NEAR = 256
 _NOISE = 1e-14  # of residuals that are 0 but for rounding
 
 
-class Corners:
+class ElementalFits:
     """The rows in memory, [1, Z] and t, and models gamma of them."""
 
-    def __init__(self, standard: Standard, p: float, seed: int):
+    def __init__(self, standard: StandardRows, p: float, seed: int):
         self.standard, self.p, self.threads = standard, p, standard.threads
         self.Z, self.t, self.s = standard.gathered()
-        self.A = Matrix(self.Z, standard.intercept)
+        self.A = DesignMatrix(self.Z, standard.intercept)
         self.n, self.k = len(self.t), self.A.width
         self.random = np.random.Generator(np.random.Philox(seed))
         self.order = self.random.permutation(self.n)
@@ -87,7 +87,7 @@ class Corners:
                 near = [pair for pair in near if pair[0] <= near[0][0] + noise][:_NEAR]
         return min(((basis, self.loss(basis)) for _, basis in near), key=lambda pair: pair[1])
 
-    def screened(self, count: int, keep: int) -> list[Array]:
+    def screen(self, count: int, keep: int) -> list[Array]:
         """The best of `count` random models through k rows: on ever more rows, for ever fewer models."""
         gammas, _ = self.models(self.random.integers(0, self.n, (count, self.k)))
         rows = _SAMPLE
@@ -98,10 +98,10 @@ class Corners:
             rows *= 4
         return list(gammas)
 
-    def polished(self, gamma: Array) -> Array:
+    def polish(self, gamma: Array) -> Array:
         """The rows of a vertex below a model: by majorisation of a smoothed loss, less and less smooth."""
         some = np.sort(self.order[:_POLISH])
-        A, t = (self.A, self.t) if len(some) == self.n else (Matrix(self.Z[some], self.A.ones), self.t[some])
+        A, t = (self.A, self.t) if len(some) == self.n else (DesignMatrix(self.Z[some], self.A.ones), self.t[some])
         s = 1.0 if self.s is None else self.s[some]
         r = A.minus(t, gamma)
         middle = float(np.median(np.abs(r))) or float(np.abs(r).mean())
@@ -111,14 +111,14 @@ class Corners:
             gamma = gamma + np.linalg.lstsq(A.gram(h), A.products(h * r), rcond=None)[0]
             r = A.minus(t, gamma)
         basis = independent_rows(A, 1 / (np.abs(r) + 1e-12 * middle))
-        return self.snapped(gamma) if basis is None else some[basis]  # a rare column may be 0 in the sample
+        return self.nearest_rows(gamma) if basis is None else some[basis]  # a rare column may be 0 in the sample
 
-    def snapped(self, gamma: Array) -> Array:
+    def nearest_rows(self, gamma: Array) -> Array:
         """The rows nearest to a model."""
         r = np.abs(self.A.minus(self.t, gamma))
-        return self.determining(1 / (r + 1e-12 * (r.mean() or 1.0)))
+        return self.determining_rows(1 / (r + 1e-12 * (r.mean() or 1.0)))
 
-    def determining(self, preference: Array) -> Array:
+    def determining_rows(self, preference: Array) -> Array:
         """Rows that determine a model, preferred ones where these do; some do, as the columns are independent."""
         basis = independent_rows(self.A, preference)
         if basis is None:
@@ -126,7 +126,7 @@ class Corners:
         assert basis is not None
         return basis
 
-    def exchanged(self, basis: Array, loss: float) -> tuple[Array, float]:
+    def exchange(self, basis: Array, loss: float) -> tuple[Array, float]:
         """The rows of a vertex none of whose neighbours that were tried is better, and its loss."""
         basis, still, column = basis.copy(), 0, 0
         while still < self.k:
@@ -147,7 +147,7 @@ class Corners:
         able = np.flatnonzero(np.abs(along) > 1e-9 * np.abs(along).max())
         steps = r[able] / along[able]
         if self.n > _SAMPLE:
-            able, steps = self._promising(r, along, able, steps)
+            able, steps = self._promising_rows(r, along, able, steps)
         losses = self._on_edge(r, along, self.s, steps)
         for k in np.argsort(losses, kind="stable")[:4]:
             other = basis.copy()
@@ -157,7 +157,7 @@ class Corners:
                 return int(able[k]), after
         return int(basis[column]), loss
 
-    def _promising(self, r: Array, along: Array, able: Array, steps: Array) -> tuple[Array, Array]:
+    def _promising_rows(self, r: Array, along: Array, able: Array, steps: Array) -> tuple[Array, Array]:
         """The shortest steps, and those nearest to the best ones for a sample of the rows."""
         some = self.order[: _SAMPLE // 2]
         some = some[along[some] != 0]

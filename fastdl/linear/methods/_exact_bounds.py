@@ -13,7 +13,7 @@ import numpy as np
 from fastdl._rows import Rows
 from fastdl._typing import Array
 from fastdl.linear import _exact_sums as exact_sums
-from fastdl.linear._coordinates import EPS, Frame, condition_of
+from fastdl.linear._coordinates import EPS, Coordinates, condition_of
 from fastdl.linear.result import Certificate, LpFit
 
 _EXACT = 4_000_000  # values up to which sums of twice the precision are affordable
@@ -21,27 +21,27 @@ _DULL = 1e-13  # of the loss: what rounding may blur before such sums are worth 
 _CORRECTIONS = 4  # of a model by sums of twice the precision
 
 
-def needs_exact_sums(frame: Frame) -> bool:
+def needs_exact_sums(coordinates: Coordinates) -> bool:
     """Whether columns depend so nearly on each other that plain sums say little, and the rows are few enough."""
-    few = frame.count * (frame.rank + 1) <= _EXACT
-    return few and frame.rank > 0 and EPS * condition_of(frame.raw_factor()) > _DULL
+    few = coordinates.count * (coordinates.rank + 1) <= _EXACT
+    return few and coordinates.rank > 0 and EPS * condition_of(coordinates.raw_factor()) > _DULL
 
 
-def exact_slopes(frame: Frame, X: Array, g: Array) -> Array:
-    """[1, Z]'g of rows as given, Z the frame's columns before they were orthonormalised."""
-    slopes = exact_sums.products(X, frame.shift, g) * np.append(1.0, frame.factor)
-    kept = slopes[1:] if frame.kept is None else slopes[1:][frame.kept]
-    return np.append(slopes[:1], kept) if frame.ones else kept
+def exact_slopes(coordinates: Coordinates, X: Array, g: Array) -> Array:
+    """[1, Z]'g of rows as given, Z the columns of the coordinates before they were orthonormalised."""
+    slopes = exact_sums.products(X, coordinates.shift, g) * np.append(1.0, coordinates.factor)
+    kept = slopes[1:] if coordinates.kept is None else slopes[1:][coordinates.kept]
+    return np.append(slopes[:1], kept) if coordinates.ones else kept
 
 
-def judge_squares(frame: Frame, rows: Rows, fit: LpFit) -> LpFit:
+def judge_squares(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
     """The fit corrected, and its loss and the bound, by sums of twice the precision of the model as it is returned.
 
     The loss of any model exceeds the least by |R'^-1 [1, Z]'r|^2, r its residuals; the same sums correct the model.
     """
     X, y, s = rows.gathered()
     s = np.ones(len(y)) if s is None else s
-    R, w, b = frame.raw_factor(), fit.w, fit.b
+    R, w, b = coordinates.raw_factor(), fit.w, fit.b
     # R itself is rounded: the nearer columns are to dependent, the less of it is known.
     doubt = 1 + 64 * EPS * condition_of(R)
     best = (fit.loss, fit.certificate.lower, w, b)
@@ -49,7 +49,7 @@ def judge_squares(frame: Frame, rows: Rows, fit: LpFit) -> LpFit:
         for turn in range(_CORRECTIONS):
             r = exact_sums.residuals(X, y, w, b)
             loss = math.fsum(s * r * r)
-            slopes = exact_slopes(frame, X, s * r)
+            slopes = exact_slopes(coordinates, X, s * r)
             half = np.linalg.solve(R.T, slopes)
             gain = float(half @ half)
             lower = loss - doubt * doubt * gain - 64 * EPS * loss
@@ -58,32 +58,32 @@ def judge_squares(frame: Frame, rows: Rows, fit: LpFit) -> LpFit:
             best = (loss, lower, w, b)
             if gain <= 1e-30 * loss:
                 break
-            w, b = frame.moved(w, b, np.linalg.solve(R, half))
+            w, b = coordinates.move_model(w, b, np.linalg.solve(R, half))
     loss, lower, w, b = best
     certificate = Certificate.of(loss, max(lower, 0.0), "closed form")
     history = {**fit.history, "loss": np.append(fit.history["loss"][:-1], loss)}
     return replace(fit, w=w, b=b, loss=loss, certificate=certificate, history=history)
 
 
-def judge_absolute(frame: Frame, rows: Rows, w: Array, b: float, dual: Array) -> tuple[float, float]:
+def judge_absolute(coordinates: Coordinates, rows: Rows, w: Array, b: float, dual: Array) -> tuple[float, float]:
     """(loss, lower bound) of a model as it is returned and its dual values, by sums of twice the precision."""
     X, y, s = rows.gathered()
     s = np.ones(len(y)) if s is None else s
-    R = frame.raw_factor()
+    R = coordinates.raw_factor()
     with np.errstate(all="ignore"):
         r = exact_sums.residuals(X, y, w, b)
         loss = math.fsum(s * np.abs(r))
         value = math.fsum(s * dual * r)
-        off = np.linalg.solve(R, np.linalg.solve(R.T, exact_slopes(frame, X, s * dual)))
-        Z = (X - frame.shift) * frame.factor
-        Z = Z if frame.kept is None else Z[:, frame.kept]
-        u = (off[0] + Z @ off[1:]) if frame.ones else Z @ off
+        off = np.linalg.solve(R, np.linalg.solve(R.T, exact_slopes(coordinates, X, s * dual)))
+        Z = (X - coordinates.shift) * coordinates.factor
+        Z = Z if coordinates.kept is None else Z[:, coordinates.kept]
+        u = (off[0] + Z @ off[1:]) if coordinates.ones else Z @ off
         doubt = 1 + 64 * EPS * condition_of(R)
         lower = value - 2 * loss * doubt * float(np.abs(u).max(initial=0)) - 16 * EPS * loss
     return loss, max(0.0, lower) if np.isfinite(lower) else 0.0
 
 
-def judge_power(frame: Frame, rows: Rows, fit: LpFit) -> LpFit:
+def judge_power(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
     """A fit with p > 1 and its loss and bound, by sums of twice the precision of the model as it is returned.
 
     The slopes a of the loss are mended until [1, Z]'a is 0 but for rounding e; then no model has a p-norm of residuals
@@ -92,10 +92,10 @@ def judge_power(frame: Frame, rows: Rows, fit: LpFit) -> LpFit:
     p = float(fit.p)
     X, y, s = rows.gathered()
     s = np.ones(len(y)) if s is None else s
-    R = frame.raw_factor()
-    Z = (X - frame.shift) * frame.factor
-    Z = Z if frame.kept is None else Z[:, frame.kept]
-    Z = np.column_stack([np.ones(len(y)), Z]) if frame.ones else Z
+    R = coordinates.raw_factor()
+    Z = (X - coordinates.shift) * coordinates.factor
+    Z = Z if coordinates.kept is None else Z[:, coordinates.kept]
+    Z = np.column_stack([np.ones(len(y)), Z]) if coordinates.ones else Z
     doubt = 1 + 64 * EPS * condition_of(R)
     with np.errstate(all="ignore"):
         r = exact_sums.residuals(X, y, fit.w, fit.b)
@@ -106,9 +106,9 @@ def judge_power(frame: Frame, rows: Rows, fit: LpFit) -> LpFit:
         bend = s * np.maximum(u, 1e-6) ** (p - 2)
         whitened = np.linalg.solve(R.T, Z.T).T
         for _ in range(3):
-            half = np.linalg.solve(R.T, exact_slopes(frame, X, a))
+            half = np.linalg.solve(R.T, exact_slopes(coordinates, X, a))
             a = a - bend * (whitened @ np.linalg.lstsq((whitened * bend[:, None]).T @ whitened, half, rcond=None)[0])
-        half = np.linalg.solve(R.T, exact_slopes(frame, X, a))
+        half = np.linalg.solve(R.T, exact_slopes(coordinates, X, a))
         q = p / (p - 1)
         size = math.fsum(s * (np.abs(a) / s) ** q) ** (1 / q)
         weight = float(s.sum()) if p >= 2 else float(s.min())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastdl.linear._coordinates import EPS
-from fastdl.linear._matrix import Matrix, factorised
+from fastdl.linear._matrix import DesignMatrix, factorize
 
 Array = np.ndarray
 
@@ -19,7 +19,7 @@ _SHORT = 0.99995  # of the way to the border
 
 
 def interior(
-    A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float = 1e-10
+    A: DesignMatrix, t: Array, s: Array, g: Array, gamma: Array, gap: float = 1e-10
 ) -> tuple[Array, Array, Array, list[tuple[float, float]]]:
     """(gamma, preference, dual, steps): preference says which rows gamma goes through; steps are (loss, gap)."""
     with np.errstate(all="ignore"):  # where there is no solution, the steps go to infinity
@@ -27,7 +27,7 @@ def interior(
 
 
 def _interior(
-    A: Matrix, t: Array, s: Array, g: Array, gamma: Array, gap: float
+    A: DesignMatrix, t: Array, s: Array, g: Array, gamma: Array, gap: float
 ) -> tuple[Array, Array, Array, list[tuple[float, float]]]:
     n = len(t)
     rhs = (A.products(s) + g) / 2
@@ -50,7 +50,7 @@ def _interior(
             break
         best = min(best, 2 * now)
         q = 1 / (z / x + w / v)
-        solve = factorised(A.gram(s * s * q))
+        solve = factorize(A.gram(s * s * q))
         dy = solve(short - A.products(s * q * r))
         dx = q * (s * A.dot(dy) + r)
         dz, dw = -z * (1 + dx / x), -w * (1 - dx / v)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl._rows import Rows
-from fastdl.linear._matrix import Matrix
-from fastdl.linear._standard_rows import Standard, losses
+from fastdl.linear._matrix import DesignMatrix
+from fastdl.linear._standard_rows import StandardRows, block_losses
 from fastdl.linear.methods import vertex
 from fastdl.linear.result import Certificate, LpFit
 from fastdl.losses.powers import as_loss
@@ -22,7 +22,7 @@ Array = np.ndarray
 _SMOOTH = (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-5)  # of the mean |r|: below it slopes are straightened, for p < 2
 
 
-class _Guess(NamedTuple):
+class DualGuess(NamedTuple):
     """Slopes a(r) and the weights h(r) by which they are mended."""
 
     below: float
@@ -40,13 +40,13 @@ class _Guess(NamedTuple):
         return a, np.where(np.abs(r) < self.below, 1.0, p - 1) * bend
 
 
-def certificate(upper: float, standard: Standard, w: Array, b: float, p: Any) -> Certificate:
+def certificate(upper: float, standard: StandardRows, w: Array, b: float, p: Any) -> Certificate:
     """What is known of a fit of these rows by a model that is not proven to be the best."""
     if as_loss(p).is_custom:
         return Certificate.of(upper, -np.inf, "none")
     if upper == 0:
         return Certificate.of(0.0, 0.0, "interpolation")
-    return Certificate.of(upper, bound(standard, *standard.unfolded(w, b), p), "dual" if p >= 1 else "bound")
+    return Certificate.of(upper, bound(standard, *standard.from_users_units(w, b), p), "dual" if p >= 1 else "bound")
 
 
 def lower_bound(rows: Rows, w: Array, b: float, p: float, intercept: bool = True, threads: int | None = 1) -> float:
@@ -54,25 +54,25 @@ def lower_bound(rows: Rows, w: Array, b: float, p: float, intercept: bool = True
 
     True up to rounding, and for every p > 0; for p < 1 it is that of a fit with p = 1, and loose.
     """
-    standard = Standard(rows, intercept, threads)
-    return bound(standard, *standard.unfolded(np.asarray(w, float), b), p)
+    standard = StandardRows(rows, intercept, threads)
+    return bound(standard, *standard.from_users_units(np.asarray(w, float), b), p)
 
 
-def bound(standard: Standard, v: Array, c: float, p: float) -> float:
+def bound(standard: StandardRows, v: Array, c: float, p: float) -> float:
     """As `lower_bound`, of a model in the coordinates of `standard`."""
     if p < 1:
         return subadditive(standard, p, least_absolute(standard, p))
     one, constant = v[None], np.array([c])
-    loss = float(standard.total(lambda Z, t, s: losses(Z, t, s, one, constant, p)[0]))
+    loss = float(standard.total(lambda Z, t, s: block_losses(Z, t, s, one, constant, p)[0]))
     if not 0 < loss < np.inf:
         return 0.0
     gamma = np.append(c, v) if standard.intercept else v
-    sizes = standard.map(lambda Z, t, s: _sizes(Matrix(Z, standard.intercept).minus(t, gamma), s))
+    sizes = standard.map(lambda Z, t, s: _sizes(DesignMatrix(Z, standard.intercept).minus(t, gamma), s))
     most, mean = max(size[0] for size in sizes), sum(size[1] for size in sizes) / standard.weight
     if not most > 0:  # the loss above is of residuals that are rounding alone
         return 0.0
     smooth = _SMOOTH if p < 1.25 else _SMOOTH[3::3]
-    guesses = [_Guess(k * mean / most) for k in smooth] if p < 2 else [_Guess(0.0), _Guess(0.0, True)]
+    guesses = [DualGuess(k * mean / most) for k in smooth] if p < 2 else [DualGuess(0.0), DualGuess(0.0, True)]
     mends = _mends(standard, gamma, p, most, guesses)
     blocks = standard.map(lambda Z, t, s: _block(standard, Z, t, s, gamma, p, most=most, guesses=guesses, mends=mends))
     # |b* - b| in whitened coordinates is at most this, as the best model's residuals are no larger than these.
@@ -87,11 +87,11 @@ def _sizes(r: Array, s: Array | None) -> tuple[float, float, float]:
     return float(u.max()), float((u if s is None else s * u).sum()), 1.0 if s is None else float(s.min())
 
 
-def _mends(standard: Standard, gamma: Array, p: float, most: float, guesses: list[_Guess]) -> list[Array]:
+def _mends(standard: StandardRows, gamma: Array, p: float, most: float, guesses: list[DualGuess]) -> list[Array]:
     """For each guess the model x with X'(a - s h X x) = 0."""
 
     def work(Z: Array, t: Array, s: Array | None) -> Array:
-        A = Matrix(Z, standard.intercept)
+        A = DesignMatrix(Z, standard.intercept)
         out = np.empty((len(guesses), A.width + 1, A.width))
         r = A.minus(t, gamma) / most
         for k, guess in enumerate(guesses):
@@ -100,10 +100,10 @@ def _mends(standard: Standard, gamma: Array, p: float, most: float, guesses: lis
             out[k, 1:] = A.gram(h if s is None else s * h)
         return out
 
-    return [_solved(total[1:], total[0]) for total in standard.total(work)]
+    return [_solve_scaled(total[1:], total[0]) for total in standard.total(work)]
 
 
-def _solved(G: Array, e: Array) -> Array:
+def _solve_scaled(G: Array, e: Array) -> Array:
     """G^-1 e where G can be inverted, of its least squares otherwise."""
     scale = np.sqrt(np.maximum(G.diagonal(), 0))
     scale[scale == 0] = 1
@@ -112,7 +112,7 @@ def _solved(G: Array, e: Array) -> Array:
 
 def _block(standard, Z, t, s, gamma, p, *, most, guesses, mends) -> list[tuple[float, float, float, Array]]:
     """Of each guess, mended: r'a, the largest |a|/s, the sum of s (|a| / s / largest)^q, and what is left of X'a."""
-    A = Matrix(Z, standard.intercept)
+    A = DesignMatrix(Z, standard.intercept)
     r, out = A.minus(t, gamma), []
     for guess, x in zip(guesses, mends):
         a, h = guess(r / most, p)
@@ -125,19 +125,19 @@ def _block(standard, Z, t, s, gamma, p, *, most, guesses, mends) -> list[tuple[f
     return out
 
 
-def _norm(blocks: list[tuple[float, float, float, Array]], p: float, reach: float, standard: Standard) -> float:
+def _norm(blocks: list[tuple[float, float, float, Array]], p: float, reach: float, standard: StandardRows) -> float:
     """The bound of the p-norm of the residuals."""
     value, largest = sum(block[0] for block in blocks), max(block[1] for block in blocks)
     if largest == 0:
         return 0.0
     left = sum((block[3] for block in blocks), np.zeros(standard.rank))
-    slack = reach * standard.whitened(left)
+    slack = reach * standard.whitened_length(left)
     q = p / (p - 1) if p > 1 else np.inf
     size = 1.0 if p == 1 else sum(block[2] * (block[1] / largest) ** q for block in blocks) ** (1 / q)
     return (value - slack) / (largest * size)
 
 
-def least_absolute(standard: Standard, p: float = 1.0) -> LpFit:
+def least_absolute(standard: StandardRows, p: float = 1.0) -> LpFit:
     """The model of least sum of s^(1/p) |r|, in the coordinates of `standard`; the largest weight counts as 1."""
     most = _most(standard)
 
@@ -148,10 +148,10 @@ def least_absolute(standard: Standard, p: float = 1.0) -> LpFit:
     return vertex.fit(Rows(chunks), intercept=standard.intercept, seed=0, threads=standard.threads)
 
 
-def subadditive(standard: Standard, p: float, absolute: LpFit) -> float:
+def subadditive(standard: StandardRows, p: float, absolute: LpFit) -> float:
     """sum s |r|^p >= (sum s^(1/p) |r|)^p, where of the right side the least is known from `least_absolute`."""
     return _most(standard) * (max(0.0, absolute.certificate.lower) * standard.scale) ** p
 
 
-def _most(standard: Standard) -> float:
+def _most(standard: StandardRows) -> float:
     return max((float(s.max()) for _, _, s in standard.blocks() if s is not None and len(s)), default=1.0)

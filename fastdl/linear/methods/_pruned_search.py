@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdl import _threads
 from fastdl._rows import Block
-from fastdl.linear._standard_rows import Standard, losses, sums
+from fastdl.linear._standard_rows import StandardRows, block_losses, block_sums
 from fastdl.losses.custom import CustomLoss
 from fastdl.losses.powers import PowerLoss
 
@@ -20,7 +20,7 @@ _GROUP = 256  # models a thread takes at a time
 _MARGIN = 1e-9  # relative: no model is dropped for less, which might be rounding
 
 
-def pieces(blocks: Iterable[Block]) -> Iterator[Block]:
+def cut_pieces(blocks: Iterable[Block]) -> Iterator[Block]:
     """The rows of blocks, fewer at a time."""
     for Z, t, s in blocks:
         for i in range(0, len(t), _PIECE):
@@ -28,24 +28,24 @@ def pieces(blocks: Iterable[Block]) -> Iterator[Block]:
             yield Z[part], t[part], None if s is None else s[part]
 
 
-class Anchor:
+class TangentBound:
     """A model's loss by piece, and for a convex loss the gradient: what bounds the loss of others on unread rows.
 
     A convex loss lies above its tangent, so what a model has yet to lose on the rows to come is at least the anchor's
     loss on them plus gradient times distance; any loss of this kind is at least 0.
     """
 
-    def __init__(self, standard: Standard, w: Array, b: float, loss: PowerLoss | CustomLoss):
+    def __init__(self, standard: StandardRows, w: Array, b: float, loss: PowerLoss | CustomLoss):
         self.w, self.b, self.convex = w, b, loss.is_convex
         d = len(w)
         one, c = w[None], np.array([b])
 
         def piece(Z: Array, t: Array, s: Array | None) -> Array:
-            part = sums(Z, t, s, one, c, loss, gradient=True)[0] if self.convex else np.zeros(d + 2)
-            part[0] = losses(Z, t, s, one, c, loss)[0]
+            part = block_sums(Z, t, s, one, c, loss, gradient=True)[0] if self.convex else np.zeros(d + 2)
+            part[0] = block_losses(Z, t, s, one, c, loss)[0]
             return part
 
-        blocks = standard.map(lambda *block: [piece(*part) for part in pieces([block])])
+        blocks = standard.map(lambda *block: [piece(*part) for part in cut_pieces([block])])
         parts = np.array([*(part for block in blocks for part in block), np.zeros(d + 2)])
         self.loss = float(sum(parts[:, 0], 0.0))
         self.rest = np.cumsum(parts[::-1], axis=0)[::-1]  # of each piece and those after it
@@ -65,26 +65,28 @@ def _dot(W: Array, g: Array) -> Array:
     return total
 
 
-class Scores:
+class PrunedSearch:
     """The losses of models that may be among the best `keep`: numbers, weights, losses so far."""
 
-    def __init__(self, standard: Standard, p: Any, *, keep: int, prune: bool):
+    def __init__(self, standard: StandardRows, p: Any, *, keep: int, prune: bool):
         self.standard, self.p, self.keep, self.prune = standard, p, keep, prune
         self.read = 0  # rows times models that were looked at
 
-    def best(self, batches: Iterable[tuple[Array, Array]], known: Array, anchor: Anchor | None) -> tuple[Array, ...]:
+    def best(
+        self, batches: Iterable[tuple[Array, Array]], known: Array, tangent: TangentBound | None
+    ) -> tuple[Array, ...]:
         """Numbers, weights, constants and losses, the best first, of the `keep` best models of the batches.
 
         `known` are losses on all rows, which those of the batches must not exceed: of other models, and of model 0.
         """
-        parts = pieces(self.standard.blocks())
+        parts = cut_pieces(self.standard.blocks())
         limit = self._limit(known)
-        alive = self._begin(batches, next(parts, None), limit, anchor)
+        alive = self._begin(batches, next(parts, None), limit, tangent)
         if self.prune and len(alive[0]) > 16 * self.keep:
             limit = self._limit(np.concatenate([known, self._leaders(alive)]))
-            alive = self._living(alive, 0, limit, anchor)
+            alive = self._still_possible(alive, 0, limit, tangent)
         for k, part in enumerate(parts, 1):
-            alive = self._living(self._take(alive, part), k, limit, anchor)
+            alive = self._still_possible(self._take(alive, part), k, limit, tangent)
         order = np.lexsort((alive[0], alive[3]))[: self.keep]
         return tuple(a[order] for a in alive)
 
@@ -92,7 +94,7 @@ class Scores:
         return float(np.sort(known)[self.keep - 1]) if self.prune and len(known) >= self.keep else np.inf
 
     def _begin(
-        self, batches: Iterable[tuple[Array, Array]], first: Block | None, limit: float, anchor: Anchor | None
+        self, batches: Iterable[tuple[Array, Array]], first: Block | None, limit: float, tangent: TangentBound | None
     ) -> tuple[Array, ...]:
         """The models that live on after the first piece: the batches are not kept."""
         survivors, number = [], 0
@@ -100,7 +102,7 @@ class Scores:
             alive: tuple[Array, ...] = (np.arange(number, number + len(W)), W, b, np.zeros(len(W)))
             number += len(W)
             if first is not None:
-                alive = self._living(self._take(alive, first), 0, limit, anchor)
+                alive = self._still_possible(self._take(alive, first), 0, limit, tangent)
             survivors.append(alive)
         return tuple(np.concatenate(a) for a in zip(*survivors))
 
@@ -114,15 +116,17 @@ class Scores:
         found = _threads.share(
             len(starts),
             _threads.count(self.standard.threads),
-            lambda k: losses(*part, W[starts[k] : starts[k] + _GROUP], b[starts[k] : starts[k] + _GROUP], self.p),
+            lambda k: block_losses(*part, W[starts[k] : starts[k] + _GROUP], b[starts[k] : starts[k] + _GROUP], self.p),
         )
         return number, W, b, so_far + np.concatenate(found)
 
-    def _living(self, alive: tuple[Array, ...], k: int, limit: float, anchor: Anchor | None) -> tuple[Array, ...]:
+    def _still_possible(
+        self, alive: tuple[Array, ...], k: int, limit: float, tangent: TangentBound | None
+    ) -> tuple[Array, ...]:
         """Those that may still be within the limit after piece k."""
         if limit == np.inf or not self.prune:
             return alive
-        least = alive[3] + anchor.to_come(k, alive[1], alive[2]) if anchor is not None else alive[3]
+        least = alive[3] + tangent.to_come(k, alive[1], alive[2]) if tangent is not None else alive[3]
         keep = ~(least > limit * (1 + _MARGIN))
         return alive if keep.all() else tuple(a[keep] for a in alive)
 
@@ -131,5 +135,5 @@ class Scores:
         order = np.lexsort((alive[0], alive[3]))[: self.keep + 1]
         order = order[alive[0][order] > 0][: self.keep]
         W, b = alive[1][order], alive[2][order]
-        blocks = self.standard.map(lambda *block: [losses(*part, W, b, self.p) for part in pieces([block])])
+        blocks = self.standard.map(lambda *block: [block_losses(*part, W, b, self.p) for part in cut_pieces([block])])
         return np.asarray(sum((part for block in blocks for part in block), np.zeros(len(W))))

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdl._typing import Array
 from fastdl.linear._coordinates import EPS
-from fastdl.linear._matrix import Matrix, factorised
+from fastdl.linear._matrix import DesignMatrix, factorize
 
 _NUDGE = 1e-11  # of the median residual: what ties are broken by, far above rounding and far below what is proven
 _TIGHT = 1e-10  # of a dual value: what it may exceed its bounds by
@@ -24,12 +24,12 @@ class Proof:
     dual: Array
     basis: Array | None = None
 
-    def slack(self, A: Matrix, t: Array, s: Array) -> float:
+    def slack(self, A: DesignMatrix, t: Array, s: Array) -> float:
         """How much the loss of gamma exceeds <s dual, residuals>, which a dual solution makes a lower bound."""
         r = A.minus(t, self.gamma)
         return float(np.add.reduce(s * (np.abs(r) - self.dual * r)))
 
-    def imbalance(self, A: Matrix, s: Array, g: Array) -> Array:
+    def imbalance(self, A: DesignMatrix, s: Array, g: Array) -> Array:
         """[1, Z]' (s dual) - g, which is 0 for a dual solution."""
         return A.products(s * self.dual) - g
 
@@ -61,7 +61,7 @@ class Vertex:
         """Of the model through the rows as they are."""
         return Proof(self._through(self.rows.t), np.clip(self.dual, -1, 1), self.basis)
 
-    def balanced(self, tied: Array, dual: Array) -> Proof | None:
+    def balance(self, tied: Array, dual: Array) -> Proof | None:
         """With dual values for all `tied` rows, those the model goes through, from about such values.
 
         None where no such values within -1 and 1 are found.
@@ -69,7 +69,7 @@ class Vertex:
         A, s, g = self.rows.A, self.rows.s, self.rows.g
         dual = np.where(tied, np.clip(dual, -1, 1), np.sign(self.r))
         room = np.where(tied, 1 - dual * dual, 0.0)
-        solve = factorised(A.gram(s * room))
+        solve = factorize(A.gram(s * room))
         for _ in range(2):
             dual += room * A.dot(solve(g - A.products(s * dual)))
         if not np.abs(dual[tied]).max() <= 1 + _TIGHT:
@@ -106,24 +106,24 @@ class Vertex:
 class VertexRows:
     """The rows of a problem min sum s |t - [1, Z] gamma| + <g, gamma>, and what their vertices share."""
 
-    def __init__(self, A: Matrix, t: Array, s: Array, g: Array):
+    def __init__(self, A: DesignMatrix, t: Array, s: Array, g: Array):
         self.A, self.t, self.s, self.g = A, t, s, g
-        self._absolute: Matrix | None = None
+        self._absolute: DesignMatrix | None = None
         self._solve: Callable[[Array], Array] | None = None
 
     def sizes(self, gamma: Array) -> Array:
         """The sum of the sizes of the terms of [1, Z] gamma: what its rounding is measured by."""
         if self._absolute is None:
-            self._absolute = Matrix(np.abs(self.A.Z), self.A.ones)
+            self._absolute = DesignMatrix(np.abs(self.A.Z), self.A.ones)
         return self._absolute.dot(np.abs(gamma))
 
     def shift(self, imbalance: Array) -> float:
         """By how much dual values must change, the largest of them, to make up for an imbalance."""
         if self._solve is None:
-            self._solve = factorised(self.A.gram(self.s))
+            self._solve = factorize(self.A.gram(self.s))
         return float(np.abs(self.A.dot(self._solve(imbalance))).max(initial=0))
 
-    def improved(self, basis: Array, shake: Array | None) -> tuple[Vertex | None, bool]:
+    def improve(self, basis: Array, shake: Array | None) -> tuple[Vertex | None, bool]:
         """The vertex where exchanges from `basis` end, and whether it is optimal; None where the loss has no least."""
         seen: set[frozenset[int]] = set()
         for _ in range(20 * self.A.width + 200 + len(self.t) // 8):
@@ -140,7 +140,7 @@ class VertexRows:
         return now, False
 
 
-def vertex(A: Matrix, t: Array, s: Array, g: Array, preference: Array, dual: Array) -> Proof | None:
+def vertex(A: DesignMatrix, t: Array, s: Array, g: Array, preference: Array, dual: Array) -> Proof | None:
     """The optimal vertex, from how likely it goes through each row, and about its dual; None where there is none."""
     preference = np.where(np.isfinite(preference) & (preference > 0), preference, 1e-300)
     basis = independent_rows(A, preference)
@@ -161,7 +161,7 @@ def _optimal_vertex(rows: VertexRows, basis: Array, dual: Array) -> Proof | None
     rounding = 64 * EPS * (np.abs(rows.t) + rows.sizes(start.proof().gamma))
     tied = size <= rounding + 1e-13 * np.median(size)
     many = np.count_nonzero(tied) > rows.A.width
-    if many and np.isfinite(dual).all() and (proof := start.balanced(tied, dual)):
+    if many and np.isfinite(dual).all() and (proof := start.balance(tied, dual)):
         return proof
     nudge = 16 * rounding + (_NUDGE * np.median(size[~tied]) if not tied.all() else 0.0)
     end: Vertex | None = start
@@ -169,7 +169,7 @@ def _optimal_vertex(rows: VertexRows, basis: Array, dual: Array) -> Proof | None
         shake = None
         if draw or many:
             shake = np.random.Generator(np.random.Philox(draw)).uniform(-1, 1, len(rows.t)) * nudge * 4**draw
-        end, optimal = rows.improved(basis, shake)
+        end, optimal = rows.improve(basis, shake)
         if end is None:
             return None
         if optimal:
@@ -181,7 +181,7 @@ def _optimal_vertex(rows: VertexRows, basis: Array, dual: Array) -> Proof | None
     return Proof(end.proof().gamma, known, end.basis)
 
 
-def independent_rows(A: Matrix, preference: Array) -> Array | None:
+def independent_rows(A: DesignMatrix, preference: Array) -> Array | None:
     """k rows that determine a model, those of high preference first; None where no rows do."""
     k = A.width
     order = np.argsort(-preference, kind="stable")

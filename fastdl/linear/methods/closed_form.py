@@ -6,7 +6,7 @@ import numpy as np
 
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._coordinates import EPS, Frame
+from fastdl.linear._coordinates import EPS, Coordinates
 from fastdl.linear.methods._exact_bounds import judge_squares, needs_exact_sums
 from fastdl.linear.result import Certificate, LpFit
 
@@ -15,34 +15,34 @@ _PASSES = 4  # of refinement, at most: one does for all but columns that are nea
 
 def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: int | None) -> LpFit:
     """The least squares fit."""
-    return fit_frame(Frame(rows, intercept, threads), rows, p)
+    return fit_in_coordinates(Coordinates(rows, intercept, threads), rows, p)
 
 
-def fit_frame(frame: Frame, rows: Rows, p: float = 2.0) -> LpFit:
+def fit_in_coordinates(coordinates: Coordinates, rows: Rows, p: float = 2.0) -> LpFit:
     """The least squares fit in given coordinates."""
-    gamma, loss, lower, history = refined(frame)
-    if interpolates(frame, gamma, loss):
-        return interpolation(frame, gamma, p)
-    found = result(
-        frame,
+    gamma, loss, lower, history = refine(coordinates)
+    if goes_through_all(coordinates, gamma, loss):
+        return interpolating_fit(coordinates, gamma, p)
+    found = fit_in_users_units(
+        coordinates,
         gamma,
         p,
         loss=loss,
         lower=lower,
         kind="closed form",
-        method=f"closed form, {frame.solver}",
+        method=f"closed form, {coordinates.solver}",
         history=history,
     )
-    return judge_squares(frame, rows, found) if needs_exact_sums(frame) else found
+    return judge_squares(coordinates, rows, found) if needs_exact_sums(coordinates) else found
 
 
-def refined(frame: Frame) -> tuple[Array, float, float, dict[str, Array]]:
+def refine(coordinates: Coordinates) -> tuple[Array, float, float, dict[str, Array]]:
     """(gamma, loss, lower bound of the loss, history): the solution by the factor, corrected by its own residuals."""
-    gamma, history, gain = frame.start, [], np.inf
+    gamma, history, gain = coordinates.start, [], np.inf
     for _ in range(_PASSES):
         before = gain
-        loss, slope = residual_sums(frame, gamma)
-        step = frame.solve(slope)
+        loss, slope = residual_sums(coordinates, gamma)
+        step = coordinates.solve(slope)
         gain = float(slope @ step)
         history.append(loss)
         gamma = gamma + step
@@ -50,56 +50,56 @@ def refined(frame: Frame) -> tuple[Array, float, float, dict[str, Array]]:
             break
     loss = max(loss - gain, 0.0)
     # No model is below the minimum of this parabola; what rounding may have done to it is taken off.
-    error = frame.rounding(gamma)
+    error = coordinates.rounding(gamma)
     lower = loss - 2 * np.sqrt(loss) * error - error * error - 256 * EPS * loss
     losses = np.array([*history[1:], loss])
     return gamma, loss, max(lower, 0.0), {"loss": losses, "gap": (losses - lower) / np.where(losses > 0, losses, 1)}
 
 
-def started(frame: Frame) -> tuple[Array, bool]:
+def least_squares_start(coordinates: Coordinates) -> tuple[Array, bool]:
     """The least squares solution for other powers to start from, and whether it goes through every row."""
-    gamma, squares = frame.start, frame.gram[-1, -1]
-    if squares - gamma @ frame.gram[:-1, -1] > 1e-6 * squares:  # far more than rounding
+    gamma, squares = coordinates.start, coordinates.gram[-1, -1]
+    if squares - gamma @ coordinates.gram[:-1, -1] > 1e-6 * squares:  # far more than rounding
         return gamma, False
-    gamma, loss, _, _ = refined(frame)
-    return gamma, interpolates(frame, gamma, loss)
+    gamma, loss, _, _ = refine(coordinates)
+    return gamma, goes_through_all(coordinates, gamma, loss)
 
 
-def residual_sums(frame: Frame, gamma: Array) -> tuple[float, Array]:
+def residual_sums(coordinates: Coordinates, gamma: Array) -> tuple[float, Array]:
     """The sum of squares of the residuals, and their products with the columns."""
 
     def work(X: Array, y: Array, s: Array | None) -> Array:
-        X = frame.columns(X)
-        r = frame.residuals(X, frame.target(y), gamma)
+        X = coordinates.columns(X)
+        r = coordinates.residuals(X, coordinates.target(y), gamma)
         g = r if s is None else s * r
-        return np.append(np.add.reduce(g * r), frame.products(X, g))
+        return np.append(np.add.reduce(g * r), coordinates.products(X, g))
 
-    total = frame.rows.total(work, frame.threads)
-    return (0.0, np.zeros(frame.rank)) if total is None else (float(total[0]), total[1:])
+    total = coordinates.rows.total(work, coordinates.threads)
+    return (0.0, np.zeros(coordinates.rank)) if total is None else (float(total[0]), total[1:])
 
 
-def interpolates(frame: Frame, gamma: Array, loss: float) -> bool:
+def goes_through_all(coordinates: Coordinates, gamma: Array, loss: float) -> bool:
     """Whether the residuals, of a sum of squares `loss`, are no more than rounding."""
-    return bool(np.sqrt(loss) <= 8 * frame.rounding(gamma))
+    return bool(np.sqrt(loss) <= 8 * coordinates.rounding(gamma))
 
 
-def interpolation(frame: Frame, gamma: Array, p: float) -> LpFit:
+def interpolating_fit(coordinates: Coordinates, gamma: Array, p: float) -> LpFit:
     """The fit that goes through every row."""
     nothing = {"loss": np.zeros(1), "gap": np.zeros(1)}
-    return result(
-        frame,
+    return fit_in_users_units(
+        coordinates,
         gamma,
         p,
         loss=0.0,
         lower=0.0,
         kind="interpolation",
-        method=f"closed form, {frame.solver}",
+        method=f"closed form, {coordinates.solver}",
         history=nothing,
     )
 
 
-def result(
-    frame: Frame,
+def fit_in_users_units(
+    coordinates: Coordinates,
     gamma: Array,
     p: float,
     *,
@@ -110,15 +110,15 @@ def result(
     history: dict[str, Array],
     unit: float = 1.0,
 ) -> LpFit:
-    """The fit in the users' units, of losses of residuals in the frame's, or in `unit` of these."""
-    w, b = frame.model(gamma)
+    """The fit in the users' units, of losses of residuals in those of the coordinates, or in `unit` of these."""
+    w, b = coordinates.model(gamma)
     certificate = Certificate.of(loss, lower, kind)
 
     def users(loss: Array) -> Array:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return np.where(np.equal(loss, 0), 0.0, loss * np.float64(unit / frame.y_factor) ** p)
+            return np.where(np.equal(loss, 0), 0.0, loss * np.float64(unit / coordinates.y_factor) ** p)
 
     upper, lower = (float(users(np.array(bound))) for bound in certificate[:2])
     certificate = certificate._replace(upper=upper, lower=lower)
     history = {**history, "loss": users(history["loss"])}
-    return LpFit(w, b, p, upper, certificate, method, history, frame.rank, frame.condition)
+    return LpFit(w, b, p, upper, certificate, method, history, coordinates.rank, coordinates.condition)

@@ -13,11 +13,11 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._rows import Rows
-from fastdl.linear._standard_rows import Standard
+from fastdl.linear._standard_rows import StandardRows
 from fastdl.linear.methods._branch_and_bound import least_in_boxes
-from fastdl.linear.methods._elemental_fits import Corners
+from fastdl.linear.methods._elemental_fits import ElementalFits
 from fastdl.linear.methods._lower_bounds import least_absolute, subadditive
-from fastdl.linear.methods.closed_form import interpolates, refined, result
+from fastdl.linear.methods.closed_form import fit_in_users_units, goes_through_all, refine
 from fastdl.linear.methods.random import model
 from fastdl.linear.result import Certificate, LpFit
 
@@ -50,51 +50,58 @@ def fit(
         _check.integer("starts", starts, 0)
     if boxes is not None:
         _check.integer("boxes", boxes, 0)
-    standard = Standard(rows, intercept, threads)
+    standard = StandardRows(rows, intercept, threads)
     first = model(start, standard)
-    frame = standard.frame
-    gamma, squares, _, _ = refined(frame)
-    if interpolates(frame, gamma, squares):
-        return result(
-            frame, gamma, p, loss=0.0, lower=0.0, kind="interpolation", method="exchange", history={"loss": np.zeros(1)}
+    coordinates = standard.coordinates
+    gamma, squares, _, _ = refine(coordinates)
+    if goes_through_all(coordinates, gamma, squares):
+        return fit_in_users_units(
+            coordinates,
+            gamma,
+            p,
+            loss=0.0,
+            lower=0.0,
+            kind="interpolation",
+            method="exchange",
+            history={"loss": np.zeros(1)},
         )
-    corners = Corners(standard, p, seed)
+    fits = ElementalFits(standard, p, seed)
     k, n = standard.rank, standard.count
     if k == 0 or comb(n, k) * n <= _ALL:
-        basis, loss = corners.best_of_all()
+        basis, loss = fits.best_of_all()
         least, history = loss, {"loss": np.array([loss])}
     else:
         count = _starts(k) if starts is None else starts
         absolute = least_absolute(standard)
-        basis, loss, history = _climb(corners, _first(corners, absolute, first, count))
-        weighted = absolute if corners.s is None else least_absolute(standard, p)
+        basis, loss, history = _climb(fits, _first(fits, absolute, first, count))
+        weighted = absolute if fits.s is None else least_absolute(standard, p)
         least = subadditive(standard, p, weighted) / standard.scale**p
         if k <= 3:
             most = int(min(20_000, _CELLS / n)) if boxes is None else boxes
-            least = max(least, least_in_boxes(corners, loss, most))
-    return _finished(standard, corners, basis, p, loss=loss, least=least, history=history)
+            least = max(least, least_in_boxes(fits, loss, most))
+    return _fit_in_users_units(standard, fits, basis, p, loss=loss, least=least, history=history)
 
 
 def _starts(k: int) -> int:
     return int(min(4096, max(64, np.ceil(np.log(0.001) / np.log1p(-(0.5**k))))))
 
 
-def _first(corners: Corners, absolute: LpFit, start: tuple[Array, float] | None, count: int) -> list[Array]:
+def _first(fits: ElementalFits, absolute: LpFit, start: tuple[Array, float] | None, count: int) -> list[Array]:
     """Vertices: of least absolute deviations, the user's model, and below these, least squares and random vertices."""
     given = [(absolute.w, absolute.b)] if start is None else [(absolute.w, absolute.b), start]
-    vertices = [corners.gamma(v, c) for v, c in given]
-    smooth = [corners.gamma(corners.standard.least_squares(), 0.0), *vertices, *corners.screened(count, _POLISHED)]
-    return [*map(corners.snapped, vertices), *map(corners.polished, smooth)]
+    vertices = [fits.gamma(v, c) for v, c in given]
+    smooth = [fits.gamma(fits.standard.least_squares(), 0.0), *vertices, *fits.screen(count, _POLISHED)]
+    return [*map(fits.nearest_rows, vertices), *map(fits.polish, smooth)]
 
 
-def _climb(corners: Corners, bases: list[Array]) -> tuple[Array, float, dict[str, Array]]:
+def _climb(fits: ElementalFits, bases: list[Array]) -> tuple[Array, float, dict[str, Array]]:
     """The best vertex come to, its loss, and what became of every start."""
-    before = np.array([corners.loss(basis) for basis in bases])
+    before = np.array([fits.loss(basis) for basis in bases])
     reached: dict[tuple[int, ...], tuple[float, Array]] = {}
     for k in np.argsort(before, kind="stable"):
         key = tuple(sorted(bases[k].tolist()))
         if key not in reached and len(reached) < _CLIMBED:
-            basis, loss = corners.exchanged(bases[k], float(before[k]))
+            basis, loss = fits.exchange(bases[k], float(before[k]))
             reached[key] = loss, basis
     loss, basis = min(reached.values(), key=lambda end: end[0])
     ends = np.sort([end for end, _ in reached.values()])
@@ -102,9 +109,9 @@ def _climb(corners: Corners, bases: list[Array]) -> tuple[Array, float, dict[str
     return basis, loss, {"loss": np.append(ends[::-1], loss), "start_loss": before, "hits": hits}
 
 
-def _finished(
-    standard: Standard,
-    corners: Corners,
+def _fit_in_users_units(
+    standard: StandardRows,
+    fits: ElementalFits,
     basis: Array,
     p: float,
     *,
@@ -113,11 +120,11 @@ def _finished(
     history: dict[str, Array],
 ) -> LpFit:
     """The fit in the units of y."""
-    gamma = corners.through(basis)
+    gamma = fits.through(basis)
     c, v = (float(gamma[0]), gamma[1:]) if standard.intercept else (0.0, gamma)
-    w, b = standard.folded(v, c)
+    w, b = standard.to_users_units(v, c)
     factor = standard.scale**p
     history = {name: values * factor if "loss" in name else values for name, values in history.items()}
     known = Certificate.of(loss, least, "bound")
     known = known._replace(upper=known.upper * factor, lower=known.lower * factor)
-    return LpFit(w, b, p, loss * factor, known, "exchange", history, standard.rank, standard.frame.condition)
+    return LpFit(w, b, p, loss * factor, known, "exchange", history, standard.rank, standard.coordinates.condition)

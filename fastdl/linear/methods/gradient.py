@@ -10,7 +10,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Progress
-from fastdl.linear._standard_rows import Standard, sums
+from fastdl.linear._standard_rows import StandardRows, block_sums
 from fastdl.linear.methods._lower_bounds import certificate
 from fastdl.linear.methods.random import model
 from fastdl.linear.result import LpFit
@@ -166,18 +166,18 @@ def fit(
         _check.integer("batch_size", batch_size, 1)
         if optimizer == "lbfgs":
             raise _check.InputError(f"batch_size must be None with optimizer='lbfgs', got {batch_size}")
-    problem = Problem(Standard(rows, intercept, threads, scale_y=loss.is_homogeneous), loss)
-    trail = Trail(problem, _validation(valid, rows.columns, loss, threads), tol, patience, progress)
+    problem = Problem(StandardRows(rows, intercept, threads, scale_y=loss.is_homogeneous), loss)
+    seen = TrainingHistory(problem, _validation_loss(valid, rows.columns, loss, threads), tol, patience, progress)
     first = problem.vector(model(start, problem.standard))
     if optimizer == "lbfgs":
-        _lbfgs(problem, trail, first, epochs)
+        _lbfgs(problem, seen, first, epochs)
     else:
         rate = learning_rate or (0.1 if optimizer == "adam" else problem.rate(first))
-        step = Adam() if optimizer == "adam" else Descent(momentum if optimizer == "momentum" else 0.0)
+        step = Adam() if optimizer == "adam" else Momentum(momentum if optimizer == "momentum" else 0.0)
         _descend(
-            problem, trail, first, step, lambda t: rate * schedule(t), epochs=epochs, batch_size=batch_size, seed=seed
+            problem, seen, first, step, lambda t: rate * schedule(t), epochs=epochs, batch_size=batch_size, seed=seed
         )
-    return trail.result(optimizer)
+    return seen.result(optimizer)
 
 
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -190,19 +190,19 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 class Problem:
     """The mean loss of a model (v, c), one vector in the coordinates of `standard`, and its gradient."""
 
-    def __init__(self, standard: Standard, loss: PowerLoss | CustomLoss):
+    def __init__(self, standard: StandardRows, loss: PowerLoss | CustomLoss):
         self.standard, self.loss, self.unit = standard, loss, standard.unit
 
     def vector(self, start: tuple[Array, float] | None) -> Array:
         v, c = start or (np.zeros(self.standard.columns), 0.0)
         return np.append(v, c) / self.unit
 
-    def folded(self, x: Array) -> tuple[Array, float]:
-        return self.standard.folded(x[:-1] * self.unit, float(x[-1] * self.unit))
+    def to_users_units(self, x: Array) -> tuple[Array, float]:
+        return self.standard.to_users_units(x[:-1] * self.unit, float(x[-1] * self.unit))
 
     def block(self, x: Array, Z: Array, t: Array, s: Array | None) -> Array:
         """The loss, and the derivatives by c and v, of a block."""
-        return sums(Z, t, s, x[None, :-1] * self.unit, x[-1:] * self.unit, self.loss, gradient=True)[0]
+        return block_sums(Z, t, s, x[None, :-1] * self.unit, x[-1:] * self.unit, self.loss, gradient=True)[0]
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         total = self.standard.total(lambda *block: self.block(x, *block)) + np.zeros(len(x) + 1)
@@ -244,7 +244,7 @@ class Problem:
         return self._rows
 
 
-class Trail:
+class TrainingHistory:
     """What was seen on the way: the history, the best model, and whether to stop."""
 
     def __init__(self, problem: Problem, valid: Any, tol: float, patience: int | None, progress: Progress | None):
@@ -257,7 +257,7 @@ class Trail:
 
     def add(self, x: Array, loss: float, gradient: Array, rate: float) -> bool:
         """Note a model; whether to go on."""
-        w, b = self.problem.folded(x)
+        w, b = self.problem.to_users_units(x)
         standard = self.problem.standard
         factor = self.problem.loss.scale(standard.scale)
         entry: list[Any] = [loss * standard.weight * factor, float(np.sqrt((gradient * gradient).sum())), rate, w, b]
@@ -279,7 +279,7 @@ class Trail:
         assert self.best is not None
         w, b = self.best
         one, c = w[None], np.array([b])
-        total = standard.rows.total(lambda X, y, s: sums(X, y, s, one, c, p)[0, 0], standard.threads)
+        total = standard.rows.total(lambda X, y, s: block_sums(X, y, s, one, c, p)[0, 0], standard.threads)
         loss = 0.0 if total is None else float(total)
         history = {name: np.array(values) for name, values in self.seen.items()}
         if optimizer == "lbfgs":
@@ -287,7 +287,7 @@ class Trail:
         return LpFit(w, b, p, loss, certificate(loss, standard, w, b, p), optimizer, history)
 
 
-def _validation(
+def _validation_loss(
     valid: Any, columns: int, loss: PowerLoss | CustomLoss, threads: int | None
 ) -> Callable[[Array, float], float] | None:
     """The mean loss on the rows held out for it."""
@@ -301,7 +301,7 @@ def _validation(
 
     def mean(w: Array, b: float) -> float:
         def work(X: Array, y: Array, s: Array | None) -> Array:
-            return np.array([sums(X, y, s, w[None], np.array([b]), loss)[0, 0], len(X) if s is None else s.sum()])
+            return np.array([block_sums(X, y, s, w[None], np.array([b]), loss)[0, 0], len(X) if s is None else s.sum()])
 
         total = rows.total(work, threads)
         if total is None:
@@ -311,7 +311,7 @@ def _validation(
     return mean
 
 
-class Descent:
+class Momentum:
     """Against the gradient, with a part of the last step."""
 
     def __init__(self, momentum: float):
@@ -344,9 +344,9 @@ class Adam:
 
 def _descend(
     problem: Problem,
-    trail: Trail,
+    seen: TrainingHistory,
     x: Array,
-    step: Adam | Descent,
+    step: Adam | Momentum,
     rate: Callable[[float], float],
     *,
     epochs: int,
@@ -357,7 +357,7 @@ def _descend(
     for epoch in range(epochs + 1):
         loss, gradient = problem(x)
         now = rate(epoch / max(1, epochs))
-        if not trail.add(x, loss, gradient, now) or epoch == epochs:
+        if not seen.add(x, loss, gradient, now) or epoch == epochs:
             return
         if batch_size is None:
             x = x + step(gradient, now)
@@ -370,13 +370,13 @@ def _descend(
             done += part
 
 
-def _lbfgs(problem: Problem, trail: Trail, x: Array, epochs: int) -> None:
+def _lbfgs(problem: Problem, seen: TrainingHistory, x: Array, epochs: int) -> None:
     """SciPy's, every model it asks for noted; it ends where it cannot go down further, as at a kink."""
     optimize = _check.extra("scipy.optimize", "fit", "optimizer='lbfgs'")
 
     def values(x: Array) -> tuple[float, Array]:
         loss, gradient = problem(x)
-        if not trail.add(x, loss, gradient, 0.0):
+        if not seen.add(x, loss, gradient, 0.0):
             raise StopIteration
         return loss, gradient
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastdl._rows import Rows
-from fastdl.linear._coordinates import EPS, Frame, condition_of, sampled
-from fastdl.linear._matrix import factorised, kernel
+from fastdl.linear._coordinates import EPS, Coordinates, condition_of, sample_rows
+from fastdl.linear._matrix import factorize, kernel
 from fastdl.linear.methods._exact_bounds import judge_power, needs_exact_sums
-from fastdl.linear.methods.closed_form import interpolation, result, started
+from fastdl.linear.methods.closed_form import fit_in_users_units, interpolating_fit, least_squares_start
 from fastdl.linear.result import LpFit
 
 Array = np.ndarray
@@ -32,31 +32,31 @@ _LEVEL = 0.4  # of the slope at its start: what the end of a step may have
 
 def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None, tol: float = 1e-8) -> LpFit:
     """The fit of least |r|^p."""
-    frame = Frame(rows, intercept, threads)
-    gamma, through = started(frame)
+    coordinates = Coordinates(rows, intercept, threads)
+    gamma, through = least_squares_start(coordinates)
     if through:
-        return interpolation(frame, gamma, p)
+        return interpolating_fit(coordinates, gamma, p)
     powers = [p]
     while powers[0] > 2 * _STAGE:
         powers.insert(0, powers[0] / _STAGE)
-    if frame.count > 4 * _SAMPLE:
-        some = sampled(rows, _SAMPLE / frame.count, seed)
+    if coordinates.count > 4 * _SAMPLE:
+        some = sample_rows(rows, _SAMPLE / coordinates.count, seed)
         for power in powers:
-            gamma, *_ = Descent(frame, some, power, gamma).run(gamma, 1e-3)
+            gamma, *_ = NewtonSteps(coordinates, some, power, gamma).run(gamma, 1e-3)
         powers = [p]
     for power in powers[:-1]:
-        gamma, *_ = Descent(frame, rows, power, gamma).run(gamma, 1e-2)
-    descent = Descent(frame, rows, p, gamma)
-    gamma, loss, lower, history = descent.run(gamma, tol)
-    lower *= max(0.0, 1 - 8 * p * EPS * condition_of(frame.raw_factor()))
-    found = result(
-        frame, gamma, p, loss=loss, lower=lower, kind="dual", method="newton", history=history, unit=descent.unit
+        gamma, *_ = NewtonSteps(coordinates, rows, power, gamma).run(gamma, 1e-2)
+    steps = NewtonSteps(coordinates, rows, p, gamma)
+    gamma, loss, lower, history = steps.run(gamma, tol)
+    lower *= max(0.0, 1 - 8 * p * EPS * condition_of(coordinates.raw_factor()))
+    found = fit_in_users_units(
+        coordinates, gamma, p, loss=loss, lower=lower, kind="dual", method="newton", history=history, unit=steps.unit
     )
-    return judge_power(frame, rows, found) if needs_exact_sums(frame) else found
+    return judge_power(coordinates, rows, found) if needs_exact_sums(coordinates) else found
 
 
 @dataclass
-class Place:
+class Point:
     """What a pass over the rows says of a model: its loss, the slope against the columns, Newton's step."""
 
     gamma: Array
@@ -66,17 +66,17 @@ class Place:
     low: float  # the most that parabolas make of it, for p < 2
 
 
-class Descent:
+class NewtonSteps:
     """Newton's steps on one loss. Residuals are divided by `unit`, about the largest, so that powers stay in range."""
 
-    def __init__(self, frame: Frame, rows: Rows, p: float, gamma: Array):
-        self.frame, self.rows, self.p = frame, rows, p
+    def __init__(self, coordinates: Coordinates, rows: Rows, p: float, gamma: Array):
+        self.coordinates, self.rows, self.p = coordinates, rows, p
         self.unit, self.floor = self._measure(gamma)
         self.least = 1e-14 * self.floor
 
     def run(self, gamma: Array, tol: float) -> tuple[Array, float, float, dict[str, Array]]:
         """(gamma, loss, lower bound, history), the losses of residuals in the unit."""
-        best = here = self._place(gamma / self.unit)
+        best = here = self._evaluate(gamma / self.unit)
         lower, still = 0.0, 0
         losses: list[float] = []
         gaps: list[float] = []
@@ -92,60 +92,60 @@ class Descent:
             gain = float(here.slope @ here.step)
             if self.floor > self.least and gain <= 0.05 * here.low:  # what is left is due to the floor
                 self.floor *= 0.1
-                here = self._place(here.gamma + here.step)
+                here = self._evaluate(here.gamma + here.step)
             else:
-                here = self._stepped(here, gain)
+                here = self._step(here, gain)
         if best.loss < losses[-1]:  # by rounding, as a rule
             losses.append(best.loss)
             gaps.append(1 - lower / best.loss)
         return best.gamma * self.unit, best.loss, lower, {"loss": np.array(losses), "gap": np.array(gaps)}
 
-    def _stepped(self, here: Place, gain: float) -> Place:
+    def _step(self, here: Point, gain: float) -> Point:
         """Newton's step, made longer or shorter where the loss along it is still steep at its end."""
-        after = self._place(here.gamma + here.step)
+        after = self._evaluate(here.gamma + here.step)
         end = -float(after.slope @ here.step) if after.loss < np.inf else np.inf
         if abs(end) <= _LEVEL * gain:
             return after
-        return self._place(here.gamma + self._search(here, -gain, end) * here.step)
+        return self._evaluate(here.gamma + self._search(here, -gain, end) * here.step)
 
     def _measure(self, gamma: Array) -> tuple[float, float]:
         """The unit, a power of two, and the floor, from the residuals of the start."""
         parts: list[tuple[float, float]] = []
 
         def work(X: Array, y: Array, s: Array | None) -> tuple[float, float]:
-            r = np.abs(self.frame.residuals(self.frame.columns(X), self.frame.target(y), gamma))
+            r = np.abs(self.coordinates.residuals(self.coordinates.columns(X), self.coordinates.target(y), gamma))
             return float(r.max()), float(np.add.reduce(r))
 
-        self.rows.each(work, parts.append, self.frame.threads)
+        self.rows.each(work, parts.append, self.coordinates.threads)
         unit = float(np.ldexp(1.0, np.frexp(max(largest for largest, _ in parts))[1]))
-        mean = sum(total for _, total in parts) / self.frame.count / unit
+        mean = sum(total for _, total in parts) / self.coordinates.count / unit
         return unit, 0.1 * mean if self.p < 2 else 0.0
 
     def _block(self, X: Array, y: Array, gamma: Array) -> tuple[Array, Array]:
         """The columns of a block, and its residuals in the unit."""
-        X = self.frame.columns(X)
-        return X, self.frame.residuals(X, self.frame.target(y) / self.unit, gamma)
+        X = self.coordinates.columns(X)
+        return X, self.coordinates.residuals(X, self.coordinates.target(y) / self.unit, gamma)
 
-    def _place(self, gamma: Array) -> Place:
+    def _evaluate(self, gamma: Array) -> Point:
         """One pass: loss, slope and the matrix of second derivatives."""
-        k = self.frame.rank
+        k = self.coordinates.rank
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
             X, r = self._block(X, y, gamma)
             h, bend = self._weights(r, s)
-            G = self.frame.grams(X, r / bend, h * bend)
+            G = self.coordinates.grams(X, r / bend, h * bend)
             if not self.floor:
                 return np.append(G[:, :-1], [G[-1, -1] * bend, 0.0])
             loss = np.add.reduce(h * r * r) + self._below(r, h, s)
             return np.append(G[:, :-1], [loss, self._low(r, s)])
 
         with np.errstate(over="ignore", invalid="ignore"):
-            total = self.rows.total(work, self.frame.threads)
+            total = self.rows.total(work, self.coordinates.threads)
         assert total is not None
         if not np.isfinite(total).all():  # a step far too long
-            return Place(gamma, np.inf, np.full(k, np.nan), np.zeros(k), 0.0)
+            return Point(gamma, np.inf, np.full(k, np.nan), np.zeros(k), 0.0)
         H, slope, (loss, low) = total[: k * k].reshape(k, k), total[k * k : -2], total[-2:]
-        return Place(gamma, float(loss), slope, factorised(H)(slope), float(low))
+        return Point(gamma, float(loss), slope, factorize(H)(slope), float(low))
 
     def _weights(self, r: Array, s: Array | None) -> tuple[Array, Array | float]:
         """(h, bend): the slope of a row's loss is p h r, its second derivative p h bend."""
@@ -172,30 +172,30 @@ class Descent:
         count = np.count_nonzero(low) if s is None else np.add.reduce(s[low])
         return float(count * (1 - self.p / 2) * self.floor**self.p)
 
-    def _bound(self, here: Place) -> float:
+    def _bound(self, here: Point) -> float:
         """One pass: the lower bound of the loss."""
-        frame, p = self.frame, self.p
+        coordinates, p = self.coordinates, self.p
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
             X, r = self._block(X, y, here.gamma)
             h, bend = self._weights(r, s)
-            a = h * (r + bend * frame.residuals(X, np.zeros(len(r)), here.step))
+            a = h * (r + bend * coordinates.residuals(X, np.zeros(len(r)), here.step))
             size = np.empty(len(r))
             kernel.powers(a if s is None else a / s, p / (p - 1), size)
             sums = [a * r, size, r * r] if s is None else [a * r, s * size, s * r * r]
-            return np.append([np.add.reduce(x) for x in sums], frame.products(X, a))
+            return np.append([np.add.reduce(x) for x in sums], coordinates.products(X, a))
 
         with np.errstate(over="ignore", invalid="ignore"):
-            total = self.rows.total(work, frame.threads)
+            total = self.rows.total(work, coordinates.threads)
             assert total is not None
             product, conjugate, squares = total[:3]
             # [1, Z]' a is 0 but for rounding: what that can make between this model and the best.
-            product -= 2 * np.sqrt(squares) * np.sqrt(np.sum(frame.halfway(total[3:]) ** 2))
+            product -= 2 * np.sqrt(squares) * np.sqrt(np.sum(coordinates.halfway(total[3:]) ** 2))
             if not (product > 0 and 0 < conjugate < np.inf):
                 return 0.0
             return float(np.exp(p * np.log(product) - (p - 1) * np.log(conjugate)))
 
-    def _search(self, here: Place, first: float, end: float) -> float:
+    def _search(self, here: Point, first: float, end: float) -> float:
         """The length of the step at which the slope is about 0."""
         low, high = ((0.0, first), (1.0, end)) if end > 0 else ((1.0, end), (np.inf, np.inf))
         for _ in range(_SEARCHES):
@@ -214,16 +214,16 @@ class Descent:
                 return low[0] + (high[0] - low[0]) * low[1] / (low[1] - high[1])
         return low[0] or high[0]
 
-    def _slopes(self, here: Place, lengths: Array) -> Array:
+    def _slopes(self, here: Point, lengths: Array) -> Array:
         """One pass: the slopes of the loss at several lengths of the step."""
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
             X, r = self._block(X, y, here.gamma)
-            change = self.frame.residuals(X, np.zeros(len(r)), here.step)
+            change = self.coordinates.residuals(X, np.zeros(len(r)), here.step)
             after = [r + length * change for length in lengths]
             return np.array([np.add.reduce(self._weights(x, s)[0] * x * change) for x in after])
 
         with np.errstate(over="ignore", invalid="ignore"):
-            total = self.rows.total(work, self.frame.threads)
+            total = self.rows.total(work, self.coordinates.threads)
         assert total is not None
         return np.where(np.isnan(total), np.inf, total)

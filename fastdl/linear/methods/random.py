@@ -10,9 +10,9 @@ import numpy as np
 from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Progress
-from fastdl.linear._standard_rows import Standard, sums
+from fastdl.linear._standard_rows import StandardRows, block_sums
 from fastdl.linear.methods._lower_bounds import certificate
-from fastdl.linear.methods._pruned_search import Anchor, Scores
+from fastdl.linear.methods._pruned_search import PrunedSearch, TangentBound
 from fastdl.linear.result import LpFit
 from fastdl.losses.custom import CustomLoss
 from fastdl.losses.powers import PowerLoss, as_loss
@@ -146,13 +146,13 @@ def fit(
     _check.integer("seed", seed, 0, 2**63 - 1)
     _check.number("scale", scale, 0)
     _check.number("shrink", shrink, 0, 1, above=True)
-    standard = Standard(rows, intercept, threads, scale_y=loss.is_homogeneous)
+    standard = StandardRows(rows, intercept, threads, scale_y=loss.is_homogeneous)
     prune = not loss.is_custom if prune is None else prune
     search = _Search(standard, loss, keep, prune, model(center, standard))
     width = scale * search.spread() / max(1, standard.rank) ** 0.5
     trace = []
     for turn in range(1 + refine):
-        search.round(drawn(seed, turn, candidates, standard.rank), width, candidates)
+        search.round(draw_candidates(seed, turn, candidates, standard.rank), width, candidates)
         trace.append((search.losses[0], width, search.share))
         width *= shrink
         if progress is not None:
@@ -160,7 +160,7 @@ def fit(
     return search.result(trace)
 
 
-def model(given: Any, standard: Standard) -> tuple[Array, float] | None:
+def model(given: Any, standard: StandardRows) -> tuple[Array, float] | None:
     """A fit, or (w, b), as a model in the coordinates of `standard`."""
     if given is None:
         return None
@@ -169,12 +169,12 @@ def model(given: Any, standard: Standard) -> tuple[Array, float] | None:
     if len(w) != standard.rows.columns:
         raise _check.InputError(f"w must have {standard.rows.columns} values, got {len(w)}")
     _check.finite("w", w)
-    if b and not standard.frame.intercept:
+    if b and not standard.coordinates.intercept:
         raise _check.InputError(f"b must be 0 without an intercept, got {b}")
-    return standard.unfolded(w, b)
+    return standard.from_users_units(w, b)
 
 
-def drawn(seed: int, turn: int, count: int, size: int) -> Iterator[Array]:
+def draw_candidates(seed: int, turn: int, count: int, size: int) -> Iterator[Array]:
     """The numbers (K, size) of a round's candidates, batch by batch; the first candidate is 0, the centre."""
     for start in range(0, count, _BATCH):
         groups = range(start // _GROUP, -(-min(start + _BATCH, count) // _GROUP))
@@ -194,7 +194,7 @@ class _Search:
 
     def __init__(
         self,
-        standard: Standard,
+        standard: StandardRows,
         loss: PowerLoss | CustomLoss,
         keep: int,
         prune: bool,
@@ -208,7 +208,7 @@ class _Search:
     def spread(self) -> float:
         """The root mean square of the centre's residuals."""
         w, b = self.center
-        total = self.standard.total(lambda Z, t, s: sums(Z, t, s, w[None], np.array([b]), 2.0)[0, 0])
+        total = self.standard.total(lambda Z, t, s: block_sums(Z, t, s, w[None], np.array([b]), 2.0)[0, 0])
         return float(np.sqrt(total / self.standard.weight)) if self.standard.weight else 0.0
 
     def round(self, numbers: Iterator[Array], width: float, candidates: int) -> None:
@@ -219,16 +219,16 @@ class _Search:
 
         def batches() -> Iterator[tuple[Array, Array]]:
             for z in numbers:
-                dw, db = self.standard.spread_out(z * width)
+                dw, db = self.standard.from_whitened(z * width)
                 yield w + dw, b + db
 
         if self.loss.power == 2:
             W, c, values = self._by_products(batches())
         else:
-            scores = Scores(self.standard, self.loss.p, keep=self.keep, prune=self.prune)
-            anchor = Anchor(self.standard, w, b, self.loss) if self.prune else None
-            known = self.losses if len(self.losses) or anchor is None else np.array([anchor.loss])
-            _, W, c, values = scores.best(batches(), known, anchor)
+            scores = PrunedSearch(self.standard, self.loss.p, keep=self.keep, prune=self.prune)
+            tangent = TangentBound(self.standard, w, b, self.loss) if self.prune else None
+            known = self.losses if len(self.losses) or tangent is None else np.array([tangent.loss])
+            _, W, c, values = scores.best(batches(), known, tangent)
             self.share = scores.read / max(1, candidates * self.standard.count)
         later = slice(1, None) if len(self.W) else slice(None)
         W, c, values = (
@@ -251,9 +251,11 @@ class _Search:
 
     def result(self, trace: list[tuple[float, float, float]]) -> LpFit:
         """The best, with losses in the units of y."""
-        models = [self.standard.folded(w, float(b)) for w, b in zip(self.W, self.b)]
+        models = [self.standard.to_users_units(w, float(b)) for w, b in zip(self.W, self.b)]
         W, b = np.array([w for w, _ in models]), np.array([b for _, b in models])
-        total = self.standard.rows.total(lambda X, y, s: sums(X, y, s, W, b, self.loss)[:, 0], self.standard.threads)
+        total = self.standard.rows.total(
+            lambda X, y, s: block_sums(X, y, s, W, b, self.loss)[:, 0], self.standard.threads
+        )
         top = np.zeros(len(W)) if total is None else total
         loss, width, share = (np.array(column) for column in zip(*trace))
         if self.loss.power == 2:  # what the sums do not say

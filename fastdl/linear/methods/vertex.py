@@ -12,13 +12,13 @@ import numpy as np
 
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._coordinates import EPS, Frame, sampled
-from fastdl.linear._matrix import Matrix, kernel
+from fastdl.linear._coordinates import EPS, Coordinates, sample_rows
+from fastdl.linear._matrix import DesignMatrix, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods._exact_bounds import judge_absolute, needs_exact_sums
 from fastdl.linear.methods._interior_point import interior
 from fastdl.linear.methods._vertices import Proof, vertex
-from fastdl.linear.methods.closed_form import interpolation, started
+from fastdl.linear.methods.closed_form import interpolating_fit, least_squares_start
 from fastdl.linear.result import Certificate, LpFit
 
 Part = tuple[Array, Array, Array]
@@ -35,27 +35,29 @@ _PROVEN = 1e-9  # a gap up to this is rounding; above, no vertex was proven
 
 def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int | None) -> LpFit:
     """The fit of least absolute deviations."""
-    frame = Frame(rows, intercept, threads)
-    gamma, through = started(frame)
+    coordinates = Coordinates(rows, intercept, threads)
+    gamma, through = least_squares_start(coordinates)
     if through:
-        return interpolation(frame, gamma, p)
-    robust = RobustCoordinates(frame, rows, seed)
-    gamma, steps, dual = (whole if frame.count <= _WHOLE else banded)(robust, rows, robust.from_frame(gamma), seed)
+        return interpolating_fit(coordinates, gamma, p)
+    robust = RobustCoordinates(coordinates, rows, seed)
+    gamma, steps, dual = (solve_in_memory if coordinates.count <= _WHOLE else solve_by_band)(
+        robust, rows, robust.from_coordinates(gamma), seed
+    )
     loss, gap = np.array(steps).T
     w, b = robust.model(gamma)
     unit = 1 / robust.y_factor
-    if dual is not None and needs_exact_sums(frame):
-        upper, lower = judge_absolute(frame, rows, w, b, dual)
+    if dual is not None and needs_exact_sums(coordinates):
+        upper, lower = judge_absolute(coordinates, rows, w, b, dual)
     else:
-        upper = evaluated_loss(rows, w, b, threads)
+        upper = evaluate_loss(rows, w, b, threads)
         lower = max(0.0, float(loss[-1] - gap[-1])) * unit
     proven = upper - lower <= _PROVEN * upper
     history = {"loss": np.append(loss[:-1] * unit, upper), "gap": gap / np.where(loss > 0, loss, 1)}
     certificate = Certificate.of(upper, lower, "vertex" if proven else "dual")
-    return LpFit(w, b, p, upper, certificate, "vertex", history, frame.rank, frame.condition)
+    return LpFit(w, b, p, upper, certificate, "vertex", history, coordinates.rank, coordinates.condition)
 
 
-def evaluated_loss(rows: Rows, w: Array, b: float, threads: int | None) -> float:
+def evaluate_loss(rows: Rows, w: Array, b: float, threads: int | None) -> float:
     """The sum of absolute residuals of the model as it is returned, on the rows as they were given."""
     nothing, one = np.zeros(len(w)), np.asarray(w, np.float64)
 
@@ -69,7 +71,7 @@ def evaluated_loss(rows: Rows, w: Array, b: float, threads: int | None) -> float
     return 0.0 if total is None else float(total)
 
 
-def whole(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int = 0) -> Solution:
+def solve_in_memory(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int = 0) -> Solution:
     """The solution of all rows in memory, and (loss, gap) step by step."""
     A, t, s = in_memory(robust, [robust.scaled(*rows.gathered())])
     if not robust.rank:
@@ -80,22 +82,22 @@ def whole(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int = 0) ->
         gamma = np.zeros(A.width)
     # A residual that is far out on one side is there for every model near: its size does not matter to the solution.
     near = np.clip(t, -_OUT, _OUT)
-    proof, steps = solved(A, near, s, g, gamma)
-    best = _judged(robust, A, t, s, proof, gamma)
+    proof, steps = solve_vertex(A, near, s, g, gamma)
+    best = _judge(robust, A, t, s, proof, gamma)
     if far and not best[1] <= _PROVEN * best[0]:
-        again = _judged(robust, A, t, s, *_retried(A, t, s, g, gamma))
+        again = _judge(robust, A, t, s, *_solve_by_exchanges(A, t, s, g, gamma))
         best = min(best, again, key=lambda found: found[1])
     return best[2], [*steps, best[:2]], best[3]
 
 
-def _retried(A: Matrix, t: Array, s: Array, g: Array, gamma: Array) -> tuple[Proof | None, Array]:
+def _solve_by_exchanges(A: DesignMatrix, t: Array, s: Array, g: Array, gamma: Array) -> tuple[Proof | None, Array]:
     """By exchanges alone, from the rows nearest to the start."""
     near = s / (np.abs(A.minus(t, gamma)) + 1e-6)
     return vertex(A, t, s, g, near, np.zeros(len(t))), gamma
 
 
-def _judged(
-    robust: RobustCoordinates, A: Matrix, t: Array, s: Array, proof: Proof | None, gamma: Array
+def _judge(
+    robust: RobustCoordinates, A: DesignMatrix, t: Array, s: Array, proof: Proof | None, gamma: Array
 ) -> tuple[float, float, Array, Array | None]:
     """(loss, gap, gamma, dual values) of a proof, or of a model with none, on all rows."""
     if proof is None:
@@ -115,9 +117,9 @@ def _judged(
     return loss, gap if np.isfinite(gap) else float("inf"), proof.gamma, proof.dual
 
 
-def _term_sizes(A: Matrix, gamma: Array) -> Array:
+def _term_sizes(A: DesignMatrix, gamma: Array) -> Array:
     """The sum of the sizes of the terms of each row of [1, Z] gamma."""
-    return Matrix(np.abs(A.Z), A.ones).dot(np.abs(gamma))
+    return DesignMatrix(np.abs(A.Z), A.ones).dot(np.abs(gamma))
 
 
 def _rounding(robust: RobustCoordinates, weight: float, leverage: float) -> float:
@@ -125,7 +127,9 @@ def _rounding(robust: RobustCoordinates, weight: float, leverage: float) -> floa
     return 8 * EPS * np.sqrt(weight) * robust.condition() * leverage
 
 
-def solved(A: Matrix, t: Array, s: Array, g: Array, gamma: Array) -> tuple[Proof | None, list[tuple[float, float]]]:
+def solve_vertex(
+    A: DesignMatrix, t: Array, s: Array, g: Array, gamma: Array
+) -> tuple[Proof | None, list[tuple[float, float]]]:
     """The optimal vertex of rows in memory, and (loss, gap) of each step of the interior method."""
     _, preference, dual, steps = interior(A, t, s, g, gamma)
     return vertex(A, t, s, g, preference, dual), steps
@@ -148,10 +152,12 @@ class Band:
     def collect(self) -> None:
         """One pass: the rows within `reach`, and the slope of the others."""
         self.slope = np.zeros(self.robust.rank)
-        self.rows.each(lambda X, y, s: self._near(*self.robust.scaled(X, y, s)), self._take, self.robust.frame.threads)
+        self.rows.each(
+            lambda X, y, s: self._near(*self.robust.scaled(X, y, s)), self._take, self.robust.coordinates.threads
+        )
 
     def _near(self, Z: Array, t: Array, s: Array) -> tuple[Part, Array, float]:
-        A = Matrix(Z, self.robust.ones)
+        A = DesignMatrix(Z, self.robust.ones)
         r = A.minus(t, self.center)
         near = np.abs(r) <= self.reach
         return (Z[near], t[near], s[near]), A.products(np.where(near, 0, s * np.sign(r))), float(s.min(initial=np.inf))
@@ -176,13 +182,13 @@ class Band:
                 self._take(found[2:])
 
         self.rows.each(
-            lambda X, y, s: self._wrong(gamma, *self.robust.scaled(X, y, s)), take, self.robust.frame.threads
+            lambda X, y, s: self._wrong(gamma, *self.robust.scaled(X, y, s)), take, self.robust.coordinates.threads
         )
         self.tried.append(gamma)
         return sum(loss for loss, _ in sums), sum(gap for _, gap in sums), wrong
 
     def _wrong(self, gamma: Array, Z: Array, t: Array, s: Array) -> tuple[float, float, Part, Array, float]:
-        A = Matrix(Z, self.robust.ones)
+        A = DesignMatrix(Z, self.robust.ones)
         before, now = A.minus(t, self.center), A.minus(t, gamma)
         turned = (np.abs(before) > self.reach) & (before * now < 0)
         for earlier in self.tried if turned.any() else ():
@@ -199,27 +205,27 @@ class Band:
         )
 
 
-def banded(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int) -> Solution:
+def solve_by_band(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int) -> Solution:
     """The solution of many rows, and (loss, gap) round by round."""
-    frame = robust.frame
-    size = np.sqrt(frame.rank) * frame.count ** (2 / 3)
-    some = sampled(rows, size / frame.count, seed)
+    coordinates = robust.coordinates
+    size = np.sqrt(coordinates.rank) * coordinates.count ** (2 / 3)
+    some = sample_rows(rows, size / coordinates.count, seed)
     A, t, s = in_memory(robust, [robust.scaled(*block) for block in some.blocks()])
     if max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _FAR or not np.isfinite(gamma).all():
         gamma = np.zeros(A.width)
     gamma, *_ = interior(A, np.clip(t, -_OUT, _OUT), s, np.zeros(A.width), gamma, 1e-6)
     r = np.abs(A.minus(t, gamma))
-    reach = max(float(np.quantile(r, min(1.0, _WIDE * size / frame.count))), 1e-6 * float(np.quantile(r, 0.9)))
+    reach = max(float(np.quantile(r, min(1.0, _WIDE * size / coordinates.count))), 1e-6 * float(np.quantile(r, 0.9)))
     if not reach > 0:
-        return whole(robust, rows, gamma)
+        return solve_in_memory(robust, rows, gamma)
     band = Band(robust, rows, gamma, reach)
     band.collect()
     steps: list[tuple[float, float]] = []
     for _ in range(_ROUNDS):
-        if band.count > frame.count // 2:  # most rows lie on the model: there is little to leave out
-            return whole(robust, rows, gamma)
+        if band.count > coordinates.count // 2:  # most rows lie on the model: there is little to leave out
+            return solve_in_memory(robust, rows, gamma)
         A, t, s = in_memory(robust, band.parts)
-        found, _ = solved(A, t, s, -band.slope, gamma)
+        found, _ = solve_vertex(A, t, s, -band.slope, gamma)
         if found is None:  # the linear rows outweigh the band
             band = Band(robust, rows, band.center, 4 * band.reach)
             band.collect()
@@ -229,18 +235,18 @@ def banded(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int) -> So
         loss, gap, wrong = band.check(gamma)
         steps.append((loss, gap + found.slack(A, t, s) + _shift(robust, band, found.imbalance(A, s, -slope), loss)))
         if not wrong:
-            if steps[-1][1] <= 1e-6 * loss or frame.count > 50 * _WHOLE:
+            if steps[-1][1] <= 1e-6 * loss or coordinates.count > 50 * _WHOLE:
                 return gamma, steps, None
             break
         if wrong > before:
             band = Band(robust, rows, gamma, 2 * band.reach)
             band.collect()
-    return whole(robust, rows, gamma)
+    return solve_in_memory(robust, rows, gamma)
 
 
 def _shift(robust: RobustCoordinates, band: Band, imbalance: Array, loss: float) -> float:
     """What dual values that do not balance may cost the bound, rounding included."""
-    T, weight = robust.whitening, robust.frame.weight
+    T, weight = robust.whitening, robust.coordinates.weight
     with np.errstate(all="ignore"):
         try:
             off = np.linalg.solve(T.T, imbalance)
@@ -252,6 +258,6 @@ def _shift(robust: RobustCoordinates, band: Band, imbalance: Array, loss: float)
         return 2 * loss * (off + _rounding(robust, weight, most)) + values
 
 
-def in_memory(robust: RobustCoordinates, parts: list[Part]) -> tuple[Matrix, Array, Array]:
+def in_memory(robust: RobustCoordinates, parts: list[Part]) -> tuple[DesignMatrix, Array, Array]:
     Z, t, s = (np.concatenate(x) for x in zip(*parts))
-    return Matrix(Z, robust.ones), t, s
+    return DesignMatrix(Z, robust.ones), t, s
