@@ -297,13 +297,16 @@ def grid_with_room(origin: Array, size: Array, low: Array, high: Array) -> Grid:
     return Grid(origin, size, tuple(int(a) for a in low), tuple(grid), long_keys=True)
 
 
-def sort_cells(cells: Array) -> Array:
-    """The order of different cells (x, y, z) by z, then y, then x."""
+def sort_cells(cells: Array, shape: tuple[int, ...] | None = None) -> Array:
+    """The order of different cells (x, y, z) by z, then y, then x; those of a grid may be told its shape."""
     m = len(cells)
     if not m:
         return np.zeros(0, np.int64)
-    low = cells.min(axis=0).astype(np.int64)
-    span = cells.max(axis=0).astype(np.int64) - low + 1
+    if shape is None:
+        low = cells.min(axis=0).astype(np.int64)
+        span = cells.max(axis=0).astype(np.int64) - low + 1
+    else:
+        low, span = np.zeros(3, np.int64), np.array(shape, np.int64)
     most = math.prod(map(int, span)) - 1
     if most >= 2**63 or m >= 2**31:
         return np.lexsort(cells.T)
