@@ -279,3 +279,42 @@ def test_progress_goes_up_to_the_last_file(tmp_path):
     assert done == sorted(done)
     assert done[-1] == 2
     assert {event.total for event in events} == {2}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("constant.csv", "a,b\n" + "1,2\n" * 50),
+        ("one.csv", "a\n1\n"),
+        ("missing.csv", "a,b\n" + ",\n" * 20),
+        ("infinite.csv", "a,b\n" + "inf,1\n" * 3 + "".join(f"{k},{k * k}\n" for k in range(60))),
+        ("huge.csv", "a,b\n" + "".join(f"{10**18 + k},{1e300 * (k % 7)}\n" for k in range(60))),
+        ("names.csv", "größe,<b>\n" + "".join(f"{k},{k}\n" for k in range(30))),
+        ("empty.fa", ">x\n\n>y\n\n"),
+        ("protein.fa", ">p\nMKVLAAGIVGLLLAQWERTY*\n"),
+        ("loop.edges", "5 5\n"),
+        ("none.csv", "source,target\n"),
+    ],
+)
+def test_odd_files_have_a_chapter(tmp_path, name, content):
+    if name.endswith(".csv"):
+        pytest.importorskip("pyarrow")
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    _, failed = look(tmp_path, path)
+    assert not failed
+
+
+def test_a_cloud_without_finite_points_is_described(tmp_path):
+    path = tmp_path / "p.bin"
+    np.full((30, 4), np.nan, "<f4").tofile(path)
+    text, failed = look(tmp_path, path)
+    assert not failed
+    assert "No point has finite coordinates" in text
+
+
+def test_every_error_names_its_file(tmp_path):
+    path = tmp_path / "far.csv"
+    path.write_text("source,target\n0,3000000000\n")
+    with pytest.raises(FastdlError, match=r"far\.csv.*max_bytes"):
+        inspection.build(tmp_path / "p.html", [path])

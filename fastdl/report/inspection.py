@@ -117,7 +117,7 @@ def build(
         try:
             chapters.append(_chapter(asked, kind))
         except FastdlError as error:
-            failed.append(error)
+            failed.append(error if str(file) in str(error) else FileError(file, str(error)))
         except MemoryError:
             failed.append(FileError(file, "does not fit into memory"))
         except OSError as error:

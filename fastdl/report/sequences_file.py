@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -29,21 +30,28 @@ class Account:
         self.letters = np.zeros(256, np.int64)
         self.qualities = np.zeros(256, np.int64)
         self.words = np.zeros(4**4, np.int64)
-        self.lengths: list[int] = []
-        self.names: list[str] = []
+        self.lengths: Counter[int] = Counter()
+        self.named: list[tuple[str, int]] = []
+        self.current = ("", -1)
         self.first = b""
 
     def start(self, name: str) -> None:
         """A new sequence."""
-        self.lengths.append(0)
-        if len(self.names) < _NAMED:
-            self.names.append(name)
+        self.finish()
+        self.current = (name, 0)
+
+    def finish(self) -> None:
+        """The last sequence is whole."""
+        if self.current[1] >= 0:
+            self.lengths[self.current[1]] += 1
+            if len(self.named) < _NAMED:
+                self.named.append(self.current)
 
     def add(self, letters: Array) -> None:
         """Letters of the last sequence."""
         self.letters += np.bincount(letters, minlength=256)
         self.words += np.asarray(fastdl.kmer_count(letters, 4, canonical=True))
-        self.lengths[-1] += len(letters)
+        self.current = (self.current[0], self.current[1] + len(letters))
         if len(self.first) < 200_000:
             self.first += letters.tobytes()[: 200_000 - len(self.first)]
 
@@ -57,8 +65,10 @@ def read(asked: Inspection) -> tuple[Account, str]:
         if isinstance(reader, Fastq):
             for batch in reader.batches():
                 found.qualities += np.bincount(batch.qualities, minlength=256)
-                found.lengths += np.diff(batch.offsets).tolist()
-                found.names += batch.names[: max(0, _NAMED - len(found.names))]
+                lengths = np.diff(batch.offsets).tolist()
+                found.lengths.update(lengths)
+                if len(found.named) < _NAMED:
+                    found.named += list(zip(batch.names, lengths))[: _NAMED - len(found.named)]
                 found.letters += np.bincount(batch.letters, minlength=256)
                 found.first += batch.letters[: max(0, 200_000 - len(found.first))].tobytes()
                 asked.tell(min(reader.read / size, 1.0))
@@ -71,6 +81,7 @@ def read(asked: Inspection) -> tuple[Account, str]:
             found.add(piece.letters)
             done += len(piece.letters)
             asked.tell(min(done / size / (4 if kind == "TwoBit" else 1), 1.0))
+        found.finish()
     return found, kind
 
 
@@ -85,33 +96,34 @@ def chapter(asked: Inspection) -> Chapter:
     page = Chapter(
         asked.key,
         f"Sequences: {asked.path.name}",
-        f"{len(found.lengths):,} {'reads' if kind == 'Fastq' else 'sequences'} of {total:,} letters; {total - known:,} "
-        "of them are none of A, C, G, T and become rows of zeros.",
+        f"{found.lengths.total():,} {'reads' if kind == 'Fastq' else 'sequences'} of {total:,} letters; "
+        f"{total - known:,} of them are none of A, C, G, T and become rows of zeros.",
     )
-    lengths = np.array(found.lengths, np.int64)
+    lengths, times = (np.array(v, np.int64) for v in zip(*sorted(found.lengths.items())))
     soft = int(found.letters[97:123].sum())
-    windows = int((lengths // _WINDOW).sum())
+    windows = int((lengths // _WINDOW * times).sum())
+    middle = int(lengths[np.searchsorted(np.cumsum(times), (times.sum() + 1) // 2)])
     page.table(
         ["what", "how many"],
         [
-            ["sequences", len(lengths)],
+            ["sequences", int(times.sum())],
             ["letters", total],
-            ["shortest", int(lengths.min()) if len(lengths) else 0],
-            ["median length", float(np.median(lengths)) if len(lengths) else 0.0],
-            ["longest", int(lengths.max()) if len(lengths) else 0],
+            ["shortest", int(lengths[0])],
+            ["median length", middle],
+            ["longest", int(lengths[-1])],
             ["letters in lower case, read as upper case", soft],
             ["letters that are not A, C, G, T: rows of zeros", total - known],
             [f"whole windows of {_WINDOW:,} letters", windows],
-            ["letters behind the last whole window of a sequence, padded", int((lengths % _WINDOW).sum())],
+            ["letters behind the last whole window of a sequence, padded", int((lengths % _WINDOW * times).sum())],
         ],
         "What is in it",
     )
     if total:
-        _pictures(page, found, lengths, kind)
+        _pictures(page, found, kind)
     return page
 
 
-def _pictures(page: Chapter, found: Account, lengths: Array, kind: str) -> None:
+def _pictures(page: Chapter, found: Account, kind: str) -> None:
     first = found.first[:_SHOWN].decode("latin-1")
     page.figure(
         [Panel(partial(_first, text=first), f"One-hot picture of the first letters: {first}.", height=260,
@@ -121,7 +133,7 @@ def _pictures(page: Chapter, found: Account, lengths: Array, kind: str) -> None:
     page.figure(
         [
             Panel(partial(_composition, found=found), "Bars for each letter that occurs.", "Letters"),
-            Panel(partial(_lengths, lengths=lengths), "How many sequences have which length.", "Lengths"),
+            Panel(partial(_lengths, counts=found.lengths), "How many sequences have which length.", "Lengths"),
         ],
         "What the sequences are made of, and how long they are.",
     )
@@ -132,15 +144,16 @@ def _pictures(page: Chapter, found: Account, lengths: Array, kind: str) -> None:
         )
     words = np.argsort(-found.words)[:10]
     names = ["".join("ACGT"[(w >> s) & 3] for s in (6, 4, 2, 0)) for w in words.tolist()]
-    page.table(
-        ["4-mer (or its reverse complement)", "count"],
-        [[name, int(found.words[w])] for name, w in zip(names, words) if found.words[w]],
-        "The most frequent words" + (", of the first reads" if kind == "Fastq" else ""),
-    )
+    if found.words.any():
+        page.table(
+            ["4-mer (or its reverse complement)", "count"],
+            [[name, int(found.words[w])] for name, w in zip(names, words) if found.words[w]],
+            "The most frequent words" + (", of the first reads" if kind == "Fastq" else ""),
+        )
     page.table(
         ["sequence", "letters"],
-        [[name or "(no name)", int(n)] for name, n in zip(found.names, lengths)],
-        f"The first {len(found.names)} of {len(lengths):,}",
+        [[name or "(no name)", n] for name, n in found.named],
+        f"The first {len(found.named)} of {found.lengths.total():,}",
     )
     page.code(encode, found.first[:100_000])
 
@@ -172,10 +185,11 @@ def _composition(axes: Any, found: Account) -> None:
     axes.set(xlabel="letter", ylabel="of all (%)")
 
 
-def _lengths(axes: Any, lengths: Array) -> None:
+def _lengths(axes: Any, counts: Counter[int]) -> None:
+    lengths, times = (np.array(v, np.int64) for v in zip(*sorted(counts.items())))
     low, high = max(int(lengths.min()), 1), max(int(lengths.max()), 2)
     edges = np.geomspace(low, high + 1, 25) if high > 20 * low else np.linspace(low - 0.5, high + 0.5, 25)
-    histogram(axes, np.histogram(np.maximum(lengths, 1), edges)[0], edges, SERIES[0], "sequences")
+    histogram(axes, np.histogram(np.maximum(lengths, 1), edges, weights=times)[0], edges, SERIES[0], "sequences")
     axes.set(xlabel="letters", ylabel="sequences", xscale="log" if high > 20 * low else "linear", ylim=(0, None))
 
 

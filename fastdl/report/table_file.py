@@ -33,7 +33,7 @@ class Column:
     def __init__(self, name: str):
         self.name, self.rows, self.missing, self.infinite = name, 0, 0, 0
         self.is_text = False
-        self.low, self.high, self.total, self.square = np.inf, -np.inf, 0.0, 0.0
+        self.low, self.high, self.total = np.inf, -np.inf, 0.0
         self.whole = True
         self.values: Counter[Any] = Counter()
 
@@ -49,7 +49,8 @@ class Column:
         self.infinite += int(np.isinf(x).sum())
         if len(good):
             self.low, self.high = min(self.low, float(good.min())), max(self.high, float(good.max()))
-            self.total, self.square = self.total + float(good.sum()), self.square + float((good * good).sum())
+            with np.errstate(over="ignore"):
+                self.total += float(good.sum())
             self.whole = self.whole and bool((good == np.floor(good)).all())
             if len(self.values) <= _DISTINCT:
                 self.values.update(dict(zip(*(a.tolist() for a in np.unique(good, return_counts=True)))))
@@ -140,25 +141,29 @@ def chapter(asked: Inspection) -> Chapter:
         _fits(page, asked, {c.name: rows[:, names.index(c.name)] for c in numeric}, sample.every)
     elif len(numeric) > 1:
         page.text("With `--target COLUMN` its fits under three losses, their certificates and a degree are shown here.")
-    if numeric:
-        values = rows[:, names.index(numeric[0].name)]
-        page.code(standard_columns, np.resize(values[np.isfinite(values)], 100_000))
+    for column in (c for c in numeric if 0 < c.high - c.low < np.inf):
+        values = rows[:, names.index(column.name)]
+        values = values[np.isfinite(values)]
+        if len(values) and values.min() < values.max():
+            page.code(standard_columns, np.resize(values, 100_000))
+            break
     return page
 
 
 def standard_columns(fastdl: Any, values: Array) -> Array:
-    columns = fastdl.vandermonde(values, 5, basis="chebyshev", domain=(values.min(), values.max() + 1e-300))
+    columns = fastdl.vandermonde(values, 5, basis="chebyshev", domain=(values.min(), values.max()))
     return columns  # a column for each degree, 0 to 5
 
 
 def _histograms(page: Chapter, columns: list[tuple[Column, Array]]) -> None:
     def draw(axes: Any, column: Column, values: Array) -> None:
         good = values[np.isfinite(values)]
-        counts, edges = np.histogram(good, 40)
+        edges = np.unique(np.linspace(good.min(), good.max(), 41))  # fewer where there are fewer floats between
+        counts = np.histogram(good, edges)[0]
         histogram(axes, counts, edges, SERIES[0], "rows")
         axes.set(xlabel=column.name[:30], ylabel="rows", ylim=(0, None))
 
-    shown = [(c, v) for c, v in columns if np.isfinite(v).any()]
+    shown = [(c, v) for c, v in columns if len(np.unique(v[np.isfinite(v)][:1000])) > 1]
     if shown:
         page.figure(
             [Panel(partial(draw, column=c, values=v), f"How the values of {c.name} are spread from {c.low:g} to "
