@@ -113,7 +113,7 @@ def _downsample(
     grid = _grid.grid_around(x, voxel_size, origin, threads)
     ids, size = _ids_of(x, grid, threads)
     out = _totals(x, ids, size, how == "mean")
-    return out[_grid.sort_cells(_voxel_ids.cells_of(x, ids, size, grid))] if ranked else out
+    return out[_grid.sort_cells(_voxel_ids.cells_of(x, ids, size, grid), grid.shape)] if ranked else out
 
 
 def _kept_points(
@@ -137,11 +137,13 @@ def _kept_points(
     cells = None
     if settings.reduce == "nearest":
         cells = _voxel_ids.cells_of(x, ids, size, grid)
-        centres = (cells + (np.array(grid.base, np.int64) + 0.5)) * grid.size + grid.low
+        centres = cells + (np.array(grid.base, np.int64) + 0.5)
+        centres *= grid.size
+        centres += grid.low
         kernel.nearest_points(x, ids, centres, np.full(size, np.inf), pick, 0)
     if settings.order == "sorted":
         cells = _voxel_ids.cells_of(x, ids, size, grid) if cells is None else cells
-        pick = pick[_grid.sort_cells(cells)]
+        pick = pick[_grid.sort_cells(cells, grid.shape)]
     return np.take(x, pick, axis=0)
 
 
@@ -229,4 +231,4 @@ def _downsample_scaled(x: Array, size: Array, pcl: bool, threads: int | None) ->
     grid = _grid.grid_around(places, 1.0, 0.0, threads)
     ids, voxels = _ids_of(places, grid, threads)
     out = _totals(x, ids, voxels, True)
-    return out[_grid.sort_cells(_voxel_ids.cells_of(places, ids, voxels, grid))] if pcl else out
+    return out[_grid.sort_cells(_voxel_ids.cells_of(places, ids, voxels, grid), grid.shape)] if pcl else out
