@@ -80,8 +80,8 @@ def sklearn_training(X, y, hidden, batch):
     return run
 
 
-def ours(X, y, hidden, batch, p=2):
-    options = {"hidden": hidden, "batch_size": batch, "epochs": EPOCHS, "schedule": "constant"}
+def ours(X, y, hidden, batch, p=2, threads=1):
+    options = {"hidden": hidden, "batch_size": batch, "epochs": EPOCHS, "schedule": "constant", "threads": threads}
     return lambda: fastdl.fit_network(X, y, p=p, **options).history["train"][-1]
 
 
@@ -98,13 +98,13 @@ def reference(X, y, hidden, batch):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("who", ["fastdl", "torch", "sklearn", "reference"])
+@pytest.mark.parametrize("who", ["fastdl", "fastdl 2 threads", "torch", "sklearn", "reference"])
 def bench_training(compare, shape, who):
     n, d, hidden, batch = SHAPES[shape]
     X, y = rows(n, d)
-    run = {"fastdl": ours, "torch": torch_training, "sklearn": sklearn_training, "reference": reference}[who](
-        X, y, hidden, batch
-    )
+    makers = {"fastdl": ours, "torch": torch_training, "sklearn": sklearn_training, "reference": reference}
+    makers["fastdl 2 threads"] = lambda *problem: ours(*problem, threads=2)
+    run = makers[who](X, y, hidden, batch)
 
     def check(loss):
         assert loss < 0.5 * y.var()

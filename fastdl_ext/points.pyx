@@ -5,6 +5,7 @@ linear probing (Knuth, TAOCP 3, 6.4, algorithm L), at most half full.
 
 A point moves 16 bytes in (x, y, z, intensity as float32) and 4 out (its voxel's id).  Division is what the key pass costs,
 so it runs on separate x, y, z in blocks that stay in L1; the rest of the time is look-ups in a table that should stay in L2.
+Slots of tables that do not are asked for 16 points ahead.
 """
 
 from libc.math cimport floor, floorf

@@ -5,6 +5,12 @@ The way to a voxel is a hash table with open addressing (a table of the cells th
 Cells of 512 points are computed together and stay in L1; a voxel's coordinates, first row and zeros are written when it
 is born, while its lines are in the cache.  A scan of 120,000 points moves 16 bytes a point in, 4 out, and the voxels; what
 bounds it are the look-ups, the misses of the rows that points of known voxels go to, and the branch at every change of voxel.
+
+At 30 GB/s of writing the 13 MB of 83,000 voxels of 0.05 m (T = 5) or of 53,000 of 0.1 m (T = 10), and the 10.5 MB of 15,800
+pillars (T = 32), are 0.43, 0.43 and 0.35 ms; measured on a busy 2-core Zen 5 it takes 1.2, 1.05 and 0.74 ms, a fraction of
+0.36, 0.41 and 0.47.  Of a result that is not the caller's own array, page faults were another third until its memory was
+kept (Workspace.expect_result).  A form without branches, ids of 512 points first and then their rows, was 10 to 15 % slower:
+it goes over what is in flight twice.  Smaller tables, and lengths of rows known in the table of cells, made no difference.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t

@@ -7,7 +7,7 @@ cache that the table of keys lies in the second.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
 ctypedef fused label:       # integer labels, by size: differences wrap, so that the sign does not matter
     uint8_t
@@ -40,19 +40,46 @@ cdef inline uint64_t place(uint64_t key, int shift) noexcept nogil:
     return ((key ^ (key >> 32)) * <uint64_t>0x9E3779B97F4A7C15) >> shift
 
 
+cdef inline uint64_t word(const uint8_t* item) noexcept nogil:
+    cdef uint64_t w
+    memcpy(&w, item, 8)
+    return w
+
+
+cdef inline uint64_t last_word(const uint8_t* item, Py_ssize_t size) noexcept nogil:
+    # The bytes that fill no word: the last eight of the item, or all of a shorter one.  Copies of a size that is known
+    # when compiling are single loads; of another size they would be calls.
+    cdef uint32_t low, high
+    cdef uint64_t w = 0
+    cdef Py_ssize_t i
+    if size >= 8:
+        return word(item + size - 8)
+    if size >= 4:
+        memcpy(&low, item, 4)
+        memcpy(&high, item + size - 4, 4)
+        return (<uint64_t>high << 32) | low
+    for i in range(size):
+        w = (w << 8) | item[i]
+    return w
+
+
 cdef inline uint64_t digest(const uint8_t* item, Py_ssize_t size) noexcept nogil:
-    cdef uint64_t h = 0, word
-    while size >= 8:
-        memcpy(&word, item, 8)
-        h = (h ^ word) * <uint64_t>0x9E3779B97F4A7C15
+    cdef uint64_t h = 0
+    cdef Py_ssize_t i
+    for i in range(0, size - 7, 8):
+        h = (h ^ word(item + i)) * <uint64_t>0x9E3779B97F4A7C15
         h ^= h >> 29
-        item += 8
-        size -= 8
-    if size:
-        word = 0
-        memcpy(&word, item, size)
-        h = (h ^ word) * <uint64_t>0x9E3779B97F4A7C15
+    if size & 7:
+        h = (h ^ last_word(item, size)) * <uint64_t>0x9E3779B97F4A7C15
     return h
+
+
+cdef inline bint equal(const uint8_t* a, const uint8_t* b, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(0, size - 7, 8):
+        if word(a + i) != word(b + i):
+            return False
+    return not size & 7 or last_word(a, size) == last_word(b, size)
 
 
 def encode_range(const label[::1] y, label low, const value[::1] table, value[::1] out):
@@ -115,7 +142,7 @@ def encode_items(const uint8_t[::1] y, const uint8_t[::1] items, Py_ssize_t size
         for i in range(out.shape[0]):
             h = place(digest(&y[i * size], size), shift)
             k = slots[h]
-            while k >= 0 and memcmp(&items[k * size], &y[i * size], size) != 0:
+            while k >= 0 and not equal(&items[k * size], &y[i * size], size):
                 h = (h + 1) & mask
                 k = slots[h]
             missed += k < 0

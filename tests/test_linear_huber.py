@@ -133,6 +133,15 @@ def test_dependent_columns_weights_and_no_intercept():
     assert fastdl.fit_huber(X[:1], y[:1]).loss == 0
 
 
+@pytest.mark.parametrize("unit", [1e-250, 1e-150, 1e200])
+def test_units_whose_squares_are_no_floats(unit):
+    X, y, _ = problem(23, 40, 2)
+    fit = fastdl.fit_huber(X, y * unit, unit)
+    np.testing.assert_allclose(fit.w / unit, fastdl.fit_huber(X, y, 1.0).w, rtol=1e-9)
+    assert fit.converged
+    assert fit.certificate.gap < 1e-9
+
+
 def test_messages_and_progress():
     X, y, _ = problem(19, 20, 1)
     with pytest.raises(fastdl.InputError, match="delta must be above 0"):

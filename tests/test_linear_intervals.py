@@ -108,6 +108,16 @@ def test_far_off_means_keep_their_digits():
     np.testing.assert_allclose(far.standard_errors[1], near.standard_errors[1], rtol=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1e-250, 1e200])
+@pytest.mark.parametrize(("p", "covariance"), [(2, "classical"), (2, "HC3"), (1, "kernel")])
+def test_units_whose_squares_are_no_floats(unit, p, covariance):
+    X, y, _ = problem(15)
+    want = fastdl.estimate_intervals(X, y, p, covariance=covariance)
+    got = fastdl.estimate_intervals(X, y * unit, p, covariance=covariance)
+    np.testing.assert_allclose(got.standard_errors / unit, want.standard_errors, rtol=1e-9)
+    np.testing.assert_allclose(got.intervals / unit, want.intervals, rtol=1e-7, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

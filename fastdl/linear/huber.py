@@ -142,10 +142,10 @@ def fit_huber(
     problem = _Problem(robust, rows, delta)
     gamma, lower, history = _newton(problem, robust.from_coordinates(gamma), tol, steps, progress)
     w, b = robust.model(gamma)
-    loss = huber_loss(rows, w, b, delta, threads)
-    with np.errstate(over="ignore"):
-        history["loss"] = history["loss"] / robust.y_factor**2
-        certificate = Certificate.of(loss, lower / robust.y_factor**2, "dual")
+    loss, unit = huber_loss(rows, w, b, delta, threads), np.float64(robust.y_factor)
+    with np.errstate(over="ignore", under="ignore"):
+        history["loss"] = history["loss"] / unit / unit
+        certificate = Certificate.of(loss, float(lower / unit / unit), "dual")
     converged = float(history["gap"][-1]) <= max(tol, 1e-12)
     if not converged:
         text = f"fit_huber stopped with a gap of {certificate.gap:.1e}, above tol = {tol:.1e}"
@@ -251,8 +251,9 @@ def _newton(
         losses.append(loss)
         gaps.append((loss - lower) / loss if loss > 0 else 0.0)
         if progress is not None:
-            unit = problem.robust.y_factor**2
-            progress(ProgressEvent(done, steps, "steps", loss / unit, {"gap": gaps[-1]}))
+            with np.errstate(over="ignore", under="ignore"):
+                users = float(np.float64(loss) / problem.robust.y_factor / problem.robust.y_factor)
+            progress(ProgressEvent(done, steps, "steps", users, {"gap": gaps[-1]}))
         if loss - lower <= 1e-3 * tol * loss:
             break
         step = problem.direction(r, off, all_rows)
@@ -276,8 +277,9 @@ def huber_loss(rows: Rows, w: Array, b: float, delta: float, threads: int | None
         r = np.empty(len(y))
         kernel.residuals(X, y, weights, b, nothing, r)
         cut = np.minimum(np.abs(r), delta)
-        value = cut * (np.abs(r) - cut / 2)
-        return np.add.reduce(value if s is None else s * value)
+        with np.errstate(over="ignore", under="ignore"):
+            value = cut * (np.abs(r) - cut / 2)
+            return np.add.reduce(value if s is None else s * value)
 
     total = rows.total(work, threads)
     return 0.0 if total is None else float(total)

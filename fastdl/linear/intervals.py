@@ -132,14 +132,15 @@ def estimate_intervals(
         if sample_weight is not None or y is None:
             raise _check.InputError("covariance 'kernel' is for arrays without sample_weight: take 'bootstrap'")
         fit = fit_lp(X, y, 1.0, intercept=intercept, threads=threads)
-        squares = _kernel_variance(rows, fit) * coordinates.y_factor**2
-        matrix = squares * _inverse_gram(coordinates)
+        matrix = _kernel_variance(rows, fit, coordinates.y_factor) * _inverse_gram(coordinates)
     else:
         fit = fit_in_coordinates(coordinates, rows)
         matrix = _least_squares_covariance(coordinates, fit, covariance)
     freedom = float(coordinates.count - coordinates.rank)
-    matrix = _in_users_units(coordinates, matrix if freedom > 0 else np.full_like(matrix, np.nan))
-    errors = np.sqrt(np.maximum(matrix.diagonal(), 0))
+    matrix = _of_coefficients(coordinates, matrix if freedom > 0 else np.full_like(matrix, np.nan))
+    with np.errstate(over="ignore", under="ignore"):  # of y in units of 1e200, the variance is beyond any float
+        errors = np.sqrt(np.maximum(matrix.diagonal(), 0)) / coordinates.y_factor
+        matrix = matrix / np.float64(coordinates.y_factor) / coordinates.y_factor
     freedom = freedom if covariance in ("classical", "kernel") else float("inf")
     half = _reach(level, freedom) * errors
     middle = np.append(fit.b, fit.w)
@@ -181,7 +182,13 @@ def _least_squares_covariance(coordinates: Coordinates, fit: LpFit, covariance: 
     """In the coordinates of the fit."""
     V, k, left = _inverse_gram(coordinates), coordinates.rank, coordinates.count - coordinates.rank
     if covariance == "classical":
-        return V * (fit.loss * coordinates.y_factor**2 / max(left, 1))
+
+        def squares(X: Array, y: Array, s: Array | None) -> Array:
+            r = _residuals(coordinates.rows, X, y, fit) * coordinates.y_factor
+            return np.add.reduce(r * r if s is None else s * r * r)
+
+        total = coordinates.rows.total(squares, coordinates.threads)
+        return V * (0.0 if total is None else float(total) / max(left, 1))
     half = np.linalg.inv(coordinates.R) if k else coordinates.R
 
     def work(X: Array, y: Array, s: Array | None) -> Array:
@@ -202,14 +209,14 @@ def _least_squares_covariance(coordinates: Coordinates, fit: LpFit, covariance: 
     return np.asarray(V @ meat @ V)
 
 
-def _in_users_units(coordinates: Coordinates, matrix: Array) -> Array:
-    """The covariance of (b, w); NaN for what the rows do not determine."""
+def _of_coefficients(coordinates: Coordinates, matrix: Array) -> Array:
+    """The covariance of (b, w) times y_factor^2; NaN for what the rows do not determine."""
     d = coordinates.rows.columns
     w, b = coordinates.model(np.zeros(coordinates.rank))
     change = np.zeros((d + 1, coordinates.rank))
     for i, unit in enumerate(np.eye(coordinates.rank)):
         moved_w, moved_b = coordinates.model(unit)
-        change[:, i] = np.append(moved_b - b, moved_w - w)
+        change[:, i] = np.append(moved_b - b, moved_w - w) * coordinates.y_factor
     result = change @ matrix @ change.T
     unknown = np.ones(d, bool)
     unknown[slice(None) if coordinates.kept is None else coordinates.kept] = False
@@ -221,10 +228,11 @@ def _in_users_units(coordinates: Coordinates, matrix: Array) -> Array:
     return np.asarray(result)
 
 
-def _kernel_variance(rows: Rows, fit: LpFit) -> float:
-    """1 / (4 f^2), f the density of the residuals at 0."""
+def _kernel_variance(rows: Rows, fit: LpFit, unit: float) -> float:
+    """1 / (4 f^2), f the density of the residuals at 0, of y times `unit`."""
     X, y, _ = rows.gathered()
-    n, r = len(y), _residuals(rows, X, y, fit)
+    n, r = len(y), _residuals(rows, X, y, fit) * unit
+    y = (y - np.median(y)) * unit if n else y
     if not n:
         return float("nan")
     density = 1 / np.sqrt(2 * np.pi)  # of the normal distribution at its median
@@ -232,12 +240,13 @@ def _kernel_variance(rows: Rows, fit: LpFit) -> float:
     low, high = np.quantile(r, [0.25, 0.75])
     if not share < 0.5:
         return float("nan")
-    spread = min(float(np.std(y)), float(high - low) / 1.34)
+    with np.errstate(over="ignore"):
+        spread = min(float(np.std(y)), float(high - low) / 1.34)
     width = spread * (normal_quantile(0.5 + share) - normal_quantile(0.5 - share))
     if not width > 0:
         return float("nan")
-    u = r / width
-    f = float(np.where(np.abs(u) <= 1, 0.75 * (1 - u * u), 0).sum()) / (n * width)
+    u = np.clip(r / width, -1, 1)
+    f = float((0.75 * (1 - u * u)).sum()) / (n * width)
     return 1 / (4 * f * f) if f > 0 else float("nan")
 
 

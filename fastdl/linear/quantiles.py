@@ -150,20 +150,20 @@ def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, t
     rows = Rows(X, np.append(y, np.zeros(d)), weights)
     coordinates = Coordinates(rows, False, threads)
     gamma, through = least_squares_start(coordinates)
-    if through:
-        w, _ = coordinates.model(gamma)
-        lower, kind = 0.0, "interpolation"
-    else:
-        robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
-        block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
-        lean = (2 * tau - 1) * np.append(np.ones(n), np.zeros(d))
-        gamma, lower = _solution(robust, block, robust.from_coordinates(gamma), lean)
-        (w, _), lower, kind = robust.model(gamma), lower / robust.y_factor, ""
-    w, b = w[:d], float(w[d]) if intercept else 0.0
     # A vertex has exact zeros; what solving its system leaves there is below the last bit of every target.
-    w = np.where(np.abs(w) * np.abs(X[:n, :d]).max(axis=0, initial=0) <= 16 * EPS * np.abs(y).max(initial=0), 0.0, w)
+    least = 16 * EPS * np.abs(y).max(initial=0) / np.maximum(np.abs(X[:n, :d]).max(axis=0, initial=0), 1e-300)
+    w, _ = coordinates.model(gamma)
+    if through and (np.abs(w[:d]) <= least).all():
+        b = float(w[d]) if intercept else 0.0
+        return QuantileFit(np.zeros(d), b, tau, 0.0, Certificate.of(0.0, 0.0, "interpolation"), l1)
+    robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
+    block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
+    lean = (2 * tau - 1) * np.append(np.ones(n), np.zeros(d))
+    gamma, lower = _solution(robust, block, robust.from_coordinates(gamma), lean)
+    (w, _), lower = robust.model(gamma), lower / robust.y_factor
+    w, b = np.where(np.abs(w[:d]) <= least, 0.0, w[:d]), float(w[d]) if intercept else 0.0
     loss = check_loss(given, w, b, tau, threads) + l1 * float(np.add.reduce(np.abs(w)))
-    kind = kind or ("vertex" if loss - lower <= 1e-9 * loss else "dual")
+    kind = "vertex" if loss - lower <= 1e-9 * loss else "dual"
     return QuantileFit(w, b, tau, loss, Certificate.of(loss, lower, kind), l1)
 
 

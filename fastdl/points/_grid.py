@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TypeGuard
 
 import numpy as np
 
@@ -75,7 +76,18 @@ def three(name: str, value: ArrayLike) -> Array:
     return _three(name, value)
 
 
+def _is_plain(value: ArrayLike) -> TypeGuard[Hashable]:
+    """Whether a setting is a number or a tuple of numbers of Python's: equal ones of those make the same grid."""
+    return type(value) in (float, int) or (type(value) is tuple and {float, int}.issuperset(map(type, value)))
+
+
 def _three(name: str, value: ArrayLike, above_zero: bool = False) -> Array:
+    if _is_plain(value):
+        return _known_three(name, value, above_zero)
+    return _make_three(name, value, above_zero)
+
+
+def _make_three(name: str, value: ArrayLike, above_zero: bool) -> Array:
     x = _check.asarray(name, value)
     if x.shape not in ((), (3,)):
         raise _check.InputError(f"{name} must be one number or three (x, y, z), got shape {x.shape}")
@@ -83,7 +95,12 @@ def _three(name: str, value: ArrayLike, above_zero: bool = False) -> Array:
     for axis, v in zip(AXES, x):
         if not math.isfinite(v) or (above_zero and v <= 0):
             raise _check.InputError(f"{name} must be {'above 0' if above_zero else 'finite'}, got {v} on axis {axis}")
+    x.flags.writeable = False  # many grids may have it
     return x
+
+
+#: The last settings: to check one takes longer than a hundred points do.
+_known_three = lru_cache(maxsize=32)(_make_three)
 
 
 def ranges(point_range: ArrayLike) -> Array:
@@ -186,11 +203,6 @@ def grid_of_range(
     return grid
 
 
-def _is_plain(value: ArrayLike) -> bool:
-    """Whether a setting is a float or a tuple of floats and integers: equal ones of those make the same grid."""
-    return type(value) is float or (type(value) is tuple and {float, int}.issuperset(map(type, value)))
-
-
 def _make_grid(
     voxel_size: ArrayLike, point_range: ArrayLike, dtype: np.dtype, arithmetic: str
 ) -> tuple[Grid, tuple[str, ...]]:
@@ -288,13 +300,16 @@ def grid_with_room(origin: Array, size: Array, low: Array, high: Array) -> Grid:
     return Grid(origin, size, tuple(int(a) for a in low), tuple(grid), long_keys=True)
 
 
-def sort_cells(cells: Array) -> Array:
-    """The order of different cells (x, y, z) by z, then y, then x."""
+def sort_cells(cells: Array, shape: tuple[int, ...] | None = None) -> Array:
+    """The order of different cells (x, y, z) by z, then y, then x; those of a grid may be told its shape."""
     m = len(cells)
     if not m:
         return np.zeros(0, np.int64)
-    low = cells.min(axis=0).astype(np.int64)
-    span = cells.max(axis=0).astype(np.int64) - low + 1
+    if shape is None:
+        low = cells.min(axis=0).astype(np.int64)
+        span = cells.max(axis=0).astype(np.int64) - low + 1
+    else:
+        low, span = np.zeros(3, np.int64), np.array(shape, np.int64)
     most = math.prod(map(int, span)) - 1
     if most >= 2**63 or m >= 2**31:
         return np.lexsort(cells.T)

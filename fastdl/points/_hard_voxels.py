@@ -172,6 +172,8 @@ def _one_pass(
     # A voxel more than that is an error, which the other way words.
     most_rows = min(most, s.max_bytes // max(t * c * x.itemsize, 1) + 1)
     rows = most if out is not None else min(expected, most_rows)
+    if out is None:
+        workspace.expect_result(rows * t * c * x.itemsize)
     voxels = np.empty((rows, t, c), x.dtype) if out is None else _rows(x, rows, t, s, out)
     coords, counts, ids = np.empty((rows, 3), np.int32), np.empty(rows, np.int32), np.empty(n, np.int32)
     start, numbers, turned, cap = 0, grid.numbers, s.axes == "zyx", s.max_voxels or n + 1

@@ -14,7 +14,8 @@ from fastdl.points._grid import Grid, kernel
 from fastdl.points._key_table import KeyTable
 
 _DIRECT = 1 << 18  # cells that have a table of their own: 1 MiB, what a core's L2 holds
-_BLOCK = 1 << 17  # points of one turn
+_BLOCK = 1 << 17  # points of a block
+_LARGEST = (1 << 25) - 4096  # bytes: the most for which glibc raises its threshold, with room for its header
 _KEEP = 1 << 24  # bytes: a larger array is made anew, and given back
 
 
@@ -23,6 +24,7 @@ class Workspace(threading.local):
 
     def __init__(self) -> None:
         self.arrays: dict[str, Array] = {}
+        self.largest = 0  # bytes of a result that was expected
         self.voxels = 16  # what the last cloud had: the next is likely to have as many
 
     def take(self, name: str, size: int, dtype: DTypeLike) -> Array:
@@ -34,6 +36,18 @@ class Workspace(threading.local):
             if found.nbytes <= _KEEP:
                 self.arrays[name] = found
         return found[: size * dtype.itemsize].view(dtype)
+
+    def expect_result(self, size: int) -> None:
+        """Have the allocator keep memory of this many bytes when a result is freed: the next then has no page faults.
+
+        glibc maps blocks above a threshold anew for each array, and raises it to the largest such block that was freed,
+        up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD). Results that are cut to their length are freed smaller than they
+        were asked for, and would never raise it: this frees a block of twice the size, untouched, once. Twice, for
+        what is free beyond two thresholds goes back to the system, and a result has other arrays beside it.
+        """
+        if self.largest < size <= _LARGEST:
+            self.largest = size
+            np.empty(min(2 * size, _LARGEST), np.uint8)
 
     def direct(self, cells: int) -> Array:
         """A table of -1, which the user leaves as it was."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from fastdl import _check, _kernels
@@ -111,7 +113,7 @@ def _downsample(
     grid = _grid.grid_around(x, voxel_size, origin, threads)
     ids, size = _ids_of(x, grid, threads)
     out = _totals(x, ids, size, how == "mean")
-    return out[_grid.sort_cells(_voxel_ids.cells_of(x, ids, size, grid))] if ranked else out
+    return out[_grid.sort_cells(_voxel_ids.cells_of(x, ids, size, grid), grid.shape)] if ranked else out
 
 
 def _kept_points(
@@ -135,11 +137,13 @@ def _kept_points(
     cells = None
     if settings.reduce == "nearest":
         cells = _voxel_ids.cells_of(x, ids, size, grid)
-        centres = (cells + (np.array(grid.base, np.int64) + 0.5)) * grid.size + grid.low
+        centres = cells + (np.array(grid.base, np.int64) + 0.5)
+        centres *= grid.size
+        centres += grid.low
         kernel.nearest_points(x, ids, centres, np.full(size, np.inf), pick, 0)
     if settings.order == "sorted":
         cells = _voxel_ids.cells_of(x, ids, size, grid) if cells is None else cells
-        pick = pick[_grid.sort_cells(cells)]
+        pick = pick[_grid.sort_cells(cells, grid.shape)]
     return np.take(x, pick, axis=0)
 
 
@@ -167,11 +171,12 @@ def _sum_around_first(
 ) -> Array | None:
     """Sums or means of a cloud that fits a grid around its first point, whose bounds need no search; else None."""
     size, low, (n, c) = _grid.sizes(voxel_size), _grid.three("origin", origin), x.shape
-    with np.errstate(invalid="ignore", over="ignore"):
-        cell = np.floor((x[0, :3].astype(np.float64) - low) / size)
-    if not (np.abs(cell) < 2**52).all():
+    # Python's own floats: ten operations of NumPy on three numbers would take as long as a hundred points.
+    places = [(p - zero) / step for p, zero, step in zip(x[0, :3].tolist(), low.tolist(), size.tolist())]
+    if not all(abs(place) < 2**52 for place in places):
         return None
-    window = Grid(low, size, tuple(int(a) - g // 2 for a, g in zip(cell, _grid.SPREAD)), _grid.SPREAD)
+    cells = (math.floor(place) - cells // 2 for place, cells in zip(places, _grid.SPREAD))
+    window = Grid(low, size, tuple(cells), _grid.SPREAD)
     spare = _voxel_ids.SHARED_WORKSPACE
     keys = spare.take("keys", n, window.key)
     missing = _voxel_ids.keys_of(x, window, keys, threads)
@@ -226,4 +231,4 @@ def _downsample_scaled(x: Array, size: Array, pcl: bool, threads: int | None) ->
     grid = _grid.grid_around(places, 1.0, 0.0, threads)
     ids, voxels = _ids_of(places, grid, threads)
     out = _totals(x, ids, voxels, True)
-    return out[_grid.sort_cells(_voxel_ids.cells_of(places, ids, voxels, grid))] if pcl else out
+    return out[_grid.sort_cells(_voxel_ids.cells_of(places, ids, voxels, grid), grid.shape)] if pcl else out

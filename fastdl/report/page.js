@@ -127,7 +127,7 @@ for (const scene of document.querySelectorAll(".scene")) {
       gl.uniformMatrix3fv(u("turn"), false, [ct, st * ci, st * si, -st, ct * ci, ct * si, 0, -si, ci]);
       const focal = 2.1 * Math.min(1, w / h / 1.35);
       gl.uniform2f(u("zoom"), focal * h / w, focal); gl.uniform1f(u("far"), camera.far);
-      gl.uniform1f(u("dotsize"), h * 0.008 * focal);
+      gl.uniform1f(u("dotsize"), h * 0.004 * focal);
       const layer = data.layers[camera.layer], boxes = layer.size.length > 0;
       gl.uniform3fv(u("edge"), boxes ? layer.size : [0, 0, 0]); gl.uniform1i(u("disc"), boxes ? 0 : 1);
       gl.bindVertexArray(layers[camera.layer]);

@@ -15,7 +15,7 @@ from fastdl.report.page import Chapter
 from fastdl.report.scenes import Layer
 
 _CHUNK = 1 << 17  # points
-_SAMPLE = 1_000_000  # points that voxels are made of; a larger cloud is thinned to every so many-th
+_SAMPLE = 400_000  # points that voxels are made of; a larger cloud is thinned to every so many-th
 _BYTES = 10  # of a point in a scene, in base64
 
 

@@ -167,11 +167,7 @@ def choose_degree(
     elif np.ndim(folds):
         points.given_folds(folds)
     else:
-        k = _check.integer("folds", folds, 2)
-        size, rest = reference.part_sizes(points.n, _permutation.whole_ratios([1 - test, test]))
-        if size < k:
-            raise _check.InputError(f"folds must be at most the number of rows outside the test part, {size}, got {k}")
-        points.split_by(Split(points.n, np.append(_permutation.even_sizes(size, k), rest), seed), k)
+        points.split_by(*_draw_folds(points.n, folds, test, seed))
     fit = least_squares if p == 2 else least_powers
     choice = fit(points, degrees, p, rule, threads)
     return _in_units(choice, exponent) if exponent else choice
@@ -189,11 +185,17 @@ def _fold_codes(n: int, folds: Any, test: float, seed: int) -> tuple[Array, int]
             raise _check.InputError(f"folds must be -1, or 0 to 1 or more, one for each of {n} rows")
         count = int(codes.max()) + 1
         return np.where(codes < 0, count, codes), count
+    parts, k = _draw_folds(n, folds, test, seed)
+    return parts.parts().astype(np.int64), k
+
+
+def _draw_folds(n: int, folds: Any, test: float, seed: int) -> tuple[Split, int]:
+    """So many folds of all rows but the test part, which comes last; and their number."""
     k = _check.integer("folds", folds, 2)
     size, rest = reference.part_sizes(n, _permutation.whole_ratios([1 - test, test]))
     if size < k:
         raise _check.InputError(f"folds must be at most the number of rows outside the test part, {size}, got {k}")
-    return Split(n, np.append(_permutation.even_sizes(size, k), rest), seed).parts().astype(np.int64), k
+    return Split(n, np.append(_permutation.even_sizes(size, k), rest), seed), k
 
 
 def _in_range(y: Array, p: float) -> tuple[Array, int]:
