@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: help demo docs test bench bench-table bench-compare instructions fuzz lint levels attack sanitize wheel-test clean
+.PHONY: help demo docs test bench bench-table bench-compare instructions fuzz lint levels attack sanitize sanitize-short wheel-test clean
 help:
 	@echo "make demo       build, run the demo, write fastdl-demo.html"
 	@echo "make test       build, run the tests"
@@ -102,7 +102,8 @@ attack: .venv/test
 	$(BIN)/python -m tests.attack --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(KINDS)
 
 # The kernels once more, with sanitizers, and the calls that the tests and the attack make of them. The sanitizers must be
-# the first library that is loaded; Python's own allocator would hide what they look for.
+# the first library that is loaded; Python's own allocator would hide what they look for. A short form takes the kernels
+# that read what others wrote: make sanitize-short.
 SANITIZED = build/sanitized
 SANITIZERS = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
   ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
@@ -110,7 +111,16 @@ SANITIZERS = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-
 sanitize: .venv/test
 	FASTDL_SANITIZE=1 FASTDL_CPU=default FASTDL_REQUIRE_EXT=1 $(PIP) --no-deps --upgrade --target $(SANITIZED) .
 	$(SANITIZERS) $(BIN)/python -P -m pytest -q -x -p no:cacheprovider -o pythonpath="$(SANITIZED) ." tests/test_equivalence.py
-	$(SANITIZERS) $(BIN)/python -P -m tests.attack calls --seconds $(SECONDS)
+	$(SANITIZERS) $(BIN)/python -P -m tests.attack calls --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+SHORT = files_lzf,files_numbers,files_sequences,sequences_windows,sequences
+SHORT_TESTS = tests/test_points_lzf.py tests/test_points_text_rows.py tests/test_sequences_windows.py
+sanitize-short: .venv/test
+	FASTDL_KERNELS=$(SHORT) FASTDL_SANITIZE=1 FASTDL_CPU=default FASTDL_REQUIRE_EXT=1 \
+	  $(PIP) --no-deps --upgrade --target $(SANITIZED) .
+	$(SANITIZERS) $(BIN)/python -P -m pytest -q -x -p no:cacheprovider -o pythonpath="$(SANITIZED) ." $(SHORT_TESTS)
+	for f in one_hot one_hot_windows; do \
+	  $(SANITIZERS) $(BIN)/python -P -m tests.attack calls --function $$f --seconds 15 --seed 1 || exit 1; done
 
 # What a stranger installs: the wheel made of the sdist, in an environment that holds nothing else.
 wheel-test: .venv/python

@@ -4,6 +4,7 @@ FASTDL_REQUIRE_EXT=1   a kernel that does not compile is an error (default: a wa
 FASTDL_CPU=LEVEL       build for one CPU level only (default, x86-64-v3, x86-64-v4): how the tests compare levels
 FASTDL_DEBUG=1         bounds checks on
 FASTDL_SANITIZE=1      with the address and undefined-behaviour sanitizers (make sanitize)
+FASTDL_KERNELS=A,B     these kernels alone
 """
 
 import os
@@ -32,6 +33,7 @@ DEBUG = os.environ.get("FASTDL_DEBUG") == "1"
 REQUIRED = os.environ.get("FASTDL_REQUIRE_EXT") == "1"
 SANITIZE = os.environ.get("FASTDL_SANITIZE") == "1"
 LEVEL = os.environ.get("FASTDL_CPU")
+ONLY = set(filter(None, os.environ.get("FASTDL_KERNELS", "").split(",")))
 WINDOWS = sys.platform == "win32"
 
 
@@ -61,6 +63,7 @@ def extensions():
             define_macros=[("FASTDL_LEVEL", level)] if LEVEL else [],
         )
         for path in sorted(Path("fastdl_ext").glob("*.pyx"))
+        if not ONLY or path.stem in ONLY
     ]
     directives = {
         "language_level": 3,

