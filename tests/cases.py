@@ -9,6 +9,7 @@ from tests.case import Case
 from tests.cases_audio import CASES_AUDIO
 from tests.cases_features import CASES_FEATURES
 from tests.cases_graphs import CASES_GRAPHS
+from tests.cases_linear import CASES_LINEAR
 from tests.cases_losses import CASES_LOSSES
 from tests.cases_network import CASES_NETWORK
 from tests.cases_points import CASES_POINTS
@@ -23,6 +24,7 @@ CASES: list[Case] = [
     *CASES_SEQUENCES,
     *CASES_GRAPHS,
     *CASES_LOSSES,
+    *CASES_LINEAR,
     *CASES_FEATURES,
     *CASES_NETWORK,
     *CASES_TARGETS,

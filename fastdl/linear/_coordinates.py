@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._matrix import gram, kernel
+from fastdl.linear._matrix import gram, independent_columns, kernel, substitute
 
 EPS = float(np.finfo(float).eps)
 #: The smallest squared pivot of a correlation matrix that a Cholesky factor is trusted with: below, columns are
 #: factorised by QR, whose pivots are not squared.
 _TRUSTED = 1e-9
+_MOST = 2.0**1019  # of a factor: values of 1e-307 come to 1, and weights stay in range
 
 
 class Coordinates:
@@ -78,7 +80,10 @@ class Coordinates:
             G[0, 0] = self.weight
         length = np.sqrt(np.maximum(G.diagonal()[1:], 0))
         scale = power_of_two(length / np.sqrt(max(self.weight, 1e-300)))
+        with np.errstate(over="ignore"):
+            scale = np.minimum(scale, _MOST / np.append(self.factor, self.y_factor))
         self.factor, self.y_factor = self.factor * scale[:-1], float(self.y_factor * scale[-1])
+        self._refuse_tiny(length > 0)
         far = np.abs(np.append(self.shift * self.factor, self.y_shift * self.y_factor)) * np.sqrt(self.weight)
         # What of a centred column is only the rounding of its values, and of taking the mean away.
         self.noise = 4 * EPS * (far + (size + length) * scale)
@@ -89,6 +94,15 @@ class Coordinates:
         G[flat], G[:, flat] = 0, 0
         self._flat = flat[1 : m - 1]
         return G
+
+    def _refuse_tiny(self, varies: Array) -> None:
+        """Raise an error where a column, or y, is so small that float64 holds neither its digits nor weights for it."""
+        for j in np.flatnonzero(varies & (np.append(self.factor, self.y_factor) >= _MOST)):
+            what = "y" if j == len(self.factor) else f"column {j} of X"
+            raise _check.InputError(
+                f"{what} varies by less than {4 / _MOST:.0e}, where float64 runs out of digits and of range: "
+                "multiply it by a power of ten"
+            )
 
     def _choose(self, G: Array) -> None:
         """Independent columns, their factor R, the solution by it, the rank and the condition number."""
@@ -104,7 +118,7 @@ class Coordinates:
             self.solver = "QR"
             full = self._triangle(use)
             R = full[: len(use), :-1] / length
-            order = _independent(R, tolerance)
+            order = independent_columns(R, tolerance)
             if len(order) < len(use):
                 self.solver = "pivoted QR"
                 _, pivots = _cholesky(C[np.ix_(order, order)])
@@ -156,7 +170,7 @@ class Coordinates:
             R = _qr(np.concatenate([R, part]))
 
         self.rows.each(work, take, self.threads)
-        return np.concatenate([R, np.zeros((max(0, len(use) + 1 - len(R)), len(use) + 1))])
+        return R
 
     def _null(self, R: Array, order: Array, use: Array, length: Array) -> None:
         """The directions in which weights can change without changing the model, for columns in users' units."""
@@ -174,6 +188,27 @@ class Coordinates:
             self._still[use[order][inside] - 1, i] = depend[inside, i]
         self._still *= self.factor[:, None]
         self._still /= np.abs(self._still).max(axis=0)
+        self._least = self._projection(use[order[use[order] > 0]] - 1, use[left] - 1)
+
+    def _projection(self, kept: Array, left: Array) -> Array:
+        """An orthonormal basis of the space that weights of least norm are in, or of the weights that change nothing.
+
+        Columns that are left out are combinations of those kept: the rows of [1, those combinations] span the first.
+        It is taken where it is the smaller one, as where there are fewer rows than columns.
+        """
+        if len(kept) >= len(left):
+            return np.linalg.qr(self._still)[0]
+        span = np.zeros((len(self._still), len(kept)))
+        span[kept] = np.eye(len(kept))
+        span[left] = -(self._still[kept] / self._still[left, np.arange(len(left))]).T
+        return np.linalg.qr(span)[0]
+
+    def _of_least_norm(self, w: Array) -> Array:
+        """The weights of least norm among those that give the same model."""
+        if not self._still.size:
+            return w
+        inside = self._least @ (self._least.T @ w)
+        return inside if self._least.shape[1] < self._still.shape[1] else w - inside
 
     def _condition(self) -> float:
         """Of the columns as they were given, each and the column of ones at unit length."""
@@ -194,7 +229,7 @@ class Coordinates:
     def columns(self, X: Array) -> Array:
         """The columns of a block that are fitted, not yet shifted and scaled."""
         X = X if self.kept is None else np.ascontiguousarray(X[:, self.kept])
-        return X if self._first is None else _substituted((X - self._raw[0]) * self._raw[1], self._first)
+        return X if self._first is None else substitute((X - self._raw[0]) * self._raw[1], self._first)
 
     def dense(self, X: Array) -> Array:
         """[1, Z] of a block's `columns`, as an array."""
@@ -227,8 +262,7 @@ class Coordinates:
             first, gamma = float(gamma[0]), gamma[1:]
         w[slice(None) if self.kept is None else self.kept] = self._of_raw_columns(gamma)
         w *= self.factor / self.y_factor
-        if self._still.size:
-            w -= self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
+        w = self._of_least_norm(w)
         if not self.intercept:
             return w, 0.0
         return w, float(self.y_shift + first / self.y_factor - np.add.reduce(w * self.shift))
@@ -247,7 +281,7 @@ class Coordinates:
         """The model of least |w| among those that give every row what (w, b) gives it."""
         if not self._still.size:
             return w, b
-        least = w - self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
+        least = self._of_least_norm(w)
         return least, b + float(np.add.reduce((w - least) * self.shift)) if self.intercept else 0.0
 
     def _of_raw_columns(self, weights: Array) -> Array:
@@ -291,15 +325,6 @@ class Coordinates:
             raw = self._of_raw_columns(gamma[int(self.ones) :])
             terms[int(self.ones) :] += np.abs(raw) * np.sqrt((self._first**2).sum(axis=0))
         return 2 * EPS * (len(gamma) + 4) * float(size[-1] + terms.sum())
-
-
-def _substituted(Z: Array, R: Array) -> Array:
-    """Q of Q R = Z, column by column: its errors are those of a change of Z's last bits."""
-    Q, q, still = np.zeros(Z.shape), np.empty(len(Z)), np.zeros(len(R))
-    for j in range(len(R)):
-        kernel.residuals(Q, np.ascontiguousarray(Z[:, j]), np.append(R[:j, j], still[j:]), 0.0, still, q)
-        Q[:, j] = q / R[j, j]
-    return Q
 
 
 def power_of_two(size: Array) -> Array:
@@ -346,23 +371,6 @@ def condition_of(R: Array) -> float:
             return float("inf")
         total = float((np.sqrt((R * R).sum(axis=0)) * np.sqrt((inverse * inverse).sum(axis=1))).sum())
     return total if np.isfinite(total) else float("inf")
-
-
-def _independent(R: Array, tolerance: float) -> Array:
-    """Columns of R, of unit length, of which none is determined by the others; in their order, the first one always."""
-    Q = R.copy()
-    chosen: list[int] = []
-    for step in range(min(R.shape)):
-        size = np.sqrt((Q * Q).sum(axis=0))
-        size[chosen] = 0
-        column = int(size.argmax()) if step else 0
-        if size[column] <= tolerance:
-            break
-        chosen.append(column)
-        q = Q[:, column] / size[column]
-        for _ in range(2):
-            Q -= np.outer(q, q @ Q)
-    return np.sort(np.array(chosen, int))
 
 
 def _qr(A: Array) -> Array:

@@ -38,13 +38,19 @@ def _halves(a: Array) -> tuple[Array, Array]:
 
 def residuals(X: Array, y: Array, w: Array, b: float) -> Array:
     """Y - X w - b, each rounded about once."""
+    high, low = residual_pairs(X, y, w, b)
+    return high + low
+
+
+def residual_pairs(X: Array, y: Array, w: Array, b: float) -> tuple[Array, Array]:
+    """Y - X w - b as sums of two floats, for models whose residuals are far larger than what is to be mended."""
     high, low = np.array(y, np.float64), np.zeros(len(y))
     for j in range(X.shape[1]):
         product, error = two_product(X[:, j], w[j : j + 1])
         high, lost = two_sum(high, -product)
         low += lost - error
     high, lost = two_sum(high, np.full(len(y), -b))
-    return high + (low + lost)
+    return two_sum(high, low + lost)
 
 
 def products(X: Array, shift: Array, g: Array) -> Array:

@@ -74,3 +74,29 @@ def factorize(G: Array) -> Callable[[Array], Array]:
         return (x + inverse @ (g * scale - C @ x)) * scale
 
     return solve
+
+
+def independent_columns(R: Array, tolerance: float) -> Array:
+    """Columns of R, of unit length, of which none is determined by the others; in their order, the first one always."""
+    Q = R.copy()
+    chosen: list[int] = []
+    for step in range(min(R.shape)):
+        size = np.sqrt((Q * Q).sum(axis=0))
+        size[chosen] = 0
+        column = int(size.argmax()) if step else 0
+        if size[column] <= tolerance:
+            break
+        chosen.append(column)
+        q = Q[:, column] / size[column]
+        for _ in range(2):
+            Q -= np.outer(q, q @ Q)
+    return np.sort(np.array(chosen, int))
+
+
+def substitute(Z: Array, R: Array) -> Array:
+    """Q of Q R = Z, column by column: its errors are those of a change of Z's last bits."""
+    Q, q, still = np.zeros(Z.shape), np.empty(len(Z)), np.zeros(len(R))
+    for j in range(len(R)):
+        kernel.residuals(Q, np.ascontiguousarray(Z[:, j]), np.append(R[:j, j], still[j:]), 0.0, still, q)
+        Q[:, j] = q / R[j, j]
+    return Q

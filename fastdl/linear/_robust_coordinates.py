@@ -112,6 +112,13 @@ class RobustCoordinates:
         return condition_of(self.coordinates.raw_factor() if self.orthonormal else self.whitening)
 
 
+def median_and_factor(coordinates: Coordinates, rows: Rows, seed: int = 0) -> tuple[float, float]:
+    """The median of y, of many rows that of a sample, and a power of two that brings the spread about it near 1."""
+    some = rows if coordinates.count <= _SAMPLE else sample_rows(rows, _SAMPLE / coordinates.count, seed)
+    middle, spread = _middle_and_spread(some.gathered()[1][:, None], coordinates.intercept)
+    return float(middle[0]), float(power_of_two(spread)[0])
+
+
 def _middle_and_spread(X: Array, centred: bool) -> tuple[Array, Array]:
     """Medians (0 where not `centred`) and the median distance from them; where that is 0, the mean or largest one."""
     if not len(X):

@@ -10,6 +10,7 @@ import numpy as np
 from fastdl import _threads
 from fastdl._rows import Block, Rows, join_blocks
 from fastdl.linear._coordinates import Coordinates
+from fastdl.linear._robust_coordinates import median_and_factor
 from fastdl.losses._row_sums import RowSums
 from fastdl.losses.powers import as_loss
 
@@ -35,8 +36,9 @@ class StandardRows:
     """Rows (Z, t, s) with columns of mean 0 and mean square 1, and t likewise; without an intercept only scaled.
 
     Columns that others determine are left out. With `scale_y` false, which a loss with units of its own asks for, t is
-    only centred. A model of them is (v, c), the constant c being 0 without an intercept. Rows in memory are kept as
-    float64; a stream is gone through anew at each pass.
+    only centred; with `median` it is centred and scaled by the median and the spread about it, so that one far y does
+    not take the digits of the others. A model of them is (v, c), the constant c being 0 without an intercept. Rows in
+    memory are kept as float64; a stream is gone through anew at each pass.
 
     Attributes
     ----------
@@ -50,7 +52,9 @@ class StandardRows:
         The root mean square of t, which is 1 where it is scaled; what 1 of t is in y.
     """
 
-    def __init__(self, rows: Rows, intercept: bool, threads: int | None = 1, *, scale_y: bool = True):
+    def __init__(
+        self, rows: Rows, intercept: bool, threads: int | None = 1, *, scale_y: bool = True, median: bool = False
+    ):
         self.coordinates = coordinates = Coordinates(rows, intercept, threads)
         self.rows, self.threads = rows, threads
         self.count, self.weight, self.rank = coordinates.count, coordinates.weight, coordinates.rank
@@ -68,6 +72,11 @@ class StandardRows:
         self._y_size = y_size if scale_y else coordinates.y_factor
         self.scale = self._y_size / coordinates.y_factor
         self.unit = y_size / self._y_size
+        self._middle, self._t_factor = coordinates.y_shift, coordinates.y_factor / self._y_size
+        self._median = median and bool(coordinates.rank)
+        if self._median:
+            self._middle, self._t_factor = median_and_factor(coordinates, rows)
+            self._y_size, self.scale = coordinates.y_factor / self._t_factor, 1 / self._t_factor
         self._blocks: list[Block] | None = None
         if rows.in_memory:
             self._blocks = []
@@ -76,7 +85,8 @@ class StandardRows:
     def _standardise(self, X: Array, y: Array, s: Array | None) -> Block:
         coordinates = self.coordinates
         Z = coordinates.dense(coordinates.columns(X))[:, int(coordinates.intercept) :][:, : self.columns] / self._size
-        return np.ascontiguousarray(Z), coordinates.target(y) / self._y_size, s
+        t = (y - self._middle) * self._t_factor if self._median else coordinates.target(y) / self._y_size
+        return np.ascontiguousarray(Z), t, s
 
     def blocks(self) -> Iterator[Block]:
         """The blocks, in order; some may have no rows."""
@@ -107,14 +117,19 @@ class StandardRows:
         """The model of the rows as they were given."""
         gamma = v / self._size
         if self.intercept:
-            gamma = np.append(c, gamma)
-        return self.coordinates.model(gamma * self._y_size)
+            gamma = np.append(0.0 if self._median else c, gamma)
+        w, b = self.coordinates.model(gamma * self._y_size)
+        if self._median and self.intercept:
+            b = self._middle + c / self._t_factor - float(np.add.reduce(w * self.coordinates.shift))
+        return w, b
 
     def from_users_units(self, w: Array, b: float) -> tuple[Array, float]:
         """The other way round; exact where no columns are left out."""
         if not self.rank:
             return np.zeros(0), 0.0
         gamma = self.coordinates.gamma(w, b) / self._y_size
+        if self._median and self.intercept:
+            gamma[0] = (b - self._middle + float(np.add.reduce(w * self.coordinates.shift))) * self._t_factor
         return gamma[int(self.intercept) :] * self._size, float(gamma[0]) if self.intercept else 0.0
 
     def least_squares(self) -> Array:

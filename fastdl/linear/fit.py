@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -51,7 +52,7 @@ def fit_lp(
     sample_weight : array_like, (N,), optional
         s: finite, not negative; a row of weight 0 counts as dropped (whatever it holds), one of weight 2 as repeated.
     tol : float
-        The relative gap of the certificate at which "newton" stops; the exact methods do not need it.
+        The relative gap of the certificate at which "newton" stops, and up to which a fit is called `converged`.
     seed : int
         Of the rows that methods begin with, or try; the exact methods end with the same fit for any seed, where only
         one is best.
@@ -113,6 +114,7 @@ def fit_lp(
     else:
         settings["closed form"] = method == "closed form"
         fit = fit_targets(X, many, weights, _method_function(method, options), loss.p, settings)
+    fit = replace(fit, tol=tol, targets=tuple(replace(target, tol=tol) for target in fit.targets))
     return fit if unit == 1 else fit.with_weights_times(unit)
 
 

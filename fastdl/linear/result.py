@@ -74,6 +74,10 @@ class LpFit:
         The condition number of X with its columns (and that of ones) scaled to unit length, where the method finds it.
     targets : tuple of LpFit
         The fit of each of several targets.
+    tol : float
+        The gap up to which the fit counts as converged.
+    converged : bool
+        Whether the certificate's gap is at most `tol`; False where nothing is known, as for a custom loss.
     """
 
     w: Array
@@ -86,6 +90,12 @@ class LpFit:
     rank: int | None = None
     condition: float | None = None
     targets: tuple[LpFit, ...] = ()
+    tol: float = 1e-8
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit is proven to be within `tol`, relatively, of the least loss: ``certificate.gap <= tol``."""
+        return bool(self.certificate.gap <= self.tol)
 
     def with_weights_times(self, unit: float) -> LpFit:
         """The same fit of rows whose weights are all `unit` times as large."""

@@ -118,7 +118,11 @@ def gradient_descent(
             largest = max(largest, np.abs(g).max())
             g = np.where(np.abs(g) > 1e-13 * largest, g, 0)  # rounding, which is not to become a step
             mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g * g
-            step = mean / (1 - 0.9 ** (epoch + 1)) / (np.sqrt(square / (1 - 0.999 ** (epoch + 1))) + 1e-8)
+            step = (
+                mean
+                / (1 - 0.9 ** (epoch + 1))
+                / (np.sqrt(square / (1 - 0.999 ** (epoch + 1))) + 1e-8 * (largest or 1.0))
+            )
         else:
             step = mean = (momentum if optimizer == "momentum" else 0.0) * mean + g
         x = x - rate * step

@@ -106,7 +106,8 @@ class ElementalFits:
         r = A.minus(t, gamma)
         middle = float(np.median(np.abs(r))) or float(np.abs(r).mean())
         for smooth in middle * 0.3 ** np.arange(16):
-            h = s * (r * r + smooth * smooth) ** (self.p / 2 - 1)
+            size = np.hypot(r, smooth)
+            h = s * (size / size.min()) ** (self.p - 2)
             h /= h.max()
             gamma = gamma + np.linalg.lstsq(A.gram(h), A.products(h * r), rcond=None)[0]
             r = A.minus(t, gamma)

@@ -44,19 +44,21 @@ def judge_squares(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
     R, w, b = coordinates.raw_factor(), fit.w, fit.b
     # R itself is rounded: the nearer columns are to dependent, the less of it is known.
     doubt = 1 + 64 * EPS * condition_of(R)
-    best = (fit.loss, fit.certificate.lower, w, b)
+    best, before = (fit.loss, fit.certificate.lower, w, b), np.inf
     with np.errstate(all="ignore"):
         for turn in range(_CORRECTIONS):
-            r = exact_sums.residuals(X, y, w, b)
+            r, rest = exact_sums.residual_pairs(X, y, w, b)
             loss = math.fsum(s * r * r)
-            slopes = exact_slopes(coordinates, X, s * r)
+            g, lost = exact_sums.two_product(s, r)
+            slopes = exact_slopes(coordinates, X, g) + exact_slopes(coordinates, X, lost + s * rest)
             half = np.linalg.solve(R.T, slopes)
             gain = float(half @ half)
             lower = loss - doubt * doubt * gain - 64 * EPS * loss
-            if not np.isfinite(lower) or (turn and loss >= best[0]):
+            # The loss may be the same in all its digits where the model is still mended: what is left to gain tells.
+            if not np.isfinite(lower) or (turn and not (loss <= best[0] * (1 + 4 * EPS) and gain < before)):
                 break
-            best = (loss, lower, w, b)
-            if gain <= 1e-30 * loss:
+            best, before = (loss, lower, w, b), gain
+            if gain <= 1e-36 * loss:
                 break
             w, b = coordinates.move_model(w, b, np.linalg.solve(R, half))
     loss, lower, w, b = best

@@ -50,7 +50,7 @@ def fit(
         _check.integer("starts", starts, 0)
     if boxes is not None:
         _check.integer("boxes", boxes, 0)
-    standard = StandardRows(rows, intercept, threads)
+    standard = StandardRows(rows, intercept, threads, median=True)
     first = model(start, standard)
     coordinates = standard.coordinates
     gamma, squares, _, _ = refine(coordinates)

@@ -326,7 +326,8 @@ class Adam:
     """Kingma and Ba, 2015, with their constants.
 
     As each derivative is divided by its own size, one that is 0 but for rounding would become a step like any other:
-    what is below 1e-13 of the largest so far counts as 0.
+    what is below 1e-13 of the largest so far counts as 0. Their 1e-8 is taken of the largest so far too, so that the
+    unit of the loss does not matter.
     """
 
     def __init__(self) -> None:
@@ -339,7 +340,7 @@ class Adam:
         self.mean = 0.9 * self.mean + 0.1 * gradient
         self.square = 0.999 * self.square + 0.001 * gradient**2
         size = np.sqrt(self.square / (1 - 0.999**self.steps))
-        return -rate * (self.mean / (1 - 0.9**self.steps)) / (size + 1e-8)
+        return -rate * (self.mean / (1 - 0.9**self.steps)) / (size + 1e-8 * (self.largest or 1.0))
 
 
 def _descend(
@@ -373,12 +374,15 @@ def _descend(
 def _lbfgs(problem: Problem, seen: TrainingHistory, x: Array, epochs: int) -> None:
     """SciPy's, every model it asks for noted; it ends where it cannot go down further, as at a kink."""
     optimize = _check.extra("scipy.optimize", "fit", "optimizer='lbfgs'")
+    # Its tolerances are absolute: the loss is divided by what it is at the start, where that is far from 1.
+    unit = abs(problem(x)[0])
+    unit = unit if 0 < unit < np.inf else 1.0
 
     def values(x: Array) -> tuple[float, Array]:
         loss, gradient = problem(x)
         if not seen.add(x, loss, gradient, 0.0):
             raise StopIteration
-        return loss, gradient
+        return loss / unit, gradient / unit
 
     options = {"maxiter": epochs, "maxfun": 20 * max(1, epochs), "ftol": 1e-15, "gtol": 1e-12, "maxcor": 20}
     try:

@@ -1,0 +1,93 @@
+"""Cases of the kernels of fits, which the shell calls block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastdl.linear._matrix import kernel
+from fastdl.reference import linear as reference
+from tests.case import Case
+
+SIZES = (1, 2, 7, 160, 4099)
+
+
+def rows(rng: np.random.Generator, n: int, d: int) -> tuple[np.ndarray, ...]:
+    """X, y, weights, shifts and factors that are powers of two."""
+    return rng.normal(size=(n, d)), rng.normal(size=n), rng.random(n), rng.normal(size=d), 2.0 ** rng.integers(-3, 4, d)
+
+
+def plain(*arrays: Any) -> list[np.ndarray]:
+    """As the shell gives them to kernels."""
+    return [np.ascontiguousarray(a, np.float64) for a in arrays]
+
+
+def gram_by(kernels: Any) -> Callable[..., np.ndarray]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
+        X, y, s, shift, factor = plain(X, y, s, shift, factor)
+        width = -(-(X.shape[1] + 2) // 8) * 8
+        total = np.zeros((width, width))
+        kernels.gram(X, y, s, shift, factor, np.empty(128 * width), total)
+        return np.triu(total)[: X.shape[1] + 2, : X.shape[1] + 2]
+
+    return call
+
+
+def residuals_by(kernels: Any) -> Callable[..., np.ndarray]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
+        X, y, shift, factor = plain(X, y, shift, factor)
+        out = np.empty(len(X))
+        kernels.residuals(X, y, factor, 0.5, shift, out)
+        return out
+
+    return call
+
+
+def products_by(kernels: Any) -> Callable[..., np.ndarray]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
+        X, y, shift = plain(X, y, shift)
+        total = np.zeros(X.shape[1] + 1)
+        kernels.products(X, y, shift, total)
+        return total
+
+    return call
+
+
+def powers_by(kernels: Any, exponent: float) -> Callable[..., np.ndarray]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
+        out = np.empty(len(y))
+        kernels.powers(plain(y)[0], exponent, out)
+        return out
+
+    return call
+
+
+def linear_cases() -> list[Case]:
+    cases = []
+    for d in (1, 4, 13, 40):
+
+        def make(rng: np.random.Generator, n: int, d: int = d) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            return rows(rng, n, d), {}
+
+        by = {"gram": gram_by, "residuals": residuals_by, "products": products_by}
+        for name, bound in by.items():
+            cases.append(
+                Case(
+                    "linear", name, make, str(d), rtol=1e-12, moved=8 * d, sizes=SIZES, threads=(),
+                    call=bound(kernel), means=bound(reference),
+                )
+            )  # fmt: skip
+        if d == 1:
+            for exponent in (-0.5, 0.37, 1.0, 2.5):
+                cases.append(
+                    Case(
+                        "linear", "powers", make, f"{exponent:g}", rtol=1e-13, moved=16, sizes=SIZES, threads=(),
+                        call=powers_by(kernel, exponent), means=powers_by(reference, exponent),
+                    )
+                )  # fmt: skip
+    return cases
+
+
+CASES_LINEAR = linear_cases()
