@@ -63,8 +63,9 @@ def network_cases() -> list[Case]:
 
 def trained(X, y, threads=1):
     """What a short training predicts, with batches of several pieces."""
-    options = {"hidden": (9, 5), "epochs": 2, "batch_size": 300, "activation": "gelu", "weight_decay": 0.01}
-    fit = fastdl.fit_network(X, y, p=1.5, threads=threads, **options)
+    fit = fastdl.fit_network(
+        X, y, (9, 5), 1.5, epochs=2, batch_size=300, activation="gelu", weight_decay=0.01, threads=threads
+    )
     return fit.predict(X), fit.loss
 
 

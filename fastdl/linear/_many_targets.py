@@ -49,7 +49,7 @@ def fit_targets(
 def joined(fits: list[LpFit]) -> LpFit:
     """The fits of several targets as one; its certificate is that of the sum of their losses."""
     first = fits[0]
-    upper, lower = (float(sum(fit.certificate[k] for fit in fits)) for k in (0, 1))
+    upper, lower = sum(fit.certificate.upper for fit in fits), sum(fit.certificate.lower for fit in fits)
     kinds = {fit.certificate.kind for fit in fits}
     losses = np.array([fit.loss for fit in fits])
     return LpFit(
@@ -97,8 +97,8 @@ def shared_frames(
     G = total[:-1].reshape(m, m)
     each: list[Coordinates] = []
     for j, start in enumerate(starts):
-        some = np.append(np.arange(d + 1), d + 1 + j)
-        each.append(_finished(start, G[np.ix_(some, some)], int(total[-1]), each))
+        columns = np.append(np.arange(d + 1), d + 1 + j)
+        each.append(_finished(start, G[np.ix_(columns, columns)], int(total[-1]), each))
     return each
 
 

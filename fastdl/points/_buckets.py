@@ -13,9 +13,9 @@ from fastdl.reference import _point_buckets as reference_kernel
 
 kernel = _kernels.load("points_buckets") or reference_kernel
 
-_ROWS = 1 << 18  # points of one turn of the two passes over the cloud
+_ROWS = 1 << 18  # points of a block of the two passes over the cloud
 _BUCKET = 16384  # points a bucket is meant to have
-_TURNS = 64  # turns of the passes over the buckets
+_BLOCKS = 64  # blocks of buckets, to share among threads
 
 
 class BucketedVoxels:
@@ -40,7 +40,7 @@ class BucketedVoxels:
         )
         places = np.concatenate([[0], np.cumsum(counts.T)])
         self.starts = places[::blocks].copy()
-        turns = places[:-1].reshape(buckets, blocks).T.copy()
+        next_places = places[:-1].reshape(buckets, blocks).T.copy()
         inside = int(places[-1])
         keys = np.empty(max(inside, 1), key)
         self.index = np.empty(max(inside, 1), np.uint32)
@@ -48,15 +48,15 @@ class BucketedVoxels:
             n,
             self.threads,
             lambda s: kernel.scatter(
-                points[s], s.start, numbers, single, self.bits, turns[s.start // _ROWS], keys, self.index
+                points[s], s.start, numbers, single, self.bits, next_places[s.start // _ROWS], keys, self.index
             ),
             _ROWS,
         )
         self.ids = np.empty(max(inside, 1), np.int32)
         self.sizes = np.zeros(buckets, np.int64)
         flags = np.zeros(-(-n // 64) * 64, np.uint8)
-        step = max(1, buckets // _TURNS)
-        self.turns = [(a, min(a + step, buckets)) for a in range(0, buckets, step)]
+        step = max(1, buckets // _BLOCKS)
+        self.blocks = [(a, min(a + step, buckets)) for a in range(0, buckets, step)]
         self._each(lambda a, b: self._assign(keys, flags, a, b))
         self.words = np.packbits(flags, bitorder="little").view("<u8").astype(np.uint64, copy=False)
         ones = np.cumsum(np.bitwise_count(self.words), dtype=np.int32)
@@ -65,7 +65,7 @@ class BucketedVoxels:
         self.most = int(self.sizes.max())
 
     def _each(self, run: Callable[[int, int], None]) -> None:
-        _threads.share(len(self.turns), self.threads, lambda k: run(*self.turns[k]))
+        _threads.share(len(self.blocks), self.threads, lambda k: run(*self.blocks[k]))
 
     def _assign(self, keys: Array, flags: Array, first: int, last: int) -> None:
         most = int((4 * _BUCKET - 1).bit_length())

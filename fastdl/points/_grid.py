@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TypeGuard
 
 import numpy as np
 
@@ -75,13 +76,15 @@ def three(name: str, value: ArrayLike) -> Array:
     return _three(name, value)
 
 
-def _is_plain(value: ArrayLike) -> bool:
+def _is_plain(value: ArrayLike) -> TypeGuard[Hashable]:
     """Whether a setting is a number or a tuple of numbers of Python's: equal ones of those make the same grid."""
     return type(value) in (float, int) or (type(value) is tuple and {float, int}.issuperset(map(type, value)))
 
 
 def _three(name: str, value: ArrayLike, above_zero: bool = False) -> Array:
-    return (_known_three if _is_plain(value) else _make_three)(name, value, above_zero)
+    if _is_plain(value):
+        return _known_three(name, value, above_zero)
+    return _make_three(name, value, above_zero)
 
 
 def _make_three(name: str, value: ArrayLike, above_zero: bool) -> Array:

@@ -7,6 +7,9 @@ import numpy as np
 from fastdl._typing import Array, DTypeLike
 from fastdl.points._key_table import KeyTable
 
+#: A column of a state, or a part of the state of a column of points.
+ColumnName = str | tuple[str, int]
+
 _LONG = np.dtype(np.uint64)
 _NONE = np.uint64(2**64 - 1)
 _NO_NUMBER = 2**31 - 1  # more labels than there are points
@@ -16,11 +19,11 @@ class GrowingColumns:
     """Named arrays with a row per voxel, and room for more."""
 
     def __init__(self) -> None:
-        self.arrays: dict[object, Array] = {}
-        self.starts: dict[object, float] = {}
+        self.arrays: dict[ColumnName, Array] = {}
+        self.starts: dict[ColumnName, float] = {}
         self.room = 0
 
-    def add(self, name: object, start: float, dtype: DTypeLike = np.float64, width: tuple[int, ...] = ()) -> None:
+    def add(self, name: ColumnName, start: float, dtype: DTypeLike = np.float64, width: tuple[int, ...] = ()) -> None:
         """A column that begins as `start` in every row."""
         if name not in self.arrays:
             self.arrays[name], self.starts[name] = np.full((self.room, *width), start, dtype), start
@@ -36,10 +39,10 @@ class GrowingColumns:
                 self.arrays[name] = new
             self.room = room
 
-    def __getitem__(self, name: object) -> Array:
+    def __getitem__(self, name: ColumnName) -> Array:
         return self.arrays[name]
 
-    def __contains__(self, name: object) -> bool:
+    def __contains__(self, name: ColumnName) -> bool:
         return name in self.arrays
 
     @property

@@ -275,11 +275,11 @@ class VoxelReductions:
             name: (new | (b[by][:m] < a[by][ids])) if by in a else new
             for name, by in (("nearest", "distance"), ("random", "rank"))
         }
-        for name in a.arrays:
-            part = name[0] if isinstance(name, tuple) else name
+        for key in a.arrays:
+            part = key[0] if isinstance(key, tuple) else key
             if part in ("when", "counts", "n", "centre", "squares"):
                 continue
-            mine, theirs = a[name], b[name][:m]
+            mine, theirs = a[key], b[key][:m]
             if part in ("sum", "rows"):
                 mine[ids] += theirs
             elif part in ("min", "max"):

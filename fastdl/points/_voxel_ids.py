@@ -14,7 +14,7 @@ from fastdl.points._grid import Grid, kernel
 from fastdl.points._key_table import KeyTable
 
 _DIRECT = 1 << 18  # cells that have a table of their own: 1 MiB, what a core's L2 holds
-_BLOCK = 1 << 17  # points of one turn
+_BLOCK = 1 << 17  # points of a block
 _LARGEST = (1 << 25) - 4096  # bytes: the most for which glibc raises its threshold, with room for its header
 _KEEP = 1 << 24  # bytes: a larger array is made anew, and given back
 
