@@ -57,6 +57,13 @@ def test_fewer_rows_than_columns(n, d, intercept):
     np.testing.assert_allclose(fit.predict(X), y, rtol=1e-10)
 
 
+def test_columns_of_far_scales_that_two_rows_leave_open():
+    X = np.array([[-1.9e81, -1.16e-69], [-3.8e81, 5.8e-70]])
+    y = np.array([0.0, -5.7e45])
+    fit = fastdl.fit_lp(X, y)
+    np.testing.assert_allclose(fit.predict(X), y, atol=1e-12 * 5.7e45)
+
+
 def least_through_two_rows(x, y, p):
     """(loss, w, b) of the best line through two rows, in rationals and 330 digits."""
     best = None

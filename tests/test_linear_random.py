@@ -205,3 +205,10 @@ def test_many_at_once_and_after_fork():
     child.start()
     assert queue.get(timeout=60) == base.loss
     child.join()
+
+
+def test_no_rows_have_no_loss():
+    for shape in ((0, 0), (0, 3)):
+        fit = fastdl.random_search(np.zeros(shape), [], p=1.0, candidates=8)
+        assert fit.loss == 0
+        assert fit.w.shape == shape[1:]

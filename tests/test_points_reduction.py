@@ -12,6 +12,7 @@ import pytest
 import fastdl
 from fastdl import streaming
 from fastdl.points import _buckets, reduction
+from fastdl.reference import _point_reductions
 from fastdl.reference import points as reference
 from tests.cases_points import ENDS, REDUCTIONS, SIZE, cloud
 from tests.test_equivalence import assert_same
@@ -284,3 +285,10 @@ def test_labels_beyond_int64_and_a_negative_ignore_are_refused_by_kernels_and_re
         reference.voxel_reduce(points, 0.5, reduce=["first", "first", "first", reduce])
     held = fastdl.voxel_reduce(points, 0.5, reduce=["first", "first", "first", reduce], ignore=0)
     assert held.points[0, 3] == 2**64 - 2
+
+
+def test_the_reference_kernel_of_the_nearest_points_takes_points_that_are_all_outside():
+    pick = np.zeros(0, np.int64)
+    none = np.zeros(0), np.zeros((0, 3))
+    _point_reductions.nearest_points(np.zeros((2, 3)), np.full(2, -1), none[1], none[0], pick, 0)
+    assert not len(pick)

@@ -15,6 +15,8 @@ from pathlib import Path
 NEEDED = (
     "fastdl/py.typed",
     "fastdl/__init__.pyi",
+    "fastdl/report/page.css",
+    "fastdl/report/page.js",
     "fastdl/audio/__init__.pyi",
     "fastdl/reference/audio.py",
     "fastdl_ext/audio.pxd",

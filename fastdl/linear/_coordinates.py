@@ -190,25 +190,28 @@ class Coordinates:
         self._still /= np.abs(self._still).max(axis=0)
         self._least = self._projection(use[order[use[order] > 0]] - 1, use[left] - 1)
 
-    def _projection(self, kept: Array, left: Array) -> Array:
-        """An orthonormal basis of the space that weights of least norm are in, or of the weights that change nothing.
+    def _projection(self, kept: Array, left: Array) -> Array | None:
+        """An orthonormal basis of the space that weights of least norm are in, where there are fewer rows than columns.
 
-        Columns that are left out are combinations of those kept: the rows of [1, those combinations] span the first.
-        It is taken where it is the smaller one, as where there are fewer rows than columns.
+        Columns that are left out are combinations of those kept, whose coefficients span that space with the unit
+        vectors. None where it is not the smaller one, or squares of the coefficients may leave the range of float64.
         """
         if len(kept) >= len(left):
-            return np.linalg.qr(self._still)[0]
+            return None
         span = np.zeros((len(self._still), len(kept)))
         span[kept] = np.eye(len(kept))
         span[left] = -(self._still[kept] / self._still[left, np.arange(len(left))]).T
-        return np.linalg.qr(span)[0]
+        sizes = np.abs(span[span != 0])
+        fine = sizes.size and sizes.min() > 1e-100 and sizes.max() < 1e100
+        return np.linalg.qr(span)[0] if fine else None
 
     def _of_least_norm(self, w: Array) -> Array:
         """The weights of least norm among those that give the same model."""
         if not self._still.size:
             return w
-        inside = self._least @ (self._least.T @ w)
-        return inside if self._least.shape[1] < self._still.shape[1] else w - inside
+        if self._least is not None:
+            return self._least @ (self._least.T @ w)
+        return w - self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
 
     def _condition(self) -> float:
         """Of the columns as they were given, each and the column of ones at unit length."""

@@ -93,6 +93,8 @@ def _keep_least(values, ids, best, pick, offset):
 
 def nearest_points(points, ids, centres, best, pick, offset):
     """The point of every voxel that is nearest to its centre; the first of equals."""
+    if not len(centres):  # every point is outside
+        return
     with np.errstate(over="ignore", invalid="ignore"):
         step = (points[:, :3] - centres[np.maximum(ids, 0)]) ** 2
         _keep_least(step[:, 0] + step[:, 1] + step[:, 2], ids, best, pick, offset)

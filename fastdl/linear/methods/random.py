@@ -226,7 +226,7 @@ class _Search:
             W, c, values = self._by_products(batches())
         else:
             scores = PrunedSearch(self.standard, self.loss.p, keep=self.keep, prune=self.prune)
-            tangent = TangentBound(self.standard, w, b, self.loss) if self.prune else None
+            tangent = TangentBound(self.standard, w, b, self.loss) if self.prune and self.standard.count else None
             known = self.losses if len(self.losses) or tangent is None else np.array([tangent.loss])
             _, W, c, values = scores.best(batches(), known, tangent)
             self.share = scores.read / max(1, candidates * self.standard.count)
