@@ -292,7 +292,7 @@ def test_decode_gives_back_what_was_encoded():
         (lambda: one_hot("AC", out=np.zeros((2, 4))), "out must be"),
         (lambda: one_hot_windows("AC", [0], 1, strand="x"), "strand must be"),
         (lambda: one_hot_windows("AC", [0], 1, strand=["+", "-"]), "one or 1"),
-        (lambda: one_hot_windows("AC", [0], -1), "at least 0"),
+        (lambda: one_hot_windows("AC", [0], -1), "between 0 and"),
         (lambda: one_hot_windows("AC", [0], 1, strand="-", alphabet=PROTEIN), "DNA or RNA"),
         (lambda: one_hot_windows(np.full((2, 2), 65, np.uint8), [0], 1), "1 dimension"),
         (lambda: one_hot_decode(np.zeros((3, 5))), "4 channels"),

@@ -147,10 +147,12 @@ def _more_fits() -> list[Case]:
 
     fit: dict[str, Any] = {"sizes": (0, 1, 5, 60), "threads": ()}
     logistic = _numbers_of("fit_logistic", "W", "b", "loss")
+    huber = _numbers_of("fit_huber", "loss")
     k_fold = _numbers_of("k_fold", "folds")
     return [
         Case("linear", "fit_quantile", lambda rng, n: (_rows(rng, n), {"tau": 0.3}), rtol=1e-6, call=_quantile, **fit),
         Case("linear", "fit_elastic_net", lambda rng, n: (_rows(rng, n), {"l1": 0.1, "l2": 0.2}), rtol=1e-5, **fit),
+        Case("linear", "fit_huber", lambda rng, n: (_rows(rng, n), {"delta": 0.7}), rtol=1e-5, call=huber, **fit),
         Case("linear", "fit_logistic", classes, rtol=1e-5, call=logistic, **fit),
         Case("linear", "random_search", searched, rtol=1e-3, call=_fit(fastdl.random_search, loss_alone=True), **fit),
         Case("linear", "gradient_descent", descended, rtol=1e-6, call=_fit(fastdl.gradient_descent), **fit),
