@@ -92,3 +92,27 @@ def test_out_is_filled_and_may_not_be_an_input():
     assert aggregate(graph, x, out=out) is out
     with pytest.raises(fastdl.InputError, match="overlap"):
         aggregate(graph, x, out=x)
+
+
+# The tables of pytorch_scatter's own tests (test_scatter.py), and the example of its README.
+SCATTER = {
+    "sum": [3, 12, 0, 6],
+    "mul": [2, 60, 1, 6],
+    "mean": [1.5, 4, 0, 6],
+    "min": [1, 3, 0, 6],
+    "max": [2, 5, 0, 6],
+}
+
+
+@pytest.mark.parametrize("reduce", SCATTER)
+def test_tables_of_pytorch_scatter(reduce):
+    source, index = np.array([1.0, 3, 2, 4, 5, 6]), [0, 1, 0, 1, 1, 3]
+    assert fastdl.pool(source[:, None], index, reduce=reduce).ravel().tolist() == SCATTER[reduce]
+    pairs = np.stack([source, source + 1], axis=1)  # several columns at once
+    np.testing.assert_array_equal(fastdl.pool(pairs, index, reduce=reduce)[:, 0], SCATTER[reduce])
+
+
+def test_the_example_of_pytorch_scatter():
+    source, index = [[2.0, 0, 1, 4, 3], [0.0, 2, 1, 3, 4]], [[4, 5, 4, 2, 3], [0, 0, 2, 2, 1]]
+    found = [fastdl.pool(np.array(row)[:, None], i, 6, reduce="max").ravel().tolist() for row, i in zip(source, index)]
+    assert found == [[0, 0, 4, 3, 2, 0], [2, 4, 3, 0, 0, 0]]
