@@ -13,7 +13,7 @@ from fastdl._typing import Array, ArrayLike
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import kernel
 from fastdl.linear.gram_accumulator import GramAccumulator, shift_gram, solve_definite, standardize_gram
-from fastdl.linear.result import Certificate
+from fastdl.linear.result import Certificate, predict_linear
 
 _SWEEPS = 10  # of coordinate descent, between two tries to solve for the coefficients that are not 0
 
@@ -48,10 +48,7 @@ class ElasticNetFit:
 
     def predict(self, X: ArrayLike) -> Array:
         """The model's values, float64 (N,), of X (N, D)."""
-        x = _check.floats("X", X, 2)
-        if x.shape[1] != len(self.w):
-            raise _check.InputError(f"X must have {len(self.w)} columns, got shape {x.shape}")
-        return np.asarray(x @ self.w + self.b)
+        return predict_linear(X, self.w, self.b)
 
 
 @dataclass(frozen=True, eq=False)

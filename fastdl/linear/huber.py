@@ -16,7 +16,7 @@ from fastdl.linear._matrix import DesignMatrix, factorize, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods.closed_form import least_squares_start
-from fastdl.linear.result import Certificate
+from fastdl.linear.result import Certificate, predict_linear
 from fastdl.streaming import ProgressEvent
 
 _OUT = 1e9  # spreads from the median: beyond, how far a target is does not matter to the model
@@ -57,10 +57,7 @@ class HuberFit:
 
     def predict(self, X: ArrayLike) -> Array:
         """The model's values, float64 (N,), of X (N, D)."""
-        x = _check.floats("X", X, 2)
-        if x.shape[1] != len(self.w):
-            raise _check.InputError(f"X must have {len(self.w)} columns, got shape {x.shape}")
-        return np.asarray(x @ self.w + self.b)
+        return predict_linear(X, self.w, self.b)
 
 
 def fit_huber(

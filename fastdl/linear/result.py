@@ -48,6 +48,14 @@ class Certificate(NamedTuple):
         return cls(float(upper), float(lower), float(gap), kind)
 
 
+def predict_linear(X: Any, w: Array, b: Any) -> Array:
+    """The values X w + b of a model, float64 (N,), or (N, M) where w is (M, D)."""
+    x = _check.floats("X", X, 2)
+    if x.shape[1] != w.shape[-1]:
+        raise _check.InputError(f"X must have {w.shape[-1]} columns, got shape {x.shape}")
+    return np.asarray(x @ w.T + b)
+
+
 @dataclass(frozen=True, eq=False)
 class LpFit:
     """A linear model f(x) = <w, x> + b and what is known of it.
@@ -109,7 +117,4 @@ class LpFit:
 
     def predict(self, X: Any) -> Array:
         """The model's values, float64 (N,) or (N, M), of X (N, D), by NumPy's product, of the CPU's last bits."""
-        X = _check.array("X", X, ("f", "i", "u", "b"), 2)
-        if X.shape[1] != self.w.shape[-1]:
-            raise _check.InputError(f"X must have {self.w.shape[-1]} columns, got shape {X.shape}")
-        return X @ self.w.T + self.b
+        return predict_linear(X, self.w, self.b)
