@@ -133,7 +133,7 @@ def walk(const int64_t[::1] indptr, const index[::1] indices, int64_t[:, ::1] wa
                 walks[k, i + 1] = node
 
 
-def number_nodes(const index[::1] nodes, int64_t[::1] ids, int64_t[::1] places, *, Py_ssize_t known) -> int:
+def relabel_nodes(const index[::1] nodes, int64_t[::1] ids, int64_t[::1] places, *, Py_ssize_t known) -> int:
     """Give every node its place in ids, whose first `known` are there; new nodes are appended as they come. Returns their number.
 
     ids has room for known + len(nodes) ids, fewer than 2^31.

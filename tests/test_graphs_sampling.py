@@ -260,7 +260,7 @@ def test_nodes_are_numbered_as_they_come(dtype):
         known = np.unique(nodes)[::3].astype(np.int64)[::-1].copy()
         ids, places = np.empty(len(known) + count, np.int64), np.empty(count, np.int64)
         ids[: len(known)] = known
-        number = sampling.kernel.number_nodes(nodes, ids, places, known=len(known))
+        number = sampling.kernel.relabel_nodes(nodes, ids, places, known=len(known))
         everything = np.concatenate([known, nodes])
         values, first = np.unique(everything, return_index=True)
         np.testing.assert_array_equal(ids[:number], values[np.argsort(first)])

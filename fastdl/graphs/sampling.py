@@ -111,7 +111,7 @@ def sample_neighbors(
 
     split(len(chosen), threads, draw, _BLOCK)
     neighbours = graph.indices[edges]
-    node_ids, places = _number_nodes(chosen, neighbours)
+    node_ids, places = _relabel(chosen, neighbours)
     weight = None if graph.weight is None else graph.weight[edges]
     kind = np.int32 if max(len(node_ids), len(edges)) <= np.iinfo(np.int32).max else np.int64
     order = edges if graph.edge_order is None else graph.edge_order[edges]
@@ -130,13 +130,13 @@ def _nodes(graph: Graph, nodes: ArrayLike) -> Array:
     return chosen
 
 
-def _number_nodes(first: Array, others: Array) -> tuple[Array, Array]:
+def _relabel(first: Array, others: Array) -> tuple[Array, Array]:
     """(ids, places): `first`, then the new ones of `others` as they come; places gives others in ids."""
     most = len(first) + len(others)
     ids, places = np.empty(most, np.int64), np.empty(len(others), np.int64)
     ids[: len(first)] = first
     engine = kernel if most <= np.iinfo(np.int32).max else _graph_kernels
-    count = engine.number_nodes(others, ids, places, known=len(first))
+    count = engine.relabel_nodes(others, ids, places, known=len(first))
     return ids[:count].copy(), places
 
 

@@ -277,7 +277,7 @@ def draw_edges(indptr, nodes, ends, numbers, *, seed, replace):
         numbers[ends[k] : ends[k + 1]] = [start + p for p in places]
 
 
-def number_nodes(nodes, ids, places, *, known):
+def relabel_nodes(nodes, ids, places, *, known):
     """Give every node its place in ids, whose first `known` are there; new nodes are appended as they come."""
     place = {int(node): k for k, node in enumerate(ids[:known])}
     for i, node in enumerate(nodes):
