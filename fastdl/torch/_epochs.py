@@ -54,8 +54,8 @@ class Draws:
         z = self._mixed(self._starts(epoch)[0], indices)
         if count >= 1 << 32:
             return np.array([(value * count) >> 64 for value in z.tolist()], np.int64)
-        half, count = np.uint64(32), np.uint64(count)  # the upper 64 bits of the product, by halves of z
-        upper = (z >> half) * count + (((z & _LOW) * count) >> half)
+        half, times = np.uint64(32), np.uint64(count)  # the upper 64 bits of the product, by halves of z
+        upper = (z >> half) * times + (((z & _LOW) * times) >> half)
         return (upper >> half).astype(np.int64)
 
     def uniform(self, epoch: int, indices: Array) -> Array:
