@@ -14,6 +14,7 @@ import numpy as np
 
 from fastdl import _frames
 from fastdl._frames import column_names as column_names
+from fastdl._memory import free_bytes
 from fastdl._typing import Array
 from fastdl.errors import DISTRIBUTION
 from fastdl.errors import FastdlError as FastdlError
@@ -22,6 +23,7 @@ from fastdl.errors import InputError as InputError
 from fastdl.errors import InputTypeError as InputTypeError
 from fastdl.errors import MissingExtra as MissingExtra
 
+_LARGE = 1 << 28  # bytes of an array for which there may be too little memory
 _BUILT_IN = (int, float, list, tuple, np.ndarray, np.generic)  # never a frame: no need to look
 
 
@@ -205,12 +207,15 @@ def _list(allowed: Sequence[Any]) -> str:
 
 
 def empty(what: str, shape: tuple[int, ...], dtype: Any) -> Array:
-    """A new array; one that is larger than memory is refused with what it would take."""
+    """A new array; one that is larger than the memory that is free is refused with what it would take."""
     try:
-        return np.empty(shape, dtype)
+        result = np.empty(shape, dtype)
+        if result.nbytes < _LARGE or (free := free_bytes()) is None or result.nbytes <= free:
+            return result
     except (MemoryError, ValueError):
-        size = math.prod(int(n) for n in shape) * np.dtype(dtype).itemsize
-        raise InputError(f"{what} of shape {shape} takes {size} bytes, more than there are") from None
+        pass
+    size = math.prod(int(n) for n in shape) * np.dtype(dtype).itemsize
+    raise InputError(f"{what} of shape {shape} takes {size} bytes, more than there are")
 
 
 def out(name: str, given: Any, shape: tuple[int, ...], dtype: Any, *inputs: Any) -> Array:

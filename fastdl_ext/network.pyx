@@ -5,12 +5,13 @@ first-level cache; a batch costs 3 multiply-adds a row and weight (2 in the firs
 the order of the inputs or of the rows, one per lane; the output's in lanes added by a fixed tree: the same bits on any CPU.
 A batch is cut into pieces of 128 rows whose gradients are added by a fixed tree, so that threads may share the pieces
 (_work_sharing.pxd) and any number of them gives the same bits.
-Sizes are padded with zeros, which stay zero: columns of X to a multiple of 4, units of a layer to one of two vectors.
+Sizes are padded with zeros, and so are rows: columns of X to a multiple of 4, units of a layer to one of two vectors.  What
+comes of them is set to zero after each layer, for infinity times zero is none, and would be in every sum of the next.
 
 Parameters are one vector: for each hidden layer weights (inputs, units) and biases; then the weights and the bias of the one
 output, and zeros to a whole vector; or, where there are classes, weights and biases of their logits as of one more layer.
 
-What several calls share are records of the shell, read by their attributes: `net` (sizes, activation_number, classes), `loss`
+What several calls share are records of the shell, read by their attributes: `net` (sizes, widths, activation_number, classes), `loss`
 (power, address, unit, pull), `rule` (batch_size, momentum_only, first, second), `share` (grads, totals, rooms, counters).
 """
 
@@ -35,7 +36,8 @@ cdef enum:
 
 cdef struct Net:
     Py_ssize_t layers           # computed by products: the hidden ones, and that of the logits
-    const Py_ssize_t* sizes     # columns of X, units of each layer
+    const Py_ssize_t* sizes     # columns of X, units of each layer, padded
+    const Py_ssize_t* widths    # and without the padding
     int activation              # of the hidden ones
     Py_ssize_t classes          # 0: one output
 
@@ -84,9 +86,20 @@ cdef inline int activation_of(const Net* net, Py_ssize_t layer) noexcept nogil:
     return 0 if net.classes and layer == net.layers - 1 else net.activation
 
 
-cdef inlined forward(const Net* net, const real* params, Py_ssize_t rows, real* x, real* out) noexcept nogil:
-    # x: ROWS rows of the inputs; after them, for each layer, ROWS rows of its values and as many of its slopes.
-    cdef Py_ssize_t layer, inputs, units = 0
+cdef inlined clear_padding(real* a, Py_ssize_t n, Py_ssize_t width, Py_ssize_t units) noexcept nogil:
+    # Zeros beside and below n rows of `width` numbers: to `units` of them, and to a multiple of 8 rows.
+    cdef Py_ssize_t i
+    if width < units:
+        for i in range(n):
+            if a[i * units + width] != 0:       # NaN, and all the others with it: their weights are the same
+                memset(a + i * units + width, 0, (units - width) * sizeof(real))
+    memset(a + n * units, 0, (-n & 7) * units * sizeof(real))
+
+
+cdef inlined forward(const Net* net, const real* params, Py_ssize_t n, real* x, real* out) noexcept nogil:
+    # x: ROWS rows of the inputs, of which n are read, and zeros; after them, for each layer, ROWS rows of its values and as
+    # many of its slopes.
+    cdef Py_ssize_t layer, inputs, units = 0, rows = (n + 7) & ~7
     cdef real* a = x
     cdef real* next
     for layer in range(net.layers):
@@ -95,6 +108,7 @@ cdef inlined forward(const Net* net, const real* params, Py_ssize_t rows, real* 
         next = a + ROWS * (inputs if layer == 0 else 2 * inputs)
         product(a, inputs, 1, rows, params, units, inputs, BIAS, params + inputs * units, next)
         activate(activation_of(net, layer), next, next + ROWS * units, rows * units)
+        clear_padding(next, n, net.widths[layer + 1], units)
         params += (inputs + 1) * units
         a = next
     if net.classes:
@@ -119,11 +133,11 @@ cdef inlined turn(const Net* net, const real* params, real* turned) noexcept nog
         params += (inputs + 1) * units
 
 
-cdef inlined backward(const Net* net, const real* params, const real* turned, Py_ssize_t rows, real* x, const real* g,
+cdef inlined backward(const Net* net, const real* params, const real* turned, Py_ssize_t n, real* x, const real* g,
                       real* spare, real* grad) noexcept nogil:
     # Add to grad the derivatives, of which g is the one by the output; those by the logits are in `spare`, which has room for
     # two layers of ROWS rows.
-    cdef Py_ssize_t layer, inputs, units = 0, i, j, widest = 0
+    cdef Py_ssize_t layer, inputs, units = 0, i, j, widest = 0, rows = (n + 7) & ~7
     cdef real* a = x
     cdef real* below
     cdef real* delta = spare
@@ -149,6 +163,7 @@ cdef inlined backward(const Net* net, const real* params, const real* turned, Py
         inputs = net.sizes[layer]
         units = net.sizes[layer + 1]
         times_slope(activation_of(net, layer), a, a + ROWS * units, delta, rows * units)
+        clear_padding(delta, n, net.widths[layer + 1], units)
         below = a - ROWS * (inputs if layer == 0 else 2 * inputs)
         grad -= (inputs + 1) * units
         product(below, 1, inputs, inputs, delta, units, rows, ITSELF, delta, grad)
@@ -197,7 +212,7 @@ cdef inlined gradient(const Net* net, const real* X, const real* y, const real* 
     cdef double r[ROWS]
     cdef double value[ROWS]
     cdef double slope[ROWS]
-    cdef Py_ssize_t i, k, start, m, rows, widest = 0, d = net.sizes[0]
+    cdef Py_ssize_t i, k, start, m, widest = 0, d = net.sizes[0]
     cdef double weight
     cdef real* spare = work + ROWS * d
     cdef real* last = work
@@ -208,9 +223,8 @@ cdef inlined gradient(const Net* net, const real* X, const real* y, const real* 
     start = 0
     while start < n:
         m = min(ROWS, n - start)
-        rows = (m + 7) & ~7
         take(X if order != NULL else X + start * d, d, NULL if order == NULL else order + start, m, work)
-        forward(net, params, rows, work, out)
+        forward(net, params, m, work, out)
         if net.classes:
             logit_slopes(net, last, y, s, order, start, m, scale, <double*>(spare + 2 * ROWS * widest), spare, total)
         else:
@@ -224,7 +238,7 @@ cdef inlined gradient(const Net* net, const real* X, const real* y, const real* 
                 total[0] += weight * value[i]
                 total[1] += weight
                 g[i] = <real>(-scale * weight * slope[i])
-        backward(net, params, turned, rows, work, g, spare, grad)
+        backward(net, params, turned, m, work, g, spare, grad)
         start += m
 
 
@@ -340,7 +354,7 @@ cdef inlined rows_of(const Net* net, const real* X, Py_ssize_t n, const real* pa
     while start < n:
         m = min(ROWS, n - start)
         take(X + start * d, d, NULL, m, work)
-        forward(net, params, (m + 7) & ~7, work, y)
+        forward(net, params, m, work, y)
         if out != NULL:
             for i in range(m):
                 out[start + i] = y[i] + bias
@@ -423,8 +437,8 @@ cdef cloned class_losses(const double* z, const double* y, Py_ssize_t n, Py_ssiz
     probabilities_of(z, y, n, classes, classes, value, q)
 
 
-cdef Net net_of(object net, const Py_ssize_t[::1] sizes):
-    return Net(sizes.shape[0] - 1, &sizes[0], net.activation_number, net.classes)
+cdef Net net_of(object net, const Py_ssize_t[::1] sizes, const Py_ssize_t[::1] widths):
+    return Net(sizes.shape[0] - 1, &sizes[0], &widths[0], net.activation_number, net.classes)
 
 
 def train(Py_ssize_t part, net, loss, rule, const real[:, ::1] X, const real[::1] y, const real[::1] s,
@@ -434,8 +448,8 @@ def train(Py_ssize_t part, net, loss, rule, const real[:, ::1] X, const real[::1
 
     Part 0 leads; others, each on a thread of its own, take pieces of the batches while it does.
     """
-    cdef const Py_ssize_t[::1] sizes = net.sizes
-    cdef Net shape = net_of(net, sizes)
+    cdef const Py_ssize_t[::1] sizes = net.sizes, widths = net.widths
+    cdef Net shape = net_of(net, sizes, widths)
     cdef Loss q = loss_of(loss.power, <pointwise><uintptr_t>loss.address, real is float)
     cdef Rule how = Rule(rule.momentum_only, rule.first, rule.second)
     cdef Py_ssize_t batch = rule.batch_size
@@ -485,8 +499,8 @@ def softmax_terms(const double[:, ::1] z, const double[::1] y, double[::1] value
 
 def values(net, const real[:, ::1] X, const real[::1] params, real[::1] out, real[:, ::1] features):
     """Write the output and the values of the last layer, each where it is not None."""
-    cdef const Py_ssize_t[::1] sizes = net.sizes
-    cdef Net shape = net_of(net, sizes)
+    cdef const Py_ssize_t[::1] sizes = net.sizes, widths = net.widths
+    cdef Net shape = net_of(net, sizes, widths)
     cdef real[::1] work = net.work()
     cdef real bias = params[params.shape[0] - 64 // sizeof(real)]
     cdef real* y = NULL if out is None else &out[0]
@@ -501,8 +515,8 @@ def values(net, const real[:, ::1] X, const real[::1] params, real[::1] out, rea
 def loss_grad(net, loss, const real[:, ::1] X, const real[::1] y, const real[::1] s, const real[::1] params, real[::1] grad,
               double[::1] total):
     """Add to grad the derivatives of the loss, to total the loss and the weights."""
-    cdef const Py_ssize_t[::1] sizes = net.sizes
-    cdef Net shape = net_of(net, sizes)
+    cdef const Py_ssize_t[::1] sizes = net.sizes, widths = net.widths
+    cdef Net shape = net_of(net, sizes, widths)
     cdef Loss q = loss_of(loss.power, <pointwise><uintptr_t>loss.address, real is float)
     cdef real[::1] work = net.work()
     cdef const real* weights = NULL if s is None else &s[0]

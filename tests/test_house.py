@@ -24,6 +24,7 @@ GROUND = {
     "errors": 0,
     "_typing": 0,
     "_lazy": 0,
+    "_memory": 0,
     "_frames": 1,
     "_state_bytes": 1,
     "_check": 1,

@@ -15,6 +15,7 @@ from fastdl.files.sequences.genome import Genome
 from fastdl.files.sequences.twobit import TwoBit
 from fastdl.files.sequences.vcf import read_vcf
 from fastdl.sequences.variants import Variants
+from fastdl.torch._batches import WholeBatch
 from fastdl.torch._epochs import Draws, Epochs
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
@@ -120,10 +121,10 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
     def __getitem__(self, index: int) -> Any:
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[Any]:
         """The items of a batch: windows, or (window, target) pairs."""
         x, y = self.batch(indices)
-        return list(x) if y is None else list(zip(x, y))
+        return list(x) if y is None else WholeBatch(x, y)
 
     def batch(self, indices: Any) -> tuple[Tensor, Tensor | None]:
         """The windows (B, 4, length) and targets of some regions, in one call.
