@@ -73,8 +73,10 @@ SHARED_WORKSPACE = Workspace()
 def keys_of(points: Array, grid: Grid, keys: Array, threads: int | None) -> int:
     """Fill in the keys; the number of points that are not finite."""
     numbers, single = grid.numbers, grid.single
-    run = lambda some, to: kernel.keys_of(some, numbers, single, to)
-    return sum(_threads.split_rows(run, (points, keys), threads, _BLOCK))
+    counts = _threads.split_rows(
+        lambda some, to: kernel.keys_of(some, numbers, single, to), (points, keys), threads, _BLOCK
+    )
+    return sum(counts)
 
 
 def grid_table(grid: Grid, points: int, workspace: Workspace) -> Array | None:

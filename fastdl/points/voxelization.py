@@ -92,8 +92,7 @@ def voxel_coords(
     grid = _grid.grid_of_range(voxel_size, point_range, x.dtype, arithmetic)
     coords = _check.out("out", out, (len(x), 3), np.int32, x)
     numbers, single, turn = grid.numbers, grid.single, axes == "zyx"
-    run = lambda some, to: kernel.cells_of(some, numbers, single, turn, to)
-    _threads.split_rows(run, (x, coords), threads, _BLOCK)
+    _threads.split_rows(lambda some, to: kernel.cells_of(some, numbers, single, turn, to), (x, coords), threads, _BLOCK)
     return coords
 
 
