@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from fastdl.cli._cluster import executor_of
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 from fastdl.cli._sources import Source
 from fastdl.errors import FastdlError
 from fastdl.files import atomic
 
 #: work(source, target, progress): what is to be said of the file.
-Work = Callable[[Path, Path, Progress], dict[str, Any]]
+Work = Callable[[Path, Path, ProgressBar], dict[str, Any]]
 _SMALL, _SAMPLED = 1 << 17, 32  # bytes of a file that is small; files that are looked at to tell
 _AHEAD = 16  # files for each worker that are begun or wait
 _TOGETHER, _DELAY = 256, 0.25  # small files that get their names at once; seconds that the first of them waits
@@ -44,7 +44,7 @@ class Result:
         return json.dumps({**fields, "seconds": round(self.seconds, 6), "error": self.error}, default=_plain)
 
 
-def attempt(work: Work, source: Source, target: Path, progress: Progress, sync: bool, together: bool) -> Result:
+def attempt(work: Work, source: Source, target: Path, progress: ProgressBar, sync: bool, together: bool) -> Result:
     """One file; whatever goes wrong becomes a sentence that names it."""
     result = Result(source, target)
     group = atomic.Group(sync)
@@ -84,7 +84,7 @@ def _sentence(error: BaseException, source: Source) -> str:
 
 
 def run_all(
-    pairs: Sequence[tuple[Source, Path]], work: Work, options: argparse.Namespace, progress: Progress
+    pairs: Sequence[tuple[Source, Path]], work: Work, options: argparse.Namespace, progress: ProgressBar
 ) -> Iterator[Result]:
     """The result of each file, when it has its name."""
     from fastdl import _threads  # NumPy's import would double the time of --help
@@ -120,7 +120,7 @@ def _share(
     pairs: Sequence[tuple[Source, Path]],
     one: Callable[[Source, Path], Result],
     executor: Executor,
-    progress: Progress,
+    progress: ProgressBar,
     workers: int,
 ) -> Iterator[Result]:
     """one(source, target) for all pairs, by the workers of an executor; Ctrl-C stops each when it next tells."""
@@ -186,7 +186,7 @@ class _Remote:
 
     def __call__(self, source: Source, target: Path) -> Result:
         with ThreadPoolExecutor(1) as helper:
-            progress = Progress(quiet=True, helper=helper)
+            progress = ProgressBar(quiet=True, helper=helper)
             return attempt(self.work, source, target, progress, self.sync, together=False)
 
 

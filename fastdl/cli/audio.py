@@ -8,7 +8,7 @@ from typing import Any
 
 from fastdl.cli import _file_jobs
 from fastdl.cli._file_jobs import FileJobs, Totals
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 
 _CHUNK = 1 << 20  # samples: what is in memory of a file is a few of these
 
@@ -98,7 +98,7 @@ def run_encode(options: argparse.Namespace) -> int:
             return mu_law.g711_encode(x, options.law, dialect=dialect, bits=bits, nan=nan, return_clipped=True)
         return mu_law.mu_law_encode(x, q, dialect=dialect, bits=bits, nan=nan, return_clipped=True)
 
-    def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
+    def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, Any]:
         reader: Any = open_once(source, raw=options.raw, allow_truncated=options.allow_truncated)
         if options.mono and reader.channels > 1:
             reader = MonoMix(reader)
@@ -118,7 +118,7 @@ def run_decode(options: argparse.Namespace) -> int:
     nan = _nan(options, -32768, 32767)
     jobs = FileJobs(options, _kinds(options, (".npy", ".raw", *SUFFIXES)), (".wav",), ".wav")
 
-    def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
+    def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, Any]:
         reader: Any
         if source.suffix.lower() in (".npy", ".raw") and not options.raw:
             reader = CodeReader(source, options.dtype)
@@ -153,7 +153,7 @@ def _nan(options: argparse.Namespace, low: int, high: int) -> int | None:
     return _check.integer("--nan", value, low, high)
 
 
-def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progress: Progress) -> dict[str, Any]:
+def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progress: ProgressBar) -> dict[str, Any]:
     """Stream one file through `step`: what there is to say of it afterwards."""
     from fastdl.audio.mu_law import InputNaN
     from fastdl.errors import FileError
@@ -183,7 +183,7 @@ def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progr
                 step,
                 write,
                 executor=executor,
-                progress=lambda e: progress(len(e.details["chunk"]) * per_frame),
+                progress=lambda e: progress.advance(len(e.details["chunk"]) * per_frame),
             )
         except InputNaN as error:
             sample = written * reader.channels + error.first
