@@ -12,7 +12,9 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import ArrayLike, Loss, Progress, RowsLike
-from fastdl.linear._many_targets import fit_targets, target_columns
+from fastdl.linear._coordinates import Coordinates
+from fastdl.linear._dependent_columns import bound_all_columns
+from fastdl.linear._many_targets import fit_targets, join_fits, target_columns
 from fastdl.linear.result import Certificate, LpFit
 from fastdl.linear.training_options import RunKeywords, StepKeywords, TrainingKeywords
 from fastdl.losses.custom import CustomLoss
@@ -130,14 +132,29 @@ def fit_lp(
     if method == "newton":
         settings["tol"] = tol
     weights, unit = _divide_weights(y, sample_weight)
-    many = target_columns(X, y)
+    many, single = target_columns(X, y), _method_function(method, options)
     if many is None:
-        fit = _method_function(method, options)(Rows(X, y, weights), loss.p, **settings)
+        rows = Rows(X, y, weights)
+        fit = _bound_all_columns(single(rows, loss.p, **settings), rows, loss, settings)
     else:
-        settings["closed form"] = method == "closed form"
-        fit = fit_targets(X, many, weights, _method_function(method, options), loss.p, settings)
+        fits = fit_targets(X, many, weights, None if method == "closed form" else single, loss.p, settings)
+        fit = join_fits([_bound_all_columns(one, some, loss, settings) for some, one in fits])
     fit = replace(fit, tol=tol, targets=tuple(replace(target, tol=tol) for target in fit.targets))
     return fit if unit == 1 else fit.with_weights_times(unit)
+
+
+def _bound_all_columns(fit: LpFit, rows: Rows, loss: PowerLoss | CustomLoss, settings: dict[str, Any]) -> LpFit:
+    """The fit with a lower bound that columns left out do not break."""
+    if loss.is_custom or not fit.certificate.lower > 0 or fit.rank == rows.columns + settings["intercept"]:
+        return fit
+    some = {name: settings[name] for name in ("intercept", "seed", "threads")}
+
+    def bound(other: Rows) -> tuple[float, int]:
+        again = _fit_of(_choose_method("auto", loss))(other, loss.p, **some)
+        return again.certificate.lower, again.rank or 0
+
+    coordinates = Coordinates(rows, some["intercept"], some["threads"])
+    return replace(fit, certificate=bound_all_columns(fit.certificate, coordinates, bound))
 
 
 def _divide_weights(y: Any, sample_weight: Any) -> tuple[Any, float]:
