@@ -24,7 +24,7 @@ cdef struct Net:
 
 
 cdef inline inlined product(const real* A, Py_ssize_t row, Py_ssize_t step, Py_ssize_t rows, const real* B, Py_ssize_t width,
-                     Py_ssize_t depth, Start start, const real* bias, real* C) noexcept nogil:
+                            Py_ssize_t depth, Start start, const real* bias, real* C) noexcept nogil:
     # C[r, :] = start + sum_k A[r, k] B[k, :] in the order of k.
     if real is float:
         product32(<const char*>A, row * sizeof(real), step * sizeof(real), rows, B, width, depth, start, bias, C)
@@ -110,7 +110,7 @@ cdef inline inlined turn(const Net* net, const real* params, real* turned) noexc
 
 
 cdef inline inlined backward(const Net* net, const real* params, const real* turned, Py_ssize_t n, real* x, const real* g,
-                      real* spare, real* grad) noexcept nogil:
+                             real* spare, real* grad) noexcept nogil:
     # Add to grad the derivatives, of which g is the one by the output; those by the logits are in `spare`, which has room for
     # two layers of ROWS rows.
     cdef Py_ssize_t layer, inputs, units = 0, i, j, widest = 0, rows = (n + 7) & ~7
