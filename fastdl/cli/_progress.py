@@ -15,7 +15,7 @@ class ProgressBar:
     """A bar with rate and time left where a terminal and tqdm are there; counts from any thread, and stops them.
 
     `workers` is the number of files at once in this process; `helper` an executor that the work on all of them shares,
-    for what is done beside reading and writing.
+    for what is done beside reading and writing; `cluster` is there for a file whose parts workers of a cluster take.
     """
 
     total: float | None = None
@@ -24,6 +24,7 @@ class ProgressBar:
     scale: bool = True
     helper: Executor | None = None
     workers: int = 1
+    cluster: Any = None
     bar: Any = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
     start: float = field(default_factory=time.perf_counter, init=False)

@@ -15,6 +15,7 @@ from fastdl.cli._progress import ProgressBar
 
 FORMATS = (".npy", ".zarr")
 _BASES = 1 << 20  # letters of a batch: what is in memory of a file is a few of these
+_PART = 1 << 22  # letters of a part that a worker of a cluster takes
 _SETTINGS = ("alphabet", "unknown", "case", "layout", "dtype", "ignore", "like")
 
 
@@ -85,7 +86,23 @@ def run(options: argparse.Namespace) -> int:
         _summary,
         unit="windows" if reads else "B",
         total=lambda source: windows or source.stat().st_size,
+        parts=lambda source: _divisible(source, options, windows),
     )
+
+
+def _divisible(source: Path, options: argparse.Namespace, windows: int) -> float:
+    """The bytes of a file, or the letters of its windows, that workers can read apart; else 0."""
+    from fastdl.files.sequences import genomes
+
+    if options.windows is not None:
+        return windows * _length(options)
+    with genomes.open_sequences(source, loose=options.loose) as reader:
+        return source.stat().st_size if options.length is None and genomes.has_parts(reader) else 0
+
+
+def _read_part(part: Any) -> Any:
+    """The letters of a part, where they are encoded."""
+    return part.read()
 
 
 def _summary(totals: Totals) -> str:
@@ -109,6 +126,7 @@ def _encode(
 ) -> dict[str, Any]:
     """Stream one file."""
     import fastdl
+    from fastdl.cli._cluster import PartWork
     from fastdl.errors import FileError
     from fastdl.files.sequences import genomes
     from fastdl.files.sequences.fastq import Fastq
@@ -132,15 +150,21 @@ def _encode(
             problem = "holds reads: --length says how long to make them, so that they are one array"
             raise FileError(source, problem)
         else:
-            total = genomes.count_letters(reader) if encoding.first else None
+            total = genomes.count_letters(reader, by_index=progress.cluster is not None) if encoding.first else None
             chunks, step = genomes.all_letters(reader, _BASES, places), partial(fastdl.one_hot, **settings)
+            if progress.cluster is not None:
+                chunks, step = genomes.letter_parts(reader, _PART, places), PartWork(_read_part, step)
         row = (channels,) if length is None else encoding.shape(1, length)[1:]
         reached = 0
 
         def tell(event: Any) -> None:
             nonlocal reached
             before, reached = reached, reader.read
-            progress.advance(reached - before if options.windows is None else len(event.details["chunk"].names))
+            chunk = event.details["chunk"]
+            if options.windows is not None:
+                progress.advance(len(chunk.names))
+            else:
+                progress.advance(chunk.size if progress.cluster is not None else reached - before)
 
         with writing(target, _beside(target), encoding.dtype, row, total) as (writer, description):
 
@@ -149,7 +173,10 @@ def _encode(
                 counts["letters"] += rows.size // channels
 
             # One thread encodes while this one reads and writes.
-            run(chunks, step, write, executor=progress.helper, progress=tell)
+            if progress.cluster is not None:
+                progress.cluster.run(chunks, step, write, tell)
+            else:
+                run(chunks, step, write, executor=progress.helper, progress=tell)
             _describe(description, encoding, length, places)
     return counts
 
