@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 from fastdl.errors import InputError
 
 if TYPE_CHECKING:
     from fastdl.streaming import ProgressEvent
 
 #: work(options, progress): what a command does after its checks; what is to be said of it.
-CommandWork = Callable[[argparse.Namespace, Progress], str]
+CommandWork = Callable[[argparse.Namespace, ProgressBar], str]
 
 
 def add_scheduler(command: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def run_command(work: CommandWork, options: argparse.Namespace, unit: str, write
     `writes` are the files it writes: what a worker that died left beside them is removed.
     """
     if not options.scheduler:
-        with Progress(None, unit, options.quiet) as progress:
+        with ProgressBar(None, unit, options.quiet) as progress:
             return work(options, progress)
     from fastdl.files import temporaries
 
@@ -53,7 +53,7 @@ class _Remote:
         self.work = work
 
     def __call__(self, options: argparse.Namespace) -> str:
-        return self.work(options, Progress(quiet=True))
+        return self.work(options, ProgressBar(quiet=True))
 
 
 def _sendable(value: object) -> object:

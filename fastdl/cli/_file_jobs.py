@@ -16,7 +16,7 @@ from typing import Any
 from fastdl.cli import _sources
 from fastdl.cli._job_record import JobRecord
 from fastdl.cli._job_workers import Result, Work, amount, run_all, size_of
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 from fastdl.cli._sources import Source
 from fastdl.files import temporaries
 
@@ -141,7 +141,7 @@ class FileJobs:
         with ExitStack() as stack:
             spool = stack.enter_context(temporaries.folder()) if _any_pipe(options.sources) else None
             pairs, record = self._plan(spool)
-            progress = Progress(None, unit, options.quiet or options.json)
+            progress = ProgressBar(None, unit, options.quiet or options.json)
             if progress.shown:
                 progress.total = sum(amount(total, source.path) for source, _ in pairs)
             stack.enter_context(progress)

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from fastdl.cli._cluster import Cluster, cluster_of
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 from fastdl.cli._sources import Source
 from fastdl.errors import FastdlError
 from fastdl.files import atomic
 
 #: work(source, target, progress): what is to be said of the file.
-Work = Callable[[Path, Path, Progress], dict[str, Any]]
+Work = Callable[[Path, Path, ProgressBar], dict[str, Any]]
 _SMALL, _SAMPLED = 1 << 17, 32  # bytes of a file that is small; files that are looked at to tell
 _LARGE = 1 << 26  # bytes of a file whose parts are worth to be sent to several workers
 _AHEAD = 16  # files for each worker that are begun or wait
@@ -45,7 +45,7 @@ class Result:
         return json.dumps({**fields, "seconds": round(self.seconds, 6), "error": self.error}, default=_plain)
 
 
-def attempt(work: Work, source: Source, target: Path, progress: Progress, sync: bool, together: bool) -> Result:
+def attempt(work: Work, source: Source, target: Path, progress: ProgressBar, sync: bool, together: bool) -> Result:
     """One file; whatever goes wrong becomes a sentence that names it."""
     result = Result(source, target)
     group = atomic.Group(sync)
@@ -88,7 +88,7 @@ def run_all(
     pairs: Sequence[tuple[Source, Path]],
     work: Work,
     options: argparse.Namespace,
-    progress: Progress,
+    progress: ProgressBar,
     parts: Callable[[Path], float] | None = None,
 ) -> Iterator[Result]:
     """The result of each file, when it has its name; `parts` are the bytes of a source that `work` can divide, or 0."""
@@ -115,7 +115,7 @@ def _on_cluster(
     pairs: Sequence[tuple[Source, Path]],
     remote: _Remote,
     cluster: Cluster,
-    progress: Progress,
+    progress: ProgressBar,
     parts: Callable[[Path], float] | None,
 ) -> Iterator[Result]:
     """Files that are more than a worker's share by parts, written here; each of the others by a worker."""
@@ -144,7 +144,7 @@ def _share(
     pairs: Sequence[tuple[Source, Path]],
     one: Callable[[Source, Path], Result],
     executor: Executor,
-    progress: Progress,
+    progress: ProgressBar,
     workers: int,
 ) -> Iterator[Result]:
     """one(source, target) for all pairs, by the workers of an executor; Ctrl-C stops each when it next tells."""
@@ -210,7 +210,7 @@ class _Remote:
 
     def __call__(self, source: Source, target: Path) -> Result:
         with ThreadPoolExecutor(1) as helper:
-            progress = Progress(quiet=True, helper=helper)
+            progress = ProgressBar(quiet=True, helper=helper)
             return attempt(self.work, source, target, progress, self.sync, together=False)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass
-class Progress:
+class ProgressBar:
     """A bar with rate and time left where a terminal and tqdm are there; counts from any thread, and stops them.
 
     `workers` is the number of files at once in this process; `helper` an executor that the work on all of them shares,
@@ -30,7 +30,7 @@ class Progress:
     start: float = field(default_factory=time.perf_counter, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBar:
         if self.shown:
             try:
                 from tqdm import tqdm
@@ -39,7 +39,8 @@ class Progress:
             self.bar = tqdm(total=self.total, unit=self.unit, unit_scale=self.scale, leave=False, dynamic_ncols=True)
         return self
 
-    def __call__(self, amount: float) -> None:
+    def advance(self, amount: float) -> None:
+        """Count what was done, in `unit`; KeyboardInterrupt once the command is stopped."""
         if self.stopped:
             raise KeyboardInterrupt
         if self.bar is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastdl.cli import _file_jobs
 from fastdl.cli._file_jobs import FileJobs, Totals
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 
 _CHUNK = 1 << 20  # samples: what is in memory of a file is a few of these
 _PARTS = 4  # chunks that a worker of a cluster takes at once
@@ -99,7 +99,7 @@ def run_encode(options: argparse.Namespace) -> int:
             return mu_law.g711_encode(x, options.law, dialect=dialect, bits=bits, nan=nan, return_clipped=True)
         return mu_law.mu_law_encode(x, q, dialect=dialect, bits=bits, nan=nan, return_clipped=True)
 
-    def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
+    def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, Any]:
         reader: Any = open_once(source, raw=options.raw, allow_truncated=options.allow_truncated)
         if options.mono and reader.channels > 1:
             reader = MonoMix(reader)
@@ -122,7 +122,7 @@ def run_decode(options: argparse.Namespace) -> int:
     nan = _nan(options, -32768, 32767)
     jobs = FileJobs(options, _kinds(options, (".npy", ".raw", *SUFFIXES)), (".wav",), ".wav")
 
-    def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
+    def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, Any]:
         reader: Any
         if source.suffix.lower() in (".npy", ".raw") and not options.raw:
             reader = CodeReader(source, options.dtype)
@@ -176,7 +176,7 @@ def _nan(options: argparse.Namespace, low: int, high: int) -> int | None:
     return _check.integer("--nan", value, low, high)
 
 
-def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progress: Progress) -> dict[str, Any]:
+def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progress: ProgressBar) -> dict[str, Any]:
     """Stream one file through `step`: what there is to say of it afterwards."""
     from functools import partial
 
@@ -205,7 +205,7 @@ def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progr
         per_frame = size / max(reader.frames, 1)
 
         def tell(event: Any) -> None:
-            progress(len(event.details["chunk"]) * per_frame)
+            progress.advance(len(event.details["chunk"]) * per_frame)
 
         try:
             if progress.cluster is not None:

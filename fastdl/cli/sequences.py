@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from fastdl.cli import _file_jobs
 from fastdl.cli._file_jobs import FileJobs, Totals
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 
 FORMATS = (".npy", ".zarr")
 _BASES = 1 << 20  # letters of a batch: what is in memory of a file is a few of these
@@ -40,7 +40,7 @@ def register(commands: Any) -> None:
         "columns chrom, start, end and maybe strand, summit",
     )
     command.add_argument(
-        "--centre", default="middle", metavar="WHERE", help="with --windows and --length: middle (default) or summit"
+        "--center", default="middle", metavar="WHERE", help="with --windows and --length: middle (default) or summit"
     )
     command.add_argument(
         "--length", type=int, metavar="N", help="letters of a window; with --windows, round its middle"
@@ -71,11 +71,11 @@ def run(options: argparse.Namespace) -> int:
 
     encoding = _settings.settings(**{name: getattr(options, name) for name in _SETTINGS})
     _settings.padding_row(options.pad, encoding.tables)
-    _check.one_of("--centre", options.centre, ("middle", "summit"))
+    _check.one_of("--center", options.center, ("middle", "summit"))
     if options.length is not None:
         _check.integer("--length", options.length, 1)
-    elif options.centre == "summit":
-        raise _check.InputError("--centre summit needs --length, the letters of a window round it")
+    elif options.center == "summit":
+        raise _check.InputError("--center summit needs --length, the letters of a window round it")
     windows = 0 if options.windows is None else sum(len(regions.names) for regions in _regions(options))
     reads = [] if options.windows is None else [options.windows]
     ending = options.output.suffix.lower()
@@ -122,7 +122,7 @@ def _beside(target: Path) -> Path:
 
 
 def _encode(
-    source: Path, target: Path, options: argparse.Namespace, encoding: Any, progress: Progress
+    source: Path, target: Path, options: argparse.Namespace, encoding: Any, progress: ProgressBar
 ) -> dict[str, Any]:
     """Stream one file."""
     import fastdl
@@ -162,9 +162,9 @@ def _encode(
             before, reached = reached, reader.read
             chunk = event.details["chunk"]
             if options.windows is not None:
-                progress(len(chunk.names))
+                progress.advance(len(chunk.names))
             else:
-                progress(chunk.size if progress.cluster is not None else reached - before)
+                progress.advance(chunk.size if progress.cluster is not None else reached - before)
 
         with writing(target, _beside(target), encoding.dtype, row, total) as (writer, description):
 
@@ -220,7 +220,7 @@ def _windows(
             _check_regions(options, genome, regions, length)
             for at in range(0, len(regions.names), few):
                 part = type(regions)(*(column[at : at + few] for column in regions))
-                starts = part.starts if options.length is None else part.windows(length, options.centre)
+                starts = part.starts if options.length is None else part.windows(length, options.center)
                 ends = [genome.lengths[name] for name in part.names]
                 counts["outside"] += sum(
                     start >= end or start + length <= 0 for start, end in zip(starts.tolist(), ends)
