@@ -12,6 +12,7 @@ from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike, Progress
 from fastdl.linear._coordinates import EPS, Coordinates
+from fastdl.linear._dependent_columns import bound_all_columns
 from fastdl.linear._matrix import DesignMatrix, factorize, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
@@ -143,6 +144,15 @@ def fit_huber(
     with np.errstate(over="ignore", under="ignore"):
         history["loss"] = history["loss"] / unit / unit
         certificate = Certificate.of(loss, float(lower / unit / unit), "dual")
+
+    def bound(other: Rows) -> tuple[float, int]:
+        again = Coordinates(other, bool(intercept), threads)
+        robust = RobustCoordinates(again, other)
+        start = robust.from_coordinates(least_squares_start(again)[0])
+        lower = _newton(_Problem(robust, other, delta), start, tol, steps, None)[1]
+        return lower / robust.y_factor / robust.y_factor, again.rank
+
+    certificate = bound_all_columns(certificate, coordinates, bound)
     converged = float(history["gap"][-1]) <= max(tol, 1e-12)
     if not converged:
         text = f"fit_huber stopped with a gap of {certificate.gap:.1e}, above tol = {tol:.1e}"
