@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastdl.cli._cluster import add_scheduler, run_command
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 
 if TYPE_CHECKING:
     from fastdl._typing import Array
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def work(options: argparse.Namespace, progress: Progress) -> str:
+def work(options: argparse.Namespace, progress: ProgressBar) -> str:
     """Read the graph, write what is asked for; what is in it and what was done."""
     from fastdl import _threads
 
@@ -107,7 +107,7 @@ def work(options: argparse.Namespace, progress: Progress) -> str:
 
 
 def read(
-    options: argparse.Namespace, features: Array | None, threads: int, progress: Progress
+    options: argparse.Namespace, features: Array | None, threads: int, progress: ProgressBar
 ) -> tuple[Graph, list[str], float]:
     """The graph, the names of its nodes where --ids asks for them, and the seconds it took."""
     from fastdl.files.graphs.edges import read_graph, read_named_graph
@@ -124,7 +124,7 @@ def read(
 
     def tell(event: Any) -> None:
         nonlocal seen
-        progress(event.done - seen)
+        progress.advance(event.done - seen)
         seen = event.done
 
     graph = read_graph(options.edges, count, **columns, **same, **limit, one_based=options.one_based, progress=tell)
@@ -140,13 +140,13 @@ def gather(options: argparse.Namespace, graph: Graph, features: Array, threads: 
 
     blocks = aggregate_blocks(graph, features, reduce=options.reduce, weight=options.norm, threads=threads)
     shape = (graph.num_targets, *features.shape[1:])
-    with replacing(options.output) as file, Progress(graph.num_targets, "node", options.quiet) as progress:
+    with replacing(options.output) as file, ProgressBar(graph.num_targets, "node", options.quiet) as progress:
         for block in blocks:
             if not file.tell():
                 header = {"descr": block.dtype.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_2_0(file, header)
             file.write(block.data)
-            progress(len(block))
+            progress.advance(len(block))
     what = f"{options.norm or options.reduce} of features {features.shape} {features.dtype}"
     return f"{what} in {progress.seconds:.2f} s"
 
