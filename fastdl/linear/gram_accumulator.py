@@ -85,7 +85,7 @@ class GramAccumulator(StateBytes):
         self._columns: int | None = None
         self._targets: tuple[int, ...] = ()
         self._count = 0
-        self._shift: Array | None = None  # before the first block
+        self._shift: Any = None  # before the first block
         self._factor = np.zeros(0)
         self._sums = Superaccumulator(0)  # of the products on and above the diagonal
 
@@ -139,7 +139,6 @@ class GramAccumulator(StateBytes):
             about = Z.mean(axis=0) if self.intercept else np.zeros(Z.shape[1])
             about = np.where(np.isfinite(about), about, 0.0)
             self._begin(about, power_of_two(np.abs(Z - about).max(axis=0)))
-        assert self._shift is not None
         weights = None if s is None else np.ascontiguousarray(s)
         self._sums.add(_upper(gram(Z, np.zeros(len(Z)), weights, self._shift, self._factor)[:-1, :-1]))
         self._count += len(Z)
