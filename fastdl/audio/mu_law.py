@@ -15,7 +15,7 @@ from fastdl._threads import count, split, split_rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.audio import _tables as tables
 from fastdl.audio._samples import InputNaN as InputNaN
-from fastdl.audio._samples import as_int16, as_samples
+from fastdl.audio._samples import as_int16, as_samples, first_nan
 from fastdl.errors import InputError
 from fastdl.reference import audio as reference
 
@@ -156,7 +156,7 @@ def _encode_floats(x: Array, q: int, dialect: str, nan: int | None, codes: Array
     counts = split_rows(lambda some, to: kernel.encode_by_edges(some, edges, nan or 0, to), (x, codes), threads, _BLOCK)
     clipped, nans = sum(c for c, _ in counts), sum(c for _, c in counts)
     if nans and nan is None:
-        raise InputNaN(nans, x)
+        raise InputNaN(nans, first_nan(x))
     return clipped
 
 
@@ -337,7 +337,7 @@ def g711_encode(
     counts = split(len(flat), threads, encode, _BLOCK if given.dtype == _INT16 else _CACHED)
     clipped, nans = sum(c for c, _ in counts), sum(c for _, c in counts)
     if nans and nan is None:
-        raise InputNaN(nans, flat)
+        raise InputNaN(nans, first_nan(flat))
     return (result, clipped) if return_clipped else result
 
 
