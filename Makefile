@@ -106,20 +106,20 @@ attack: .venv/test
 # that read what others wrote: make sanitize-short.
 SANITIZED = build/sanitized
 SANITIZERS = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
-  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
   PYTHONPATH=$(SANITIZED):.
 sanitize: .venv/test
 	FASTDL_SANITIZE=1 FASTDL_CPU=default FASTDL_REQUIRE_EXT=1 $(PIP) --no-deps --upgrade --target $(SANITIZED) .
 	$(SANITIZERS) $(BIN)/python -P -m pytest -q -x -p no:cacheprovider -o pythonpath="$(SANITIZED) ." tests/test_equivalence.py
 	$(SANITIZERS) $(BIN)/python -P -m tests.attack calls --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-SHORT = files_lzf,files_numbers,files_sequences,sequences_windows,sequences
+SHORT = files_lzf,files_numbers,files_sequences,sequences_windows,sequences,features
 SHORT_TESTS = tests/test_points_lzf.py tests/test_points_text_rows.py tests/test_sequences_windows.py
 sanitize-short: .venv/test
 	FASTDL_KERNELS=$(SHORT) FASTDL_SANITIZE=1 FASTDL_CPU=default FASTDL_REQUIRE_EXT=1 \
 	  $(PIP) --no-deps --upgrade --target $(SANITIZED) .
 	$(SANITIZERS) $(BIN)/python -P -m pytest -q -x -p no:cacheprovider -o pythonpath="$(SANITIZED) ." $(SHORT_TESTS)
-	for f in one_hot; do \
+	for f in one_hot one_hot_windows vandermonde; do \
 	  $(SANITIZERS) $(BIN)/python -P -m tests.attack calls --function $$f --seconds 15 --seed 1 || exit 1; done
 
 # What a stranger installs: the wheel made of the sdist, in an environment that holds nothing else.

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from fastdl.cli import _file_jobs, _sources, main
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 from fastdl.errors import FileError
 from fastdl.files import temporaries
 
@@ -289,11 +289,11 @@ def test_work_shares_one_executor(tmp_path, monkeypatch):
 
 
 def test_progress_stops_what_is_told_of_it():
-    progress = Progress(quiet=True)
-    progress(1)
+    progress = ProgressBar(quiet=True)
+    progress.advance(1)
     progress.stopped = True
     with pytest.raises(KeyboardInterrupt):
-        progress(1)
+        progress.advance(1)
 
 
 def test_output_is_checked_before_the_work(tmp_path):

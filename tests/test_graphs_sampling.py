@@ -8,6 +8,7 @@ import pytest
 
 import fastdl
 from fastdl import Graph, aggregate
+from fastdl.graphs import sampling
 from fastdl.reference.graphs import rows
 from tests.cases_graphs import REDUCTIONS, random_graph
 
@@ -249,3 +250,18 @@ def test_improved_norm_gives_new_loops_two():
     norm = fastdl.gcn_norm(Graph.from_edges([[0, 0], [0, 1]]), improved=True)
     # node 0 keeps its loop of 1, node 1 gets one of 2: degrees 1 and 3
     np.testing.assert_allclose(norm.weight, [1, 1 / np.sqrt(3), 2 / 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_nodes_are_numbered_as_they_come(dtype):
+    rng = np.random.default_rng(0)
+    for count, high in ((0, 10), (1, 1), (5000, 40), (5000, 2**31 - 1), (3000, 3000)):
+        nodes = rng.integers(0, high, count).astype(dtype)
+        known = np.unique(nodes)[::3].astype(np.int64)[::-1].copy()
+        ids, places = np.empty(len(known) + count, np.int64), np.empty(count, np.int64)
+        ids[: len(known)] = known
+        number = sampling.kernel.relabel_nodes(nodes, ids, places, known=len(known))
+        everything = np.concatenate([known, nodes])
+        values, first = np.unique(everything, return_index=True)
+        np.testing.assert_array_equal(ids[:number], values[np.argsort(first)])
+        np.testing.assert_array_equal(ids[places], nodes)

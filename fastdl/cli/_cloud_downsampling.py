@@ -14,7 +14,7 @@ import numpy as np
 
 from fastdl._typing import Array
 from fastdl.cli import _cloud_columns
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 from fastdl.errors import FileError, InputError
 from fastdl.files.points import clouds
 from fastdl.files.points.fields import take, unique
@@ -137,7 +137,7 @@ class Reduction:
         if cloud.raw:
             self.state.scale = [(f.scale or 1.0, f.zero) for f in map(cloud.first.fields.__getitem__, "xyz")]
 
-    def run(self, progress: Progress) -> None:
+    def run(self, progress: ProgressBar) -> None:
         """Read every file."""
         for k, reader in enumerate(self.cloud.readers):
             self.starts.append(self.state.seen)
@@ -148,7 +148,7 @@ class Reduction:
                     self._take(reader, self._selected(reader, chunk), k)
                 except InputError as error:
                     raise FileError(reader.path, str(error)) from None
-                progress(len(chunk))
+                progress.advance(len(chunk))
         self.starts.append(self.state.seen)
 
     def _selected(self, reader: PointReader, chunk: Array) -> Array:
@@ -303,7 +303,7 @@ class _Rows:
         return np.array([x.min() for x in xyz]), np.array([x.max() for x in xyz])
 
 
-def write(reduction: Reduction, targets: Sequence[Path], progress: Progress) -> list[dict[str, int]]:
+def write(reduction: Reduction, targets: Sequence[Path], progress: ProgressBar) -> list[dict[str, int]]:
     """Write the voxels to a file, or those whose first point is of the k-th source to the k-th file; the accounts."""
     rows = _Rows(reduction.cloud, targets[0])
     parts = reduction.parts()
@@ -318,7 +318,7 @@ def write(reduction: Reduction, targets: Sequence[Path], progress: Progress) -> 
     # The voxels wait on the disk as they will be in the file.
     with closing(SortedRowFile(rows.schema)) as sorted_rows:
         while part is not None:
-            progress(0)
+            progress.advance(0)
             sorted_rows.add(part.first, partial(rows.make, part), rows.ends(part))
             part, follower = follower, next(parts, None)
         if len(targets) == 1:

@@ -16,7 +16,7 @@ from typing import Any
 from fastdl.cli import _sources
 from fastdl.cli._job_record import JobRecord
 from fastdl.cli._job_workers import Result, Work, amount, run_all, size_of
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 from fastdl.cli._sources import Source
 from fastdl.files import temporaries
 
@@ -129,25 +129,29 @@ class FileJobs:
         unit: str = "B",
         total: Callable[[Path], float] = size_of,
         mixed: Sequence[str] = (),
+        parts: Callable[[Path], float] | None = None,
     ) -> int:
         """work(source, target, progress) for each file: the command's exit code.
 
         A file that fails says so and does not stop the others. `summary` says what was done; `total` gives the amount
-        of a source in the unit of the bar; `mixed` are details that should be the same for all files.
+        of a source in the unit of the bar; `mixed` are details that should be the same for all files. `parts` gives the
+        bytes of a source that `work` divides among the workers of `progress.cluster`, 0 for one that it does not.
         """
         options = self.options
         with ExitStack() as stack:
             spool = stack.enter_context(temporaries.folder()) if _any_pipe(options.sources) else None
             pairs, record = self._plan(spool)
-            progress = Progress(None, unit, options.quiet or options.json)
+            progress = ProgressBar(None, unit, options.quiet or options.json)
             if progress.shown:
                 progress.total = sum(amount(total, source.path) for source, _ in pairs)
             stack.enter_context(progress)
             stack.callback(self._record, record)
-            for result in run_all(pairs, work, options, progress):
-                self._tell(result)
-                if time.perf_counter() - self._recorded > _DELAY:
+            for result in run_all(pairs, work, options, progress, parts):
+                self._count(result)
+                # Of a cluster, files take so long that each is noted at once: what was told is never done again.
+                if options.scheduler or time.perf_counter() - self._recorded > _DELAY:
                     self._record(record)
+                self._tell(result)
             seconds = progress.seconds
         if options.scheduler:
             for folder in {target.parent for _, target in pairs}:
@@ -176,7 +180,9 @@ class FileJobs:
         pairs = []
         for source, target in plan:
             if record is not None and options.skip_existing and record.is_finished(source.name, target):
-                self._tell(Result(source, target, skipped=True))
+                skipped = Result(source, target, skipped=True)
+                self._count(skipped)
+                self._tell(skipped)
             else:
                 pairs.append((source, target))
         for parent in {target.parent for _, target in pairs}:
@@ -194,17 +200,19 @@ class FileJobs:
         self._unrecorded = []
         self._recorded = time.perf_counter()
 
+    def _count(self, result: Result) -> None:
+        if result.error is None and result.skipped:
+            self.skipped += 1
+        elif result.error is None:
+            self.results.append(result)
+            if not result.source.label:
+                self._unrecorded.append(result)
+
     def _tell(self, result: Result) -> None:
         if self.options.json:
             print(result.json())
         if result.error is not None:
             self._fail(result.error)
-        elif result.skipped:
-            self.skipped += 1
-        else:
-            self.results.append(result)
-            if not result.source.label:
-                self._unrecorded.append(result)
 
     def _fail(self, message: str) -> None:
         self.failed += 1

@@ -18,7 +18,7 @@ NAME = ".fastdl-record.jsonl"
 _quoted = json.encoder.encode_basestring_ascii
 #: Options that do not change what is written.
 _FREE = {"sources", "output", "output_is_folder", "jobs", "overwrite", "quiet", "json", "skip_existing", "sync"}
-_FREE |= {"scheduler", "threads", "run", "memory", "max_bytes", "parser"}
+_FREE |= {"scheduler", "threads", "run", "max_bytes", "parser"}
 
 
 class JobRecord:

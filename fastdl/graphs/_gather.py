@@ -66,7 +66,7 @@ class Gather:
         graph = self.graph
         for array in (graph.indptr, graph.indices, self.features):
             check_file(array)
-        x, rows = flat_rows(self.features), result.reshape(last - first, -1)
+        x, rows = flat_rows(self.features), result if result.ndim == 2 else result.reshape(last - first, -1)
         engine = kernel if graph.num_sources <= INT32 else _graph_kernels
 
         def run(a: int, b: int, column: int, end: int) -> None:
@@ -82,7 +82,7 @@ class Gather:
         if (graph.num_edges + last - first) * columns <= _WORK:  # one block
             run(first, last, 0, columns)
             return
-        jobs = list(blocks(graph.indptr, first, last, columns))
+        jobs = list(blocks(graph.indptr, first, last, columns, self.threads))
         share(len(jobs), self.threads, lambda k: run(*jobs[k]))
 
 
@@ -167,17 +167,18 @@ def row_ends(graph: Graph, a: int, b: int) -> Array:
     return indptr
 
 
-def blocks(indptr: Array, first: int, last: int, columns: int) -> Iterator[tuple[int, int, int, int]]:
-    """(row, row, column, column) of blocks of equal work, whatever the number of threads.
+def blocks(indptr: Array, first: int, last: int, columns: int, threads: int) -> Iterator[tuple[int, int, int, int]]:
+    """(row, row, column, column) of blocks of equal work.
 
-    A row is never cut, that would change the order of its sum; but where one row is much more than a block, its
-    columns are handed out apart.
+    A row is never cut, that would change the order of its sum; but where one row is much more than a block, each thread
+    takes a part of its columns. More parts would read the indices, and the rows of features in memory, more often.
     """
+    shared = -(-columns // (_LINE * threads)) * _LINE
     step = min(max(_WORK // max(columns, 1), 1 << 12), 1 << 19)
     while first < last:
         border = int(indptr.searchsorted(indptr[first] + step, "right")) - 1
         border = min(max(border, first + 1), first + step, last)
-        width = _LINE if indptr[border] - indptr[first] > 2 * step else columns
+        width = shared if indptr[border] - indptr[first] > 2 * step else columns
         for column in range(0, columns, width):
             yield first, border, column, min(column + width, columns)
         first = border

@@ -132,12 +132,12 @@ def _nodes(graph: Graph, nodes: ArrayLike) -> Array:
 
 def _relabel(first: Array, others: Array) -> tuple[Array, Array]:
     """(ids, places): `first`, then the new ones of `others` as they come; places gives others in ids."""
-    everything = np.concatenate([first, others.astype(np.int64)])
-    ids, at, inverse = np.unique(everything, return_index=True, return_inverse=True)
-    by_first = np.argsort(at, kind="stable")
-    rank = np.empty(len(ids), np.int64)
-    rank[by_first] = np.arange(len(ids))
-    return ids[by_first], rank[inverse[len(first) :]]
+    most = len(first) + len(others)
+    ids, places = np.empty(most, np.int64), np.empty(len(others), np.int64)
+    ids[: len(first)] = first
+    engine = kernel if most <= np.iinfo(np.int32).max else _graph_kernels
+    count = engine.relabel_nodes(others, ids, places, known=len(first))
+    return ids[:count].copy(), places
 
 
 def random_walks(graph: Graph | Any, starts: ArrayLike, length: int, *, seed: int, threads: int | None = 1) -> Array:

@@ -12,6 +12,7 @@ from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike, Progress
 from fastdl.linear._coordinates import EPS, Coordinates
+from fastdl.linear._dependent_columns import bound_all_columns
 from fastdl.linear._matrix import DesignMatrix, factorize, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
@@ -132,9 +133,8 @@ def fit_huber(
     rows = Rows(x, t, _check.sample_weight(sample_weight, len(t)))
     coordinates = Coordinates(rows, bool(intercept), threads)
     gamma, through = least_squares_start(coordinates)
-    if through:
-        w, b = coordinates.model(gamma)
-        return HuberFit(w, b, delta, 0.0, Certificate.of(0.0, 0.0, "interpolation"), True)
+    if through is not None:
+        return HuberFit(*through, delta, 0.0, Certificate.of(0.0, 0.0, "interpolation"), True)
     robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
     problem = _Problem(robust, rows, delta)
     gamma, lower, history = _newton(problem, robust.from_coordinates(gamma), tol, steps, progress)
@@ -143,6 +143,15 @@ def fit_huber(
     with np.errstate(over="ignore", under="ignore"):
         history["loss"] = history["loss"] / unit / unit
         certificate = Certificate.of(loss, float(lower / unit / unit), "dual")
+
+    def bound(other: Rows) -> tuple[float, int]:
+        again = Coordinates(other, bool(intercept), threads)
+        robust = RobustCoordinates(again, other)
+        start = robust.from_coordinates(least_squares_start(again)[0])
+        lower = _newton(_Problem(robust, other, delta), start, tol, steps, None)[1]
+        return lower / robust.y_factor / robust.y_factor, again.rank
+
+    certificate = bound_all_columns(certificate, coordinates, bound)
     converged = float(history["gap"][-1]) <= max(tol, 1e-12)
     if not converged:
         text = f"fit_huber stopped with a gap of {certificate.gap:.1e}, above tol = {tol:.1e}"

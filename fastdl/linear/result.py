@@ -16,9 +16,9 @@ Array = np.ndarray
 class Certificate(NamedTuple):
     """Bounds of the least loss any model of the kind can have on the rows of the fit.
 
-    Columns that depend on others but for rounding count as dependent: where the rank is short, the bounds are those of
-    models of the independent columns. A model that tells such columns apart by their last bits, with weights of 1e15,
-    may have a smaller loss.
+    The bounds are those of models of all columns. Where columns depend on others but for rounding, the fit leaves them
+    out, and what rounding left of them counts in the lower bound: the gap is then what a model could gain that tells
+    such columns apart by their last bits, with weights of some 1e15.
 
     Attributes
     ----------

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from fastdl.reference.graphs import _inverse, draw_edges, reduce_rows, rows, softmax_rows, walk
+from fastdl.reference.graphs import _inverse, draw_edges, reduce_rows, relabel_nodes, rows, softmax_rows, walk
 
-__all__ = ["draw_edges", "softmax_rows", "walk"]
+__all__ = ["draw_edges", "relabel_nodes", "softmax_rows", "walk"]
 
 _NAMES = {0: "sum", 1: "sum", 2: "gcn", 3: "max", 4: "min", 5: "mul", 6: "mean", 7: "var", 8: "softmax"}
 

@@ -277,6 +277,15 @@ def draw_edges(indptr, nodes, ends, numbers, *, seed, replace):
         numbers[ends[k] : ends[k + 1]] = [start + p for p in places]
 
 
+def relabel_nodes(nodes, ids, places, *, known):
+    """Give every node its place in ids, whose first `known` are there; new nodes are appended as they come."""
+    place = {int(node): k for k, node in enumerate(ids[:known])}
+    for i, node in enumerate(nodes):
+        places[i] = place.setdefault(int(node), len(place))
+    ids[: len(place)] = list(place)
+    return len(place)
+
+
 def walk(indptr, indices, walks, *, seed, first):
     """Every row of walks from its first node on; walk k has the key first + k."""
     for k in range(len(walks)):

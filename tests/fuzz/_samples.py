@@ -83,7 +83,7 @@ def _graph(path):
 def _table(path):
     from fastdl.files import Table
 
-    for _ in Table(path).blocks():
+    for _ in Table(path).chunks():
         pass
 
 

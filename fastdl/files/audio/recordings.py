@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -145,6 +146,7 @@ class SoundfileReader(Recording):
         with self._errors("not a recording that can be read", 0), self._soundfile.SoundFile(path) as file:
             self.rate, self.channels, self.frames = file.samplerate, file.channels, file.frames
             self.dtype = _sample_type(file.subtype)
+            self._is_exact = file.subtype.startswith("PCM_")
             self.is_estimate = file.format == "MP3" or "MPEG" in file.subtype or not 0 < file.frames < _ENDLESS
 
     @contextmanager
@@ -159,12 +161,25 @@ class SoundfileReader(Recording):
         if self.is_estimate and frames is None and start == 0:
             return np.concatenate(list(self.chunks(1 << 20)) or [self._none()])
         start, stop = self._span(start, frames)
-        with self._errors(f"corrupt after frame {start}"), self._soundfile.SoundFile(self.path) as file:
+        with self._errors(f"corrupt after frame {start}"), self._opened() as file:
             file.seek(start)
             x = file.read(stop - start, dtype=self.dtype)
         if len(x) < stop - start:
             raise FileError(self.path, f"truncated: {self.frames} frames announced, {start + len(x)} there")
         return x
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        """The file, which stays open if there are `files` and if what it decodes to depends on the place alone."""
+        if self.files is None or not self._is_exact:
+            with self._soundfile.SoundFile(self.path) as file:
+                yield file
+            return
+        try:
+            yield self.files.get(self.path, self._soundfile.SoundFile)
+        except BaseException:
+            self.files.close(self.path)
+            raise
 
     def _none(self) -> Array:
         return np.empty((0,) if self.channels == 1 else (0, self.channels), self.dtype)
