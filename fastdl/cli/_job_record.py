@@ -17,7 +17,7 @@ import fastdl
 NAME = ".fastdl-record.jsonl"
 #: Options that do not change what is written.
 _FREE = {"sources", "output", "output_is_folder", "jobs", "overwrite", "quiet", "json", "skip_existing", "sync"}
-_FREE |= {"scheduler", "threads", "run", "memory", "max_bytes", "parser"}
+_FREE |= {"scheduler", "threads", "run", "max_bytes", "parser"}
 
 
 class JobRecord:

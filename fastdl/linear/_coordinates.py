@@ -287,6 +287,11 @@ class Coordinates:
         least = self._of_least_norm(w)
         return least, b + float(np.add.reduce((w - least) * self.shift)) if self.intercept else 0.0
 
+    def raw_step(self, step: Array) -> Array:
+        """A step for `move_model`, in the unit of y, of one in the coordinates as they are."""
+        first = int(self.ones)
+        return np.append(step[:first], self._of_raw_columns(step[first:])) / self.y_factor
+
     def _of_raw_columns(self, weights: Array) -> Array:
         return weights if self._first is None else np.linalg.solve(self._first, weights)
 

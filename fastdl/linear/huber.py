@@ -133,9 +133,8 @@ def fit_huber(
     rows = Rows(x, t, _check.sample_weight(sample_weight, len(t)))
     coordinates = Coordinates(rows, bool(intercept), threads)
     gamma, through = least_squares_start(coordinates)
-    if through:
-        w, b = coordinates.model(gamma)
-        return HuberFit(w, b, delta, 0.0, Certificate.of(0.0, 0.0, "interpolation"), True)
+    if through is not None:
+        return HuberFit(*through, delta, 0.0, Certificate.of(0.0, 0.0, "interpolation"), True)
     robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
     problem = _Problem(robust, rows, delta)
     gamma, lower, history = _newton(problem, robust.from_coordinates(gamma), tol, steps, progress)

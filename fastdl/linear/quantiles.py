@@ -127,9 +127,8 @@ def fit_quantile(
         return tuple(found) if np.ndim(tau) else found[0]
     rows, coordinates = given, Coordinates(given, bool(intercept), threads)
     gamma, through = least_squares_start(coordinates)
-    if through:
-        w, b = coordinates.model(gamma)
-        fits = [QuantileFit(w, b, value, 0.0, Certificate.of(0.0, 0.0, "interpolation")) for value in taus.tolist()]
+    if through is not None:
+        fits = [QuantileFit(*through, value, 0.0, Certificate.of(0.0, 0.0, "interpolation")) for value in taus.tolist()]
     else:
         robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
         block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
@@ -150,8 +149,8 @@ def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, t
     gamma, through = least_squares_start(coordinates)
     # A vertex has exact zeros; what solving its system leaves there is below the last bit of every target.
     least = 16 * EPS * np.abs(y).max(initial=0) / np.maximum(np.abs(X[:n, :d]).max(axis=0, initial=0), 1e-300)
-    w, _ = coordinates.model(gamma)
-    if through and (np.abs(w[:d]) <= least).all():
+    w, _ = coordinates.model(gamma) if through is None else through
+    if through is not None and (np.abs(w[:d]) <= least).all():
         b = float(w[d]) if intercept else 0.0
         return QuantileFit(np.zeros(d), b, tau, 0.0, Certificate.of(0.0, 0.0, "interpolation"), l1)
     robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
@@ -177,7 +176,7 @@ def _fit(
     def bound(other: Rows) -> tuple[float, int]:
         again = Coordinates(other, coordinates.intercept, coordinates.threads)
         start, through = least_squares_start(again)
-        if through:
+        if through is not None:
             return 0.0, again.rank
         robust = RobustCoordinates(again, other)
         block = least_absolute.in_memory(robust, [robust.scaled(*other.gathered())])

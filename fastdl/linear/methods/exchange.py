@@ -17,7 +17,7 @@ from fastdl.linear._standard_rows import StandardRows
 from fastdl.linear.methods._branch_and_bound import least_in_boxes
 from fastdl.linear.methods._elemental_fits import ElementalFits
 from fastdl.linear.methods._lower_bounds import least_absolute, subadditive
-from fastdl.linear.methods.closed_form import fit_in_users_units, goes_through_all, refine
+from fastdl.linear.methods.closed_form import interpolating_fit, interpolating_model, refine
 from fastdl.linear.methods.random import model
 from fastdl.linear.result import Certificate, LpFit
 
@@ -54,17 +54,8 @@ def fit(
     first = model(start, standard)
     coordinates = standard.coordinates
     gamma, squares, _, _ = refine(coordinates)
-    if goes_through_all(coordinates, gamma, squares):
-        return fit_in_users_units(
-            coordinates,
-            gamma,
-            p,
-            loss=0.0,
-            lower=0.0,
-            kind="interpolation",
-            method="exchange",
-            history={"loss": np.zeros(1)},
-        )
+    if (through := interpolating_model(coordinates, gamma, squares)) is not None:
+        return interpolating_fit(coordinates, through, p, "exchange")
     fits = ElementalFits(standard, p, seed)
     k, n = standard.rank, standard.count
     if k == 0 or comb(n, k) * n <= _ALL:

@@ -34,8 +34,8 @@ def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None
     """The fit of least |r|^p."""
     coordinates = Coordinates(rows, intercept, threads)
     gamma, through = least_squares_start(coordinates)
-    if through:
-        return interpolating_fit(coordinates, gamma, p)
+    if through is not None:
+        return interpolating_fit(coordinates, through, p)
     powers = [p]
     while powers[0] > 2 * _STAGE:
         powers.insert(0, powers[0] / _STAGE)

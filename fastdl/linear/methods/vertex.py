@@ -37,8 +37,8 @@ def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int 
     """The fit of least absolute deviations."""
     coordinates = Coordinates(rows, intercept, threads)
     gamma, through = least_squares_start(coordinates)
-    if through:
-        return interpolating_fit(coordinates, gamma, p)
+    if through is not None:
+        return interpolating_fit(coordinates, through, p)
     robust = RobustCoordinates(coordinates, rows, seed)
     gamma, steps, dual = (solve_in_memory if coordinates.count <= _WHOLE else solve_by_band)(
         robust, rows, robust.from_coordinates(gamma), seed
