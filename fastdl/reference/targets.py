@@ -102,7 +102,8 @@ def bin_values(values, edges):
 
 def quantile_sketch(values, size):
     """(values, how many each stands for) that a sketch keeps of a stream, in ascending order."""
-    levels, seen = [], []  # of a level its full buffer, if there is one; and how often two were joined
+    levels: list[np.ndarray | None] = []  # the full buffer of each, if there is one
+    seen: list[int] = []  # how often two of them were joined
     for start in range(0, len(values) // size * size, size):
         buffer, level = np.sort(values[start : start + size]), 0
         while level < len(levels) and levels[level] is not None:
