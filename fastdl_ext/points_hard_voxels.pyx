@@ -222,8 +222,9 @@ def fill(const real[:, ::1] points, Py_ssize_t start, const double[::1] numbers,
          real[:, :, ::1] voxels):
     """Put points from `start` into their voxels; the index of the point for which there was no room, or their number.
 
-    There is no room where a block of 512 points may begin more voxels than `counts` or half the table hold.  `table` is of uint64, a hash table of 2^bits slots, or with bits 0 of int32, one entry a cell (-1: none).  `state` holds the
-    voxels, the points that are not finite, and those of voxels above `most`.
+    There is no room where a block of 512 points may begin more voxels than `counts` or half the table hold.  `table` is of
+    uint64, a hash table of 2^bits slots, or with bits 0 of int32, one entry a cell (-1: none).  `state` holds the voxels, the
+    points that are not finite, and those of voxels above `most`.
     """
     cdef geometry g
     cdef output o
