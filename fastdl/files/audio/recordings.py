@@ -173,7 +173,7 @@ class SoundfileReader(Recording):
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         """The file, which stays open if there are `files` and if what it decodes to depends on the place alone."""
-        if not self._is_kept:
+        if self.files is None or not self._is_exact:
             with self._soundfile.SoundFile(self.path) as file:
                 # For reading in order: soundfile seeks after each read, which many kinds (GSM, G.721, DWVW) cannot.
                 file.seekable = lambda: False
