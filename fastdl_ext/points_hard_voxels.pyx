@@ -218,6 +218,18 @@ def fill(const real[:, ::1] points, Py_ssize_t start, const double[::1] numbers,
     return stop
 
 
+def cap_counts(const int32_t[::1] true_counts, int32_t most, int32_t[::1] counts):
+    """Fill `counts` with at most `most` of each; the sums of `true_counts` and of `counts`."""
+    cdef Py_ssize_t v
+    cdef int64_t inside = 0, kept = 0
+    with nogil:
+        for v in range(true_counts.shape[0]):
+            counts[v] = min(true_counts[v], most)
+            inside += true_counts[v]
+            kept += counts[v]
+    return inside, kept
+
+
 def clear(const int32_t[:, ::1] coords, bint reverse, const double[::1] numbers, int32_t[::1] table):
     """Undo what `fill` wrote to a table of cells."""
     cdef Py_ssize_t v

@@ -15,7 +15,7 @@ import pytest
 
 from fastdl.cli import _cluster, _job_workers, audio, main, sequences
 from fastdl.files import Fasta
-from tests.test_sequences_files import bgzip, fasta, text_of, twobit
+from tests.sequences_text_files import bgzip, fasta, text_of, twobit
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [

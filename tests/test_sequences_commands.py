@@ -11,7 +11,7 @@ import pytest
 
 from fastdl import one_hot, one_hot_decode, one_hot_windows
 from fastdl.cli import main
-from tests.test_sequences_files import PACK, bgzip, fasta, fastq, text_of, twobit
+from tests.sequences_text_files import PACK, bgzip, fasta, fastq, text_of, twobit
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastdl
-from tests.test_sequences_files import bgzip, fasta, text_of, twobit
+from tests.sequences_text_files import bgzip, fasta, text_of, twobit
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # threads that wait for each other on a busy machine take minutes

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastdl.cli import _parser
 from fastdl.cli._cluster import add_scheduler, run_command
 from fastdl.cli._progress import ProgressBar
 
@@ -55,7 +56,9 @@ def register(commands: Any) -> None:
     reading.add_argument(
         "--coalesce", choices=("sum", "mean", "max"), help="make one edge of equal ones (default: keep them)"
     )
-    reading.add_argument("--max-bytes", type=int, metavar="N", help="of the rows of the graph (default: 2^30)")
+    reading.add_argument(
+        "--max-bytes", type=_parser.size, metavar="SIZE", help="for the rows of the graph (default: 1GiB)"
+    )
     graph.add_argument("--threads", type=int, metavar="N", help="default: the processors this process has")
     add_scheduler(graph)
     graph.add_argument("--overwrite", action="store_true", help="replace files that are there")

@@ -10,12 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fastdl.cli import _file_jobs
+from fastdl.cli import _file_jobs, _parser
 from fastdl.cli._file_jobs import FileJobs, Result, Totals
 from fastdl.cli._progress import ProgressBar
 
 _CHUNK = 1 << 25  # bytes: a few tables of this size are in memory at once
-_UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def register(commands: Any) -> None:
@@ -87,7 +86,11 @@ def _downsample_options(command: argparse.ArgumentParser) -> None:
         help="tiles into a folder: a voxel that crosses a border is one point of the tile that comes first",
     )
     command.add_argument(
-        "--memory", type=_bytes, default=_bytes("2GiB"), metavar="SIZE", help="for all jobs' voxels (default: 2GiB)"
+        "--max-bytes",
+        type=_parser.size,
+        default=_parser.size("2GiB"),
+        metavar="SIZE",
+        help="for all jobs' voxels (default: 2GiB)",
     )
 
 
@@ -124,18 +127,6 @@ def _integers(text: str) -> list[int]:
         return [int(word) for word in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not whole numbers with commas between") from None
-
-
-def _bytes(text: str) -> int:
-    number = text.rstrip("BiKMGTkmgtb")
-    unit = text[len(number) :].upper().removesuffix("B").removesuffix("I")
-    try:
-        size = int(float(number) * _UNITS[unit])
-    except (ValueError, KeyError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB or 2GiB") from None
-    if size < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1 byte, got {text!r}")
-    return size
 
 
 def run_voxelize(options: argparse.Namespace) -> int:
@@ -233,7 +224,7 @@ def run_downsample(options: argparse.Namespace) -> int:
         crop,
         None if options.classes is None else np.array(options.classes),
         options.min_points,
-        options.memory,
+        options.max_bytes,
         partial(_open, options=options),
     )
     if options.merge or options.seamless:
@@ -241,7 +232,7 @@ def run_downsample(options: argparse.Namespace) -> int:
 
     def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, Any]:
         ending(target)
-        share = replace(settings, max_bytes=max(1, options.memory // progress.workers))
+        share = replace(settings, max_bytes=max(1, options.max_bytes // progress.workers))
         return _downsample([source], [target], share, progress)[0]
 
     return _run(options, FileJobs(options, _suffixes(), FORMATS, _downsampled_ending), work)

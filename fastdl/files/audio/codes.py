@@ -56,7 +56,7 @@ def _text(coding: Coding) -> str:
 
 def sidecar(path: Path) -> Path:
     """Where the coding of the codes in `path` is written."""
-    return path.with_name(path.name + ".json")
+    return Path(f"{path}.json")
 
 
 class CodeWriter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,14 +74,19 @@ def open_once(path: Path, *, raw: str | None = None, allow_truncated: bool = Fal
 
 def _opened(path: str | Path, size: int, raw: str | None, allow_truncated: bool) -> Recording:
     """A reader by the first bytes of a file."""
-    path = _check.existing(path)
-    with open(path, "rb", buffering=0) as file:
-        data = file.read(size)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            data = file.read(size)
+    except (OSError, ValueError):
+        _check.existing(path)
+        raise
+    path = path if isinstance(path, Path) else Path(path)
     start = data[:4]
     if not start:
         raise FileError(path, "is empty", 0)
-    if raw is not None or path.suffix.lower() in BY_SUFFIX:
-        return RawReader(path, raw or BY_SUFFIX[path.suffix.lower()])
+    layout = raw or BY_SUFFIX.get(os.path.splitext(path)[1].lower())
+    if layout is not None:
+        return RawReader(path, layout)
     if start not in _OURS:
         return SoundfileReader(path)
     try:
