@@ -39,6 +39,7 @@ def small_parts(monkeypatch):
     """Files of any size are divided, into small parts; the numbers of the parts that were written come back."""
     monkeypatch.setattr(_job_workers, "_LARGE", 1)
     monkeypatch.setattr(audio, "_CHUNK", 1 << 14)
+    monkeypatch.setattr(audio, "_PARTS", 4)
     monkeypatch.setattr(sequences, "_PART", 1000)
     monkeypatch.setattr(sequences, "_BASES", 1000)
     counts = []
