@@ -83,6 +83,15 @@ class Rows:
         """All rows as one block, which must fit in memory."""
         return join_blocks(self.blocks(), self.columns)
 
+    def numbers(self) -> Array:
+        """Of the rows of `blocks`, their numbers among all that are given."""
+        kept: list[Array] = []
+        start = 0
+        for _, y, s in self._cut():
+            kept.append(start + (np.arange(len(y)) if s is None else np.flatnonzero(s)))
+            start += len(y)
+        return np.concatenate(kept) if kept else np.zeros(0, np.intp)
+
     def _cut(self) -> Iterator[Block]:
         """The chunks as they are, cut and joined to blocks."""
         buffer = RowBuffer(_FILL)

@@ -66,7 +66,7 @@ class LazPoints:
         self.kind, coder = struct.unpack_from("<HH", data, 0)
         self.chunk_size = struct.unpack_from("<I", data, 12)[0]
         items = [struct.unpack_from("<HHH", data, 34 + 6 * k) for k in range(struct.unpack_from("<H", data, 32)[0])]
-        if self.kind not in (POINTWISE, CHUNKED, LAYERED) or coder or not self.chunk_size:
+        if self.kind not in (POINTWISE, CHUNKED, LAYERED) or coder or not (self.chunk_size or self.kind == POINTWISE):
             raise FileError(self.path, f"compression {self.kind} by coder {coder} is not known", place)
         for kind, size, _ in items:
             if kind not in _ITEMS or _ITEMS[kind] not in (-1, size):
@@ -74,6 +74,9 @@ class LazPoints:
         if sum(size for _, size, _ in items) != self.header.record_size:
             sizes = f"{sum(size for _, size, _ in items)} bytes compressed, {self.header.record_size} in its header"
             raise FileError(self.path, f"a point has {sizes}", place)
+        if self.kind == POINTWISE:
+            # One chunk without end; its writers leave a size of chunks that means nothing, and lazrs would heed.
+            self.record = data[:12] + struct.pack("<I", _VARIABLE - 1) + data[16:]
         self.layers = sum(_LAYERS.get(kind, size) for kind, size, _ in items) if self.kind == LAYERED else 0
 
     def guard(self, run: Callable[[], Result], problem: str, place: int) -> Result:
