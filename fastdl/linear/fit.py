@@ -109,8 +109,9 @@ def fit_lp(
     The fit does not depend on the units of y and of the columns, nor, to the bit, on the threads and on how rows are
     cut into chunks. Small matrices are factorised by NumPy's LAPACK, so that last bits may differ between CPUs.
 
-    A certificate is as good as float64: its lower bound has rounding errors of some 1e-13 relative taken into account
-    for p = 2, and is given as computed for the others. Where the model goes through every row, the loss is given as 0.
+    A lower bound is that of the rows as given: what rounding may have done to it is taken off, and what that leaves of
+    the gap is what is known. Where the model goes through every row, the loss is given as 0; with p < 1 the rows it
+    goes through are named, and do not count.
 
     Examples
     --------

@@ -84,6 +84,9 @@ class LpFit:
         The fit of each of several targets.
     tol : float
         The gap up to which the fit counts as converged.
+    rows : ndarray of int or None
+        For p < 1: the numbers of the rows that the model goes through. The loss is that of (w, b) on the others: the
+        p-th power of what rounding leaves of a residual would not be small.
     converged : bool
         Whether the certificate's gap is at most `tol`; False where nothing is known, as for a custom loss.
     """
@@ -99,6 +102,7 @@ class LpFit:
     condition: float | None = None
     targets: tuple[LpFit, ...] = ()
     tol: float = 1e-8
+    rows: Array | None = None
 
     @property
     def converged(self) -> bool:
