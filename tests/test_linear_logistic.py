@@ -84,11 +84,11 @@ def test_separated_classes_warn_without_a_penalty():
 
 
 def test_many_coefficients_go_by_conjugate_gradients(monkeypatch):
-    from fastdl.linear import logistic
+    from fastdl.linear import _softmax_descent
 
     X, y, s = problem(3)
     want = fastdl.fit_logistic(X, y, sample_weight=s)
-    monkeypatch.setattr(logistic, "_DENSE", 0)
+    monkeypatch.setattr(_softmax_descent, "_DENSE", 0)
     fit = fastdl.fit_logistic(X, y, sample_weight=s)
     np.testing.assert_allclose(fit.w, want.w, rtol=1e-4, atol=1e-7 * np.abs(want.w).max())
     assert fit.certificate.gap < 1e-8
