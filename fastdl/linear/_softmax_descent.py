@@ -24,11 +24,14 @@ from fastdl.streaming import ProgressEvent
 Solver = Callable[[Array], Array]  # what the inverse of a matrix makes of a slope
 
 _DENSE = 1500  # coefficients up to which Newton's matrix is formed; above, conjugate gradients use its products
+_LARGE = 3000  # coefficients up to which that of a sample is
+_PRODUCTS = 60  # passes over the rows that conjugate gradients take
+_PATIENCE = 30  # steps before these: L-BFGS alone is mostly done by then
 _HALVES = 40
 _PAIRS = 10  # steps that L-BFGS learns from
 _LEAST_SAMPLE = 64  # rows of a sample for each coefficient of a class, and of each class
-_PART = 16  # of many rows, one in so many is in the sample
-_WORTH = 4  # with fewer rows for each of the sample, there is none
+_PART = 8  # of many rows, one in so many is in the sample
+_WORTH = 3  # with fewer rows for each of the sample, there is none
 _SLOW = 0.1  # of the distance from the least loss: what is to be left after steps for the price of a Hessian
 _NEARER = 1e-5  # of the tolerance: a loss as near as this to the least has weights that are near, too
 _HIDDEN = 2  # steps at most that bring less than rounding
@@ -61,15 +64,18 @@ def least_softmax(sums: SoftmaxRows, goal: Goal) -> Descent:
     if sums.intercept:
         logs = np.log(sums.counts / sums.counts.sum())
         theta[:, 0] = logs[1:] - logs[0] if sums.fixed else logs - logs.mean()
-    some = _sample(sums) if theta.size <= _DENSE else None
+    dense, some = theta.size <= _DENSE, _sample(sums)
     sums.standardise(sums.rows if some is None else some)
-    if some is None:
+    if some is None and dense:
         return _descend(sums, theta, None, goal)
-    few = sums.with_rows(some)
-    # As far as this the loss of all rows is above its least at the sample's best model.
-    noise = 0.5 * theta.size * float(sums.counts.sum()) / sum(len(y) for _, y, _ in some.blocks())
-    start = _descend(few, theta, _solver(few, few.first_hessian()), Goal(fall=0.1 * noise)).theta
-    return _descend(sums, start, _solver(few, few.hessian(start)), goal)
+    few = sums if some is None else sums.with_rows(some)
+    solve = _first_solver(few)
+    if some is not None and theta.size <= _LARGE:
+        # As far as this the loss of all rows is above its least at the sample's best model.
+        noise = 0.5 * theta.size * float(sums.counts.sum()) / few.size()
+        theta = _descend(few, theta, solve, Goal(fall=0.1 * noise)).theta
+        solve = _solver(few, few.hessian(theta))
+    return _descend(sums, theta, solve, goal)
 
 
 def _sample(sums: SoftmaxRows) -> Rows | None:
@@ -90,6 +96,8 @@ def _sample(sums: SoftmaxRows) -> Rows | None:
 def _descend(sums: SoftmaxRows, theta: Array, solve: Solver | None, goal: Goal) -> Descent:
     """Steps until the goal is reached, or rounding hides what they bring; without a solver, all are Newton's."""
     found, newton = Descent(theta), solve is None
+    dense = theta.size <= _DENSE
+    price = sums.models + 1 if dense else _PRODUCTS  # of a Hessian, in steps
     pairs: deque[tuple[Array, Array]] = deque(maxlen=_PAIRS)
     point, left, hidden = sums.point(theta), np.inf, 0
     for done in range(1, goal.steps + 1):
@@ -101,14 +109,15 @@ def _descend(sums: SoftmaxRows, theta: Array, solve: Solver | None, goal: Goal) 
             solve = newton_solver(sums, theta)
         step = _two_loops(solve, pairs, slope)
         before, left = left, _inner(slope, step) / 2  # about what the loss is above its least
-        if not newton and not left < _SLOW ** (1 / (sums.models + 1)) * before:
+        if not newton and (dense or done > _PATIENCE) and not left < _SLOW ** (1 / price) * before:
             solve = newton_solver(sums, theta)
             pairs.clear()
             step = solve(slope)
             left = _inner(slope, step) / 2
         if _reached(found, loss, left, newton, goal):
             break
-        hidden += left <= 8 * EPS * loss
+        if left <= 8 * EPS * loss:  # only the bound can still gain
+            hidden = 0 if len(gaps := found.gaps) < 2 or gaps[-1] < gaps[-2] / 2 else hidden + 1
         share = 1.0
         for _ in range(_HALVES):
             point = sums.point(theta - share * step)
@@ -123,7 +132,7 @@ def _descend(sums: SoftmaxRows, theta: Array, solve: Solver | None, goal: Goal) 
         if not newton:
             change = sums.slope(point, theta - share * step) - slope
             if share < 1:
-                solve = None
+                solve = None if dense else solve
                 pairs.clear()
             elif _inner(change, step) < 0:
                 pairs.append((-step, change))
@@ -194,6 +203,30 @@ def _solver(sums: SoftmaxRows, hessian: Array) -> Solver:
         step = np.zeros_like(slope)
         step[:, used] = inverse(slope[:, used].ravel()).reshape(M, -1)
         return step
+
+    return solve
+
+
+def _first_solver(sums: SoftmaxRows) -> Solver:
+    """By the Hessian of the model without columns, which gives all rows the same probabilities.
+
+    That is a matrix between the classes times one Gram matrix of the columns, by Kronecker: for each eigenvector of the
+    first one matrix of the columns is left.
+    """
+    shares = (sums.counts / sums.counts.sum())[sums.fixed :]
+    sizes, vectors = np.linalg.eigh(np.diag(shares) - np.outer(shares, shares))
+    G, used = sums.gram(), _used(sums)
+    inverses = []
+    for k, size in enumerate(sizes):
+        gauge = _gauge(sums) if k == 0 else 0.0  # the least size is 0, for what is the same for all classes
+        inverses.append(factorize((size * G + np.diag(sums.penalty + gauge))[used, used]))
+
+    def solve(slope: Array) -> Array:
+        parts = vectors.T @ slope
+        step = np.zeros_like(slope)
+        for k, inverse in enumerate(inverses):
+            step[k, used] = inverse(parts[k, used])
+        return np.asarray(vectors @ step)
 
     return solve
 

@@ -110,6 +110,10 @@ class SoftmaxRows:
         """How many rows there are."""
         return int(self.class_sizes.sum())
 
+    def size(self) -> int:
+        """How many rows there are, counted anew."""
+        return sum(len(y) for _, y, _ in self.rows.blocks())
+
     def _products(self, X: Array, g: Array) -> Array:
         """The rows of g, (K, n), times [1, x]: (K, D + 1)."""
         out = np.zeros((len(g), X.shape[1] + 1))
@@ -171,16 +175,14 @@ class SoftmaxRows:
             hessian[k, :, j] = hessian[j, :, k] = block
         return hessian
 
-    def first_hessian(self) -> Array:
-        """The Hessian of the model without columns, which gives all rows the same probabilities: one Gram matrix."""
+    def gram(self) -> Array:
+        """The sum of s [1, x]' [1, x]."""
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
             return gram(X, np.zeros(len(X)), s, self.shift, self.factor)[:-1, :-1]
 
         D = self.rows.columns + 1
-        shares = (self.counts / self.counts.sum())[self.fixed :]
-        between = np.diag(shares) - np.outer(shares, shares)
-        return between[:, None, :, None] * self._total(work, D * D).reshape(D, D)[None, :, None, :]
+        return self._total(work, D * D).reshape(D, D)
 
     def hessian_times(self, theta: Array, step: Array) -> Array:
         """The Hessian of the cross-entropy times a step."""

@@ -107,7 +107,7 @@ def fit_logistic(
     tol : float
         The relative gap between the loss and its dual bound at which to stop.
     steps : int
-        Newton steps at most.
+        Steps at most.
     threads : int or None
         Threads to use; None means all this process may. The result has the same bits for any number.
     progress : callable, optional
@@ -127,9 +127,9 @@ def fit_logistic(
 
     Notes
     -----
-    Newton's method in standardised columns with steps that are halved until the loss falls. The bound is the Fenchel
-    dual, at the point that Newton's step moves the probabilities to; rounding is taken off to first order. Above 1500
-    coefficients the steps are found by conjugate gradients.
+    Quasi-Newton steps (L-BFGS) in standardised columns, from the model and the Hessian of a sample; where rows are few,
+    Newton's. Steps are halved until the loss falls. The bound is the Fenchel dual at the probabilities of the model;
+    rounding is taken off to first order. Above 1500 coefficients Newton's steps are found by conjugate gradients.
 
     Examples
     --------
