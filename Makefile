@@ -11,7 +11,7 @@ help:
 	@echo "make bench-table   write both again from bench/results.json"
 	@echo "make bench-compare BASE=rev   the benchmarks on this tree and on a revision"
 	@echo "make instructions  count the instructions of kernels under Valgrind, compare with bench/instructions.json"
-	@echo "make fuzz       damaged files of every kind for SECONDS (300): each is read or refused"
+	@echo "make fuzz       damaged files and hostile data of fits, each for SECONDS (300)"
 	@echo "make lint       ruff, format check, mypy, cython-lint"
 	@echo "make levels     build once per CPU level, compare the bits"
 	@echo "make attack     hostile use at random for SECONDS (300): calls, streams, forks, kills, full disks"
@@ -80,6 +80,7 @@ instructions: .venv/test
 
 fuzz: .venv/test
 	$(BIN)/python -m tests.fuzz files --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.fuzz fits --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/lint
 	$(BIN)/ruff check .
@@ -106,20 +107,20 @@ attack: .venv/test
 # that read what others wrote: make sanitize-short.
 SANITIZED = build/sanitized
 SANITIZERS = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
-  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
   PYTHONPATH=$(SANITIZED):.
 sanitize: .venv/test
 	FASTDL_SANITIZE=1 FASTDL_CPU=default FASTDL_REQUIRE_EXT=1 $(PIP) --no-deps --upgrade --target $(SANITIZED) .
 	$(SANITIZERS) $(BIN)/python -P -m pytest -q -x -p no:cacheprovider -o pythonpath="$(SANITIZED) ." tests/test_equivalence.py
 	$(SANITIZERS) $(BIN)/python -P -m tests.attack calls --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-SHORT = files_lzf,files_numbers,files_sequences,sequences_windows,sequences
+SHORT = files_lzf,files_numbers,files_sequences,sequences_windows,sequences,features
 SHORT_TESTS = tests/test_points_lzf.py tests/test_points_text_rows.py tests/test_sequences_windows.py
 sanitize-short: .venv/test
 	FASTDL_KERNELS=$(SHORT) FASTDL_SANITIZE=1 FASTDL_CPU=default FASTDL_REQUIRE_EXT=1 \
 	  $(PIP) --no-deps --upgrade --target $(SANITIZED) .
 	$(SANITIZERS) $(BIN)/python -P -m pytest -q -x -p no:cacheprovider -o pythonpath="$(SANITIZED) ." $(SHORT_TESTS)
-	for f in one_hot; do \
+	for f in one_hot one_hot_windows vandermonde; do \
 	  $(SANITIZERS) $(BIN)/python -P -m tests.attack calls --function $$f --seconds 15 --seed 1 || exit 1; done
 
 # What a stranger installs: the wheel made of the sdist, in an environment that holds nothing else.

@@ -127,6 +127,6 @@ def bench_downsample_file(compare, tmp_path, who):
     compare(
         f"downsample las to las, {POINTS} points",
         who,
-        lambda: main([*arguments, "--memory", memory, "--quiet"]),
+        lambda: main([*arguments, "--max-bytes", memory, "--quiet"]),
         items=POINTS,
     )

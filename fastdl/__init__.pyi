@@ -78,6 +78,7 @@ from fastdl.linear.quantiles import QuantileFit as QuantileFit
 from fastdl.linear.quantiles import fit_quantile as fit_quantile
 from fastdl.linear.result import Certificate as Certificate
 from fastdl.linear.result import LpFit as LpFit
+from fastdl.linear.training_options import TrainingOptions as TrainingOptions
 from fastdl.losses.custom import CustomLoss as CustomLoss
 from fastdl.losses.custom import custom_loss as custom_loss
 from fastdl.losses.lp import LpLoss as LpLoss
@@ -125,6 +126,7 @@ from fastdl.targets.bins import BinnedTarget as BinnedTarget
 from fastdl.targets.bins import MergedBins as MergedBins
 from fastdl.targets.labels import BinaryTarget as BinaryTarget
 from fastdl.targets.labels import ClassTarget as ClassTarget
+from fastdl.targets.quantiles import QuantileSketch as QuantileSketch
 from fastdl.targets.standard import StandardTarget as StandardTarget
 
 __version__: str

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastdl import _frames
 from fastdl._frames import column_names as column_names
+from fastdl._memory import free_bytes
 from fastdl._typing import Array
 from fastdl.errors import DISTRIBUTION
 from fastdl.errors import FastdlError as FastdlError
@@ -22,6 +23,8 @@ from fastdl.errors import InputError as InputError
 from fastdl.errors import InputTypeError as InputTypeError
 from fastdl.errors import MissingExtra as MissingExtra
 
+_LARGE = 1 << 28  # bytes of an array for which there may be too little memory
+_READABLE = (1, 3, 11, 13)  # of DLPack's kinds of devices: the CPU, host memory of CUDA and ROCm, and managed memory
 _BUILT_IN = (int, float, list, tuple, np.ndarray, np.generic)  # never a frame: no need to look
 
 
@@ -120,7 +123,7 @@ def is_masked_array(value: Any) -> bool:
 
 
 def asarray(name: str, value: Any) -> Array:
-    """`value` as an array, without a copy where it has the buffer or the array interface."""
+    """`value` as an array, without a copy where it has the buffer or the array interface, or DLPack's."""
     if type(value) is np.ndarray:
         return value
     if is_masked_array(value):
@@ -131,6 +134,8 @@ def asarray(name: str, value: Any) -> Array:
         kind = _frames.kind_of(value)
         if kind is not None:
             return _frames.read_frame(name, value, kind)
+        if _has_dlpack_alone(value):
+            return _of_dlpack(name, value)
     try:
         x = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -138,6 +143,24 @@ def asarray(name: str, value: Any) -> Array:
     if x.dtype == object:
         raise InputTypeError(f"{name} must be numeric, got {type(value).__name__} of objects")
     return x
+
+
+def _has_dlpack_alone(value: Any) -> bool:
+    """Whether DLPack is the one way to the memory of a value."""
+    kind = type(value)
+    return hasattr(kind, "__dlpack__") and not (hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"))
+
+
+def _of_dlpack(name: str, value: Any) -> Array:
+    """The memory of a value as an array, where the CPU can read it."""
+    kind, number = value.__dlpack_device__()
+    if int(kind) not in _READABLE:
+        what = f"{type(value).__name__} on device {number} of DLPack's kind {int(kind)}"
+        raise InputTypeError(f"{name} must be in the memory of the CPU, got {what}: copy it to the CPU first")
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise InputTypeError(f"{name} cannot be read as an array: {error}") from None
 
 
 def table(name: str, value: Any) -> tuple[Array, list[str] | None]:
@@ -205,18 +228,26 @@ def _list(allowed: Sequence[Any]) -> str:
 
 
 def empty(what: str, shape: tuple[int, ...], dtype: Any) -> Array:
-    """A new array; one that is larger than memory is refused with what it would take."""
+    """A new array; one that is larger than the memory that is free is refused with what it would take."""
     try:
-        return np.empty(shape, dtype)
+        result = np.empty(shape, dtype)
+        if result.nbytes < _LARGE or (free := free_bytes()) is None or result.nbytes <= free:
+            return result
     except (MemoryError, ValueError):
-        size = math.prod(int(n) for n in shape) * np.dtype(dtype).itemsize
-        raise InputError(f"{what} of shape {shape} takes {size} bytes, more than there are") from None
+        pass
+    size = math.prod(int(n) for n in shape) * np.dtype(dtype).itemsize
+    raise InputError(f"{what} of shape {shape} takes {size} bytes, more than there are")
 
 
 def out(name: str, given: Any, shape: tuple[int, ...], dtype: Any, *inputs: Any) -> Array:
-    """The array to write to: a fresh one, or `given` where it fits and overlaps none of the user's `inputs`."""
+    """The array to write to: a fresh one, or `given` where it fits and overlaps none of the user's `inputs`.
+
+    Of another library's tensor on the CPU it is an array over the same memory.
+    """
     if given is None:
         return empty("a result", shape, dtype)
+    if not isinstance(given, np.ndarray) and hasattr(given, "__dlpack__"):
+        given = asarray(name, given)
     dtype = np.dtype(dtype)
     if (
         not isinstance(given, np.ndarray)
@@ -235,7 +266,7 @@ def out(name: str, given: Any, shape: tuple[int, ...], dtype: Any, *inputs: Any)
         )
         raise InputError(f"{name} must be a writable, aligned, C-contiguous {dtype} array of shape {shape}, got {got}")
     for x in inputs:
-        if np.may_share_memory(given, np.asarray(x)):
+        if np.may_share_memory(given, _of_dlpack(name, x) if _has_dlpack_alone(x) else np.asarray(x)):
             raise InputError(f"{name} must not overlap an input")
     return given
 

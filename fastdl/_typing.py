@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,6 +18,26 @@ ArrayLike = npt.ArrayLike
 DTypeLike = npt.DTypeLike
 #: What a `progress=` argument takes: it is called with a `fastdl.streaming.ProgressEvent`.
 Progress = Callable[["ProgressEvent"], Any]
+
+
+class ArrowTable(Protocol):
+    """A table that gives its columns as an Arrow stream: of pyarrow, polars, pandas, DuckDB."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+class DataFrameLike(Protocol):
+    """A table of the `__dataframe__` protocol."""
+
+    def __dataframe__(self, nan_as_null: bool = False, allow_copy: bool = True) -> Any: ...
+
+
+#: A table of numbers (N, D).
+TableLike = ArrayLike | ArrowTable | DataFrameLike
+#: A stream of chunks that can be gone through again: a list or other iterable, or a function that returns an iterator.
+Chunks = Iterable[Any] | Callable[[], Iterable[Any]]
+#: The rows of a fit: a table, or chunks (X, y) or (X, y, sample_weight).
+RowsLike = TableLike | Chunks
 
 
 class CustomLossLike(Protocol):

@@ -1,10 +1,11 @@
 """Activations of a network and their slopes: plain arithmetic without a branch, so that a loop over them is vectorised."""
 
 from libc.math cimport copysign, copysignf, fabs, fabsf
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
 from fastdl_ext._common cimport real
+from fastdl_ext._exponential cimport exp_parts
 from fastdl_ext._lanes cimport inlined
 from fastdl_ext.power cimport equal, equal32, less, less32
 
@@ -15,28 +16,9 @@ cdef enum:
 
 
 cdef inline double tanh64(double x) noexcept nogil:
-    cdef double u = 2 * fabs(x), n, f, t, scale
-    cdef uint64_t bits
-    u = less(u, 40, u, 40)
-    n = u * 1.4426950408889634 + 6755399441055744.0                # 1.5 2^52: rounds, and holds n in its lowest bits
-    memcpy(&bits, &n, 8)
-    n -= 6755399441055744.0
-    f = (u - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10     # the first product is exact
-    t = 2.08767569878681e-09 + f * 1.6059043836821613e-10
-    t = 2.505210838544172e-08 + f * t
-    t = 2.755731922398589e-07 + f * t
-    t = 2.7557319223985893e-06 + f * t
-    t = 2.48015873015873e-05 + f * t
-    t = 0.0001984126984126984 + f * t
-    t = 0.001388888888888889 + f * t
-    t = 0.008333333333333333 + f * t
-    t = 0.041666666666666664 + f * t
-    t = 0.16666666666666666 + f * t
-    t = 0.5 + f * t
-    t = f + (f * f) * t
-    bits = (bits + 1023) << 52
-    memcpy(&scale, &bits, 8)
-    t = scale * t + (scale - 1)
+    cdef double u = 2 * fabs(x), t, scale, rest
+    exp_parts(less(u, 40, u, 40), &scale, &rest)
+    t = scale * rest + (scale - 1)
     t = copysign(t / (t + 2), x)
     return equal(x, x, t, x)
 

@@ -1,39 +1,22 @@
 """The softmax of a row of logits and its cross-entropy: plain arithmetic, so that every CPU gives the same bits.
 
-exp(x) = 2^n exp(f) with |f| <= ln(2)/2 and the Taylor series of exp(f); log(v) = k ln 2 + 2 atanh((m - 1) / (m + 1)) with
-v = 2^k m, as in power.pxd. Both are within two units in the last place.
+exp as in _exponential.pxd; log(v) = k ln 2 + 2 atanh((m - 1) / (m + 1)) with v = 2^k m, as in power.pxd. Both are within two
+units in the last place.
 """
 
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
 from fastdl_ext._common cimport real
+from fastdl_ext._exponential cimport exp_parts
 from fastdl_ext.power cimport equal, less
 
 
 cdef inline double exp_below_zero(double x) noexcept nogil:
     # exp(x) for x <= 0; below exp(-708), the least normal number, it is 0. NaN stays.
-    cdef double y = less(x, -708, -708, x), n, f, t, scale
-    cdef uint64_t bits
-    n = y * 1.4426950408889634 + 6755399441055744.0                # 1.5 2^52: rounds, and holds n in its lowest bits
-    memcpy(&bits, &n, 8)
-    n -= 6755399441055744.0
-    f = (y - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10
-    t = 2.08767569878681e-09 + f * 1.6059043836821613e-10
-    t = 2.505210838544172e-08 + f * t
-    t = 2.755731922398589e-07 + f * t
-    t = 2.7557319223985893e-06 + f * t
-    t = 2.48015873015873e-05 + f * t
-    t = 0.0001984126984126984 + f * t
-    t = 0.001388888888888889 + f * t
-    t = 0.008333333333333333 + f * t
-    t = 0.041666666666666664 + f * t
-    t = 0.16666666666666666 + f * t
-    t = 0.5 + f * t
-    t = 1 + (f + (f * f) * t)
-    bits = (bits + 1023) << 52
-    memcpy(&scale, &bits, 8)
-    return less(x, -708, 0, t * scale)
+    cdef double scale, rest
+    exp_parts(less(x, -708, -708, x), &scale, &rest)
+    return less(x, -708, 0, (1 + rest) * scale)
 
 
 cdef inline double log1p_of(double x) noexcept nogil:

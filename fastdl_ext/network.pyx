@@ -1,16 +1,15 @@
 """A small multilayer perceptron: its values, its gradient, its training.  Trusts its caller: C-contiguous, n > 0.
 
 Backpropagation and Adam (Kingma and Ba, 2015).  64 rows at a time go forward and back while all they need is in the
-first-level cache; a batch costs 3 multiply-adds a row and weight (2 in the first layer), which is what bounds it.  Sums are in
-the order of the inputs or of the rows, one per lane; the output's in lanes added by a fixed tree: the same bits on any CPU.
+first-level cache (_network_layers.pxd); a batch costs 3 multiply-adds a row and weight (2 in the first layer), which is what
+bounds it.  Sums have a fixed order: the same bits on any CPU.
 A batch is cut into pieces of 128 rows whose gradients are added by a fixed tree, so that threads may share the pieces
 (_work_sharing.pxd) and any number of them gives the same bits.
-Sizes are padded with zeros, which stay zero: columns of X to a multiple of 4, units of a layer to one of two vectors.
 
 Parameters are one vector: for each hidden layer weights (inputs, units) and biases; then the weights and the bias of the one
 output, and zeros to a whole vector; or, where there are classes, weights and biases of their logits as of one more layer.
 
-What several calls share are records of the shell, read by their attributes: `net` (sizes, activation_number, classes), `loss`
+What several calls share are records of the shell, read by their attributes: `net` (sizes, widths, activation_number, classes), `loss`
 (power, address, unit, pull), `rule` (batch_size, momentum_only, first, second), `share` (grads, totals, rooms, counters).
 """
 
@@ -18,146 +17,23 @@ from libc.math cimport sqrt, sqrtf
 from libc.stdint cimport int64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from fastdl_ext._activations cimport activate, times_slope
 from fastdl_ext._common cimport cloned, real
-from fastdl_ext._lanes cimport d4, d4_totals, f8, f8_totals, inlined, vec
+from fastdl_ext._lanes cimport inlined
 from fastdl_ext._loss_terms cimport Loss, loss_of, pointwise, terms
-from fastdl_ext._matrix_tiles cimport BIAS, ITSELF, ZERO, Start, product32, product64
+from fastdl_ext._network_layers cimport ROWS, Net, backward, forward, turn
 from fastdl_ext._softmax cimport cross_entropy
 from fastdl_ext._work_sharing cimport (
     Counters, all_finished, end_all, ended, finish_piece, open_pieces, take_piece, wait_a_little,
 )
 
 cdef enum:
-    ROWS = 64           # taken at a time
     PIECE = 128         # rows whose gradient is summed by one thread: adding it to the others' costs 3 % at 64 columns
     PATIENCE = 1 << 20  # waits, of a system call each but the first, in a row: a second or so
-
-cdef struct Net:
-    Py_ssize_t layers           # computed by products: the hidden ones, and that of the logits
-    const Py_ssize_t* sizes     # columns of X, units of each layer
-    int activation              # of the hidden ones
-    Py_ssize_t classes          # 0: one output
 
 cdef struct Rule:
     bint momentum               # one moment alone: gradient descent, not Adam
     double first
     double second
-
-
-cdef inlined product(const real* A, Py_ssize_t row, Py_ssize_t step, Py_ssize_t rows, const real* B, Py_ssize_t width,
-                     Py_ssize_t depth, Start start, const real* bias, real* C) noexcept nogil:
-    # C[r, :] = start + sum_k A[r, k] B[k, :] in the order of k.
-    if real is float:
-        product32(<const char*>A, row * sizeof(real), step * sizeof(real), rows, B, width, depth, start, bias, C)
-    else:
-        product64(<const char*>A, row * sizeof(real), step * sizeof(real), rows, B, width, depth, start, bias, C)
-
-
-cdef inlined outputs(const vec* A, Py_ssize_t rows, Py_ssize_t width, const vec* w, vec* out) noexcept nogil:
-    # <A[r], w>, as many rows at a time as a vector has lanes.
-    cdef Py_ssize_t r, k, j, many = 8 if vec is f8 else 4
-    cdef vec sums[8]
-    cdef vec total
-    r = 0
-    while r < rows:
-        for k in range(many):
-            total = A[(r + k) * width] * w[0]
-            for j in range(1, width):
-                total = total + A[(r + k) * width + j] * w[j]
-            sums[k] = total
-        if vec is f8:
-            out[r // many] = f8_totals(sums)
-        else:
-            out[r // many] = d4_totals(sums)
-        r += many
-
-
-cdef inlined column_sums(const real* A, Py_ssize_t rows, Py_ssize_t width, real* total) noexcept nogil:
-    cdef Py_ssize_t r, j
-    for r in range(rows):
-        for j in range(width):
-            total[j] += A[r * width + j]
-
-
-cdef inline int activation_of(const Net* net, Py_ssize_t layer) noexcept nogil:
-    return 0 if net.classes and layer == net.layers - 1 else net.activation
-
-
-cdef inlined forward(const Net* net, const real* params, Py_ssize_t rows, real* x, real* out) noexcept nogil:
-    # x: ROWS rows of the inputs; after them, for each layer, ROWS rows of its values and as many of its slopes.
-    cdef Py_ssize_t layer, inputs, units = 0
-    cdef real* a = x
-    cdef real* next
-    for layer in range(net.layers):
-        inputs = net.sizes[layer]
-        units = net.sizes[layer + 1]
-        next = a + ROWS * (inputs if layer == 0 else 2 * inputs)
-        product(a, inputs, 1, rows, params, units, inputs, BIAS, params + inputs * units, next)
-        activate(activation_of(net, layer), next, next + ROWS * units, rows * units)
-        params += (inputs + 1) * units
-        a = next
-    if net.classes:
-        return
-    if real is float:
-        outputs(<f8*>a, rows, units // 8, <const f8*>params, <f8*>out)
-    else:
-        outputs(<d4*>a, rows, units // 4, <const d4*>params, <d4*>out)
-
-
-cdef inlined turn(const Net* net, const real* params, real* turned) noexcept nogil:
-    # The weights of every layer but the first, transposed.
-    cdef Py_ssize_t layer, inputs, units, i, j
-    for layer in range(net.layers):
-        inputs = net.sizes[layer]
-        units = net.sizes[layer + 1]
-        if layer:
-            for j in range(units):
-                for i in range(inputs):
-                    turned[j * inputs + i] = params[i * units + j]
-            turned += inputs * units
-        params += (inputs + 1) * units
-
-
-cdef inlined backward(const Net* net, const real* params, const real* turned, Py_ssize_t rows, real* x, const real* g,
-                      real* spare, real* grad) noexcept nogil:
-    # Add to grad the derivatives, of which g is the one by the output; those by the logits are in `spare`, which has room for
-    # two layers of ROWS rows.
-    cdef Py_ssize_t layer, inputs, units = 0, i, j, widest = 0
-    cdef real* a = x
-    cdef real* below
-    cdef real* delta = spare
-    cdef real* other
-    # Walk to the end of all three: they are read from there.
-    for layer in range(net.layers):
-        inputs = net.sizes[layer]
-        units = net.sizes[layer + 1]
-        params += (inputs + 1) * units
-        grad += (inputs + 1) * units
-        a += ROWS * (inputs if layer == 0 else 2 * inputs)
-        if layer:
-            turned += inputs * units
-        widest = max(widest, units)
-    other = spare + ROWS * widest
-    if not net.classes:
-        for i in range(rows):
-            for j in range(units):
-                grad[j] += g[i] * a[i * units + j]
-                delta[i * units + j] = g[i] * params[j]
-            grad[units] += g[i]
-    for layer in range(net.layers - 1, -1, -1):
-        inputs = net.sizes[layer]
-        units = net.sizes[layer + 1]
-        times_slope(activation_of(net, layer), a, a + ROWS * units, delta, rows * units)
-        below = a - ROWS * (inputs if layer == 0 else 2 * inputs)
-        grad -= (inputs + 1) * units
-        product(below, 1, inputs, inputs, delta, units, rows, ITSELF, delta, grad)
-        column_sums(delta, rows, units, grad + inputs * units)
-        if layer:
-            turned -= inputs * units
-            product(delta, units, 1, rows, turned, inputs, units, ZERO, turned, other)
-            delta, other = other, delta
-        a = below
 
 
 cdef inlined take(const real* X, Py_ssize_t d, const int64_t* order, Py_ssize_t n, real* x) noexcept nogil:
@@ -197,7 +73,7 @@ cdef inlined gradient(const Net* net, const real* X, const real* y, const real* 
     cdef double r[ROWS]
     cdef double value[ROWS]
     cdef double slope[ROWS]
-    cdef Py_ssize_t i, k, start, m, rows, widest = 0, d = net.sizes[0]
+    cdef Py_ssize_t i, k, start, m, widest = 0, d = net.sizes[0]
     cdef double weight
     cdef real* spare = work + ROWS * d
     cdef real* last = work
@@ -208,9 +84,8 @@ cdef inlined gradient(const Net* net, const real* X, const real* y, const real* 
     start = 0
     while start < n:
         m = min(ROWS, n - start)
-        rows = (m + 7) & ~7
         take(X if order != NULL else X + start * d, d, NULL if order == NULL else order + start, m, work)
-        forward(net, params, rows, work, out)
+        forward(net, params, m, work, out)
         if net.classes:
             logit_slopes(net, last, y, s, order, start, m, scale, <double*>(spare + 2 * ROWS * widest), spare, total)
         else:
@@ -224,7 +99,7 @@ cdef inlined gradient(const Net* net, const real* X, const real* y, const real* 
                 total[0] += weight * value[i]
                 total[1] += weight
                 g[i] = <real>(-scale * weight * slope[i])
-        backward(net, params, turned, rows, work, g, spare, grad)
+        backward(net, params, turned, m, work, g, spare, grad)
         start += m
 
 
@@ -340,7 +215,7 @@ cdef inlined rows_of(const Net* net, const real* X, Py_ssize_t n, const real* pa
     while start < n:
         m = min(ROWS, n - start)
         take(X + start * d, d, NULL, m, work)
-        forward(net, params, (m + 7) & ~7, work, y)
+        forward(net, params, m, work, y)
         if out != NULL:
             for i in range(m):
                 out[start + i] = y[i] + bias
@@ -423,8 +298,8 @@ cdef cloned class_losses(const double* z, const double* y, Py_ssize_t n, Py_ssiz
     probabilities_of(z, y, n, classes, classes, value, q)
 
 
-cdef Net net_of(object net, const Py_ssize_t[::1] sizes):
-    return Net(sizes.shape[0] - 1, &sizes[0], net.activation_number, net.classes)
+cdef Net net_of(object net, const Py_ssize_t[::1] sizes, const Py_ssize_t[::1] widths):
+    return Net(sizes.shape[0] - 1, &sizes[0], &widths[0], net.activation_number, net.classes)
 
 
 def train(Py_ssize_t part, net, loss, rule, const real[:, ::1] X, const real[::1] y, const real[::1] s,
@@ -434,8 +309,8 @@ def train(Py_ssize_t part, net, loss, rule, const real[:, ::1] X, const real[::1
 
     Part 0 leads; others, each on a thread of its own, take pieces of the batches while it does.
     """
-    cdef const Py_ssize_t[::1] sizes = net.sizes
-    cdef Net shape = net_of(net, sizes)
+    cdef const Py_ssize_t[::1] sizes = net.sizes, widths = net.widths
+    cdef Net shape = net_of(net, sizes, widths)
     cdef Loss q = loss_of(loss.power, <pointwise><uintptr_t>loss.address, real is float)
     cdef Rule how = Rule(rule.momentum_only, rule.first, rule.second)
     cdef Py_ssize_t batch = rule.batch_size
@@ -485,8 +360,8 @@ def softmax_terms(const double[:, ::1] z, const double[::1] y, double[::1] value
 
 def values(net, const real[:, ::1] X, const real[::1] params, real[::1] out, real[:, ::1] features):
     """Write the output and the values of the last layer, each where it is not None."""
-    cdef const Py_ssize_t[::1] sizes = net.sizes
-    cdef Net shape = net_of(net, sizes)
+    cdef const Py_ssize_t[::1] sizes = net.sizes, widths = net.widths
+    cdef Net shape = net_of(net, sizes, widths)
     cdef real[::1] work = net.work()
     cdef real bias = params[params.shape[0] - 64 // sizeof(real)]
     cdef real* y = NULL if out is None else &out[0]
@@ -501,8 +376,8 @@ def values(net, const real[:, ::1] X, const real[::1] params, real[::1] out, rea
 def loss_grad(net, loss, const real[:, ::1] X, const real[::1] y, const real[::1] s, const real[::1] params, real[::1] grad,
               double[::1] total):
     """Add to grad the derivatives of the loss, to total the loss and the weights."""
-    cdef const Py_ssize_t[::1] sizes = net.sizes
-    cdef Net shape = net_of(net, sizes)
+    cdef const Py_ssize_t[::1] sizes = net.sizes, widths = net.widths
+    cdef Net shape = net_of(net, sizes, widths)
     cdef Loss q = loss_of(loss.power, <pointwise><uintptr_t>loss.address, real is float)
     cdef real[::1] work = net.work()
     cdef const real* weights = NULL if s is None else &s[0]

@@ -1,10 +1,8 @@
 """encode-audio and decode-audio on every kind of file, good and bad."""
 
-import io
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -15,86 +13,8 @@ import pytest
 
 import fastdl
 from fastdl.cli import main
-from fastdl.files.audio import _wav_header, wav
 from fastdl.files.audio.recordings import open_audio, read_audio
-
-RATE = 16000
-X = np.random.default_rng(0).integers(-32768, 32768, 5000, dtype=np.int16)
-PCM_GUID = struct.pack("<I", 1) + _wav_header.GUID_TAIL
-
-
-def chunk(name, data, size=None):
-    return name + struct.pack("<I", len(data) if size is None else size) + data + b"\0" * (len(data) % 2)
-
-
-def fmt(tag=1, channels=1, bits=16, extra=b""):
-    width = channels * (bits + 7) // 8
-    return struct.pack("<HHIIHH", tag, channels, RATE, RATE * width, width, bits) + extra
-
-
-def riff(form, data, *, name=b"RIFF", size=None, before=b"", data_size=None):
-    body = b"WAVE" + before + chunk(b"fmt ", form) + chunk(b"data", data, data_size)
-    return name + struct.pack("<I", len(body) if size is None else size) + body
-
-
-def w64(form, data):
-    def part(name, body):
-        return name + _wav_header.W64_TAIL + struct.pack("<Q", len(body) + 24) + body + b"\0" * (-len(body) % 8)
-
-    body = b"wave" + _wav_header.W64_TAIL + part(b"fmt ", form) + part(b"data", data)
-    return _wav_header.W64_RIFF + struct.pack("<Q", len(body) + 24) + body
-
-
-def ds64(data_size):
-    return chunk(b"ds64", struct.pack("<QQQI", 0, data_size, 0, 0))
-
-
-def pcm24(x):
-    return (x.astype(np.int32) << 8).astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
-
-
-def aligned24(x):
-    """24 bits in the upper bytes of four."""
-    return (x.astype("<i4") << 16).tobytes()
-
-
-RAW = X.tobytes()
-BIG = 0xFFFFFFFF
-EXTENSIBLE = struct.pack("<HHI", 22, 16, 4) + PCM_GUID
-FILES = {
-    "pcm16": riff(fmt(), RAW),
-    "pcm8": riff(fmt(bits=8), ((X >> 8) + 128).astype(np.uint8).tobytes()),
-    "pcm24": riff(fmt(bits=24), pcm24(X)),
-    "pcm32": riff(fmt(bits=32), (X.astype("<i4") << 16).tobytes()),
-    "float32": riff(fmt(3, bits=32), (X / np.float32(32768)).astype("<f4").tobytes()),
-    "float64": riff(fmt(3, bits=64), (X / 32768).astype("<f8").tobytes()),
-    "extensible": riff(fmt(0xFFFE, extra=EXTENSIBLE), RAW),
-    "mu": riff(fmt(7, bits=8), fastdl.g711_encode(X).tobytes()),
-    "a": riff(fmt(6, bits=8), fastdl.g711_encode(X, "a").tobytes()),
-    "rf64": riff(fmt(), RAW, name=b"RF64", size=BIG, before=ds64(len(RAW)), data_size=BIG),
-    "bw64": riff(fmt(), RAW, name=b"BW64", size=BIG, before=ds64(len(RAW)), data_size=BIG),
-    "w64": w64(fmt(), RAW),
-    "size 0": riff(fmt(), RAW, data_size=0),
-    "size unknown": riff(fmt(), RAW, size=BIG, data_size=BIG),
-    "sox pipe": riff(fmt(), RAW, size=0x7FFFF024, data_size=0x7FFFF000),
-    "arecord": riff(fmt(), RAW, size=2_000_000_036, data_size=2_000_000_000),
-    "int32 maximum": riff(fmt(), RAW, size=0x7FFFFFFF, data_size=0x7FFFFFFF - 36),
-    "size unknown, cut frame": riff(fmt(), RAW, data_size=0x80000000) + b"x",
-    "rf64, data 0": riff(fmt(), RAW, name=b"RF64", size=BIG, before=ds64(len(RAW)), data_size=0)
-    + chunk(b"LIST", b"ab"),
-    "24 bits in 4": riff(struct.pack("<HHIIHH", 1, 1, RATE, 4 * RATE, 4, 24), aligned24(X)),
-    "mu, bits 0": riff(struct.pack("<HHIIHH", 7, 1, RATE, RATE, 1, 0), fastdl.g711_encode(X).tobytes()),
-    "mu, bits 16": riff(struct.pack("<HHIIHH", 7, 1, RATE, RATE, 1, 16), fastdl.g711_encode(X).tobytes()),
-    "odd chunk before": riff(fmt(), RAW, before=chunk(b"LIST", b"abc")),
-    "trailing chunk": riff(fmt(), RAW) + chunk(b"LIST", b"abcd"),
-    "big-endian": b"RIFX"
-    + struct.pack(">I", 36 + len(RAW))
-    + b"WAVEfmt "
-    + struct.pack(">IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
-    + b"data"
-    + struct.pack(">I", len(RAW))
-    + X.astype(">i2").tobytes(),
-}
+from tests.audio_wav_files import BIG, FILES, RATE, RAW, X, fmt, riff
 
 
 def encode(source, target, *options):
@@ -278,31 +198,6 @@ def test_killed_half_way_leaves_nothing_under_the_name(tmp_path):
         part.unlink()
 
 
-def test_writers_make_what_readers_read(tmp_path):
-    for encoding, x in (("pcm16", X), ("float32", (X / 32768).astype(np.float32)), ("mu", fastdl.g711_encode(X[:999]))):
-        data = io.BytesIO()
-        writer = wav.WavWriter(data, RATE, 1, encoding)
-        for part in np.array_split(x, 7):
-            writer.write(part)
-        writer.finish()
-        (tmp_path / "x.wav").write_bytes(data.getvalue())
-        reader = open_audio(tmp_path / "x.wav")
-        got = np.concatenate(list(reader.chunks(100)))
-        assert (reader.rate, reader.frames) == (RATE, len(x))
-        np.testing.assert_array_equal(got, fastdl.g711_decode(x) if encoding == "mu" else x)
-
-
-def test_a_wav_above_4_gib_becomes_rf64():
-    writer = wav.WavWriter(io.BytesIO(), RATE, 2)
-    small = writer._header()
-    writer.size = 5 << 30
-    large = writer._header()
-    assert len(small) == len(large)
-    assert small[:4] == b"RIFF"
-    assert large[:4] == b"RF64"
-    assert struct.unpack("<Q", large[28:36])[0] == 5 << 30
-
-
 def test_real_recordings(tmp_path, shared_data):
     soundfile = pytest.importorskip("soundfile")
     assert main(["encode-audio", str(shared_data / "speech"), "-o", str(tmp_path / "codes")]) == 0
@@ -331,63 +226,11 @@ def test_info_and_help_say_what_they_should(capsys):
     assert "encode-audio" in capsys.readouterr().out
 
 
-def test_an_empty_data_chunk_before_others_is_empty(tmp_path):
-    body = b"WAVE" + chunk(b"fmt ", fmt()) + chunk(b"data", b"") + chunk(b"LIST", b"INFOISFT\x04\0\0\0Lavf")
-    (tmp_path / "x.wav").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
-    assert open_audio(tmp_path / "x.wav").frames == 0
-    assert encode(tmp_path / "x.wav", tmp_path / "x.npy") == 0
-    assert np.load(tmp_path / "x.npy").shape == (0,)
-
-
-def test_a_size_that_wrapped_at_4_gib_is_said(tmp_path):
-    with open(tmp_path / "x.wav", "wb") as file:
-        file.write(riff(fmt(), b"", data_size=1000))
-        file.truncate(44 + (1 << 32) + 1000)  # a hole: no disk is used
-    reader = open_audio(tmp_path / "x.wav")
-    assert reader.frames == ((1 << 32) + 1000) // 2
-    assert "wrapped at 4 GiB" in reader.notes[0]
-    np.testing.assert_array_equal(reader[-3:], [0, 0, 0])
-
-
 def test_truncated_files_are_read_where_that_is_asked(tmp_path, capsys):
     (tmp_path / "x.wav").write_bytes(FILES["pcm16"][:6001])
     assert encode(tmp_path / "x.wav", tmp_path / "x.npy", "--allow-truncated") == 0
     assert "10000 bytes of samples announced, 5957 there" in capsys.readouterr().out
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), fastdl.mu_law_encode(X[:2978]))
-
-
-@pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_32"])
-def test_other_kinds_of_wav_go_to_soundfile(tmp_path, subtype):
-    soundfile = pytest.importorskip("soundfile")
-    path = tmp_path / "x.wav"
-    soundfile.write(path, (8000 * np.sin(np.arange(RATE) / 9)).astype(np.int16), 8000, subtype=subtype)
-    want, _ = soundfile.read(path, dtype="int16")
-    got = np.concatenate(list(open_audio(path).chunks(1000)))
-    np.testing.assert_array_equal(got if got.dtype == np.int16 else (got * 32768).astype(np.int16), want)
-
-
-def test_flac_without_its_length_is_read_to_the_end(tmp_path):
-    soundfile = pytest.importorskip("soundfile")
-    path = tmp_path / "x.flac"
-    soundfile.write(path, X, RATE, subtype="PCM_16")
-    data = bytearray(path.read_bytes())
-    data[21] &= 0xF0  # the 36 bits of STREAMINFO that hold the number of samples
-    data[22:26] = bytes(4)
-    path.write_bytes(data)
-    assert encode(path, tmp_path / "x.npy") == 0
-    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), fastdl.mu_law_encode(X))
-
-
-@pytest.mark.parametrize("name", ["pcm16", "pcm24", "float64", "mu", "big-endian", "rf64"])
-def test_a_part_is_that_part_of_the_whole(tmp_path, name):
-    path = tmp_path / "x.wav"
-    path.write_bytes(FILES[name])
-    whole = read_audio(path)
-    np.testing.assert_array_equal(read_audio(path, 1234, 77), whole[1234:1311])
-    np.testing.assert_array_equal(open_audio(path)[-10:], whole[-10:])
-    assert len(open_audio(path)[4000:10]) == 0
-    with pytest.raises(fastdl.InputError, match="which has 5000"):
-        read_audio(path, 4990, 11)
 
 
 def floats(tmp_path, changes):

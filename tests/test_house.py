@@ -24,12 +24,14 @@ GROUND = {
     "errors": 0,
     "_typing": 0,
     "_lazy": 0,
+    "_memory": 0,
     "_frames": 1,
     "_state_bytes": 1,
     "_check": 1,
     "_threads": 2,
     "_kernels": 2,
     "_row_buffer": 2,
+    "_superaccumulator": 2,
 }
 GROUND |= {"_dask": 1, "streaming": 2, "_rows": 3, "_bandwidth": 3}
 INPUTS = {"audio", "points", "sequences", "graphs", "targets", "features", "losses"}

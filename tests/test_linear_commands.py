@@ -260,10 +260,10 @@ def test_parquet_and_arrow_are_chunk_sources(tmp_path):
     want = fastdl.fit_lp(X, Y, 2.0)
     for name in ("t.parquet", "t.arrow", "t.arrows", "t.csv"):
         source = Table(tmp_path / name)
-        fit = fastdl.fit_lp(source.chunks(NAMES, "price"), p=2.0)
+        fit = fastdl.fit_lp(source.rows(NAMES, "price"), p=2.0)
         assert fit.w.tobytes() == want.w.tobytes(), name
     with pytest.raises(FileError, match=r"city.* must be numeric"):
-        list(Table(tmp_path / "t.parquet").blocks(["city"]))
+        list(Table(tmp_path / "t.parquet").chunks(["city"]))
 
 
 @pytest.mark.parametrize(("content", "name", "options", "message"), WRONG)
@@ -301,7 +301,7 @@ def test_predict_refuses_what_is_no_model_and_other_tables(tmp_path, capsys):
 def test_tables_come_in_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr("fastdl.files.tables._ROWS", 64)
     for kind in KINDS:
-        blocks = list(Table(table(tmp_path, kind)).blocks())
+        blocks = list(Table(table(tmp_path, kind)).chunks())
         assert len(blocks) > 1 and (np.concatenate(blocks) == np.column_stack([X, Y])).all(), kind
 
 

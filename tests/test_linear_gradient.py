@@ -156,7 +156,7 @@ def test_errors():
     X, y = problem(20)
     for bad, message in (
         ({"optimizer": "sgd"}, "optimizer must be one of 'adam'"),
-        ({"schedule": "step"}, "schedule must be one of"),
+        ({"schedule": "steps"}, "schedule must be one of"),
         ({"epochs": -1}, "epochs must be at least 0"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"batch_size": 5, "optimizer": "lbfgs"}, "batch_size must be None"),

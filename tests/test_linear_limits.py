@@ -112,3 +112,14 @@ def test_a_degree_is_selected_beside_one_far_y():
     far = y.copy()
     far[7] = 1e20
     assert fastdl.select_degree(x, far, range(8), p=1, seed=0).best == fastdl.select_degree(x, y, range(8), p=1).best
+
+
+@pytest.mark.parametrize("p", [0.5, 1, 1.5, 2])
+def test_a_model_through_every_row_does_so_in_floats(p):
+    X = [[-2.087037931660978, -0.7603305362762122], [-2.08780159818606, -1.7867817665146495]]
+    y = [0.060331355878608196, 1e20]
+    fit = fastdl.fit_lp(X, y, p)
+    assert fit.loss == 0 and fit.certificate.kind == "interpolation"
+    model = [Fraction(float(fit.b)), *map(Fraction, fit.w.tolist())]
+    off = [Fraction(t) - model[0] - sum(w * Fraction(v) for w, v in zip(model[1:], x)) for x, t in zip(X, y)]
+    assert sum(map(abs, off)) <= 1e20 * 2**-48

@@ -117,3 +117,23 @@ def test_relu_passes_nothing_back_where_it_is_zero(dtype):
         np.testing.assert_array_equal(by_biases[0], [-np.inf, 0])
     nan = fastdl.network_loss_grad(np.full((1, 2), np.nan, dtype), y, weights, biases, activation="relu")
     assert np.isnan(nan[1][0]).all()
+
+
+@pytest.mark.parametrize("hidden", [1, 3, 16, 17, 32, 40])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_infinite_numbers_stay_out_of_the_padding(dtype, hidden):
+    """What is added to fill whole vectors is zero, and infinity times that is NaN: no result may have it."""
+    X, y = np.array([[np.inf, 1.0], [1.0, 2.0], [0.0, 1.0]], dtype), np.zeros(3, dtype)
+    weights, biases = [np.ones((2, hidden)), np.full(hidden, 2.0)], [np.zeros(hidden), np.zeros(())]
+    loss, by_weights, by_biases = fastdl.network_loss_grad(X, y, weights, biases, 1.0, activation="identity")
+    assert loss == np.inf
+    np.testing.assert_array_equal(by_weights[0], np.repeat([[np.inf], [8.0]], hidden, axis=1))
+    np.testing.assert_array_equal(by_weights[1], np.full(hidden, np.inf))
+    np.testing.assert_array_equal(by_biases[0], np.full(hidden, 6.0))
+    assert by_biases[1] == 3
+    biases[0] = np.full(hidden, np.inf)  # of tanh it is 1, with slope 0: rows that are added have it, too
+    loss, by_weights, by_biases = fastdl.network_loss_grad(X[1:], y[1:], weights, biases, 1.0, activation="tanh")
+    assert loss == pytest.approx(4 * hidden)
+    np.testing.assert_array_equal(by_weights[0], np.zeros((2, hidden)))
+    np.testing.assert_array_equal(by_weights[1], np.full(hidden, 2.0))
+    assert by_biases[1] == 2

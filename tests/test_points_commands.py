@@ -121,7 +121,7 @@ def test_wrong_use(tmp_path, capsys):
         assert words in capsys.readouterr().err
     for memory in ("lots", "0", "-5", "1XB"):
         with pytest.raises(SystemExit, match="2"):
-            downsample(path, tmp_path / "d.ply", f"--memory={memory}")
+            downsample(path, tmp_path / "d.ply", f"--max-bytes={memory}")
     for options, words in [
         (["--max-points", "0"], "max_points must be between 1 and 2147483647, got 0"),
         (["--columns", "colour"], "has no column 'colour'; it has x, y, z, intensity"),
@@ -188,7 +188,7 @@ def test_same_bytes_for_any_memory(tmp_path, ending):
     points_cloud_files.las(tmp_path / "a.las", points=120_000)
     reader, points = table(tmp_path / "a.las")
     for memory in ("2GiB", "3MB", "200kB"):
-        assert downsample(tmp_path / "a.las", tmp_path / f"{memory}.{ending}", "--memory", memory) == 0
+        assert downsample(tmp_path / "a.las", tmp_path / f"{memory}.{ending}", "--max-bytes", memory) == 0
     made = [(tmp_path / f"{memory}.{ending}").read_bytes() for memory in ("2GiB", "3MB", "200kB")]
     assert made[0] == made[1] == made[2]
     if ending == "npz":
@@ -337,7 +337,7 @@ def test_a_cloud_larger_than_the_memory_given(tmp_path):
     files = []
     for memory in (8 * points, 1 << 40):
         target = tmp_path / f"{memory}.las"
-        arguments = ["downsample", tmp_path / "a.las", "-o", target, "--voxel-size", "1", f"--memory={memory}"]
+        arguments = ["downsample", tmp_path / "a.las", "-o", target, "--voxel-size", "1", f"--max-bytes={memory}"]
         done = subprocess.run([sys.executable, "-c", LIMITED, *arguments], capture_output=True, text=True, check=True)
         code, peak = json.loads(done.stdout.splitlines()[-1])
         assert code == 0

@@ -305,7 +305,7 @@ def tiles(tmp_path):
 @pytest.mark.parametrize("memory", ["2GiB", "100kB"])
 def test_merged_tiles_are_the_whole(tiles, memory):
     assert downsample(tiles / "whole.las", tiles / "a.las", size="3") == 0
-    assert downsample(tiles / "tiles", tiles / "b.las", "--merge", f"--memory={memory}", size="3") == 0
+    assert downsample(tiles / "tiles", tiles / "b.las", "--merge", f"--max-bytes={memory}", size="3") == 0
     np.testing.assert_array_equal(rows(tiles / "a.las"), rows(tiles / "b.las"))
 
 
@@ -313,7 +313,7 @@ def test_merged_tiles_are_the_whole(tiles, memory):
 def test_tiles_without_seams(tiles, memory):
     """Together they hold the voxels of the whole, each once, in the tile that has its first point."""
     assert downsample(tiles / "whole.las", tiles / "a.las", size="3") == 0
-    assert downsample(tiles / "tiles", tiles / "out", "--seamless", f"--memory={memory}", size="3") == 0
+    assert downsample(tiles / "tiles", tiles / "out", "--seamless", f"--max-bytes={memory}", size="3") == 0
     made = [rows(tiles / "out" / f"{k}.las") for k in range(4)]
     assert all(len(m) for m in made)
     np.testing.assert_array_equal(np.concatenate(made), rows(tiles / "a.las"))

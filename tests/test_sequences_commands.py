@@ -11,7 +11,7 @@ import pytest
 
 from fastdl import one_hot, one_hot_decode, one_hot_windows
 from fastdl.cli import main
-from tests.test_sequences_files import PACK, bgzip, fasta, fastq, text_of, twobit
+from tests.sequences_text_files import PACK, bgzip, fasta, fastq, text_of, twobit
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_summits_tables_and_what_lies_outside_is_said(tmp_path, capsys, genome):
     source.write_bytes(fasta(genome))
     peaks.write_text("one\t100\t200\tx\t0\t-\t1\t1\t1\t20\none\t5000\t5000\tx\t0\t+\t1\t1\t1\t-1\n")
     target = tmp_path / "x.npy"
-    code, said = run(capsys, source, "-o", target, "--windows", peaks, "--length", 41, "--centre", "summit")
+    code, said = run(capsys, source, "-o", target, "--windows", peaks, "--length", 41, "--center", "summit")
     assert code == 0, said.err
     assert "1 windows lie wholly outside" in said.out
     assert "1 regions have no letters" in said.out

@@ -12,7 +12,7 @@ import pytest
 import fastdl
 from fastdl.files import Fasta, Genome, TwoBit, open_sequences, read_bed, read_regions, read_vcf
 from fastdl.sequences import Variants
-from tests.test_sequences_files import bgzip, fasta, fastq, text_of, twobit
+from tests.sequences_text_files import bgzip, fasta, fastq, text_of, twobit
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,102 @@ def test_workers_give_the_batches_of_one_process(folder, context):
         np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+def test_workers_do_not_share_the_places_of_open_files(folder, context):
+    windows = AudioWindows(folder, 100, crops="regular")
+    want = [windows.batch(range(k, min(k + 4, len(windows)))) for k in range(0, len(windows), 4)]  # all files are open
+    for got, (codes, targets) in zip(batches(windows, 2, context), want, strict=True):
+        np.testing.assert_array_equal(got, np.stack([codes, targets]))
+
+
+def test_a_batch_is_not_stacked_again(folder):
+    windows = AudioWindows(folder, 256, seed=3)
+    items = windows.__getitems__([0, 5, -1])
+    codes, targets = torch.utils.data.default_collate(items)
+    assert codes.data_ptr() == items.tensors[0].data_ptr()
+    assert codes.is_contiguous() and targets.is_contiguous()
+    for k, index in enumerate((0, 5, len(windows) - 1)):
+        for got, part, alone in zip((codes, targets), items[k], windows[index], strict=True):
+            assert torch.equal(got[k], alone)
+            assert torch.equal(part, alone)
+    some = torch.utils.data.Subset(windows, [5, 1, 3])
+    both = torch.utils.data.ConcatDataset([some, windows])
+    (got,), (first, *_) = (list(torch.utils.data.DataLoader(data, 3)) for data in (some, both))
+    for a, b, index in zip(got, first, (0, 1), strict=True):
+        assert torch.equal(a, b)
+        assert torch.equal(a[0], windows[5][index])
+    part = torch.utils.data.default_collate([*items[:2], windows[1]])  # a batch that somebody put together
+    assert torch.equal(part[0], torch.stack([codes[0], codes[1], windows[1][0]]))
+
+
+def test_more_files_than_stay_open(tmp_path):
+    for k in range(70):
+        with open(tmp_path / f"{k:02}.wav", "wb") as file:
+            writer = WavWriter(file, RATE, 1)
+            writer.write(np.full(9, 300 * k, np.int16))
+            writer.finish()
+    windows = AudioWindows(tmp_path, 8, crops="regular")
+    for order in (range(70), range(69, -1, -1), [3, 3, 68, 0]):
+        codes, _ = windows.batch(order)
+        np.testing.assert_array_equal(codes[:, 0], fastdl.mu_law_encode(300 * np.array(order, np.int16)))
+    assert len(windows.recordings[0].files._mine()) == 64
+    with open(tmp_path / "69.wav", "r+b") as file:
+        file.truncate(90)
+    with pytest.raises(fastdl.FileError, match=r"69\.wav.* became shorter"):
+        windows[69]
+
+
+def test_samples_of_every_kind(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    x = signal(600).astype(np.int32) << 16
+    kinds = [
+        ("wav", "PCM_U8"),
+        ("wav", "PCM_24"),
+        ("wav", "PCM_32"),
+        ("wav", "FLOAT"),
+        ("wav", "DOUBLE"),
+        ("wav", "ULAW"),
+    ]
+    kinds += [("flac", "PCM_16"), ("flac", "PCM_24"), ("aiff", "PCM_16"), ("ogg", "VORBIS"), ("rf64", "PCM_16")]
+    for suffix, subtype in kinds:
+        soundfile.write(tmp_path / f"{subtype}.{suffix}", x, RATE, subtype)
+        soundfile.write(tmp_path / f"{subtype}_two.{suffix}", np.stack([x, x[::-1]], axis=1), RATE, subtype)
+    windows = AudioWindows(tmp_path, 100, crops="regular")
+    codes, targets = windows.batch(range(len(windows)))
+    alone = [AudioWindows([r.path], 100, crops="regular") for r in windows.recordings]
+    np.testing.assert_array_equal(codes, torch.cat([one.batch(range(len(one)))[0] for one in alone]))
+    backwards = [windows[k] for k in reversed(range(len(windows)))][::-1]
+    assert torch.equal(codes, torch.stack([a for a, _ in backwards]))
+    assert torch.equal(targets, torch.stack([b for _, b in backwards]))
+    want = fastdl.mu_law_encode(x, bits=32)[100:200]
+    for name in ("PCM_16.flac", "PCM_16.aiff", "PCM_16.rf64", "PCM_32.wav"):
+        np.testing.assert_array_equal(AudioWindows(tmp_path / name, 100, crops="regular")[1][0], want)
+
+
+def test_many_classes_and_none(folder):
+    windows = AudioWindows(folder, 64, crops="regular", quantization_channels=60_000)
+    codes, _ = windows.batch([0])
+    np.testing.assert_array_equal(codes[0], fastdl.mu_law_encode(signal(5000)[:64], 60_000))
+    assert windows.batch([])[1].shape == (0, 64)
+    with pytest.raises(IndexError, match="got 900"):
+        windows.batch([0, 900])
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000, 2**32 - 1, 2**32, 2**40 + 7])
+def test_draws_are_the_upper_bits_of_a_product(count):
+    from fastdl.torch._epochs import Draws
+
+    indices = np.arange(50)
+    first, _ = np.random.SeedSequence([7, 3]).generate_state(2, np.uint64).tolist()
+    want = []
+    for index in indices.tolist():  # SplitMix64 with Python's integers
+        z = (first + index * 0x9E3779B97F4A7C15) % 2**64
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+        want.append((z ^ (z >> 31)) * count >> 64)
+    np.testing.assert_array_equal(Draws(7).integers(3, indices, count), want)
+
+
 def test_persistent_workers_see_the_next_epoch(folder):
     windows = AudioWindows(folder, 256)
     loader = torch.utils.data.DataLoader(windows, 4, num_workers=1, persistent_workers=True)

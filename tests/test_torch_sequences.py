@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastdl
-from tests.test_sequences_files import bgzip, fasta, text_of, twobit
+from tests.sequences_text_files import bgzip, fasta, text_of, twobit
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # threads that wait for each other on a busy machine take minutes
@@ -104,7 +104,7 @@ def test_regions_of_files_and_variants(tmp_path, path, genome):
     place = 320
     letter = "G" if genome["two"][place] != "G" else "C"
     vcf.write_text(f"##x\n#CHROM\tPOS\tID\tREF\tALT\ntwo\t{place + 1}\t.\t{genome['two'][place]}\t{letter}\n")
-    data = GenomeWindows(path, bed, LENGTH, variants=vcf, centre="summit")
+    data = GenomeWindows(path, bed, LENGTH, variants=vcf, center="summit")
     assert data.starts.tolist() == [102 - 25, 320 - 25]
     x, y = data.batch([1])
     assert y is None

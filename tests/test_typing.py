@@ -12,6 +12,12 @@ import fastdl
 codes = fastdl.mu_law_encode(np.zeros(10, np.int16), {dialect}="wavenet")
 fit = fastdl.fit_lp([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0], 1)
 print(fit.{w}, fit.certificate.gap, codes)
+fastdl.fit_lp([[0.0]], [1.0], method="gradient", {epochs}=3)
+fastdl.gradient_descent([[0.0]], [1.0], {epochs}=3, options=fastdl.TrainingOptions({seed}=2))
+fastdl.random_search([[0.0]], [1.0], 1, {seed}=2)
+fastdl.fit_network(np.zeros((9, 1)), np.zeros(9), 2, {epochs}=3, progress=lambda event: print(event.loss))
+fastdl.fit_network_classifier(np.zeros((9, 1)), np.arange(9) % 2, {epochs}=3)
+fastdl.LearnedFeatures(3, {epochs}=3).fit(np.zeros((9, 1)), np.zeros(9))
 """
 
 
@@ -33,6 +39,8 @@ def check(tmp_path, **words):
 
 
 def test_right_calls_pass_and_misspelt_ones_do_not(tmp_path):
-    assert "Success" in check(tmp_path, dialect="dialect", w="w")
-    wrong = check(tmp_path, dialect="dialekt", w="weigths")
+    assert "Success" in check(tmp_path, dialect="dialect", w="w", epochs="epochs", seed="seed")
+    wrong = check(tmp_path, dialect="dialekt", w="weigths", epochs="epoch", seed="seeds")
     assert '"dialekt"' in wrong and 'did you mean "dialect"' in wrong and '"weigths"' in wrong
+    assert wrong.count('did you mean "epochs"') == 5
+    assert wrong.count('did you mean "seed"') == 2

@@ -50,4 +50,4 @@ plt.show()
 folder.cleanup()
 
 # %%
-# On the command line: ``fastdl downsample survey.bin -o thin.ply --voxel-size 1 --memory 1MiB``.
+# On the command line: ``fastdl downsample survey.bin -o thin.ply --voxel-size 1 --max-bytes 1MiB``.

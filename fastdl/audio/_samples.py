@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastdl import _check, _kernels
@@ -17,6 +19,8 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 def as_samples(x: ArrayLike, bits: int | None) -> tuple[Array, float]:
     """int16, int32, float32 or float64 with the values of x, and what stands for 1 in an int32."""
+    if type(x) is np.ndarray and x.dtype is _INT16 and bits is None and x.flags.carray:
+        return x, 1  # no question is left
     if isinstance(x, (bytes, bytearray)):
         x = np.frombuffer(x, _UINT8)
     if bits is not None:
@@ -53,12 +57,19 @@ def _of_bits(x: Array, bits: int) -> Array:
 class InputNaN(InputError):
     """A NaN where none is allowed."""
 
-    def __init__(self, count: int, x: Array):
-        first = int(np.flatnonzero(np.isnan(x))[0])
+    def __init__(self, count: int, first: int):
         self.count, self.first = count, first
         super().__init__(
             f"x must not hold NaN (or name a class for it by nan=), got {count}, the first at index {first}"
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return InputNaN, (self.count, self.first)  # an error pickles with its message otherwise
+
+
+def first_nan(x: Array) -> int:
+    """The index of the first NaN."""
+    return int(np.flatnonzero(np.isnan(x))[0])
 
 
 def as_int16(x: Array, full_scale: float) -> tuple[Array, int, Array | None]:

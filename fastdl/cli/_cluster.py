@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 from fastdl.errors import InputError
 
+if TYPE_CHECKING:
+    from fastdl.streaming import ProgressEvent
+
 #: work(options, progress): what a command does after its checks; what is to be said of it.
-CommandWork = Callable[[argparse.Namespace, Progress], str]
+CommandWork = Callable[[argparse.Namespace, ProgressBar], str]
 
 
 def add_scheduler(command: argparse.ArgumentParser) -> None:
@@ -28,14 +33,14 @@ def run_command(work: CommandWork, options: argparse.Namespace, unit: str, write
     `writes` are the files it writes: what a worker that died left beside them is removed.
     """
     if not options.scheduler:
-        with Progress(None, unit, options.quiet) as progress:
+        with ProgressBar(None, unit, options.quiet) as progress:
             return work(options, progress)
     from fastdl.files import temporaries
 
     there = argparse.Namespace(**{name: _sendable(value) for name, value in vars(options).items()})
     there.quiet = True
-    with executor_of(options.scheduler, 1) as executor:
-        told = executor.submit(_Remote(work), there).result()
+    with cluster_of(options.scheduler, 1) as cluster:
+        told = cluster.executor.submit(_Remote(work), there).result()
     for folder in {path.absolute().parent for path in writes}:
         temporaries.sweep(str(folder))
     return told
@@ -48,7 +53,7 @@ class _Remote:
         self.work = work
 
     def __call__(self, options: argparse.Namespace) -> str:
-        return self.work(options, Progress(quiet=True))
+        return self.work(options, ProgressBar(quiet=True))
 
 
 def _sendable(value: object) -> object:
@@ -58,9 +63,40 @@ def _sendable(value: object) -> object:
     return None if callable(value) or isinstance(value, argparse.ArgumentParser) else value
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Where work is sent to, and how many threads its workers have."""
+
+    executor: Executor
+    threads: int
+
+    def run(
+        self,
+        parts: Iterable[Any],
+        work: Callable[[Any], Any],
+        writer: Callable[[Any], Any],
+        progress: Callable[[ProgressEvent], Any],
+    ) -> None:
+        """The parts of a file: each is read and worked on by a worker, the results are written here in order."""
+        from fastdl.streaming import run
+
+        run(parts, work, writer, executor=self.executor, in_flight=2 * self.threads, progress=progress)
+
+
+@dataclass(frozen=True)
+class PartWork:
+    """What a worker does with a part of a file: it reads the part itself."""
+
+    read: Callable[[Any], Any]
+    step: Callable[[Any], Any]
+
+    def __call__(self, part: Any) -> Any:
+        return self.step(self.read(part))
+
+
 @contextmanager
-def executor_of(address: str, workers: int) -> Iterator[Executor]:
-    """An executor whose workers are those of a Dask cluster; one on this machine is started for "local"."""
+def cluster_of(address: str, workers: int) -> Iterator[Cluster]:
+    """A Dask cluster; one on this machine is started for "local"."""
     from fastdl import _check
 
     distributed = _check.extra("distributed", "scale", "--scheduler")
@@ -68,15 +104,16 @@ def executor_of(address: str, workers: int) -> Iterator[Executor]:
         if address == "local":
             with _undisturbed():
                 cluster = distributed.LocalCluster(
-                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
                 )
             address = stack.enter_context(cluster).scheduler_address
         try:
             client = stack.enter_context(distributed.Client(address, timeout=10, set_as_default=False))
         except (OSError, ValueError) as error:
             raise InputError(f"--scheduler: there is no Dask scheduler at {address}: {error}") from None
-        # A worker that dies costs its file: another worker begins it anew, three times at most.
-        yield client.get_executor(pure=False, retries=3)
+        # A worker that dies costs its file, or part of a file: another begins it anew, three times at most.
+        threads = sum(client.nthreads().values()) or workers
+        yield Cluster(client.get_executor(pure=False, retries=3), threads)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 from fastdl.cli import _sources
 from fastdl.cli._job_record import JobRecord
 from fastdl.cli._job_workers import Result, Work, amount, run_all, size_of
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 from fastdl.cli._sources import Source
 from fastdl.files import temporaries
 
@@ -110,7 +110,7 @@ class FileJobs:
         formats: Sequence[str],
         suffix: str | Callable[[Path], str],
         *,
-        companions: Callable[[Path], Sequence[Path]] = lambda target: (),
+        companions: Callable[[Path], Sequence[str]] = lambda target: (),
         reads: Sequence[Path] = (),
     ):
         self.options, self.kinds, self.formats = options, kinds, formats
@@ -129,25 +129,29 @@ class FileJobs:
         unit: str = "B",
         total: Callable[[Path], float] = size_of,
         mixed: Sequence[str] = (),
+        parts: Callable[[Path], float] | None = None,
     ) -> int:
         """work(source, target, progress) for each file: the command's exit code.
 
         A file that fails says so and does not stop the others. `summary` says what was done; `total` gives the amount
-        of a source in the unit of the bar; `mixed` are details that should be the same for all files.
+        of a source in the unit of the bar; `mixed` are details that should be the same for all files. `parts` gives the
+        bytes of a source that `work` divides among the workers of `progress.cluster`, 0 for one that it does not.
         """
         options = self.options
         with ExitStack() as stack:
             spool = stack.enter_context(temporaries.folder()) if _any_pipe(options.sources) else None
             pairs, record = self._plan(spool)
-            progress = Progress(None, unit, options.quiet or options.json)
+            progress = ProgressBar(None, unit, options.quiet or options.json)
             if progress.shown:
                 progress.total = sum(amount(total, source.path) for source, _ in pairs)
             stack.enter_context(progress)
             stack.callback(self._record, record)
-            for result in run_all(pairs, work, options, progress):
-                self._tell(result)
-                if time.perf_counter() - self._recorded > _DELAY:
+            for result in run_all(pairs, work, options, progress, parts):
+                self._count(result)
+                # Of a cluster, files take so long that each is noted at once: what was told is never done again.
+                if options.scheduler or time.perf_counter() - self._recorded > _DELAY:
                     self._record(record)
+                self._tell(result)
             seconds = progress.seconds
         if options.scheduler:
             for folder in {target.parent for _, target in pairs}:
@@ -167,7 +171,7 @@ class FileJobs:
         record = JobRecord(root, options, self.reads) if folder or options.skip_existing else None
 
         def replace(source: Source, target: Path) -> bool:
-            known = record is not None and (record.is_finished(source.path, target) or record.is_unfinished(target))
+            known = record is not None and (record.is_finished(source.name, target) or record.is_unfinished(target))
             return bool(options.overwrite or (options.skip_existing and known))
 
         plan = _sources.plan(
@@ -175,8 +179,10 @@ class FileJobs:
         )
         pairs = []
         for source, target in plan:
-            if record is not None and options.skip_existing and record.is_finished(source.path, target):
-                self._tell(Result(source, target, skipped=True))
+            if record is not None and options.skip_existing and record.is_finished(source.name, target):
+                skipped = Result(source, target, skipped=True)
+                self._count(skipped)
+                self._tell(skipped)
             else:
                 pairs.append((source, target))
         for parent in {target.parent for _, target in pairs}:
@@ -188,23 +194,25 @@ class FileJobs:
     def _record(self, record: JobRecord | None) -> None:
         """Remember what was finished since the last time."""
         if record is not None:
-            record.finish((result.source.path, result.target) for result in self._unrecorded)
+            record.finish((result.source.name, result.stamp, result.target) for result in self._unrecorded)
             if not self.results:
                 record.close()
         self._unrecorded = []
         self._recorded = time.perf_counter()
+
+    def _count(self, result: Result) -> None:
+        if result.error is None and result.skipped:
+            self.skipped += 1
+        elif result.error is None:
+            self.results.append(result)
+            if not result.source.label:
+                self._unrecorded.append(result)
 
     def _tell(self, result: Result) -> None:
         if self.options.json:
             print(result.json())
         if result.error is not None:
             self._fail(result.error)
-        elif result.skipped:
-            self.skipped += 1
-        else:
-            self.results.append(result)
-            if not result.source.label:
-                self._unrecorded.append(result)
 
     def _fail(self, message: str) -> None:
         self.failed += 1

@@ -13,15 +13,17 @@ from itertools import starmap
 from pathlib import Path
 from typing import Any
 
-from fastdl.cli._cluster import executor_of
-from fastdl.cli._progress import Progress
+from fastdl.cli._cluster import Cluster, cluster_of
+from fastdl.cli._job_record import stamp_of
+from fastdl.cli._progress import ProgressBar
 from fastdl.cli._sources import Source
 from fastdl.errors import FastdlError
 from fastdl.files import atomic
 
 #: work(source, target, progress): what is to be said of the file.
-Work = Callable[[Path, Path, Progress], dict[str, Any]]
+Work = Callable[[Path, Path, ProgressBar], dict[str, Any]]
 _SMALL, _SAMPLED = 1 << 17, 32  # bytes of a file that is small; files that are looked at to tell
+_LARGE = 1 << 26  # bytes of a file whose parts are worth to be sent to several workers
 _AHEAD = 16  # files for each worker that are begun or wait
 _TOGETHER, _DELAY = 256, 0.25  # small files that get their names at once; seconds that the first of them waits
 
@@ -37,6 +39,7 @@ class Result:
     error: str | None = None
     skipped: bool = False
     group: atomic.Group | None = None  # of small files that still wait for their names
+    stamp: list[int] | None = None  # of the source, before it was read
 
     def json(self) -> str:
         """One line."""
@@ -44,13 +47,13 @@ class Result:
         return json.dumps({**fields, "seconds": round(self.seconds, 6), "error": self.error}, default=_plain)
 
 
-def attempt(work: Work, source: Source, target: Path, progress: Progress, sync: bool, together: bool) -> Result:
+def attempt(work: Work, source: Source, target: Path, progress: ProgressBar, sync: bool, together: bool) -> Result:
     """One file; whatever goes wrong becomes a sentence that names it."""
-    result = Result(source, target)
+    result = Result(source, target, stamp=stamp_of(source.name))
     group = atomic.Group(sync)
     start = time.perf_counter()
     try:
-        with group.gathering():
+        with group:
             result.details = work(source.path, target, progress)
         if together:
             result.group = group
@@ -77,22 +80,26 @@ def _sentence(error: BaseException, source: Source) -> str:
     elif not isinstance(error, FastdlError):
         text = f"{source}: {type(error).__name__}: {text}"
     if source.label:
-        text = text.replace(str(source.path), source.label)
-    elif str(source.path) not in text:
+        text = text.replace(source.name, source.label)
+    elif source.name not in text:
         text = f"{source}: {text}"
     return " ".join(text.split()) if "\n" in text else text
 
 
 def run_all(
-    pairs: Sequence[tuple[Source, Path]], work: Work, options: argparse.Namespace, progress: Progress
+    pairs: Sequence[tuple[Source, Path]],
+    work: Work,
+    options: argparse.Namespace,
+    progress: ProgressBar,
+    parts: Callable[[Path], float] | None = None,
 ) -> Iterator[Result]:
-    """The result of each file, when it has its name."""
+    """The result of each file, when it has its name; `parts` are the bytes of a source that `work` can divide, or 0."""
     from fastdl import _threads  # NumPy's import would double the time of --help
 
     if options.scheduler:
-        with executor_of(options.scheduler, _threads.count(options.jobs)) as executor:
+        with cluster_of(options.scheduler, _threads.count(options.jobs)) as cluster:
             pairs = [(_absolute(source), target.absolute()) for source, target in pairs]
-            yield from _share(pairs, _Remote(work, options.sync), executor, progress, _threads.count(options.jobs))
+            yield from _on_cluster(pairs, _Remote(work, options.sync), cluster, progress, parts)
         return
     workers = _threads.count(options.jobs)
     if options.jobs is None and _are_small(pairs):
@@ -104,6 +111,25 @@ def run_all(
             return attempt(work, source, target, progress, options.sync, together=True)
 
         yield from _named(starmap(one, pairs) if workers == 1 else _share(pairs, one, executor, progress, workers))
+
+
+def _on_cluster(
+    pairs: Sequence[tuple[Source, Path]],
+    remote: _Remote,
+    cluster: Cluster,
+    progress: ProgressBar,
+    parts: Callable[[Path], float] | None,
+) -> Iterator[Result]:
+    """Files that are more than a worker's share by parts, written here; each of the others by a worker."""
+    sizes = [amount(parts, source.path) if parts is not None else 0 for source, _ in pairs]
+    least = max(_LARGE, sum(sizes) / cluster.threads)
+    for (source, target), size in zip(pairs, sizes):
+        if size > least:
+            progress.cluster = cluster
+            yield attempt(remote.work, source, target, progress, remote.sync, together=False)
+    progress.cluster = None
+    whole = [pair for pair, size in zip(pairs, sizes) if size <= least]
+    yield from _share(whole, remote, cluster.executor, progress, cluster.threads)
 
 
 def _are_small(pairs: Sequence[tuple[Source, Path]]) -> bool:
@@ -120,7 +146,7 @@ def _share(
     pairs: Sequence[tuple[Source, Path]],
     one: Callable[[Source, Path], Result],
     executor: Executor,
-    progress: Progress,
+    progress: ProgressBar,
     workers: int,
 ) -> Iterator[Result]:
     """one(source, target) for all pairs, by the workers of an executor; Ctrl-C stops each when it next tells."""
@@ -186,13 +212,13 @@ class _Remote:
 
     def __call__(self, source: Source, target: Path) -> Result:
         with ThreadPoolExecutor(1) as helper:
-            progress = Progress(quiet=True, helper=helper)
+            progress = ProgressBar(quiet=True, helper=helper)
             return attempt(self.work, source, target, progress, self.sync, together=False)
 
 
 def _absolute(source: Source) -> Source:
     """For a process that works in another folder."""
-    return Source(source.path.absolute(), source.relative, source.searched, source.label)
+    return Source(str(source.path.absolute()), source.relative, source.searched, source.label)
 
 
 def amount(total: Callable[[Path], float], source: Path) -> float:

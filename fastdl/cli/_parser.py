@@ -95,3 +95,19 @@ def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
 def _nearest(word: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(word, names, 1, 0.5)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+_UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def size(text: str) -> int:
+    """The bytes that a size such as 500MB or 2GiB says."""
+    number = text.rstrip("BiKMGTkmgtb")
+    unit = text[len(number) :].upper().removesuffix("B").removesuffix("I")
+    try:
+        found = int(float(number) * _UNITS[unit])
+    except (ValueError, KeyError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB or 2GiB") from None
+    if found < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1 byte, got {text!r}")
+    return found

@@ -11,11 +11,11 @@ from typing import Any
 
 
 @dataclass
-class Progress:
+class ProgressBar:
     """A bar with rate and time left where a terminal and tqdm are there; counts from any thread, and stops them.
 
     `workers` is the number of files at once in this process; `helper` an executor that the work on all of them shares,
-    for what is done beside reading and writing.
+    for what is done beside reading and writing; `cluster` is there for a file whose parts workers of a cluster take.
     """
 
     total: float | None = None
@@ -24,12 +24,13 @@ class Progress:
     scale: bool = True
     helper: Executor | None = None
     workers: int = 1
+    cluster: Any = None
     bar: Any = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
     start: float = field(default_factory=time.perf_counter, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBar:
         if self.shown:
             try:
                 from tqdm import tqdm
@@ -38,7 +39,8 @@ class Progress:
             self.bar = tqdm(total=self.total, unit=self.unit, unit_scale=self.scale, leave=False, dynamic_ncols=True)
         return self
 
-    def __call__(self, amount: float) -> None:
+    def advance(self, amount: float) -> None:
+        """Count what was done, in `unit`; KeyboardInterrupt once the command is stopped."""
         if self.stopped:
             raise KeyboardInterrupt
         if self.bar is not None:

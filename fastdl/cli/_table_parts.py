@@ -81,7 +81,7 @@ class Parts:
         self._rows = np.empty((0, 0))
         self._file.close()
 
-    def read(self, progress: Callable[[int], Any]) -> None:
+    def read(self, advance: Callable[[int], None]) -> None:
         """The table is read once; its numbers, and the numbers of its categories, are kept in a temporary file."""
         names = self.roles.all
         writer = NpyWriter(self._file, np.float64, (len(names),))
@@ -92,7 +92,7 @@ class Parts:
             keep = self._checked(rows, start)
             writer.write(np.ascontiguousarray(rows[keep]))
             start, dropped = start + len(rows), dropped + int((~keep).sum())
-            progress(len(rows))
+            advance(len(rows))
         self.dropped = dropped
         if not writer.rows:
             raise _check.FileError(self.table.path, "holds no rows" + (" without missing values" if dropped else ""))

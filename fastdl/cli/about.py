@@ -73,17 +73,17 @@ def run_demo(options: argparse.Namespace) -> int:
 
 
 def run_report(options: argparse.Namespace) -> int:
-    from fastdl.cli._progress import Progress
+    from fastdl.cli._progress import ProgressBar
     from fastdl.cli._sources import check_output
     from fastdl.report import inspection
 
     check_output(options.output, (".html", ".htm"), reads=options.files, overwrite=True, make_folder=False)
     done = 0.0
-    with Progress(len(options.files), "file", options.quiet, scale=False) as progress:
+    with ProgressBar(len(options.files), "file", options.quiet, scale=False) as progress:
 
         def tell(event: Any) -> None:
             nonlocal done
-            progress(event.done - done)
+            progress.advance(event.done - done)
             done = event.done
 
         failed = inspection.build(

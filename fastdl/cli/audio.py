@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
 from fastdl.cli import _file_jobs
 from fastdl.cli._file_jobs import FileJobs, Totals
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 
-_CHUNK = 1 << 20  # samples: what is in memory of a file is a few of these
+_CHUNK = 1 << 18  # samples: a few of these are in memory of a file, and fit in a processor's cache
+_PARTS = 16  # chunks that a worker of a cluster takes at once
 
 
 def register(commands: Any) -> None:
@@ -98,7 +100,7 @@ def run_encode(options: argparse.Namespace) -> int:
             return mu_law.g711_encode(x, options.law, dialect=dialect, bits=bits, nan=nan, return_clipped=True)
         return mu_law.mu_law_encode(x, q, dialect=dialect, bits=bits, nan=nan, return_clipped=True)
 
-    def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
+    def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, Any]:
         reader: Any = open_once(source, raw=options.raw, allow_truncated=options.allow_truncated)
         if options.mono and reader.channels > 1:
             reader = MonoMix(reader)
@@ -107,7 +109,10 @@ def run_encode(options: argparse.Namespace) -> int:
         coding = Coding(reader.rate, reader.channels, options.law or "wavenet", q, dialect)
         return _convert(reader, target, coding, kind, encode, progress)
 
-    return jobs.run(work, lambda totals: _summary(totals, "encoded"), mixed=("rate", "channels"))
+    def parts(source: Path) -> float:
+        return 0 if rate is not None else _sample_bytes(open_once(source, raw=options.raw, allow_truncated=True))
+
+    return jobs.run(work, lambda totals: _summary(totals, "encoded"), mixed=("rate", "channels"), parts=parts)
 
 
 def run_decode(options: argparse.Namespace) -> int:
@@ -118,7 +123,7 @@ def run_decode(options: argparse.Namespace) -> int:
     nan = _nan(options, -32768, 32767)
     jobs = FileJobs(options, _kinds(options, (".npy", ".raw", *SUFFIXES)), (".wav",), ".wav")
 
-    def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
+    def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, Any]:
         reader: Any
         if source.suffix.lower() in (".npy", ".raw") and not options.raw:
             reader = CodeReader(source, options.dtype)
@@ -127,7 +132,26 @@ def run_decode(options: argparse.Namespace) -> int:
         coding = Coding(reader.rate, reader.channels, "pcm16" if options.dtype == "int16" else "float32")
         return _convert(reader, target, coding, "wav", lambda x: to_samples(x, options.dtype, nan), progress)
 
-    return jobs.run(work, lambda totals: _summary(totals, "decoded"), mixed=("rate", "channels"))
+    def parts(source: Path) -> float:
+        if source.suffix.lower() in (".npy", ".raw") and not options.raw:
+            return _sample_bytes(CodeReader(source, options.dtype))
+        return _sample_bytes(open_once(source, raw=options.raw, allow_truncated=True))
+
+    return jobs.run(work, lambda totals: _summary(totals, "decoded"), mixed=("rate", "channels"), parts=parts)
+
+
+def _sample_bytes(reader: Any) -> int:
+    """The bytes of a file of which any part is read alone, else 0."""
+    from fastdl.files.audio._raw import RawReader
+    from fastdl.files.audio.codes import CodeReader
+    from fastdl.files.audio.wav import WavReader
+
+    return int(reader.path.stat().st_size) if isinstance(reader, (WavReader, RawReader, CodeReader)) else 0
+
+
+def _read_frames(reader: Any, frames: range) -> Any:
+    """A part of a file, where it is worked on."""
+    return reader.read(frames.start, len(frames))
 
 
 def _kinds(options: argparse.Namespace, kinds: tuple[str, ...]) -> tuple[str, ...]:
@@ -153,16 +177,19 @@ def _nan(options: argparse.Namespace, low: int, high: int) -> int | None:
     return _check.integer("--nan", value, low, high)
 
 
-def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progress: Progress) -> dict[str, Any]:
+def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progress: ProgressBar) -> dict[str, Any]:
     """Stream one file through `step`: what there is to say of it afterwards."""
+    from functools import partial
+
     from fastdl.audio.mu_law import InputNaN
+    from fastdl.cli._cluster import PartWork
     from fastdl.errors import FileError
     from fastdl.files.atomic import replacing_together
     from fastdl.files.audio.codes import CodeWriter
     from fastdl.streaming import run
 
     frames = max(1, _CHUNK // reader.channels)
-    size = reader.path.stat().st_size
+    size = os.stat(reader.path).st_size
     clipped = written = 0
 
     with replacing_together(target, *_companions(target, kind)) as (file, *description):
@@ -177,14 +204,17 @@ def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progr
         # Of a long recording, one thread encodes while this one reads and writes.
         executor = progress.helper if reader.frames > frames else None
         per_frame = size / max(reader.frames, 1)
+
+        def tell(event: Any) -> None:
+            progress.advance(len(event.details["chunk"]) * per_frame)
+
         try:
-            run(
-                reader.chunks(frames),
-                step,
-                write,
-                executor=executor,
-                progress=lambda e: progress(len(e.details["chunk"]) * per_frame),
-            )
+            if progress.cluster is not None:
+                starts = range(0, reader.frames, _PARTS * frames)
+                parts = (range(k, min(k + _PARTS * frames, reader.frames)) for k in starts)
+                progress.cluster.run(parts, PartWork(partial(_read_frames, reader), step), write, tell)
+            else:
+                run(reader.chunks(frames), step, write, executor=executor, progress=tell)
         except InputNaN as error:
             sample = written * reader.channels + error.first
             problem = f"sample {sample} is NaN ({error.count} in its chunk); --nan CODE writes a code for it"
@@ -196,11 +226,9 @@ def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progr
     return {**sound, "bytes": size, "duration": written / reader.rate, "clipped": clipped}
 
 
-def _companions(target: Path, kind: str) -> list[Path]:
+def _companions(target: Path, kind: str) -> list[str]:
     """What is written beside codes, so that they can be decoded; a .wav says it itself."""
-    from fastdl.files.audio.codes import sidecar
-
-    return [] if kind == "wav" else [sidecar(target)]
+    return [] if kind == "wav" else [f"{target}.json"]
 
 
 def _summary(totals: Totals, verb: str) -> str:

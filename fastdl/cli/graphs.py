@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastdl.cli import _parser
 from fastdl.cli._cluster import add_scheduler, run_command
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 
 if TYPE_CHECKING:
     from fastdl._typing import Array
@@ -55,7 +56,9 @@ def register(commands: Any) -> None:
     reading.add_argument(
         "--coalesce", choices=("sum", "mean", "max"), help="make one edge of equal ones (default: keep them)"
     )
-    reading.add_argument("--max-bytes", type=int, metavar="N", help="of the rows of the graph (default: 2^30)")
+    reading.add_argument(
+        "--max-bytes", type=_parser.size, metavar="SIZE", help="for the rows of the graph (default: 1GiB)"
+    )
     graph.add_argument("--threads", type=int, metavar="N", help="default: the processors this process has")
     add_scheduler(graph)
     graph.add_argument("--overwrite", action="store_true", help="replace files that are there")
@@ -86,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def work(options: argparse.Namespace, progress: Progress) -> str:
+def work(options: argparse.Namespace, progress: ProgressBar) -> str:
     """Read the graph, write what is asked for; what is in it and what was done."""
     from fastdl import _threads
 
@@ -107,7 +110,7 @@ def work(options: argparse.Namespace, progress: Progress) -> str:
 
 
 def read(
-    options: argparse.Namespace, features: Array | None, threads: int, progress: Progress
+    options: argparse.Namespace, features: Array | None, threads: int, progress: ProgressBar
 ) -> tuple[Graph, list[str], float]:
     """The graph, the names of its nodes where --ids asks for them, and the seconds it took."""
     from fastdl.files.graphs.edges import read_graph, read_named_graph
@@ -124,7 +127,7 @@ def read(
 
     def tell(event: Any) -> None:
         nonlocal seen
-        progress(event.done - seen)
+        progress.advance(event.done - seen)
         seen = event.done
 
     graph = read_graph(options.edges, count, **columns, **same, **limit, one_based=options.one_based, progress=tell)
@@ -140,13 +143,13 @@ def gather(options: argparse.Namespace, graph: Graph, features: Array, threads: 
 
     blocks = aggregate_blocks(graph, features, reduce=options.reduce, weight=options.norm, threads=threads)
     shape = (graph.num_targets, *features.shape[1:])
-    with replacing(options.output) as file, Progress(graph.num_targets, "node", options.quiet) as progress:
+    with replacing(options.output) as file, ProgressBar(graph.num_targets, "node", options.quiet) as progress:
         for block in blocks:
             if not file.tell():
                 header = {"descr": block.dtype.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_2_0(file, header)
             file.write(block.data)
-            progress(len(block))
+            progress.advance(len(block))
     what = f"{options.norm or options.reduce} of features {features.shape} {features.dtype}"
     return f"{what} in {progress.seconds:.2f} s"
 

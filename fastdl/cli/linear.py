@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastdl.cli._cluster import add_scheduler, run_command
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 
 
 def register(commands: Any) -> None:
@@ -108,7 +108,7 @@ def run_fit(options: argparse.Namespace) -> int:
     return 0
 
 
-def fit_table(options: argparse.Namespace, progress: Progress) -> str:
+def fit_table(options: argparse.Namespace, progress: ProgressBar) -> str:
     """Read the table, fit, write the model and the plot."""
     from fastdl import _threads
     from fastdl.cli import _table_parts
@@ -117,7 +117,7 @@ def fit_table(options: argparse.Namespace, progress: Progress) -> str:
     table = _open(options)
     roles = _table_parts.roles(table, options.features, options.target, options.weights)
     with _table_parts.Parts(table, roles, _ratios(options.split), options.seed, options.missing) as parts:
-        parts.read(progress)
+        parts.read(progress.advance)
         seconds = progress.seconds
         settings = {"method": options.method, "seed": options.seed, "threads": _threads.count(options.threads)}
         model = _table_parts.fit_model(parts, options.p, _degree(options.degree), settings)
@@ -147,7 +147,7 @@ def run_predict(options: argparse.Namespace) -> int:
     return 0
 
 
-def predict_table(options: argparse.Namespace, progress: Progress) -> str:
+def predict_table(options: argparse.Namespace, progress: ProgressBar) -> str:
     """Write the model's value for every row of the table."""
     import numpy as np
 
@@ -166,7 +166,7 @@ def predict_table(options: argparse.Namespace, progress: Progress) -> str:
             bad += (rows + np.flatnonzero(~np.isfinite(values))).tolist() if len(bad) < 10 else []
             rows += len(values)
             writer.write(values)
-            progress(len(values))
+            progress.advance(len(values))
         writer.finish()
     told = [f"{rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}"]
     if bad:

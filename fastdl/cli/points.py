@@ -10,12 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fastdl.cli import _file_jobs
+from fastdl.cli import _file_jobs, _parser
 from fastdl.cli._file_jobs import FileJobs, Result, Totals
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 
 _CHUNK = 1 << 25  # bytes: a few tables of this size are in memory at once
-_UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def register(commands: Any) -> None:
@@ -87,7 +86,11 @@ def _downsample_options(command: argparse.ArgumentParser) -> None:
         help="tiles into a folder: a voxel that crosses a border is one point of the tile that comes first",
     )
     command.add_argument(
-        "--memory", type=_bytes, default=_bytes("2GiB"), metavar="SIZE", help="for all jobs' voxels (default: 2GiB)"
+        "--max-bytes",
+        type=_parser.size,
+        default=_parser.size("2GiB"),
+        metavar="SIZE",
+        help="for all jobs' voxels (default: 2GiB)",
     )
 
 
@@ -126,18 +129,6 @@ def _integers(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"{text!r} is not whole numbers with commas between") from None
 
 
-def _bytes(text: str) -> int:
-    number = text.rstrip("BiKMGTkmgtb")
-    unit = text[len(number) :].upper().removesuffix("B").removesuffix("I")
-    try:
-        size = int(float(number) * _UNITS[unit])
-    except (ValueError, KeyError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB or 2GiB") from None
-    if size < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1 byte, got {text!r}")
-    return size
-
-
 def run_voxelize(options: argparse.Namespace) -> int:
     import numpy as np
 
@@ -151,7 +142,7 @@ def run_voxelize(options: argparse.Namespace) -> int:
     voxelize(np.zeros((0, 3), np.float32), size, ends, **settings)  # options that cannot be are found before any work
     wanted = options.columns.split(",") if options.columns is not None else None
 
-    def work(source: Path, target: Path, progress: Progress) -> dict[str, int]:
+    def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, int]:
         reader = _open(source, options)
         names = [name for name in reader.columns[3:] if plain_name(name) in ("intensity", "reflectance")]
         columns = [*reader.columns[:3], *(names if wanted is None else [w for w in wanted if w])]
@@ -190,7 +181,7 @@ def _voxels(reader: Any, points: Any, size: Sequence[float], ends: Sequence[floa
     return voxels
 
 
-def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: Progress) -> Any:
+def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: ProgressBar) -> Any:
     import numpy as np
 
     from fastdl import _check
@@ -204,7 +195,7 @@ def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: Progress) 
     for chunk in reader.chunks(_CHUNK // (8 * len(columns))):
         points[start : start + len(chunk)] = reader.table(chunk, columns, dtype)
         start += len(chunk)
-        progress(len(chunk))
+        progress.advance(len(chunk))
     return points
 
 
@@ -233,18 +224,24 @@ def run_downsample(options: argparse.Namespace) -> int:
         crop,
         None if options.classes is None else np.array(options.classes),
         options.min_points,
-        options.memory,
+        options.max_bytes,
         partial(_open, options=options),
     )
     if options.merge or options.seamless:
         return _run_together(options, settings)
 
-    def work(source: Path, target: Path, progress: Progress) -> dict[str, Any]:
+    def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, Any]:
         ending(target)
-        share = replace(settings, max_bytes=max(1, options.memory // progress.workers))
+        share = replace(settings, max_bytes=max(1, options.max_bytes // progress.workers))
         return _downsample([source], [target], share, progress)[0]
 
-    return _run(options, FileJobs(options, _suffixes(), FORMATS, _downsampled_ending), work)
+    def parts(source: Path) -> float:
+        """Where workers have more to do than to read: to decompress, or to leave points out."""
+        reader = settings.open(source)
+        worth = getattr(reader, "packed", None) is not None or crop is not None or settings.classes is not None
+        return source.stat().st_size if worth and reader.borders(1 << 20) is not None else 0
+
+    return _run(options, FileJobs(options, _suffixes(), FORMATS, _downsampled_ending), work, parts)
 
 
 def _downsampled_ending(source: Path) -> str:
@@ -252,7 +249,7 @@ def _downsampled_ending(source: Path) -> str:
 
 
 def _downsample(
-    sources: Sequence[Path], targets: Sequence[Path], settings: Any, progress: Progress
+    sources: Sequence[Path], targets: Sequence[Path], settings: Any, progress: ProgressBar
 ) -> list[dict[str, Any]]:
     """Reduce sources together; the accounts of every target, remarks said."""
     from fastdl.cli._cloud_downsampling import Reduction, open_cloud, write
@@ -292,7 +289,7 @@ def _run_together(options: argparse.Namespace, settings: Any) -> int:
         ending(target)
     quiet = options.quiet or options.json
     total = sum(settings.open(path).points for path in paths)
-    with ThreadPoolExecutor(1) as helper, Progress(total, "points", quiet, helper=helper) as progress:
+    with ThreadPoolExecutor(1) as helper, ProgressBar(total, "points", quiet, helper=helper) as progress:
         found = _downsample(paths, targets, settings, progress)
         seconds = progress.seconds
     results = [Result(source, target, accounts) for source, target, accounts in zip(sources, targets, found)]
@@ -322,8 +319,8 @@ def _three(numbers: Sequence[float]) -> list[float]:
     return list(numbers) * (3 // len(numbers))
 
 
-def _run(options: argparse.Namespace, jobs: FileJobs, work: Any) -> int:
-    return jobs.run(work, _summary, unit="points", total=lambda source: _open(source, options).points)
+def _run(options: argparse.Namespace, jobs: FileJobs, work: Any, parts: Any = None) -> int:
+    return jobs.run(work, _summary, unit="points", total=lambda source: _open(source, options).points, parts=parts)
 
 
 def _summary(totals: Totals) -> str:

@@ -11,10 +11,11 @@ from typing import IO, Any
 
 from fastdl.cli import _file_jobs
 from fastdl.cli._file_jobs import FileJobs, Totals
-from fastdl.cli._progress import Progress
+from fastdl.cli._progress import ProgressBar
 
 FORMATS = (".npy", ".zarr")
 _BASES = 1 << 20  # letters of a batch: what is in memory of a file is a few of these
+_PART = 1 << 22  # letters of a part that a worker of a cluster takes
 _SETTINGS = ("alphabet", "unknown", "case", "layout", "dtype", "ignore", "like")
 
 
@@ -39,7 +40,7 @@ def register(commands: Any) -> None:
         "columns chrom, start, end and maybe strand, summit",
     )
     command.add_argument(
-        "--centre", default="middle", metavar="WHERE", help="with --windows and --length: middle (default) or summit"
+        "--center", default="middle", metavar="WHERE", help="with --windows and --length: middle (default) or summit"
     )
     command.add_argument(
         "--length", type=int, metavar="N", help="letters of a window; with --windows, round its middle"
@@ -70,22 +71,38 @@ def run(options: argparse.Namespace) -> int:
 
     encoding = _settings.settings(**{name: getattr(options, name) for name in _SETTINGS})
     _settings.padding_row(options.pad, encoding.tables)
-    _check.one_of("--centre", options.centre, ("middle", "summit"))
+    _check.one_of("--center", options.center, ("middle", "summit"))
     if options.length is not None:
         _check.integer("--length", options.length, 1)
-    elif options.centre == "summit":
-        raise _check.InputError("--centre summit needs --length, the letters of a window round it")
+    elif options.center == "summit":
+        raise _check.InputError("--center summit needs --length, the letters of a window round it")
     windows = 0 if options.windows is None else sum(len(regions.names) for regions in _regions(options))
     reads = [] if options.windows is None else [options.windows]
     ending = options.output.suffix.lower()
     suffix = ".npy" if options.output_is_folder or ending not in FORMATS else ending
-    jobs = FileJobs(options, SUFFIXES, FORMATS, suffix, companions=lambda target: [_beside(target)], reads=reads)
+    jobs = FileJobs(options, SUFFIXES, FORMATS, suffix, companions=lambda target: [str(_beside(target))], reads=reads)
     return jobs.run(
         lambda source, target, progress: _encode(source, target, options, encoding, progress),
         _summary,
         unit="windows" if reads else "B",
         total=lambda source: windows or source.stat().st_size,
+        parts=lambda source: _divisible(source, options, windows),
     )
+
+
+def _divisible(source: Path, options: argparse.Namespace, windows: int) -> float:
+    """The bytes of a file, or the letters of its windows, that workers can read apart; else 0."""
+    from fastdl.files.sequences import genomes
+
+    if options.windows is not None:
+        return windows * _length(options)
+    with genomes.open_sequences(source, loose=options.loose) as reader:
+        return source.stat().st_size if options.length is None and genomes.has_parts(reader) else 0
+
+
+def _read_part(part: Any) -> Any:
+    """The letters of a part, where they are encoded."""
+    return part.read()
 
 
 def _summary(totals: Totals) -> str:
@@ -105,10 +122,11 @@ def _beside(target: Path) -> Path:
 
 
 def _encode(
-    source: Path, target: Path, options: argparse.Namespace, encoding: Any, progress: Progress
+    source: Path, target: Path, options: argparse.Namespace, encoding: Any, progress: ProgressBar
 ) -> dict[str, Any]:
     """Stream one file."""
     import fastdl
+    from fastdl.cli._cluster import PartWork
     from fastdl.errors import FileError
     from fastdl.files.sequences import genomes
     from fastdl.files.sequences.fastq import Fastq
@@ -132,15 +150,21 @@ def _encode(
             problem = "holds reads: --length says how long to make them, so that they are one array"
             raise FileError(source, problem)
         else:
-            total = genomes.count_letters(reader) if encoding.first else None
+            total = genomes.count_letters(reader, by_index=progress.cluster is not None) if encoding.first else None
             chunks, step = genomes.all_letters(reader, _BASES, places), partial(fastdl.one_hot, **settings)
+            if progress.cluster is not None:
+                chunks, step = genomes.letter_parts(reader, _PART, places), PartWork(_read_part, step)
         row = (channels,) if length is None else encoding.shape(1, length)[1:]
         reached = 0
 
         def tell(event: Any) -> None:
             nonlocal reached
             before, reached = reached, reader.read
-            progress(reached - before if options.windows is None else len(event.details["chunk"].names))
+            chunk = event.details["chunk"]
+            if options.windows is not None:
+                progress.advance(len(chunk.names))
+            else:
+                progress.advance(chunk.size if progress.cluster is not None else reached - before)
 
         with writing(target, _beside(target), encoding.dtype, row, total) as (writer, description):
 
@@ -149,7 +173,10 @@ def _encode(
                 counts["letters"] += rows.size // channels
 
             # One thread encodes while this one reads and writes.
-            run(chunks, step, write, executor=progress.helper, progress=tell)
+            if progress.cluster is not None:
+                progress.cluster.run(chunks, step, write, tell)
+            else:
+                run(chunks, step, write, executor=progress.helper, progress=tell)
             _describe(description, encoding, length, places)
     return counts
 
@@ -193,7 +220,7 @@ def _windows(
             _check_regions(options, genome, regions, length)
             for at in range(0, len(regions.names), few):
                 part = type(regions)(*(column[at : at + few] for column in regions))
-                starts = part.starts if options.length is None else part.windows(length, options.centre)
+                starts = part.starts if options.length is None else part.windows(length, options.center)
                 ends = [genome.lengths[name] for name in part.names]
                 counts["outside"] += sum(
                     start >= end or start + length <= 0 for start, end in zip(starts.tolist(), ends)

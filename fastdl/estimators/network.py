@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,45 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from fastdl.estimators._validation import Array, seed_of, validated_table, weights
+from fastdl._typing import Array, ArrayLike, Loss
+from fastdl.estimators._validation import seed_of, validated_table, weights
+from fastdl.linear.training_options import TrainingOptions
 from fastdl.network.classification import fit_network_classifier
 from fastdl.network.fit import fit_network
 
-_SETTINGS = ("activation", "batch_size", "epochs", "learning_rate", "optimizer", "schedule", "weight_decay")
+# The fields of `TrainingOptions` that are parameters of the estimators under the same name.
+_OPTIONS = (
+    "batch_size", "epochs", "learning_rate", "optimizer", "momentum", "schedule", "patience", "threads",
+)  # fmt: skip
 
 
-class NetworkRegressor(RegressorMixin, BaseEstimator):
+class _Network(BaseEstimator):
+    """What the estimators of numbers and of classes have in common: training, and the rows to predict."""
+
+    def _train(
+        self,
+        train: Callable[..., Any],
+        X: Array,
+        y: Array,
+        s: ArrayLike | None,
+        **more: Any,
+    ) -> Any:
+        """Fit X (N, D) by `fit_network` or `fit_network_classifier`, and keep what it gives as attributes."""
+        options = TrainingOptions(**{name: getattr(self, name) for name in _OPTIONS}, seed=seed_of(self.random_state))
+        self.model_ = train(
+            X, y, self.hidden, activation=self.activation, weight_decay=self.weight_decay,
+            valid=self.validation_fraction, sample_weight=weights(s, len(X)), options=options, **more,
+        )  # fmt: skip
+        self.loss_, self.history_ = self.model_.loss, self.model_.history
+        return self
+
+    def _ask(self, method: str, X: ArrayLike) -> Array:
+        """A method of the network, of X (N, D)."""
+        check_is_fitted(self)
+        return getattr(self.model_, method)(validated_table(self, X, reset=False), threads=self.threads)
+
+
+class NetworkRegressor(RegressorMixin, _Network):
     """A small multilayer perceptron trained with any Lp loss: `fastdl.fit_network`.
 
     Parameters
@@ -25,8 +57,10 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):
         The units of each hidden layer.
     p : float or CustomLoss
         The loss is |y - f(x)|^p, or your own.
-    activation, batch_size, epochs, learning_rate, optimizer, schedule, weight_decay, patience, refit
+    activation, weight_decay, refit
         As in `fastdl.fit_network`.
+    batch_size, epochs, learning_rate, optimizer, momentum, schedule, patience
+        As in `fastdl.TrainingOptions`.
     validation_fraction : float, optional
         The part of the rows to validate on; the fit is then that of the epoch with the least validation loss.
     random_state : int, RandomState or None
@@ -57,15 +91,16 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        hidden: Any = (32,),
-        p: Any = 2.0,
+        hidden: int | Sequence[int] = (32,),
+        p: Loss = 2.0,
         *,
         activation: str = "tanh",
-        batch_size: int = 64,
+        batch_size: int | None = None,
         epochs: int | None = None,
         learning_rate: float | None = None,
         optimizer: str = "adam",
-        schedule: Any = "cosine",
+        momentum: float = 0.9,
+        schedule: str | Callable[[float], float] = "cosine",
         weight_decay: float = 0.0,
         patience: int | None = None,
         refit: bool = False,
@@ -74,35 +109,31 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):
         threads: int | None = 1,
     ):
         self.hidden, self.p, self.activation, self.batch_size, self.epochs = hidden, p, activation, batch_size, epochs
-        self.learning_rate, self.optimizer, self.schedule = learning_rate, optimizer, schedule
+        self.learning_rate, self.optimizer, self.momentum, self.schedule = learning_rate, optimizer, momentum, schedule
         self.weight_decay, self.patience, self.refit = weight_decay, patience, refit
         self.validation_fraction, self.random_state, self.threads = validation_fraction, random_state, threads
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetworkRegressor:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NetworkRegressor:
         """Train on X (N, D) and y (N,): in float32 where X is, else in float64; returns itself."""
-        X, y = validated_table(self, X, y, reset=True, y_numeric=True)
-        settings = {name: getattr(self, name) for name in (*_SETTINGS, "patience", "refit", "threads")}
-        settings |= {"valid": self.validation_fraction, "seed": seed_of(self.random_state)}
-        settings["sample_weight"] = weights(sample_weight, len(X))
-        self.model_ = fit_network(X, y, self.hidden, self.p, **settings)
-        self.loss_, self.history_ = self.model_.loss, self.model_.history
-        return self
+        rows, targets = validated_table(self, X, y, reset=True, y_numeric=True)
+        return self._train(fit_network, rows, targets, sample_weight, p=self.p, refit=self.refit)
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """The network's values, float64 (N,), of X (N, D)."""
-        check_is_fitted(self)
-        return self.model_.predict(validated_table(self, X, reset=False), threads=self.threads)
+        return self._ask("predict", X)
 
 
-class NetworkClassifier(ClassifierMixin, BaseEstimator):
+class NetworkClassifier(ClassifierMixin, _Network):
     """A small multilayer perceptron of classes, trained on their cross-entropy: `fastdl.fit_network_classifier`.
 
     Parameters
     ----------
     hidden : int or sequence of int
         The units of each hidden layer.
-    activation, batch_size, epochs, learning_rate, optimizer, schedule, weight_decay, patience
+    activation, weight_decay
         As in `fastdl.fit_network`.
+    batch_size, epochs, learning_rate, optimizer, momentum, schedule, patience
+        As in `fastdl.TrainingOptions`.
     class_weight : "balanced", or dict of label to float, optional
         What the weights of a class's rows are multiplied by; "balanced" gives every class the same sum.
     validation_fraction : float, optional
@@ -137,14 +168,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        hidden: Any = (32,),
+        hidden: int | Sequence[int] = (32,),
         *,
         activation: str = "tanh",
-        batch_size: int = 64,
+        batch_size: int | None = None,
         epochs: int | None = None,
         learning_rate: float | None = None,
         optimizer: str = "adam",
-        schedule: Any = "cosine",
+        momentum: float = 0.9,
+        schedule: str | Callable[[float], float] = "cosine",
         weight_decay: float = 0.0,
         patience: int | None = None,
         class_weight: Any = None,
@@ -153,34 +185,27 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         threads: int | None = 1,
     ):
         self.hidden, self.activation, self.batch_size, self.epochs = hidden, activation, batch_size, epochs
-        self.learning_rate, self.optimizer, self.schedule = learning_rate, optimizer, schedule
+        self.learning_rate, self.optimizer, self.momentum, self.schedule = learning_rate, optimizer, momentum, schedule
         self.weight_decay, self.patience, self.class_weight = weight_decay, patience, class_weight
         self.validation_fraction, self.random_state, self.threads = validation_fraction, random_state, threads
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetworkClassifier:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NetworkClassifier:
         """Train on X (N, D) and labels y (N,): in float32 where X is, else in float64; returns itself."""
-        X, y = validated_table(self, X, y, reset=True)
-        labels = np.array(y.tolist()) if y.dtype == object else y
+        rows, labels = validated_table(self, X, y, reset=True)
+        labels = np.array(labels.tolist()) if labels.dtype == object else labels
         check_classification_targets(labels)
-        settings = {name: getattr(self, name) for name in (*_SETTINGS, "patience", "class_weight", "threads")}
-        settings |= {"valid": self.validation_fraction, "seed": seed_of(self.random_state)}
-        settings["sample_weight"] = weights(sample_weight, len(X))
-        self.model_ = fit_network_classifier(X, labels, self.hidden, **settings)
+        self._train(fit_network_classifier, rows, labels, sample_weight, class_weight=self.class_weight)
         self.classes_ = self.model_.classes
-        self.loss_, self.history_ = self.model_.loss, self.model_.history
         return self
 
-    def decision_function(self, X: Any) -> Array:
+    def decision_function(self, X: ArrayLike) -> Array:
         """Of two classes the logit of the second less that of the first, (N,); else the logits, (N, K)."""
-        check_is_fitted(self)
-        return self.model_.decision_function(validated_table(self, X, reset=False), threads=self.threads)
+        return self._ask("decision_function", X)
 
-    def predict_proba(self, X: Any) -> Array:
-        """The probability of each class, (N, K), for X (N, D)."""
-        check_is_fitted(self)
-        return self.model_.predict_proba(validated_table(self, X, reset=False), threads=self.threads)
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """The probability of each class, float64 (N, K), of X (N, D)."""
+        return self._ask("predict_proba", X)
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """The most probable label of each row of X (N, D)."""
-        check_is_fitted(self)
-        return self.model_.predict(validated_table(self, X, reset=False), threads=self.threads)
+        return self._ask("predict", X)

@@ -23,15 +23,12 @@ class NpyWriter:
 
     def __init__(self, file: IO[bytes], dtype: Any, row: Sequence[int] = ()):
         self.file, self.dtype, self.row, self.rows = file, np.dtype(dtype), tuple(row), 0
+        self._descr = repr(np.lib.format.dtype_to_descr(self.dtype))
         file.write(self._header())
 
     def _header(self) -> bytes:
-        fields = {
-            "descr": np.lib.format.dtype_to_descr(self.dtype),
-            "fortran_order": False,
-            "shape": (self.rows, *self.row),
-        }
-        text = repr(fields).encode("latin1")
+        fields = f"{{'descr': {self._descr}, 'fortran_order': False, 'shape': {(self.rows, *self.row)}}}"
+        text = fields.encode("latin1")
         body = text.ljust(_HEADER - 11) + b"\n"
         if len(body) != _HEADER - 10:
             raise InputError(f"dtype {self.dtype} is too long for the header of a streamed .npy file")
@@ -73,15 +70,26 @@ class NpyReader:
 
     def chunks(self, rows: int) -> Iterator[np.ndarray]:
         """Arrays of at most `rows` rows, in order."""
-        width = math.prod(self.shape[1:])
         with open(self.path, "rb") as file:
             file.seek(self.offset)
             for start in range(0, self.shape[0], rows):
-                n = min(rows, self.shape[0] - start)
-                block = np.fromfile(file, self.dtype, n * width)
-                if len(block) < n * width:
-                    raise FileError(self.path, "truncated while it was read", os.fstat(file.fileno()).st_size)
-                yield block.reshape(n, *self.shape[1:])
+                yield self._next(file, min(rows, self.shape[0] - start))
+
+    def read(self, start: int, rows: int) -> np.ndarray:
+        """So many rows from one on."""
+        if not 0 <= start <= start + rows <= self.shape[0]:
+            raise InputError(f"rows {start} to {start + rows} asked of {self.path}, which has {self.shape[0]}")
+        with open(self.path, "rb") as file:
+            file.seek(self.offset + start * math.prod(self.shape[1:]) * self.dtype.itemsize)
+            return self._next(file, rows)
+
+    def _next(self, file: IO[bytes], rows: int) -> np.ndarray:
+        """The rows at the place that a file is at."""
+        count = rows * math.prod(self.shape[1:])
+        block = np.fromfile(file, self.dtype, count)
+        if len(block) < count:
+            raise FileError(self.path, "truncated while it was read", os.fstat(file.fileno()).st_size)
+        return block.reshape(rows, *self.shape[1:])
 
 
 def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -23,7 +23,7 @@ _ROWS = 1 << 15  # of a block
 
 
 class Table:
-    """A file of rows with named columns, as a source of blocks and of chunks for `fit_lp` and the like.
+    """A file of rows with named columns, as a source of chunks and of rows for `fit_lp` and the like.
 
     Text has a first line with the names of its columns; what parts them (comma, semicolon, tab or bar) is guessed from
     the first lines. An `.npy` file holds (N, C); an `.npz` file "X" (N, D) and perhaps "y" (N,) and "weight" (N,), or
@@ -59,9 +59,9 @@ class Table:
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "table.csv"
     >>> _ = path.write_text("height,city,weight\\n1.8,Oslo,80\\n1.6,Rome,60\\n1.7,Bern,70\\n")
     >>> table = Table(path)
-    >>> table.columns, next(table.blocks(["height", "weight"])).tolist()
+    >>> table.columns, next(table.chunks(["height", "weight"])).tolist()
     (['height', 'city', 'weight'], [[1.8, 80.0], [1.6, 60.0], [1.7, 70.0]])
-    >>> fastdl.fit_lp(table.chunks(["height"], "weight")).w.round(3)
+    >>> fastdl.fit_lp(table.rows(["height"], "weight")).w.round(3)
     array([100.])
     """
 
@@ -107,7 +107,7 @@ class Table:
                     some = batch.slice(i, _ROWS)
                     yield [some.column(name) for name in names]
 
-    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Array]:
+    def chunks(self, columns: Sequence[str] | None = None) -> Iterator[Array]:
         """All rows in order, float64 (n, C), of the named columns (all by default); what is missing is NaN.
 
         Raises
@@ -119,7 +119,7 @@ class Table:
         for part in self.parts(names):
             yield np.column_stack([self._numbers(name, column) for name, column in zip(names, part)]).astype(np.float64)
 
-    def chunks(
+    def rows(
         self, features: Sequence[str], target: str, sample_weight: str | None = None
     ) -> Callable[[], Iterator[tuple[Array, ...]]]:
         """A function that gives chunks (X, y) or (X, y, sample_weight): what `fit_lp` takes in the place of arrays."""
@@ -127,7 +127,7 @@ class Table:
         count = len(features)
 
         def read() -> Iterator[tuple[Array, ...]]:
-            for block in self.blocks(names):
+            for block in self.chunks(names):
                 yield (block[:, :count], *block[:, count:].T)
 
         return read

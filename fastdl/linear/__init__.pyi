@@ -16,3 +16,4 @@ from fastdl.linear.quantiles import QuantileFit as QuantileFit
 from fastdl.linear.quantiles import fit_quantile as fit_quantile
 from fastdl.linear.result import Certificate as Certificate
 from fastdl.linear.result import LpFit as LpFit
+from fastdl.linear.training_options import TrainingOptions as TrainingOptions

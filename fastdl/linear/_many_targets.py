@@ -34,19 +34,17 @@ def target_columns(X: Any, y: Any) -> Array | None:
 
 
 def fit_targets(
-    X: Any, Y: Array, sample_weight: Array | None, fit: Callable[..., LpFit], p: Any, settings: dict[str, Any]
-) -> LpFit:
-    """One fit of all targets: from shared sums for p = 2, one after the other otherwise."""
+    X: Any, Y: Array, sample_weight: Array | None, fit: Callable[..., LpFit] | None, p: Any, settings: dict[str, Any]
+) -> list[tuple[Rows, LpFit]]:
+    """The rows and the fit of each target: by `fit` one after the other, without it by least squares of shared sums."""
     rows = [Rows(X, np.ascontiguousarray(column), sample_weight) for column in Y.T]
-    if settings.pop("closed form"):
-        each = shared_frames(X, Y, sample_weight, rows, settings["intercept"], settings["threads"])
-        fits = [fit_in_coordinates(coordinates, some, p) for coordinates, some in zip(each, rows)]
-    else:
-        fits = [fit(some, p, **settings) for some in rows]
-    return joined(fits)
+    if fit is not None:
+        return [(some, fit(some, p, **settings)) for some in rows]
+    each = share_coordinates(X, Y, sample_weight, rows, settings["intercept"], settings["threads"])
+    return [(some, fit_in_coordinates(coordinates, some, p)) for coordinates, some in zip(each, rows)]
 
 
-def joined(fits: list[LpFit]) -> LpFit:
+def join_fits(fits: list[LpFit]) -> LpFit:
     """The fits of several targets as one; its certificate is that of the sum of their losses."""
     first = fits[0]
     upper, lower = sum(fit.certificate.upper for fit in fits), sum(fit.certificate.lower for fit in fits)
@@ -66,7 +64,7 @@ def joined(fits: list[LpFit]) -> LpFit:
     )
 
 
-def shared_frames(
+def share_coordinates(
     X: Any, Y: Array, s: Array | None, rows: list[Rows], intercept: bool, threads: int | None
 ) -> list[Coordinates]:
     """The coordinates of each target, by one pass over X and one factorisation."""

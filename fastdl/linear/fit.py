@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from fastdl import _check, _threads
 from fastdl._rows import Rows
-from fastdl.linear._many_targets import fit_targets, target_columns
+from fastdl._typing import ArrayLike, Loss, Progress, RowsLike
+from fastdl.linear._coordinates import Coordinates
+from fastdl.linear._dependent_columns import bound_all_columns
+from fastdl.linear._many_targets import fit_targets, join_fits, target_columns
 from fastdl.linear.result import Certificate, LpFit
+from fastdl.linear.training_options import RunKeywords, StepKeywords, TrainingKeywords
 from fastdl.losses.custom import CustomLoss
 from fastdl.losses.powers import PowerLoss, as_loss
 
 __all__ = ["Certificate", "LpFit", "fit_lp"]
 
 
+class MethodOptions(StepKeywords, total=False):
+    """The options of the methods of `fit_lp`, beside those that all have."""
+
+    progress: Progress | None
+    # exchange
+    starts: int | None
+    start: LpFit | tuple[ArrayLike, float] | None
+    boxes: int | None
+    # gradient
+    valid: Sequence[ArrayLike] | None
+    # random
+    candidates: int
+    refine: int
+    keep: int
+    scale: float
+    shrink: float
+    center: LpFit | tuple[ArrayLike, float] | None
+    prune: bool | None
+
+
 def fit_lp(
-    X: Any,
-    y: Any = None,
-    p: Any = 2.0,
+    X: RowsLike,
+    y: ArrayLike | None = None,
+    p: Loss = 2.0,
     *,
     method: str = "auto",
     intercept: bool = True,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     tol: float = 1e-8,
     seed: int = 0,
     threads: int | None = 1,
-    **options: Any,
+    **options: Unpack[MethodOptions],
 ) -> LpFit:
     """Fit f(x) = <w, x> + b by the least sum of ``s |y - f(x)|^p``, and prove how near to the least it is.
 
@@ -85,8 +109,9 @@ def fit_lp(
     The fit does not depend on the units of y and of the columns, nor, to the bit, on the threads and on how rows are
     cut into chunks. Small matrices are factorised by NumPy's LAPACK, so that last bits may differ between CPUs.
 
-    A certificate is as good as float64: its lower bound has rounding errors of some 1e-13 relative taken into account
-    for p = 2, and is given as computed for the others. Where the model goes through every row, the loss is given as 0.
+    A lower bound is that of the rows as given: what rounding may have done to it is taken off, and what that leaves of
+    the gap is what is known. Where the model goes through every row, the loss is given as 0; with p < 1 the rows it
+    goes through are named, and do not count.
 
     Examples
     --------
@@ -104,18 +129,33 @@ def fit_lp(
     method = _choose_method(method, loss)
     seed, tol = _check.integer("seed", seed, 0), _check.number("tol", tol, 0, above=True)
     threads = _threads.count(threads)
-    settings = {"intercept": bool(intercept), "seed": seed, "threads": threads, **options}
+    settings: dict[str, Any] = {"intercept": bool(intercept), "seed": seed, "threads": threads, **options}
     if method == "newton":
         settings["tol"] = tol
     weights, unit = _divide_weights(y, sample_weight)
-    many = target_columns(X, y)
+    many, single = target_columns(X, y), _method_function(method, options)
     if many is None:
-        fit = _method_function(method, options)(Rows(X, y, weights), loss.p, **settings)
+        rows = Rows(X, y, weights)
+        fit = _bound_all_columns(single(rows, loss.p, **settings), rows, loss, settings)
     else:
-        settings["closed form"] = method == "closed form"
-        fit = fit_targets(X, many, weights, _method_function(method, options), loss.p, settings)
+        fits = fit_targets(X, many, weights, None if method == "closed form" else single, loss.p, settings)
+        fit = join_fits([_bound_all_columns(one, some, loss, settings) for some, one in fits])
     fit = replace(fit, tol=tol, targets=tuple(replace(target, tol=tol) for target in fit.targets))
     return fit if unit == 1 else fit.with_weights_times(unit)
+
+
+def _bound_all_columns(fit: LpFit, rows: Rows, loss: PowerLoss | CustomLoss, settings: dict[str, Any]) -> LpFit:
+    """The fit with a lower bound that columns left out do not break."""
+    if loss.is_custom or not fit.certificate.lower > 0 or fit.rank == rows.columns + settings["intercept"]:
+        return fit
+    some = {name: settings[name] for name in ("intercept", "seed", "threads")}
+
+    def bound(other: Rows) -> tuple[float, int]:
+        again = _fit_of(_choose_method("auto", loss))(other, loss.p, **some)
+        return again.certificate.lower, again.rank or 0
+
+    coordinates = Coordinates(rows, some["intercept"], some["threads"])
+    return replace(fit, certificate=bound_all_columns(fit.certificate, coordinates, bound))
 
 
 def _divide_weights(y: Any, sample_weight: Any) -> tuple[Any, float]:
@@ -180,10 +220,12 @@ def _fit_of(method: str) -> Callable[..., LpFit]:
     return fit_gradient
 
 
-def _method_function(method: str, options: dict[str, Any]) -> Callable[..., LpFit]:
+def _method_function(method: str, options: Mapping[str, Any]) -> Callable[..., LpFit]:
     """What fits by a method, which must know the options."""
     fit = _fit_of(method)
-    known = set(signature(fit).parameters) - {"rows", "p", "intercept", "seed", "threads", "tol"}
+    shared = {"gradient": TrainingKeywords, "random": RunKeywords}.get(method)
+    known = {*signature(fit).parameters, *(shared.__annotations__ if shared else ())}
+    known -= {"rows", "p", "intercept", "seed", "threads", "tol", "options", "keywords"}
     for name in options:
         if name not in known:
             what = f"its options are {', '.join(sorted(known))}" if known else "it has none"

@@ -10,6 +10,7 @@ from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.linear._coordinates import EPS, Coordinates
+from fastdl.linear._dependent_columns import bound_all_columns
 from fastdl.linear._matrix import DesignMatrix, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
@@ -126,13 +127,12 @@ def fit_quantile(
         return tuple(found) if np.ndim(tau) else found[0]
     rows, coordinates = given, Coordinates(given, bool(intercept), threads)
     gamma, through = least_squares_start(coordinates)
-    if through:
-        w, b = coordinates.model(gamma)
-        fits = [QuantileFit(w, b, value, 0.0, Certificate.of(0.0, 0.0, "interpolation")) for value in taus.tolist()]
+    if through is not None:
+        fits = [QuantileFit(*through, value, 0.0, Certificate.of(0.0, 0.0, "interpolation")) for value in taus.tolist()]
     else:
         robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
         block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
-        fits = [_fit(robust, rows, block, robust.from_coordinates(gamma), value, threads) for value in taus.tolist()]
+        fits = [_fit(robust, rows, block, robust.from_coordinates(gamma), value) for value in taus.tolist()]
     return tuple(fits) if np.ndim(tau) else fits[0]
 
 
@@ -149,8 +149,8 @@ def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, t
     gamma, through = least_squares_start(coordinates)
     # A vertex has exact zeros; what solving its system leaves there is below the last bit of every target.
     least = 16 * EPS * np.abs(y).max(initial=0) / np.maximum(np.abs(X[:n, :d]).max(axis=0, initial=0), 1e-300)
-    w, _ = coordinates.model(gamma)
-    if through and (np.abs(w[:d]) <= least).all():
+    w, _ = coordinates.model(gamma) if through is None else through
+    if through is not None and (np.abs(w[:d]) <= least).all():
         b = float(w[d]) if intercept else 0.0
         return QuantileFit(np.zeros(d), b, tau, 0.0, Certificate.of(0.0, 0.0, "interpolation"), l1)
     robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
@@ -165,18 +165,26 @@ def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, t
 
 
 def _fit(
-    robust: RobustCoordinates,
-    rows: Rows,
-    block: tuple[DesignMatrix, Array, Array],
-    gamma: Array,
-    tau: float,
-    threads: int | None,
+    robust: RobustCoordinates, rows: Rows, block: tuple[DesignMatrix, Array, Array], gamma: Array, tau: float
 ) -> QuantileFit:
+    coordinates = robust.coordinates
     gamma, lower = _solution(robust, block, gamma, np.full(len(block[1]), 2 * tau - 1))
     w, b = robust.model(gamma)
-    loss, lower = check_loss(rows, w, b, tau, threads), lower / robust.y_factor
+    loss, lower = check_loss(rows, w, b, tau, coordinates.threads), lower / robust.y_factor
     kind = "vertex" if loss - lower <= 1e-9 * loss else "dual"
-    return QuantileFit(w, b, tau, loss, Certificate.of(loss, lower, kind))
+
+    def bound(other: Rows) -> tuple[float, int]:
+        again = Coordinates(other, coordinates.intercept, coordinates.threads)
+        start, through = least_squares_start(again)
+        if through is not None:
+            return 0.0, again.rank
+        robust = RobustCoordinates(again, other)
+        block = least_absolute.in_memory(robust, [robust.scaled(*other.gathered())])
+        lean = np.full(len(block[1]), 2 * tau - 1)
+        return _solution(robust, block, robust.from_coordinates(start), lean)[1] / robust.y_factor, again.rank
+
+    certificate = bound_all_columns(Certificate.of(loss, lower, kind), coordinates, bound)
+    return QuantileFit(w, b, tau, loss, certificate)
 
 
 def _solution(

@@ -16,9 +16,9 @@ Array = np.ndarray
 class Certificate(NamedTuple):
     """Bounds of the least loss any model of the kind can have on the rows of the fit.
 
-    Columns that depend on others but for rounding count as dependent: where the rank is short, the bounds are those of
-    models of the independent columns. A model that tells such columns apart by their last bits, with weights of 1e15,
-    may have a smaller loss.
+    The bounds are those of models of all columns. Where columns depend on others but for rounding, the fit leaves them
+    out, and what rounding left of them counts in the lower bound: the gap is then what a model could gain that tells
+    such columns apart by their last bits, with weights of some 1e15.
 
     Attributes
     ----------
@@ -84,6 +84,9 @@ class LpFit:
         The fit of each of several targets.
     tol : float
         The gap up to which the fit counts as converged.
+    rows : ndarray of int or None
+        For p < 1: the numbers of the rows that the model goes through. The loss is that of (w, b) on the others: the
+        p-th power of what rounding leaves of a residual would not be small.
     converged : bool
         Whether the certificate's gap is at most `tol`; False where nothing is known, as for a custom loss.
     """
@@ -99,6 +102,7 @@ class LpFit:
     condition: float | None = None
     targets: tuple[LpFit, ...] = ()
     tol: float = 1e-8
+    rows: Array | None = None
 
     @property
     def converged(self) -> bool:

@@ -41,7 +41,7 @@ class ParameterLayout:
         self.classes, self.lanes = classes, 64 // self.dtype.itemsize
         self.units = (*hidden, classes) if classes else hidden  # of the layers that are products
         padded = [-(-columns // 4) * 4, *(-(-h // self.lanes) * self.lanes for h in self.units)]
-        self.sizes = np.array(padded, np.intp)
+        self.sizes, self.widths = np.array(padded, np.intp), np.array([columns, *self.units], np.intp)
         self.size = sum((a + 1) * b for a, b in pairwise(padded)) + (0 if classes else padded[-1] + self.lanes)
         self.between = sum(a * b for a, b in pairwise(padded[1:]))  # weights of all layers but the first
         rows = padded[0] + 2 * sum(padded[1:]) + 2 * max(padded[1:])

@@ -18,7 +18,6 @@ from fastdl.network._windows import TrainingWindows
 from fastdl.streaming import ProgressEvent
 
 _CALL = 1 << 28  # multiplications in a call of the kernel, some tens of milliseconds: Ctrl-C waits for its end
-_WINDOW = 1 << 28  # bytes of X in a window
 _PIECE = 128  # rows of a batch whose gradient one thread sums: as in the kernel
 _ENDED = 24  # where its counters say that all is done
 _STEPS = 20_000  # that few epochs should come to
@@ -174,7 +173,7 @@ class Training:
 
     def _rates(self, first: int, count: int, lower: float) -> Array:
         part = np.arange(first, first + count) / (self.per_epoch * self.epochs)
-        return self.settings.learning_rate * lower * self.settings.schedule(part)
+        return self.settings.learning_rate * lower * self.settings.rate_factors(part)
 
     def _note(self, epoch: int, lower: float, train: float, valid: float | None) -> None:
         now = {"train": train * self.factor, "learning_rate": float(self._rates(epoch * self.per_epoch, 1, lower)[0])}
@@ -222,8 +221,8 @@ def train_network(
     """Weights and biases in the users' units, the history, and the epoch they are from."""
     dtype = np.float32 if rows.dtype.kind == "f" and rows.dtype.itemsize <= 4 else np.float64
     layout = ParameterLayout(rows.columns, settings.hidden, dtype, settings.activation, classes=classes)
-    most = max(1, _WINDOW // (layout.dtype.itemsize * int(layout.sizes[0])))
-    windows = TrainingWindows(units, layout, settings.window or most)
+    window = max(1, settings.max_bytes // (layout.dtype.itemsize * int(layout.sizes[0])))
+    windows = TrainingWindows(units, layout, window)
     training = Training(settings, layout, units, windows, windows.held(others) if validated else None)
     flat, best = training.run()
     history = {name: np.array(values) for name, values in training.history.items()}

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from fastdl import _check
 from fastdl._rows import Rows
-from fastdl._typing import Array, ArrayLike, Progress
+from fastdl._typing import Array, ArrayLike
 from fastdl.linear._class_labels import class_weighted, number_classes, numbers_of
+from fastdl.linear.training_options import TrainingKeywords, TrainingOptions, merge_options
 from fastdl.network import _parameters
 from fastdl.network._losses import CrossEntropy
 from fastdl.network._parameters import ParameterLayout
 from fastdl.network._scaling import Scaling
-from fastdl.network._settings import TrainingSettings, validation_rows
+from fastdl.network._settings import TrainingSettings, Validation, validation_rows
 from fastdl.network._training import train_network
 from fastdl.network.result import network_input
 
@@ -90,18 +91,10 @@ def fit_network_classifier(
     activation: str = "tanh",
     sample_weight: ArrayLike | None = None,
     class_weight: str | Mapping[Any, float] | None = None,
-    valid: Any = None,
-    batch_size: int = 64,
-    epochs: int | None = None,
-    learning_rate: float | None = None,
-    optimizer: str = "adam",
-    momentum: float = 0.9,
-    schedule: str | Callable[[float], float] = "cosine",
+    valid: Validation = None,
     weight_decay: float = 0.0,
-    patience: int | None = None,
-    seed: int = 0,
-    threads: int | None = 1,
-    progress: Progress | None = None,
+    options: TrainingOptions | None = None,
+    **keywords: Unpack[TrainingKeywords],
 ) -> NetworkClassifierFit:
     """Train a small network by mini-batches on the cross-entropy of two classes or more.
 
@@ -113,7 +106,7 @@ def fit_network_classifier(
         Labels of any kind: numbers, bool, text.
     hidden : int or sequence of int
         The units of each hidden layer, at least one layer.
-    activation, batch_size, epochs, learning_rate, optimizer, momentum, schedule, weight_decay, patience, seed, progress
+    activation, weight_decay, options, **keywords
         As in `fit_network`.
     sample_weight : array_like, (N,), optional
         s: finite, not negative; a row of weight 0 counts as dropped.
@@ -123,8 +116,6 @@ def fit_network_classifier(
     valid : float, (X, y) or (X, y, sample_weight), optional
         Rows to validate on, with labels of y: the part of the rows to hold out (drawn by `seed`), or others. The fit is
         then that of the epoch with the least validation loss.
-    threads : int or None
-        Threads to use, for batches of more than 128 rows; None means all this process may.
 
     Returns
     -------
@@ -161,11 +152,10 @@ def fit_network_classifier(
     if not rows.columns:
         raise _check.InputError("X must have at least one column, got none")
     q = TrainingSettings.checked(
-        CrossEntropy(), hidden, activation=activation, batch_size=batch_size, epochs=epochs,
-        learning_rate=learning_rate, optimizer=optimizer, momentum=momentum, schedule=schedule,
-        weight_decay=weight_decay, patience=patience, window=None, seed=seed, threads=threads, progress=progress,
+        CrossEntropy(), hidden, merge_options(fit_network_classifier, options, keywords),
+        activation=activation, weight_decay=weight_decay,
     )  # fmt: skip
-    if patience is not None and valid is None:
+    if q.patience is not None and valid is None:
         raise _check.InputError("patience needs rows to validate on: give valid")
     if isinstance(valid, (tuple, list)) and len(valid) in (2, 3):
         other = _check.array("valid", valid[0], ("f", "i", "u", "b"), 2)

@@ -5,46 +5,50 @@ The products are the kernels' own, in a fixed order, not BLAS: the same bits for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
 from fastdl import _check
 from fastdl._rows import Rows
-from fastdl._typing import Array, ArrayLike, Loss, Progress
+from fastdl._typing import Array, ArrayLike, Loss, RowsLike
+from fastdl.linear.training_options import TrainingKeywords, TrainingOptions, merge_options
 from fastdl.network import _parameters
 from fastdl.network._last_layer import LastLayer
 from fastdl.network._losses import ResidualLoss
 from fastdl.network._scaling import Scaling
-from fastdl.network._settings import TrainingSettings, validation_rows
+from fastdl.network._settings import TrainingSettings, Validation, validation_rows
 from fastdl.network._training import train_network
 from fastdl.network.result import NetworkFit
 
 
+class NetworkKeywords(TrainingKeywords, total=False):
+    """The keywords of `fit_network`, but for `sample_weight`."""
+
+    activation: str
+    valid: Validation
+    weight_decay: float
+    refit: bool
+    max_bytes: int | None
+    options: TrainingOptions | None
+
+
 def fit_network(
-    X: Any,
+    X: RowsLike,
     y: ArrayLike | None = None,
     hidden: int | Sequence[int] = (32,),
     p: Loss = 2.0,
     *,
     activation: str = "tanh",
     sample_weight: ArrayLike | None = None,
-    valid: Any = None,
-    batch_size: int = 64,
-    epochs: int | None = None,
-    learning_rate: float | None = None,
-    optimizer: str = "adam",
-    momentum: float = 0.9,
-    schedule: str | Callable[[float], float] = "cosine",
+    valid: Validation = None,
     weight_decay: float = 0.0,
-    patience: int | None = None,
     refit: bool = False,
-    window: int | None = None,
-    seed: int = 0,
-    threads: int | None = 1,
-    progress: Progress | None = None,
+    max_bytes: int | None = None,
+    options: TrainingOptions | None = None,
+    **keywords: Unpack[TrainingKeywords],
 ) -> NetworkFit:
     """Train a small network by mini-batches on ``sum s |y - f(x)|^p``.
 
@@ -67,37 +71,19 @@ def fit_network(
     valid : float, (X, y) or (X, y, sample_weight), optional
         Rows to validate on, held in memory: the part of the rows to hold out (drawn by `seed`), or others. The fit is
         then that of the epoch with the least validation loss.
-    batch_size : int
-        Rows of a step.
-    epochs : int, optional
-        How often to go through the rows, at most; by default as often as makes 20,000 steps, but 20 to 1000 times.
-    learning_rate : float, optional
-        0.01 for Adam, 0.05 for stochastic gradient descent.
-    optimizer : {"adam", "sgd"}
-        Adam (0.9, 0.999), or gradient descent with `momentum`.
-    momentum : float
-        What is kept of the last step, from 0 to below 1.
-    schedule : {"cosine", "constant", "linear", "step"} or callable
-        What the rate is multiplied by: falling to 0, along a cosine or a line; tenfold smaller after each third; or a
-        function of the part that is done, from 0 to 1.
     weight_decay : float
         What the weights (not the biases) lose in a step: this times the rate (AdamW).
-    patience : int, optional
-        Stop after so many epochs without a new least validation loss.
     refit : bool
         For p = 2: solve the output layer by least squares in the end, and keep the solution where it is better, on the
         validation rows if there are any.
-    window : int, optional
-        The rows whose order is drawn together, and which are held in memory; by default as many as 256 MiB hold. Rows
-        that are sorted over more than that should be shuffled before.
-    seed : int
-        Of the first weights, the order of the rows, and those held out.
-    threads : int or None
-        Threads to use; None means all this process may. Batches of more than 128 rows are trained on by several: their
-        gradients are summed in pieces of 128 rows.
-    progress : callable, optional
-        Called after each epoch with a `fastdl.streaming.ProgressEvent`: epochs done and to do, the training loss, and
-        in `details` "train", "learning_rate", and "valid" where there are such rows.
+    max_bytes : int, optional
+        Memory for the rows whose order is drawn together, by default 256 MiB. Rows that are sorted over more than that
+        should be shuffled before.
+    options : TrainingOptions, optional
+        How to train: `optimizer` ("adam" or "sgd"), `learning_rate`, `momentum`, `schedule`, `batch_size`, `epochs`,
+        `patience` (needs `valid`), `seed`, `threads`, `progress`.
+    **keywords
+        Fields of `TrainingOptions`, which come before those of `options`.
 
     Returns
     -------
@@ -113,6 +99,9 @@ def fit_network(
 
     Notes
     -----
+    Batches of more than 128 rows are trained on by several threads: their gradients are summed in pieces of 128 rows.
+    In the `details` of the events that `progress` is told are "train", "learning_rate", and "valid" where there are
+    rows to validate on.
     X and y are brought to mean 0 and spread 1 (y, for p < 2, by its median and quartiles), and the parameters brought
     back: units do not matter. An epoch whose loss is not finite, or a thousand times that of a constant, is gone back
     on, and the rate halved from there; the history shows it.
@@ -137,11 +126,10 @@ def fit_network(
     if not rows.columns:
         raise _check.InputError("X must have at least one column, got none")
     q = TrainingSettings.checked(
-        ResidualLoss.checked(p), hidden, activation=activation, batch_size=batch_size, epochs=epochs,
-        learning_rate=learning_rate, optimizer=optimizer, momentum=momentum, schedule=schedule,
-        weight_decay=weight_decay, patience=patience, window=window, seed=seed, threads=threads, progress=progress,
+        ResidualLoss.checked(p), hidden, merge_options(fit_network, options, keywords),
+        activation=activation, weight_decay=weight_decay, max_bytes=max_bytes,
     )  # fmt: skip
-    if patience is not None and valid is None:
+    if q.patience is not None and valid is None:
         raise _check.InputError("patience needs rows to validate on: give valid")
     if refit and q.loss.power != 2:
         raise _check.InputError(f"refit is for p = 2, got {p!r}")

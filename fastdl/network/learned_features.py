@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Unpack
 
 from fastdl import _check
-from fastdl._typing import Array
-from fastdl.network.fit import fit_network
+from fastdl._typing import Array, ArrayLike, Loss, RowsLike
+from fastdl.network.fit import NetworkKeywords, fit_network
 from fastdl.network.result import NetworkFit
 
 
@@ -19,8 +20,9 @@ class LearnedFeatures:
         The units of each hidden layer; the last gives the features.
     p : float or CustomLoss
         The loss of the training.
-    **options
-        All keywords of `fit_network`.
+    **keywords
+        Those of `fit_network`: `activation`, `valid`, `weight_decay`, `refit`, `max_bytes`, `options`, and the fields
+        of `TrainingOptions`.
 
     Attributes
     ----------
@@ -42,15 +44,15 @@ class LearnedFeatures:
 
     network: NetworkFit
 
-    def __init__(self, hidden: Any = (32,), p: Any = 2.0, **options: Any):
-        self.hidden, self.p, self.options = hidden, p, options
+    def __init__(self, hidden: int | Sequence[int] = (32,), p: Loss = 2.0, **keywords: Unpack[NetworkKeywords]):
+        self.hidden, self.p, self.keywords = hidden, p, keywords
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> LearnedFeatures:
+    def fit(self, X: RowsLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> LearnedFeatures:
         """Train the network, on what `fit_network` takes; returns itself."""
-        self.network = fit_network(X, y, self.hidden, self.p, sample_weight=sample_weight, **self.options)
+        self.network = fit_network(X, y, self.hidden, self.p, sample_weight=sample_weight, **self.keywords)
         return self
 
-    def transform(self, X: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+    def transform(self, X: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The features, float64 (N, H), of X (N, D)."""
         if not hasattr(self, "network"):
             raise _check.InputError("the features must be learned first: call fit(X, y)")

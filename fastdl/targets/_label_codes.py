@@ -18,6 +18,7 @@ audio = _kernels.load("audio") or audio_reference
 
 _BLOCK = 1 << 18  # labels: large enough to hide the cost of a turn, small enough for an even split
 _FEW = 1 << 10  # codes for which NumPy's look-up is done before a table of full size is filled
+_CACHED_BITS = 18  # of a number of classes whose sparse table, of 4 bytes a place, stays in the last cache
 _RANGE = 1 << 16  # entries of a table that is worth its place for a few integer labels
 _UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 _KINDS = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numbers", "U": "str", "S": "bytes"}
@@ -183,9 +184,13 @@ class LabelEncoder:
         return lambda y, out: kernel.encode_items(y.view(np.uint8), items, size, shift, slots, table, _bits(out))
 
     def _slots(self) -> tuple[int, Array]:
-        """Places for twice as many keys at least, all empty."""
-        shift = 63 - len(self.keys).bit_length()
-        return shift, np.full(1 << 64 - shift, -1, np.int32)
+        """Places for eight times as many keys, or twice as many where those would leave the caches; all empty.
+
+        A label that meets another's place costs a wrong guess of the CPU, five times a look-up.
+        """
+        bits = len(self.keys).bit_length()
+        bits += 3 if bits <= _CACHED_BITS else 1
+        return 64 - bits, np.full(1 << bits, -1, np.int32)
 
 
 def _keys(y: Array) -> Array:

@@ -11,7 +11,7 @@ from fastdl._typing import Array
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-_MASK = (1 << 64) - 1
+_LOW = np.uint64((1 << 32) - 1)
 
 
 class Epochs:
@@ -49,17 +49,23 @@ class Draws:
             self._of = (epoch, starts)
         return starts
 
-    def integer(self, epoch: int, index: int, count: int) -> int:
-        """One of 0 ... count - 1 for an item; each with the same probability but for count / 2^64."""
-        z = (self._starts(epoch)[0] + index * _GOLDEN) & _MASK
-        z = ((z ^ (z >> 30)) * _FIRST) & _MASK
-        z = ((z ^ (z >> 27)) * _SECOND) & _MASK
-        return ((z ^ (z >> 31)) * count) >> 64
+    def integers(self, epoch: int, indices: Array, count: int) -> Array:
+        """One of 0 ... count - 1 for each item, int64; each with the same probability but for count / 2^64."""
+        z = self._mixed(self._starts(epoch)[0], indices)
+        if count >= 1 << 32:
+            return np.array([(value * count) >> 64 for value in z.tolist()], np.int64)
+        half, times = np.uint64(32), np.uint64(count)  # the upper 64 bits of the product, by halves of z
+        upper = (z >> half) * times + (((z & _LOW) * times) >> half)
+        return (upper >> half).astype(np.int64)
 
     def uniform(self, epoch: int, indices: Array) -> Array:
         """Two numbers in [0, 1) for each item: (2, B) float64."""
-        first = np.array(self._starts(epoch), np.uint64)
-        z = first[:, None] + indices.astype(np.uint64)[None, :] * np.uint64(_GOLDEN)
+        return np.stack([self._mixed(start, indices) / 2.0**64 for start in self._starts(epoch)])
+
+    @staticmethod
+    def _mixed(start: int, indices: Array) -> Array:
+        """64 bits for each item."""
+        z = np.uint64(start) + indices.astype(np.uint64) * np.uint64(_GOLDEN)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
-        return (z ^ (z >> np.uint64(31))) / 2.0**64
+        return z ^ (z >> np.uint64(31))

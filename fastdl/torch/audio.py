@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,23 @@ from fastdl import _check
 from fastdl._typing import Array
 from fastdl.audio.mu_law import mu_law_encode
 from fastdl.errors import InputError, InputTypeError
+from fastdl.files.audio._open_files import OpenFiles
 from fastdl.files.audio.conversion import as_floats
 from fastdl.files.audio.recordings import SUFFIXES, open_audio
+from fastdl.torch._batches import WholeBatch
 from fastdl.torch._epochs import Draws, Epochs
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
 Dataset: Any = torch.utils.data.Dataset
+_CACHED = 1 << 16  # samples that are converted at once: they stay in the second-level cache
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
 
 
 class AudioWindows(Epochs, Dataset):
     """Windows of recordings: the classes of `length` samples, and as targets those one sample later.
 
-    Only the samples of a window are read from its file. Files are opened at each read, so that workers may be forked
-    or spawned and the data set may be pickled.
+    Only the samples of a window are read from its file. The 64 files that were read last stay open, anew in each
+    process, so that workers may be forked or spawned and the data set may be pickled.
 
     Parameters
     ----------
@@ -86,45 +88,92 @@ class AudioWindows(Epochs, Dataset):
         self.quantization_channels, self.dialect = quantization_channels, dialect
         mu_law_encode(np.zeros(1, np.int16), quantization_channels, dialect=dialect)  # checks both
         self.recordings = [open_audio(path) for path in _paths(source)]
+        files = OpenFiles()
+        for recording in self.recordings:
+            recording.files = files
+        kinds = {recording.plain for recording in self.recordings}
+        self._plain = (
+            kinds.pop() if len(kinds) == 1 else None
+        )  # the dtype of all samples, where all stand in their files
         rates = {r.rate: r.path for r in self.recordings} if rate is None else {rate: None}
         for recording in self.recordings:
             if recording.rate not in rates or len(rates) > 1:
                 wanted = "the same for all" if rate is None else rate
                 raise InputError(f"{recording.path}: the rate must be {wanted}, got {sorted(rates)}, {recording.rate}")
         # A window needs one sample more, for the last target.
-        counts = [max(0, (r.frames - 1 - self.length) // self.hop + 1) for r in self.recordings]
-        self._ends = np.cumsum(counts).tolist()
-        if not self._ends or self._ends[-1] == 0:
+        self._lasts = np.array([r.frames - 1 - self.length for r in self.recordings], np.int64)
+        counts = np.maximum(self._lasts // self.hop + 1, 0)
+        self._ends = np.cumsum(counts)
+        self._firsts = self._ends - counts
+        if not counts.any():
             raise InputError(f"no recording has the {self.length + 1} samples that a window and its target need")
 
     def __len__(self) -> int:
-        return self._ends[-1]
+        return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Classes and targets of a window, int64 of shape (length,)."""
-        return self.__getitems__([index])[0]
+        codes, targets = self.batch([index])
+        return codes[0], targets[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[tuple[Tensor, Tensor]]:
         """The windows of a batch: PyTorch's loaders ask for them at once, and they are encoded together."""
-        rows = [self._samples(index) for index in indices]
-        together = np.stack(rows) if len({x.dtype for x in rows}) == 1 else None
-        codes = [self._codes(x) for x in rows] if together is None else self._codes(together)
-        both = torch.from_numpy(np.asarray(codes, np.int64))
-        return list(zip(both[:, :-1], both[:, 1:]))
+        return WholeBatch(*self.batch(indices))
 
-    def _samples(self, index: int) -> Array:
-        """The samples of a window and the one after it, the mean of the channels."""
-        index = _check.integer("index", index, -len(self), len(self) - 1) % len(self)
-        which = bisect_right(self._ends, index)
-        recording = self.recordings[which]
-        start = (index - (self._ends[which - 1] if which else 0)) * self.hop
+    def batch(self, indices: Any) -> tuple[Tensor, Tensor]:
+        """Classes and targets of some windows, in one call.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Which; negative ones count from the end.
+
+        Returns
+        -------
+        (Tensor, Tensor) of int64, shape (B, length)
+        """
+        which, starts = self._places(np.asarray(indices, np.int64).reshape(-1))
+        # One piece of memory for both: the system takes back two of them, and clears their pages anew, more often.
+        both = torch.empty((2, len(which), self.length), dtype=torch.int64)
+        some = max(1, _CACHED // (self.length + 1))
+        x = None if self._plain is None else np.empty((min(some, len(which)), self.length + 1), self._plain)
+        for first in range(0, len(which), some):
+            part = slice(first, min(first + some, len(which)))
+            codes = self._codes(which[part], starts[part], x)
+            codes = torch.from_numpy(codes if codes.dtype == np.uint8 else codes.astype(np.int32))
+            both[0, part] = codes[:, :-1]  # PyTorch converts bytes in half of NumPy's time
+            both[1, part] = codes[:, 1:]
+        return both[0], both[1]
+
+    def _codes(self, which: list[int], starts: list[int], x: Array | None) -> Array:
+        """The classes of windows, each with the sample after it; plain samples are read into `x`."""
+        if x is None:
+            rows = [self._encode(self._samples(k, start)) for k, start in zip(which, starts)]
+            return np.stack(rows)
+        for row, k, start in zip(x, which, starts):
+            self.recordings[k].read_into(row, start)
+        return self._encode(x[: len(which)])
+
+    def _places(self, indices: Array) -> tuple[list[int], list[int]]:
+        """The recording of each window, and its first sample there."""
+        n = len(self)
+        outside = (indices < -n) | (indices >= n)
+        if outside.any():
+            raise IndexError(f"index must be between {-n} and {n - 1}, got {indices[outside][0]}")
+        indices = np.where(indices < 0, indices + n, indices)
+        which = np.searchsorted(self._ends, indices, side="right")
+        starts = (indices - self._firsts[which]) * self.hop
         if self.crops == "random":
-            last = recording.frames - 1 - self.length
-            start = min(last, start + self._draws.integer(self.epoch, index, self.hop))
-        x = recording.read(start, self.length + 1)
+            starts += self._draws.integers(self.epoch, indices, self.hop)
+            starts = np.minimum(starts, self._lasts[which])
+        return which.tolist(), starts.tolist()
+
+    def _samples(self, recording: int, start: int) -> Array:
+        """The samples of a window and the one after it, the mean of the channels."""
+        x = self.recordings[recording].read(start, self.length + 1)
         return x if x.ndim == 1 else as_floats(x).mean(axis=1)
 
-    def _codes(self, x: Array) -> Array:
+    def _encode(self, x: Array) -> Array:
         bits = 32 if x.dtype.kind == "i" and x.dtype.itemsize == 4 else None
         return mu_law_encode(x, self.quantization_channels, dialect=self.dialect, bits=bits)
 

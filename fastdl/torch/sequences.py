@@ -15,6 +15,7 @@ from fastdl.files.sequences.genome import Genome
 from fastdl.files.sequences.twobit import TwoBit
 from fastdl.files.sequences.vcf import read_vcf
 from fastdl.sequences.variants import Variants
+from fastdl.torch._batches import WholeBatch
 from fastdl.torch._epochs import Draws, Epochs
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
@@ -37,7 +38,7 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
         Bases of a window.
     targets : array_like, shape (N,) or (N, ...), optional
         One for each region; whatever can be indexed by a list of rows (a memory-mapped array too).
-    centre : {"middle", "summit"}
+    center : {"middle", "summit"}
         Of the regions of a file, which place is the middle of the window.
     jitter : int
         How many bases a window is shifted at most, to either side, anew in each epoch. Targets are not moved.
@@ -80,7 +81,7 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
         length: int,
         *,
         targets: Any = None,
-        centre: str = "middle",
+        center: str = "middle",
         jitter: int = 0,
         reverse_complement: str = "none",
         reverse_targets: int | Sequence[int] = (),
@@ -97,7 +98,7 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
         self.reverse_complement = _check.one_of("reverse_complement", reverse_complement, _REVERSAL)
         self.seed = _check.integer("seed", seed, 0)
         self.variants = read_vcf(variants) if isinstance(variants, (str, Path)) else variants
-        self.chroms, self.starts, self.backwards = _windows(regions, self.length, centre)
+        self.chroms, self.starts, self.backwards = _windows(regions, self.length, center)
         self.encoding = {"layout": layout, "dtype": dtype, **encoding}
         axes = [reverse_targets] if isinstance(reverse_targets, int) else list(reverse_targets)
         self.reverse_targets = tuple(_check.integer("reverse_targets", axis, 0) for axis in axes)
@@ -120,10 +121,10 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
     def __getitem__(self, index: int) -> Any:
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[Any]:
         """The items of a batch: windows, or (window, target) pairs."""
         x, y = self.batch(indices)
-        return list(x) if y is None else list(zip(x, y))
+        return list(x) if y is None else WholeBatch(x, y)
 
     def batch(self, indices: Any) -> tuple[Tensor, Tensor | None]:
         """The windows (B, 4, length) and targets of some regions, in one call.
@@ -173,16 +174,16 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
         return torch.from_numpy(y)
 
 
-def _windows(regions: Any, length: int, centre: str) -> tuple[list[str], Array, Array]:
+def _windows(regions: Any, length: int, center: str) -> tuple[list[str], Array, Array]:
     """(chroms, starts, whether on the reverse strand) of the windows of regions."""
     if isinstance(regions, (str, Path)):
         parts = list(read_regions(regions, negative=True))
         chroms = [name for part in parts for name in part.names]
-        starts = np.concatenate([np.zeros(0, np.int64), *(part.windows(length, centre) for part in parts)])
+        starts = np.concatenate([np.zeros(0, np.int64), *(part.windows(length, center) for part in parts)])
         return chroms, starts, np.array([sign == "-" for part in parts for sign in part.strand], bool)
     if isinstance(regions, Regions):
         backwards = np.array([sign == "-" for sign in regions.strand], bool)
-        return list(regions.names), regions.windows(length, centre), backwards
+        return list(regions.names), regions.windows(length, center), backwards
     if not isinstance(regions, (tuple, list)) or len(regions) not in (2, 3):
         raise _check.InputTypeError("regions must be a file, Regions, (chroms, starts) or (chroms, starts, strand)")
     starts = _check.array("starts", regions[1], ("i", "u"), 1).astype(np.int64)

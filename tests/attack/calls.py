@@ -22,13 +22,16 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tests.attack import changes, shrinking
+from tests.attack.magnitudes import magnitude
 from tests.attack.more_cases import CALLS, arguments
+from tests.attack.object_cases import RETURNED
 
 ROOT = Path(__file__).parents[2]
 _PATIENCE = 60.0  # seconds that a call may take
@@ -218,10 +221,14 @@ def problem(call: Call, kernel: Answer, reference: Answer) -> str:
         return f"the kernel gave {_short(kernel)}, the reference {_short(reference)}"
     if kernel[0] == "error":
         return "" if kernel[1][0] == reference[1][0] else f"errors differ: {kernel[1]} and {reference[1]}"
-    rtol = CALLS[call["case"]].rtol
-    if rtol and _single(call):
-        rtol = max(2e-6, *(case.rtol for case in CALLS if case.function == CALLS[call["case"]].function))
-    got, want = ([_whole(a) if rtol else a for a in answer[1]] for answer in (kernel, reference))
+    case, args, kwargs = arguments(call)
+    rtol = case.rtol
+    if rtol and _single((*args, *(kwargs or {}).values())):
+        rtol = max(2e-6, *(other.rtol for other in CALLS if other.function == case.function))
+    if [a.shape for a in kernel[1]] != [a.shape for a in reference[1]]:
+        return "shapes differ"
+    terms = magnitude(case.function, args, kwargs or {}) if rtol else 0.0
+    got, want = ([_beside(a, terms) if rtol else a for a in answer[1]] for answer in (kernel, reference))
     try:
         assert_same(got, want, rtol)
     except AssertionError as error:
@@ -229,15 +236,17 @@ def problem(call: Call, kernel: Answer, reference: Answer) -> str:
     return ""
 
 
-def _whole(x: np.ndarray) -> np.ndarray:
-    """Without the numbers of fewer bits than others, of which a tolerance by their size asks too much."""
-    return np.where(np.abs(x) < 1e-36, np.zeros_like(x), x) if x.dtype.kind == "f" else x
+def _beside(x: np.ndarray, terms: float) -> np.ndarray:
+    """With the size of its terms, by which a tolerance is to go; and without the numbers of fewer bits than others."""
+    if x.dtype.kind != "f":
+        return x
+    with np.errstate(over="ignore"):
+        wide = np.append(x.reshape(-1), x.dtype.type(terms))
+    return np.where(np.abs(wide) < 1e-36, np.zeros_like(wide), wide)
 
 
-def _single(call: Call) -> bool:
+def _single(given: Iterable[Any]) -> bool:
     """Whether changes have made the call one of single precision."""
-    _, args, kwargs = arguments(call)
-    given = (*args, *(kwargs or {}).values())
     return any(isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.itemsize < 8 for x in given)
 
 
@@ -295,12 +304,15 @@ def attack(rng: random.Random, until: float, function: str = "") -> tuple[str, l
 
 
 def untried() -> list[str]:
-    """Public functions that no case calls."""
+    """Public functions and classes that no case calls, but errors and what is only ever returned."""
     import fastdl
 
-    names = (name for name in fastdl.__all__ if name[0].islower() and callable(getattr(fastdl, name)))
-    called = {case.function for case in CALLS}
-    return sorted(name for name in names if name not in called)
+    called = {case.function for case in CALLS} | RETURNED
+    return sorted(name for name in fastdl.__all__ if name not in called and not _is_error(getattr(fastdl, name)))
+
+
+def _is_error(x: Any) -> bool:
+    return isinstance(x, type) and issubclass(x, Exception)
 
 
 def main() -> int:

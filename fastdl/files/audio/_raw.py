@@ -54,12 +54,14 @@ class RawReader(Recording):
         if size % self._frame:
             raise FileError(self.path, f"truncated: ends within a frame of {self._frame} bytes ({layout})", size)
         self.frames = size // self._frame
+        if self.channels == 1 and self._width == self.dtype.itemsize and self.encoding not in ("mulaw", "alaw"):
+            self.plain = self.dtype
 
     def read(self, start: int = 0, frames: int | None = None) -> Array:
         """Samples of `frames` frames (by default all) from frame `start` on: (n,) mono or (n, channels)."""
         start, stop = self._span(start, frames)
         count = (stop - start) * self._frame // self.dtype.itemsize
-        x = read_values(self.path, self.dtype, start * self._frame, count)
+        x = read_values(self.path, self.dtype, start * self._frame, count, self.files)
         if self._width == 3:
             x = unpack_24(x, self.encoding.endswith("le"))
         if self.encoding in ("mulaw", "alaw"):

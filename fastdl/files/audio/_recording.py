@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl.errors import FileError, InputError, InputTypeError
+from fastdl.files.audio._open_files import OpenFiles, RawFile
 from fastdl.reference import audio as reference
 
 kernel = _kernels.load("audio") or reference
 
 
-def read_values(path: Path, dtype: np.dtype, offset: int, count: int) -> np.ndarray:
+def read_values(path: Path, dtype: np.dtype, offset: int, count: int, files: OpenFiles | None = None) -> np.ndarray:
     """`count` values of a file from a byte on; `np.fromfile` takes twice as long for a short window.
 
     Raises
@@ -23,15 +25,24 @@ def read_values(path: Path, dtype: np.dtype, offset: int, count: int) -> np.ndar
         Where the file has become shorter than it was.
     """
     x = np.empty(count, dtype)
-    into, done = memoryview(x.view(np.uint8)), 0
+    into = memoryview(x.view(np.uint8))
+    if files is not None:
+        _fill(into, path, files.get(path, RawFile), offset)
+        return x
     with open(path, "rb", buffering=0) as file:
-        file.seek(offset)
-        while done < len(into):
-            got = file.readinto(into[done:])
-            if not got:
-                raise FileError(path, "became shorter while it was read", offset + done)
-            done += got
+        _fill(into, path, file, offset)
     return x
+
+
+def _fill(into: memoryview, path: Path, file: io.RawIOBase, offset: int) -> None:
+    """Fill a buffer with the bytes of a file from one on."""
+    file.seek(offset)
+    done = 0
+    while done < len(into):
+        got = file.readinto(into[done:])
+        if not got:
+            raise FileError(path, "became shorter while it was read", offset + done)
+        done += got
 
 
 def unpack_24(x: np.ndarray, little: bool) -> np.ndarray:
@@ -50,6 +61,9 @@ class Recording:
     channels: int
     frames: int
     notes: list[str]
+    files: OpenFiles | None = None  # where files stay open between reads; without, each read opens its file
+    plain: np.dtype | None = None  # of mono samples that `read` gives as they stand in the file, from `offset` on
+    offset: int = 0
 
     def __len__(self) -> int:
         return self.frames
@@ -64,6 +78,14 @@ class Recording:
     def read(self, start: int = 0, frames: int | None = None) -> np.ndarray:
         """Samples of `frames` frames (by default all) from frame `start` on: (n,) mono or (n, channels)."""
         raise NotImplementedError
+
+    def read_into(self, out: np.ndarray, start: int) -> None:
+        """Fill (n,) values with the mono samples from a frame on: from an open file without a copy, where they fit."""
+        if out.dtype == self.plain and self.files is not None and 0 <= start <= self.frames - len(out):
+            file = self.files.get(self.path, RawFile)
+            _fill(memoryview(out).cast("B"), self.path, file, self.offset + start * out.itemsize)
+        else:
+            out[...] = self.read(start, len(out))
 
     def chunks(self, frames: int) -> Iterator[np.ndarray]:
         """Samples of at most `frames` frames, in order: (n,) mono or (n, channels)."""

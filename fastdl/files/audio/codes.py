@@ -14,6 +14,7 @@ import numpy as np
 from fastdl import _check
 from fastdl.audio.mu_law import LAWS, MU_LAW_DIALECTS, g711_decode, mu_law_decode
 from fastdl.errors import FileError, InputError
+from fastdl.files.audio._recording import read_values
 from fastdl.files.audio.wav import WavWriter
 from fastdl.files.npy import NpyReader, NpyWriter
 
@@ -55,7 +56,7 @@ def _text(coding: Coding) -> str:
 
 def sidecar(path: Path) -> Path:
     """Where the coding of the codes in `path` is written."""
-    return path.with_name(path.name + ".json")
+    return Path(f"{path}.json")
 
 
 class CodeWriter:
@@ -146,12 +147,17 @@ class CodeReader:
         for codes in self.npy.chunks(frames) if self.npy is not None else self._raw(frames):
             yield self.coding.decode(codes, self.dtype)
 
+    def read(self, start: int, frames: int) -> np.ndarray:
+        """Samples of so many frames from one on."""
+        codes = self.npy.read(start, frames) if self.npy is not None else self._codes(start, frames)
+        return self.coding.decode(codes, self.dtype)
+
     def _raw(self, frames: int) -> Iterator[np.ndarray]:
-        with open(self.path, "rb") as file:
-            for start in range(0, self.frames, frames):
-                n = min(frames, self.frames - start) * self.channels
-                codes = np.fromfile(file, self.coding.dtype, n)
-                if len(codes) < n:
-                    at = start * self.channels * codes.itemsize + codes.nbytes
-                    raise FileError(self.path, "became shorter while it was read", at)
-                yield codes if self.channels == 1 else codes.reshape(-1, self.channels)
+        for start in range(0, self.frames, frames):
+            yield self._codes(start, min(frames, self.frames - start))
+
+    def _codes(self, start: int, frames: int) -> np.ndarray:
+        """Codes of a raw file."""
+        dtype = self.coding.dtype
+        codes = read_values(self.path, dtype, start * self.channels * dtype.itemsize, frames * self.channels)
+        return codes if self.channels == 1 else codes.reshape(-1, self.channels)

@@ -52,6 +52,11 @@ class MonoMix:
         for x in self.source.chunks(frames):
             yield x if x.ndim == 1 else as_floats(x).mean(axis=1)
 
+    def read(self, start: int, frames: int) -> Array:
+        """Samples of so many frames from one on."""
+        x = self.source.read(start, frames)
+        return x if x.ndim == 1 else as_floats(x).mean(axis=1)
+
 
 class Resampled:
     """A recording at another rate, by soxr's high quality filter as a stream: memory for one chunk."""
@@ -90,7 +95,7 @@ def to_samples(x: Array, dtype: str, nan: int | None = None) -> tuple[Array, int
         missing = np.isnan(x)
         if missing.any():
             if nan is None:
-                raise InputNaN(int(missing.sum()), x.reshape(-1))
+                raise InputNaN(int(missing.sum()), int(np.flatnonzero(missing)[0]))
             x = np.where(missing, x.dtype.type(nan / 32768), x)
         clipped = int(np.count_nonzero(np.abs(x) > 1))
     if dtype == "float32":
@@ -104,6 +109,6 @@ def _rounded(x: Array, nan: int | None) -> tuple[Array, int]:
     clipped, nans = kernel.round_to_int16(np.ascontiguousarray(x).reshape(-1), out.reshape(-1)) if x.size else (0, 0)
     if nans:
         if nan is None:
-            raise InputNaN(nans, x.reshape(-1))
+            raise InputNaN(nans, int(np.flatnonzero(np.isnan(x))[0]))
         out[np.isnan(x)] = nan
     return out, clipped

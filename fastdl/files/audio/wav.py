@@ -59,7 +59,7 @@ class WavReader(Recording):
         """A reader of a small file that was read already: it is not opened again."""
         reader = cls.__new__(cls)
         reader._begin(path, io.BytesIO(data), len(data), allow_truncated)
-        reader._data = data
+        reader._data, reader.plain = data, None
         return reader
 
     def _begin(self, path: Path, file: IO[bytes], total: int, allow_truncated: bool) -> None:
@@ -68,6 +68,8 @@ class WavReader(Recording):
         self.rate, self.channels = self.format.rate, self.format.channels
         self.size = self._size(announced, allow_truncated)
         self.frames = self.size // self._frame
+        if self.channels == 1 and self.format.width != 3 and self.format.tag not in (ULAW, ALAW):
+            self.plain = np.dtype(self.order + DTYPES[self.format.tag, self.format.width])
 
     @property
     def _frame(self) -> int:
@@ -106,7 +108,7 @@ class WavReader(Recording):
         count = (stop - start) * self._frame // dtype.itemsize
         at = self.offset + start * self._frame
         if self._data is None:
-            x = read_values(self.path, dtype, at, count)
+            x = read_values(self.path, dtype, at, count, self.files)
         else:
             x = np.frombuffer(self._data, dtype, count, at).copy() if count else np.empty(0, dtype)
         x = self._widen(x)

@@ -17,7 +17,15 @@ from fastdl._typing import Array
 from fastdl.errors import FastdlError, FileError, InputError
 from fastdl.files.npy import read_npy_header, write_npy_header
 from fastdl.files.points.fields import Field, unique
-from fastdl.files.points.reader import PointReader, announced, binary, fields_of, native_records
+from fastdl.files.points.reader import (
+    PointReader,
+    announced,
+    binary,
+    binary_part,
+    even_borders,
+    fields_of,
+    native_records,
+)
 from fastdl.files.points.sorted_rows import CloudRows
 
 KITTI = ("x", "y", "z", "intensity")
@@ -64,6 +72,14 @@ class FloatReader(PointReader):
         """Structured arrays of at most `points` points."""
         return binary(self.path, self.record, 0, self.points, points)
 
+    def borders(self, points: int) -> list[int]:
+        """Of equal parts."""
+        return even_borders(self.points, points)
+
+    def part(self, start: int, stop: int) -> Array:
+        """Some of the points."""
+        return binary_part(self.path, self.record, 0, start, stop)
+
 
 class NpyPointReader(PointReader):
     """A .npy array: (N, C) numbers whose first three columns are x, y, z, or (N,) records with these fields."""
@@ -89,6 +105,16 @@ class NpyPointReader(PointReader):
             return
         for chunk in binary(self.path, self.dtype, self.offset, self.points, points):
             yield chunk.astype(own, copy=False)
+
+    def borders(self, points: int) -> list[int] | None:
+        """Of equal parts, where the numbers of a point stand together."""
+        return None if self.fortran and len(self.shape) > 1 else even_borders(self.points, points)
+
+    def part(self, start: int, stop: int) -> Array:
+        """Some of the points."""
+        return binary_part(self.path, self.dtype, self.offset, start, stop).astype(
+            native_records(self.dtype), copy=False
+        )
 
     def _columns_first(self, own: np.dtype, points: int) -> Iterator[Array]:
         """The points of a file that holds a column after the other."""

@@ -14,7 +14,7 @@ from fastdl.files.sequences.compressed_text import CompressedText
 
 Array = np.ndarray
 
-_CENTRES = ("middle", "summit")
+_CENTERS = ("middle", "summit")
 _TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
 _LONGEST = 1 << 20  # bytes of a line
 _FARTHEST = 1 << 60  # far beyond every genome, and far from where integers wrap
@@ -37,11 +37,11 @@ class Regions(NamedTuple):
     lines: list[int]
     summits: Array  # int64, from 0; -1 where there is none
 
-    def windows(self, length: int, centre: str = "middle") -> Array:
+    def windows(self, length: int, center: str = "middle") -> Array:
         """The starts of windows of one length around the middles or summits of the regions."""
-        _check.one_of("centre", centre, _CENTRES)
+        _check.one_of("center", center, _CENTERS)
         middles = (self.starts + self.stops) // 2
-        if centre == "summit":
+        if center == "summit":
             middles = np.where(self.summits >= 0, self.summits, middles)
         return middles - length // 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -211,6 +212,17 @@ class Fasta:
                 if self.write_index:
                     write_fai(path, self._index)
         return self._index
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether there is an index beside the file, or one was made."""
+        return self._index is not None or self.path.with_name(self.path.name + ".fai").is_file()
+
+    def with_sequences(self, names: list[str]) -> Fasta:
+        """The same reader with an index of some sequences alone."""
+        reader = copy.copy(self)
+        reader._index = {name: self.index[name] for name in names}
+        return reader
 
     def _index_at(self, path: Path) -> dict[str, Entry] | None:
         """The index that is there, where it belongs to this file."""

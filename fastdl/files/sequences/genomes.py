@@ -75,9 +75,9 @@ class Tiles(NamedTuple):
     offsets: Array
 
 
-def count_letters(reader: fasta.Fasta | twobit.TwoBit) -> int:
-    """All letters of a file, whatever its lines are like."""
-    if isinstance(reader, twobit.TwoBit):
+def count_letters(reader: fasta.Fasta | twobit.TwoBit, by_index: bool = False) -> int:
+    """All letters of a file, whatever its lines are like; without reading them, where `has_parts` says that it can."""
+    if by_index or isinstance(reader, twobit.TwoBit):
         return sum(reader.lengths.values())
     return sum(len(batch.letters) for batch in reader.batches())
 
@@ -89,6 +89,53 @@ def all_letters(reader: fasta.Fasta | twobit.TwoBit, bases: int, places: Places)
         places.add(batch.names, batch.starts + at)
         at += len(batch.letters)
         yield batch.letters
+
+
+class LetterPart(NamedTuple):
+    """Letters that stand one after the other in a file, and a reader that finds them without the rest."""
+
+    reader: fasta.Fasta | twobit.TwoBit
+    ranges: list[tuple[str, int, int]]  # (name, start, stop)
+    size: int
+
+    def read(self) -> Array:
+        """The letters end to end."""
+        pieces = [self.reader.fetch(*some) for some in self.ranges]
+        return pieces[0] if len(pieces) == 1 else np.concatenate([np.zeros(0, np.uint8), *pieces])
+
+
+def has_parts(reader: fasta.Fasta | fastq.Fastq | twobit.TwoBit) -> bool:
+    """Whether any letters of a file are found without those before: in 2bit, and in FASTA with an index beside it."""
+    if isinstance(reader, fasta.Fasta):
+        index = reader.index if reader.is_indexed and not reader.loose else {}
+        offsets = [entry.offset for entry in index.values()]
+        return offsets == sorted(offsets) and bool(index) and not any(entry.obstacle for entry in index.values())
+    return isinstance(reader, twobit.TwoBit)
+
+
+def letter_parts(reader: fasta.Fasta | twobit.TwoBit, bases: int, places: Places) -> Iterator[LetterPart]:
+    """What `all_letters` gives, as parts of `bases` letters that are still to be read; `has_parts` says where."""
+    at = size = 0
+    ranges: list[tuple[str, int, int]] = []
+    for name, length in reader.lengths.items():
+        places.names.append(name)
+        places.starts.append(at)
+        at += length
+        start = 0
+        while start < length:
+            stop = min(length, start + bases - size)
+            ranges.append((name, start, stop))
+            size, start = size + stop - start, stop
+            if size == bases:
+                yield LetterPart(_reader_of(reader, ranges), ranges, size)
+                ranges, size = [], 0
+    if ranges:
+        yield LetterPart(_reader_of(reader, ranges), ranges, size)
+
+
+def _reader_of(reader: fasta.Fasta | twobit.TwoBit, ranges: list[tuple[str, int, int]]) -> fasta.Fasta | twobit.TwoBit:
+    """A reader that knows some sequences alone, since it is sent to another process with each part."""
+    return reader.with_sequences([name for name, _, _ in ranges]) if isinstance(reader, fasta.Fasta) else reader
 
 
 def tiles(

@@ -6,10 +6,16 @@ import numpy as np
 
 from fastdl._rows import Rows
 from fastdl._typing import Array
+from fastdl.linear import _exact_sums as exact_sums
 from fastdl.linear._coordinates import EPS, Coordinates
+from fastdl.linear._matrix import kernel
 from fastdl.linear.methods._exact_bounds import judge_squares, needs_exact_sums
 from fastdl.linear.result import Certificate, LpFit
 
+#: (w, b)
+Model = tuple[Array, float]
+
+_MENDS = 3  # of a model that goes through every row
 _PASSES = 4  # of refinement, at most: one does for all but columns that are nearly dependent
 
 
@@ -21,8 +27,8 @@ def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: 
 def fit_in_coordinates(coordinates: Coordinates, rows: Rows, p: float = 2.0) -> LpFit:
     """The least squares fit in given coordinates."""
     gamma, loss, lower, history = refine(coordinates)
-    if goes_through_all(coordinates, gamma, loss):
-        return interpolating_fit(coordinates, gamma, p)
+    if (model := interpolating_model(coordinates, gamma, loss)) is not None:
+        return interpolating_fit(coordinates, model, p)
     found = fit_in_users_units(
         coordinates,
         gamma,
@@ -56,13 +62,13 @@ def refine(coordinates: Coordinates) -> tuple[Array, float, float, dict[str, Arr
     return gamma, loss, max(lower, 0.0), {"loss": losses, "gap": (losses - lower) / np.where(losses > 0, losses, 1)}
 
 
-def least_squares_start(coordinates: Coordinates) -> tuple[Array, bool]:
-    """The least squares solution for other powers to start from, and whether it goes through every row."""
+def least_squares_start(coordinates: Coordinates) -> tuple[Array, Model | None]:
+    """The least squares solution for other powers to start from, and as a model where it goes through every row."""
     gamma, squares = coordinates.start, coordinates.gram[-1, -1]
     if squares - gamma @ coordinates.gram[:-1, -1] > 1e-6 * squares:  # far more than rounding
-        return gamma, False
+        return gamma, None
     gamma, loss, _, _ = refine(coordinates)
-    return gamma, goes_through_all(coordinates, gamma, loss)
+    return gamma, interpolating_model(coordinates, gamma, loss)
 
 
 def residual_sums(coordinates: Coordinates, gamma: Array) -> tuple[float, Array]:
@@ -78,24 +84,55 @@ def residual_sums(coordinates: Coordinates, gamma: Array) -> tuple[float, Array]
     return (0.0, np.zeros(coordinates.rank)) if total is None else (float(total[0]), total[1:])
 
 
-def goes_through_all(coordinates: Coordinates, gamma: Array, loss: float) -> bool:
-    """Whether the residuals, of a sum of squares `loss`, are no more than rounding."""
-    return bool(np.sqrt(loss) <= 8 * coordinates.rounding(gamma))
+def interpolating_model(coordinates: Coordinates, gamma: Array, squares: float) -> Model | None:
+    """The model (w, b) through every row, where the residuals, of this sum of squares, are no more than rounding.
+
+    It is judged, and mended, as it is returned: in floats and the user's units.
+    """
+    if not np.sqrt(squares) <= 8 * coordinates.rounding(gamma):
+        return None
+    w, b = coordinates.model(gamma)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(1 + _MENDS):
+            off, size = _distance(coordinates, w, b)
+            if off <= 8 * EPS * size or not np.isfinite(size):
+                return w, b
+            step = coordinates.move_model(np.zeros(len(w)), 0.0, _step_to_rows(coordinates, w, b))
+            change = coordinates.of_least_norm(*step)
+            w, b = w + change[0], b + change[1]
+    return None
 
 
-def interpolating_fit(coordinates: Coordinates, gamma: Array, p: float) -> LpFit:
-    """The fit that goes through every row."""
-    nothing = {"loss": np.zeros(1), "gap": np.zeros(1)}
-    return fit_in_users_units(
-        coordinates,
-        gamma,
-        p,
-        loss=0.0,
-        lower=0.0,
-        kind="interpolation",
-        method=f"closed form, {coordinates.solver}",
-        history=nothing,
-    )
+def _distance(coordinates: Coordinates, w: Array, b: float) -> tuple[float, float]:
+    """The sum of absolute residuals of a model as it is returned, and that of the sizes of their terms."""
+    nothing, size = np.zeros(len(w)), np.abs(w)
+
+    def work(X: Array, y: Array, s: Array | None) -> Array:
+        r = np.empty(len(y))
+        kernel.residuals(X, y, w, b, nothing, r)
+        return np.array([np.abs(r).sum(), (np.abs(y) + np.abs(X) @ size + abs(b)).sum()])
+
+    total = coordinates.rows.total(work, coordinates.threads)
+    return (0.0, 0.0) if total is None else (float(total[0]), float(total[1]))
+
+
+def _step_to_rows(coordinates: Coordinates, w: Array, b: float) -> Array:
+    """Least squares of the residuals of (w, b), by sums of twice the precision, as a step of `move_model`."""
+
+    def work(X: Array, y: Array, s: Array | None) -> Array:
+        r = exact_sums.residuals(X, y, w, b) * coordinates.y_factor
+        return coordinates.products(coordinates.columns(X), r if s is None else s * r)
+
+    total = coordinates.rows.total(work, coordinates.threads)
+    return coordinates.raw_step(np.zeros(coordinates.rank) if total is None else coordinates.solve(total))
+
+
+def interpolating_fit(coordinates: Coordinates, model: Model, p: float, method: str | None = None) -> LpFit:
+    """The fit of a model that goes through every row: its loss is given as 0."""
+    history = {"loss": np.zeros(1), "gap": np.zeros(1)}
+    certificate = Certificate.of(0.0, 0.0, "interpolation")
+    method = method or f"closed form, {coordinates.solver}"
+    return LpFit(*model, p, 0.0, certificate, method, history, coordinates.rank, coordinates.condition)
 
 
 def fit_in_users_units(

@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Unpack
 
 import numpy as np
 
 from fastdl import _check
 from fastdl._rows import Rows
-from fastdl._typing import Progress
+from fastdl._typing import Array, ArrayLike, Loss, Progress, RowsLike
 from fastdl.linear._standard_rows import StandardRows, block_sums
 from fastdl.linear.methods._lower_bounds import certificate
 from fastdl.linear.methods.random import model
 from fastdl.linear.result import LpFit
+from fastdl.linear.training_options import TrainingKeywords, TrainingOptions, merge_options
 from fastdl.losses.custom import CustomLoss
 from fastdl.losses.powers import PowerLoss, as_loss
 from fastdl.streaming import ProgressEvent
 
-Array = np.ndarray
-
 
 def gradient_descent(
-    X: Any,
-    y: Any = None,
-    p: Any = 2.0,
+    X: RowsLike,
+    y: ArrayLike | None = None,
+    p: Loss = 2.0,
     *,
-    optimizer: str = "adam",
-    learning_rate: float | None = None,
-    momentum: float = 0.9,
-    schedule: str | Callable[[float], float] = "cosine",
-    batch_size: int | None = None,
-    epochs: int = 200,
     tol: float = 1e-6,
-    patience: int | None = None,
-    valid: Any = None,
-    start: Any = None,
-    sample_weight: Any = None,
+    valid: Sequence[ArrayLike] | None = None,
+    start: LpFit | tuple[ArrayLike, float] | None = None,
+    sample_weight: ArrayLike | None = None,
     intercept: bool = True,
-    seed: int = 0,
-    threads: int | None = 1,
-    progress: Progress | None = None,
+    options: TrainingOptions | None = None,
+    **keywords: Unpack[TrainingKeywords],
 ) -> LpFit:
     """The linear model with the least loss ``sum s |y - <w, x> - b|^p`` that steps against the gradient come to.
 
@@ -52,23 +43,8 @@ def gradient_descent(
         Targets.
     p : float or CustomLoss
         The power, above 0, or a loss of the user's own.
-    optimizer : {"adam", "gd", "momentum", "lbfgs"}
-        L-BFGS is SciPy's, takes full batches alone, and chooses its steps itself.
-    learning_rate : float, optional
-        The factor of the gradient of the mean loss, in coordinates where columns and y have mean 0 and variance 1. By
-        default 0.1 for Adam, else the inverse of the curvature at the start.
-    momentum : float
-        Of "momentum", the part of the last step that is added to the next.
-    schedule : {"cosine", "constant", "inverse"} or callable
-        What the learning rate is multiplied by when a part t of the epochs, from 0 to 1, is done:
-        ``(1 + cos(pi t)) / 2``, 1, ``1 / (1 + 9 t)``, or ``schedule(t)``.
-    batch_size : int, optional
-        Rows in a step: of arrays in an order that `seed` and the epoch give, of chunks in theirs. By default all.
-    epochs : int
-        How often to go through the rows at most. For L-BFGS, its iterations.
-    tol, patience : float, int, optional
-        Stop once the loss, that on `valid` if given, has not gone down by a part `tol` for `patience` epochs; never by
-        default.
+    tol : float
+        With `patience`: a loss, that on `valid` if given, is lower where it is so by this part.
     valid : tuple (X, y) or (X, y, sample_weight), optional
         Rows whose loss decides which model is best, and when to stop.
     start : LpFit or (w, b), optional
@@ -77,12 +53,11 @@ def gradient_descent(
         s: 0 counts as dropped, 2 as repeated.
     intercept : bool
         Whether the model has a constant b.
-    seed : int
-        Of the order of the mini-batches.
-    threads : int or None
-        Threads to use; None means all this process may.
-    progress : callable, optional
-        Called before the first and after each epoch with a `fastdl.streaming.ProgressEvent`: epochs done, the loss.
+    options : TrainingOptions, optional
+        How to train: `optimizer` ("adam", "gd", "momentum", "lbfgs"), `learning_rate`, `momentum`, `schedule`,
+        `batch_size`, `epochs`, `patience`, `seed`, `threads`, `progress`.
+    **keywords
+        Fields of `TrainingOptions`, which come before those of `options`.
 
     Returns
     -------
@@ -94,14 +69,16 @@ def gradient_descent(
     Raises
     ------
     InputError, InputTypeError
-        For values that are not finite, shapes that do not fit, p <= 0, an unknown name.
+        For values that are not finite, shapes that do not fit, p <= 0, an unknown name or keyword.
     MissingExtra
         For L-BFGS without SciPy.
 
     Notes
     -----
     A residual of 0 has gradient 0. With mini-batches the losses of the history are those of all rows at the end of the
-    epoch, not sums over models on the way. For p < 1 there are many local minima, and any vertex may be one.
+    epoch, not sums over models on the way. Mini-batches are of arrays in an order that `seed` and the epoch give, of
+    chunks in theirs. The epochs of L-BFGS are its iterations. `progress` is called before the first epoch too. For
+    p < 1 there are many local minima, and any vertex may be one.
 
     Examples
     --------
@@ -110,81 +87,45 @@ def gradient_descent(
     >>> print(fit.w.round(3), round(fit.b, 3), round(fit.certificate.gap, 3))
     [2.] 0.667 0.0
     """
-    return fit(
-        Rows(X, y, sample_weight),
-        p,
-        intercept=intercept,
-        seed=seed,
-        threads=threads,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        momentum=momentum,
-        schedule=schedule,
-        batch_size=batch_size,
-        epochs=epochs,
-        tol=tol,
-        patience=patience,
-        valid=valid,
-        start=start,
-        progress=progress,
-    )
+    rows = Rows(X, y, sample_weight)
+    return fit(rows, p, intercept=intercept, tol=tol, valid=valid, start=start, options=options, **keywords)
 
 
 def fit(
     rows: Rows,
-    p: Any,
+    p: Loss,
     *,
     intercept: bool = True,
-    seed: int = 0,
-    threads: int | None = 1,
-    optimizer: str = "adam",
-    learning_rate: float | None = None,
-    momentum: float = 0.9,
-    schedule: str | Callable[[float], float] = "cosine",
-    batch_size: int | None = None,
-    epochs: int = 200,
     tol: float = 1e-6,
-    patience: int | None = None,
-    valid: Any = None,
-    start: Any = None,
-    progress: Progress | None = None,
+    valid: Sequence[ArrayLike] | None = None,
+    start: LpFit | tuple[ArrayLike, float] | None = None,
+    options: TrainingOptions | None = None,
+    **keywords: Unpack[TrainingKeywords],
 ) -> LpFit:
     """As `gradient_descent`, of rows."""
+    options = merge_options(gradient_descent, options, keywords)
     loss = as_loss(p)
+    optimizer, batch_size = options.optimizer, options.batch_size
     _check.one_of("optimizer", optimizer, ("adam", "gd", "momentum", "lbfgs"))
-    if not callable(schedule):
-        schedule = SCHEDULES[_check.one_of("schedule", schedule, tuple(SCHEDULES))]
-    _check.integer("epochs", epochs, 0)
-    _check.integer("seed", seed, 0, 2**63 - 1)
-    _check.number("momentum", momentum, 0, 1)
+    _check.integer("seed", options.seed, 0, 2**63 - 1)
     _check.number("tol", tol, 0)
-    if patience is not None:
-        _check.integer("patience", patience, 1)
-    if learning_rate is not None:
-        _check.number("learning_rate", learning_rate, 0, above=True)
-    if batch_size is not None:
-        _check.integer("batch_size", batch_size, 1)
-        if optimizer == "lbfgs":
-            raise _check.InputError(f"batch_size must be None with optimizer='lbfgs', got {batch_size}")
-    problem = Problem(StandardRows(rows, intercept, threads, scale_y=loss.is_homogeneous), loss)
-    seen = TrainingHistory(problem, _validation_loss(valid, rows.columns, loss, threads), tol, patience, progress)
+    if batch_size is not None and optimizer == "lbfgs":
+        raise _check.InputError(f"batch_size must be None with optimizer='lbfgs', got {batch_size}")
+    problem = Problem(StandardRows(rows, intercept, options.threads, scale_y=loss.is_homogeneous), loss)
+    measure = _validation_loss(valid, rows.columns, loss, options.threads)
+    seen = TrainingHistory(problem, measure, tol, options.patience, options.progress)
     first = problem.vector(model(start, problem.standard))
+    epochs = 200 if options.epochs is None else options.epochs
     if optimizer == "lbfgs":
         _lbfgs(problem, seen, first, epochs)
     else:
-        rate = learning_rate or (0.1 if optimizer == "adam" else problem.rate(first))
-        step = Adam() if optimizer == "adam" else Momentum(momentum if optimizer == "momentum" else 0.0)
+        rate = options.learning_rate or (0.1 if optimizer == "adam" else problem.rate(first))
+        step = Adam() if optimizer == "adam" else Momentum(options.momentum if optimizer == "momentum" else 0.0)
         _descend(
-            problem, seen, first, step, lambda t: rate * schedule(t), epochs=epochs, batch_size=batch_size, seed=seed
-        )
+            problem, seen, first, step, lambda t: rate * float(options.rate_factors(np.array([t]))[0]),
+            epochs=epochs, batch_size=batch_size, seed=options.seed,
+        )  # fmt: skip
     return seen.result(optimizer)
-
-
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "cosine": lambda t: float(1 + np.cos(np.pi * t)) / 2,
-    "constant": lambda t: 1.0,
-    "inverse": lambda t: 1 / (1 + 9 * t),
-}
 
 
 class Problem:

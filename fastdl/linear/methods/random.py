@@ -3,44 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from fastdl import _check
 from fastdl._rows import Rows
-from fastdl._typing import Progress
+from fastdl._typing import Array, ArrayLike, Loss, RowsLike
 from fastdl.linear._standard_rows import StandardRows, block_sums
 from fastdl.linear.methods._lower_bounds import certificate
 from fastdl.linear.methods._pruned_search import PrunedSearch, TangentBound
 from fastdl.linear.result import LpFit
+from fastdl.linear.training_options import RunKeywords, TrainingOptions, merge_options
 from fastdl.losses.custom import CustomLoss
 from fastdl.losses.powers import PowerLoss, as_loss
 from fastdl.streaming import ProgressEvent
-
-Array = np.ndarray
 
 _GROUP = 64  # candidates whose numbers come from one counter
 _BATCH = 64 * _GROUP  # candidates scored at once
 
 
 def random_search(
-    X: Any,
-    y: Any = None,
-    p: Any = 2.0,
+    X: RowsLike,
+    y: ArrayLike | None = None,
+    p: Loss = 2.0,
     *,
     candidates: int = 1024,
     refine: int = 10,
     keep: int = 1,
     scale: float = 1.0,
     shrink: float = 0.5,
-    center: Any = None,
-    sample_weight: Any = None,
+    center: LpFit | tuple[ArrayLike, float] | None = None,
+    sample_weight: ArrayLike | None = None,
     intercept: bool = True,
     prune: bool | None = None,
-    seed: int = 0,
-    threads: int | None = 1,
-    progress: Progress | None = None,
+    options: TrainingOptions | None = None,
+    **keywords: Unpack[RunKeywords],
 ) -> LpFit:
     """The linear model with the least loss ``sum s |y - <w, x> - b|^p`` among many drawn at random.
 
@@ -72,12 +70,10 @@ def random_search(
     prune : bool, optional
         Whether to give a candidate up once it cannot be among the best `keep`; by default for powers. True for a loss
         of your own says that it is never negative. The result is the same.
-    seed : int
-        Of the candidates: candidate k of a round is the same for any batches, threads and chunks.
-    threads : int or None
-        Threads to use; None means all this process may.
-    progress : callable, optional
-        Called after each round with a `fastdl.streaming.ProgressEvent`: rounds done and to do, the least loss.
+    options : TrainingOptions, optional
+        Of which it uses `seed` (of the candidates), `threads` and `progress` (called after each round).
+    **keywords
+        These three fields of `TrainingOptions`, which come before those of `options`.
 
     Returns
     -------
@@ -93,6 +89,7 @@ def random_search(
     Notes
     -----
     Candidates are normal in coordinates where the columns are uncorrelated and of unit variance: units do not matter.
+    Candidate k of a round is the same for any batches, threads and chunks.
     Giving up is exact. Terms are never negative, so a candidate whose loss on some of the rows exceeds the least loss
     on all is out. For p >= 1 the loss on rows not yet read is bounded by the tangent at the round's centre as well, and
     most candidates are out after the first 2048 rows. For p = 2 the losses follow from one matrix of sums, and
@@ -106,47 +103,36 @@ def random_search(
     10.0 dual
     """
     return fit(
-        Rows(X, y, sample_weight),
-        p,
-        intercept=intercept,
-        seed=seed,
-        threads=threads,
-        candidates=candidates,
-        refine=refine,
-        keep=keep,
-        scale=scale,
-        shrink=shrink,
-        center=center,
-        prune=prune,
-        progress=progress,
-    )
+        Rows(X, y, sample_weight), p, intercept=intercept, candidates=candidates, refine=refine, keep=keep, scale=scale,
+        shrink=shrink, center=center, prune=prune, options=options, **keywords,
+    )  # fmt: skip
 
 
 def fit(
     rows: Rows,
-    p: Any,
+    p: Loss,
     *,
     intercept: bool = True,
-    seed: int = 0,
-    threads: int | None = 1,
     candidates: int = 1024,
     refine: int = 10,
     keep: int = 1,
     scale: float = 1.0,
     shrink: float = 0.5,
-    center: Any = None,
+    center: LpFit | tuple[ArrayLike, float] | None = None,
     prune: bool | None = None,
-    progress: Progress | None = None,
+    options: TrainingOptions | None = None,
+    **keywords: Unpack[RunKeywords],
 ) -> LpFit:
     """As `random_search`, of rows."""
+    options = merge_options(random_search, options, keywords, RunKeywords)
     loss = as_loss(p)
     _check.integer("candidates", candidates, 1)
     _check.integer("refine", refine, 0)
     _check.integer("keep", keep, 1)
-    _check.integer("seed", seed, 0, 2**63 - 1)
+    seed, progress = _check.integer("seed", options.seed, 0, 2**63 - 1), options.progress
     _check.number("scale", scale, 0)
     _check.number("shrink", shrink, 0, 1, above=True)
-    standard = StandardRows(rows, intercept, threads, scale_y=loss.is_homogeneous)
+    standard = StandardRows(rows, intercept, options.threads, scale_y=loss.is_homogeneous)
     prune = not loss.is_custom if prune is None else prune
     search = _Search(standard, loss, keep, prune, model(center, standard))
     width = scale * search.spread() / max(1, standard.rank) ** 0.5

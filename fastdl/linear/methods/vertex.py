@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fastdl._rows import Rows
+from fastdl._rows import Rows, sample_rows
 from fastdl._typing import Array
-from fastdl.linear._coordinates import EPS, Coordinates, sample_rows
+from fastdl.linear._coordinates import EPS, Coordinates
 from fastdl.linear._matrix import DesignMatrix, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods._exact_bounds import judge_absolute, needs_exact_sums
@@ -37,8 +37,8 @@ def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int 
     """The fit of least absolute deviations."""
     coordinates = Coordinates(rows, intercept, threads)
     gamma, through = least_squares_start(coordinates)
-    if through:
-        return interpolating_fit(coordinates, gamma, p)
+    if through is not None:
+        return interpolating_fit(coordinates, through, p)
     robust = RobustCoordinates(coordinates, rows, seed)
     gamma, steps, dual = (solve_in_memory if coordinates.count <= _WHOLE else solve_by_band)(
         robust, rows, robust.from_coordinates(gamma), seed

@@ -1,0 +1,36 @@
+"""How much memory a new array may take: systems promise more than they have, and end the process that uses it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_MEMINFO = Path("/proc/meminfo")
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def free_bytes() -> int | None:
+    """Bytes that are free or would be, of memory and swap, and no more than the cgroup's limit; None if unknown."""
+    known = [n for n in (_free(), *map(_limit, _LIMITS)) if n is not None]
+    return min(known, default=None)
+
+
+def _free() -> int | None:
+    try:
+        words = [line.split() for line in _MEMINFO.read_text().splitlines()]
+        sizes = {name: int(size) * 1024 for name, size, *_ in words if name in ("MemAvailable:", "SwapFree:")}
+    except (OSError, ValueError):
+        sizes = {}
+    if "MemAvailable:" in sizes:
+        return sum(sizes.values())
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # all there is
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _limit(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # absent, or "max"
+        return None

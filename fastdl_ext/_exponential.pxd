@@ -1,0 +1,34 @@
+"""exp in plain arithmetic, so that every CPU gives the same bits and a loop over it is vectorised.
+
+exp(x) = 2^n exp(f) with |f| <= ln(2)/2 (Cody and Waite, 1980: n ln 2 is subtracted in two parts, the first product exact) and the
+Taylor series of exp(f) to f^13.
+"""
+
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
+
+from fastdl_ext._lanes cimport inlined
+
+
+cdef inline inlined exp_parts(double x, double* scale, double* rest) noexcept nogil:
+    # exp(x) = scale (1 + rest), scale a power of two, for |x| <= 708. NaN stays, in rest.
+    cdef double n, f, t
+    cdef uint64_t bits
+    n = x * 1.4426950408889634 + 6755399441055744.0                # 1.5 2^52: rounds, and holds n in its lowest bits
+    memcpy(&bits, &n, 8)
+    n -= 6755399441055744.0
+    f = (x - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10
+    t = 2.08767569878681e-09 + f * 1.6059043836821613e-10
+    t = 2.505210838544172e-08 + f * t
+    t = 2.755731922398589e-07 + f * t
+    t = 2.7557319223985893e-06 + f * t
+    t = 2.48015873015873e-05 + f * t
+    t = 0.0001984126984126984 + f * t
+    t = 0.001388888888888889 + f * t
+    t = 0.008333333333333333 + f * t
+    t = 0.041666666666666664 + f * t
+    t = 0.16666666666666666 + f * t
+    t = 0.5 + f * t
+    rest[0] = f + (f * f) * t
+    bits = (bits + 1023) << 52
+    memcpy(scale, &bits, 8)

@@ -1,0 +1,49 @@
+"""How large the terms are that a result is the sum of: rounding is of their size, not of that of the sum."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import fastdl
+from fastdl.reference import losses, network
+
+
+def magnitude(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+    """That of the largest sum of terms; 0 where it is not known; infinity where the terms are."""
+    if function not in _OF:
+        return 0.0
+    try:
+        bound = inspect.signature(getattr(fastdl, function)).bind(*args, **kwargs)
+        bound.apply_defaults()
+        with np.errstate(all="ignore"):
+            return float(_OF[function](bound.arguments))
+    except Exception:  # the arguments are not such as the function takes
+        return 0.0
+
+
+def _of_losses(given: dict[str, Any]) -> Any:
+    rows = [given[name] for name in ("sample_weight", "folds", "held_out", "part")]
+    X, y, W = (np.asarray(given[name], float) for name in ("X", "y", "W"))
+    slope, _, s = losses._terms(X, y, W, given["b"], given["p"], *rows)
+    size = np.abs(slope).sum(axis=0) * max(1.0, np.abs(X).max(initial=0))
+    return (size / (s.sum(axis=0) if given["reduction"] == "mean" else 1)).max(initial=0)
+
+
+def _of_networks(given: dict[str, Any]) -> Any:
+    """Of the derivatives as they are before the slopes of the activations, which are 1 or so at most."""
+    X, y = (np.asarray(given[name], float) for name in ("X", "y"))
+    weights, biases = ([np.asarray(a, float) for a in given[name]] for name in ("weights", "biases"))
+    s = np.ones(len(X)) if given["sample_weight"] is None else np.asarray(given["sample_weight"], float)
+    out, _ = network.layer_values(X, weights, biases, given["activation"])
+    _, slope = losses.residual_terms(y - out, given["p"])
+    size = np.abs(s * slope).sum() * max(1.0, np.abs(X).max(initial=0))
+    for w in weights[1:]:
+        size *= max(1.0, np.abs(w).max(initial=0))
+    return size / (s.sum() if given["reduction"] == "mean" else 1)
+
+
+_OF: dict[str, Callable[[dict[str, Any]], Any]] = {"lp_loss_grad": _of_losses, "network_loss_grad": _of_networks}
