@@ -18,7 +18,7 @@ from fastdl._rows import Rows, join_blocks
 from fastdl._typing import Array, Progress
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import factorize
-from fastdl.linear._softmax_rows import Point, SoftmaxRows
+from fastdl.linear._softmax_rows import SoftmaxPoint, SoftmaxRows
 from fastdl.streaming import ProgressEvent
 
 Solver = Callable[[Array], Array]  # what the inverse of a matrix makes of a slope
@@ -140,7 +140,7 @@ def _descend(sums: SoftmaxRows, theta: Array, solve: Solver | None, goal: Goal) 
     return found
 
 
-def _judge(sums: SoftmaxRows, found: Descent, point: Point, loss: float, done: int, goal: Goal) -> None:
+def _judge(sums: SoftmaxRows, found: Descent, point: SoftmaxPoint, loss: float, done: int, goal: Goal) -> None:
     """Note the loss and the lower bound, and tell of them."""
     found.lower = max(found.lower, sums.lower_bound(point, found.theta))
     found.losses.append(loss)

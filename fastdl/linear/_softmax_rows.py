@@ -25,7 +25,7 @@ _REACH = (
 
 
 @dataclass
-class Point:
+class SoftmaxPoint:
     """Of a model the sums over the rows of s times the cross-entropy; and for its probabilities q the dual point.
 
     That is the sum of s H(q), G = s (q - onehot(y)) [1, x], and s |q - onehot(y)|.
@@ -136,7 +136,7 @@ class SoftmaxRows:
         kernel.entropies(z, y, np.ones(n) if s is None else s, g, loss, entropy)
         return z, g, loss, entropy
 
-    def point(self, theta: Array) -> Point:
+    def point(self, theta: Array) -> SoftmaxPoint:
         """What one pass over the rows tells of a model."""
         M, D = theta.shape
 
@@ -146,7 +146,7 @@ class SoftmaxRows:
             return np.concatenate([sums, np.abs(g).sum(axis=1), self._products(X, g).ravel()])
 
         total = self._total(work, 2 + M + M * D)
-        return Point(float(total[0]), float(total[1]), total[2 + M :].reshape(M, D), total[2 : 2 + M])
+        return SoftmaxPoint(float(total[0]), float(total[1]), total[2 + M :].reshape(M, D), total[2 : 2 + M])
 
     def cross_entropy(self, theta: Array) -> float:
         """The sum of s times the cross-entropy."""
@@ -202,14 +202,14 @@ class SoftmaxRows:
         """What the penalty adds to the loss."""
         return float(0.5 * np.add.reduce((theta * theta * self.penalty).ravel()))
 
-    def slope(self, point: Point, theta: Array) -> Array:
+    def slope(self, point: SoftmaxPoint, theta: Array) -> Array:
         """The gradient of the penalised loss by the coefficients that are fitted."""
         slope = point.gradient + theta * self.penalty
         if not self.intercept:
             slope[:, 0] = 0
         return slope
 
-    def lower_bound(self, point: Point, theta: Array) -> float:
+    def lower_bound(self, point: SoftmaxPoint, theta: Array) -> float:
         """What no loss is below, by the probabilities of the model theta.
 
         Intercepts, which have no penalty, ask that every class has the sum of probabilities that it has of rows: the
