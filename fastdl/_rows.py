@@ -122,6 +122,16 @@ class Rows:
         return X, y, s
 
 
+def sample_rows(rows: Rows, share: float, seed: int) -> Rows:
+    """About this share of the rows, each taken or not by chance."""
+    chance = np.random.Generator(np.random.Philox(seed))
+    some = []
+    for X, y, s in rows.blocks():
+        take = chance.random(len(y)) < share
+        some.append((X[take], y[take], None if s is None else s[take]))
+    return Rows(some)
+
+
 def join_blocks(blocks: Iterable[Block], columns: int) -> Block:
     """All blocks as one."""
     return join_rows(list(blocks) or [(np.empty((0, columns)), np.empty(0), None)], _FILL)

@@ -151,8 +151,8 @@ class Elimination:
     def _insert(self, row: Array) -> None:
         """Add a row to the basis, unless it is in its span."""
         p = np.uint64(self.prime)
-        for pivot, known in zip(self.pivots, self.basis):
-            row = (row + (p - row[pivot]) * known) % p
+        if self.pivots:
+            row = (row + ((p - row[self.pivots])[:, None] * self.basis % p).sum(axis=0)) % p
         if not row.any():
             return
         pivot = int(np.flatnonzero(row)[0])

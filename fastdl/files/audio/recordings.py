@@ -40,6 +40,7 @@ SUFFIXES = (
 )
 _OURS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
 _SMALL = 1 << 16  # bytes of a file that is held
+_SKIPPED = 1 << 16  # frames that are decoded at once to reach a later one
 _ENDLESS = 1 << 62  # frames: libsndfile gives the largest int64 where a header does not say
 
 
@@ -162,7 +163,8 @@ class SoundfileReader(Recording):
             return np.concatenate(list(self.chunks(1 << 20)) or [self._none()])
         start, stop = self._span(start, frames)
         with self._errors(f"corrupt after frame {start}"), self._opened() as file:
-            file.seek(start)
+            if start or self._is_kept:
+                self._skip(file, start)
             x = file.read(stop - start, dtype=self.dtype)
         if len(x) < stop - start:
             raise FileError(self.path, f"truncated: {self.frames} frames announced, {start + len(x)} there")
@@ -173,6 +175,8 @@ class SoundfileReader(Recording):
         """The file, which stays open if there are `files` and if what it decodes to depends on the place alone."""
         if self.files is None or not self._is_exact:
             with self._soundfile.SoundFile(self.path) as file:
+                # For reading in order: soundfile seeks after each read, which many kinds (GSM, G.721, DWVW) cannot.
+                file.seekable = lambda: False
                 yield file
             return
         try:
@@ -181,6 +185,20 @@ class SoundfileReader(Recording):
             self.files.close(self.path)
             raise
 
+    @property
+    def _is_kept(self) -> bool:
+        return self.files is not None and self._is_exact
+
+    def _skip(self, file: Any, frames: int) -> None:
+        """To a frame: at once, or by decoding those before it where the kind has no other way."""
+        try:
+            file.seek(frames)
+        except self._soundfile.LibsndfileError:
+            if self._is_kept:
+                raise
+            while frames and len(x := file.read(min(frames, _SKIPPED), dtype=self.dtype)):
+                frames -= len(x)
+
     def _none(self) -> Array:
         return np.empty((0,) if self.channels == 1 else (0, self.channels), self.dtype)
 
@@ -188,11 +206,10 @@ class SoundfileReader(Recording):
         """Samples of at most `frames` frames, in order: (n,) mono or (n, channels)."""
         done = 0
         with self._errors("cannot be opened again"), self._soundfile.SoundFile(self.path) as file:
-            if self.is_estimate:
-                file.seekable = lambda: False  # soundfile seeks after each read, which fails where no length is known
+            file.seekable = lambda: False
             while self.is_estimate or done < self.frames:
                 with self._errors(f"corrupt after frame {done}"):
-                    x = file.read(frames, dtype=self.dtype)
+                    x = file.read(frames if self.is_estimate else min(frames, self.frames - done), dtype=self.dtype)
                 if not len(x):
                     break
                 done += len(x)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastdl._rows import Rows
-from fastdl.linear._coordinates import EPS, Coordinates, condition_of, sample_rows
+from fastdl._rows import Rows, sample_rows
+from fastdl.linear._coordinates import EPS, Coordinates, condition_of
 from fastdl.linear._matrix import factorize, kernel
 from fastdl.linear.methods._exact_bounds import EXACT, judge_power, needs_exact_sums
 from fastdl.linear.methods.closed_form import fit_in_users_units, interpolating_fit, least_squares_start
