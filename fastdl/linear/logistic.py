@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from fastdl._typing import Array, ArrayLike, Progress
 from fastdl.linear._class_labels import class_weighted, number_classes
 from fastdl.linear._softmax_descent import NOTHING, Goal, least_softmax
 from fastdl.linear._softmax_rows import SoftmaxRows, softmax
-from fastdl.linear.result import Certificate
+from fastdl.linear.result import Certificate, warn_of_gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +158,7 @@ def fit_logistic(
     converged = loss - lower <= max(max(tol, 1e-12) * loss, nothing) and (l2 > 0 or lower > 0)
     if not converged:
         why = "" if l2 else "; classes that a plane separates have no least loss without l2"
-        text = f"fit_logistic stopped with a gap of {certificate.gap:.1e}, above tol = {tol:.1e}{why}"
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        warn_of_gap("fit_logistic", certificate, tol, why)
     single = len(classes) == 2
     return LogisticFit(
         classes, w[0] if single else w, float(b[0]) if single else b, l2, loss, certificate, converged, history
