@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,7 +16,7 @@ from fastdl.linear._matrix import DesignMatrix, factorize, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods.closed_form import least_squares_start
-from fastdl.linear.result import Certificate, predict_linear
+from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
 from fastdl.streaming import ProgressEvent
 
 _OUT = 1e9  # spreads from the median: beyond, how far a target is does not matter to the model
@@ -154,8 +153,7 @@ def fit_huber(
     certificate = bound_all_columns(certificate, coordinates, bound)
     converged = float(history["gap"][-1]) <= max(tol, 1e-12)
     if not converged:
-        text = f"fit_huber stopped with a gap of {certificate.gap:.1e}, above tol = {tol:.1e}"
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        warn_of_gap("fit_huber", certificate, tol)
     return HuberFit(w, b, delta, loss, certificate, converged, history)
 
 

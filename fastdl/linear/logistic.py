@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from fastdl.linear._class_labels import class_weighted, number_classes
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import factorize
 from fastdl.linear._softmax_rows import SoftmaxRows, cross_entropy
-from fastdl.linear.result import Certificate
+from fastdl.linear.result import Certificate, warn_of_gap
 from fastdl.streaming import ProgressEvent
 
 _DENSE = 1500  # coefficients up to which Newton's matrix is formed; above, conjugate gradients use its products
@@ -163,8 +162,7 @@ def fit_logistic(
     converged = loss - lower <= max(max(tol, 1e-12) * loss, nothing) and (l2 > 0 or lower > 0)
     if not converged:
         why = "" if l2 else "; classes that a plane separates have no least loss without l2"
-        text = f"fit_logistic stopped with a gap of {certificate.gap:.1e}, above tol = {tol:.1e}{why}"
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        warn_of_gap("fit_logistic", certificate, tol, why)
     single = len(classes) == 2
     return LogisticFit(
         classes, w[0] if single else w, float(b[0]) if single else b, l2, loss, certificate, converged, history

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,12 @@ def read(name: str, y: Any) -> Array:
     if isinstance(y, np.ndarray) and y.dtype == object:
         y = y.tolist()
     if isinstance(y, (list, tuple)):
-        if _mixed(y):
+        if set(map(type, y)) in ({str}, {bytes}):
+            y = _array_of_texts(name, y)
+        elif _mixed(y):
             raise _check.InputTypeError(f"{name} must hold numbers, str or bytes, one of these, got a mix")
-        _refuse_nul(name, y)
+        else:
+            _refuse_nul(name, y)
     y = _check.asarray(name, y)
     if y.dtype.kind == "T":
         y = y.astype(str)
@@ -50,6 +53,15 @@ def _texts(name: str, y: Any) -> Any:
         return y
     found = _check.texts(name, y)
     return y if found is None else found
+
+
+def _array_of_texts(name: str, y: Sequence[str] | Sequence[bytes]) -> Array:
+    """Texts as an array. Each distinct one is read once: for NumPy to read all takes several times as long."""
+    places = {text: k for k, text in enumerate(dict.fromkeys(y))}
+    distinct = np.array(list(places))
+    if sum(map(len, places)) != int(np.char.str_len(distinct).sum()):
+        _refuse_nul(name, y)
+    return distinct[np.fromiter(map(places.__getitem__, y), np.intp, len(y))]
 
 
 def _refuse_nul(name: str, y: Any) -> None:
