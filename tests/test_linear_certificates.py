@@ -71,3 +71,28 @@ def test_a_power_beyond_the_largest_float_is_infinite():
 @pytest.mark.parametrize("seed", [1, 2])
 def test_some_data_sets_of_the_fuzzing(seed):
     assert not fits.failures(seed, 0)
+
+
+def rounded_columns():
+    """A temperature in two units, of which rounding leaves the second one more direction."""
+    rng = np.random.default_rng(0)
+    celsius = np.round(rng.normal(15, 8, 10), 1)
+    return np.column_stack([celsius, celsius * 9 / 5 + 32]), np.round(2 * celsius + rng.standard_normal(10), 3)
+
+
+@pytest.mark.parametrize("p", [1, 1.5, 2])
+def test_a_gap_above_the_tolerance_is_warned_of(p):
+    X, y = rounded_columns()
+    with pytest.warns(
+        fastdl.errors.NotConverged, match=r"fit_lp stopped with a gap of .* the columns have rank 2 of 3"
+    ):
+        fit = fastdl.fit_lp(X, y, p)
+    assert not fit.converged
+    assert fastdl.fit_lp(X[:, :1], y, p).converged
+
+
+def test_quantiles_say_whether_they_converged():
+    X, y = rounded_columns()
+    with pytest.warns(fastdl.errors.NotConverged, match="fit_quantile stopped with a gap of"):
+        assert not fastdl.fit_quantile(X, y).converged
+    assert fastdl.fit_quantile(X[:, :1], y).converged

@@ -8,6 +8,9 @@ import pytest
 import fastdl
 from tests.fuzz._exact_fits import ExactRows
 
+# What rounding left of columns is a gap that is warned of.
+pytestmark = pytest.mark.filterwarnings("ignore::fastdl.errors.NotConverged")
+
 CLOSE = ([[100000002, 100000001], [2, 0], [99999999, 99999998]], [-2, 0, 0])
 
 

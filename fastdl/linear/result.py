@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _check
+from fastdl.errors import NotConverged
 
 Array = np.ndarray
 
@@ -46,6 +48,12 @@ class Certificate(NamedTuple):
         lower = min(lower, upper)
         gap = 0.0 if upper == lower else float("inf") if upper <= 0 else (upper - lower) / upper
         return cls(float(upper), float(lower), float(gap), kind)
+
+
+def warn_of_gap(name: str, certificate: Certificate, tol: float, why: str = "", stacklevel: int = 3) -> None:
+    """Warn that the fit of this name did not converge."""
+    text = f"{name} stopped with a gap of {certificate.gap:.1e}, above tol = {tol:.1e}{why}"
+    warnings.warn(text, NotConverged, stacklevel=stacklevel)
 
 
 def predict_linear(X: Any, w: Array, b: Any) -> Array:
