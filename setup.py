@@ -2,7 +2,7 @@
 
 FASTDL_REQUIRE_EXT=1   a kernel that does not compile is an error (default: a warning; the reference does its work)
 FASTDL_CPU=LEVEL       build for one CPU level only (default, x86-64-v3, x86-64-v4): how the tests compare levels
-FASTDL_DEBUG=1         bounds checks on
+FASTDL_DEBUG=1         bounds checks on, symbols, and no optimisation: a debugger shows every line
 FASTDL_SANITIZE=1      with the address and undefined-behaviour sanitizers (make sanitize)
 FASTDL_KERNELS=A,B     these kernels alone
 """
@@ -29,6 +29,7 @@ SANITIZERS = [
     "-g1",
     "-O1",
 ]
+UNOPTIMISED = ["-O0", "-g"]
 DEBUG = os.environ.get("FASTDL_DEBUG") == "1"
 REQUIRED = os.environ.get("FASTDL_REQUIRE_EXT") == "1"
 SANITIZE = os.environ.get("FASTDL_SANITIZE") == "1"
@@ -73,14 +74,14 @@ def extensions():
         "cdivision": True,
         "freethreading_compatible": True,
     }
-    return cythonize(found, build_dir="build/cython", compiler_directives=directives)
+    return cythonize(found, build_dir=f"build/cython{'-debug' * DEBUG}", compiler_directives=directives)
 
 
 def flags(stem):
     """For GNU's and LLVM's compilers; those of Windows are chosen when the compiler is known."""
     if WINDOWS:
         return []
-    return EXACT + CONTRACTED.get(stem, []) + (SANITIZERS if SANITIZE else [])
+    return EXACT + CONTRACTED.get(stem, []) + (SANITIZERS if SANITIZE else []) + (UNOPTIMISED if DEBUG else [])
 
 
 class Build(build_ext):
@@ -139,8 +140,8 @@ def compiler_works():
     return True
 
 
-# Objects of one CPU level, or with sanitizers, must not serve another build.
-APART = f"build/{LEVEL or 'default'}{'-sanitize' * SANITIZE}" if LEVEL or SANITIZE else None
+# Objects of one CPU level, with sanitizers or bounds checks must not serve another build.
+APART = f"build/{LEVEL or 'default'}{'-sanitize' * SANITIZE}{'-debug' * DEBUG}" if LEVEL or SANITIZE or DEBUG else None
 options: dict = {"build_ext": {"parallel": os.cpu_count()}}  # kernels compile side by side
 if APART:
     options["build_ext"]["force"] = True

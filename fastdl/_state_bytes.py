@@ -10,7 +10,14 @@ from fastdl.errors import InputError, InputTypeError
 
 _MAGIC, _VERSION = b"fastdl state ", 1
 #: What bytes may name: arrays and the states themselves, nothing that opens files or runs commands.
-_ROOMS = ("fastdl.targets.", "fastdl.selection.", "fastdl.linear.", "fastdl.losses.", "fastdl._row_buffer")
+_ROOMS = (
+    "fastdl.targets.",
+    "fastdl.selection.",
+    "fastdl.linear.",
+    "fastdl.losses.",
+    "fastdl._row_buffer",
+    "fastdl._superaccumulator",
+)
 _ALLOWED = {
     "builtins": {"object", "set", "frozenset", "slice", "range", "bytearray"},
     "copyreg": {"_reconstructor"},

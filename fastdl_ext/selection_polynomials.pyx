@@ -268,21 +268,6 @@ def block_sums(const real[::1] x, const real[::1] y, const real[::1] s, const in
                 blocks_f64(&q, &x[i * BLOCK], &y[i * BLOCK], weight, number, m, folds, &out[i, 0, 0], &scratch[0], &ends[0])
 
 
-def add_blocks(const double[:, ::1] blocks, double[::1] total, double[::1] error):
-    """Add rows to total one by one, and to error what the additions round off: Knuth's TwoSum."""
-    cdef Py_ssize_t i, k
-    cdef double a, b, sum, part
-    with nogil:
-        for i in range(blocks.shape[0]):
-            for k in range(blocks.shape[1]):
-                a = total[k]
-                b = blocks[i, k]
-                sum = a + b
-                part = sum - a
-                error[k] += (a - (sum - part)) + (b - part)
-                total[k] = sum
-
-
 def series(const real[::1] x, double low, double high, const double[::1] coefficients, double[::1] out):
     """The Chebyshev series of each x by Clenshaw's recurrence."""
     cdef Series q = Series(low, high, 0, coefficients.shape[0] - 1, &coefficients[0])

@@ -31,6 +31,7 @@ GROUND = {
     "_threads": 2,
     "_kernels": 2,
     "_row_buffer": 2,
+    "_superaccumulator": 2,
 }
 GROUND |= {"_dask": 1, "streaming": 2, "_rows": 3, "_bandwidth": 3}
 INPUTS = {"audio", "points", "sequences", "graphs", "targets", "features", "losses"}

@@ -51,7 +51,7 @@ def new(folder: str) -> str:
     """A path in `folder` that no other temporary has; what a killed process left there is removed first."""
     if folder not in _swept:
         sweep(folder)
-    path = os.path.join(folder, f"{_beginning(os.getpid())}.{next(_numbers)}.part")
+    path = f"{folder}{os.sep}{_beginning(os.getpid())}.{next(_numbers)}.part"
     with lock:
         check()
         _live.add(path)

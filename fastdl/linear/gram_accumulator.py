@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy as np
 from fastdl import _check
 from fastdl._row_buffer import RowBuffer
 from fastdl._state_bytes import StateBytes
+from fastdl._superaccumulator import Superaccumulator
 from fastdl._typing import Array
 from fastdl.linear._coordinates import power_of_two
 from fastdl.linear._matrix import gram
 
 _BLOCK = 1 << 20  # bytes of [X, y] in a block: it stays in the second-level cache
+_ROWS = 1024  # in a block at least: to add its sums without rounding costs as much as some 50 rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +62,11 @@ class GramAccumulator(StateBytes):
     Notes
     -----
     Columns are taken about the means of the first block, so that far-off means do not cancel. Rows are kept until they
-    fill a block: the sums have the same bits wherever the chunks are cut. States that are merged agree with one state
-    to rounding: each has a first block of its own. For data whose columns nearly depend on each other `fit_lp` keeps
-    twice the digits, from several passes.
+    fill a block, and the sums of blocks are added without rounding: the same bits wherever the chunks are cut. States
+    that are merged, by `streaming.run` with an executor for one, agree with one state to rounding, for each has a first
+    block of its own; to the bit where all were made by `fresh` of one that has taken its first block, and each but the
+    last took a multiple of `block` rows. For data whose columns nearly depend on each other `fit_lp` keeps twice the
+    digits, from several passes.
 
     Examples
     --------
@@ -80,12 +85,16 @@ class GramAccumulator(StateBytes):
         self._columns: int | None = None
         self._targets: tuple[int, ...] = ()
         self._count = 0
-        self._shift = self._factor = np.zeros(0)
-        self._sums: Array | None = None
+        self._shift: Any = None  # before the first block
+        self._factor = np.zeros(0)
+        self._sums = Superaccumulator(0)  # of the products on and above the diagonal
 
     def fresh(self) -> GramAccumulator:
-        """An empty state with the same settings."""
-        return GramAccumulator(self.l2, intercept=self.intercept)
+        """An empty state with the same settings, and about the same means where they are known."""
+        state = GramAccumulator(self.l2, intercept=self.intercept)
+        if self._shift is not None:
+            state._begin(self._shift, self._factor)
+        return state
 
     def update(self, chunk: tuple[Any, ...]) -> GramAccumulator:
         """Take in (X, y) or (X, y, sample_weight), y (N,) or (N, M); returns itself."""
@@ -99,6 +108,8 @@ class GramAccumulator(StateBytes):
         _check.finite("y", y[keep])
         if self._columns is None:
             self._columns, self._targets = X.shape[1], y.shape[1:]
+            if self._shift is not None and len(self._shift) != self._width:
+                self._shift = None
         if (X.shape[1], y.shape[1:]) != (self._columns, self._targets):
             raise _check.InputError(
                 f"chunks must have {self._columns} columns and targets of shape {self._targets}, "
@@ -111,23 +122,30 @@ class GramAccumulator(StateBytes):
         return self
 
     @property
+    def _width(self) -> int:
+        """Columns and targets."""
+        return (self._columns or 0) + int(np.prod(self._targets, dtype=np.int64))
+
+    @property
     def block(self) -> int:
         """Rows in a block."""
-        width = (self._columns or 0) + int(np.prod(self._targets, dtype=np.int64))
-        return max(64, _BLOCK // (8 * max(1, width)) // 64 * 64)
+        return max(_ROWS, _BLOCK // (8 * max(1, self._width)) // 64 * 64)
 
     def _add(self, X: Any, y: Any, s: Any) -> None:
         Z = np.column_stack([X, y])
         if not len(Z):
             return
-        if self._sums is None:
+        if self._shift is None:
             about = Z.mean(axis=0) if self.intercept else np.zeros(Z.shape[1])
-            self._shift = np.where(np.isfinite(about), about, 0.0)
-            self._factor = power_of_two(np.abs(Z - self._shift).max(axis=0))
-            self._sums = np.zeros((Z.shape[1] + 1,) * 2)
+            about = np.where(np.isfinite(about), about, 0.0)
+            self._begin(about, power_of_two(np.abs(Z - about).max(axis=0)))
         weights = None if s is None else np.ascontiguousarray(s)
-        self._sums = self._sums + gram(Z, np.zeros(len(Z)), weights, self._shift, self._factor)[:-1, :-1]
+        self._sums.add(_upper(gram(Z, np.zeros(len(Z)), weights, self._shift, self._factor)[:-1, :-1]))
         self._count += len(Z)
+
+    def _begin(self, shift: Array, factor: Array) -> None:
+        width = len(shift) + 1
+        self._shift, self._factor, self._sums = shift, factor, Superaccumulator(width * (width + 1) // 2)
 
     def merge(self, other: GramAccumulator) -> GramAccumulator:
         """Take in another state; returns itself."""
@@ -137,10 +155,14 @@ class GramAccumulator(StateBytes):
             self._columns, self._targets = other._columns, other._targets
         if (self._columns, self._targets) != (other._columns, other._targets):
             raise _check.InputError("states must have the same columns and targets to be merged")
-        if other._sums is not None:
-            if self._sums is None:
-                self._shift, self._factor, self._sums = other._shift, other._factor, np.zeros_like(other._sums)
-            self._sums = self._sums + shift_gram(other._sums, other._shift, other._factor, self._shift, self._factor)
+        if other._count:
+            if self._shift is None:
+                self._begin(other._shift, other._factor)
+            if np.array_equal(self._shift, other._shift) and np.array_equal(self._factor, other._factor):
+                self._sums.merge(other._sums)
+            else:
+                products = _symmetric(other._sums.totals())
+                self._sums.add(_upper(shift_gram(products, other._shift, other._factor, self._shift, self._factor)))
             self._count += other._count
         for rows in other._buffer.parts:
             self.update(rows)
@@ -153,16 +175,17 @@ class GramAccumulator(StateBytes):
         state = self.fresh()
         state.__dict__.update(self.__dict__)
         if len(self._buffer):
+            state._sums = self._sums.copy()
             state._add(*self._buffer.peek())
-        if state._sums is None:
-            width = self._columns + int(np.prod(self._targets, dtype=np.int64))
-            return 0, np.zeros(width), np.ones(width), np.zeros((width + 1, width + 1))
-        return state._count, state._shift, state._factor, state._sums
+        if state._shift is None:
+            return 0, np.zeros(self._width), np.ones(self._width), np.zeros((self._width + 1,) * 2)
+        return state._count, state._shift, state._factor, _symmetric(state._sums.totals())
 
     def finish(self) -> GramFit:
         """The fit of all rows so far."""
         count, shift, factor, G = self.sums()
         d = self._columns or 0
+        weight = float(G[0, 0])
         G, mean, scale = standardize_gram(G, self.intercept)
         unit = factor * scale
         A, B = G[:d, :d], G[:d, d:]
@@ -175,19 +198,30 @@ class GramAccumulator(StateBytes):
         means = shift + mean / factor
         b = means[d:] - w @ means[:d] if self.intercept else np.zeros(len(w))
         left = count - rank - self.intercept if rank == d else 0
-        errors = self._errors(left, inverse, unit, means, loss)
+        errors = self._errors(left=left, inverse=inverse, unit=unit, means=means, loss=loss, weight=weight)
         if not self._targets:
             return GramFit(w[0], float(b[0]), float(loss[0]), count, rank, errors[0])
         return GramFit(w, b, loss, count, rank, errors)
 
-    def _errors(self, left: int, inverse: Array, unit: Array, means: Array, loss: Array) -> Array:
+    def _errors(self, *, left: int, inverse: Array, unit: Array, means: Array, loss: Array, weight: float) -> Array:
         d = len(inverse)
         if left <= 0:
             return np.full((len(loss), d + 1), np.nan)
         covariance = inverse * np.outer(unit[:d], unit[:d])
-        weight = float(self.sums()[3][0, 0])
         of_b = 1 / weight + means[:d] @ covariance @ means[:d] if self.intercept else 0.0
         return np.sqrt(np.outer(loss / left, np.append(of_b, covariance.diagonal())))
+
+
+def _upper(G: Array) -> Array:
+    """What is on and above the diagonal, as one row."""
+    return G[np.triu_indices(len(G))][None]
+
+
+def _symmetric(upper: Array) -> Array:
+    width = (math.isqrt(8 * len(upper) + 1) - 1) // 2
+    G = np.zeros((width, width))
+    G[np.triu_indices(width)] = upper
+    return G + np.triu(G, 1).T
 
 
 def standardize_gram(G: Array, intercept: bool) -> tuple[Array, Array, Array]:

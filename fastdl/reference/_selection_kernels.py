@@ -33,15 +33,6 @@ def block_sums(x, y, s, fold, low, high, offset, subtracted, out, scratch, ends)
             part[:] = selection.sums(a, b, c, k, folds, degree, **how)
 
 
-def add_blocks(blocks, total, error):
-    """Add rows to total one by one, and to error what the additions round off: Knuth's TwoSum."""
-    for block in blocks:
-        whole = total + block
-        part = whole - total
-        error += (total - (whole - part)) + (block - part)
-        total[:] = whole
-
-
 def series(x, low, high, coefficients, out):
     """The Chebyshev series of each x by Clenshaw's recurrence."""
     with np.errstate(all="ignore"):

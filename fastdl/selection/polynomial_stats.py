@@ -10,6 +10,7 @@ import numpy as np
 from fastdl import _check, _kernels, _threads
 from fastdl._row_buffer import select_rows
 from fastdl._state_bytes import StateBytes
+from fastdl._superaccumulator import Superaccumulator
 from fastdl._typing import Array
 from fastdl.reference import _selection_kernels
 from fastdl.selection._row_blocks import BLOCK, RowBlocks
@@ -96,9 +97,9 @@ class PolynomialStats(RowBlocks, StateBytes):
     Notes
     -----
     For each fold, with ``T_k`` at the mapped x: sum of s T_k for k = 0..2P, of s y T_k for k = 0..P, of s y^2, and the
-    number of rows: 3P + 4 numbers. Blocks of 4096 rows are summed in float64 and added in their order with the rounding
-    errors kept (Knuth's TwoSum), so chunks and threads do not change a bit. States that are merged agree with them to
-    rounding only, and so do results of `streaming.run` with an executor, which merges a state for each chunk.
+    number of rows: 3P + 4 numbers. Blocks of 4096 rows are summed in float64, and the sums of blocks without rounding,
+    so chunks and threads do not change a bit. Nor do merges, as of `streaming.run` with an executor, where `offset` is
+    given and each state but the last took a multiple of 4096 rows; others agree to rounding.
 
     A row of weight 0 counts as dropped, whatever it holds, and so does one of a fold outside 0..folds-1; any other
     value that is not finite is an `InputError` that names its row.
@@ -138,7 +139,7 @@ class PolynomialStats(RowBlocks, StateBytes):
             raise _check.InputError(
                 f"subtracted must have degree {self.degree} at most and the same domain, got {subtracted!r}"
             )
-        self._total, self._error = np.zeros((2, self.folds * (3 * self.degree + 4)))
+        self._sums = Superaccumulator(self.folds * (3 * self.degree + 4))
 
     def fresh(self) -> PolynomialStats:
         """An empty state with the same settings."""
@@ -174,7 +175,7 @@ class PolynomialStats(RowBlocks, StateBytes):
             for part in blocks:
                 if not np.isfinite(part).all():
                     self._refuse(span, start + first)
-                self._take(part)
+                self._sums.add(part)
 
     def _blocks(self, rows: tuple[Any, ...], where: slice) -> Array:
         """(blocks, folds * (3P + 4))."""
@@ -190,9 +191,6 @@ class PolynomialStats(RowBlocks, StateBytes):
         kernel.block_sums(x, y, s, fold, *self.domain, self.offset, subtracted, out, scratch, ends)
         return out.reshape(len(out), -1)
 
-    def _take(self, blocks: Array) -> None:
-        kernel.add_blocks(blocks, self._total, self._error)
-
     def merge(self, other: PolynomialStats) -> PolynomialStats:
         """Take in a state that saw the rows after this one's; returns itself."""
         if (self.degree, self.domain, self.folds) != (other.degree, other.domain, other.folds):
@@ -200,8 +198,10 @@ class PolynomialStats(RowBlocks, StateBytes):
         if other.offset is not None and other.rows > len(other._buffer):
             self._flush()
             self._begin(other.offset)
-            for part in (other._total, other._error):
-                self._take(self._shifted(part, other.offset).reshape(1, -1))
+            if other.offset == self.offset:
+                self._sums.merge(other._sums)
+            else:
+                self._sums.add(self._shifted(other._sums.totals(), other.offset).reshape(1, -1))
             self.rows += other.rows - len(other._buffer)
         for rows in other._buffer.parts:
             self.update(rows)
@@ -209,21 +209,20 @@ class PolynomialStats(RowBlocks, StateBytes):
 
     def _shifted(self, flat: Array, offset: float) -> Array:
         """Sums for y less another offset as sums for y less this one's."""
-        sums = flat.reshape(self.folds, -1).copy()
+        sums = flat.reshape(self.folds, -1)
         P, by = self.degree, offset - (self.offset or 0.0)
         cross = sums[:, 2 * P + 1 : 3 * P + 2]
-        if by:
-            sums[:, -2] += by * (2 * cross[:, 0] + by * sums[:, 0])
-            cross += by * sums[:, : P + 1]
+        sums[:, -2] += by * (2 * cross[:, 0] + by * sums[:, 0])
+        cross += by * sums[:, : P + 1]
         return sums
 
     def sums(self) -> Array:
         """(folds, 3P + 4) of all rows so far, for y less the offset and `subtracted`."""
         state = self.fresh()
-        state._total, state._error, state.offset = self._total.copy(), self._error.copy(), self.offset
+        state._sums, state.offset = self._sums.copy(), self.offset
         if len(self._buffer):
             state._add(self._buffer.peek(), self.rows - len(self._buffer))
-        return (state._total + state._error).reshape(self.folds, -1)
+        return state._sums.totals().reshape(self.folds, -1)
 
     def grams(self) -> list[ChebyshevSums]:
         """The sums of each fold, ready to solve."""

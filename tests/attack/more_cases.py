@@ -11,6 +11,7 @@ import numpy as np
 
 import fastdl
 from tests.attack import changes
+from tests.attack.object_cases import OBJECTS
 from tests.case import Case
 from tests.cases import CASES
 from tests.cases_graphs import random_graph
@@ -175,7 +176,15 @@ def _is_public(case: Case) -> bool:
     return hasattr(fastdl, case.function) and not case.label.startswith("stream")
 
 
-CALLS = [*filter(_is_public, CASES), *MORE, *_graph_cases(), *_sequence_cases(), *_voxel_cases(), *_more_fits()]
+CALLS = [
+    *filter(_is_public, CASES),
+    *MORE,
+    *_graph_cases(),
+    *_sequence_cases(),
+    *_voxel_cases(),
+    *_more_fits(),
+    *OBJECTS,
+]
 
 
 def arguments(call: dict[str, Any]) -> tuple[Case, Any, Any]:

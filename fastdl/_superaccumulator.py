@@ -1,0 +1,118 @@
+"""Sums of floats without rounding, so that they are the same in whatever order and grouping the terms come.
+
+A superaccumulator (Kulisch, "Computer arithmetic and validity", 2013): a sum is a whole number times a power of two,
+in digits of 32 bits. Each digit has an int64 of its own, where carries gather until it is nearly full; there are as
+many digits as the terms so far span, three to five as a rule.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastdl._typing import Array
+
+_DIGIT = 32
+_MASK = np.int64((1 << _DIGIT) - 1)
+_LEAST = -1126  # the exponent of digit 0: below the last bit of the least of all floats
+_FULL = 1 << 28  # terms that fit in between two passes of carries, each of less than 2^34
+_WAITING = 1 << 12  # numbers that wait to be added together
+
+
+class Superaccumulator:
+    """Sums of `count` columns of floats; infinities and NaN give what they give in any order."""
+
+    def __init__(self, count: int):
+        self._digits = np.zeros((0, count), np.int64)
+        self._first = 0  # the number of the first digit
+        self._terms = 0  # since the last pass of carries
+        self._beyond = np.zeros(count)  # the sums of what is not finite
+        self._waiting: list[Array] = []
+
+    def add(self, rows: Array) -> None:
+        """Add rows of `count` floats, which are kept and must not change."""
+        self._waiting.append(rows)
+        if sum(map(np.size, self._waiting)) >= _WAITING:
+            self._add_waiting()
+
+    def _add_waiting(self) -> None:
+        if not self._waiting:
+            return
+        rows = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
+        self._waiting = []
+        finite = np.isfinite(rows)
+        if not finite.all():
+            with np.errstate(invalid="ignore"):
+                self._beyond = self._beyond + np.where(finite, 0, rows).sum(axis=0)
+            rows = np.where(finite, rows, 0)
+        fraction, exponent = np.frexp(rows)
+        whole = np.ldexp(fraction, 53).astype(np.int64)
+        at, shift = np.divmod(exponent - (53 + _LEAST), _DIGIT)  # 0 counts as of the exponent of 1
+        start, stop = int(at.min(initial=1 << 20)), int(at.max(initial=-1))
+        if stop < 0:
+            return
+        low, high = (whole & _MASK) << shift, (whole >> _DIGIT) << shift
+        parts = (low & _MASK, (low >> _DIGIT) + (high & _MASK), high >> _DIGIT)
+        self._make_room(start, stop + 3, len(rows))
+        for digit in range(start, stop + 1):
+            here = at == digit
+            for k, part in enumerate(parts, start=digit - self._first):
+                self._digits[k] += (part if start == stop else np.where(here, part, 0)).sum(axis=0)
+
+    def merge(self, other: Superaccumulator) -> None:
+        """Add the sums of another."""
+        other._add_waiting()
+        with np.errstate(invalid="ignore"):
+            self._beyond = self._beyond + other._beyond
+        if len(other._digits):
+            self._make_room(other._first, other._first + len(other._digits), other._terms + 1)
+            at = other._first - self._first
+            self._digits[at : at + len(other._digits)] += other._digits
+
+    def copy(self) -> Superaccumulator:
+        """The same sums, which do not change with these."""
+        other = Superaccumulator(len(self._beyond))
+        other.merge(self)
+        return other
+
+    def totals(self) -> Array:
+        """The sums, each to within a unit in its last place: these bits follow from the sum alone."""
+        self._add_waiting()
+        with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+            return self._rounded() + self._beyond
+
+    def _rounded(self) -> Array:
+        digits = self._digits.copy()
+        _carry(digits)
+        negative = digits[-1:].sum(axis=0) < 0
+        digits[:, negative] *= -1  # the digits of a number, not of its complement
+        _carry(digits)
+        count, width = digits.shape
+        top = np.where(digits.any(axis=0), count - 1 - (digits[::-1] != 0).argmax(axis=0), 0) if count else 0
+        total = np.zeros(width)
+        for k, digit in enumerate(digits):
+            total += np.ldexp(digit.astype(np.float64), _DIGIT * (k - top))
+        return np.ldexp(np.where(negative, -total, total), _DIGIT * (self._first + top) + _LEAST)
+
+    def _make_room(self, start: int, stop: int, terms: int) -> None:
+        """Have digits from `start` to before `stop`, with room for the carries of so many terms."""
+        if not len(self._digits):
+            self._first = start
+        self._reserve(start, stop)
+        if self._terms + terms > _FULL:
+            self._reserve(start, self._first + len(self._digits) + 1)
+            _carry(self._digits)
+            self._terms = 0
+        self._terms += terms
+
+    def _reserve(self, start: int, stop: int) -> None:
+        below, above = max(0, self._first - start), max(0, stop - self._first - len(self._digits))
+        if below or above:
+            self._digits = np.pad(self._digits, ((below, above), (0, 0)))
+            self._first -= below
+
+
+def _carry(digits: Array) -> None:
+    """Bring all digits but the last back to 32 bits."""
+    for k in range(len(digits) - 1):
+        digits[k + 1] += digits[k] >> _DIGIT
+        digits[k] &= _MASK
