@@ -98,7 +98,7 @@ def test_quantiles_say_whether_they_converged():
     assert fastdl.fit_quantile(X[:, :1], y).converged
 
 
-@pytest.mark.parametrize("far", [1e14, 1e20, 1e300])
+@pytest.mark.parametrize("far", [1e14, 1e20, 1e100])
 def test_the_degree_is_chosen_by_the_rows_that_tell_degrees_apart(far):
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, 300)
