@@ -105,3 +105,8 @@ def test_the_degree_is_chosen_by_the_rows_that_tell_degrees_apart(far):
     y = 1 + 2 * x - 3 * x**3 + rng.normal(0, 0.05, 300)
     y[17] = far
     assert fastdl.select_degree(x, y, range(8), p=1).best == 3
+
+
+def test_a_bound_among_the_least_floats():
+    """Data whose loss has only some of the digits of a float, as tests.fuzz made them: the bound is rounded down."""
+    assert fits.failure(11, 828) is None

@@ -15,6 +15,15 @@ from fastdl.errors import NotConverged
 Array = np.ndarray
 
 
+_LEAST = 5e-324  # the least float
+_COARSE = 1e-290  # below, the least float is no longer negligible beside a bound
+
+
+def round_down(lower: float) -> float:
+    """A lower bound less what rounding may have added where floats have few digits or none."""
+    return max(0.0, lower - 16 * _LEAST) if 0 < lower < _COARSE else lower
+
+
 class Certificate(NamedTuple):
     """Bounds of the least loss any model of the kind can have on the rows of the fit.
 
@@ -45,7 +54,7 @@ class Certificate(NamedTuple):
     @classmethod
     def of(cls, upper: float, lower: float, kind: str) -> Certificate:
         """With the gap between the two; a lower bound above the upper by rounding is brought down to it."""
-        lower = min(lower, upper)
+        lower = round_down(min(lower, upper))
         gap = 0.0 if upper == lower else float("inf") if upper <= 0 else (upper - lower) / upper
         return cls(float(upper), float(lower), float(gap), kind)
 
@@ -123,7 +132,7 @@ class LpFit:
             upper, lower = (float(np.float64(bound) * unit) for bound in self.certificate[:2])
             history = {**self.history, "loss": self.history["loss"] * unit}
             loss = self.loss * unit if self.targets else float(np.float64(self.loss) * unit)
-        certificate = self.certificate._replace(upper=upper, lower=lower)
+        certificate = self.certificate._replace(upper=upper, lower=round_down(lower))
         targets = tuple(fit.with_weights_times(unit) for fit in self.targets)
         return replace(self, loss=loss, certificate=certificate, history=history, targets=targets)
 

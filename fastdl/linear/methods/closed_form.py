@@ -10,7 +10,7 @@ from fastdl.linear import _exact_sums as exact_sums
 from fastdl.linear._coordinates import EPS, Coordinates
 from fastdl.linear._matrix import kernel
 from fastdl.linear.methods._exact_bounds import judge_squares, needs_exact_sums
-from fastdl.linear.result import Certificate, LpFit
+from fastdl.linear.result import Certificate, LpFit, round_down
 
 #: (w, b)
 Model = tuple[Array, float]
@@ -156,6 +156,6 @@ def fit_in_users_units(
             return np.where(np.equal(loss, 0), 0.0, loss * np.float64(unit / coordinates.y_factor) ** p)
 
     upper, lower = (float(users(np.array(bound))) for bound in certificate[:2])
-    certificate = certificate._replace(upper=upper, lower=lower)
+    certificate = certificate._replace(upper=upper, lower=round_down(lower))
     history = {**history, "loss": users(history["loss"])}
     return LpFit(w, b, p, upper, certificate, method, history, coordinates.rank, coordinates.condition)
