@@ -11,7 +11,7 @@ help:
 	@echo "make bench-table   write both again from bench/results.json"
 	@echo "make bench-compare BASE=rev   the benchmarks on this tree and on a revision"
 	@echo "make instructions  count the instructions of kernels under Valgrind, compare with bench/instructions.json"
-	@echo "make fuzz       damaged files of every kind for SECONDS (300): each is read or refused"
+	@echo "make fuzz       damaged files and hostile data of fits, each for SECONDS (300)"
 	@echo "make lint       ruff, format check, mypy, cython-lint"
 	@echo "make levels     build once per CPU level, compare the bits"
 	@echo "make attack     hostile use at random for SECONDS (300): calls, streams, forks, kills, full disks"
@@ -80,6 +80,7 @@ instructions: .venv/test
 
 fuzz: .venv/test
 	$(BIN)/python -m tests.fuzz files --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.fuzz fits --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/lint
 	$(BIN)/ruff check .

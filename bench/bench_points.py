@@ -85,7 +85,7 @@ def bench_downsample(compare, size, order, who):
 
     def check(got, rtol=1e-4):
         assert len(got) == pytest.approx(len(mean), rel=0 if "fastdl" in who else 0.02)
-        np.testing.assert_allclose(got.mean(0), mean.mean(0, dtype=np.float64), atol=0.02, rtol=rtol)
+        np.testing.assert_allclose(got.mean(0, dtype=np.float64), mean.mean(0, dtype=np.float64), atol=0.02, rtol=rtol)
 
     if who.startswith("fastdl"):
         threads = 2 if "2" in who else 1

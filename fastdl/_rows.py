@@ -83,6 +83,15 @@ class Rows:
         """All rows as one block, which must fit in memory."""
         return join_blocks(self.blocks(), self.columns)
 
+    def numbers(self) -> Array:
+        """Of the rows of `blocks`, their numbers among all that are given."""
+        kept: list[Array] = []
+        start = 0
+        for _, y, s in self._cut():
+            kept.append(start + (np.arange(len(y)) if s is None else np.flatnonzero(s)))
+            start += len(y)
+        return np.concatenate(kept) if kept else np.zeros(0, np.intp)
+
     def _cut(self) -> Iterator[Block]:
         """The chunks as they are, cut and joined to blocks."""
         buffer = RowBuffer(_FILL)
@@ -111,6 +120,16 @@ class Rows:
                 if not fine:
                     _refuse_value(name, a, where, self.names if a is X else None)
         return X, y, s
+
+
+def sample_rows(rows: Rows, share: float, seed: int) -> Rows:
+    """About this share of the rows, each taken or not by chance."""
+    chance = np.random.Generator(np.random.Philox(seed))
+    some = []
+    for X, y, s in rows.blocks():
+        take = chance.random(len(y)) < share
+        some.append((X[take], y[take], None if s is None else s[take]))
+    return Rows(some)
 
 
 def join_blocks(blocks: Iterable[Block], columns: int) -> Block:

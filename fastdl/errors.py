@@ -1,4 +1,4 @@
-"""The errors that fastdl raises on purpose."""
+"""The errors that fastdl raises on purpose, and the warning of fits."""
 
 from __future__ import annotations
 
@@ -40,3 +40,7 @@ class FileError(FastdlError, ValueError):
 
 class MissingExtra(FastdlError, ImportError):
     """A library that an optional part of fastdl needs is not installed."""
+
+
+class NotConverged(RuntimeWarning):
+    """A fit whose certificate leaves a gap above its tolerance: a better model may exist."""

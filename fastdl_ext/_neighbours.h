@@ -53,6 +53,7 @@ typedef int64_t double_mask;
   #define SELECT(V, mask, x, y) ((mask) ? (x) : (y))
 #endif
 #define LANES(V) ((int)(sizeof(V) / sizeof(REAL)))
+#define PER_LINE(V) (sizeof(V) < 64 ? 64 / (int)sizeof(V) : 1)   /* vectors in a cache line, which is fetched once */
 #define SELECT_ONE(V, mask, x, y) ((mask) ? (x) : (y))
 
 /* The rows of a graph and what is gathered from: the arguments of every loop below.  Rows of X are F values apart, rows of out
@@ -70,7 +71,7 @@ typedef int64_t double_mask;
     const REAL* x = X + indices[j] * F; \
     const REAL* ahead = X + indices[j + 8 < edges ? j + 8 : edges - 1] * F; \
     const REAL w = weight[j * step]; \
-    for (int k = 0; k < N; k++) PREFETCH(ahead + k * LANES(V)); \
+    for (int k = 0; k < N; k += PER_LINE(V)) PREFETCH(ahead + k * LANES(V)); \
     for (int k = 0; k < N; k++) { const V v = *(const V*)(x + k * LANES(V)) * w; body; } \
   }
 
@@ -96,7 +97,7 @@ typedef int64_t double_mask;
       for (int64_t j = start; j < end; j++) { \
         const int64_t source = indices[j], ahead = indices[j + 8 < edges ? j + 8 : edges - 1]; \
         const REAL* x = X + source * F; \
-        for (int k = 0; k < N; k++) PREFETCH(X + ahead * F + k * WIDTH); \
+        for (int k = 0; k < N; k += PER_LINE(V)) PREFETCH(X + ahead * F + k * WIDTH); \
         if (op == GCN && source == i) { loop = weight[j * step]; continue; } \
         const REAL w = op == PLAIN ? 1 : op == GCN ? root[source] * weight[j * step] * root[i] : weight[j * step]; \
         for (int k = 0; k < N; k++) { \

@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 from fastdl_ext._common cimport real
 from fastdl_ext._exponential cimport exp_parts
-from fastdl_ext.power cimport less
+from fastdl_ext.power cimport equal, less
 
 
 cdef inline double exp_below_zero(double x) noexcept nogil:
@@ -17,6 +17,33 @@ cdef inline double exp_below_zero(double x) noexcept nogil:
     cdef double scale, rest
     exp_parts(less(x, -708, -708, x), &scale, &rest)
     return less(x, -708, 0, (1 + rest) * scale)
+
+
+cdef inline double log1p_of(double x) noexcept nogil:
+    # log(1 + x) for x >= 0, to full precision where x is small: as log_of, but m - 1 is then x itself.
+    cdef double v = 1 + x, m, s, z, l, over
+    cdef uint64_t bits, k
+    memcpy(&bits, &v, 8)
+    k = (bits + <uint64_t>0x3FF0000000000000 - <uint64_t>0x3FE6A09E667F3BCD) >> 52
+    bits = bits - (k << 52) + <uint64_t>0x3FF0000000000000
+    memcpy(&m, &bits, 8)
+    bits = <uint64_t>0x4330000000000000 + k     # k as a double: the lowest bits of 2^52 + k
+    memcpy(&over, &bits, 8)
+    over -= 4503599627370496.0 + 1023
+    s = equal(over, 0, x, m - 1)
+    s = s / (2 + s)
+    z = s * s
+    l = 1.0 / 21 + z * (1.0 / 23)
+    l = 1.0 / 19 + z * l
+    l = 1.0 / 17 + z * l
+    l = 1.0 / 15 + z * l
+    l = 1.0 / 13 + z * l
+    l = 1.0 / 11 + z * l
+    l = 1.0 / 9 + z * l
+    l = 1.0 / 7 + z * l
+    l = 1.0 / 5 + z * l
+    l = 1.0 / 3 + z * l
+    return 0.6931471805599453 * over + 2 * (s + s * z * l)
 
 
 cdef inline double log_of(double v) noexcept nogil:

@@ -1,14 +1,19 @@
 """Products over the rows of a fit: weighted Gram matrices, residuals, columns times a vector, powers of residuals.
 
 Gram matrices are made as in BLAS (_gram_tiles.pxd), bound by arithmetic; the others read X once and are bound by memory.
-Columns are shifted as they are read, so that a far-off mean does not cancel. Every sum has one order, whatever the CPU:
+Columns are shifted as they are read, so that a far-off mean does not cancel. Entropies are bound by arithmetic: for each
+class of a row an exponential, for each row a logarithm. Every sum has one order, whatever the CPU:
 rows in turn, in groups that are added in turn.  Trusts its caller: C-contiguous, n > 0.
 """
+
+from libc.string cimport memcpy
 
 from fastdl_ext._common cimport cloned, real
 from fastdl_ext._gram_tiles cimport gram_call, gram_level, gram_rows
 from fastdl_ext._lanes cimport d4, d4_all
 from fastdl_ext._loss_terms cimport powers as powers_of
+from fastdl_ext._softmax cimport exp_below_zero, log1p_of
+from fastdl_ext.power cimport equal, less
 
 cdef int LEVEL = gram_level()
 
@@ -62,6 +67,101 @@ cdef cloned product_rows(const double* X, const double* g, const double* shift, 
             total[1 + j] += (X[i * d + j] - shift[j]) * g[i]
 
 
+cdef enum:
+    GROUP = 256         # rows whose sums over the classes are in the first-level cache
+
+
+cdef cloned sigmoid_rows(double* z, const double* y, const double* s, Py_ssize_t n, double* g, double* loss,
+                         double* entropy) noexcept nogil:
+    # Of two classes, the first has logit 0. What is small is never made as the difference of what is large. A group of
+    # rows at a time in arrays of its own, which no other can overlap: so the compiler takes many rows at once.
+    cdef double part[GROUP]
+    cdef double q[GROUP]
+    cdef double slope[GROUP]
+    cdef double lost[GROUP]
+    cdef double spread[GROUP]
+    cdef Py_ssize_t i, j, m
+    cdef double far, low, high, above, below
+    i = 0
+    while i < n:
+        m = min(GROUP, n - i)
+        for j in range(m):
+            part[j] = exp_below_zero(less(z[i + j], 0, z[i + j], -z[i + j]))
+        for j in range(m):
+            high = 1 / (1 + part[j])
+            low = part[j] * high
+            q[j] = less(0, z[i + j], high, low)
+            spread[j] = low
+            low = less(0, z[i + j], -low, -high)
+            slope[j] = s[i + j] * equal(y[i + j], 0, q[j], low)
+        for j in range(m):
+            part[j] = log1p_of(part[j])
+        for j in range(m):
+            far = less(z[i + j], 0, -z[i + j], z[i + j])
+            above = less(0, z[i + j], far, 0)
+            below = less(0, z[i + j], 0, far)
+            lost[j] = s[i + j] * (part[j] + equal(y[i + j], 0, above, below))
+            spread[j] = s[i + j] * (part[j] + spread[j] * far)
+        memcpy(z + i, q, m * sizeof(double))
+        memcpy(g + i, slope, m * sizeof(double))
+        memcpy(loss + i, lost, m * sizeof(double))
+        memcpy(entropy + i, spread, m * sizeof(double))
+        i += GROUP
+
+
+cdef cloned softmax_rows(double* z, const double* y, const double* s, Py_ssize_t n, Py_ssize_t classes, double* g, double* loss,
+                         double* entropy) noexcept nogil:
+    # A group of rows at a time, class by class: what the classes add to a row is then added to many rows at once.
+    cdef double top[GROUP]
+    cdef double first[GROUP]    # the class of the greatest logit
+    cdef double rest[GROUP]     # the sum of the exponentials of the others
+    cdef double other[GROUP]    # of all classes but the row's own
+    cdef double own[GROUP]
+    cdef double mean[GROUP]
+    cdef Py_ssize_t i, j, k, m
+    cdef double* row
+    cdef double e, lost, weight
+    i = 0
+    while i < n:
+        m = min(GROUP, n - i)
+        for j in range(m):
+            top[j] = z[i + j]
+            first[j] = 0
+            rest[j] = 0
+            other[j] = 0
+            own[j] = 0
+            mean[j] = 0
+        for k in range(1, classes):
+            row = z + k * n + i
+            for j in range(m):
+                first[j] = less(top[j], row[j], <double>k, first[j])
+                top[j] = less(top[j], row[j], row[j], top[j])
+        for k in range(classes):
+            row = z + k * n + i
+            for j in range(m):
+                e = exp_below_zero(row[j] - top[j])
+                rest[j] += equal(first[j], <double>k, 0, e)
+                other[j] += equal(y[i + j], <double>k, 0, e)
+                own[j] = equal(y[i + j], <double>k, top[j] - row[j], own[j])
+                mean[j] += e * (top[j] - row[j])
+                g[k * n + i + j] = e
+        for j in range(m):
+            lost = log1p_of(rest[j])
+            e = 1 / (1 + rest[j])
+            weight = s[i + j]
+            loss[i + j] = weight * (lost + own[j])
+            entropy[i + j] = weight * (lost + mean[j] * e)
+            other[j] = -weight * (other[j] * e)
+            rest[j] = e
+        for k in range(classes):
+            row = z + k * n + i
+            for j in range(m):
+                e = g[k * n + i + j] * rest[j]
+                row[j] = e
+                g[k * n + i + j] = equal(y[i + j], <double>k, other[j], s[i + j] * e)
+        i += GROUP
+
+
 cdef inline const double* at(const double[::1] a) noexcept nogil:
     cdef const double* first = NULL
     if a is not None and a.shape[0]:
@@ -103,3 +203,18 @@ def powers(const double[::1] r, double e, double[::1] out):
     """out = |r| ** e."""
     with nogil:
         powers_of(&r[0], r.shape[0], e, &out[0])
+
+
+def entropies(double[:, ::1] z, const double[::1] y, const double[::1] s, double[:, ::1] g, double[::1] loss,
+              double[::1] entropy):
+    """Of rows with logits z (K, n), or (1, n) of the second of two classes where the first has 0, and classes y.
+
+    Write over z the probabilities q, and s (q - onehot(y)) to g; to loss and entropy s times the cross-entropy and the
+    entropy of q.
+    """
+    cdef Py_ssize_t n = z.shape[1], classes = z.shape[0]
+    with nogil:
+        if classes == 1:
+            sigmoid_rows(&z[0, 0], &y[0], &s[0], n, &g[0, 0], &loss[0], &entropy[0])
+        else:
+            softmax_rows(&z[0, 0], &y[0], &s[0], n, classes, &g[0, 0], &loss[0], &entropy[0])

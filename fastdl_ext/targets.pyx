@@ -2,8 +2,8 @@
 
 Integers of a small range index a table of values.  Other labels, as 64-bit keys or items of a fixed number of bytes, are
 found by open addressing with linear probing (Knuth, The Art of Computer Programming 3, 6.4, algorithm L) in a table that
-is at most half full, by Fibonacci hashing.  A label is read once and a value written once: its bytes bound the first, the
-cache that the table of keys lies in the second.
+is at most half full, an eighth for few classes, by Fibonacci hashing.  A label is read once and a value written once: its
+bytes bound the first, the cache that the table of keys lies in the second.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t

@@ -64,6 +64,18 @@ def powers_by(kernels: Any, exponent: float) -> Callable[..., np.ndarray]:
     return call
 
 
+def entropies_by(kernels: Any, classes: int) -> Callable[..., tuple[np.ndarray, ...]]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> tuple[np.ndarray, ...]:
+        X, s = plain(X, s)
+        n = len(X)
+        z, labels = np.ascontiguousarray(30 * X[:, :classes].T), np.arange(n) % max(2, classes) * 1.0
+        g, loss, entropy = np.empty(z.shape), np.empty(n), np.empty(n)
+        kernels.entropies(z, labels, s, g, loss, entropy)
+        return z, g, loss, entropy
+
+    return call
+
+
 def linear_cases() -> list[Case]:
     cases = []
     for d in (1, 4, 13, 40):
@@ -77,6 +89,13 @@ def linear_cases() -> list[Case]:
                 Case(
                     "linear", name, make, str(d), rtol=1e-12, moved=8 * d, sizes=SIZES, threads=(),
                     call=bound(kernel), means=bound(reference),
+                )
+            )  # fmt: skip
+        if d < 40:
+            cases.append(
+                Case(
+                    "linear", "entropies", make, str(d), rtol=1e-13, moved=16 * d + 32, sizes=SIZES, threads=(),
+                    call=entropies_by(kernel, d), means=entropies_by(reference, d),
                 )
             )  # fmt: skip
         if d == 1:

@@ -110,3 +110,14 @@ def las(path, points=2000, *, compressed=False, seed=0, version="1.2", fmt=3, sc
             if points <= block:
                 parts.append(a)
     return parts[0] if parts else None
+
+
+def unchunked(source, target, chunk_size=0):
+    """A LAZ file of one chunk as the first writers of LASzip left it: one stream, without a table of chunks."""
+    data = bytearray(source.read_bytes())
+    start = int.from_bytes(data[96:100], "little")
+    table = int.from_bytes(data[start : start + 8], "little")
+    vlr = data.index(b"laszip encoded") + 52
+    data[vlr : vlr + 2] = (1).to_bytes(2, "little")
+    data[vlr + 12 : vlr + 16] = chunk_size.to_bytes(4, "little")
+    target.write_bytes(data[:start] + data[start + 8 : table])

@@ -115,6 +115,27 @@ def test_files_that_belong_together(tmp_path):
     assert not left(tmp_path)
 
 
+@pytest.mark.parametrize("pieces", [[], [b"abc"], [b"x" * 50_000] * 3, [b"x" * 200_000, b"y"], [b"x" * 65_536, b"y"]])
+def test_small_and_large_files_are_written_as_by_open(tmp_path, pieces):
+    def write(file):
+        for piece in pieces:
+            file.write(piece)
+        end = file.tell()
+        file.seek(0)
+        file.write(memoryview(np.arange(3)).cast("B"))
+        file.seek(0, os.SEEK_END)
+        file.write(b"end")
+        file.truncate(end + 2)
+        assert file.seekable() and file.writable() and not file.readable()
+
+    with replacing(tmp_path / "ours") as file:
+        write(file)
+    with open(tmp_path / "plain", "wb") as file:
+        write(file)
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "plain").read_bytes()
+    assert not left(tmp_path)
+
+
 def test_two_jobs_with_one_target_do_not_mix(tmp_path):
     a, b = tmp_path / "codes", tmp_path / "description"
     mixed, stop = [], threading.Event()
@@ -150,12 +171,12 @@ def test_two_jobs_with_one_target_do_not_mix(tmp_path):
 def test_groups_get_their_names_together(tmp_path):
     groups = [atomic.Group() for _ in range(20)]
     for k, group in enumerate(groups):
-        with group.gathering(), replacing(tmp_path / f"{k}") as file:
+        with group, replacing(tmp_path / f"{k}") as file:
             file.write(b"x")
         assert not (tmp_path / f"{k}").exists()
     assert atomic.commit_groups(groups) == [None] * 20
     assert len(list(tmp_path.iterdir())) == 20
-    with pytest.raises(ZeroDivisionError), groups[0].gathering():  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), groups[0]:  # noqa: PT012
         with replacing(tmp_path / "more") as file:
             file.write(b"x")
         raise ZeroDivisionError
@@ -168,7 +189,7 @@ def test_groups_and_single_files_in_one_folder_do_not_wait_for_each_other(tmp_pa
         for k in range(60):
             groups = [atomic.Group(sync=False) for _ in range(3)]
             for j, group in enumerate(groups):
-                with group.gathering(), replacing_together(tmp_path / f"a{k}{j}", tmp_path / f"b{k}{j}") as files:
+                with group, replacing_together(tmp_path / f"a{k}{j}", tmp_path / f"b{k}{j}") as files:
                     files[0].write(b"x")
             assert atomic.commit_groups(groups) == [None] * 3
 

@@ -294,6 +294,9 @@ def test_float32_out(tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
+        '{"rate": 8000}',
+        '{"rate": 8000, "channels": 1, "law": "mu", "dialect": "librosa"}',
+        '{"rate": 8000, "channels": 1, "law": "mu", "speaker": "me"}',
         "null",
         "[]",
         "3",

@@ -13,7 +13,7 @@ import wave
 import numpy as np
 import pytest
 
-from fastdl.cli import _cluster, _job_workers, audio, main, sequences
+from fastdl.cli import _cloud_downsampling, _cluster, _job_workers, audio, main, sequences
 from fastdl.files import Fasta
 from tests.sequences_text_files import bgzip, fasta, text_of, twobit
 
@@ -39,6 +39,7 @@ def small_parts(monkeypatch):
     """Files of any size are divided, into small parts; the numbers of the parts that were written come back."""
     monkeypatch.setattr(_job_workers, "_LARGE", 1)
     monkeypatch.setattr(audio, "_CHUNK", 1 << 14)
+    monkeypatch.setattr(audio, "_PARTS", 4)
     monkeypatch.setattr(sequences, "_PART", 1000)
     monkeypatch.setattr(sequences, "_BASES", 1000)
     counts = []
@@ -176,6 +177,60 @@ def test_a_genome_without_an_index_is_done_as_a_whole(tmp_path, cluster, small_p
         assert main(["one-hot", str(path), "-o", str(tmp_path / f"{path.stem}.npy"), *options]) == 0
     assert not small_parts
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), np.load(tmp_path / "y.fa.npy"))
+
+
+def write_las(path, points=60_000):
+    """LAS or LAZ of points with classes, colours and times, in chunks of 5,000 points where it is compressed."""
+    laspy = pytest.importorskip("laspy")
+    rng = np.random.default_rng(0)
+    las = laspy.create(point_format=3, file_version="1.2")
+    las.header.scales, las.header.offsets = [0.01] * 3, [100.0, 0, 0]
+    las.x, las.y, las.z = rng.uniform([100, 0, 0], [130, 30, 5], (points, 3)).T
+    las.classification = rng.integers(0, 5, points)
+    las.intensity, las.gps_time = rng.integers(0, 999, points), rng.uniform(0, 1e5, points)
+    las.write(str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        (".las", ["--crop", "100,0,0,120,20,5"]),
+        (".las", ["--classes", "1,3", "--crop", "100,5,0,120,20,5"]),
+        (".laz", []),
+        (".laz", ["--classes", "2", "--min-points", "2"]),
+        (".npy", ["--crop", "1,1,1,20,20,20"]),
+        (".bin", ["--crop", "1,1,1,20,20,20", "--reduce", "nearest"]),
+    ],
+)
+def test_parts_of_a_cloud(tmp_path, cluster, small_parts, monkeypatch, capsys, suffix, options):
+    monkeypatch.setattr(_cloud_downsampling, "_CHUNK", 1 << 17)
+    source = tmp_path / f"x{suffix}"
+    if suffix in (".las", ".laz"):
+        write_las(source, 200_000)
+    else:
+        x = np.random.default_rng(0).uniform(0, 30, (60_000, 4)).astype(np.float32)
+        x[5] = np.nan
+        np.save(source, x) if suffix == ".npy" else x.tofile(source)
+    for name, where in (("one", []), ("many", ["--scheduler", cluster.scheduler_address])):
+        (tmp_path / name).mkdir()
+        target = tmp_path / name / ("y.las" if suffix in (".las", ".laz") else "y.ply")
+        command = ["downsample", str(source), "-o", str(target), "--voxel-size", "0.7", "--json", *options]
+        assert main([*command, *where]) == 0
+    accounts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for account in accounts:
+        del account["seconds"], account["output"]
+    assert accounts[0] == accounts[1]
+    assert len(small_parts) == 1
+    assert small_parts[0] >= 3
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+
+
+def test_a_cloud_that_is_only_read_is_done_as_a_whole(tmp_path, cluster, small_parts):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).uniform(0, 30, (9000, 3)))
+    options = ["--voxel-size", "1", "--quiet", "--scheduler", cluster.scheduler_address]
+    assert main(["downsample", str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.ply"), *options]) == 0
+    assert not small_parts
 
 
 def write_sources(command, folder, count):

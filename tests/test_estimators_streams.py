@@ -5,9 +5,11 @@ import pickle
 import numpy as np
 import pytest
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 import fastdl
 from fastdl import InputError, InputTypeError
@@ -20,6 +22,7 @@ from fastdl.estimators import (
     NetworkClassifier,
     NetworkRegressor,
     NucleotideOneHot,
+    PolynomialRegressor,
     VandermondeFeatures,
     VoxelGridTransformer,
 )
@@ -124,6 +127,46 @@ def test_weights_are_routed(model):
         assert np.isfinite(found["test_score"]).all()
         search = GridSearchCV(pipeline, {"vandermondefeatures__degree": [1, 2]}, cv=3).fit(X, Y, sample_weight=S)
         assert search.best_params_["vandermondefeatures__degree"] in (1, 2)
+
+
+@pytest.mark.parametrize(
+    "model", [*CLASSIFIERS, PolynomialRegressor(2), PolynomialRegressor("auto", folds=3)], ids=repr
+)
+def test_weights_of_other_models_are_routed(model):
+    y = LABELS if hasattr(model, "decision_function") else Y
+    plain = clone(model).fit(X, y, sample_weight=S)
+    unweighted = clone(model).fit(X, y)
+    with config_context(enable_metadata_routing=True):
+        asking = clone(model).set_fit_request(sample_weight=True)
+        pipeline = make_pipeline(FunctionTransformer(), asking).fit(X, y, sample_weight=S)
+        ignoring = clone(model).set_fit_request(sample_weight=False)
+        without = make_pipeline(FunctionTransformer(), ignoring).fit(X, y)
+    values = [m.predict(X) for m in (pipeline, plain, without, unweighted)]
+    np.testing.assert_array_equal(values[0], values[1])
+    np.testing.assert_array_equal(values[2], values[3])
+    weighted, equal = (
+        m.decision_function(X) if hasattr(m, "decision_function") else m.predict(X) for m in (plain, unweighted)
+    )
+    assert (weighted != equal).any()
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize(
+    "model", [*MODELS, *CLASSIFIERS, PolynomialRegressor(2), VandermondeFeatures(2), FeatureMap()], ids=repr
+)
+def test_models_know_the_names_of_their_columns(model, library):
+    frames = pytest.importorskip(library)
+    y = LABELS if hasattr(model, "decision_function") else Y
+    table = frames.DataFrame({name: X[:, k] for k, name in enumerate("uvw")})
+    fitted = clone(model).fit(table, y)
+    assert fitted.feature_names_in_.tolist() == ["u", "v", "w"]
+    ask = fitted.predict if hasattr(fitted, "predict") else fitted.transform
+    np.testing.assert_array_equal(ask(table), ask(table[["u", "v", "w"]]))
+    for wrong in (table[["w", "v", "u"]], table[["u", "v"]]):
+        with pytest.raises(ValueError, match="feature names"):
+            ask(wrong)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        ask(X)
 
 
 @pytest.mark.parametrize("container", ["pandas", "polars"])

@@ -346,3 +346,25 @@ def test_a_source_that_is_missing_does_not_stop_the_others(tmp_path, capsys):
     assert "empty: holds no file ending in" in said.err
     assert "encoded 1 file" in said.out
     assert "; 2 failed" in said.out
+
+
+def test_a_source_that_changes_while_it_is_read_is_read_again_the_next_time(tmp_path, monkeypatch):
+    from fastdl.files.audio import recordings
+
+    source, target = recording(tmp_path / "in" / "a.wav"), tmp_path / "out" / "a.npy"
+    read = recordings.open_once
+
+    def changed_meanwhile(*arguments, **options):
+        reader = read(*arguments, **options)
+        recording(source, X[:1000])
+        return reader
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recordings, "open_once", changed_meanwhile)
+        assert encode(tmp_path / "in", "-o", tmp_path / "out") == 0
+    assert len(np.load(target)) == len(X)
+    assert (
+        encode(tmp_path / "in", "-o", tmp_path / "out", "--skip-existing") == 1
+    )  # it is there, and not of this source
+    assert encode(tmp_path / "in", "-o", tmp_path / "out", "--skip-existing", "--overwrite") == 0
+    assert len(np.load(target)) == 1000

@@ -11,11 +11,14 @@ from tests.fuzz._samples import KINDS
 from tests.fuzz.files import damage
 
 #: What reads each kind, and how the result is named.
-AUDIO = ("pcm16.wav", "pcm24.wav", "float.w64", "big.rf64", "music.flac", "music.ogg")
+AUDIO = (
+    "pcm16.wav", "pcm24.wav", "pcm32.wav", "double.wav", "phone.wav", "adpcm.wav", "float.w64", "big.rf64",
+    "music.flac", "music.ogg", "studio.aiff", "sun.au", "apple.caf",
+)  # fmt: skip
 CLOUDS = (
     "kitti.bin", "nuscenes.pcd.bin", "plain.npy", "records.npy", "columns.npz", "packed.npz", "ascii.pcd", "binary.pcd",
     "compressed.pcd", "ascii.ply", "little.ply", "big.ply", "plain.las", "wide.las", "chunks.laz",
-    "layers.laz",
+    "layers.laz", "stream.laz",
 )  # fmt: skip
 SEQUENCES = ("genome.fa", "genome.fa.gz", "reads.fastq", "reads.fastq.gz", "genome.2bit")
 GRAPHS = ("edges.csv", "edges.npy", "edges.npz", "sparse.npz", "graph.mtx")

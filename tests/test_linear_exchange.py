@@ -39,7 +39,7 @@ def test_least_of_all(p, n, d, intercept, monkeypatch):
         fit = fit_lp(X, y, p, sample_weight=s, intercept=intercept)
         np.testing.assert_allclose(fit.loss, loss, rtol=1e-7)
         np.testing.assert_allclose(fit.w, w[:d], rtol=1e-7, atol=1e-7)
-        assert fit.certificate.gap == 0 and fit.method == "exchange" and fit.certificate.kind == "bound"
+        assert fit.certificate.gap <= 1e-12 and fit.method == "exchange" and fit.certificate.kind == "bound"
         with monkeypatch.context() as only:
             climbing(only)
             climbed = fit_lp(X, y, p, sample_weight=s, intercept=intercept)

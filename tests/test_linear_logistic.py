@@ -31,6 +31,31 @@ def test_equals_scikit_learn(classes, l2, weighted):
     np.testing.assert_array_equal(fit.predict(X), peer.predict(X))
 
 
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("kind", ["plain", "rare", "heavy", "sorted"])
+def test_a_sample_of_many_rows_is_a_start_only(classes, kind):
+    """A rare class, rows that outweigh all others, a column that few rows have, columns that change on the way."""
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    X, y, s = problem(classes, 20_000, 4)
+    s = s + 0.5
+    if kind == "rare":
+        y[y == 0] = 1
+        y[:7] = 0
+    elif kind == "heavy":
+        s[:20] *= 1e5
+        X[:, 0] = 0
+        X[:30, 0] = 1
+    elif kind == "sorted":
+        order = np.argsort(X[:, 0])
+        X, y, s = X[order], y[order], s[order]
+        X[:9000, 1] *= 10
+    fit = fastdl.fit_logistic(X, y, sample_weight=s)
+    assert fit.converged and 0 <= fit.certificate.gap < 1e-8
+    peer = linear_model.LogisticRegression(tol=1e-10, solver="newton-cholesky", max_iter=1000)
+    peer.fit(X, y, sample_weight=s)
+    np.testing.assert_allclose(fit.predict_proba(X), peer.predict_proba(X), atol=1e-6)
+
+
 @pytest.mark.parametrize("l2", [0.0, 0.3])
 def test_bound_is_below_the_least_loss_in_50_digits(l2):
     mpmath = pytest.importorskip("mpmath")
@@ -84,11 +109,11 @@ def test_separated_classes_warn_without_a_penalty():
 
 
 def test_many_coefficients_go_by_conjugate_gradients(monkeypatch):
-    from fastdl.linear import logistic
+    from fastdl.linear import _softmax_descent
 
     X, y, s = problem(3)
     want = fastdl.fit_logistic(X, y, sample_weight=s)
-    monkeypatch.setattr(logistic, "_DENSE", 0)
+    monkeypatch.setattr(_softmax_descent, "_DENSE", 0)
     fit = fastdl.fit_logistic(X, y, sample_weight=s)
     np.testing.assert_allclose(fit.w, want.w, rtol=1e-4, atol=1e-7 * np.abs(want.w).max())
     assert fit.certificate.gap < 1e-8

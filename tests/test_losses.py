@@ -386,3 +386,14 @@ def test_rows_at_odd_addresses_are_copied_before_kernels_read_them(monkeypatch):
             np.testing.assert_array_equal(a, b)
     assert aligned
     assert all(aligned)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-6, 1e-3, 1.0, 1e6])
+def test_differences_of_a_custom_loss_in_any_unit(unit):
+    r = np.array([0.3, -0.7, 1.3, -2.9]) * unit
+    for function, slope in (
+        (lambda r: abs(r), np.sign(r)),
+        (lambda r: abs(r) ** 1.5, 1.5 * np.sign(r) * np.abs(r) ** 0.5),
+        (lambda r: r * r * r * r, 4 * r**3),
+    ):
+        np.testing.assert_allclose(fastdl.custom_loss(function).terms(r)[1], slope, rtol=2e-8)

@@ -273,3 +273,52 @@ def test_columns_without_number_are_refused_before_they_are_named(tmp_path):
         write_npy_header(file, np.dtype("<f4"), (0, 4294967296))
     with pytest.raises(FileError, match="has 4294967296 columns; 4096 are read"):
         open_points(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("mac.xyz", b"1 2 3\r4 5 6\r", "line 1: its lines end with a carriage return alone"),
+        ("wide.csv", "x,y,z\n1,2,3\n".encode("utf-16"), "line 1: is UTF-16"),
+        ("comma.csv", b"x;y;z\n1,5;2,5;3,5\n", "line 2: has ; and , between numbers"),
+        ("comma.xyz", b"1,5 2,5 3,5\n", "line 1: '1,5 2,5 3,5' is not"),
+    ],
+)
+def test_text_that_would_be_read_as_other_numbers_is_refused(tmp_path, name, data, words):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(FileError, match=words):
+        read(tmp_path / name)
+
+
+def test_remarks_may_hold_anything(tmp_path):
+    (tmp_path / "a.asc").write_text("# made by us, today; yes\n1 2 3\n")
+    assert open_points(tmp_path / "a.asc").points == 1
+
+
+def test_endings_that_name_columns(tmp_path):
+    row = "0.25 0.5 0.75 1 0 0.5\n"
+    for name, columns in {"a.xyzn": ("nx", "ny", "nz"), "a.xyzrgb": ("red", "green", "blue")}.items():
+        (tmp_path / name).write_text(row)
+        assert open_points(tmp_path / name).columns == ("x", "y", "z", *columns)
+    (tmp_path / "b.xyzn").write_text("1 2 3\n")
+    with pytest.raises(FileError, match="3 columns"):
+        open_points(tmp_path / "b.xyzn")
+
+
+@pytest.mark.parametrize("name", ["points", "positions", "xyz", "pos"])
+def test_archives_that_call_their_points_otherwise(tmp_path, name):
+    """Open3D and PyTorch Geometric among them; what is not read is said."""
+    x = np.arange(30.0).reshape(10, 3)
+    np.savez(tmp_path / "a.npz", **{name: x, "labels": np.arange(10)})
+    reader = open_points(tmp_path / "a.npz")
+    np.testing.assert_array_equal(np.concatenate([reader.table(c) for c in reader.chunks(4)]), x)
+    assert reader.remarks == [f"only {name} is read, not labels"]
+
+
+def test_coordinates_in_rows_are_not_taken_for_three_points(tmp_path):
+    x = np.arange(300.0).reshape(3, 100)
+    np.save(tmp_path / "a.npy", x)
+    with pytest.raises(FileError, match="3 rows of 100 numbers"):
+        open_points(tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", x.T)
+    assert open_points(tmp_path / "b.npy").points == 100

@@ -184,3 +184,42 @@ def test_records_behind_the_points_are_kept(tmp_path):
         assert [(v.user_id, v.record_data) for v in made.evlrs] == [("me", b"a record " * 9)]
         assert made.header.number_of_points_by_return.sum() == 0  # return numbers are 0 here
         assert made.header.point_count == len(made.points)
+
+
+@pytest.mark.parametrize("fmt", [0, 1, 3])
+@pytest.mark.parametrize("chunk_size", [0, 100, 50000, 2**32 - 1])
+def test_points_compressed_as_one_stream(las, tmp_path, fmt, chunk_size):
+    """Of LASzip's first versions, whose header has a size of chunks that means nothing."""
+    chunked = las("a.laz", points=3000, fmt=fmt, compressed=True)
+    points_cloud_files.unchunked(chunked, tmp_path / "b.laz", chunk_size)
+    want, (reader, got) = laspy.read(chunked), rows(tmp_path / "b.laz")
+    for axis in "xyz":
+        np.testing.assert_array_equal(got[axis], want[axis])
+    for name in reader.columns[3:]:
+        np.testing.assert_array_equal(got[name], want[name], name)
+    (tmp_path / "c.laz").write_bytes((tmp_path / "b.laz").read_bytes()[:-9000])
+    with pytest.raises(FileError, match=r"c\.laz at byte \d+: .*corrupt"):
+        rows(tmp_path / "c.laz")
+
+
+@pytest.mark.parametrize(("fmt", "version"), [(3, "1.2"), (7, "1.4")])
+@pytest.mark.parametrize("ending", ["las", "laz", "ply", "npz"])
+def test_the_parts_of_a_byte_are_columns_of_their_own(tmp_path, fmt, version, ending):
+    """Each by laspy's name, reduced alone, whatever is written; against laspy's own values."""
+    rng, n = np.random.default_rng(5), 60
+    cloud = laspy.LasData(laspy.LasHeader(point_format=fmt, version=version))
+    cloud.x, cloud.y, cloud.z = np.zeros((3, n))
+    wide = fmt > 5
+    most = {"return_number": 15 if wide else 7, "number_of_returns": 15 if wide else 7, "classification": 31}
+    most |= dict.fromkeys(("scan_direction_flag", "edge_of_flight_line", "synthetic", "key_point", "withheld"), 1)
+    most |= {"overlap": 1, "scanner_channel": 3} if wide else {}
+    for name, top in most.items():
+        cloud[name] = rng.integers(0, top + 1, n)
+    cloud.write(tmp_path / "a.las")
+    for reduction, value in {"max": np.max, "min": np.min, "last": lambda x: x[-1]}.items():
+        rule = ",".join(f"{name}={reduction}" for name in most)
+        target = tmp_path / f"d.{ending}"
+        assert downsample(tmp_path / "a.las", target, "--reduce", rule, "--columns", ",".join(most)) == 0
+        made = laspy.read(target) if ending in ("las", "laz") else rows(target)[1]
+        for name in most:
+            assert int(np.asarray(made[name])[0]) == value(np.asarray(cloud[name])), (name, reduction)

@@ -56,6 +56,21 @@ def test_halfway_between_two_floats(way):
 
 
 @ways
+def test_digits_of_every_number(way):
+    """Eight digits are read at a time: every number of them before and after the point, and zeros that do not count."""
+    digits = "90817263545362718091827364" * 2
+    for before in range(26):
+        check_floats(way, [f"{digits[:before]}.{digits[before : before + k]}" for k in range(26) if before + k])
+        check_floats(way, ["0" * before + f"{digits[:k]}e-3" for k in range(1, 26)])
+        check_floats(way, ["0." + "0" * before + digits[:k] for k in range(26)])
+    good, _, words = parse(way, b"".join(b"%d\n" % int(digits[:k]) for k in range(1, 20)), kinds=(1,), rows=19)
+    assert words[:, 0].tolist() == [int(digits[:k]) for k in range(1, 20)] and good
+    for k in range(1, 16):
+        for wrong in "/:x \x80":
+            assert parse(way, f"{digits[:k]}{wrong}{digits[:9]}\n".encode("latin1"), kinds=(1,))[1][1] == 0
+
+
+@ways
 @pytest.mark.parametrize("token", ["e5", "1e", "1e+", ".", "-", "1_0", "0x10", "1..2", "--1", "nanx", "1 2", "²", "٣"])
 def test_what_is_no_number(way, token):
     assert parse(way, f"1\n{token}\n".encode())[:2] == (False, [2, 1, 1])

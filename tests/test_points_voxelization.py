@@ -280,3 +280,32 @@ def test_warns_only_where_the_grid_is_not_whole():
 def test_a_whole_range_far_out_is_not_said_to_be_broken():
     # 31504 voxels of 33.8 exactly; float32 shows the upper end as 1064381.8.
     fastdl.voxel_coords(np.zeros((1, 3), np.float32), 33.8, (-453.45, 0, 0, 1064381.75, 33.8, 33.8))
+
+
+@pytest.mark.parametrize("n", [511, 512, 513, 5000])
+@pytest.mark.parametrize("most", [1, 300, 513, None])
+@pytest.mark.parametrize("cells", [4, 40, 4000])
+def test_blocks_of_points_and_tables_that_grow(n, most, cells):
+    """Voxels in a dictionary, point by point: for every way to a voxel and wherever the room for voxels ends."""
+    points = np.random.default_rng(n).random((n, 4), np.float32) * np.float32(min(cells, 20))
+    points[::7] = points[3]
+    points[5, 1], points[-1, 0] = np.nan, -1
+    ends = (0, 0, 0, cells, cells, min(cells, 200))
+    got = fastdl.voxelize(points, 1.0, ends, max_points=2, max_voxels=most, axes="xyz")
+    ids, rows, dropped = {}, [], 0
+    for p, where in zip(points, got.inverse.tolist()):
+        cell = tuple(np.floor(p[:3])) if np.isfinite(p).all() and (p >= 0).all() else None
+        if cell is not None and (cell in ids or most is None or len(ids) < most):
+            if ids.setdefault(cell, len(ids)) == len(rows):
+                rows.append([])
+            rows[ids[cell]].append(p)
+            assert where == ids[cell]
+        else:
+            dropped += cell is not None
+            assert where == -1
+    assert got.coords.tolist() == [list(cell) for cell in ids]
+    assert got.true_counts.tolist() == [len(row) for row in rows]
+    assert got.accounting["over_voxels"] == dropped
+    for row, voxel in zip(rows, got.voxels):
+        np.testing.assert_array_equal(voxel[: len(row)], row[:2])
+        assert not voxel[len(row) :].any()

@@ -15,6 +15,7 @@ STATES = {
     "standard": (lambda: fastdl.StandardTarget(), [Y[:5000], Y[5000:]], "mean_"),
     "bins": (lambda: fastdl.BinnedTarget(7), [Y[:5000], Y[5000:]], "edges_"),
     "sketch": (lambda: fastdl.BinnedTarget(7, sketch=100), [Y[:5000], Y[5000:]], "edges_"),
+    "quantiles": (lambda: fastdl.QuantileSketch(100), [Y[:5000], Y[5000:]], "rank_error"),
     "squares": (
         lambda: fastdl.GramAccumulator(0.5),
         [(np.column_stack([X, Y])[:5000], Y[:5000], X[:5000] + 2), (np.column_stack([X, Y])[5000:], Y[5000:])],

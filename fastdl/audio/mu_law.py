@@ -28,6 +28,7 @@ LAWS = ("mu", "a")
 _BLOCK = 1 << 19  # samples: large enough to hide the cost of a turn, small enough for an even split
 _CACHED = 1 << 15  # samples of a block whose intermediate arrays stay in the second-level cache
 _INT16, _INT32, _UINT8, _UINT16 = np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.uint8), np.dtype(np.uint16)
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -153,7 +154,7 @@ def _encode_floats(x: Array, q: int, dialect: str, nan: int | None, codes: Array
     """Fill `codes`; the number of samples that were clipped."""
     edges = tables.of_float(q, dialect, x.dtype.char)
     counts = split_rows(lambda some, to: kernel.encode_by_edges(some, edges, nan or 0, to), (x, codes), threads, _BLOCK)
-    clipped, nans = (sum(c) for c in zip(*counts)) if counts else (0, 0)
+    clipped, nans = sum(c for c, _ in counts), sum(c for _, c in counts)
     if nans and nan is None:
         raise InputNaN(nans, first_nan(x))
     return clipped
@@ -225,9 +226,9 @@ def _decode(codes: ArrayLike, q: int, table: Array, out: Array | None, threads: 
             raise InputError(f"codes must be between 0 and {q - 1}, got {low if low < 0 else high}")
     result = _check.out("out", out, given.shape, table.dtype, codes)
     narrowed, flat = given.astype(narrow, copy=False).ravel(), result.ravel()
-    size = f"u{table.dtype.itemsize}"
-    bits, values = flat.view(size), table.view(size)
-    split_rows(lambda some, to: kernel.decode(some, values, to), (narrowed, bits), threads, _BLOCK)
+    bits = _UNSIGNED[table.itemsize]
+    values = table.view(bits)
+    split_rows(lambda some, to: kernel.decode(some, values, to), (narrowed, flat.view(bits)), threads, _BLOCK)
     return result
 
 
@@ -334,7 +335,7 @@ def g711_encode(
         return clipped, 0 if missing is None else int(missing.sum())
 
     counts = split(len(flat), threads, encode, _BLOCK if given.dtype == _INT16 else _CACHED)
-    clipped, nans = (sum(c) for c in zip(*counts)) if counts else (0, 0)
+    clipped, nans = sum(c for c, _ in counts), sum(c for _, c in counts)
     if nans and nan is None:
         raise InputNaN(nans, first_nan(flat))
     return (result, clipped) if return_clipped else result

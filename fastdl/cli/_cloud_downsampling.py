@@ -8,12 +8,15 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from fastdl._typing import Array
 from fastdl.cli import _cloud_columns
+from fastdl.cli._cluster import PartWork
 from fastdl.cli._progress import ProgressBar
 from fastdl.errors import FileError, InputError
 from fastdl.files.points import clouds
@@ -119,6 +122,36 @@ def _places(reader: PointReader) -> list[tuple[object, ...]]:
     return [(n, f.offset, f.dtype, f.shift, f.mask, n in "xyz" or (f.scale, f.zero)) for n, f in reader.fields.items()]
 
 
+class Selected(NamedTuple):
+    """The points of a chunk that are taken, how many it had, and how many were left out for what."""
+
+    points: Array
+    read: int
+    cropped: int
+    other_classes: int
+
+
+def _select(reader: PointReader, crop: Array | None, classes: Array | None, chunk: Array) -> Selected:
+    """The points within the box, of the classes."""
+    counts = [len(chunk)]
+    if crop is not None:
+        xyz = np.stack([reader.column(chunk, axis) for axis in "xyz"], axis=1)
+        inside = ((xyz >= crop[0]) & (xyz < crop[1])).all(axis=1) | ~np.isfinite(xyz).all(axis=1)
+        chunk = take(chunk, inside)
+    counts.append(len(chunk))
+    if classes is not None:
+        labels = [n for n in reader.columns if _cloud_columns.plain_name(n) in ("classification", "class", "label")]
+        if not labels:
+            raise FileError(reader.path, "has no column of classes")
+        chunk = take(chunk, np.isin(reader.column(chunk, labels[0]), classes))
+    return Selected(chunk, counts[0], counts[0] - counts[1], counts[1] - len(chunk))
+
+
+def _read_part(reader: PointReader, part: tuple[int, int]) -> Array:
+    """A part of a file, where its points are selected."""
+    return reader.part(*part)
+
+
 class Reduction:
     """One cloud on its way to its voxels."""
 
@@ -142,33 +175,32 @@ class Reduction:
         for k, reader in enumerate(self.cloud.readers):
             self.starts.append(self.state.seen)
             size = max(4096, _CHUNK // max(reader.record.itemsize, 1))
+            select = partial(_select, reader, self.settings.crop, self.settings.classes)
+            if progress.cluster is not None:
+                progress.cluster.run(
+                    pairwise(reader.borders(size) or ()),
+                    PartWork(partial(_read_part, reader), select),
+                    partial(self._count, reader, k),
+                    lambda event: progress.advance(event.details["chunk"][1] - event.details["chunk"][0]),
+                )
+                continue
             for chunk in _ahead(reader.chunks(size), progress.helper if reader.points > size else None):
-                self.read += len(chunk)
-                try:
-                    self._take(reader, self._selected(reader, chunk), k)
-                except InputError as error:
-                    raise FileError(reader.path, str(error)) from None
+                self._count(reader, k, select(chunk))
                 progress.advance(len(chunk))
         self.starts.append(self.state.seen)
 
-    def _selected(self, reader: PointReader, chunk: Array) -> Array:
-        """The points within the box, of the classes."""
-        if self.settings.crop is not None:
-            low, high = self.settings.crop
-            xyz = np.stack([reader.column(chunk, axis) for axis in "xyz"], axis=1)
-            inside = ((xyz >= low) & (xyz < high)).all(axis=1) | ~np.isfinite(xyz).all(axis=1)
-            self.cropped += len(chunk) - int(np.count_nonzero(inside))
-            chunk = take(chunk, inside)
-        if self.settings.classes is not None:
-            labels = [n for n in reader.columns if _cloud_columns.plain_name(n) in ("classification", "class", "label")]
-            if not labels:
-                raise FileError(reader.path, "has no column of classes")
-            inside = np.isin(reader.column(chunk, labels[0]), self.settings.classes)
-            self.other_classes += len(chunk) - int(np.count_nonzero(inside))
-            chunk = take(chunk, inside)
-        return chunk
+    def _count(self, reader: PointReader, number: int, selected: Selected) -> None:
+        """Take in the points that were selected of a chunk."""
+        self.read += selected.read
+        self.cropped += selected.cropped
+        self.other_classes += selected.other_classes
+        try:
+            self._take(reader, selected.points, number)
+        except InputError as error:
+            raise FileError(reader.path, str(error)) from None
 
     def _take(self, reader: PointReader, chunk: Array, number: int) -> None:
+        chunk = chunk if chunk.flags.writeable else chunk.copy()  # what another process sent is not
         size, origin = self.settings.voxel_size, self.settings.origin
         if self.cloud.raw:
             chunk = self._shifted(chunk, self.cloud.shifts[number], reader)

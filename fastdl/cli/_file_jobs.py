@@ -110,7 +110,7 @@ class FileJobs:
         formats: Sequence[str],
         suffix: str | Callable[[Path], str],
         *,
-        companions: Callable[[Path], Sequence[Path]] = lambda target: (),
+        companions: Callable[[Path], Sequence[str]] = lambda target: (),
         reads: Sequence[Path] = (),
     ):
         self.options, self.kinds, self.formats = options, kinds, formats
@@ -171,7 +171,7 @@ class FileJobs:
         record = JobRecord(root, options, self.reads) if folder or options.skip_existing else None
 
         def replace(source: Source, target: Path) -> bool:
-            known = record is not None and (record.is_finished(source.path, target) or record.is_unfinished(target))
+            known = record is not None and (record.is_finished(source.name, target) or record.is_unfinished(target))
             return bool(options.overwrite or (options.skip_existing and known))
 
         plan = _sources.plan(
@@ -179,7 +179,7 @@ class FileJobs:
         )
         pairs = []
         for source, target in plan:
-            if record is not None and options.skip_existing and record.is_finished(source.path, target):
+            if record is not None and options.skip_existing and record.is_finished(source.name, target):
                 skipped = Result(source, target, skipped=True)
                 self._count(skipped)
                 self._tell(skipped)
@@ -194,7 +194,7 @@ class FileJobs:
     def _record(self, record: JobRecord | None) -> None:
         """Remember what was finished since the last time."""
         if record is not None:
-            record.finish((result.source.path, result.target) for result in self._unrecorded)
+            record.finish((result.source.name, result.stamp, result.target) for result in self._unrecorded)
             if not self.results:
                 record.close()
         self._unrecorded = []

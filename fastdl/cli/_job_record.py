@@ -15,6 +15,7 @@ import fastdl
 
 #: Beside the results: lines of what was begun, and of what each result was made from and how.
 NAME = ".fastdl-record.jsonl"
+_quoted = json.encoder.encode_basestring_ascii
 #: Options that do not change what is written.
 _FREE = {"sources", "output", "output_is_folder", "jobs", "overwrite", "quiet", "json", "skip_existing", "sync"}
 _FREE |= {"scheduler", "threads", "run", "max_bytes", "parser"}
@@ -26,14 +27,15 @@ class JobRecord:
     def __init__(self, folder: Path, options: argparse.Namespace, reads: Sequence[Path] = ()):
         self.folder, self.path = folder, folder / NAME
         settings = {name: str(value) for name, value in vars(options).items() if name not in _FREE}
-        known = [fastdl.__version__, sorted(settings.items()), [_stamp(path) for path in reads]]
+        known = [fastdl.__version__, sorted(settings.items()), [stamp_of(path) for path in reads]]
         self.options = hashlib.sha256(repr(known).encode()).hexdigest()[:16]
         self._lines: dict[str, dict[str, Any]] | None = None
         self._new = not self.path.exists()
 
-    def is_finished(self, source: Path, target: Path) -> bool:
+    def is_finished(self, source: str, target: Path) -> bool:
         """Whether `target` is what this job would make of `source`, and was not changed since."""
-        return self._read().get(self._key(target)) == self._line(source, target)
+        known = self._read().get(self._key(target))
+        return known is not None and known == json.loads(self._line(source, stamp_of(source), target))
 
     def is_unfinished(self, target: Path) -> bool:
         """Whether an earlier run began to write `target` where nothing was, and did not come to say that it is done."""
@@ -41,11 +43,11 @@ class JobRecord:
 
     def begin(self, targets: Iterable[Path]) -> None:
         """Remember what will be written."""
-        self._append([{"output": self._key(target), "result": None} for target in targets])
+        self._append([f'{{"output": {_quoted(self._key(target))}, "result": null}}\n' for target in targets])
 
-    def finish(self, pairs: Iterable[tuple[Path, Path]]) -> None:
-        """Remember results that are whole, (source, target)."""
-        self._append([self._line(source, target) for source, target in pairs])
+    def finish(self, results: Iterable[tuple[str, list[int] | None, Path]]) -> None:
+        """Remember results that are whole: (source, its stamp before it was read, target)."""
+        self._append([self._line(source, stamp, target) for source, stamp, target in results])
 
     def close(self) -> None:
         """At the end of a job: a record without a result is removed."""
@@ -54,14 +56,13 @@ class JobRecord:
                 if all(json.loads(line)["result"] is None for line in self.path.read_bytes().splitlines()):
                     self.path.unlink()
 
-    def _append(self, lines: list[dict[str, Any]]) -> None:
+    def _append(self, lines: list[str]) -> None:
         if not lines:
             return
-        text = "".join(json.dumps(line) + "\n" for line in lines)
         with suppress(OSError):  # a record is a help, not a result
             handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
             try:
-                os.write(handle, text.encode())
+                os.write(handle, "".join(lines).encode())
             finally:
                 os.close(handle)
 
@@ -70,9 +71,11 @@ class JobRecord:
         name = str(target)
         return name.removeprefix(above) if name.startswith(above) else os.path.relpath(target, self.folder)
 
-    def _line(self, source: Path, target: Path) -> dict[str, Any]:
-        made = {"input": source.name, "source": _stamp(source), "options": self.options}
-        return {"output": self._key(target), "result": _stamp(target), **made}
+    def _line(self, source: str, stamp: list[int] | None, target: Path) -> str:
+        """As json.dumps would write it, in a third of the time."""
+        made = f'"input": {_quoted(os.path.basename(source))}, "source": {_number_list(stamp)}'
+        result = f'"output": {_quoted(self._key(target))}, "result": {_number_list(stamp_of(str(target)))}'
+        return f'{{{result}, {made}, "options": "{self.options}"}}\n'
 
     def _read(self) -> dict[str, dict[str, Any]]:
         if self._lines is None:
@@ -89,10 +92,14 @@ class JobRecord:
         return self._lines
 
 
-def _stamp(path: Path) -> list[int] | None:
+def stamp_of(path: str | Path) -> list[int] | None:
     """Size and time of a file, which change with what is in it."""
     try:
         entry = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         return None
     return [entry.st_size, entry.st_mtime_ns]
+
+
+def _number_list(stamp: list[int] | None) -> str:
+    return "null" if stamp is None else f"[{stamp[0]}, {stamp[1]}]"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fastdl.cli._cluster import Cluster, cluster_of
+from fastdl.cli._job_record import stamp_of
 from fastdl.cli._progress import ProgressBar
 from fastdl.cli._sources import Source
 from fastdl.errors import FastdlError
@@ -38,6 +39,7 @@ class Result:
     error: str | None = None
     skipped: bool = False
     group: atomic.Group | None = None  # of small files that still wait for their names
+    stamp: list[int] | None = None  # of the source, before it was read
 
     def json(self) -> str:
         """One line."""
@@ -47,11 +49,11 @@ class Result:
 
 def attempt(work: Work, source: Source, target: Path, progress: ProgressBar, sync: bool, together: bool) -> Result:
     """One file; whatever goes wrong becomes a sentence that names it."""
-    result = Result(source, target)
+    result = Result(source, target, stamp=stamp_of(source.name))
     group = atomic.Group(sync)
     start = time.perf_counter()
     try:
-        with group.gathering():
+        with group:
             result.details = work(source.path, target, progress)
         if together:
             result.group = group
@@ -78,8 +80,8 @@ def _sentence(error: BaseException, source: Source) -> str:
     elif not isinstance(error, FastdlError):
         text = f"{source}: {type(error).__name__}: {text}"
     if source.label:
-        text = text.replace(str(source.path), source.label)
-    elif str(source.path) not in text:
+        text = text.replace(source.name, source.label)
+    elif source.name not in text:
         text = f"{source}: {text}"
     return " ".join(text.split()) if "\n" in text else text
 
@@ -216,7 +218,7 @@ class _Remote:
 
 def _absolute(source: Source) -> Source:
     """For a process that works in another folder."""
-    return Source(source.path.absolute(), source.relative, source.searched, source.label)
+    return Source(str(source.path.absolute()), source.relative, source.searched, source.label)
 
 
 def amount(total: Callable[[Path], float], source: Path) -> float:

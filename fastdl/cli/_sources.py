@@ -9,6 +9,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from fastdl.errors import FastdlError, FileError, InputError
@@ -42,17 +43,22 @@ _BEGINNINGS = (
 _NAMED = 5  # files that an error names
 
 
-@dataclass(frozen=True)
+@dataclass
 class Source:
     """A file to read: where it is, and its place below the folder or glob that it was found by."""
 
-    path: Path
-    relative: Path
+    name: str
+    relative: str
     searched: bool = False  # found in a folder, rather than named
     label: str = ""  # what the user knows it by, where that is not its path
 
     def __str__(self) -> str:
-        return self.label or str(self.path)
+        return self.label or self.name
+
+    @cached_property
+    def path(self) -> Path:
+        """Made when it is used: of a hundred thousand files that takes a while."""
+        return Path(self.name)
 
 
 def find(
@@ -63,7 +69,7 @@ def find(
     Folders that links lead to are searched once each. What `output` holds is not found; `._*` files, which macOS
     writes beside others, neither. Pipes, and - for standard input, are copied into the folder `spool` first.
     """
-    found: dict[tuple[str, Path], Source] = {}
+    found: dict[tuple[str, str], Source] = {}
     problems: list[FastdlError] = []
     words: list[str] = []
     for source in sources:
@@ -78,7 +84,7 @@ def find(
             elif os.path.isdir(one):
                 files = _search(Path(one), tuple(suffixes), output, problems)
             else:
-                files = [Source(Path(one), Path(os.path.basename(one)))]
+                files = [Source(str(Path(one)), os.path.basename(one))]
         except FileError as error:
             problems.append(error)
             continue
@@ -112,28 +118,39 @@ def _search(top: Path, suffixes: tuple[str, ...], output: Path | None, problems:
     found: list[Source] = []
     before = len(problems)
     seen: set[tuple[int, int]] = set()
-
-    def failed(error: OSError) -> None:
-        problems.append(FileError(error.filename, f"cannot be searched: {error.strerror}"))
-
-    for folder, inside, names in os.walk(top, onerror=failed, followlinks=True):
-        entry = os.stat(folder)
-        if (entry.st_dev, entry.st_ino) in seen or (
-            output is not None and _same(folder, output) and folder != str(top)
-        ):
-            inside.clear()
+    todo = [(str(top), "")]
+    while todo:
+        folder, below = todo.pop()
+        try:
+            place = os.stat(folder)
+            with os.scandir(folder) as entries:
+                inside = list(entries)
+        except OSError as error:
+            problems.append(FileError(error.filename, f"cannot be searched: {error.strerror}"))
             continue
-        seen.add((entry.st_dev, entry.st_ino))
-        inside.sort()
-        here, below = Path(folder), Path(folder).relative_to(top)
-        for name in names:
-            if name.lower().endswith(suffixes) and not name.startswith("._") and not temporaries.is_temporary(name):
-                path = here / name
-                if not is_pipe(os.path.join(folder, name)):
-                    found.append(Source(path, below / name, searched=True))
+        if (place.st_dev, place.st_ino) in seen or (below and output is not None and _same(folder, output)):
+            continue
+        seen.add((place.st_dev, place.st_ino))
+        for entry in inside:
+            name = entry.name
+            if _is_folder(entry):
+                todo.append((entry.path, f"{below}{name}{os.sep}"))
+            elif (
+                name.lower().endswith(suffixes)
+                and not (name.startswith("._") or temporaries.is_temporary(name))
+                and (entry.is_file() or not is_pipe(entry.path))
+            ):
+                found.append(Source(entry.path, below + name, searched=True))
     if not found and len(problems) == before:
         raise FileError(top, f"holds no file ending in {', '.join(suffixes)}")
-    return sorted(found, key=lambda source: source.relative)
+    return sorted(found, key=lambda source: source.relative.split(os.sep))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _same(a: str | Path, b: str | Path) -> bool:
@@ -166,7 +183,7 @@ def _spooled(name: str, suffixes: Sequence[str], spool: Path | None) -> Source:
             raise FileError(label, f"begins like none of the kinds read: {', '.join(suffixes)}", 0)
     final = path.with_name(f"{path.name}-{stem}{suffix}")
     os.rename(path, final)
-    return Source(final, Path(stem + suffix), label=label)
+    return Source(str(final), stem + suffix, label=label)
 
 
 def is_folder(
@@ -239,7 +256,7 @@ def plan(
     suffix: Callable[[Path], str],
     *,
     replace: Callable[[Source, Path], bool],
-    companions: Callable[[Path], Sequence[Path]] = lambda target: (),
+    companions: Callable[[Path], Sequence[str]] = lambda target: (),
     reads: Sequence[Path] = (),
 ) -> Plan:
     """A target for each source; refused where two results, or a result and what the job reads, would be one file.
@@ -248,24 +265,32 @@ def plan(
     beside it; `reads` what the job reads beside its sources.
     """
     pairs = [
-        (source, output / source.relative.with_suffix(suffix(source.path)) if folder else output) for source in sources
+        (source, Path(output, _with_suffix(source.relative, suffix(source.path))) if folder else output)
+        for source in sources
     ]
-    written: dict[Path, Source] = {}
+    written: dict[str, Source] = {}
     there: list[tuple[Path, Source, Path]] = []
-    folders: dict[Path, bool] = {}
+    folders: dict[str, bool] = {}
     for source, target in pairs:
-        parent = target.parent
-        if parent not in folders:
-            folders[parent] = os.path.lexists(parent)
-        for path in (target, *companions(target)):
-            if path in written:
-                raise InputError(f"{written[path]} and {source} would both be written to {path}")
-            written[path] = source
-            if folders[parent] and os.path.lexists(path):
-                there.append((path, source, target))
+        for name in (str(target), *companions(target)):
+            if name in written:
+                raise InputError(f"{written[name]} and {source} would both be written to {name}")
+            written[name] = source
+            parent = os.path.dirname(name)
+            if parent not in folders:
+                folders[parent] = os.path.lexists(parent or os.curdir)
+            if folders[parent] and os.path.lexists(name):
+                there.append((Path(name), source, target))
     if there:
         _refuse(there, [*reads, *(source.path for source in sources)], replace)
     return Plan(pairs, {path for path, _, _ in there})
+
+
+def _with_suffix(relative: str, suffix: str) -> str:
+    """As Path.with_suffix: a dot at the beginning or end of a name begins no suffix."""
+    folder, slash, name = relative.rpartition(os.sep)
+    stem, dot, ending = name.rpartition(".")
+    return folder + slash + (stem if dot and stem and ending else name) + suffix
 
 
 def _refuse(

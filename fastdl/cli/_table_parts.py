@@ -15,7 +15,7 @@ from fastdl._typing import Array
 from fastdl.files.npy import NpyWriter
 from fastdl.files.table_model import TableModel, category_codes, model_columns
 from fastdl.files.tables import Table
-from fastdl.linear.fit import fit_lp
+from fastdl.linear.fit import find_fit
 from fastdl.selection.degrees import choose_degree as choose
 from fastdl.selection.splits import split
 
@@ -250,7 +250,7 @@ def fit_model(parts: Parts, p: float, degree: int | None, settings: dict[str, An
         for X, y, s in parts.blocks(0, width):
             yield model_columns(X, degree, low, high), y, *(() if s is None else (s,))
 
-    fit = fit_lp(chunks, p=p, **settings)
+    fit = find_fit(chunks, p=p, **settings)
     q = parts.roles
     certificate = {name: _plain(value) for name, value in fit.certificate._asdict().items()}
     model = TableModel(

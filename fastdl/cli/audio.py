@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from fastdl.cli import _file_jobs
 from fastdl.cli._file_jobs import FileJobs, Totals
 from fastdl.cli._progress import ProgressBar
 
-_CHUNK = 1 << 20  # samples: what is in memory of a file is a few of these
-_PARTS = 4  # chunks that a worker of a cluster takes at once
+_CHUNK = 1 << 18  # samples: a few of these are in memory of a file, and fit in a processor's cache
+_PARTS = 16  # chunks that a worker of a cluster takes at once
 
 
 def register(commands: Any) -> None:
@@ -188,7 +189,7 @@ def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progr
     from fastdl.streaming import run
 
     frames = max(1, _CHUNK // reader.channels)
-    size = reader.path.stat().st_size
+    size = os.stat(reader.path).st_size
     clipped = written = 0
 
     with replacing_together(target, *_companions(target, kind)) as (file, *description):
@@ -225,11 +226,9 @@ def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progr
     return {**sound, "bytes": size, "duration": written / reader.rate, "clipped": clipped}
 
 
-def _companions(target: Path, kind: str) -> list[Path]:
+def _companions(target: Path, kind: str) -> list[str]:
     """What is written beside codes, so that they can be decoded; a .wav says it itself."""
-    from fastdl.files.audio.codes import sidecar
-
-    return [] if kind == "wav" else [sidecar(target)]
+    return [] if kind == "wav" else [f"{target}.json"]
 
 
 def _summary(totals: Totals, verb: str) -> str:

@@ -235,7 +235,13 @@ def run_downsample(options: argparse.Namespace) -> int:
         share = replace(settings, max_bytes=max(1, options.max_bytes // progress.workers))
         return _downsample([source], [target], share, progress)[0]
 
-    return _run(options, FileJobs(options, _suffixes(), FORMATS, _downsampled_ending), work)
+    def parts(source: Path) -> float:
+        """Where workers have more to do than to read: to decompress, or to leave points out."""
+        reader = settings.open(source)
+        worth = getattr(reader, "packed", None) is not None or crop is not None or settings.classes is not None
+        return source.stat().st_size if worth and reader.borders(1 << 20) is not None else 0
+
+    return _run(options, FileJobs(options, _suffixes(), FORMATS, _downsampled_ending), work, parts)
 
 
 def _downsampled_ending(source: Path) -> str:
@@ -313,8 +319,8 @@ def _three(numbers: Sequence[float]) -> list[float]:
     return list(numbers) * (3 // len(numbers))
 
 
-def _run(options: argparse.Namespace, jobs: FileJobs, work: Any) -> int:
-    return jobs.run(work, _summary, unit="points", total=lambda source: _open(source, options).points)
+def _run(options: argparse.Namespace, jobs: FileJobs, work: Any, parts: Any = None) -> int:
+    return jobs.run(work, _summary, unit="points", total=lambda source: _open(source, options).points, parts=parts)
 
 
 def _summary(totals: Totals) -> str:

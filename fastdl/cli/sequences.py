@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     reads = [] if options.windows is None else [options.windows]
     ending = options.output.suffix.lower()
     suffix = ".npy" if options.output_is_folder or ending not in FORMATS else ending
-    jobs = FileJobs(options, SUFFIXES, FORMATS, suffix, companions=lambda target: [_beside(target)], reads=reads)
+    jobs = FileJobs(options, SUFFIXES, FORMATS, suffix, companions=lambda target: [str(_beside(target))], reads=reads)
     return jobs.run(
         lambda source, target, progress: _encode(source, target, options, encoding, progress),
         _summary,

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import io
 import os
-import shutil
-import stat
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,8 +13,8 @@ from typing import IO
 
 from fastdl.errors import FileError
 from fastdl.files import temporaries
+from fastdl.files._temporary_file import TemporaryFile, sync_file, unwritable
 
-_BUFFER = 1 << 16  # bytes that are written at once
 _SMALL = 1 << 20  # bytes of a file: for larger ones the wait for the disk is short beside the writing
 _GROUP = 8  # files: from here on one syncfs costs less than an fsync of each (0.4 ms on ext4)
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
@@ -45,11 +41,11 @@ def replacing_together(*paths: str | Path, sync: bool = True) -> Iterator[tuple[
     No other writer's files come between them, and at no time does a new first file stand beside another old one: the
     others are removed before the first is renamed, and get their names after it.
     """
-    files: list[_Temporary] = []
+    files: list[TemporaryFile] = []
     try:
         for path in paths:
-            files.append(_Temporary(Path(path)))
-        yield tuple(files)
+            files.append(TemporaryFile(path))
+        yield tuple(files)  # type: ignore[arg-type]
         for file in files:
             file.close()
         _finish(files, sync)
@@ -57,102 +53,11 @@ def replacing_together(*paths: str | Path, sync: bool = True) -> Iterator[tuple[
         for file in files:
             file.discard()
         if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
-            raise _unwritable(Path(paths[0]), error) from None
+            raise unwritable(paths[0], error) from None
         raise
 
 
-class _Temporary(io.BufferedWriter):
-    """A temporary that is open for writing, and the file that it is to become."""
-
-    def __init__(self, path: Path):
-        self.named = path
-        self.target, there = _resolve(os.fspath(path))
-        self.permissions = None if there is None else stat.S_IMODE(there)
-        self.special = there is not None and not (stat.S_ISREG(there) or stat.S_ISDIR(there))
-        self.folder = tempfile.gettempdir() if self.special else os.path.dirname(self.target) or "."
-        self.path = temporaries.new(self.folder)
-        try:
-            # A new file gets what the process's umask leaves of this mode.
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        except OSError as error:
-            temporaries.done(self.path)
-            raise _unwritable(path, error) from None
-        self.handle = handle
-        super().__init__(_Raw(handle, path), _BUFFER)
-        self.size = 0
-
-    def close(self) -> None:
-        """Flush and close: what the disk refuses is raised here at the latest."""
-        if not self.closed:
-            try:
-                self.flush()
-                self.size = os.fstat(self.handle).st_size
-                super().close()
-            except OSError as error:
-                raise _unwritable(self.named, error) from None
-
-    def fileno(self) -> int:
-        """None: NumPy's tofile would write past this class, and not say where the disk refuses."""
-        raise io.UnsupportedOperation("written through write() alone")
-
-    def sync(self) -> None:
-        """Wait until the bytes are on the disk."""
-        try:
-            _sync_file(self.path)
-        except OSError as error:
-            raise _unwritable(self.named, error) from None
-
-    def rename(self) -> None:
-        """Become the target."""
-        try:
-            if self.special:
-                with open(self.path, "rb") as source, open(self.target, "wb", buffering=0) as target:
-                    shutil.copyfileobj(source, target, _SMALL)
-                os.unlink(self.path)
-            else:
-                if self.permissions is not None:
-                    os.chmod(self.path, self.permissions)
-                os.replace(self.path, self.target)
-        except OSError as error:
-            raise _unwritable(self.named, error) from None
-        temporaries.done(self.path)
-
-    def discard(self) -> None:
-        """Close and remove; nothing that goes wrong here is worth hiding why."""
-        with suppress(Exception):
-            self.raw.close()
-        with suppress(Exception):
-            super().close()
-        temporaries.remove(self.path)
-
-
-def _resolve(path: str) -> tuple[str, int | None]:
-    """The file that `path` is, or links to, and its mode, or None where there is none."""
-    try:
-        mode = os.lstat(path).st_mode
-        if not stat.S_ISLNK(mode):
-            return path, mode
-        path = os.path.realpath(path)
-        return path, os.stat(path).st_mode
-    except OSError:
-        return path, None
-
-
-class _Raw(io.FileIO):
-    """The file below the buffer; its errors name the target."""
-
-    def __init__(self, handle: int, named: Path):
-        super().__init__(handle, "wb")
-        self.named = named
-
-    def write(self, data: object) -> int:
-        try:
-            return super().write(data)  # type: ignore[arg-type]
-        except OSError as error:
-            raise _unwritable(self.named, error) from None
-
-
-def _finish(files: list[_Temporary], sync: bool) -> None:
+def _finish(files: list[TemporaryFile], sync: bool) -> None:
     """Rename now, or leave it to the group that this thread's work belongs to."""
     group: Group | None = getattr(_local, "group", None)
     if group is not None and sum(file.size for file in files) <= _SMALL:
@@ -164,14 +69,15 @@ def _finish(files: list[_Temporary], sync: bool) -> None:
     _rename(files)
 
 
-def _rename(files: list[_Temporary], locked: bool = False) -> None:
+def _rename(files: list[TemporaryFile], locked: bool = False) -> None:
     """Give files that belong together their names; `locked` where the caller holds the folder's lock."""
     # The folder's lock first, as in commit_groups: in two orders, two threads could wait for each other.
     with _folder_lock(files[0].folder if len(files) > 1 and not locked else None), temporaries.lock:
         temporaries.check()
         for file in files[1:]:
-            with suppress(FileNotFoundError):
-                os.unlink(file.target)
+            if os.access(file.target, os.F_OK) and not file.special:
+                with suppress(FileNotFoundError):
+                    os.unlink(file.target)
         for file in files:
             file.rename()
 
@@ -179,25 +85,23 @@ def _rename(files: list[_Temporary], locked: bool = False) -> None:
 class Group:
     """Small files that get their names together, so that the disk is waited for once and not for each.
 
-    ``with group.gathering(): ...write files...``, for as many groups as there are; then `commit_groups`.
+    ``with group: ...write files...``, for as many groups as there are; then `commit_groups`. What a thread completes
+    within the block waits, if it is small.
     """
 
     def __init__(self, sync: bool = True):
         self.sync = sync
-        self.sets: list[list[_Temporary]] = []  # files that belong together
+        self.sets: list[list[TemporaryFile]] = []  # files that belong together
 
-    @contextmanager
-    def gathering(self) -> Iterator[None]:
-        """Files that this thread completes within the block wait for `commit_groups`, if they are small."""
-        before = getattr(_local, "group", None)
+    def __enter__(self) -> Group:
+        self._before = getattr(_local, "group", None)
         _local.group = self
-        try:
-            yield
-        except BaseException:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        _local.group = self._before
+        if kind is not None:
             self.discard()
-            raise
-        finally:
-            _local.group = before
 
     def commit(self, synced: bool, locked: str | None = None) -> None:
         """Rename what waits, on the disk or not yet; the lock of the folder `locked` is held by the caller."""
@@ -248,14 +152,14 @@ def replacing_folder(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
         if sync:
             for inside in folder.rglob("*"):
                 if inside.is_file():
-                    _sync_file(inside)
+                    sync_file(inside)
         with temporaries.lock:
             temporaries.check()
             _swap(folder, target)
     except OSError as error:
         temporaries.remove(name)
         if error.filename is None or Path(os.fsdecode(error.filename)) == folder:
-            raise _unwritable(path, error) from None
+            raise unwritable(path, error) from None
         raise
     except BaseException:
         temporaries.remove(name)
@@ -288,14 +192,6 @@ def _exchange(a: Path, b: Path) -> bool:
         return False
     here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of Linux
     return call(here, os.fsencode(a), here, os.fsencode(b), swap) == 0
-
-
-def _sync_file(path: str | Path) -> None:
-    handle = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sync_folders(folders: set[str]) -> bool:
@@ -332,7 +228,3 @@ def _folder_lock(folder: str | None) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _unwritable(path: Path, error: OSError) -> FileError:
-    return FileError(path, f"cannot be written: {error.strerror or error}")

@@ -23,15 +23,12 @@ class NpyWriter:
 
     def __init__(self, file: IO[bytes], dtype: Any, row: Sequence[int] = ()):
         self.file, self.dtype, self.row, self.rows = file, np.dtype(dtype), tuple(row), 0
+        self._descr = repr(np.lib.format.dtype_to_descr(self.dtype))
         file.write(self._header())
 
     def _header(self) -> bytes:
-        fields = {
-            "descr": np.lib.format.dtype_to_descr(self.dtype),
-            "fortran_order": False,
-            "shape": (self.rows, *self.row),
-        }
-        text = repr(fields).encode("latin1")
+        fields = f"{{'descr': {self._descr}, 'fortran_order': False, 'shape': {(self.rows, *self.row)}}}"
+        text = fields.encode("latin1")
         body = text.ljust(_HEADER - 11) + b"\n"
         if len(body) != _HEADER - 10:
             raise InputError(f"dtype {self.dtype} is too long for the header of a streamed .npy file")

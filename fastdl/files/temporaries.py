@@ -53,7 +53,7 @@ def new(folder: str) -> str:
         sweep(folder)
     with lock:
         check()  # and the number: without Python's own lock two threads may be given the same
-        path = os.path.join(folder, f"{_beginning(os.getpid())}.{next(_numbers)}.part")
+        path = f"{folder}{os.sep}{_beginning(os.getpid())}.{next(_numbers)}.part"
         _live.add(path)
     return path
 

@@ -66,7 +66,7 @@ class Gather:
         graph = self.graph
         for array in (graph.indptr, graph.indices, self.features):
             check_file(array)
-        x, rows = flat_rows(self.features), result.reshape(last - first, -1)
+        x, rows = flat_rows(self.features), result if result.ndim == 2 else result.reshape(last - first, -1)
         engine = kernel if graph.num_sources <= INT32 else _graph_kernels
 
         def run(a: int, b: int, column: int, end: int) -> None:

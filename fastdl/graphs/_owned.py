@@ -47,6 +47,8 @@ def is_mapped(x: Array) -> bool:
 def check_file(x: Array) -> None:
     """Raise where the file behind a mapped array has become shorter: to read it would end the process."""
     root = x
+    if root.base is None:  # memory of its own
+        return
     while isinstance(root.base, np.ndarray):
         root = root.base
     if not isinstance(root, np.memmap) or root.filename is None:

@@ -13,6 +13,7 @@ EPS = float(np.finfo(float).eps)
 #: The smallest squared pivot of a correlation matrix that a Cholesky factor is trusted with: below, columns are
 #: factorised by QR, whose pivots are not squared.
 _TRUSTED = 1e-9
+_TALL = 4  # times as many rows as columns in one factorisation: fewer, and most work would be for the rows of R
 _MOST = 2.0**1019  # of a factor: values of 1e-307 come to 1, and weights stay in range
 
 
@@ -157,20 +158,23 @@ class Coordinates:
         self.gram, self.R = total, _cholesky(total[:-1, :-1])[0]
 
     def _triangle(self, use: Array) -> Array:
-        """R of the QR factorisation of the columns `use` of [1, Z, t], by blocks."""
-        R = np.zeros((0, len(use) + 1))
+        """R of the QR factorisation of the columns `use` of [1, Z, t], by groups of blocks."""
+        R, group, rows = np.zeros((0, len(use) + 1)), [], 0
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
             Z = np.column_stack([np.ones(len(X)), (X - self.shift) * self.factor, self.target(y)])
             Z = Z[:, np.append(use, Z.shape[1] - 1)]
-            return _qr(Z if s is None else Z * np.sqrt(s)[:, None])
+            return Z if s is None else Z * np.sqrt(s)[:, None]
 
         def take(part: Array) -> None:
-            nonlocal R
-            R = _qr(np.concatenate([R, part]))
+            nonlocal R, group, rows
+            group.append(part)
+            rows += len(part)
+            if rows >= _TALL * len(use):
+                R, group, rows = _qr(np.concatenate([R, *group])), [], 0
 
         self.rows.each(work, take, self.threads)
-        return R
+        return _qr(np.concatenate([R, *group])) if group else R
 
     def _null(self, R: Array, order: Array, use: Array, length: Array) -> None:
         """The directions in which weights can change without changing the model, for columns in users' units."""
@@ -388,13 +392,3 @@ def _qr(A: Array) -> Array:
 
 def _solve(R: Array, g: Array) -> Array:
     return np.linalg.solve(R, np.linalg.solve(R.T, g)) if len(R) else g
-
-
-def sample_rows(rows: Rows, share: float, seed: int) -> Rows:
-    """About this share of the rows, each taken or not by chance."""
-    chance = np.random.Generator(np.random.Philox(seed))
-    some = []
-    for X, y, s in rows.blocks():
-        take = chance.random(len(y)) < share
-        some.append((X[take], y[take], None if s is None else s[take]))
-    return Rows(some)

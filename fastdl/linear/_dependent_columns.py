@@ -18,7 +18,7 @@ from fastdl.linear import _exact_sums as exact_sums
 from fastdl.linear._coordinates import Coordinates, power_of_two
 from fastdl.linear.result import Certificate
 
-_PRIMES = ((1 << 31) - 1, (1 << 31) - 19)  # products of residues fit in 64 bits
+PRIMES = ((1 << 31) - 1, (1 << 31) - 19)  # products of residues fit in 64 bits
 _FIRST_EXPONENT = -1130  # below that of the least float's last bit
 _KNOWN = 2.0**-74  # of the terms: remainders above this have nine digits by sums of twice the precision
 _DOUBT = 1e-9  # relative: what those digits may change of a bound
@@ -108,12 +108,12 @@ def _adds_to_span(rows: Rows, intercept: bool, kept: Array, left: Array) -> Arra
     too small, and by chance does so once in 10^18 matrices.
     """
     found = np.zeros(len(left), bool)
-    for prime in _PRIMES:
-        found |= _Elimination(prime, bool(intercept), kept, left).run(rows)
+    for prime in PRIMES:
+        found |= Elimination(prime, bool(intercept), kept, left).run(rows)
     return found
 
 
-class _Elimination:
+class Elimination:
     """Row reduction of [1, kept, left] modulo a prime, of as many rows as there are independent ones."""
 
     def __init__(self, prime: int, ones: bool, kept: Array, left: Array):
@@ -128,7 +128,7 @@ class _Elimination:
     def run(self, rows: Rows) -> Array:
         """For each column left out, whether it has a pivot."""
         for k, (X, _, _) in enumerate(rows.blocks()):
-            A = self._residues(X)
+            A = self.residues(X)
             if k == 0:
                 for row in A[: 2 * self.width]:
                     self._insert(row)
@@ -141,7 +141,8 @@ class _Elimination:
     def _has_pivot(self) -> Array:
         return np.isin(np.arange(self.width - self.left, self.width), self.pivots)
 
-    def _residues(self, X: Array) -> Array:
+    def residues(self, X: Array) -> Array:
+        """[1, kept, left] of a block modulo the prime."""
         fraction, exponent = np.frexp(X[:, self.columns])
         mantissa = np.mod((fraction * 2.0**53).astype(np.int64), self.prime).astype(np.uint64)
         A = mantissa * self.powers[exponent - 53 - _FIRST_EXPONENT] % np.uint64(self.prime)
@@ -150,8 +151,8 @@ class _Elimination:
     def _insert(self, row: Array) -> None:
         """Add a row to the basis, unless it is in its span."""
         p = np.uint64(self.prime)
-        for pivot, known in zip(self.pivots, self.basis):
-            row = (row + (p - row[pivot]) * known) % p
+        if self.pivots:
+            row = (row + ((p - row[self.pivots])[:, None] * self.basis % p).sum(axis=0)) % p
         if not row.any():
             return
         pivot = int(np.flatnonzero(row)[0])

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastdl._rows import Rows
+from fastdl._rows import Rows, sample_rows
 from fastdl._typing import Array
-from fastdl.linear._coordinates import EPS, Coordinates, condition_of, power_of_two, sample_rows
+from fastdl.linear._coordinates import EPS, Coordinates, condition_of, power_of_two
 
 _SAMPLE = 20_000  # rows that give the medians: their error is then a hundredth of the spread
 _FAR = 1e4  # spreads: columns that reach farther are taken as they are rather than orthonormalised

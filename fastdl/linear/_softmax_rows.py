@@ -9,6 +9,7 @@ that belongs to coefficients without a penalty is 0.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,17 +25,16 @@ _REACH = (
 
 
 @dataclass
-class DualPoint:
-    """Sums over the rows for probabilities q: s H(q), G = s (q - onehot(y)) [1, x], and s |q - onehot(y)|."""
+class SoftmaxPoint:
+    """Of a model the sums over the rows of s times the cross-entropy; and for its probabilities q the dual point.
 
+    That is the sum of s H(q), G = s (q - onehot(y)) [1, x], and s |q - onehot(y)|.
+    """
+
+    cross_entropy: float
     entropy: float
     gradient: Array
     size: Array
-
-    @classmethod
-    def of(cls, sums: Array, models: int) -> DualPoint:
-        """From the sums that `SoftmaxRows.dual_sums` gives for blocks."""
-        return cls(float(sums[0]), sums[1 + models :].reshape(models, -1), sums[1 : 1 + models])
 
 
 class SoftmaxRows:
@@ -44,131 +44,155 @@ class SoftmaxRows:
         self.rows, self.classes, self.intercept, self.threads = rows, classes, intercept, threads
         self.fixed = int(classes == 2)  # logits that are 0 whatever the model
         self.models = classes - self.fixed
-        d = rows.columns
-        self.shift, self.factor = np.zeros(d), np.ones(d)
-        self._standardise()
-        self.penalty = np.append(0.0, l2 * self.factor**2)
-        far = np.maximum(self.high - self.shift, self.shift - self.low)
-        self.largest = np.append(1.0, np.abs(far * self.factor))  # values of [1, x]
-        self.of_class = np.zeros((classes, d + 1))  # sums of s [1, x] of each class
-        self._sum_classes()
+        self.l2, d = l2, rows.columns
+        self.counts = np.zeros(classes)  # the sum of the weights of each class
+        self.class_sizes = np.zeros(classes, np.int64)  # the number of rows of each class
+        self._see_values()
+        self.use_units(np.zeros(d), power_of_two(np.maximum(np.abs(self.low), np.abs(self.high))))
+        self._of_class: Array | None = None
 
-    def _standardise(self) -> None:
+    def _see_values(self) -> None:
+        """The extents of the columns, and how many rows each class has."""
         d = self.rows.columns
-        low, high = np.full(d, np.inf), np.full(d, -np.inf)
-        for X, _, _ in self.rows.blocks():
-            low, high = np.minimum(low, X.min(axis=0, initial=np.inf)), np.maximum(high, X.max(axis=0, initial=-np.inf))
-        self.low, self.high = low, high
-        reach = np.maximum(np.abs(low), np.abs(high))
-        self.factor = power_of_two(reach)
+        self.low, self.high = np.full(d, np.inf), np.full(d, -np.inf)
+
+        def work(X: Array, y: Array, s: Array | None) -> tuple[Array, ...]:
+            codes = y.astype(np.intp)
+            sizes = np.bincount(codes, minlength=self.classes)
+            counts = sizes if s is None else np.bincount(codes, weights=s, minlength=self.classes)
+            return *_extents(X), counts, sizes
+
+        def take(part: tuple[Array, ...]) -> None:
+            self.low, self.high = np.minimum(self.low, part[0]), np.maximum(self.high, part[1])
+            self.counts = self.counts + part[2]
+            self.class_sizes = self.class_sizes + part[3]
+
+        self.rows.each(work, take, self.threads)
+
+    def use_units(self, shift: Array, factor: Array) -> None:
+        """Take the columns as (x - shift) * factor."""
+        self.shift, self.factor = shift, factor
+        self.penalty = np.append(0.0, self.l2 * factor**2)
+        far = np.maximum(self.high - shift, shift - self.low)
+        self.largest = np.append(1.0, np.abs(far * factor))  # values of [1, x]
+
+    def standardise(self, rows: Rows) -> None:
+        """Take the columns about their means and in units of their spreads among some of the rows."""
+        d, shift, factor = self.rows.columns, self.shift, self.factor
+        reach = np.maximum(np.abs(self.low), np.abs(self.high))
         for _ in range(2):  # deviations about a value of the data, then about the mean
 
-            def moments(X: Array, y: Array, s: Array | None) -> Array:
-                G = gram(X, np.zeros(len(X)), s, self.shift, self.factor)
+            def moments(X: Array, y: Array, s: Array | None, shift: Array = shift, factor: Array = factor) -> Array:
+                G = gram(X, np.zeros(len(X)), s, shift, factor)
                 return np.concatenate([G[0, : d + 1], G.diagonal()[1 : d + 1]])
 
-            total = self.rows.total(moments, self.threads)
+            total = rows.total(moments, self.threads)
             if total is None:
                 return
-            count = float(total[0])
-            mean, square = total[1 : d + 1] / count, total[d + 1 :] / count
+            mean, square = total[1 : d + 1] / total[0], total[d + 1 :] / total[0]
             if self.intercept:
-                self.shift = self.shift + mean / self.factor
+                shift = shift + mean / factor
                 square = square - mean * mean
-            spread = np.sqrt(np.maximum(square, 0)) / self.factor
-            spread = np.where(spread > 1e-12 * np.maximum(np.abs(self.shift), reach), spread, reach)
-            self.factor = 1 / np.where(spread > 0, spread, 1.0)
+            spread = np.sqrt(np.maximum(square, 0)) / factor
+            spread = np.where(spread > 1e-12 * np.maximum(np.abs(shift), reach), spread, reach)
+            factor = 1 / np.where(spread > 0, spread, 1.0)
+        self.use_units(shift, factor)
 
-    def _sum_classes(self) -> None:
-        def work(X: Array, y: Array, s: Array | None) -> Array:
-            s = np.ones(len(y)) if s is None else s
-            return self._products(X, np.where(y[:, None] == np.arange(self.classes), s[:, None], 0.0))
+    def with_rows(self, rows: Rows) -> SoftmaxRows:
+        """The same problem in the same units for other rows."""
+        other = copy.copy(self)
+        other._of_class = None
+        other.rows = rows
+        return other
 
-        total = self.rows.total(work, self.threads)
-        if total is not None:
-            self.of_class = total
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return int(self.class_sizes.sum())
+
+    def size(self) -> int:
+        """How many rows there are, counted anew."""
+        return sum(len(y) for _, y, _ in self.rows.blocks())
 
     def _products(self, X: Array, g: Array) -> Array:
-        """The columns of g, (n, K), times those of [1, x]: (K, D + 1)."""
-        out = np.zeros((g.shape[1], X.shape[1] + 1))
-        for k in range(g.shape[1]):
-            kernel.products(X, np.ascontiguousarray(g[:, k]), self.shift, out[k])
+        """The rows of g, (K, n), times [1, x]: (K, D + 1)."""
+        out = np.zeros((len(g), X.shape[1] + 1))
+        for k in range(len(g)):
+            kernel.products(X, g[k], self.shift, out[k])
         out[:, 1:] *= self.factor
         return out
 
     def logits(self, X: Array, theta: Array) -> Array:
-        """(n, K), with the logits that are 0."""
-        z = np.zeros((len(X), self.classes))
-        nothing, one = np.zeros(len(X)), np.empty(len(X))
-        for k, coefficients in enumerate(theta):
-            kernel.residuals(X, nothing, coefficients[1:] * self.factor, float(coefficients[0]), self.shift, one)
-            z[:, self.fixed + k] = -one
+        """(models, n)."""
+        z, nothing = np.empty((self.models, len(X))), np.zeros(len(X))
+        for k in range(len(theta)):
+            kernel.residuals(X, nothing, -theta[k, 1:] * self.factor, -float(theta[k, 0]), self.shift, z[k])
         return z
 
-    def dual_sums(self, X: Array, y: Array, s: Array, q: Array) -> Array:
-        """What a `DualPoint` is made of, for a block."""
-        g, h = distances(q, y)
-        g = s[:, None] * g[:, self.fixed :]
-        sizes = np.abs(g).sum(axis=0)
-        return np.concatenate([[np.add.reduce(s * h)], sizes, self._products(X, g).ravel()])
+    def _entropies(self, X: Array, y: Array, s: Array | None, theta: Array) -> tuple[Array, Array, Array, Array]:
+        """(probabilities, s (q - onehot(y)), s times cross-entropy, s times entropy) of a block's rows."""
+        z, n = self.logits(X, theta), len(X)
+        g, loss, entropy = np.empty(z.shape), np.empty(n), np.empty(n)
+        kernel.entropies(z, y, np.ones(n) if s is None else s, g, loss, entropy)
+        return z, g, loss, entropy
 
-    def slopes(self, theta: Array, with_hessian: bool) -> tuple[float, DualPoint, Array | None]:
-        """(cross-entropy, dual point of the model's own probabilities, Hessian or None), in one pass."""
+    def point(self, theta: Array) -> SoftmaxPoint:
+        """What one pass over the rows tells of a model."""
         M, D = theta.shape
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
-            s = np.ones(len(y)) if s is None else s
-            loss, q = cross_entropy(self.logits(X, theta), y)
-            parts = [np.array([np.add.reduce(s * loss)]), self.dual_sums(X, y, s, q)]
-            if with_hessian:
-                q, nothing = q[:, self.fixed :], np.zeros(len(X))
-                for k in range(M):
-                    for j in range(k, M):
-                        weight = s * q[:, k] * ((k == j) - q[:, j])
-                        parts.append(gram(X, nothing, weight, self.shift, self.factor)[:D, :D].ravel())
-            return np.concatenate(parts)
+            _, g, loss, entropy = self._entropies(X, y, s, theta)
+            sums = [np.add.reduce(loss), np.add.reduce(entropy)]
+            return np.concatenate([sums, np.abs(g).sum(axis=1), self._products(X, g).ravel()])
 
-        size = 2 + M + M * D
-        total = self._total(work, size + (M * (M + 1) // 2 * D * D if with_hessian else 0))
-        hessian = None
-        if with_hessian:
-            hessian = np.zeros((M, D, M, D))
-            blocks = iter(total[size:].reshape(-1, D, D))
-            for k in range(M):
-                for j in range(k, M):
-                    hessian[k, :, j] = hessian[j, :, k] = next(blocks)
-        return float(total[0]), DualPoint.of(total[1:size], M), hessian
+        total = self._total(work, 2 + M + M * D)
+        return SoftmaxPoint(float(total[0]), float(total[1]), total[2 + M :].reshape(M, D), total[2 : 2 + M])
+
+    def cross_entropy(self, theta: Array) -> float:
+        """The sum of s times the cross-entropy."""
+
+        def work(X: Array, y: Array, s: Array | None) -> Array:
+            return np.add.reduce(self._entropies(X, y, s, theta)[2], keepdims=True)
+
+        return float(self._total(work, 1)[0])
+
+    def hessian(self, theta: Array) -> Array:
+        """Of the cross-entropy, (models, D + 1, models, D + 1)."""
+        M, D = theta.shape
+        pairs = [(k, j) for k in range(M) for j in range(k, M)]
+
+        def work(X: Array, y: Array, s: Array | None) -> Array:
+            q, nothing = self._entropies(X, y, s, theta)[0], np.zeros(len(X))
+            grams = []
+            for k, j in pairs:
+                weight = q[k] * ((k == j) - q[j])
+                weight = weight if s is None else s * weight
+                grams.append(gram(X, nothing, weight, self.shift, self.factor)[:D, :D])
+            return np.array(grams)
+
+        hessian = np.zeros((M, D, M, D))
+        for (k, j), block in zip(pairs, self._total(work, len(pairs) * D * D).reshape(-1, D, D)):
+            hessian[k, :, j] = hessian[j, :, k] = block
+        return hessian
+
+    def gram(self) -> Array:
+        """The sum of s [1, x]' [1, x]."""
+
+        def work(X: Array, y: Array, s: Array | None) -> Array:
+            return gram(X, np.zeros(len(X)), s, self.shift, self.factor)[:-1, :-1]
+
+        D = self.rows.columns + 1
+        return self._total(work, D * D).reshape(D, D)
 
     def hessian_times(self, theta: Array, step: Array) -> Array:
         """The Hessian of the cross-entropy times a step."""
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
-            q = cross_entropy(self.logits(X, theta), y)[1]
-            change = self.logits(X, step)
-            g = q * (change - (q * change).sum(axis=1, keepdims=True))
-            return self._products(X, (g if s is None else g * s[:, None])[:, self.fixed :]).ravel()
+            q, change = self._entropies(X, y, s, theta)[0], self.logits(X, step)
+            g = q * (change - (q * change).sum(axis=0))
+            return self._products(X, g if s is None else g * s).ravel()
 
         return self._total(work, step.size).reshape(step.shape)
-
-    def along(self, theta: Array, step: Array, share: float) -> tuple[float, DualPoint | None]:
-        """(loss after a share of a step, the dual point that the whole step moves q to, None where that is none).
-
-        Newton's step moves q by its derivative: q (1 + dz - <q, dz>), whose gradient is 0 for coefficients without a
-        penalty. It is a dual point where nothing becomes negative.
-        """
-
-        def work(X: Array, y: Array, s: Array | None) -> Array:
-            s = np.ones(len(y)) if s is None else s
-            z, change = self.logits(X, theta), self.logits(X, step)
-            q = cross_entropy(z, y)[1]
-            moved = q * (1 + (change - (q * change).sum(axis=1, keepdims=True)))
-            below = np.count_nonzero(moved < 0)
-            moved = np.maximum(moved, 0)
-            loss = np.add.reduce(s * cross_entropy(z + share * change, y)[0])
-            return np.concatenate([[loss, below], self.dual_sums(X, y, s, moved)])
-
-        total = self._total(work, 3 + len(step) + step.size)
-        return float(total[0]), None if total[1] else DualPoint.of(total[2:], self.models)
 
     def _total(self, work: object, size: int) -> Array:
         total = self.rows.total(work, self.threads)  # type: ignore[arg-type]
@@ -178,8 +202,15 @@ class SoftmaxRows:
         """What the penalty adds to the loss."""
         return float(0.5 * np.add.reduce((theta * theta * self.penalty).ravel()))
 
-    def lower_bound(self, point: DualPoint, theta: Array) -> float:
-        """What no loss is below, by a dual point near the probabilities of the model theta.
+    def slope(self, point: SoftmaxPoint, theta: Array) -> Array:
+        """The gradient of the penalised loss by the coefficients that are fitted."""
+        slope = point.gradient + theta * self.penalty
+        if not self.intercept:
+            slope[:, 0] = 0
+        return slope
+
+    def lower_bound(self, point: SoftmaxPoint, theta: Array) -> float:
+        """What no loss is below, by the probabilities of the model theta.
 
         Intercepts, which have no penalty, ask that every class has the sum of probabilities that it has of rows: the
         probabilities are mixed with a constant c, as little as that takes, and the entropy is concave.
@@ -187,22 +218,36 @@ class SoftmaxRows:
         value, G, size = point.entropy, point.gradient, point.size
         free = self.penalty == 0
         if self.intercept and not free[1:].any():
-            have = self.of_class[:, 0]
+            have = self.counts
             sums = np.append(-G[:, 0].sum() if self.fixed else np.zeros(0), G[:, 0]) + have
             mixed = float(np.clip(1 - np.min(have / np.where(sums > 0, sums, have)), 0, 1))
             if mixed:
                 c = np.maximum(have - (1 - mixed) * sums, 0)
                 c /= c.sum()
-                constant = c[:, None] * self.of_class.sum(axis=0) - self.of_class
+                of_class = self._class_sums()
+                constant = c[:, None] * of_class.sum(axis=0) - of_class
                 G = (1 - mixed) * G + mixed * constant[self.fixed :]
-                value = (1 - mixed) * value + mixed * float(entropy(c[None])[0]) * float(have.sum())
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    mean = -float(np.where(c > 0, c * np.log(c), 0.0).sum())
+                value = (1 - mixed) * value + mixed * mean * float(have.sum())
                 size = (1 - mixed) * size + mixed * 2 * have.sum()
         used = slice(None) if self.intercept else slice(1, None)
         rounding = 32 * EPS * np.outer(size, self.largest)
         G, penalty, free = (np.abs(G) + rounding)[:, used], self.penalty[used], free[used]
         squares = float(np.add.reduce((G[:, ~free] ** 2 / penalty[~free]).ravel()))
         unbalanced = float(G[:, free].sum()) * (_REACH + 4 * float(np.abs(theta).max(initial=0)))
-        return max(0.0, value * (1 - 64 * EPS) - squares / 2 - unbalanced)
+        return max(0.0, value - 64 * EPS * (value + point.cross_entropy) - squares / 2 - unbalanced)
+
+    def _class_sums(self) -> Array:
+        """The sums of s [1, x] of each class."""
+        if self._of_class is None:
+
+            def work(X: Array, y: Array, s: Array | None) -> Array:
+                s = np.ones(len(y)) if s is None else s
+                return self._products(X, np.where(y == np.arange(self.classes)[:, None], s, 0.0))
+
+            self._of_class = self._total(work, self.classes * (self.rows.columns + 1))
+        return self._of_class
 
     def model(self, theta: Array) -> tuple[Array, Array]:
         """(w, b) in the users' units."""
@@ -210,32 +255,18 @@ class SoftmaxRows:
         return w, theta[:, 0] - w @ self.shift if self.intercept else np.zeros(len(w))
 
 
-def cross_entropy(z: Array, y: Array) -> tuple[Array, Array]:
-    """Row by row -log of the probability of class y, and the probabilities: the softmax of logits (n, K)."""
-    own = (np.arange(len(y)), y.astype(np.intp))
-    z = z - z.max(axis=1, keepdims=True)
-    e = np.exp(z)
-    others = e.copy()
-    others[own] = 0
-    mine, rest = z[own], others.sum(axis=1)
-    # Where the row's class has nearly all probability, the little that is left is kept to full precision.
-    loss = np.where(mine == 0, np.log1p(rest), np.log(e[own] + rest) - mine)
-    return loss, e / e.sum(axis=1, keepdims=True)
+def _extents(X: Array) -> tuple[Array, Array]:
+    """The least and the greatest value of each column, of 64 rows side by side first: NumPy is slow on short rows."""
+    d, whole = X.shape[1], len(X) // 64 * 64
+    low, high = X[whole:].min(axis=0, initial=np.inf), X[whole:].max(axis=0, initial=-np.inf)
+    if whole:
+        wide = X[:whole].reshape(whole // 64, 64 * d)
+        low = np.minimum(low, wide.min(axis=0).reshape(64, d).min(axis=0))
+        high = np.maximum(high, wide.max(axis=0).reshape(64, d).max(axis=0))
+    return low, high
 
 
-def distances(q: Array, y: Array) -> tuple[Array, Array]:
-    """(q - onehot(y), entropy of q) row by row, where the probability of class y is what the others leave of 1."""
-    own = (np.arange(len(y)), y.astype(np.intp))
-    g = q.copy()
-    g[own] = 0
-    left = np.minimum(g.sum(axis=1), 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        h = entropy(g) - np.where(left < 1, (1 - left) * np.log1p(-left), 0.0)
-    g[own] = -left
-    return g, h
-
-
-def entropy(q: Array) -> Array:
-    """Row by row -sum q log q, 0 log 0 being 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return -np.where(q > 0, q * np.log(q), 0.0).sum(axis=1)
+def softmax(z: Array) -> Array:
+    """The probabilities of logits (n, K)."""
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))

@@ -123,6 +123,11 @@ class StandardRows:
             b = self._middle + c / self._t_factor - float(np.add.reduce(w * self.coordinates.shift))
         return w, b
 
+    def weights_of_step(self, v: Array) -> Array:
+        """The change of the weights, in the user's units, by a change of those of the standard rows."""
+        gamma = np.append(np.zeros(int(self.intercept)), v / self._size)
+        return self.coordinates.model(gamma * self._y_size)[0]
+
     def from_users_units(self, w: Array, b: float) -> tuple[Array, float]:
         """The other way round; exact where no columns are left out."""
         if not self.rank:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from fastdl._typing import Array, ArrayLike
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import kernel
 from fastdl.linear.gram_accumulator import GramAccumulator, shift_gram, solve_definite, standardize_gram
-from fastdl.linear.result import Certificate, predict_linear
+from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
 
 _SWEEPS = 10  # of coordinate descent, between two tries to solve for the coefficients that are not 0
 
@@ -150,8 +149,7 @@ def fit_elastic_net(
         fits.append(_proven(rows, (w, b), (first, second), products, tol=tol, threads=threads))
     for fit in fits:
         if not fit.converged:
-            text = f"fit_elastic_net stopped with a gap of {fit.certificate.gap:.1e}, above tol = {tol:.1e}"
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            warn_of_gap("fit_elastic_net", fit.certificate, tol)
     if folds is None and not np.ndim(l1) and not np.ndim(l2):
         return fits[0]
     if folds is None:

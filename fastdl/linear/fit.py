@@ -15,7 +15,7 @@ from fastdl._typing import ArrayLike, Loss, Progress, RowsLike
 from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._dependent_columns import bound_all_columns
 from fastdl.linear._many_targets import fit_targets, join_fits, target_columns
-from fastdl.linear.result import Certificate, LpFit
+from fastdl.linear.result import Certificate, LpFit, warn_of_gap
 from fastdl.linear.training_options import RunKeywords, StepKeywords, TrainingKeywords
 from fastdl.losses.custom import CustomLoss
 from fastdl.losses.powers import PowerLoss, as_loss
@@ -99,6 +99,11 @@ def fit_lp(
     InputTypeError
         For what is not numeric, chunks that can be gone through only once, an option the method does not know.
 
+    Warns
+    -----
+    NotConverged
+        Where the gap of "closed form", "vertex" or "newton" is above tol and above 1e-6, which rounding may leave.
+
     Notes
     -----
     p = 2: the Gram matrix of centred and scaled columns in one pass, its Cholesky factor and a pass of refinement; QR
@@ -109,8 +114,9 @@ def fit_lp(
     The fit does not depend on the units of y and of the columns, nor, to the bit, on the threads and on how rows are
     cut into chunks. Small matrices are factorised by NumPy's LAPACK, so that last bits may differ between CPUs.
 
-    A certificate is as good as float64: its lower bound has rounding errors of some 1e-13 relative taken into account
-    for p = 2, and is given as computed for the others. Where the model goes through every row, the loss is given as 0.
+    A lower bound is that of the rows as given: what rounding may have done to it is taken off, and what that leaves of
+    the gap is what is known. Where the model goes through every row, the loss is given as 0; with p < 1 the rows it
+    goes through are named, and do not count.
 
     Examples
     --------
@@ -122,6 +128,32 @@ def fit_lp(
     1 [2.] 1.0 81.0 vertex
     2 [18.2] -15.2 2624.4 closed form
     """
+    fit = find_fit(
+        X, y, p, method=method, intercept=intercept, sample_weight=sample_weight, tol=tol, seed=seed, threads=threads,
+        **options,
+    )  # fmt: skip
+    proves = method in _FITS or (method == "auto" and not as_loss(p).is_custom)
+    if proves and not as_loss(p).power < 1 and not fit.certificate.gap <= max(tol, _ROUNDING):
+        whole = fit.w.shape[-1] + bool(intercept)
+        short = "" if fit.rank == whole else f"; the columns have rank {fit.rank} of {whole} but for rounding"
+        warn_of_gap("fit_lp", fit.certificate, tol, short)
+    return fit
+
+
+def find_fit(
+    X: RowsLike,
+    y: ArrayLike | None = None,
+    p: Loss = 2.0,
+    *,
+    method: str = "auto",
+    intercept: bool = True,
+    sample_weight: ArrayLike | None = None,
+    tol: float = 1e-8,
+    seed: int = 0,
+    threads: int | None = 1,
+    **options: Unpack[MethodOptions],
+) -> LpFit:
+    """What `fit_lp` does, without its warning."""
     loss = as_loss(p)
     if not loss.is_custom:
         _check.number("p", loss.p, 0, 1000, above=True)
@@ -169,6 +201,7 @@ def _divide_weights(y: Any, sample_weight: Any) -> tuple[Any, float]:
     return np.ldexp(weights, -exponent), float(np.ldexp(1.0, exponent))
 
 
+_ROUNDING = 1e-6  # a gap that is not warned of: it may be rounding alone where rows are nearly on the model
 METHODS = ("closed form", "vertex", "newton", "exchange", "random", "gradient")
 #: What p must be for a method; the others take any.
 _FITS: dict[str, tuple[str, Callable[[float], bool]]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,12 +16,12 @@ from fastdl.linear._matrix import DesignMatrix, factorize, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods.closed_form import least_squares_start
-from fastdl.linear.result import Certificate, predict_linear
+from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
 from fastdl.streaming import ProgressEvent
 
 _OUT = 1e9  # spreads from the median: beyond, how far a target is does not matter to the model
 _FAR = 1e4  # spreads from the median: rows that rule least squares, which is then no start
-_HALVES = 60  # of the bracket of a line search
+_HALVES = 60  # cuts of the bracket of a line search
 _LEAST = 1e-10  # of the Gram matrix of all rows, added to that of the rows within delta: few of these may be singular
 
 
@@ -154,8 +153,7 @@ def fit_huber(
     certificate = bound_all_columns(certificate, coordinates, bound)
     converged = float(history["gap"][-1]) <= max(tol, 1e-12)
     if not converged:
-        text = f"fit_huber stopped with a gap of {certificate.gap:.1e}, above tol = {tol:.1e}"
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        warn_of_gap("fit_huber", certificate, tol)
     return HuberFit(w, b, delta, loss, certificate, converged, history)
 
 
@@ -228,14 +226,27 @@ class _Problem:
         def falls(share: float) -> float:
             return float(np.add.reduce(self.s * np.clip(r - share * change, -self.delta, self.delta) * change))
 
-        low, high = 0.0, 1.0
-        while falls(high) > 0 and high < 1e12:
-            low, high = high, 4 * high
-        if low == 0 and abs(falls(1.0)) <= 1e-9 * abs(falls(0.0)):
+        low, high, at_low, at_high = 0.0, 1.0, falls(0.0), falls(1.0)
+        enough = 1e-9 * abs(at_low)
+        if abs(at_high) <= enough:
             return 1.0
-        for _ in range(_HALVES):
-            middle = (low + high) / 2
-            low, high = (middle, high) if falls(middle) > 0 else (low, middle)
+        while at_high > 0 and high < 1e12:
+            low, high, at_low = high, 4 * high, at_high
+            at_high = falls(high)
+        side = 0
+        for _ in range(_HALVES):  # regula falsi; an end that stays twice counts half (Dowell and Jarratt, 1971)
+            middle = low + (high - low) * at_low / (at_low - at_high) if at_low > at_high else (low + high) / 2
+            here = falls(middle)
+            if abs(here) <= enough or not low < middle < high:
+                return middle
+            if here > 0:
+                low, at_low = middle, here
+                at_high = at_high / 2 if side > 0 else at_high
+                side = 1
+            else:
+                high, at_high = middle, here
+                at_low = at_low / 2 if side < 0 else at_low
+                side = -1
         return (low + high) / 2
 
 

@@ -13,7 +13,7 @@ from fastdl._typing import Array, ArrayLike, Loss
 from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._matrix import kernel
 from fastdl.linear._student import normal_quantile, student_quantile
-from fastdl.linear.fit import fit_lp
+from fastdl.linear.fit import find_fit
 from fastdl.linear.methods.closed_form import fit_in_coordinates
 from fastdl.linear.result import LpFit
 
@@ -131,7 +131,7 @@ def estimate_intervals(
     if covariance == "kernel":
         if sample_weight is not None or y is None:
             raise _check.InputError("covariance 'kernel' is for arrays without sample_weight: take 'bootstrap'")
-        fit = fit_lp(X, y, 1.0, intercept=intercept, threads=threads)
+        fit = find_fit(X, y, 1.0, intercept=intercept, threads=threads)
         matrix = _kernel_variance(rows, fit, coordinates.y_factor) * _inverse_gram(coordinates)
     else:
         fit = fit_in_coordinates(coordinates, rows)
@@ -259,12 +259,12 @@ def _bootstrap(
     x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
     n = _check.same_length(X=x, y=t)
     s = _check.sample_weight(sample_weight, n)
-    fit = fit_lp(x, t, p, sample_weight=s, **how)
+    fit = find_fit(x, t, p, sample_weight=s, **how)
     drawn = np.empty((resamples, 1 + x.shape[1]))
     for k in range(resamples):
         random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, k])))
         counts = np.bincount(random.integers(0, n, n), minlength=n).astype(float) if n else np.zeros(0)
-        again = fit_lp(x, t, p, sample_weight=counts if s is None else counts * s, **how)
+        again = find_fit(x, t, p, sample_weight=counts if s is None else counts * s, **how)
         drawn[k] = np.append(again.b, again.w)
     matrix = np.atleast_2d(np.cov(drawn, rowvar=False))
     intervals = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0).T

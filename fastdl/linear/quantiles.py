@@ -16,8 +16,10 @@ from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods._vertices import VertexRows
 from fastdl.linear.methods.closed_form import least_squares_start
-from fastdl.linear.result import Certificate, predict_linear
+from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
 
+_TOL = 1e-8  # a gap up to which a fit counts as converged
+_ROUNDING = 1e-6  # a gap that is not warned of: it may be rounding alone where rows are nearly on the model
 _FAR = 1e4  # spreads from the median: rows that rule least squares
 
 
@@ -38,6 +40,8 @@ class QuantileFit:
         rows as they were given: half the absolute loss for tau = 0.5. With a penalty ``l1 sum |w_j|`` more.
     certificate : Certificate
         No model has a loss below ``certificate.lower``.
+    converged : bool
+        Whether the gap is at most 1e-8.
     l1 : float
         The penalty of the fit.
     """
@@ -48,6 +52,11 @@ class QuantileFit:
     loss: float
     certificate: Certificate
     l1: float = 0.0
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit is proven to be within 1e-8, relatively, of the least loss."""
+        return bool(self.certificate.gap <= _TOL)
 
     def predict(self, X: ArrayLike) -> Array:
         """The model's values, float64 (N,), of X (N, D)."""
@@ -98,6 +107,11 @@ def fit_quantile(
     InputTypeError
         For what is not numeric.
 
+    Warns
+    -----
+    NotConverged
+        Where the gap is above 1e-6; up to there it may be rounding alone.
+
     Notes
     -----
     As method "vertex" of `fit_lp`: twice the check loss is the absolute loss and a linear term. The bound is the dual
@@ -123,17 +137,24 @@ def fit_quantile(
     _check.same_length(X=x, y=t)
     given = Rows(x, t, _check.sample_weight(sample_weight, len(t)))
     if l1:
-        found = [_penalized(given, bool(intercept), value, l1, seed, threads) for value in taus.tolist()]
-        return tuple(found) if np.ndim(tau) else found[0]
-    rows, coordinates = given, Coordinates(given, bool(intercept), threads)
+        fits = [_penalized(given, bool(intercept), value, l1, seed, threads) for value in taus.tolist()]
+    else:
+        fits = _fit_all(given, bool(intercept), taus.tolist(), seed, threads)
+    for fit in fits:
+        if not fit.certificate.gap <= _ROUNDING:
+            warn_of_gap("fit_quantile", fit.certificate, _TOL)
+    return tuple(fits) if np.ndim(tau) else fits[0]
+
+
+def _fit_all(rows: Rows, intercept: bool, taus: list[float], seed: int, threads: int | None) -> list[QuantileFit]:
+    """The fit of each quantile, without a penalty."""
+    coordinates = Coordinates(rows, intercept, threads)
     gamma, through = least_squares_start(coordinates)
     if through is not None:
-        fits = [QuantileFit(*through, value, 0.0, Certificate.of(0.0, 0.0, "interpolation")) for value in taus.tolist()]
-    else:
-        robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
-        block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
-        fits = [_fit(robust, rows, block, robust.from_coordinates(gamma), value) for value in taus.tolist()]
-    return tuple(fits) if np.ndim(tau) else fits[0]
+        return [QuantileFit(*through, value, 0.0, Certificate.of(0.0, 0.0, "interpolation")) for value in taus]
+    robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
+    block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
+    return [_fit(robust, rows, block, robust.from_coordinates(gamma), value) for value in taus]
 
 
 def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, threads: int | None) -> QuantileFit:

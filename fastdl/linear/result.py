@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _check
+from fastdl.errors import NotConverged
 
 Array = np.ndarray
 
@@ -48,6 +50,12 @@ class Certificate(NamedTuple):
         return cls(float(upper), float(lower), float(gap), kind)
 
 
+def warn_of_gap(name: str, certificate: Certificate, tol: float, why: str = "", stacklevel: int = 3) -> None:
+    """Warn that the fit of this name did not converge."""
+    text = f"{name} stopped with a gap of {certificate.gap:.1e}, above tol = {tol:.1e}{why}"
+    warnings.warn(text, NotConverged, stacklevel=stacklevel)
+
+
 def predict_linear(X: Any, w: Array, b: Any) -> Array:
     """The values X w + b of a model, float64 (N,), or (N, M) where w is (M, D)."""
     x = _check.floats("X", X, 2)
@@ -84,6 +92,9 @@ class LpFit:
         The fit of each of several targets.
     tol : float
         The gap up to which the fit counts as converged.
+    rows : ndarray of int or None
+        For p < 1: the numbers of the rows that the model goes through. The loss is that of (w, b) on the others: the
+        p-th power of what rounding leaves of a residual would not be small.
     converged : bool
         Whether the certificate's gap is at most `tol`; False where nothing is known, as for a custom loss.
     """
@@ -99,6 +110,7 @@ class LpFit:
     condition: float | None = None
     targets: tuple[LpFit, ...] = ()
     tol: float = 1e-8
+    rows: Array | None = None
 
     @property
     def converged(self) -> bool:

@@ -129,7 +129,8 @@ def custom_loss(function: Callable[[float], float], derivative: Callable[[float]
         The loss of one residual, r = y - prediction: float to float, of what Numba compiles (arithmetic, `math`,
         NumPy's functions of numbers, if and for).
     derivative : callable, optional
-        Its derivative by r. By default a central difference of the function, good to some eight digits.
+        Its derivative by r. By default a central difference of the function, good to some eight digits in
+        any unit of r.
 
     Returns
     -------

@@ -21,7 +21,10 @@ kernel = _kernels.load("points_hard_voxels") or reference_kernel
 reduction_kernel = _kernels.load("points_reduction") or reference_reductions
 
 LIKES = ("spconv", "mmcv")
+_SLOT = np.dtype(np.uint64)
 _MOST = 2**31 - 1  # points of a voxel: counts are int32
+_BLOCK = 512  # points of a block of the kernel, which wants room for as many voxels
+_SMALL = 1 << 18  # bytes of a result: to have room for a voxel a point costs less than to make room twice
 
 
 @dataclass
@@ -163,43 +166,44 @@ def _one_pass(
     if table is None and not grid.narrow:
         return None
     bits, state = 0, np.zeros(3, np.int64)
-    expected = max(n // 8, workspace.voxels * 3 // 2, 64)
+    row_bytes = t * c * x.itemsize
+    expected = max(n // 8, workspace.voxels * 3 // 2, min(n, max(64, _SMALL // row_bytes)))
     if table is None:
-        bits = (2 * expected - 1).bit_length()
-        table = workspace.take("slots", 1 << bits, np.uint64)
+        # A quarter full, few look-ups find the slot of another voxel, which a processor does not foresee.
+        bits = (expected * 8 // 3 + _BLOCK).bit_length()
+        table = workspace.take("slots", 1 << bits, _SLOT)
         table.fill(0)
     most = min(n, math.prod(grid.shape), s.max_voxels or n)
     # A voxel more than that is an error, which the other way words.
-    most_rows = min(most, s.max_bytes // max(t * c * x.itemsize, 1) + 1)
-    rows = most if out is not None else min(expected, most_rows)
+    most_rows = min(most, s.max_bytes // row_bytes + 1)
+    rows = most if out is not None else min(expected + _BLOCK, most_rows)
     if out is None:
-        workspace.expect_result(rows * t * c * x.itemsize)
+        workspace.expect_result(rows * row_bytes)
     voxels = np.empty((rows, t, c), x.dtype) if out is None else _rows(x, rows, t, s, out)
     coords, counts, ids = np.empty((rows, 3), np.int32), np.empty(rows, np.int32), np.empty(n, np.int32)
-    start, numbers, turned, cap = 0, grid.numbers, s.axes == "zyx", s.max_voxels or n + 1
+    start, numbers, turned = 0, grid.numbers, s.axes == "zyx"
     while True:
         start = kernel.fill(
-            x, start, numbers, grid.single, table, bits, state, cap, turned, ids, coords, counts, voxels
+            x, start, numbers, grid.single, table, bits, state, most, turned, ids, coords, counts, voxels
         )
         size = int(state[0])
         if start == n:
             break
-        if size == rows:
-            if rows == most_rows < most:
+        if rows < min(size + _BLOCK, most):
+            if rows == most_rows:
                 size = n + 1
                 break
-            rows = min(2 * rows, most_rows)
+            rows = min(max(2 * rows, size + _BLOCK), most_rows)
             voxels, coords, counts = (_enlarge(a, size, rows) for a in (voxels, coords, counts))
-        else:  # the table is half full, or crowded
+        else:  # the table is too full, or crowded
             table, bits = _enlarge_table(table, bits)
     if not bits:  # the workspace's table of cells is left as it was found
         kernel.clear(coords[: int(state[0])], turned, numbers, table)
-    if out is None and size * t * c * x.itemsize > s.max_bytes:
+    if out is None and size * row_bytes > s.max_bytes:
         return None
     workspace.voxels = size
-    true_counts = _truncate(counts, size)
-    kept_counts = np.minimum(true_counts, t)
-    inside, kept = int(true_counts.sum(dtype=np.int64)), int(kept_counts.sum(dtype=np.int64))
+    true_counts, kept_counts = _truncate(counts, size), np.empty(size, np.int32)
+    inside, kept = kernel.cap_counts(true_counts, t, kept_counts)
     missing, dropped = int(state[1]), int(state[2])
     accounting = {
         "in": n,
@@ -215,7 +219,8 @@ def _one_pass(
 
 def _truncate(x: Array, size: int) -> Array:
     """The first rows, without the memory of the others."""
-    x.resize((size, *x.shape[1:]), refcheck=False)
+    if len(x) > size:
+        x.resize((size, *x.shape[1:]), refcheck=False)
     return x
 
 
@@ -280,8 +285,8 @@ def _two_passes(
     voxels = _rows(x, keep, t or 0, s, out)
     if keep:
         reduction_kernel.fill(x, chosen, voxels, true_counts if chosen is ids else np.empty_like(true_counts))
-    counts = np.minimum(true_counts, t or 0)
-    inside, kept = int(true_counts.sum(dtype=np.int64)), int(counts.sum(dtype=np.int64))
+    counts = np.empty_like(true_counts)
+    inside, kept = kernel.cap_counts(true_counts, t or 0, counts)
     accounting = {
         "in": len(x),
         "kept": kept,

@@ -9,18 +9,20 @@ import numpy as np
 from fastdl._typing import Array
 from fastdl.points._grid import kernel
 
+_SLOT = np.dtype(np.uint64)
+
 
 class KeyTable:
     """A hash table that numbers keys in order of first appearance, and grows where it is half full."""
 
     def __init__(self, key: np.dtype, expected: int, take: Callable[..., Array] | None = None):
-        self.narrow = key == np.uint32
+        self.narrow = key.itemsize == 4
         self.bits = max(6, (2 * expected - 1).bit_length())
         self.size = np.zeros(1, np.int64)
         if take is None:
             self.slots = self._empty()
         else:  # memory that is used again costs no page faults
-            self.slots = take("slots", (1 if self.narrow else 2) << self.bits, np.uint64)
+            self.slots = take("slots", (1 if self.narrow else 2) << self.bits, _SLOT)
             self.slots.fill(0)
 
     def __len__(self) -> int:

@@ -24,18 +24,24 @@ class Workspace(threading.local):
 
     def __init__(self) -> None:
         self.arrays: dict[str, Array] = {}
+        self.last: dict[str, Array] = {}  # parts of these, as they were taken: loops ask for the same again
         self.largest = 0  # bytes of a result that was expected
         self.voxels = 16  # what the last cloud had: the next is likely to have as many
 
     def take(self, name: str, size: int, dtype: DTypeLike) -> Array:
         """An array of any content."""
         dtype = np.dtype(dtype)
+        last = self.last.get(name)
+        if last is not None and len(last) == size and last.dtype is dtype:
+            return last
         found = self.arrays.get(name)
         if found is None or found.nbytes < size * dtype.itemsize:
             found = np.empty(size * dtype.itemsize * 5 // 4 + 64, np.uint8)
-            if found.nbytes <= _KEEP:
-                self.arrays[name] = found
-        return found[: size * dtype.itemsize].view(dtype)
+            if found.nbytes > _KEEP:
+                return found[: size * dtype.itemsize].view(dtype)
+            self.arrays[name] = found
+        part = self.last[name] = found[: size * dtype.itemsize].view(dtype)
+        return part
 
     def expect_result(self, size: int) -> None:
         """Have the allocator keep memory of this many bytes when a result is freed: the next then has no page faults.
@@ -66,10 +72,11 @@ SHARED_WORKSPACE = Workspace()
 
 def keys_of(points: Array, grid: Grid, keys: Array, threads: int | None) -> int:
     """Fill in the keys; the number of points that are not finite."""
-    numbers = grid.numbers
-    return sum(
-        _threads.split(len(points), threads, lambda s: kernel.keys_of(points[s], numbers, grid.single, keys[s]), _BLOCK)
+    numbers, single = grid.numbers, grid.single
+    counts = _threads.split_rows(
+        lambda some, to: kernel.keys_of(some, numbers, single, to), (points, keys), threads, _BLOCK
     )
+    return sum(counts)
 
 
 def grid_table(grid: Grid, points: int, workspace: Workspace) -> Array | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from fastdl.reference import _point_reductions as reference_reductions
 
 kernel = _kernels.load("points_reduction") or reference_reductions
 
+_SNAP = 64  # cells that a window moves by, so that the next cloud finds it made
+_FEW = 512  # points for which room for a voxel each costs less than to make room twice
+_FLOAT64, _INT32 = np.dtype(np.float64), np.dtype(np.int32)
 LIKES = ("open3d", "open3d_t", "kiss_icp", "pcl", "pdal")
 
 
@@ -170,24 +174,27 @@ def _sum_around_first(
     x: Array, voxel_size: ArrayLike, origin: ArrayLike, threads: int | None, mean: bool
 ) -> Array | None:
     """Sums or means of a cloud that fits a grid around its first point, whose bounds need no search; else None."""
-    size, low, (n, c) = _grid.sizes(voxel_size), _grid.three("origin", origin), x.shape
     # Python's own floats: ten operations of NumPy on three numbers would take as long as a hundred points.
-    places = [(p - zero) / step for p, zero, step in zip(x[0, :3].tolist(), low.tolist(), size.tolist())]
-    if not all(abs(place) < 2**52 for place in places):
-        return None
-    cells = (math.floor(place) - cells // 2 for place, cells in zip(places, _grid.SPREAD))
-    window = Grid(low, size, tuple(cells), _grid.SPREAD)
+    size, low = tuple(_grid.sizes(voxel_size).tolist()), tuple(_grid.three("origin", origin).tolist())
+    base, (n, c) = [], x.shape
+    for p, zero, step, cells in zip(x[0, :3].tolist(), low, size, _grid.SPREAD):
+        place = (p - zero) / step
+        if not abs(place) < 2**52:
+            return None
+        base.append(math.floor(place) // _SNAP * _SNAP - cells // 2)
+    window = _window(low, size, tuple(base))
     spare = _voxel_ids.SHARED_WORKSPACE
     keys = spare.take("keys", n, window.key)
     missing = _voxel_ids.keys_of(x, window, keys, threads)
-    table = KeyTable(window.key, max(n // 8, spare.voxels * 3 // 2), spare.take)
+    table = KeyTable(window.key, max(n // 8, spare.voxels * 3 // 2, min(n, _FEW)), spare.take)
     count, start = np.zeros(2, np.int64), 0
     sums, counts = np.empty((0, c)), np.empty(0, np.int32)
     while True:
         most, held = 1 << (table.bits - 1), int(count[0])
-        more = spare.take(f"sums {table.bits}", most * c, np.float64).reshape(most, c)
-        numbers = spare.take(f"counts {table.bits}", most, np.int32)
-        more[:held], numbers[:held] = sums[:held], counts[:held]
+        more = spare.take(f"sums {table.bits}", most * c, _FLOAT64).reshape(most, c)
+        numbers = spare.take(f"counts {table.bits}", most, _INT32)
+        if held:
+            more[:held], numbers[:held] = sums[:held], counts[:held]
         sums, counts = more, numbers
         start = kernel.sum_by_key(x, keys, start, table.slots, table.bits, count, most, sums, counts)
         if start == n:
@@ -200,6 +207,12 @@ def _sum_around_first(
     if len(out):
         kernel.finish_rows(sums[: len(out)], counts[: len(out)], mean, out)
     return out
+
+
+@lru_cache(maxsize=32)
+def _window(low: tuple[float, ...], size: tuple[float, ...], base: tuple[int, ...]) -> Grid:
+    """A grid of the most cells whose keys spread well; clouds that follow each other mostly have the same."""
+    return Grid(np.array(low), np.array(size), base, _grid.SPREAD)
 
 
 def _downsample_like(x: Array, size: Array, like: str, threads: int | None) -> Array:

@@ -19,6 +19,7 @@ reduction_kernel = _kernels.load("points_reduction") or reference_reductions
 
 FEATURES = {"voxelnet": 3, "pointpillars9": 5, "pointpillars10": 6}
 _BLOCK = 1 << 17
+_FLOAT32 = np.dtype(np.float32)
 
 
 def voxel_coords(
@@ -90,8 +91,8 @@ def voxel_coords(
     x = _grid.as_cloud(points)
     grid = _grid.grid_of_range(voxel_size, point_range, x.dtype, arithmetic)
     coords = _check.out("out", out, (len(x), 3), np.int32, x)
-    numbers, turn = grid.numbers, axes == "zyx"
-    _threads.split(len(x), threads, lambda s: kernel.cells_of(x[s], numbers, grid.single, turn, coords[s]), _BLOCK)
+    numbers, single, turn = grid.numbers, grid.single, axes == "zyx"
+    _threads.split_rows(lambda some, to: kernel.cells_of(some, numbers, single, turn, to), (x, coords), threads, _BLOCK)
     return coords
 
 
@@ -206,15 +207,15 @@ class Voxelizer:
         self.voxel_size, self.point_range = _grid.sizes(voxel_size), _grid.ranges(point_range)
         self.settings = VoxelSettings(max_points, max_voxels, sample, seed, order, arithmetic, axes, like, max_bytes)
         self.threads = threads
+        # As Python's numbers, of which the grid is looked up and not made again.
+        self._lattice = tuple(self.voxel_size.tolist()), tuple(self.point_range.reshape(6).tolist())
         self._workspace = _voxel_ids.Workspace()
-        _grid.grid_of_range(voxel_size, point_range, np.dtype(np.float32), self.settings.arithmetic)
+        _grid.grid_of_range(voxel_size, point_range, _FLOAT32, self.settings.arithmetic)
 
     @property
     def grid(self) -> tuple[int, int, int]:
         """Cells on x, y, z, for float32 points."""
-        x, y, z = _grid.grid_of_range(
-            self.voxel_size, self.point_range, np.dtype(np.float32), self.settings.arithmetic, warn=False
-        ).shape
+        x, y, z = _grid.grid_of_range(*self._lattice, _FLOAT32, self.settings.arithmetic, warn=False).shape
         return x, y, z
 
     def __call__(
@@ -228,8 +229,7 @@ class Voxelizer:
         """Voxels of a cloud, or of a batch; `seed` is another one for this call alone."""
         return hard_voxels(
             points,
-            self.voxel_size,
-            self.point_range,
+            *self._lattice,
             self.settings if seed is None else replace(self.settings, seed=seed),
             self._workspace,
             row_splits=row_splits,

@@ -40,5 +40,11 @@ def fill(points, start, numbers, single, table, bits, state, most, reverse, ids,
     return start + stop
 
 
+def cap_counts(true_counts, most, counts):
+    """Fill `counts` with at most `most` of each; the sums of `true_counts` and of `counts`."""
+    np.minimum(true_counts, most, out=counts)
+    return int(true_counts.sum(dtype=np.int64)), int(counts.sum(dtype=np.int64))
+
+
 def clear(coords, reverse, numbers, table):
     """Undo what `fill` wrote to a table of cells."""

@@ -152,6 +152,21 @@ def powers(r, e, out):
         out[:] = np.abs(r) ** e
 
 
+def entropies(z, y, s, g, loss, entropy):
+    full = np.concatenate([np.zeros_like(z), z]) if len(z) == 1 else z.copy()
+    own, top = (y.astype(np.intp), np.arange(len(y))), (full.argmax(axis=0), np.arange(len(y)))
+    far = full[top] - full
+    e = np.exp(-far)
+    rest, others = e.copy(), e.copy()
+    rest[top], others[own] = 0, 0
+    lost, total = np.log1p(rest.sum(axis=0)), 1 + rest.sum(axis=0)
+    loss[:], entropy[:] = s * (lost + far[own]), s * (lost + (e * far).sum(axis=0) / total)
+    q = e / total
+    z[:] = q[-len(z) :]
+    q[own] = -others.sum(axis=0) / total
+    g[:] = s * q[-len(z) :]
+
+
 def fit_quantile(X, y, tau=0.5, *, sample_weight=None):
     """(w, b, loss) of the least check loss: one of the best models goes through as many rows as it has coefficients."""
     X, y = np.asarray(X, float), np.asarray(y, float)

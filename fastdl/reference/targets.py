@@ -98,3 +98,24 @@ def bin_values(values, edges):
     means = [part.mean() if len(part) else m for part, m in zip(parts, middle)]
     medians = [np.median(part) if len(part) else m for part, m in zip(parts, middle)]
     return np.bincount(codes, minlength=len(middle)), np.array(means), np.array(medians), middle
+
+
+def quantile_sketch(values, size):
+    """(values, how many each stands for) that a sketch keeps of a stream, in ascending order."""
+    levels: list[np.ndarray | None] = []  # the full buffer of each, if there is one
+    seen: list[int] = []  # how often two of them were joined
+    for start in range(0, len(values) // size * size, size):
+        buffer, level = np.sort(values[start : start + size]), 0
+        while level < len(levels) and levels[level] is not None:
+            both = np.sort(np.concatenate([levels[level], buffer]))
+            buffer, levels[level] = both[seen[level] % 2 :: 2], None
+            seen[level] += 1
+            level += 1
+        if level == len(levels):
+            levels.append(None)
+            seen.append(0)
+        levels[level] = buffer
+    parts = [values[len(values) // size * size :], *(b if b is not None else values[:0] for b in levels)]
+    weights = np.repeat([1, *(1 << k for k in range(len(levels)))], [len(part) for part in parts])
+    order = np.argsort(np.concatenate(parts), kind="stable")
+    return np.concatenate(parts)[order], weights[order]

@@ -13,7 +13,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._typing import Array
 from fastdl.features.basis import vandermonde
-from fastdl.linear.fit import fit_lp
+from fastdl.linear.fit import find_fit
 from fastdl.losses.lp import lp_loss
 from fastdl.selection._degree_rows import FoldedPoints
 from fastdl.selection._qr_pass import QrPass
@@ -151,7 +151,7 @@ def least_powers(points: FoldedPoints, degrees: list[int], p: float, rule: str, 
     X = vandermonde(x, degrees[-1], basis="chebyshev", domain=points.domain, threads=threads)[:, 1:]
 
     def fitted(rows: Array, degree: int) -> Array:
-        fit = fit_lp(np.ascontiguousarray(X[rows, :degree]), y[rows], p, sample_weight=s[rows], threads=threads)
+        fit = find_fit(np.ascontiguousarray(X[rows, :degree]), y[rows], p, sample_weight=s[rows], threads=threads)
         return np.array([fit.b, *fit.w, *np.zeros(degrees[-1] - degree)])
 
     def losses(rows: Array, C: Array, **more: Any) -> Array:

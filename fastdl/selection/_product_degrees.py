@@ -6,7 +6,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._typing import Array, ArrayLike
-from fastdl.linear.fit import fit_lp
+from fastdl.linear.fit import find_fit
 from fastdl.losses.lp import lp_loss
 from fastdl.selection.degree_selection import DegreeSelection, select
 from fastdl.selection.polynomial import ProductPolynomial, product_columns
@@ -43,7 +43,7 @@ def fit_products(
         full = True
 
         def fitted(some: Array, columns: Array = columns) -> Array:
-            fit = fit_lp(np.ascontiguousarray(columns[some, 1:]), y[some], p, sample_weight=s[some], threads=threads)
+            fit = find_fit(np.ascontiguousarray(columns[some, 1:]), y[some], p, sample_weight=s[some], threads=threads)
             return np.array([fit.b, *fit.w])
 
         def loss(some: Array, c: Array, columns: Array = columns) -> float:

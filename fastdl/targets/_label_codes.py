@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ audio = _kernels.load("audio") or audio_reference
 
 _BLOCK = 1 << 18  # labels: large enough to hide the cost of a turn, small enough for an even split
 _FEW = 1 << 10  # codes for which NumPy's look-up is done before a table of full size is filled
+_CACHED_BITS = 18  # of a number of classes whose sparse table, of 4 bytes a place, stays in the last cache
 _RANGE = 1 << 16  # entries of a table that is worth its place for a few integer labels
 _UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 _KINDS = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numbers", "U": "str", "S": "bytes"}
@@ -30,9 +31,12 @@ def read(name: str, y: Any) -> Array:
     if isinstance(y, np.ndarray) and y.dtype == object:
         y = y.tolist()
     if isinstance(y, (list, tuple)):
-        if _mixed(y):
+        if set(map(type, y)) in ({str}, {bytes}):
+            y = _array_of_texts(name, y)
+        elif _mixed(y):
             raise _check.InputTypeError(f"{name} must hold numbers, str or bytes, one of these, got a mix")
-        _refuse_nul(name, y)
+        else:
+            _refuse_nul(name, y)
     y = _check.asarray(name, y)
     if y.dtype.kind == "T":
         y = y.astype(str)
@@ -49,6 +53,15 @@ def _texts(name: str, y: Any) -> Any:
         return y
     found = _check.texts(name, y)
     return y if found is None else found
+
+
+def _array_of_texts(name: str, y: Sequence[str] | Sequence[bytes]) -> Array:
+    """Texts as an array. Each distinct one is read once: for NumPy to read all takes several times as long."""
+    places = {text: k for k, text in enumerate(dict.fromkeys(y))}
+    distinct = np.array(list(places))
+    if sum(map(len, places)) != int(np.char.str_len(distinct).sum()):
+        _refuse_nul(name, y)
+    return distinct[np.fromiter(map(places.__getitem__, y), np.intp, len(y))]
 
 
 def _refuse_nul(name: str, y: Any) -> None:
@@ -183,9 +196,13 @@ class LabelEncoder:
         return lambda y, out: kernel.encode_items(y.view(np.uint8), items, size, shift, slots, table, _bits(out))
 
     def _slots(self) -> tuple[int, Array]:
-        """Places for twice as many keys at least, all empty."""
-        shift = 63 - len(self.keys).bit_length()
-        return shift, np.full(1 << 64 - shift, -1, np.int32)
+        """Places for eight times as many keys, or twice as many where those would leave the caches; all empty.
+
+        A label that meets another's place costs a wrong guess of the CPU, five times a look-up.
+        """
+        bits = len(self.keys).bit_length()
+        bits += 3 if bits <= _CACHED_BITS else 1
+        return 64 - bits, np.full(1 << bits, -1, np.int32)
 
 
 def _keys(y: Array) -> Array:

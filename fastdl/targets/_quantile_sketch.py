@@ -18,12 +18,12 @@ class SortedValues(NamedTuple):
     high: float
 
 
-class QuantileSketch:
+class ValueSample:
     """The values of a stream: all, or with `limit` a sketch of buffers of so many values, each for 2^level others.
 
     Munro and Paterson's scheme: when two buffers of a level are full, every second value of both goes one level up;
-    first the odd ones, then the even ones, so that errors cancel. Each time the rank of any value moves by at most the
-    weight of a buffer's values: N log2(N / limit) / (2 limit) in all, at most.
+    first the odd ones, then the even ones, so that errors cancel. The first raise the rank of a value by at most what a
+    value of the level stands for, the others lower it: N log2(N / limit) / (2 limit) in all, at most.
     """
 
     def __init__(self, limit: int | None):
@@ -33,6 +33,7 @@ class QuantileSketch:
         self._waiting: list[Array] = []
         self._levels: list[Array | None] = []
         self._odd: list[int] = []
+        self._raised = self._lowered = 0  # the most that any rank was moved by, either way
 
     def add(self, values: Array, low: float, high: float, *, copy: bool = True) -> None:
         """Take in finite values from `low` to `high`; without a copy where they stay as they are until `sorted`."""
@@ -68,23 +69,33 @@ class QuantileSketch:
             return
         both = np.sort(np.concatenate([there, buffer]), kind="stable")
         kept = both[self._odd[level] :: 2]
+        if self._odd[level]:
+            self._lowered += 1 << level
+        else:
+            self._raised += 1 << level
         self._levels[level], self._odd[level] = None, 1 - self._odd[level]
         self._push(level + 1, kept)
 
-    def frozen(self, *, copy: bool) -> QuantileSketch:
+    @property
+    def rank_error(self) -> int:
+        """By how much the number of values up to any x may be wrong."""
+        return max(self._raised, self._lowered)
+
+    def frozen(self, *, copy: bool) -> ValueSample:
         """This state as it is now, whatever is added later; with values of its own where `copy` says so."""
-        state = QuantileSketch(self.limit)
+        state = ValueSample(self.limit)
         state.count, state.low, state.high, state.dtype = self.count, self.low, self.high, self.dtype
         state._waiting = [values.copy() for values in self._waiting] if copy else list(self._waiting)
         state._levels = list(self._levels)
         return state
 
-    def merge(self, other: QuantileSketch) -> None:
+    def merge(self, other: ValueSample) -> None:
         """Take in the values of another."""
         if not other.count:
             return
         assert other.dtype is not None
         self._seen(other.dtype, other.count, other.low, other.high)
+        self._raised, self._lowered = self._raised + other._raised, self._lowered + other._lowered
         for level, buffer in enumerate(other._levels):
             if buffer is not None:
                 self._push(level, buffer)

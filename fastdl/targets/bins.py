@@ -14,7 +14,7 @@ from fastdl._typing import Array
 from fastdl.targets import _label_codes
 from fastdl.targets._bin_edges import contents, edges_of
 from fastdl.targets._bin_search import BinSearch, bin_search
-from fastdl.targets._quantile_sketch import QuantileSketch, SortedValues
+from fastdl.targets._quantile_sketch import SortedValues, ValueSample
 
 STRATEGIES = ("uniform", "quantile", "mu-law", "kmeans")
 VALUES = ("mean", "median", "middle")
@@ -111,10 +111,10 @@ class BinnedTarget(StateBytes):
             raise _check.InputError(f"{self.dtype} cannot count {self.bins} bins; choose a wider dtype")
         self.nan = nan if nan == "error" else _check.integer("nan", nan, int(limits.min), int(limits.max))
         self.sketch = None if sketch is None else _check.integer("sketch", sketch, 2)
-        self._sample = QuantileSketch(self.sketch)
+        self._sample = ValueSample(self.sketch)
         self._rows = 0
         self._contents: tuple[Array, Array, Array] | None = None
-        self._uncounted: QuantileSketch | None = None  # what the contents are still to be made of
+        self._uncounted: ValueSample | None = None  # what the contents are still to be made of
         self._searches: dict[np.dtype, BinSearch] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class BinnedTarget(StateBytes):
         """Make bins of the values so far; returns itself."""
         return self._make_bins(self._sample)
 
-    def _make_bins(self, sample: QuantileSketch, *, copy: bool = False) -> BinnedTarget:
+    def _make_bins(self, sample: ValueSample, *, copy: bool = False) -> BinnedTarget:
         """Bins of a sample, whose values are copied where they are needed later and are not ours."""
         if not sample.count:
             raise _check.InputError("there were no values to make bins of")
@@ -184,12 +184,12 @@ class BinnedTarget(StateBytes):
 
         An `update` after it starts anew.
         """
-        self._sample, self._rows = QuantileSketch(self.sketch), 0
+        self._sample, self._rows = ValueSample(self.sketch), 0
         self._take(y, copy=False)
         try:
             return self._make_bins(self._sample, copy=True)
         finally:
-            self._sample, self._rows = QuantileSketch(self.sketch), 0
+            self._sample, self._rows = ValueSample(self.sketch), 0
 
     def _counted(self) -> tuple[Array, Array, Array]:
         """Count, mean and median of each bin; of bins that the ends alone make, sorted for when first asked."""

@@ -29,8 +29,9 @@ class Kind:
 def _audio(path):
     from fastdl.files import open_audio
 
-    for chunk in open_audio(path).chunks(1000):
-        assert chunk.ndim == 2
+    reader = open_audio(path)
+    for chunk in reader.chunks(1000):
+        assert chunk.shape[1:] == (() if reader.channels == 1 else (reader.channels,))
 
 
 def _codes(path):
@@ -124,6 +125,16 @@ def _las(**options):
             return path.read_bytes()
 
     return make
+
+
+def _stream():
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        chunked, stream = Path(folder) / "a.laz", Path(folder) / "b.laz"
+        points_cloud_files.las(chunked, points=600, fmt=1, compressed=True)
+        points_cloud_files.unchunked(chunked, stream)
+        return stream.read_bytes()
 
 
 def _csv_cloud():
@@ -231,6 +242,13 @@ KINDS = {
         Kind("pcm16.wav", _wav("PCM_16"), _audio, needs="soundfile"),
         Kind("pcm24.wav", _wav("PCM_24"), _audio, needs="soundfile"),
         Kind("float.w64", _wav("FLOAT", form="W64"), _audio, needs="soundfile"),
+        Kind("pcm32.wav", _wav("PCM_32"), _audio, needs="soundfile"),
+        Kind("double.wav", _wav("DOUBLE"), _audio, needs="soundfile"),
+        Kind("phone.wav", _wav("ULAW"), _audio, needs="soundfile"),
+        Kind("adpcm.wav", _wav("IMA_ADPCM"), _audio, needs="soundfile"),
+        Kind("studio.aiff", _wav("PCM_24", form="AIFF"), _audio, needs="soundfile"),
+        Kind("sun.au", _wav("ALAW", form="AU"), _audio, needs="soundfile"),
+        Kind("apple.caf", _wav("ALAC_24", form="CAF"), _audio, needs="soundfile"),
         Kind("big.rf64", _wav("PCM_16", form="RF64"), _audio, needs="soundfile"),
         Kind("music.flac", _wav("PCM_16", form="FLAC"), _audio, needs="soundfile"),
         Kind("music.ogg", _wav("VORBIS", form="OGG"), _audio, needs="soundfile"),
@@ -252,6 +270,7 @@ KINDS = {
         Kind("wide.las", _las(version="1.4", fmt=8), _points),
         Kind("chunks.laz", _las(compressed=True), _points, needs="lazrs"),
         Kind("layers.laz", _las(compressed=True, version="1.4", fmt=7, extra=True), _points, needs="lazrs"),
+        Kind("stream.laz", _stream, _points, needs="lazrs"),
         Kind("scan.e57", _e57, _points, needs="pye57"),
         Kind("genome.fa", _fasta, _sequences),
         Kind("genome.fa.gz", lambda: _bgzip(_fasta()), _sequences),

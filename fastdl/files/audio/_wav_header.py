@@ -15,6 +15,9 @@ W64_RIFF = bytes.fromhex("72696666 2e91cf11 a5d628db 04c10000")
 W64_TAIL = bytes.fromhex("f3acd311 8cd100c0 4f8edb8a")
 GUID_TAIL = bytes.fromhex("0000 1000 8000 00aa 0038 9b71")
 
+#: What stands before samples; the padding of a chunk before these is 0 and begins no such name.
+_NAMES = (b"fmt ", b"data", b"fact", b"LIST", b"bext", b"cue ", b"JUNK", b"PEAK", b"smpl", b"ds64")
+
 #: (tag, bytes a sample) -> the dtype in the file; 24-bit samples have none.
 DTYPES = {
     (PCM, 1): "u1",
@@ -98,6 +101,13 @@ class HeaderParser:
                     size = size64
                 return WavHeader(form, self.order, at, self._announced(size, at))
             at += -(-size // align) * align
+            if size % 2 and not self.wide and self._is_unpadded(at - 1):
+                at -= 1
+
+    def _is_unpadded(self, at: int) -> bool:
+        """Whether a chunk begins where the padding of an odd one should be, as careless writers leave it."""
+        self.file.seek(min(at, self.total))
+        return self.file.read(4) in _NAMES
 
     def _announced(self, size: int, at: int) -> int | None:
         """The size of the samples, or None where it is the placeholder of a writer that could not come back.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 
 from fastdl import _check
-from fastdl.audio.mu_law import LAWS, MU_LAW_DIALECTS, g711_decode, mu_law_decode
+from fastdl.audio.mu_law import G711_DIALECTS, LAWS, MU_LAW_DIALECTS, g711_decode, mu_law_decode
 from fastdl.errors import FileError, InputError
 from fastdl.files.audio._recording import read_values
 from fastdl.files.audio.wav import WavWriter
@@ -56,7 +56,7 @@ def _text(coding: Coding) -> str:
 
 def sidecar(path: Path) -> Path:
     """Where the coding of the codes in `path` is written."""
-    return path.with_name(path.name + ".json")
+    return Path(f"{path}.json")
 
 
 class CodeWriter:
@@ -92,17 +92,26 @@ def read_sidecar(path: Path) -> Coding:
     if not source.exists():
         raise FileError(path, f"cannot be decoded without {source.name}, which encode-audio writes beside it")
     try:
-        fields = json.loads(source.read_text())
-        if not isinstance(fields, dict):
-            raise InputError(f"must be an object, got {json.dumps(fields)[:40]}")
-        dtype = fields.pop("dtype", None)
-        coding = Coding(**fields)
+        said = json.loads(source.read_text())
+        if not isinstance(said, dict):
+            raise InputError(f"must be an object, got {json.dumps(said)[:40]}")
+        dtype = said.pop("dtype", None)
+        _check_fields(said)
+        coding = Coding(**said)
         _check_coding(coding)
         if dtype not in (None, coding.dtype.name):
             raise InputError(f"dtype must be {coding.dtype.name}, got {dtype!r}")
     except (ValueError, TypeError, RecursionError) as error:
         raise FileError(source, f"not a description of the codes in {path.name}: {error}") from None
     return coding
+
+
+def _check_fields(names: Iterable[str]) -> None:
+    needed, known = ("rate", "channels", "law"), [field.name for field in fields(Coding)]
+    missing = [name for name in needed if name not in names]
+    other = [name for name in names if name not in known]
+    if missing or other:
+        raise InputError(f"has no {', '.join(missing)}" if missing else f"has fields that mean nothing: {other}")
 
 
 def _check_coding(coding: Coding) -> None:
@@ -112,7 +121,9 @@ def _check_coding(coding: Coding) -> None:
     _check.integer("quantization_channels", coding.quantization_channels, 2, 65536)
     if coding.law == "wavenet":
         _check.one_of("dialect", coding.dialect, MU_LAW_DIALECTS)
-    elif coding.quantization_channels != 256:
+        return
+    _check.one_of("dialect", coding.dialect, (*G711_DIALECTS, Coding.dialect))  # the last where none is given
+    if coding.quantization_channels != 256:
         raise InputError(f"quantization_channels must be 256 with law {coding.law!r}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ SUFFIXES = (
 )
 _OURS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
 _SMALL = 1 << 16  # bytes of a file that is held
+_SKIPPED = 1 << 16  # frames that are decoded at once to reach a later one
 _ENDLESS = 1 << 62  # frames: libsndfile gives the largest int64 where a header does not say
 
 
@@ -73,14 +75,19 @@ def open_once(path: Path, *, raw: str | None = None, allow_truncated: bool = Fal
 
 def _opened(path: str | Path, size: int, raw: str | None, allow_truncated: bool) -> Recording:
     """A reader by the first bytes of a file."""
-    path = _check.existing(path)
-    with open(path, "rb", buffering=0) as file:
-        data = file.read(size)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            data = file.read(size)
+    except (OSError, ValueError):
+        _check.existing(path)
+        raise
+    path = path if isinstance(path, Path) else Path(path)
     start = data[:4]
     if not start:
         raise FileError(path, "is empty", 0)
-    if raw is not None or path.suffix.lower() in BY_SUFFIX:
-        return RawReader(path, raw or BY_SUFFIX[path.suffix.lower()])
+    layout = raw or BY_SUFFIX.get(os.path.splitext(path)[1].lower())
+    if layout is not None:
+        return RawReader(path, layout)
     if start not in _OURS:
         return SoundfileReader(path)
     try:
@@ -156,7 +163,8 @@ class SoundfileReader(Recording):
             return np.concatenate(list(self.chunks(1 << 20)) or [self._none()])
         start, stop = self._span(start, frames)
         with self._errors(f"corrupt after frame {start}"), self._opened() as file:
-            file.seek(start)
+            if start or self._is_kept:
+                self._skip(file, start)
             x = file.read(stop - start, dtype=self.dtype)
         if len(x) < stop - start:
             raise FileError(self.path, f"truncated: {self.frames} frames announced, {start + len(x)} there")
@@ -167,6 +175,8 @@ class SoundfileReader(Recording):
         """The file, which stays open if there are `files` and if what it decodes to depends on the place alone."""
         if self.files is None or not self._is_exact:
             with self._soundfile.SoundFile(self.path) as file:
+                # For reading in order: soundfile seeks after each read, which many kinds (GSM, G.721, DWVW) cannot.
+                file.seekable = lambda: False
                 yield file
             return
         try:
@@ -175,6 +185,20 @@ class SoundfileReader(Recording):
             self.files.close(self.path)
             raise
 
+    @property
+    def _is_kept(self) -> bool:
+        return self.files is not None and self._is_exact
+
+    def _skip(self, file: Any, frames: int) -> None:
+        """To a frame: at once, or by decoding those before it where the kind has no other way."""
+        try:
+            file.seek(frames)
+        except self._soundfile.LibsndfileError:
+            if self._is_kept:
+                raise
+            while frames and len(x := file.read(min(frames, _SKIPPED), dtype=self.dtype)):
+                frames -= len(x)
+
     def _none(self) -> Array:
         return np.empty((0,) if self.channels == 1 else (0, self.channels), self.dtype)
 
@@ -182,11 +206,10 @@ class SoundfileReader(Recording):
         """Samples of at most `frames` frames, in order: (n,) mono or (n, channels)."""
         done = 0
         with self._errors("cannot be opened again"), self._soundfile.SoundFile(self.path) as file:
-            if self.is_estimate:
-                file.seekable = lambda: False  # soundfile seeks after each read, which fails where no length is known
+            file.seekable = lambda: False
             while self.is_estimate or done < self.frames:
                 with self._errors(f"corrupt after frame {done}"):
-                    x = file.read(frames, dtype=self.dtype)
+                    x = file.read(frames if self.is_estimate else min(frames, self.frames - done), dtype=self.dtype)
                 if not len(x):
                     break
                 done += len(x)

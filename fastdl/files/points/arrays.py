@@ -17,7 +17,15 @@ from fastdl._typing import Array
 from fastdl.errors import FastdlError, FileError, InputError
 from fastdl.files.npy import read_npy_header, write_npy_header
 from fastdl.files.points.fields import Field, unique
-from fastdl.files.points.reader import PointReader, announced, binary, fields_of, native_records
+from fastdl.files.points.reader import (
+    PointReader,
+    announced,
+    binary,
+    binary_part,
+    even_borders,
+    fields_of,
+    native_records,
+)
 from fastdl.files.points.sorted_rows import CloudRows
 
 KITTI = ("x", "y", "z", "intensity")
@@ -25,6 +33,9 @@ NUSCENES = ("x", "y", "z", "intensity", "ring")
 _OWN = ("coords", "counts", "accounting")  # what a .npz of voxels holds beside its columns
 _RINGS = 256  # no scanner has more lasers
 _DEFLATE = 1032  # the most bytes that deflate makes of one, and more than zip's other methods do of what clouds hold
+#: Names of an array of points in an archive: ours, Open3D's, PyTorch Geometric's, and what others say.
+_WHOLE = ("points", "positions", "xyz", "pos", "point_cloud", "pointcloud")
+_WIDE = 32  # columns: three rows of more are x, y and z of as many points
 _MOST_COLUMNS = 4096  # a header of a few bytes may announce billions
 
 
@@ -64,6 +75,14 @@ class FloatReader(PointReader):
         """Structured arrays of at most `points` points."""
         return binary(self.path, self.record, 0, self.points, points)
 
+    def borders(self, points: int) -> list[int]:
+        """Of equal parts."""
+        return even_borders(self.points, points)
+
+    def part(self, start: int, stop: int) -> Array:
+        """Some of the points."""
+        return binary_part(self.path, self.record, 0, start, stop)
+
 
 class NpyPointReader(PointReader):
     """A .npy array: (N, C) numbers whose first three columns are x, y, z, or (N,) records with these fields."""
@@ -89,6 +108,16 @@ class NpyPointReader(PointReader):
             return
         for chunk in binary(self.path, self.dtype, self.offset, self.points, points):
             yield chunk.astype(own, copy=False)
+
+    def borders(self, points: int) -> list[int] | None:
+        """Of equal parts, where the numbers of a point stand together."""
+        return None if self.fortran and len(self.shape) > 1 else even_borders(self.points, points)
+
+    def part(self, start: int, stop: int) -> Array:
+        """Some of the points."""
+        return binary_part(self.path, self.dtype, self.offset, start, stop).astype(
+            native_records(self.dtype), copy=False
+        )
 
     def _columns_first(self, own: np.dtype, points: int) -> Iterator[Array]:
         """The points of a file that holds a column after the other."""
@@ -118,7 +147,7 @@ class _Member:
 
 
 class NpzPointReader(PointReader):
-    """A .npz archive: an array "points", or one array a column (as `write_npz` does), or one array."""
+    """A .npz archive: one array, one of the names in `_WHOLE`, or one array a column (as `write_npz` does)."""
 
     def __init__(self, path: str | Path, layout: Sequence[str] | None = None):
         self.path = _check.existing(path)
@@ -126,12 +155,15 @@ class NpzPointReader(PointReader):
         remarks: list[str] = []
         with self._guarded(), zipfile.ZipFile(self.path) as archive:
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
-            one = "points" if "points" in names else names[0] if len(names) == 1 else None
+            whole_names = _WHOLE[:1] if {"x", "y", "z"} <= set(names) else _WHOLE
+            one = names[0] if len(names) == 1 else next((name for name in whole_names if name in names), None)
             found = {name: self._member(archive, name) for name in ([one] if one else names)}
         if one:
             whole = found[one]
             self.dtype = _records(self.path, whole.dtype, whole.shape, layout)
             self.members = {one: whole}
+            if len(names) > 1:
+                remarks.append(f"only {one} is read, not {', '.join(name for name in names if name != one)}")
         else:
             self.members = self._columns(found, remarks)
             self.dtype = np.dtype([(name, m.dtype) for name, m in self.members.items()])
@@ -170,7 +202,7 @@ class NpzPointReader(PointReader):
     def _columns(self, found: dict[str, _Member], remarks: list[str]) -> dict[str, _Member]:
         if not {"x", "y", "z"} <= found.keys():
             names = ", ".join(found) or "nothing"
-            raise FileError(self.path, f'must hold "points", or "x", "y", "z", or one array; holds {names}')
+            raise FileError(self.path, f"must hold {', '.join(_WHOLE)}, or x, y, z, or one array; holds {names}")
         shape = found["x"].shape
         if len(shape) != 1 or any(found[axis].shape != shape for axis in "xyz"):
             raise FileError(self.path, "x, y and z must be of one length")
@@ -247,6 +279,9 @@ def _records(path: Path, dtype: np.dtype, shape: tuple[int, ...], layout: Sequen
         raise FileError(path, problem)
     if shape[1] > _MOST_COLUMNS:
         raise FileError(path, f"has {shape[1]} columns; {_MOST_COLUMNS} are read at most")
+    if not layout and shape[0] == 3 and shape[1] > _WIDE:
+        problem = f"holds 3 rows of {shape[1]} numbers: the coordinates of {shape[1]} points stand in columns"
+        raise FileError(path, f"{problem}; name them with a layout if these are 3 points")
     if layout and len(layout) != shape[1]:
         raise FileError(path, f"has {shape[1]} columns, the layout names {len(layout)}")
     names = list(KITTI[: shape[1]]) + [f"column{k}" for k in range(4, shape[1])]

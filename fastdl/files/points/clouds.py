@@ -14,7 +14,7 @@ from fastdl.files.points.reader import PointReader
 from fastdl.files.points.sorted_rows import CloudRows
 
 #: File name endings that a folder is searched for; .txt and .csv may be anything and are read when they are named.
-SUFFIXES = (".bin", ".npy", ".npz", ".las", ".laz", ".pcd", ".ply", ".e57", ".xyz", ".pts")
+SUFFIXES = (".bin", ".npy", ".npz", ".las", ".laz", ".pcd", ".ply", ".e57", ".xyz", ".xyzn", ".xyzrgb", ".pts")
 #: File name endings that can be written.
 FORMATS = (".npz", ".npy", ".las", ".laz", ".ply", ".pcd", ".bin", ".xyz", ".txt", ".csv")
 _TEXT = (".xyz", ".pts", ".txt", ".csv")
@@ -73,7 +73,7 @@ def open_points(path: str | Path, *, bounds: bool = True, layout: Sequence[str] 
         return pcd.PcdReader(path)
     if name.endswith(".bin"):
         return arrays.FloatReader(path, layout)
-    if name.endswith(_TEXT):
+    if name.endswith((*_TEXT, ".asc", ".xyzn", ".xyzrgb")):
         return text.TextReader(path, layout)
     known = "LAS, LAZ, PCD, PLY, E57, .npy, .npz, .bin, .pcd.bin, .xyz, .txt, .csv"
     raise FileError(path, f"is not a cloud that can be read ({known})", 0)

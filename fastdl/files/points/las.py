@@ -17,7 +17,7 @@ from fastdl.files.points.fields import Field
 from fastdl.files.points.las_fields import extra_fields, standard_fields
 from fastdl.files.points.las_header import read_header
 from fastdl.files.points.laz import LazPoints
-from fastdl.files.points.reader import PointReader, binary
+from fastdl.files.points.reader import PointReader, binary, binary_part, even_borders
 from fastdl.files.points.voxel_lattice import Lattice, lattice
 
 _WAVEFORMS = (4, 5, 9, 10)  # point formats whose records point to waveforms
@@ -74,6 +74,20 @@ class LasReader(PointReader):
                 self._inside(chunk, start, place)
             start += len(chunk)
             yield chunk
+
+    def borders(self, points: int) -> list[int] | None:
+        """Of equal parts, or of whole chunks of compressed points."""
+        return even_borders(self.points, points) if self.packed is None else self.packed.borders(points)
+
+    def part(self, start: int, stop: int) -> Array:
+        """The records from one border to another."""
+        if self.packed is None:
+            return binary_part(self.path, self.record, self.header.point_offset, start, stop)
+        records, place = self.packed.part(start, stop)
+        chunk = records.reshape(-1).view(self.record)
+        if self._box is not None and len(chunk):
+            self._inside(chunk, start, place)
+        return chunk
 
     def _inside(self, chunk: Array, start: int, place: int) -> None:
         assert self._box is not None

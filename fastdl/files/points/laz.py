@@ -66,7 +66,7 @@ class LazPoints:
         self.kind, coder = struct.unpack_from("<HH", data, 0)
         self.chunk_size = struct.unpack_from("<I", data, 12)[0]
         items = [struct.unpack_from("<HHH", data, 34 + 6 * k) for k in range(struct.unpack_from("<H", data, 32)[0])]
-        if self.kind not in (POINTWISE, CHUNKED, LAYERED) or coder or not self.chunk_size:
+        if self.kind not in (POINTWISE, CHUNKED, LAYERED) or coder or not (self.chunk_size or self.kind == POINTWISE):
             raise FileError(self.path, f"compression {self.kind} by coder {coder} is not known", place)
         for kind, size, _ in items:
             if kind not in _ITEMS or _ITEMS[kind] not in (-1, size):
@@ -74,6 +74,9 @@ class LazPoints:
         if sum(size for _, size, _ in items) != self.header.record_size:
             sizes = f"{sum(size for _, size, _ in items)} bytes compressed, {self.header.record_size} in its header"
             raise FileError(self.path, f"a point has {sizes}", place)
+        if self.kind == POINTWISE:
+            # One chunk without end; its writers leave a size of chunks that means nothing, and lazrs would heed.
+            self.record = data[:12] + struct.pack("<I", _VARIABLE - 1) + data[16:]
         self.layers = sum(_LAYERS.get(kind, size) for kind, size, _ in items) if self.kind == LAYERED else 0
 
     def guard(self, run: Callable[[], Result], problem: str, place: int) -> Result:
@@ -128,19 +131,42 @@ class LazPoints:
 
     def read(self, points: int) -> Iterator[tuple[Array, int]]:
         """(bytes of at most `points` points, the place of their chunk in the file), in order."""
-        large = any(c.points * self.header.record_size > _LARGEST for c in self.chunks)
-        if self.kind == POINTWISE or large:
+        if not self._has_parts():
             yield from self._in_order(points)
             return
         with open(self.path, "rb") as file:
-            group: list[Chunk] = []
-            for chunk in self.chunks:
-                if group and sum(c.points for c in group) + chunk.points > points:
-                    yield from self._slices(self._decode(file, group), points, group[0].start)
-                    group = []
-                group.append(chunk)
-            if group:
+            for group in self._groups(points):
                 yield from self._slices(self._decode(file, group), points, group[0].start)
+
+    def _has_parts(self) -> bool:
+        """Whether the points stand in chunks that fit in memory."""
+        large = any(c.points * self.header.record_size > _LARGEST for c in self.chunks)
+        return self.kind != POINTWISE and not large
+
+    def _groups(self, points: int) -> Iterator[list[Chunk]]:
+        """Chunks of together at most `points` points, or one alone."""
+        group: list[Chunk] = []
+        for chunk in self.chunks:
+            if group and sum(c.points for c in group) + chunk.points > points:
+                yield group
+                group = []
+            group.append(chunk)
+        if group:
+            yield group
+
+    def borders(self, points: int) -> list[int] | None:
+        """The first point of each group of chunks, and the number of all points."""
+        if not self._has_parts():
+            return None
+        counts = [sum(c.points for c in group) for group in self._groups(points)]
+        return [0, *np.cumsum(counts).tolist()]
+
+    def part(self, start: int, stop: int) -> tuple[Array, int]:
+        """The bytes of the points between two borders, and their place in the file."""
+        ends = np.cumsum([0, *(c.points for c in self.chunks)])
+        group = self.chunks[int(np.searchsorted(ends, start)) : int(np.searchsorted(ends, stop))]
+        with open(self.path, "rb") as file:
+            return self._decode(file, group), group[0].start
 
     def _slices(self, records: Array, points: int, place: int) -> Iterator[tuple[Array, int]]:
         for start in range(0, len(records), points):

@@ -68,6 +68,15 @@ class PointReader:
         """Arrays of at most `points` records, in the order of the file."""
         raise NotImplementedError
 
+    def borders(self, points: int) -> list[int] | None:
+        """The first points of parts of about `points` points, and the number of all; None where none is read alone."""
+        del points
+        return None
+
+    def part(self, start: int, stop: int) -> Array:
+        """The records from one border to another, without those before."""
+        raise NotImplementedError
+
     def column(self, chunk: Array, name: str) -> Array:
         """One column of a chunk, in the dtype that `schema` says."""
         return self.fields[name].read(chunk).astype(self.schema[name], copy=False)
@@ -122,6 +131,16 @@ def binary(path: Path, dtype: np.dtype, offset: int, total: int, size: int) -> I
                 place = offset + (start + len(x)) * dtype.itemsize
                 raise FileError(path, "became shorter while it was read", place)
             yield x if own is dtype else x.astype(own)
+
+
+def binary_part(path: Path, dtype: np.dtype, offset: int, start: int, stop: int) -> Array:
+    """Some of the records that `binary` gives."""
+    return next(binary(path, dtype, offset + start * dtype.itemsize, stop - start, stop - start))
+
+
+def even_borders(total: int, size: int) -> list[int]:
+    """The borders of parts of `size` records."""
+    return [*range(0, total, size), total]
 
 
 def announced(path: Path, offset: int, record: int, points: int) -> None:

@@ -1,4 +1,4 @@
-"""Clouds in plain text: .xyz, .txt, .pts and .csv, a point a line, with a line of names before them or none."""
+"""Clouds in plain text: .xyz, .txt, .pts, .asc and .csv, a point a line, with a line of names before them or none."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from fastdl.files.points.text_rows import TextRows
 
 _LINE = 1 << 16  # bytes: a first line that is longer is none of a cloud
 _READ = 1 << 20  # bytes read at once
+#: Columns that an ending says (Open3D's).
+_LAYOUTS = {".xyzn": ("x", "y", "z", "nx", "ny", "nz"), ".xyzrgb": ("x", "y", "z", "red", "green", "blue")}
 _EXACT = 15  # digits of the integers that float64 certainly holds
 
 
@@ -31,6 +33,7 @@ class TextReader(PointReader):
 
     def __init__(self, path: str | Path, layout: Sequence[str] | None = None):
         self.path = _check.existing(path)
+        layout = layout or _LAYOUTS.get(self.path.suffix.lower())
         with open(self.path, "rb") as file:
             names, first = self._start(file, layout)
         whole = [len(word.lstrip("+-")) > _EXACT and word.lstrip("+-").isdigit() for word in first]
@@ -50,6 +53,7 @@ class TextReader(PointReader):
                 if self.offset and named:
                     return self._names(named, len(named), layout), [""] * len(named)
                 raise FileError(self.path, "holds no line of numbers", line=self.line + 1)
+            self._check_line(raw)
             text = decode(raw).lstrip("\ufeff").strip()
             self.separator = next((s for s in ",;" if s in text), "")  # tabs are blanks
             words = [w.strip() for w in text.lstrip("#/ ").split(self.separator or None)]
@@ -60,8 +64,21 @@ class TextReader(PointReader):
             elif len(words) == 1 and digits_value(words[0]) is not None and not named:
                 pass  # .pts: the number of points
             elif words:
+                if ";" in text and "," in text:
+                    problem = "has ; and , between numbers; decimal commas are not read"
+                    raise FileError(self.path, problem, line=self.line + 1)
                 return self._names(named, len(words), layout), words
             self.offset, self.line = file.tell(), self.line + 1
+
+    def _check_line(self, raw: bytes) -> None:
+        """Raise for what would be read as something else, or as nothing that could be understood."""
+        problem = ""
+        if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+            problem = "is UTF-16; text is read as UTF-8"
+        elif b"\r" in raw.rstrip():
+            problem = "its lines end with a carriage return alone; a line ends with a line feed"
+        if problem:
+            raise FileError(self.path, problem, line=self.line + 1)
 
     def _names(self, named: list[str], columns: int, layout: Sequence[str] | None) -> list[str]:
         if layout and len(layout) != columns:

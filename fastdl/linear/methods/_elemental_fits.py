@@ -10,6 +10,7 @@ from fastdl import _threads
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import DesignMatrix
 from fastdl.linear._standard_rows import StandardRows
+from fastdl.linear.methods._exact_vertices import ExactVertex, ExactVertices
 from fastdl.linear.methods._vertices import independent_rows
 from fastdl.losses._row_sums import RowSums
 from fastdl.losses.powers import as_loss
@@ -21,8 +22,35 @@ _SAMPLE = 4096  # rows that first decide
 _POLISH = 1 << 16  # rows that models are polished on at most
 _TRIED = 32  # rows tried in place of another, of those that seem best
 _BATCH = 1 << 14
-_NEAR = 256
-_NOISE = 1e-14  # of residuals that are 0 but for rounding
+_MENDS = 3  # of the floats of the best model
+_NEAR = 512  # models that are judged by sums of twice the precision, at most
+
+
+class _Candidates:
+    """Models that may be the best, as far as losses with errors tell; `dropped` is what the others are not below."""
+
+    def __init__(self, exact: ExactVertices):
+        self.exact, self.dropped = exact, np.inf
+        self.least, self.most, self.bases = np.zeros(0), np.zeros(0), np.zeros((0, exact.fits.k), np.intp)
+
+    def add(self, losses: Array, gammas: Array, bases: Array, determinants: Array) -> None:
+        """Models through rows `bases`, their losses, and the determinants of those rows at unit length."""
+        shifts = self.exact.shifts(gammas, bases, determinants)
+        errors = self.exact.errors(shifts)
+        least, most = losses - errors, losses + errors
+        best = min(self.most.min(initial=np.inf), most.min(initial=np.inf))
+        able = np.flatnonzero(~(least > best))  # what is no number stays
+        least, most = least[able], most[able]
+        if len(able) > _NEAR:
+            least, most = self.exact.bounds(gammas[able], bases[able], shifts[able])
+        least, most = np.append(self.least, least), np.append(self.most, most)
+        bases = np.concatenate([self.bases, bases[able]])
+        able = np.flatnonzero(~(least > most.min(initial=np.inf)))
+        able = able[np.argsort(most[able], kind="stable")]
+        left = least[able[_NEAR:]]
+        if len(left):
+            self.dropped = min(self.dropped, float(np.where(np.isnan(left), -np.inf, left).min()))
+        self.least, self.most, self.bases = least[able[:_NEAR]], most[able[:_NEAR]], bases[able[:_NEAR]]
 
 
 class ElementalFits:
@@ -47,13 +75,15 @@ class ElementalFits:
         W, b = (gammas[:, 1:], gammas[:, 0]) if self.standard.intercept else (gammas, 0.0)
         return RowSums(Z, t, W, b, as_loss(self.p), sample_weight=s).run(False, self.threads)[:, 0]
 
-    def models(self, bases: Array) -> tuple[Array, Array]:
-        """The models (K, k) through rows (Q, k), and which of these determine one."""
+    def models(self, bases: Array) -> tuple[Array, Array, Array]:
+        """The models (K, k) through rows (Q, k), which of these determine one, and their determinants, of unit rows."""
         rows = self.A.rows(bases.ravel()).reshape(len(bases), self.k, self.k)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             size = np.log((rows * rows).sum(2)).sum(1) / 2
-            fine = np.flatnonzero(np.linalg.slogdet(rows)[1] - size > _SINGULAR)
-        return np.linalg.solve(rows[fine], self.t[bases[fine]][..., None])[..., 0], fine
+            determinants = np.linalg.slogdet(rows)[1] - size
+            fine = np.flatnonzero(determinants > _SINGULAR)
+        gammas = np.linalg.solve(rows[fine], self.t[bases[fine]][..., None])[..., 0]
+        return gammas, fine, np.exp(determinants[fine])
 
     def through(self, basis: Array) -> Array:
         """The model through these rows, its rounding mended once."""
@@ -70,26 +100,31 @@ class ElementalFits:
         value = r**self.p
         return float(np.add.reduce(value if self.s is None else self.s * value))
 
-    def best_of_all(self) -> tuple[Array, float]:
-        """The best of all models through k rows, and its loss."""
+    def best_of_all(self) -> tuple[ExactVertex, float]:
+        """The best of all models through k rows, and what their losses are not below; -inf where rounding hides one."""
+        exact = ExactVertices(self)
         if not self.k:
-            return np.zeros(0, np.intp), self.loss(np.zeros(0, np.intp))
-        noise = 2 * self.k * _NOISE**self.p * (1.0 if self.s is None else float(self.s.max()))
-        near: list[tuple[float, Array]] = []  # the best but for rounding
+            vertex = exact.judge(np.zeros(0, np.intp))
+            return vertex, vertex.lower
+        found = _Candidates(exact)
         every = combinations(range(self.n), self.k)
+        hidden = False
         while batch := list(islice(every, _BATCH)):
             bases = np.array(batch, np.intp)
-            gammas, fine = self.models(bases)
+            gammas, fine, determinants = self.models(bases)
             if len(gammas):
-                losses = self.losses(gammas)
-                near += [(float(losses[i]), bases[fine[i]]) for i in np.argsort(losses, kind="stable")[:_NEAR]]
-                near.sort(key=lambda pair: pair[0])
-                near = [pair for pair in near if pair[0] <= near[0][0] + noise][:_NEAR]
-        return min(((basis, self.loss(basis)) for _, basis in near), key=lambda pair: pair[1])
+                found.add(self.losses(gammas), gammas, bases[fine], determinants)
+            others = np.delete(bases, fine, axis=0)
+            hidden = hidden or bool(len(others) and not exact.are_singular(others).all())
+        judged = [exact.judge(basis) for basis in found.bases]
+        factor = self.standard.scale**self.p
+        lower = min(found.dropped * factor, *(vertex.lower for vertex in judged))
+        best = int(np.argmin([vertex.loss for vertex in judged]))
+        return exact.judge(found.bases[best], _MENDS), -np.inf if hidden else lower
 
     def screen(self, count: int, keep: int) -> list[Array]:
         """The best of `count` random models through k rows: on ever more rows, for ever fewer models."""
-        gammas, _ = self.models(self.random.integers(0, self.n, (count, self.k)))
+        gammas, *_ = self.models(self.random.integers(0, self.n, (count, self.k)))
         rows = _SAMPLE
         while len(gammas) > keep:
             some = self.order[:rows] if rows < self.n else None

@@ -16,14 +16,14 @@ from fastdl.linear import _exact_sums as exact_sums
 from fastdl.linear._coordinates import EPS, Coordinates, condition_of
 from fastdl.linear.result import Certificate, LpFit
 
-_EXACT = 4_000_000  # values up to which sums of twice the precision are affordable
+EXACT = 4_000_000  # values up to which sums of twice the precision are affordable
 _DULL = 1e-13  # of the loss: what rounding may blur before such sums are worth their time
 _CORRECTIONS = 4  # of a model by sums of twice the precision
 
 
 def needs_exact_sums(coordinates: Coordinates) -> bool:
     """Whether columns depend so nearly on each other that plain sums say little, and the rows are few enough."""
-    few = coordinates.count * (coordinates.rank + 1) <= _EXACT
+    few = coordinates.count * (coordinates.rank + 1) <= EXACT
     return few and coordinates.rank > 0 and EPS * condition_of(coordinates.raw_factor()) > _DULL
 
 
@@ -117,9 +117,9 @@ def judge_power(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
         reach = 2 * loss ** (1 / p) * weight ** (0.5 - 1 / p)
         norm = (math.fsum(a * r / most) - doubt * reach * float(np.sqrt(half @ half))) / size
         lower = max(norm, 0.0) ** p * (1 - 64 * p * EPS)
-        scale = most**p
+        scale = np.float64(most) ** p
     if not np.isfinite(lower * scale):
         lower = 0.0
     history = {**fit.history, "loss": np.append(fit.history["loss"][:-1], loss * scale)}
-    certificate = Certificate.of(loss * scale, lower * scale, fit.certificate.kind)
+    certificate = Certificate.of(loss * scale, max(lower * scale, fit.certificate.lower), fit.certificate.kind)
     return replace(fit, loss=loss * scale, certificate=certificate, history=history)

@@ -6,6 +6,7 @@ better neighbours; for lines and planes a search over boxes bounds what is left.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import comb
 from typing import Any
 
@@ -13,12 +14,15 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._rows import Rows
+from fastdl.linear._coordinates import EPS
 from fastdl.linear._standard_rows import StandardRows
 from fastdl.linear.methods._branch_and_bound import least_in_boxes
 from fastdl.linear.methods._elemental_fits import ElementalFits
-from fastdl.linear.methods._lower_bounds import least_absolute, subadditive
+from fastdl.linear.methods._exact_vertices import ExactVertices
+from fastdl.linear.methods._lower_bounds import least_absolute
 from fastdl.linear.methods.closed_form import interpolating_fit, interpolating_model, refine
 from fastdl.linear.methods.random import model
+from fastdl.linear.methods.vertex import fit as least_absolute_fit
 from fastdl.linear.result import Certificate, LpFit
 
 Array = np.ndarray
@@ -55,22 +59,40 @@ def fit(
     coordinates = standard.coordinates
     gamma, squares, _, _ = refine(coordinates)
     if (through := interpolating_model(coordinates, gamma, squares)) is not None:
-        return interpolating_fit(coordinates, through, p, "exchange")
+        return replace(interpolating_fit(coordinates, through, p, "exchange"), rows=rows.numbers())
     fits = ElementalFits(standard, p, seed)
     k, n = standard.rank, standard.count
     if k == 0 or comb(n, k) * n <= _ALL:
-        basis, loss = fits.best_of_all()
-        least, history = loss, {"loss": np.array([loss])}
+        vertex, least = fits.best_of_all()
+        history = {"loss": np.array([vertex.loss])}
+        if np.isinf(least):
+            least = _subadditive(rows, p, intercept, threads)
     else:
         count = _starts(k) if starts is None else starts
         absolute = least_absolute(standard)
         basis, loss, history = _climb(fits, _first(fits, absolute, first, count))
-        weighted = absolute if fits.s is None else least_absolute(standard, p)
-        least = subadditive(standard, p, weighted) / standard.scale**p
+        least = _subadditive(rows, p, intercept, threads)
         if k <= 3:
             most = int(min(20_000, _CELLS / n)) if boxes is None else boxes
-            least = max(least, least_in_boxes(fits, loss, most))
-    return _fit_in_users_units(standard, fits, basis, p, loss=loss, least=least, history=history)
+            least = max(least, least_in_boxes(fits, loss, most) * standard.scale**p)
+        vertex = ExactVertices(fits).judge(basis, mends=3)
+        history = {name: v * standard.scale**p if "loss" in name else v for name, v in history.items()}
+        history["loss"][-1] = vertex.loss
+    known = Certificate.of(vertex.loss, least, "bound")
+    found = LpFit(vertex.w, vertex.b, p, vertex.loss, known, "exchange", history, standard.rank, coordinates.condition)
+    return replace(found, rows=rows.numbers()[vertex.rows])
+
+
+def _subadditive(rows: Rows, p: float, intercept: bool, threads: int | None) -> float:
+    """sum s |r|^p >= (sum s^(1/p) |r|)^p, of which the least is that of p = 1."""
+    most = max((float(s.max()) for _, _, s in rows.blocks() if s is not None and len(s)), default=1.0)
+
+    def chunks() -> Any:
+        for X, y, s in rows.blocks():
+            yield X, y, None if s is None else (s / most) ** (1 / p)
+
+    fit = least_absolute_fit(Rows(chunks), intercept=intercept, seed=0, threads=threads)
+    return most * fit.certificate.lower**p * (1 - 64 * EPS)
 
 
 def _starts(k: int) -> int:
@@ -98,24 +120,3 @@ def _climb(fits: ElementalFits, bases: list[Array]) -> tuple[Array, float, dict[
     ends = np.sort([end for end, _ in reached.values()])
     hits = np.array(int((ends <= loss * (1 + 1e-9)).sum()))
     return basis, loss, {"loss": np.append(ends[::-1], loss), "start_loss": before, "hits": hits}
-
-
-def _fit_in_users_units(
-    standard: StandardRows,
-    fits: ElementalFits,
-    basis: Array,
-    p: float,
-    *,
-    loss: float,
-    least: float,
-    history: dict[str, Array],
-) -> LpFit:
-    """The fit in the units of y."""
-    gamma = fits.through(basis)
-    c, v = (float(gamma[0]), gamma[1:]) if standard.intercept else (0.0, gamma)
-    w, b = standard.to_users_units(v, c)
-    factor = standard.scale**p
-    history = {name: values * factor if "loss" in name else values for name, values in history.items()}
-    known = Certificate.of(loss, least, "bound")
-    known = known._replace(upper=known.upper * factor, lower=known.lower * factor)
-    return LpFit(w, b, p, loss * factor, known, "exchange", history, standard.rank, standard.coordinates.condition)

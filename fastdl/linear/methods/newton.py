@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastdl._rows import Rows
-from fastdl.linear._coordinates import EPS, Coordinates, condition_of, sample_rows
+from fastdl._rows import Rows, sample_rows
+from fastdl.linear._coordinates import EPS, Coordinates, condition_of
 from fastdl.linear._matrix import factorize, kernel
-from fastdl.linear.methods._exact_bounds import judge_power, needs_exact_sums
+from fastdl.linear.methods._exact_bounds import EXACT, judge_power, needs_exact_sums
 from fastdl.linear.methods.closed_form import fit_in_users_units, interpolating_fit, least_squares_start
 from fastdl.linear.result import LpFit
 
@@ -27,6 +27,7 @@ _SAMPLE = 100_000  # rows; of many more, so many are solved first
 _STAGE = 1.5  # from one power to the next
 _GRID = 2.0 ** np.arange(1, 7)
 _SEARCHES = 8
+_BLUR = 1e-12  # of a bound: what rounding may take before sums of twice the precision are worth their time
 _LEVEL = 0.4  # of the slope at its start: what the end of a step may have
 
 
@@ -49,10 +50,12 @@ def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None
     steps = NewtonSteps(coordinates, rows, p, gamma)
     gamma, loss, lower, history = steps.run(gamma, tol)
     lower *= max(0.0, 1 - 8 * p * EPS * condition_of(coordinates.raw_factor()))
+    lower, before = steps.less_rounding(lower, gamma), lower
     found = fit_in_users_units(
         coordinates, gamma, p, loss=loss, lower=lower, kind="dual", method="newton", history=history, unit=steps.unit
     )
-    return judge_power(coordinates, rows, found) if needs_exact_sums(coordinates) else found
+    blurred = coordinates.count * (coordinates.rank + 1) <= EXACT and not lower >= (1 - _BLUR) * before
+    return judge_power(coordinates, rows, found) if blurred or needs_exact_sums(coordinates) else found
 
 
 @dataclass
@@ -71,7 +74,7 @@ class NewtonSteps:
 
     def __init__(self, coordinates: Coordinates, rows: Rows, p: float, gamma: Array):
         self.coordinates, self.rows, self.p = coordinates, rows, p
-        self.unit, self.floor = self._measure(gamma)
+        self.unit, self.floor, self.least_weight = self._measure(gamma)
         self.least = 1e-14 * self.floor
 
     def run(self, gamma: Array, tol: float) -> tuple[Array, float, float, dict[str, Array]]:
@@ -100,6 +103,18 @@ class NewtonSteps:
             gaps.append(1 - lower / best.loss)
         return best.gamma * self.unit, best.loss, lower, {"loss": np.array(losses), "gap": np.array(gaps)}
 
+    def less_rounding(self, lower: float, gamma: Array) -> float:
+        """The lower bound of the rows as given: those of the coordinates are rounded.
+
+        That moves the p-norm of residuals by no more than the p-norm of what it does to each; of that the norm for
+        p = 2 is known.
+        """
+        p = self.p
+        weight = self.coordinates.weight if p < 2 else self.least_weight
+        off = 3 * self.coordinates.rounding(gamma) / self.unit * weight ** (1 / p - 0.5)
+        norm = lower ** (1 / p)
+        return max(0.0, norm - off) ** p if np.isfinite(off) else 0.0
+
     def _step(self, here: Point, gain: float) -> Point:
         """Newton's step, made longer or shorter where the loss along it is still steep at its end."""
         after = self._evaluate(here.gamma + here.step)
@@ -108,18 +123,18 @@ class NewtonSteps:
             return after
         return self._evaluate(here.gamma + self._search(here, -gain, end) * here.step)
 
-    def _measure(self, gamma: Array) -> tuple[float, float]:
-        """The unit, a power of two, and the floor, from the residuals of the start."""
-        parts: list[tuple[float, float]] = []
+    def _measure(self, gamma: Array) -> tuple[float, float, float]:
+        """The unit, a power of two, and the floor, from the residuals of the start; and the least weight."""
+        parts: list[tuple[float, float, float]] = []
 
-        def work(X: Array, y: Array, s: Array | None) -> tuple[float, float]:
+        def work(X: Array, y: Array, s: Array | None) -> tuple[float, float, float]:
             r = np.abs(self.coordinates.residuals(self.coordinates.columns(X), self.coordinates.target(y), gamma))
-            return float(r.max()), float(np.add.reduce(r))
+            return float(r.max()), float(np.add.reduce(r)), 1.0 if s is None else float(s.min())
 
         self.rows.each(work, parts.append, self.coordinates.threads)
-        unit = float(np.ldexp(1.0, np.frexp(max(largest for largest, _ in parts))[1]))
-        mean = sum(total for _, total in parts) / self.coordinates.count / unit
-        return unit, 0.1 * mean if self.p < 2 else 0.0
+        unit = float(np.ldexp(1.0, np.frexp(max(part[0] for part in parts))[1]))
+        mean = sum(part[1] for part in parts) / self.coordinates.count / unit
+        return unit, 0.1 * mean if self.p < 2 else 0.0, min(part[2] for part in parts)
 
     def _block(self, X: Array, y: Array, gamma: Array) -> tuple[Array, Array]:
         """The columns of a block, and its residuals in the unit."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fastdl._rows import Rows
+from fastdl._rows import Rows, sample_rows
 from fastdl._typing import Array
-from fastdl.linear._coordinates import EPS, Coordinates, sample_rows
+from fastdl.linear._coordinates import EPS, Coordinates
 from fastdl.linear._matrix import DesignMatrix, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods._exact_bounds import judge_absolute, needs_exact_sums

@@ -1,0 +1,265 @@
+"""The least loss of a softmax model: quasi-Newton steps whose first matrix is the Hessian of some of the rows.
+
+The Hessian of M logits and D columns costs M (M + 1) / 2 weighted Gram matrices, a gradient 2 M products with the
+columns. So where there are many rows, the model of a sample comes first, and its Hessian stands for that of all rows:
+L-BFGS (Nocedal and Wright, "Numerical Optimization", 7.2) starts from it in place of a multiple of the identity, and
+learns what the sample does not know. Where steps bring too little, or rows are few, the Hessian is that of all rows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastdl._rows import Rows, join_blocks
+from fastdl._typing import Array, Progress
+from fastdl.linear._coordinates import EPS
+from fastdl.linear._matrix import factorize
+from fastdl.linear._softmax_rows import SoftmaxPoint, SoftmaxRows
+from fastdl.streaming import ProgressEvent
+
+Solver = Callable[[Array], Array]  # what the inverse of a matrix makes of a slope
+
+_DENSE = 1500  # coefficients up to which Newton's matrix is formed; above, conjugate gradients use its products
+_LARGE = 3000  # coefficients up to which that of a sample is
+_PRODUCTS = 60  # passes over the rows that conjugate gradients take
+_PATIENCE = 30  # steps before these: L-BFGS alone is mostly done by then
+_HALVES = 40
+_PAIRS = 10  # steps that L-BFGS learns from
+_LEAST_SAMPLE = 64  # rows of a sample for each coefficient of a class, and of each class
+_PART = 8  # of many rows, one in so many is in the sample
+_WORTH = 3  # with fewer rows for each of the sample, there is none
+_SLOW = 0.1  # of the distance from the least loss: what is to be left after steps for the price of a Hessian
+_NEARER = 1e-5  # of the tolerance: a loss as near as this to the least has weights that are near, too
+_HIDDEN = 2  # steps at most that bring less than rounding
+NOTHING = 64 * EPS  # of the loss without columns: a gap below is rounding
+
+
+@dataclass
+class Descent:
+    """The coefficients that steps led to, what no loss is below, and the losses and gaps on the way."""
+
+    theta: Array
+    lower: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Goal:
+    """Where to stop: at a relative gap of `tol`, or before a step that promises less than `fall`."""
+
+    tol: float = 0.0
+    fall: float = 0.0
+    steps: int = 30
+    progress: Progress | None = None
+
+
+def least_softmax(sums: SoftmaxRows, goal: Goal) -> Descent:
+    """Find the coefficients of the least loss, from the model without columns on."""
+    theta = np.zeros((sums.models, sums.rows.columns + 1))
+    if sums.intercept:
+        logs = np.log(sums.counts / sums.counts.sum())
+        theta[:, 0] = logs[1:] - logs[0] if sums.fixed else logs - logs.mean()
+    dense, some = theta.size <= _DENSE, _sample(sums)
+    sums.standardise(sums.rows if some is None else some)
+    if some is None and dense:
+        return _descend(sums, theta, None, goal)
+    few = sums if some is None else sums.with_rows(some)
+    solve = _first_solver(few)
+    if some is not None and theta.size <= _LARGE:
+        # As far as this the loss of all rows is above its least at the sample's best model.
+        noise = 0.5 * theta.size * float(sums.counts.sum()) / few.size()
+        theta = _descend(few, theta, solve, Goal(fall=0.1 * noise)).theta
+        solve = _solver(few, few.hessian(theta))
+    return _descend(sums, theta, solve, goal)
+
+
+def _sample(sums: SoftmaxRows) -> Rows | None:
+    """Some rows by chance, with the weights of those they stand for, all of a rare class; None where rows are few."""
+    wanted = max(_LEAST_SAMPLE * (sums.rows.columns + 1), sums.count // _PART)
+    if not sums.rows.in_memory or sums.count < _WORTH * wanted:
+        return None
+    shares = np.minimum(1.0, np.maximum(wanted / sums.count, _LEAST_SAMPLE / np.maximum(sums.class_sizes, 1)))
+    chance = np.random.Generator(np.random.Philox(0))
+    some = []
+    for X, y, s in sums.rows.blocks():
+        share = shares[y.astype(np.intp)]
+        take = np.flatnonzero(chance.random(len(y)) < share)
+        some.append((X[take], y[take], (1.0 if s is None else s[take]) / share[take]))
+    return Rows(*join_blocks(some, sums.rows.columns))
+
+
+def _descend(sums: SoftmaxRows, theta: Array, solve: Solver | None, goal: Goal) -> Descent:
+    """Steps until the goal is reached, or rounding hides what they bring; without a solver, all are Newton's."""
+    found, newton = Descent(theta), solve is None
+    dense = theta.size <= _DENSE
+    price = sums.models + 1 if dense else _PRODUCTS  # of a Hessian, in steps
+    pairs: deque[tuple[Array, Array]] = deque(maxlen=_PAIRS)
+    point, left, hidden = sums.point(theta), np.inf, 0
+    for done in range(1, goal.steps + 1):
+        loss, slope = point.cross_entropy + sums.penalised(theta), sums.slope(point, theta)
+        found.theta = theta
+        if goal.tol:
+            _judge(sums, found, point, loss, done, goal)
+        if newton or solve is None:
+            solve = newton_solver(sums, theta)
+        step = _two_loops(solve, pairs, slope)
+        before, left = left, _inner(slope, step) / 2  # about what the loss is above its least
+        if not newton and (dense or done > _PATIENCE) and not left < _SLOW ** (1 / price) * before:
+            solve = newton_solver(sums, theta)
+            pairs.clear()
+            step = solve(slope)
+            left = _inner(slope, step) / 2
+        if _reached(found, loss, left, newton, goal):
+            break
+        if left <= 8 * EPS * loss:  # only the bound can still gain
+            hidden = 0 if len(gaps := found.gaps) < 2 or gaps[-1] < gaps[-2] / 2 else hidden + 1
+        share = 1.0
+        for _ in range(_HALVES):
+            point = sums.point(theta - share * step)
+            after = point.cross_entropy + sums.penalised(theta - share * step)
+            if after <= loss - 2e-4 * share * left + 4 * EPS * loss:
+                break
+            share /= 2
+        else:
+            break
+        if hidden > _HIDDEN or not left > 0:
+            break
+        if not newton:
+            change = sums.slope(point, theta - share * step) - slope
+            if share < 1:
+                solve = None if dense else solve
+                pairs.clear()
+            elif _inner(change, step) < 0:
+                pairs.append((-step, change))
+        theta = theta - share * step
+    return found
+
+
+def _judge(sums: SoftmaxRows, found: Descent, point: SoftmaxPoint, loss: float, done: int, goal: Goal) -> None:
+    """Note the loss and the lower bound, and tell of them."""
+    found.lower = max(found.lower, sums.lower_bound(point, found.theta))
+    found.losses.append(loss)
+    found.gaps.append((loss - found.lower) / loss if loss > 0 else 0.0)
+    if goal.progress is not None:
+        goal.progress(ProgressEvent(done, goal.steps, "steps", loss, {"gap": found.gaps[-1]}))
+
+
+def _reached(found: Descent, loss: float, left: float, newton: bool, goal: Goal) -> bool:
+    """Whether the goal is: for one more step of Newton's, which are cheap where they are taken, far more is asked."""
+    if not goal.tol:
+        return left <= goal.fall
+    nothing, gap = NOTHING * found.losses[0], loss - found.lower
+    if gap <= nothing:
+        return True
+    near = left <= max(_NEARER * goal.tol, EPS) * loss
+    return near and gap <= (_NEARER if newton else 0.5) * goal.tol * loss
+
+
+def _inner(a: Array, b: Array) -> float:
+    return float(np.add.reduce((a * b).ravel()))
+
+
+def _two_loops(solve: Solver, pairs: deque[tuple[Array, Array]], slope: Array) -> Array:
+    """L-BFGS's product of the inverse Hessian with the slope."""
+    q, shares = slope, []
+    for step, change in reversed(pairs):
+        shares.append(_inner(step, q) / _inner(step, change))
+        q = q - shares[-1] * change
+    q = solve(q)
+    for (step, change), share in zip(pairs, reversed(shares)):
+        q = q + (share - _inner(change, q) / _inner(step, change)) * step
+    return q
+
+
+def newton_solver(sums: SoftmaxRows, theta: Array) -> Solver:
+    """What a slope is solved for by the Hessian at theta: by conjugate gradients where that is large."""
+    return _solver(sums, sums.hessian(theta)) if theta.size <= _DENSE else _product_solver(sums, theta)
+
+
+def _gauge(sums: SoftmaxRows) -> float:
+    """What is the same for all classes changes no probability: a term of this size in that direction fixes it."""
+    return 0.0 if sums.fixed else float(sums.counts.sum()) / sums.classes
+
+
+def _used(sums: SoftmaxRows) -> slice:
+    return slice(None) if sums.intercept else slice(1, None)
+
+
+def _solver(sums: SoftmaxRows, hessian: Array) -> Solver:
+    """By a Hessian of the cross-entropy, to which the penalty and the gauge are added."""
+    M, D = hessian.shape[:2]
+    hessian, used = hessian.copy(), _used(sums)
+    for j in range(D):
+        hessian[:, j, :, j] += _gauge(sums) / M + np.diag(np.full(M, sums.penalty[j]))
+    matrix = hessian[:, used, :, used]
+    inverse = factorize(matrix.reshape(M * matrix.shape[1], -1))
+
+    def solve(slope: Array) -> Array:
+        step = np.zeros_like(slope)
+        step[:, used] = inverse(slope[:, used].ravel()).reshape(M, -1)
+        return step
+
+    return solve
+
+
+def _first_solver(sums: SoftmaxRows) -> Solver:
+    """By the Hessian of the model without columns, which gives all rows the same probabilities.
+
+    That is a matrix between the classes times one Gram matrix of the columns, by Kronecker: for each eigenvector of the
+    first one matrix of the columns is left.
+    """
+    shares = (sums.counts / sums.counts.sum())[sums.fixed :]
+    sizes, vectors = np.linalg.eigh(np.diag(shares) - np.outer(shares, shares))
+    G, used = sums.gram(), _used(sums)
+    inverses = []
+    for k, size in enumerate(sizes):
+        gauge = _gauge(sums) if k == 0 else 0.0  # the least size is 0, for what is the same for all classes
+        inverses.append(factorize((size * G + np.diag(sums.penalty + gauge))[used, used]))
+
+    def solve(slope: Array) -> Array:
+        parts = vectors.T @ slope
+        step = np.zeros_like(slope)
+        for k, inverse in enumerate(inverses):
+            step[k, used] = inverse(parts[k, used])
+        return np.asarray(vectors @ step)
+
+    return solve
+
+
+def _product_solver(sums: SoftmaxRows, theta: Array) -> Solver:
+    """By products with the Hessian."""
+    used = _used(sums)
+
+    def times(v: Array) -> Array:
+        full = np.zeros_like(theta)
+        full[:, used] = v.reshape(len(theta), -1)
+        out = sums.hessian_times(theta, full) + full * sums.penalty + _gauge(sums) * full.mean(axis=0)
+        return out[:, used].ravel()
+
+    def solve(slope: Array) -> Array:
+        step = np.zeros_like(theta)
+        step[:, used] = _conjugate_gradients(times, slope[:, used].ravel()).reshape(len(theta), -1)
+        return step
+
+    return solve
+
+
+def _conjugate_gradients(times: Callable[[Array], Array], g: Array, steps: int = 200) -> Array:
+    """About A^-1 g (Hestenes and Stiefel, 1952), nearer the smaller g is."""
+    x, r = np.zeros_like(g), g.copy()
+    p, size = r.copy(), float(r @ r)
+    enough = size * min(0.01, size**0.5) ** 2
+    for _ in range(steps):
+        if size <= enough:
+            break
+        Ap = times(p)
+        a = size / float(p @ Ap)
+        x, r = x + a * p, r - a * Ap
+        before, size = size, float(r @ r)
+        p = r + size / before * p
+    return x

@@ -1,0 +1,158 @@
+"""What the least loss over all models through k rows cannot be below, for p < 1: by sums of twice the precision.
+
+The p-th power of a residual that is 0 but for rounding is not small: (1e-16)^0.1 is 0.025. So the residuals of a model
+through k rows are those of its floats, less what these miss the k rows by, and they come with a bound of their error.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from fastdl._typing import Array
+from fastdl.linear import _exact_sums as exact_sums
+from fastdl.linear._coordinates import EPS, condition_of, power_of_two
+from fastdl.linear._dependent_columns import PRIMES, Elimination
+
+if TYPE_CHECKING:
+    from fastdl.linear.methods._elemental_fits import ElementalFits
+
+_PART = 1024  # models whose residuals are in memory at once
+_ILL = 1e-5  # relative error of a product with an inverse: determinants of unit rows are above e^-23
+
+
+class ExactVertex(NamedTuple):
+    """A model through k rows, in floats and as it is.
+
+    Attributes
+    ----------
+    w, b : Array (D,), float
+        Its floats.
+    rows : Array of int
+        The rows it goes through, the k and others.
+    loss : float
+        Of the floats, without those rows.
+    lower : float
+        What the loss of the model through the k rows is not below.
+    """
+
+    w: Array
+    b: float
+    rows: Array
+    loss: float
+    lower: float
+
+
+class ExactVertices:
+    """The rows as given, of which models through k rows are judged."""
+
+    def __init__(self, fits: ElementalFits):
+        self.fits, standard = fits, fits.standard
+        self.X, y, s = standard.rows.gathered()
+        self.s = np.ones(len(y)) if s is None else s
+        # Powers of two, so that no product overflows; they change no digit.
+        self.unit = float(power_of_two(np.abs(y).max(initial=0)))
+        self.units = power_of_two(np.abs(self.X).max(axis=0, initial=0))
+        self.y, self.scaled = y * self.unit, self.X * self.units
+        coordinates = standard.coordinates
+        self.condition = condition_of(coordinates.raw_factor())
+        doubt = 1.0 if "QR" in coordinates.solver else 0.0  # columns are orthonormalised
+        #: The relative error of the terms of a residual in the coordinates.
+        self.error = 8 * EPS * (fits.k + 4) * (1 + doubt * self.condition)
+        self._size = np.sqrt((fits.A.rows(np.arange(fits.n)) ** 2).sum(axis=1))
+        self._sums = float(self.s @ self._size), float(self.s @ np.abs(fits.t)), float(self.s.sum())
+
+    def judge(self, basis: Array, mends: int = 0) -> ExactVertex:
+        """The model through the rows `basis`; its floats are mended so often to go nearer to them."""
+        fits, p = self.fits, self.fits.p
+        gamma = fits.through(basis)
+        c, v = (float(gamma[0]), gamma[1:]) if fits.standard.intercept else (0.0, gamma)
+        w, b = fits.standard.to_users_units(v, c)
+        with np.errstate(all="ignore"):
+            inverse = np.linalg.inv(fits.A.rows(basis))
+            r, size = self._residuals(w, b)
+            for _ in range(mends):
+                after = self._mend(basis, inverse, w, b)
+                now, around = self._residuals(*after)
+                if not (np.abs(now) / around)[basis].sum() < (np.abs(r) / size)[basis].sum():
+                    break
+                (w, b), r, size = after, now, around
+            A = fits.A.rows(np.arange(fits.n))
+            missed = r[basis]
+            doubt = min(1.0, _ILL + 64 * EPS * self.condition)
+            error = doubt * (np.abs(A) @ (np.abs(inverse) @ np.abs(missed))) + 2 * EPS * np.abs(r)
+            least = np.maximum(np.abs(r - A @ (inverse @ missed)) - error - 64 * EPS * EPS * size, 0)
+            least[basis] = 0
+            others = ~(least <= 0)
+            unit = np.float64(self.unit) ** p
+            loss = math.fsum(self.s[others] * np.abs(r[others]) ** p) / unit
+            lower = math.fsum(self.s * least**p) * (1 - 8 * EPS) / unit
+        return ExactVertex(w, b, np.flatnonzero(~others), float(loss) if loss >= 0 else np.inf, max(0.0, float(lower)))
+
+    def _residuals(self, w: Array, b: float) -> tuple[Array, Array]:
+        """The residuals of floats, times the unit, and the sizes of their terms."""
+        shares = w * self.unit / self.units
+        r = exact_sums.residuals(self.scaled, self.y, shares, b * self.unit)
+        return r, np.abs(self.y) + np.abs(self.scaled) @ np.abs(shares) + abs(b * self.unit)
+
+    def _mend(self, basis: Array, inverse: Array, w: Array, b: float) -> tuple[Array, float]:
+        """(w, b) less what they miss the rows of the basis by."""
+        standard = self.fits.standard
+        step = inverse @ (self._residuals(w, b)[0][basis] / self.unit / standard.scale)
+        w = w + standard.weights_of_step(step[int(standard.intercept) :])
+        if standard.intercept:  # all of the rows are then missed by the same, but for rounding
+            r, size = self._residuals(w, b)
+            b = b + float(r[basis[size[basis].argmin()]] / self.unit)
+        return w, b
+
+    def shifts(self, gammas: Array, bases: Array, determinants: Array) -> Array:
+        """How far residuals of models (K, k) through rows (K, k) may be wrong, for each unit of a row's length."""
+        length = np.hypot.reduce(gammas, axis=1)  # squares may overflow
+        with np.errstate(all="ignore"):
+            terms = (np.abs(self.fits.t[bases]) / self._size[bases]).max(axis=1, initial=0) + length
+            return self.error * (self.fits.k**1.5 * terms / np.abs(determinants) + length)
+
+    def errors(self, shifts: Array) -> Array:
+        """How much the losses of such models may be wrong, at most."""
+        p, (sizes, targets, weight) = self.fits.p, self._sums
+        with np.errstate(all="ignore"):
+            return weight ** (1 - p) * (shifts * sizes + self.error * targets) ** p
+
+    def bounds(self, gammas: Array, bases: Array, shifts: Array) -> tuple[Array, Array]:
+        """The least and the most that the losses of such models may be, residual by residual."""
+        fits, p = self.fits, self.fits.p
+        A, bound = fits.A.rows(np.arange(fits.n)), np.empty((2, len(gammas)))
+        for start in range(0, len(gammas), _PART):
+            some = slice(start, start + _PART)
+            r = np.abs(fits.t - np.einsum("ki,ni->kn", gammas[some], A))
+            error = shifts[some, None] * self._size + self.error * np.abs(fits.t)
+            for k, size in enumerate((np.maximum(r - error, 0), r + error)):
+                np.put_along_axis(size, bases[some], 0, axis=1)
+                bound[k, some] = (self.s * size**p).sum(axis=1)
+        return bound[0], bound[1]
+
+    def are_singular(self, bases: Array) -> Array:
+        """Whether rows (Q, k) of the columns as given determine no model, by determinants modulo two primes."""
+        coordinates = self.fits.standard.coordinates
+        kept = np.arange(self.X.shape[1]) if coordinates.kept is None else coordinates.kept
+        found = np.ones(len(bases), bool)
+        for prime in PRIMES:
+            rows = Elimination(prime, coordinates.ones, kept, np.zeros(0, int)).residues(self.X)
+            found &= _singular(rows[bases], np.uint64(prime))
+        return found
+
+
+def _singular(A: Array, prime: np.uint64) -> Array:
+    """Whether matrices (Q, k, k) of residues are singular, by elimination without divisions."""
+    singular, A = np.zeros(len(A), bool), A.copy()
+    every = np.arange(len(A))
+    for i in range(A.shape[1]):
+        pivot = i + (A[:, i:, i] != 0).argmax(axis=1)
+        A[every, pivot], A[:, i] = A[:, i].copy(), A[every, pivot]
+        singular |= A[:, i, i] == 0
+        for j in range(i + 1, A.shape[1]):
+            minus = A[:, i] * (prime - A[:, j, i : i + 1]) % prime
+            A[:, j] = (A[:, j] * A[:, i, i : i + 1] % prime + minus) % prime
+    return singular
