@@ -286,27 +286,3 @@ def bench_sample_neighbors(compare, fanout, who):
         some = lambda a, b: a + rng.choice(b - a, fanout, replace=False) if b - a > fanout else np.arange(a, b)
         run = lambda: np.unique(graph.indices[np.concatenate([some(a, b) for a, b in zip(starts, ends)])])
     compare(f"{fanout} neighbours of 10,000 nodes", who, run, items=10_000 * fanout)
-
-
-@pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
-@pytest.mark.parametrize("who", ["fastdl", "pandas", "polars", "pyarrow"])
-def bench_read_edges(compare, tmp_path, weighted, who):
-    pandas = pytest.importorskip("pandas")
-    rng = np.random.default_rng(0)
-    frame = pandas.DataFrame(rng.integers(0, 200_000, (300_000, 2)), columns=["source", "target"])
-    if weighted:
-        frame["weight"] = rng.random(len(frame))
-    path = tmp_path / "edges.csv"
-    frame.to_csv(path, index=False)
-    if who == "fastdl":
-        run = lambda: list(fastdl.files.read_edges(path))
-    elif who == "pandas":
-        run = lambda: pandas.read_csv(path)
-    elif who == "polars":
-        polars = pytest.importorskip("polars")
-        run = lambda: polars.read_csv(path)
-    else:
-        arrow = pytest.importorskip("pyarrow.csv")
-        run = lambda: arrow.read_csv(path)
-    group = f"edges of a CSV file{' with weights' if weighted else ''}"
-    compare(group, who, run, items=len(frame), moved=path.stat().st_size / len(frame), limit="read")

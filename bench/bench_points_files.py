@@ -3,12 +3,9 @@
 import numpy as np
 import pytest
 
-from fastdl import _kernels
 from fastdl.cli import main
 from fastdl.files.points.clouds import open_points
-from fastdl.reference import files as reference
 from tests import points_cloud_files
-from tests.test_points_lzf import compress
 
 POINTS = 1_000_000
 XYZ = np.dtype([(axis, "<f4") for axis in "xyz"])
@@ -26,24 +23,6 @@ def everything(path):
         out[start : start + len(chunk)] = reader.table(chunk, ("x", "y", "z"))
         start += len(chunk)
     return out
-
-
-@pytest.mark.parametrize("who", ["fastdl", "reference"])
-@pytest.mark.parametrize("size", [1000, 1_000_000])
-def bench_lzf(compare, size, who):
-    plain = np.cumsum(np.random.default_rng(0).integers(-1, 2, size), dtype=np.int8).view(np.uint8)
-    packed = np.frombuffer(compress(plain.tobytes()), np.uint8)
-    out = np.empty(size, np.uint8)
-    way = _kernels.load("files_lzf") if who == "fastdl" else reference
-    if way is None:
-        pytest.skip("the kernel is not built")
-
-    def run():
-        assert way.decompress(packed, out) == -1
-        return out
-
-    check = lambda got: np.testing.assert_array_equal(got, plain)
-    compare(f"LZF decompression, {size} bytes", who, run, items=size, moved=1, limit="write", check=check)
 
 
 @pytest.mark.parametrize("who", ["fastdl", "open3d"])

@@ -1,6 +1,5 @@
 """Sequences: reference, fastdl and peers, on the same letters, from a read to more than the caches hold."""
 
-import io
 from functools import lru_cache
 
 import numpy as np
@@ -167,30 +166,6 @@ def bench_kmer_index(compare, size, who):
     else:
         run = lambda: reference.kmer_index(x, 12, canonical=True)
     compare(f"canonical 12-mers, {size}", who, run, items=len(x), moved=5, check=equal(want))
-
-
-@pytest.mark.parametrize("who", ["fastdl", "pyfaidx", "read alone"])
-def bench_fasta(compare, tmp_path, who):
-    text = letters(30_000_000).reshape(-1, 60)
-    path = tmp_path / "a.fa"
-    lines = np.concatenate([text, np.full((len(text), 1), 10, np.uint8)], axis=1)
-    path.write_bytes(b">one\n" + lines.tobytes())
-    check = lambda got: equal(text.reshape(-1))(np.asarray(got).view(np.uint8))
-    if who == "fastdl":
-        from fastdl.files.sequences.fasta import Fasta
-
-        run = lambda: np.concatenate([piece.letters for piece in Fasta(path).chunks()])
-    elif who == "pyfaidx":
-        genome = pytest.importorskip("pyfaidx").Fasta(str(path))
-        run = lambda: np.frombuffer(str(genome["one"]).encode(), np.uint8)
-    else:
-
-        def run():
-            with io.FileIO(path) as file:
-                return file.readall()
-
-        check = None
-    compare("FASTA of 30 M letters, read", who, run, items=text.size, moved=1, limit="read", check=check)
 
 
 @pytest.mark.parametrize("who", ["fastdl", "NumPy bincount of the index"])

@@ -18,7 +18,7 @@ QUIET = 1.0  # programs that were busy before a run: with more, its times say li
 BEGIN, END = "<!-- made by `python -m bench.tables` from bench/results.json -->", "<!-- end of what is made -->"
 SUBJECTS = (
     "audio", "points", "sequences", "graphs", "targets", "features", "losses", "linear", "network", "selection",
-    "torch",
+    "files", "torch",
 )  # fmt: skip
 HEAD = """# Benchmarks
 

@@ -96,3 +96,12 @@ def test_quantiles_say_whether_they_converged():
     with pytest.warns(fastdl.errors.NotConverged, match="fit_quantile stopped with a gap of"):
         assert not fastdl.fit_quantile(X, y).converged
     assert fastdl.fit_quantile(X[:, :1], y).converged
+
+
+@pytest.mark.parametrize("far", [1e14, 1e20, 1e100])
+def test_the_degree_is_chosen_by_the_rows_that_tell_degrees_apart(far):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, 300)
+    y = 1 + 2 * x - 3 * x**3 + rng.normal(0, 0.05, 300)
+    y[17] = far
+    assert fastdl.select_degree(x, y, range(8), p=1).best == 3

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastdl import _check, _kernels, _threads
+from fastdl._typing import Array, ArrayLike
 from fastdl.reference import losses as reference
 
-Array = np.ndarray
+if TYPE_CHECKING:
+    from fastdl.losses.custom import CustomLoss
+    from fastdl.losses.powers import PowerLoss
+
 kernel, many_kernel = _kernels.load("losses"), _kernels.load("losses_many")
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -43,7 +47,18 @@ class RowSums:
     """The checked arguments of a call, and the sums over any of its rows, of a loss as `as_loss` gives it."""
 
     def __init__(
-        self, X, y, W, b, loss, *, sample_weight=None, folds=None, held_out=None, part="train", reduction="sum"
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        W: ArrayLike,
+        b: ArrayLike,
+        loss: PowerLoss | CustomLoss,
+        *,
+        sample_weight: ArrayLike | None = None,
+        folds: ArrayLike | None = None,
+        held_out: ArrayLike | None = None,
+        part: str = "train",
+        reduction: str = "sum",
     ):
         self.X, self.y = _numbers("X", X, (2,)), _numbers("y", y, (1,))
         W, b = _numbers("W", W, (1, 2)), b if type(b) is float else _numbers("b", b, (0, 1))
@@ -150,15 +165,27 @@ class RowSums:
             )
         return total
 
-    def _sums(self, X, y, s, folds, held, *, models, gradient, h) -> Array:
+    def _sums(
+        self,
+        X: Array,
+        y: Array,
+        s: Array | None,
+        folds: Array | None,
+        held: Array | None,
+        *,
+        models: tuple[Array, Array],
+        gradient: bool,
+        h: Array | None,
+    ) -> Array:
+        """The sums of a block for some models (W, b); with h, the curvatures of its rows are written there."""
         W, b = models
-        models, d = W.shape
-        if (kernel if models < _FEW else many_kernel) is None or not d:
+        count, d = W.shape
+        if (kernel if count < _FEW else many_kernel) is None or not d:
             return self._by_reference(X, y, s, folds, held, models=(W, b), gradient=gradient, h=h)
         own, p, floor = self.loss.address, self.loss.power, self.floor
-        if models < _FEW:
-            total = np.zeros((models, d + 2 if gradient else 2))
-            for k in range(models):
+        if count < _FEW:
+            total = np.zeros((count, d + 2 if gradient else 2))
+            for k in range(count):
                 hold = 0 if held is None else held[k]
                 bend = None if h is None else h if h.ndim == 1 else np.empty(len(X), self.dtype)
                 kernel.one_model(X, y, s, folds, hold, self.inside, W[k], b[k], p, own, floor, bend, total[k])
@@ -166,21 +193,32 @@ class RowSums:
                     h[:, k] = bend
             return total
         lanes = 64 // self.dtype.itemsize
-        tiles = -(-models // lanes)
+        tiles = -(-count // lanes)
         packed, shift, hold = (
             np.zeros((tiles * lanes, d), self.dtype),
             np.zeros(tiles * lanes),
             np.zeros(tiles * lanes, np.int32),
         )
-        packed[:models], shift[:models], hold[:models] = W, b, 0 if held is None else held
+        packed[:count], shift[:count], hold[:count] = W, b, 0 if held is None else held
         packed = np.ascontiguousarray(packed.reshape(tiles, lanes, d).swapaxes(1, 2))
         sums = np.zeros((tiles, d + 2, lanes))
         many_kernel.many_models(
-            X, y, s, folds, hold, self.inside, packed, shift, models, p, own, floor, h, sums, gradient
+            X, y, s, folds, hold, self.inside, packed, shift, count, p, own, floor, h, sums, gradient
         )
-        return sums.swapaxes(1, 2).reshape(tiles * lanes, d + 2)[:models, : None if gradient else 2]
+        return sums.swapaxes(1, 2).reshape(tiles * lanes, d + 2)[:count, : None if gradient else 2]
 
-    def _by_reference(self, X, y, s, folds, held, *, models, gradient, h) -> Array:
+    def _by_reference(
+        self,
+        X: Array,
+        y: Array,
+        s: Array | None,
+        folds: Array | None,
+        held: Array | None,
+        *,
+        models: tuple[Array, Array],
+        gradient: bool,
+        h: Array | None,
+    ) -> Array:
         W, b = models
         rows = {"sample_weight": s, "folds": folds, "held_out": held, "part": "test" if self.inside else "train"}
         loss, by_w, by_b = reference.lp_loss_grad(X, y, W, b, self.loss.definition, **rows)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from fastdl._typing import Array
-from fastdl.points._grid import kernel
+from fastdl.points._grid import Grid, grid_with_room, kernel
 
-_SLOT = np.dtype(np.uint64)
+_LONG = _SLOT = np.dtype(np.uint64)
 
 
 class KeyTable:
@@ -52,3 +53,24 @@ class KeyTable:
         keys = np.empty(len(self), np.uint64)
         keys[pairs[:, 1].astype(np.int64) - 1] = pairs[:, 0]
         return keys
+
+
+def cover_cells(
+    old: Grid | None, table: KeyTable, ends: tuple[Array, Array], units: tuple[Any, Any]
+) -> tuple[Grid, KeyTable]:
+    """A box that holds the cells of `old` and those from ends[0] to ends[1], and the table for it.
+
+    units: the origin and the size of the cells.
+    """
+    low, high = ends
+    if old is not None:
+        base, top = np.array(old.base), np.array(old.base) + np.array(old.shape) - 1
+        if (low >= base).all() and (high <= top).all():
+            return old, table
+        low, high = np.minimum(low, base), np.maximum(high, top)
+    box = grid_with_room(*units, low, high)
+    if old is None or not len(table):
+        return box, table
+    wide = KeyTable(_LONG, len(table))
+    wide.assign(box.encode(old.decode(table.keys())), np.empty(len(table), np.int32))  # their numbers stay
+    return box, wide

@@ -10,7 +10,7 @@ from fastdl import _check
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import _accumulator_bytes, _grid
 from fastdl.points._grid import Grid, kernel
-from fastdl.points._key_table import KeyTable
+from fastdl.points._key_table import KeyTable, cover_cells
 from fastdl.points._point_table import PointTable, point_table
 from fastdl.points._reductions import Reduce, VoxelReductions
 from fastdl.points._spill import PARTS, Spill
@@ -211,20 +211,9 @@ class VoxelAccumulator:
         old = self._box
         if ends is None:
             return old or Grid(self.origin, self.voxel_size, (0, 0, 0), (0, 0, 0), long_keys=True)
-        low, high = ends
-        if old is not None:
-            base, top = np.array(old.base), np.array(old.base) + np.array(old.shape) - 1
-            if (low >= base).all() and (high <= top).all():
-                return old
-            low, high = np.minimum(low, base), np.maximum(high, top)
-        box = _grid.grid_with_room(self.origin, self.voxel_size, low, high)
-        if old is not None and len(self._table):
-            table = KeyTable(_LONG, len(self._table))
-            ids = np.empty(len(self._table), np.int32)
-            table.assign(box.encode(old.decode(self._table.keys())), ids)
-            self._table = table
-        self._box = box
-        return box
+        units = self.origin, self.voxel_size
+        self._box, self._table = cover_cells(old, self._table, ends, units)
+        return self._box
 
     def merge(self, other: VoxelAccumulator) -> VoxelAccumulator:
         """Take in a state that saw the chunks after this one's."""

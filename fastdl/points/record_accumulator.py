@@ -11,7 +11,7 @@ from fastdl import _check, _kernels
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import _grid
 from fastdl.points._grid import Grid
-from fastdl.points._key_table import KeyTable
+from fastdl.points._key_table import KeyTable, cover_cells
 from fastdl.points._label_votes import grow, label_votes
 from fastdl.points._spill import PARTS, Spill
 from fastdl.reference import _point_records as reference_kernel
@@ -242,19 +242,9 @@ class RecordAccumulator:
 
     def _cover(self, low: Array, high: Array) -> Grid:
         """A box of cells that holds what was seen and these."""
-        old = self._box
-        if old is not None:
-            base, top = np.array(old.base), np.array(old.base) + np.array(old.shape) - 1
-            if (low >= base).all() and (high <= top).all():
-                return old
-            low, high = np.minimum(low, base), np.maximum(high, top)
-        box = _grid.grid_with_room(self.origin, self.voxel_size, low, high)
-        if old is not None and len(self._table):
-            table = KeyTable(_LONG, len(self._table))
-            table.assign(box.encode(old.decode(self._table.keys())), np.empty(len(self._table), np.int32))
-            self._table = table
-        self._box = box
-        return box
+        units = self.origin, self.voxel_size
+        self._box, self._table = cover_cells(self._box, self._table, (low, high), units)
+        return self._box
 
     def _fold(self, records: Array, ids: Array, keys: Array, box: Grid, index: Array | None) -> None:
         known, size = len(self._used_rows()), len(self._table)

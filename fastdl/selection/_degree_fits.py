@@ -166,9 +166,25 @@ def least_powers(points: FoldedPoints, degrees: list[int], p: float, rule: str, 
     C = np.array([fitted(dev & (fold != k), d) for d in degrees for k in range(K)])
     held = {"folds": fold[dev], "held_out": np.tile(np.arange(K), len(degrees))}
     train, valid = (losses(dev, C, **held, part=part).reshape(-1, K) for part in ("train", "test"))
+    held_out = [(X[fold == k], y[fold == k], s[fold == k]) for k in range(K)]
+    against = _differences(held_out, C.reshape(len(degrees), K, -1), p)
     refits = np.array([fitted(dev, d) for d in degrees])
     test = losses(~dev, refits) if not dev.all() else np.full(len(degrees), np.nan)
     models = [Polynomial(c[: d + 1], points.domain) for c, d in zip(refits, degrees)]
     distinct = min(len(np.unique(x[dev & (fold != k)])) for k in range(K))
-    how = {"method": "fit_lp", "passes": points.passes, "p": p, "rule": rule}
+    how = {"method": "fit_lp", "passes": points.passes, "p": p, "rule": rule, "against": against}
     return select(degrees, train, valid, test, models, determined=distinct, **how)  # type: ignore[arg-type]
+
+
+def _differences(held_out: list[tuple[Array, Array, Array]], C: Array, p: float) -> Array | None:
+    """How much the mean losses of models C (degrees, folds, coefficients) exceed that of the lowest degree.
+
+    Row by row, as one far y in a sum takes the digits of all the others. None where a loss is beyond the largest float.
+    """
+    out = np.empty(C.shape[:2])
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k, (X, y, s) in enumerate(held_out):
+            predicted = C[:, k, 0] + np.einsum("nj,dj->nd", X, C[:, k, 1 : 1 + X.shape[1]])
+            losses = np.abs(y[:, None] - predicted) ** p
+            out[:, k] = (s[:, None] * (losses - losses[:, :1])).sum(axis=0) / s.sum()
+    return out if np.isfinite(out).all() else None

@@ -117,8 +117,13 @@ def select(
     passes: int,
     p: float,
     rule: str,
+    against: Array | None = None,
 ) -> DegreeSelection:
-    """The result: means and standard errors over folds, and the two degrees."""
+    """The result: means and standard errors over folds, and the two degrees.
+
+    The best degree is that of the least validation loss, or of the least mean of `against`, where that is known: by
+    how much the losses of the folds exceed those of the lowest degree.
+    """
     root = np.sqrt(train.shape[1])
     mean, error = valid.mean(axis=1), valid.std(axis=1, ddof=1) / root
     notes = []
@@ -129,7 +134,7 @@ def select(
             "their fits are those of the smallest norm, and none of them is chosen"
         )
     mean = np.where(np.isnan(mean), np.inf, mean)
-    best = int(np.argmin(mean[:usable]))
+    best = int(np.argmin((mean if against is None else against.mean(axis=1))[:usable]))
     least = int(np.argmax(mean[:usable] <= mean[best] + error[best]))
     picked = best if rule == "min" else least
     return DegreeSelection(

@@ -6,11 +6,12 @@ out here). The slopes of the loss are such an a at the least loss; near it they 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdl._rows import Rows
+from fastdl._rows import Block, Rows
 from fastdl.linear._matrix import DesignMatrix
 from fastdl.linear._standard_rows import StandardRows, block_losses
 from fastdl.linear.methods import vertex
@@ -74,7 +75,7 @@ def bound(standard: StandardRows, v: Array, c: float, p: float) -> float:
     smooth = _SMOOTH if p < 1.25 else _SMOOTH[3::3]
     guesses = [DualGuess(k * mean / most) for k in smooth] if p < 2 else [DualGuess(0.0), DualGuess(0.0, True)]
     mends = _mends(standard, gamma, p, most, guesses)
-    blocks = standard.map(lambda Z, t, s: _block(standard, Z, t, s, gamma, p, most=most, guesses=guesses, mends=mends))
+    blocks = standard.map(lambda *rows: _block(rows, standard, gamma, p, most=most, guesses=guesses, mends=mends))
     # |b* - b| in whitened coordinates is at most this, as the best model's residuals are no larger than these.
     least = min(size[2] for size in sizes)
     reach = 2 * loss ** (1 / p) * (standard.weight if p >= 2 else least) ** (0.5 - 1 / p) / standard.weight**0.5
@@ -110,10 +111,20 @@ def _solve_scaled(G: Array, e: Array) -> Array:
     return np.linalg.lstsq(G / np.outer(scale, scale), e / scale, rcond=1e-13)[0] / scale
 
 
-def _block(standard, Z, t, s, gamma, p, *, most, guesses, mends) -> list[tuple[float, float, float, Array]]:
+def _block(
+    rows: Block,
+    standard: StandardRows,
+    gamma: Array,
+    p: float,
+    *,
+    most: float,
+    guesses: Sequence[DualGuess],
+    mends: Sequence[Array],
+) -> list[tuple[float, float, float, Array]]:
     """Of each guess, mended: r'a, the largest |a|/s, the sum of s (|a| / s / largest)^q, and what is left of X'a."""
-    A = DesignMatrix(Z, standard.intercept)
-    r, out = A.minus(t, gamma), []
+    Z, t, s = rows
+    A, out = DesignMatrix(Z, standard.intercept), []
+    r = A.minus(t, gamma)
     for guess, x in zip(guesses, mends):
         a, h = guess(r / most, p)
         a = a - h * A.dot(x)
