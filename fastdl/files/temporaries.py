@@ -51,9 +51,9 @@ def new(folder: str) -> str:
     """A path in `folder` that no other temporary has; what a killed process left there is removed first."""
     if folder not in _swept:
         sweep(folder)
-    path = f"{folder}{os.sep}{_beginning(os.getpid())}.{next(_numbers)}.part"
     with lock:
-        check()
+        check()  # and the number: without Python's own lock two threads may be given the same
+        path = f"{folder}{os.sep}{_beginning(os.getpid())}.{next(_numbers)}.part"
         _live.add(path)
     return path
 

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from tests.attack import changes, shrinking
-from tests.attack.magnitudes import magnitude
+from tests.attack.magnitudes import magnitudes
 from tests.attack.more_cases import CALLS, arguments
 from tests.attack.object_cases import RETURNED
 
@@ -227,8 +227,11 @@ def problem(call: Call, kernel: Answer, reference: Answer) -> str:
         rtol = max(2e-6, *(other.rtol for other in CALLS if other.function == case.function))
     if [a.shape for a in kernel[1]] != [a.shape for a in reference[1]]:
         return "shapes differ"
-    terms = magnitude(case.function, args, kwargs or {}) if rtol else 0.0
-    got, want = ([_beside(a, terms) if rtol else a for a in answer[1]] for answer in (kernel, reference))
+    first, others = magnitudes(case.function, args, kwargs or {}) if rtol else (0.0, 0.0)
+    got, want = (
+        [_beside(a, others if k else first) if rtol else a for k, a in enumerate(answer[1])]
+        for answer in (kernel, reference)
+    )
     try:
         assert_same(got, want, rtol)
     except AssertionError as error:

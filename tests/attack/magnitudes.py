@@ -12,25 +12,28 @@ import fastdl
 from fastdl.reference import losses, network
 
 
-def magnitude(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
-    """That of the largest sum of terms; 0 where it is not known; infinity where the terms are."""
+def magnitudes(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[float, float]:
+    """Of the first array of a result and of the others; 0 where it is not known; infinity where the terms are."""
     if function not in _OF:
-        return 0.0
+        return 0.0, 0.0
     try:
         bound = inspect.signature(getattr(fastdl, function)).bind(*args, **kwargs)
         bound.apply_defaults()
         with np.errstate(all="ignore"):
-            return float(_OF[function](bound.arguments))
+            first, others = _OF[function](bound.arguments)
+            return float(first), float(others)
     except Exception:  # the arguments are not such as the function takes
-        return 0.0
+        return 0.0, 0.0
 
 
 def _of_losses(given: dict[str, Any]) -> Any:
+    """Of the loss and of its derivatives, by residuals whose terms do not cancel."""
     rows = [given[name] for name in ("sample_weight", "folds", "held_out", "part")]
-    X, y, W = (np.asarray(given[name], float) for name in ("X", "y", "W"))
-    slope, _, s = losses._terms(X, y, W, given["b"], given["p"], *rows)
-    size = np.abs(slope).sum(axis=0) * max(1.0, np.abs(X).max(initial=0))
-    return (size / (s.sum(axis=0) if given["reduction"] == "mean" else 1)).max(initial=0)
+    X, y, W, b = (np.abs(np.asarray(given[name], float)) for name in ("X", "y", "W", "b"))
+    slope, value, s = losses._terms(X, y, -W, -b, given["p"], *rows)
+    weight = s.sum(axis=0) if given["reduction"] == "mean" else 1
+    slopes = np.abs(slope).sum(axis=0) * max(1.0, X.max(initial=0)) / weight
+    return (value.sum(axis=0) / weight).max(initial=0), slopes.max(initial=0)
 
 
 def _of_networks(given: dict[str, Any]) -> Any:
@@ -43,7 +46,11 @@ def _of_networks(given: dict[str, Any]) -> Any:
     size = np.abs(s * slope).sum() * max(1.0, np.abs(X).max(initial=0))
     for w in weights[1:]:
         size *= max(1.0, np.abs(w).max(initial=0))
-    return size / (s.sum() if given["reduction"] == "mean" else 1)
+    return 0.0, size / (s.sum() if given["reduction"] == "mean" else 1)
 
 
-_OF: dict[str, Callable[[dict[str, Any]], Any]] = {"lp_loss_grad": _of_losses, "network_loss_grad": _of_networks}
+_OF: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "lp_loss": _of_losses,
+    "lp_loss_grad": _of_losses,
+    "network_loss_grad": _of_networks,
+}

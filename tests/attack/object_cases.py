@@ -196,8 +196,8 @@ def _compiled() -> list[Case]:
 
 OBJECTS = [*_state_cases(), *_made_of_arrays(), *_predictions(), *_more_fits(), *_compiled()]
 
-#: Classes of results, which hold what a function that is called has found.
+#: Classes of results, which hold what a function that is called has found, and of options, which fits take.
 RETURNED = {
     "Certificate", "CoefficientIntervals", "DegreeSelection", "ElasticNetPath", "GramFit", "GraphBatch", "GraphSummary",
-    "NeighborSample", "PolynomialPath", "VoxelReduction", "VoxelSummary", "Voxels",
+    "NeighborSample", "PolynomialPath", "TrainingOptions", "VoxelReduction", "VoxelSummary", "Voxels",
 }  # fmt: skip
