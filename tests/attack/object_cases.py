@@ -25,6 +25,10 @@ def _cloud(rng: np.random.Generator, n: int) -> Any:
     return (rng.normal(0, 3, (n, 4)).astype(np.float32),), {}
 
 
+def _numbers(rng: np.random.Generator, n: int) -> Any:
+    return (rng.normal(size=n + 1),), {}
+
+
 def _labels(rng: np.random.Generator, n: int) -> Any:
     return (rng.integers(0, 2, n + 2),), {}
 
@@ -45,6 +49,10 @@ def _state_cases() -> list[Case]:
         found = fastdl.Voxelizer((0.5, 0.5, 1.0), (-4, -4, -2, 4, 4, 2), max_points=5, max_voxels=99)(points)
         return [found.voxels, found.coords, found.counts, found.true_counts, found.inverse]
 
+    def quantiles(y: Any) -> Any:
+        sketch = fastdl.QuantileSketch(64).update(y)
+        return [sketch.quantile([0.0, 0.3, 1.0]), np.array([sketch.count, sketch.rank_error])]
+
     def labels(y: Any) -> Any:
         target = fastdl.BinaryTarget().fit(y)
         return [target.encode(y), np.asarray(target.classes_)]
@@ -54,6 +62,7 @@ def _state_cases() -> list[Case]:
         Case("losses", "LpLoss", _rows, rtol=1e-9, call=loss, **_FIT),
         Case("points", "VoxelAccumulator", _cloud, rtol=1e-9, call=voxels, sizes=(0, 1, 7, 900), threads=()),
         Case("points", "Voxelizer", _cloud, call=fixed, sizes=(0, 1, 7, 900), threads=()),
+        Case("targets", "QuantileSketch", _numbers, call=quantiles, sizes=(0, 1, 7, 900), threads=()),
         Case("targets", "BinaryTarget", _labels, call=labels, sizes=(0, 1, 7, 900), threads=()),
     ]
 
