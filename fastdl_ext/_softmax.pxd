@@ -19,9 +19,25 @@ cdef inline double exp_below_zero(double x) noexcept nogil:
     return less(x, -708, 0, (1 + rest) * scale)
 
 
+cdef inline double log_series(double s) noexcept nogil:
+    # log((1 + s) / (1 - s)) for |s| below 0.172, by its series to s^23.
+    cdef double z = s * s, l
+    l = 1.0 / 21 + z * (1.0 / 23)
+    l = 1.0 / 19 + z * l
+    l = 1.0 / 17 + z * l
+    l = 1.0 / 15 + z * l
+    l = 1.0 / 13 + z * l
+    l = 1.0 / 11 + z * l
+    l = 1.0 / 9 + z * l
+    l = 1.0 / 7 + z * l
+    l = 1.0 / 5 + z * l
+    l = 1.0 / 3 + z * l
+    return 2 * (s + s * z * l)
+
+
 cdef inline double log1p_of(double x) noexcept nogil:
     # log(1 + x) for x >= 0, to full precision where x is small: as log_of, but m - 1 is then x itself.
-    cdef double v = 1 + x, m, s, z, l, over
+    cdef double v = 1 + x, m, s, over
     cdef uint64_t bits, k
     memcpy(&bits, &v, 8)
     k = (bits + <uint64_t>0x3FF0000000000000 - <uint64_t>0x3FE6A09E667F3BCD) >> 52
@@ -32,41 +48,19 @@ cdef inline double log1p_of(double x) noexcept nogil:
     over -= 4503599627370496.0 + 1023
     s = equal(over, 0, x, m - 1)
     s = s / (2 + s)
-    z = s * s
-    l = 1.0 / 21 + z * (1.0 / 23)
-    l = 1.0 / 19 + z * l
-    l = 1.0 / 17 + z * l
-    l = 1.0 / 15 + z * l
-    l = 1.0 / 13 + z * l
-    l = 1.0 / 11 + z * l
-    l = 1.0 / 9 + z * l
-    l = 1.0 / 7 + z * l
-    l = 1.0 / 5 + z * l
-    l = 1.0 / 3 + z * l
-    return 0.6931471805599453 * over + 2 * (s + s * z * l)
+    return 0.6931471805599453 * over + log_series(s)
 
 
 cdef inline double log_of(double v) noexcept nogil:
     # log(v) of a normal number v >= 1.
     cdef uint64_t bits, k
-    cdef double m, s, z, l
+    cdef double m, s
     memcpy(&bits, &v, 8)
     k = (bits + <uint64_t>0x3FF0000000000000 - <uint64_t>0x3FE6A09E667F3BCD) >> 52
     bits = bits - (k << 52) + <uint64_t>0x3FF0000000000000
     memcpy(&m, &bits, 8)
     s = (m - 1) / (m + 1)
-    z = s * s
-    l = 1.0 / 21 + z * (1.0 / 23)
-    l = 1.0 / 19 + z * l
-    l = 1.0 / 17 + z * l
-    l = 1.0 / 15 + z * l
-    l = 1.0 / 13 + z * l
-    l = 1.0 / 11 + z * l
-    l = 1.0 / 9 + z * l
-    l = 1.0 / 7 + z * l
-    l = 1.0 / 5 + z * l
-    l = 1.0 / 3 + z * l
-    return 0.6931471805599453 * <double>(<int64_t>k - 1023) + 2 * (s + s * z * l)
+    return 0.6931471805599453 * <double>(<int64_t>k - 1023) + log_series(s)
 
 
 cdef inline double cross_entropy(const real* z, Py_ssize_t classes, Py_ssize_t label, double* q) noexcept nogil:

@@ -13,3 +13,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real files of the folder that FASTDL_TEST_DATA names")
     return folder
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Dask cluster of two processes on this machine."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+    ) as cluster:
+        yield cluster

@@ -12,23 +12,11 @@ import pytest
 
 from fastdl.cli import main
 from fastdl.streaming import run
+from tests.local_clusters import MARKS
 
 distributed = pytest.importorskip("distributed")
-pytestmark = [
-    pytest.mark.skipif(os.name != "posix", reason="sends signals"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = MARKS
 FILES = 8
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
-    ) as cluster:
-        yield cluster
 
 
 @pytest.fixture

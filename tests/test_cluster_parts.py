@@ -15,23 +15,11 @@ import pytest
 
 from fastdl.cli import _cloud_downsampling, _cluster, _job_workers, audio, main, sequences
 from fastdl.files import Fasta
+from tests.local_clusters import MARKS
 from tests.sequences_text_files import bgzip, fasta, text_of, twobit
 
 distributed = pytest.importorskip("distributed")
-pytestmark = [
-    pytest.mark.skipif(os.name != "posix", reason="sends signals"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
-    ) as cluster:
-        yield cluster
+pytestmark = MARKS
 
 
 @pytest.fixture
