@@ -107,6 +107,15 @@ def test_the_degree_is_chosen_by_the_rows_that_tell_degrees_apart(far):
     assert fastdl.select_degree(x, y, range(8), p=1).best == 3
 
 
-def test_a_bound_among_the_least_floats():
-    """Data whose loss has only some of the digits of a float, as tests.fuzz made them: the bound is rounded down."""
-    assert fits.failure(11, 828) is None
+@pytest.mark.parametrize(
+    ("seed", "number"),
+    [
+        (11, 828),  # a loss that has only some of the digits of a float
+        (21, 16914),  # quantiles: a loss of 1e-7 beside nearly dependent columns of 1e6
+        (21, 96509),  # p > 1: slopes beyond the largest float
+        (21, 177859),  # p < 1: weights of 1e7, whose rounding is more than y
+    ],
+)
+@pytest.mark.filterwarnings("ignore::fastdl.errors.NotConverged")
+def test_data_that_once_came_out_wrong(seed, number):
+    assert fits.failure(seed, number) is None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fastdl
+from tests.fuzz._exact_fits import ExactRows
 
 
 def highs(X, y, tau, s):
@@ -125,3 +126,15 @@ def test_lasso_equals_scikit_learn_s_quantile_regressor():
     fit = fastdl.fit_quantile(X, y, 0.3, l1=0.05 * 60)
     np.testing.assert_allclose(fit.w, peer.coef_, atol=1e-8)
     assert fit.l1 == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("tau", [0.03125, 0.25, 0.5, 0.75])
+def test_the_bound_of_a_loss_far_below_the_values(tau):
+    """Losses of 1e-7 beside values of 1e6: the bound is of the columns as given, not of their orthonormal form."""
+    X = [[2.0, 0.0], [999999.0, 999998.0], [1000001.0, 999998.0], [-2.0, -2.0]]
+    y = [0.0, 0.0, -1.0, 1.0]
+    with pytest.warns(fastdl.errors.NotConverged):
+        fit = fastdl.fit_quantile(X, y, tau)
+    rows, exact = ExactRows(np.array(X), np.array(y), np.ones(4, int)), int(tau * 32)
+    least = rows.least_piecewise_linear(exact, 32 - exact) / 32
+    assert least * (1 - Fraction(1, 10**9)) <= Fraction(fit.certificate.lower) <= least <= Fraction(fit.loss)

@@ -53,11 +53,19 @@ def residual_pairs(X: Array, y: Array, w: Array, b: float) -> tuple[Array, Array
     return two_sum(high, low + lost)
 
 
+def total(terms: Array) -> float:
+    """The sum, rounded once; not a number where it, or a term, is beyond the range of floats."""
+    try:
+        return math.fsum(terms)
+    except (OverflowError, ValueError):  # a sum above the largest float, and infinities of both signs
+        return math.nan
+
+
 def products(X: Array, shift: Array, g: Array) -> Array:
     """The sum of g, and of g times each column less its shift, each rounded about once."""
-    totals = [math.fsum(g)]
+    totals = [total(g)]
     for j in range(X.shape[1]):
         z, rest = two_sum(X[:, j], np.full(len(g), -shift[j]))
         product, error = two_product(z, g)
-        totals.append(math.fsum(product) + math.fsum(error + rest * g))
+        totals.append(total(product) + total(error + rest * g))
     return np.array(totals)

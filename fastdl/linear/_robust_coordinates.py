@@ -12,6 +12,7 @@ import numpy as np
 from fastdl._rows import Rows, sample_rows
 from fastdl._typing import Array
 from fastdl.linear._coordinates import EPS, Coordinates, condition_of, power_of_two
+from fastdl.linear._matrix import DesignMatrix
 
 _SAMPLE = 20_000  # rows that give the medians: their error is then a hundredth of the spread
 _FAR = 1e4  # spreads: columns that reach farther are taken as they are rather than orthonormalised
@@ -106,6 +107,19 @@ class RobustCoordinates:
         kept = w if self.coordinates.kept is None else w[self.coordinates.kept]
         b = self.y_center + first / self.y_factor - float(np.add.reduce(kept * self.center)) if self.ones else 0.0
         return self.coordinates.of_least_norm(w, b)
+
+    def term_sizes(self, A: DesignMatrix, gamma: Array) -> Array:
+        """The sum of the sizes of the terms of each row of [1, Z] gamma: what its rounding is measured by.
+
+        Orthonormal columns are rounded as those they were made of, whose weights are large where these nearly depend on
+        each other.
+        """
+        size = np.abs(gamma)
+        inner = self.coordinates._first
+        if self.orthonormal and inner is not None:
+            raw = np.linalg.solve(inner, gamma[int(self.ones) :])
+            size[int(self.ones) :] = np.abs(inner) @ np.abs(raw)
+        return DesignMatrix(np.abs(A.Z), A.ones).dot(size)
 
     def condition(self) -> float:
         """Sum of |column j of R| |row j of R^-1|: by how much rounding of the columns is enlarged."""

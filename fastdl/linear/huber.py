@@ -201,19 +201,13 @@ class _Problem:
                 return 0.0
             change += rounding
             share = self.delta / (self.delta + change)
-            sizes = np.abs(self.given) + self._sizes(gamma)
+            sizes = np.abs(self.given) + self.robust.term_sizes(self.A, gamma)
             value = float(np.add.reduce(s * a * r)) - change * float(np.add.reduce(s * np.abs(r)))
             square = float(np.add.reduce(s * (np.abs(a) + change) ** 2))
             lost = (rounding > 0) * 2 * EPS * (self.A.width + 4) * self.delta * float(np.add.reduce(s * sizes))
             lower = share * value - share * share * square / 2 - lost
             lower -= (rounding > 0) * 64 * EPS * (abs(value) + square)
         return max(0.0, lower) if np.isfinite(lower) else 0.0
-
-    def _sizes(self, gamma: Array) -> Array:
-        """|[1, Z]| |gamma|, row by row."""
-        whole = np.abs(gamma)
-        b, w = (whole[0], whole[1:]) if self.A.ones else (0.0, whole)
-        return b + np.abs(self.A.Z) @ w
 
     def direction(self, r: Array, slope: Array, all_rows: Array) -> Array:
         """Newton's step: least squares of the rows within delta."""

@@ -14,6 +14,7 @@ from fastdl.linear._dependent_columns import bound_all_columns
 from fastdl.linear._matrix import DesignMatrix, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
+from fastdl.linear.methods._exact_bounds import judge_absolute, needs_exact_sums
 from fastdl.linear.methods._vertices import VertexRows
 from fastdl.linear.methods.closed_form import least_squares_start
 from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
@@ -177,8 +178,7 @@ def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, t
     robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
     block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
     lean = (2 * tau - 1) * np.append(np.ones(n), np.zeros(d))
-    gamma, lower = _solution(robust, block, robust.from_coordinates(gamma), lean)
-    (w, _), lower = robust.model(gamma), lower / robust.y_factor
+    w, _, _, lower = _solution(robust, rows, block, robust.from_coordinates(gamma), lean)
     w, b = np.where(np.abs(w[:d]) <= least, 0.0, w[:d]), float(w[d]) if intercept else 0.0
     loss = check_loss(given, w, b, tau, threads) + l1 * float(np.add.reduce(np.abs(w)))
     kind = "vertex" if loss - lower <= 1e-9 * loss else "dual"
@@ -189,9 +189,8 @@ def _fit(
     robust: RobustCoordinates, rows: Rows, block: tuple[DesignMatrix, Array, Array], gamma: Array, tau: float
 ) -> QuantileFit:
     coordinates = robust.coordinates
-    gamma, lower = _solution(robust, block, gamma, np.full(len(block[1]), 2 * tau - 1))
-    w, b = robust.model(gamma)
-    loss, lower = check_loss(rows, w, b, tau, coordinates.threads), lower / robust.y_factor
+    w, b, loss, lower = _solution(robust, rows, block, gamma, np.full(len(block[1]), 2 * tau - 1))
+    loss = check_loss(rows, w, b, tau, coordinates.threads) if loss is None else loss
     kind = "vertex" if loss - lower <= 1e-9 * loss else "dual"
 
     def bound(other: Rows) -> tuple[float, int]:
@@ -202,28 +201,31 @@ def _fit(
         robust = RobustCoordinates(again, other)
         block = least_absolute.in_memory(robust, [robust.scaled(*other.gathered())])
         lean = np.full(len(block[1]), 2 * tau - 1)
-        return _solution(robust, block, robust.from_coordinates(start), lean)[1] / robust.y_factor, again.rank
+        return _solution(robust, other, block, robust.from_coordinates(start), lean)[3], again.rank
 
     certificate = bound_all_columns(Certificate.of(loss, lower, kind), coordinates, bound)
     return QuantileFit(w, b, tau, loss, certificate)
 
 
 def _solution(
-    robust: RobustCoordinates, block: tuple[DesignMatrix, Array, Array], gamma: Array, lean: Array
-) -> tuple[Array, float]:
-    """(gamma, below which no check loss is): twice the check loss is sum s (|r| + lean r)."""
+    robust: RobustCoordinates, rows: Rows, block: tuple[DesignMatrix, Array, Array], gamma: Array, lean: Array
+) -> tuple[Array, float, float | None, float]:
+    """(w, b, check loss where it was judged, below which no check loss is), twice of which is sum s (|r| + lean r)."""
     A, t, s = block
-    lower = 0.0
-    if robust.rank:
-        g = -A.products(lean * s)
-        far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max(initial=0))) > _FAR
-        if far or not np.isfinite(gamma).all():
-            gamma = np.zeros(A.width)
-        proof, _ = least_absolute.solve_vertex(A, t, s, g, gamma)
-        if proof is not None:
-            gamma = proof.gamma
-            lower = _lower_bound(robust, VertexRows(A, t, s, g), gamma, proof.dual, lean) / 2
-    return gamma, lower
+    if not robust.rank:
+        return *robust.model(gamma), None, 0.0
+    g = -A.products(lean * s)
+    far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max(initial=0))) > _FAR
+    if far or not np.isfinite(gamma).all():
+        gamma = np.zeros(A.width)
+    proof, _ = least_absolute.solve_vertex(A, t, s, g, gamma)
+    if proof is None:
+        return *robust.model(gamma), None, 0.0
+    w, b = robust.model(proof.gamma)
+    if needs_exact_sums(robust.coordinates):
+        twice, lower = judge_absolute(robust.coordinates, rows, (w, b), proof.dual, lean)
+        return w, b, twice / 2, lower / 2
+    return w, b, None, _lower_bound(robust, VertexRows(A, t, s, g), proof.gamma, proof.dual, lean) / 2 / robust.y_factor
 
 
 def _lower_bound(robust: RobustCoordinates, rows: VertexRows, gamma: Array, dual: Array, lean: Array) -> float:
@@ -245,7 +247,7 @@ def _lower_bound(robust: RobustCoordinates, rows: VertexRows, gamma: Array, dual
             return 0.0
         change = float(np.abs(A.dot(off)).max())
         change += 8 * EPS * np.sqrt(np.add.reduce(s)) * robust.condition() * leverage
-        sizes = float(np.add.reduce(s * (np.abs(t) + rows.sizes(gamma))))
+        sizes = float(np.add.reduce(s * (np.abs(t) + robust.term_sizes(A, gamma))))
         lower = loss - slack - change * float(np.add.reduce(s * np.abs(r))) - 2 * EPS * (A.width + 4) * sizes
         lower *= 1 - change / (1 + change - float(np.abs(lean).max(initial=0)))
     return max(0.0, lower) if np.isfinite(lower) else 0.0

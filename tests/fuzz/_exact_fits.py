@@ -147,4 +147,5 @@ def _solve(A):
             if k != i and A[k][i]:
                 factor = A[k][i] / A[i][i]
                 A[k] = [u - factor * v for u, v in zip(A[k], A[i])]
+                A[k][i] = 0  # decimals would keep a rounding there, which later rows enlarge
     return [A[i][-1] / A[i][i] for i in range(len(A))]

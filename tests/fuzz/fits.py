@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 
 import mpmath
 import numpy as np
@@ -94,7 +94,11 @@ class Problem:
             power = rng.choice([1.1, 1.5, 3.0, 10.0]) if self.name == "power" else float(self.name[2:])
             self.p = float(power)
             self.fit = fastdl.fit_lp(X_given, y_given, self.p, **rows)
-        self.model = [Fraction(float(v)) for v in (self.fit.b, *self.fit.w)]
+
+    @cached_property
+    def model(self):
+        """(b, w) of the fit as rationals; they must be finite."""
+        return [Fraction(float(v)) for v in (self.fit.b, *self.fit.w)]
 
     def own_loss(self):
         """The loss of the model that is returned."""
@@ -159,8 +163,8 @@ def failure(seed, number):
     kind, X, y, s = data(rng)
     try:
         problem = Problem(rng, X, y, s)
-    except fastdl.errors.InputError as error:
-        return f"{kind}: refused: {error}"
+    except Exception as error:  # any: the number of the data set must be told
+        return f"{kind}: {type(error).__name__}: {error}"
     fit, p = problem.fit, problem.p
     upper, lower, gap, _ = fit.certificate
     name = f"{kind}, {problem.name} {p}, {X.tolist()}, {y.tolist()}, {s.tolist()}"

@@ -5,7 +5,6 @@ A bound is judged on the rows and on the model as they are returned: what roundi
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -48,7 +47,7 @@ def judge_squares(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
     with np.errstate(all="ignore"):
         for turn in range(_CORRECTIONS):
             r, rest = exact_sums.residual_pairs(X, y, w, b)
-            loss = math.fsum(s * r * r)
+            loss = exact_sums.total(s * r * r)
             g, lost = exact_sums.two_product(s, r)
             slopes = exact_slopes(coordinates, X, g) + exact_slopes(coordinates, X, lost + s * rest)
             half = np.linalg.solve(R.T, slopes)
@@ -67,21 +66,31 @@ def judge_squares(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
     return replace(fit, w=w, b=b, loss=loss, certificate=certificate, history=history)
 
 
-def judge_absolute(coordinates: Coordinates, rows: Rows, w: Array, b: float, dual: Array) -> tuple[float, float]:
-    """(loss, lower bound) of a model as it is returned and its dual values, by sums of twice the precision."""
+def judge_absolute(
+    coordinates: Coordinates, rows: Rows, model: tuple[Array, float], dual: Array, lean: Array | float = 0.0
+) -> tuple[float, float]:
+    """The sum of s (|r| + lean r) of a model as it is returned, and a lower bound of it by dual values within -1 and 1.
+
+    Both by sums of twice the precision. Where [1, Z]' s (dual + lean) is not 0, a change of the dual values makes up
+    for it. They may then exceed 1; mixed with -lean, a dual solution that proves 0, they do not.
+    """
     X, y, s = rows.gathered()
     s = np.ones(len(y)) if s is None else s
     R = coordinates.raw_factor()
     with np.errstate(all="ignore"):
-        r = exact_sums.residuals(X, y, w, b)
-        loss = math.fsum(s * np.abs(r))
-        value = math.fsum(s * dual * r)
-        off = np.linalg.solve(R, np.linalg.solve(R.T, exact_slopes(coordinates, X, s * dual)))
+        r = exact_sums.residuals(X, y, *model)
+        loss = exact_sums.total(s * (np.abs(r) + lean * r))
+        a = s * (dual + lean)
+        off = np.linalg.solve(R, np.linalg.solve(R.T, exact_slopes(coordinates, X, a)))
         Z = (X - coordinates.shift) * coordinates.factor
         Z = Z if coordinates.kept is None else Z[:, coordinates.kept]
         u = (off[0] + Z @ off[1:]) if coordinates.ones else Z @ off
-        doubt = 1 + 64 * EPS * condition_of(R)
-        lower = value - 2 * loss * doubt * float(np.abs(u).max(initial=0)) - 16 * EPS * loss
+        change = (1 + 64 * EPS * condition_of(R)) * float(np.abs(u).max(initial=0))
+        absolute = exact_sums.total(s * np.abs(r))
+        lower = (exact_sums.total(a * r) - change * absolute) * (
+            1 - change / (1 + change - float(np.max(np.abs(lean))))
+        )
+        lower -= 16 * EPS * absolute
     return loss, max(0.0, lower) if np.isfinite(lower) else 0.0
 
 
@@ -103,21 +112,25 @@ def judge_power(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
         r = exact_sums.residuals(X, y, fit.w, fit.b)
         most = float(np.abs(r).max())
         u = np.abs(r) / most
-        loss = math.fsum(s * u**p)
+        loss = exact_sums.total(s * u**p)
         a = s * np.sign(r) * u ** (p - 1)
         bend = s * np.maximum(u, 1e-6) ** (p - 2)
         whitened = np.linalg.solve(R.T, Z.T).T
         for _ in range(3):
             half = np.linalg.solve(R.T, exact_slopes(coordinates, X, a))
+            if not np.isfinite(half).all():  # beyond the range of floats: nothing is known
+                break
             a = a - bend * (whitened @ np.linalg.lstsq((whitened * bend[:, None]).T @ whitened, half, rcond=None)[0])
         half = np.linalg.solve(R.T, exact_slopes(coordinates, X, a))
         q = p / (p - 1)
-        size = math.fsum(s * (np.abs(a) / s) ** q) ** (1 / q)
+        size = exact_sums.total(s * (np.abs(a) / s) ** q) ** (1 / q)
         weight = float(s.sum()) if p >= 2 else float(s.min())
         reach = 2 * loss ** (1 / p) * weight ** (0.5 - 1 / p)
-        norm = (math.fsum(a * r / most) - doubt * reach * float(np.sqrt(half @ half))) / size
+        norm = (exact_sums.total(a * r / most) - doubt * reach * float(np.sqrt(half @ half))) / size
         lower = max(norm, 0.0) ** p * (1 - 64 * p * EPS)
         scale = np.float64(most) ** p
+    if not np.isfinite(loss * scale):  # what the fit knows by itself stays
+        return fit
     if not np.isfinite(lower * scale):
         lower = 0.0
     history = {**fit.history, "loss": np.append(fit.history["loss"][:-1], loss * scale)}

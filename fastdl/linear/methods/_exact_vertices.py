@@ -6,7 +6,6 @@ through k rows are those of its floats, less what these miss the k rows by, and 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from fastdl.linear.methods._elemental_fits import ElementalFits
 
 _PART = 1024  # models whose residuals are in memory at once
+_SMALL = 1e-6  # of what y varies by: a residual up to this may be rounding
 _ILL = 1e-5  # relative error of a product with an inverse: determinants of unit rows are above e^-23
 
 
@@ -56,6 +56,7 @@ class ExactVertices:
         self.unit = float(power_of_two(np.abs(y).max(initial=0)))
         self.units = power_of_two(np.abs(self.X).max(axis=0, initial=0))
         self.y, self.scaled = y * self.unit, self.X * self.units
+        self.small = _SMALL * float(np.abs(self.y - np.median(self.y)).mean()) + 64 * EPS * np.abs(self.y)
         coordinates = standard.coordinates
         self.condition = condition_of(coordinates.raw_factor())
         doubt = 1.0 if "QR" in coordinates.solver else 0.0  # columns are orthonormalised
@@ -85,10 +86,11 @@ class ExactVertices:
             error = doubt * (np.abs(A) @ (np.abs(inverse) @ np.abs(missed))) + 2 * EPS * np.abs(r)
             least = np.maximum(np.abs(r - A @ (inverse @ missed)) - error - 64 * EPS * EPS * size, 0)
             least[basis] = 0
-            others = ~(least <= 0)
+            # Weights may be so large that their rounding is more than y: such floats go through no row.
+            others = ~((least <= 0) & (np.abs(r) <= self.small))
             unit = np.float64(self.unit) ** p
-            loss = math.fsum(self.s[others] * np.abs(r[others]) ** p) / unit
-            lower = math.fsum(self.s * least**p) * (1 - 8 * EPS) / unit
+            loss = exact_sums.total(self.s[others] * np.abs(r[others]) ** p) / unit
+            lower = exact_sums.total(self.s * least**p) * (1 - 8 * EPS) / unit
         return ExactVertex(w, b, np.flatnonzero(~others), float(loss) if loss >= 0 else np.inf, max(0.0, float(lower)))
 
     def _residuals(self, w: Array, b: float) -> tuple[Array, Array]:

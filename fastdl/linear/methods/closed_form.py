@@ -15,6 +15,7 @@ from fastdl.linear.result import Certificate, LpFit, round_down
 #: (w, b)
 Model = tuple[Array, float]
 
+_SMALL = 1e-6  # of what y varies by
 _MENDS = 3  # of a model that goes through every row
 _PASSES = 4  # of refinement, at most: one does for all but columns that are nearly dependent
 
@@ -94,8 +95,8 @@ def interpolating_model(coordinates: Coordinates, gamma: Array, squares: float) 
     w, b = coordinates.model(gamma)
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(1 + _MENDS):
-            off, size = _distance(coordinates, w, b)
-            if off <= 8 * EPS * size or not np.isfinite(size):
+            off, size, given = _distance(coordinates, w, b)
+            if not np.isfinite(size) or (off <= 8 * EPS * size and off <= given):
                 return w, b
             step = coordinates.move_model(np.zeros(len(w)), 0.0, _step_to_rows(coordinates, w, b))
             change = coordinates.of_least_norm(*step)
@@ -103,17 +104,22 @@ def interpolating_model(coordinates: Coordinates, gamma: Array, squares: float) 
     return None
 
 
-def _distance(coordinates: Coordinates, w: Array, b: float) -> tuple[float, float]:
-    """The sum of absolute residuals of a model as it is returned, and that of the sizes of their terms."""
+def _distance(coordinates: Coordinates, w: Array, b: float) -> Array:
+    """Sums over the rows of a model as it is returned: of |r|, of the sizes of its terms, and what beside y is small.
+
+    Where columns nearly depend on each other, weights may be so large that the rounding of their terms is more than y:
+    such a model goes through nothing.
+    """
     nothing, size = np.zeros(len(w)), np.abs(w)
 
     def work(X: Array, y: Array, s: Array | None) -> Array:
         r = np.empty(len(y))
         kernel.residuals(X, y, w, b, nothing, r)
-        return np.array([np.abs(r).sum(), (np.abs(y) + np.abs(X) @ size + abs(b)).sum()])
+        small = _SMALL * np.abs(y - coordinates.y_shift).sum() + 8 * EPS * np.abs(y).sum()
+        return np.array([np.abs(r).sum(), (np.abs(y) + np.abs(X) @ size + abs(b)).sum(), small])
 
     total = coordinates.rows.total(work, coordinates.threads)
-    return (0.0, 0.0) if total is None else (float(total[0]), float(total[1]))
+    return np.zeros(3) if total is None else total
 
 
 def _step_to_rows(coordinates: Coordinates, w: Array, b: float) -> Array:

@@ -47,7 +47,7 @@ def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int 
     w, b = robust.model(gamma)
     unit = 1 / robust.y_factor
     if dual is not None and needs_exact_sums(coordinates):
-        upper, lower = judge_absolute(coordinates, rows, w, b, dual)
+        upper, lower = judge_absolute(coordinates, rows, (w, b), dual)
     else:
         upper = evaluate_loss(rows, w, b, threads)
         lower = max(0.0, float(loss[-1] - gap[-1])) * unit
@@ -112,14 +112,9 @@ def _judge(
         except np.linalg.LinAlgError:
             return loss, float("inf"), proof.gamma, proof.dual
         shift = 2 * loss * (float(np.abs(u).max()) + _rounding(robust, float(np.add.reduce(s)), float(leverage)))
-        values = np.add.reduce(s * (np.abs(t) + _term_sizes(A, proof.gamma)))
+        values = np.add.reduce(s * (np.abs(t) + robust.term_sizes(A, proof.gamma)))
         gap = proof.slack(A, t, s) + shift + EPS * (A.width + 4) * float(values)
     return loss, gap if np.isfinite(gap) else float("inf"), proof.gamma, proof.dual
-
-
-def _term_sizes(A: DesignMatrix, gamma: Array) -> Array:
-    """The sum of the sizes of the terms of each row of [1, Z] gamma."""
-    return DesignMatrix(np.abs(A.Z), A.ones).dot(np.abs(gamma))
 
 
 def _rounding(robust: RobustCoordinates, weight: float, leverage: float) -> float:
