@@ -1,5 +1,5 @@
-from fastdl.points._hard_voxels import Voxels as Voxels
-from fastdl.points._voxel_summary import VoxelSummary as VoxelSummary
+from fastdl.points.hard_voxelization import Voxels as Voxels
+from fastdl.points.voxel_summary import VoxelSummary as VoxelSummary
 from fastdl.points.accumulator import VoxelAccumulator as VoxelAccumulator
 from fastdl.points.dense_grid import voxel_grid as voxel_grid
 from fastdl.points.downsampling import voxel_downsample as voxel_downsample
