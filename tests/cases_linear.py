@@ -55,6 +55,37 @@ def products_by(kernels: Any) -> Callable[..., np.ndarray]:
     return call
 
 
+def squares_by(kernels: Any) -> Callable[..., np.ndarray]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
+        X, y, s, shift, factor = plain(X, y, s, shift, factor)
+        total = np.ones(X.shape[1] + 2)
+        kernels.squares(X, y, s, factor, 0.5, shift, total)
+        return total
+
+    return call
+
+
+def near_by(kernels: Any) -> Callable[..., tuple[np.ndarray, ...]]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> tuple[np.ndarray, ...]:
+        X, y, s, shift, factor = plain(X, y, s, shift, factor)
+        total, index = np.ones(X.shape[1] + 1), np.zeros(len(X), np.intp)
+        found = kernels.near(X, y, s, factor, 0.5, shift, 1.0, index, total)
+        return index[:found], total
+
+    return call
+
+
+def residuals_of_models_by(kernels: Any) -> Callable[..., np.ndarray]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
+        X, y, s, shift, factor = plain(X, y, s, shift, factor)
+        out = np.empty((2, len(X)))
+        kernels.residuals_of_models(X, np.array([y, s]), np.array([factor, shift]), np.array([0.5, 0.0]),
+                                    np.array([shift, factor]), out)  # fmt: skip
+        return out
+
+    return call
+
+
 def powers_by(kernels: Any, exponent: float) -> Callable[..., np.ndarray]:
     def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
         out = np.empty(len(y))
@@ -83,7 +114,8 @@ def linear_cases() -> list[Case]:
         def make(rng: np.random.Generator, n: int, d: int = d) -> tuple[tuple[Any, ...], dict[str, Any]]:
             return rows(rng, n, d), {}
 
-        by = {"gram": gram_by, "residuals": residuals_by, "products": products_by}
+        by = {"gram": gram_by, "residuals": residuals_by, "products": products_by, "squares": squares_by}
+        by |= {"near": near_by, "residuals_of_models": residuals_of_models_by}
         for name, bound in by.items():
             cases.append(
                 Case(

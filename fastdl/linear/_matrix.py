@@ -15,10 +15,19 @@ kernel = _kernels.load("linear") or reference
 
 def gram(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) -> Array:
     """The Gram matrix of [1, (X - shift) * factor, t], weighted."""
-    m = X.shape[1] + 2
-    width = -(-m // 8) * 8
+    return whole_matrix(gram_sums(X, t, s, shift, factor), X.shape[1] + 2)
+
+
+def gram_sums(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) -> Array:
+    """The upper triangle of it, padded: what blocks add up to before `whole_matrix` completes it."""
+    width = -(-(X.shape[1] + 2) // 8) * 8
     total = np.zeros((width, width))
     kernel.gram(X, t, s, shift, factor, np.empty(128 * width), total)
+    return total
+
+
+def whole_matrix(total: Array, m: int) -> Array:
+    """The symmetric matrix (m, m) of what `gram_sums` gives."""
     upper = np.triu(total[:m, :m])
     return upper + np.triu(upper, 1).T
 
