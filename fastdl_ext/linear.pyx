@@ -206,21 +206,29 @@ cdef enum:
     CHUNK = 64          # rows that are in the first-level cache when they are read again
 
 
-cdef void squares_of(const real* X, const double* y, const double* s, const double* w, double b, const double* shift,
-                     Py_ssize_t n, Py_ssize_t d, double* total) noexcept nogil:
+cdef struct model_rows:     # the rows but for X, and a model
+    const double* y
+    const double* s         # or NULL: all 1
+    const double* w
+    const double* shift
+    double b
+    Py_ssize_t n, d
+
+
+cdef void squares_of(const real* X, const model_rows* a, double* total) noexcept nogil:
     cdef double g[CHUNK]
     cdef double[8] lane = [0, 0, 0, 0, 0, 0, 0, 0]
     cdef Py_ssize_t k, m, i = 0
     cdef double r
-    while i < n:
-        m = min(<Py_ssize_t>CHUNK, n - i)
-        residual_rows(X + i * d, y + i, w, b, shift, m, d, g)
+    while i < a.n:
+        m = min(<Py_ssize_t>CHUNK, a.n - i)
+        residual_rows(X + i * a.d, a.y + i, a.w, a.b, a.shift, m, a.d, g)
         for k in range(m):
             r = g[k]
-            if s != NULL:
-                g[k] = s[i + k] * r
+            if a.s != NULL:
+                g[k] = a.s[i + k] * r
             lane[k % 8] += g[k] * r
-        product_rows(X + i * d, g, shift, m, d, total + 1)
+        product_rows(X + i * a.d, g, a.shift, m, a.d, total + 1)
         i += CHUNK
     total[0] += ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]))
 
@@ -230,39 +238,41 @@ def squares(const real[:, ::1] X, const double[::1] y, const double[::1] s, cons
     """Of the residuals r = y - b - (X - shift) w, add to total: the sum of s r^2, then `products` of s r; X is read once.
     """
     cdef const real* x = &X[0, 0] if X.shape[1] else NULL
+    cdef model_rows a
+    a.y, a.s, a.w, a.shift, a.b, a.n, a.d = &y[0], at(s), at(w), at(shift), b, X.shape[0], X.shape[1]
     with nogil:
-        squares_of(x, &y[0], at(s), at(w), b, at(shift), X.shape[0], X.shape[1], &total[0])
+        squares_of(x, &a, &total[0])
 
 
-cdef Py_ssize_t near_rows(const double* X, const double* y, const double* s, const double* w, double b,
-                          const double* shift, double reach, Py_ssize_t n, Py_ssize_t d, Py_ssize_t* index,
-                          double* total) noexcept nogil:
+cdef Py_ssize_t near_rows(const double* X, const model_rows* a, double reach, Py_ssize_t* index, double* total) noexcept nogil:
     cdef double g[CHUNK]
     cdef Py_ssize_t k, m, i = 0, found = 0
     cdef double weight
-    while i < n:
-        m = min(<Py_ssize_t>CHUNK, n - i)
-        residual_rows(X + i * d, y + i, w, b, shift, m, d, g)
+    while i < a.n:
+        m = min(<Py_ssize_t>CHUNK, a.n - i)
+        residual_rows(X + i * a.d, a.y + i, a.w, a.b, a.shift, m, a.d, g)
         for k in range(m):
             index[found] = i + k
-            weight = 1 if s == NULL else s[i + k]
+            weight = 1 if a.s == NULL else a.s[i + k]
             found += fabs(g[k]) <= reach
             g[k] = 0 if fabs(g[k]) <= reach else copysign(weight, g[k])
-        product_rows(X + i * d, g, shift, m, d, total)
+        product_rows(X + i * a.d, g, a.shift, m, a.d, total)
         i += CHUNK
     return found
 
 
-def near(const double[:, ::1] X, const double[::1] y, const double[::1] s, const double[::1] w, double b,
+def near(const double[:, ::1] X, const double[::1] y, const double[::1] s, const double[::1] model,
          const double[::1] shift, double reach, Py_ssize_t[::1] index, double[::1] total):
-    """The number of rows whose residual is at most `reach`, which are written to index (n); X is read once.
+    """The number of rows whose residual from the model (b, w) is at most `reach`; these are written to index (n).
 
-    Add to total: `products` of s times the signs of the residuals of all others.
+    Add to total: `products` of s times the signs of the residuals of all others. X is read once.
     """
     cdef const double* x = &X[0, 0] if X.shape[1] else NULL
     cdef Py_ssize_t found
+    cdef model_rows a
+    a.y, a.s, a.w, a.shift, a.b, a.n, a.d = &y[0], at(s), &model[0] + 1, at(shift), model[0], X.shape[0], X.shape[1]
     with nogil:
-        found = near_rows(x, &y[0], at(s), at(w), b, at(shift), reach, X.shape[0], X.shape[1], &index[0], &total[0])
+        found = near_rows(x, &a, reach, &index[0], &total[0])
     return found
 
 

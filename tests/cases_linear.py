@@ -69,7 +69,7 @@ def near_by(kernels: Any) -> Callable[..., tuple[np.ndarray, ...]]:
     def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> tuple[np.ndarray, ...]:
         X, y, s, shift, factor = plain(X, y, s, shift, factor)
         total, index = np.ones(X.shape[1] + 1), np.zeros(len(X), np.intp)
-        found = kernels.near(X, y, s, factor, 0.5, shift, 1.0, index, total)
+        found = kernels.near(X, y, s, np.append(0.5, factor), shift, 1.0, index, total)
         return index[:found], total
 
     return call

@@ -63,7 +63,7 @@ def test_rows_that_are_read_once(n, d):
     for weights in (None, s):
         for reach in (0.0, float(np.median(np.abs(r))), float(np.abs(r).max())):
             index, got, want = np.zeros(n, np.intp), np.zeros(d + 1), np.zeros(d + 1)
-            found = kernel.near(X, y, weights, w, 0.25, shift, reach, index, got)
+            found = kernel.near(X, y, weights, np.append(0.25, w), shift, reach, index, got)
             assert index[:found].tolist() == np.flatnonzero(np.abs(r) <= reach).tolist()
             far = np.where(np.abs(r) <= reach, 0, np.sign(r)) * (1 if weights is None else weights)
             kernel.products(X, far, shift, want)

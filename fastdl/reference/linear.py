@@ -154,8 +154,8 @@ def squares(X, y, s, w, b, shift, total):
     products(X, g, shift, total[1:])
 
 
-def near(X, y, s, w, b, shift, reach, index, total):
-    r = y - b - ((X - shift) * w).sum(axis=1)
+def near(X, y, s, model, shift, reach, index, total):
+    r = y - model[0] - ((X - shift) * model[1:]).sum(axis=1)
     inside = np.abs(r) <= reach
     products(X, np.where(inside, 0, np.sign(r) * (1 if s is None else s)), shift, total)
     index[: inside.sum()] = np.flatnonzero(inside)
