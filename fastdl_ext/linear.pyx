@@ -13,7 +13,7 @@ from libc.string cimport memcpy
 
 from fastdl_ext._common cimport cloned, real
 from fastdl_ext._gram_tiles cimport gram_call, gram_level, gram_rows
-from fastdl_ext._lanes cimport d4, d4_all, d4_from
+from fastdl_ext._lanes cimport d4, d4_all, d4_from, d4_totals
 from fastdl_ext._loss_terms cimport powers as powers_of
 from fastdl_ext._softmax cimport exp_below_zero, log1p_of
 from fastdl_ext.power cimport equal, less
@@ -27,8 +27,8 @@ cdef cloned residual_rows(const real* X, const double* y, const double* w, doubl
     cdef Py_ssize_t i, j, k, rows, whole = d // 4 * 4
     cdef const real* x[4]
     cdef d4 s[4]
-    cdef d4 c, v
-    cdef double* lane
+    cdef d4 c, v, sums
+    cdef double* lane = <double*>&sums
     cdef double rest
     for i in range(0, n, 4):
         rows = min(4, n - i)
@@ -40,12 +40,12 @@ cdef cloned residual_rows(const real* X, const double* y, const double* w, doubl
             v = (<const d4*>(w + j))[0]
             for k in range(4):
                 s[k] = s[k] + (d4_from(<const char*>(x[k] + j), real is float) - c) * v
+        sums = d4_totals(s)
         for k in range(rows):
             rest = 0
             for j in range(whole, d):
                 rest += (x[k][j] - shift[j]) * w[j]
-            lane = <double*>&s[k]
-            out[i + k] = (y[i + k] - b) - (((lane[0] + lane[1]) + (lane[2] + lane[3])) + rest)
+            out[i + k] = (y[i + k] - b) - (lane[k] + rest)
 
 
 cdef cloned product_rows(const real* X, const double* g, const double* shift, Py_ssize_t n, Py_ssize_t d,

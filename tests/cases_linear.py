@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastdl.linear._matrix import kernel
+from fastdl.linear.methods._interior_point import kernel as interior_kernel
+from fastdl.reference import _interior_kernels
 from fastdl.reference import linear as reference
 from tests.case import Case
 
@@ -107,8 +109,45 @@ def entropies_by(kernels: Any, classes: int) -> Callable[..., tuple[np.ndarray, 
     return call
 
 
+def interior_by(kernels: Any, step: str) -> Callable[..., np.ndarray]:
+    """One of the kernels of the interior point method, on states within the bounds."""
+
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
+        X, y, s = plain(X, y, s)
+        n = len(y)
+        state = np.ascontiguousarray(np.array([s, 1 - s, np.exp(X[:, 0]), np.exp(X[:, 1])]))
+        by, five, middle = np.empty((4, n)), np.empty((5, n)), np.empty((4, n))
+        kernels.scale(state, s, by)
+        if step == "scale":
+            return by
+        kernels.affine(state, s, by, y, five)
+        if step == "affine":
+            return five
+        kernels.center(state, s, by, five[0].copy(), 0.01, middle)
+        if step == "center":
+            return middle
+        kernels.direct(state, s, by, y, middle, 0.01, five)
+        if step == "direct":
+            return five
+        kernels.advance(state, five, 0.25, 0.125, s, by[:2])
+        return np.concatenate([state, by[:2]])
+
+    return call
+
+
 def linear_cases() -> list[Case]:
     cases = []
+    for step in ("scale", "affine", "center", "direct", "advance"):
+
+        def drawn(rng: np.random.Generator, n: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            return rows(rng, n, 2), {}
+
+        cases.append(
+            Case(
+                "linear", f"interior {step}", drawn, rtol=1e-12, moved=100, sizes=SIZES, threads=(),
+                call=interior_by(interior_kernel, step), means=interior_by(_interior_kernels, step),
+            )
+        )  # fmt: skip
     for d in (1, 4, 13, 40):
 
         def make(rng: np.random.Generator, n: int, d: int = d) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
@@ -28,8 +29,14 @@ def gram_sums(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) 
 
 def whole_matrix(total: Array, m: int) -> Array:
     """The symmetric matrix (m, m) of what `gram_sums` gives."""
-    upper = np.triu(total[:m, :m])
-    return upper + np.triu(upper, 1).T
+    part = total[:m, :m]
+    return np.where(_upper(m), part, part.T)
+
+
+@lru_cache(8)
+def _upper(m: int) -> Array:
+    """What is in the upper triangle."""
+    return np.triu(np.ones((m, m), bool))
 
 
 class DesignMatrix:
@@ -64,6 +71,11 @@ class DesignMatrix:
         """[1, Z]' diag(h) [1, Z]."""
         G = gram(self.Z, h, h, self._still, self._unit)[:-1, :-1]
         return G if self.ones else G[1:, 1:]
+
+    def gram_and_products(self, h: Array, t: Array) -> tuple[Array, Array]:
+        """`gram` of h, and `products` of h t."""
+        G = gram(self.Z, t, h, self._still, self._unit)[int(not self.ones) :, int(not self.ones) :]
+        return G[:-1, :-1], G[:-1, -1]
 
     def rows(self, which: Array) -> Array:
         """Some rows of [1, Z]."""
