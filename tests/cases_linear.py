@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdl.linear._matrix import kernel
 from fastdl.linear.methods._interior_point import kernel as interior_kernel
-from fastdl.reference import _interior_kernels
+from fastdl.reference import _linear_kernels
 from fastdl.reference import linear as reference
 from tests.case import Case
 
@@ -145,7 +145,7 @@ def linear_cases() -> list[Case]:
         cases.append(
             Case(
                 "linear", f"interior {step}", drawn, rtol=1e-12, moved=100, sizes=SIZES, threads=(),
-                call=interior_by(interior_kernel, step), means=interior_by(_interior_kernels, step),
+                call=interior_by(interior_kernel, step), means=interior_by(_linear_kernels, step),
             )
         )  # fmt: skip
     for d in (1, 4, 13, 40):
@@ -153,7 +153,12 @@ def linear_cases() -> list[Case]:
         def make(rng: np.random.Generator, n: int, d: int = d) -> tuple[tuple[Any, ...], dict[str, Any]]:
             return rows(rng, n, d), {}
 
-        by = {"gram": gram_by, "residuals": residuals_by, "products": products_by, "squares": squares_by}
+        by: dict[str, Any] = {
+            "gram": gram_by,
+            "residuals": residuals_by,
+            "products": products_by,
+            "squares": squares_by,
+        }
         by |= {"near": near_by, "residuals_of_models": residuals_of_models_by}
         for name, bound in by.items():
             cases.append(

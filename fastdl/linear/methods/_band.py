@@ -12,6 +12,8 @@ from fastdl.linear._matrix import kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 
 Part = tuple[Array, Array, Array]
+#: X, y and a model (w, b) in the user's units.
+Given = tuple[Array, Array, tuple[Array, float]]
 
 
 @dataclass
@@ -103,13 +105,7 @@ class Band:
         kernel.products(columns[at], -np.copysign(1.0 if s is None else s[at], before[at]), shift, total)
         return check, (self._part(X, y, s, at), self.robust.slope(total), np.inf)
 
-    def _residuals(
-        self,
-        columns: Array,
-        t: Array,
-        models: list[Array],
-        given: tuple[Array, Array, tuple[Array, float]] | None = None,
-    ) -> list[Array]:
+    def _residuals(self, columns: Array, t: Array, models: list[Array], given: Given | None = None) -> list[Array]:
         """Of models of the coordinates, and of one in the user's units."""
         pairs = [self.robust.of_columns(gamma) for gamma in models]
         lines, shifts, targets = [pair[0] for pair in pairs], [pair[1] for pair in pairs], [t] * len(pairs)

@@ -14,10 +14,10 @@ import numpy as np
 from fastdl import _kernels
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import DesignMatrix, factorize
-from fastdl.reference import _interior_kernels
+from fastdl.reference import _linear_kernels
 
 Array = np.ndarray
-kernel = _kernels.load("linear_interior") or _interior_kernels
+kernel = _kernels.load("linear_interior") or _linear_kernels
 
 _STEPS = 100
 _STALLED = 8  # steps without a tenth less: rounding has taken over, and exchanges do the rest

@@ -27,7 +27,7 @@ _ROUGH = 1e-5  # a gap that is far below what a sample's model is off
 _PROVEN = 1e-10  # of the loss
 
 #: (loss, gap), step by step
-Steps = list[tuple[float, float]]
+LossesAndGaps = list[tuple[float, float]]
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Problem:
 
 
 @dataclass
-class Split:
+class NearRows:
     """The rows near the model of a sample, and the signs of the residuals of the others (0 of those near)."""
 
     near: Array
@@ -71,7 +71,7 @@ class Split:
         self.sign = np.where(wrong, 0, self.sign)
 
 
-def split_rows(problem: Problem, gamma: Array) -> Split | None:
+def rows_near_model(problem: Problem, gamma: Array) -> NearRows | None:
     """By the model of a sample; None where that leaves most of the rows."""
     n, k = len(problem.t), problem.A.width
     rows = int((_SHARE * np.sqrt(k) * n) ** (2 / 3))
@@ -95,21 +95,21 @@ def split_rows(problem: Problem, gamma: Array) -> Split | None:
     near = (size <= np.partition(size, last)[last]) | heavy
     if np.count_nonzero(near) > n // 2:
         return None
-    return Split(near, np.where(near, 0, np.sign(r)), gamma)
+    return NearRows(near, np.where(near, 0, np.sign(r)), gamma)
 
 
 def near_model(problem: Problem, gamma: Array) -> Array:
     """About the best model: what a sample is good for."""
-    split = None if problem.is_small() else split_rows(problem, gamma)
+    split = None if problem.is_small() else rows_near_model(problem, gamma)
     if split is not None:
         problem, gamma = split.reduced(problem), split.gamma
     found = interior(problem.A, problem.t, problem.s, problem.linear(), gamma, _ROUGH)[0]
     return found if np.isfinite(found).all() else gamma
 
 
-def solve_vertex(problem: Problem, gamma: Array) -> tuple[Proof | None, Steps]:
+def solve_vertex(problem: Problem, gamma: Array) -> tuple[Proof | None, LossesAndGaps]:
     """The optimal vertex, None where the loss has no least, and (loss, gap) step by step."""
-    split = None if problem.is_small() else split_rows(problem, gamma)
+    split = None if problem.is_small() else rows_near_model(problem, gamma)
     if split is not None:
         proof, steps = _solve_split(problem, split)
         if proof is not None:
@@ -119,9 +119,9 @@ def solve_vertex(problem: Problem, gamma: Array) -> tuple[Proof | None, Steps]:
     return vertex(A, t, s, g, preference, dual), steps
 
 
-def _solve_split(problem: Problem, split: Split) -> tuple[Proof | None, Steps]:
+def _solve_split(problem: Problem, split: NearRows) -> tuple[Proof | None, LossesAndGaps]:
     """By rounds, until all signs are right; None where they do not come to be so, or there is no vertex."""
-    steps: Steps = []
+    steps: LossesAndGaps = []
     for _ in range(_ROUNDS):
         found, _ = solve_vertex(split.reduced(problem), split.gamma)
         if found is None or found.basis is None:

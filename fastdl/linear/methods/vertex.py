@@ -2,6 +2,11 @@
 
 Rows whose residual is surely above 0, or below, add a linear term to the loss (Portnoy and Koenker, 1997). Signs that
 turn out to be wrong put their rows into the band; until then the dual solution gives a lower bound of the whole loss.
+
+Of many rows three passes read all: for the Gram matrix, which tells the rank and bounds what rounding does; for the
+band, with the slope of all others; and for the check of their signs, with the loss of the model as it is returned. Of a
+million rows with 20 columns, 160 MB each, a pass takes 5 ms at the speed of memory. The rest is some twelve small
+problems of the interior method, of a few thousand rows each (_kept_signs): there were two of 46,000 and 113,000 rows.
 """
 
 from __future__ import annotations
