@@ -7,7 +7,8 @@ import numpy as np
 from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._matrix import gram, independent_columns, kernel, substitute
+from fastdl.linear._column_extents import extent, extents
+from fastdl.linear._matrix import gram, gram_sums, independent_columns, kernel, substitute, whole_matrix
 
 EPS = float(np.finfo(float).eps)
 #: The smallest squared pivot of a correlation matrix that a Cholesky factor is trusted with: below, columns are
@@ -41,12 +42,11 @@ class Coordinates:
         self.shift, self.factor, self.y_shift, self.y_factor = np.zeros(d), np.ones(d), 0.0, 1.0
         first = next(iter(rows.blocks()), None)
         if first is not None and len(first[0]):
-            self._near(*_extent(first[0], first[1]))
+            self._near(*extent(first[0], first[1]))
         G = self._whole()
         if not np.isfinite(G).all():
-            self._near(*_extents(rows))
+            self._near(*extents(rows))
             G = self._whole()
-        self.count = int(self._count)
         self.weight = float(G[0, 0])
         self._choose(self._centred(G))
 
@@ -60,14 +60,22 @@ class Coordinates:
     def _whole(self) -> Array:
         """The Gram matrix of [1, Z, t], and the number of rows."""
 
-        def work(X: Array, y: Array, s: Array | None) -> Array:
-            return np.append(gram(X, self.target(y), s, self.shift, self.factor), len(X))
+        m, total, count = self.rows.columns + 2, np.zeros(()), 0
+
+        def work(X: Array, y: Array, s: Array | None) -> tuple[Array, int]:
+            return gram_sums(X, self.target(y), s, self.shift, self.factor), len(X)
+
+        def take(part: tuple[Array, int]) -> None:
+            nonlocal total, count
+            total, count = (np.add(total, part[0], out=total) if count else part[0]), count + part[1]
 
         with np.errstate(all="ignore"):
-            total = self.rows.total(work, self.threads)
-        m = self.rows.columns + 2
-        self._count = 0 if total is None else total[-1]
-        return np.zeros((m, m)) if total is None else total[:-1].reshape(m, m)
+            self.rows.each(work, take, self.threads, raw=True)
+        self.count = count
+        G = whole_matrix(total, m) if count else np.zeros((m, m))
+        if np.isfinite(G).all():
+            self.rows.all_are_finite()
+        return G
 
     def _centred(self, G: Array) -> Array:
         """The Gram matrix about the means, with columns of about unit length; also `noise`, their rounding errors."""
@@ -250,6 +258,14 @@ class Coordinates:
         total[1:] *= self._factor
         return total if self.ones else total[1:]
 
+    def squares(self, X: Array, t: Array, s: Array | None, gamma: Array) -> Array:
+        """Of r = t - [1, Z] gamma of a block's `columns`, which may be float32: the sum of s r^2, then [1, Z]' s r."""
+        total = np.zeros(X.shape[1] + 2)
+        b, w = (gamma[0], gamma[1:]) if self.ones else (0.0, gamma)
+        kernel.squares(X, t, s, w * self._factor, b, self._shift, total)
+        total[2:] *= self._factor
+        return total if self.ones else np.delete(total, 1)
+
     def residuals(self, X: Array, t: Array, gamma: Array) -> Array:
         """T - [1, Z] gamma of a block's `columns`."""
         r = np.empty(len(X))
@@ -344,23 +360,6 @@ def power_of_two(size: Array) -> Array:
     with np.errstate(all="ignore"):
         exponent = np.frexp(np.where((size > 0) & (size < np.inf), size, 0.5))[1]
     return np.ldexp(1.0, np.clip(-exponent, -1020, 1020))
-
-
-def _extent(X: Array, y: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Of each column, and of y: about the middle of the values, and how far they reach from it."""
-    with np.errstate(over="ignore"):
-        middles = X.mean(axis=0) if np.isfinite(X.sum()) else np.zeros(X.shape[1]), y.mean()
-    middles = tuple(np.where(np.isfinite(m), m, 0.0) for m in middles)  # type: ignore[assignment]
-    return (middles[0], np.abs(X - middles[0]).max(axis=0)), (middles[1], np.abs(y - middles[1]).max())
-
-
-def _extents(rows: Rows) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """The same over all rows, about 0."""
-    reach = np.zeros(rows.columns + 1)
-    for X, y, _ in rows.blocks():
-        if len(y):
-            reach = np.maximum(reach, np.append(np.abs(X).max(axis=0), np.abs(y).max()))
-    return (np.zeros(rows.columns), reach[:-1]), (np.zeros(()), reach[-1])
 
 
 def _cholesky(C: Array) -> tuple[Array, Array]:

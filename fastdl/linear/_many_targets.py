@@ -14,7 +14,8 @@ import numpy as np
 from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._coordinates import Coordinates, _extent, _solve
+from fastdl.linear._column_extents import extent
+from fastdl.linear._coordinates import Coordinates, _solve
 from fastdl.linear._matrix import gram
 from fastdl.linear.methods.closed_form import fit_in_coordinates
 from fastdl.linear.result import Certificate, LpFit
@@ -78,7 +79,7 @@ def share_coordinates(
         start.rows, start.intercept, start.threads, start._first = some, intercept, threads, None
         start.shift, start.factor = np.zeros(some.columns), np.ones(some.columns)
         start.y_shift, start.y_factor = 0.0, 1.0
-        start._near(*_extent(first[0], _targets_of(Y, first[1])[:, j]))
+        start._near(*extent(first[0], _targets_of(Y, first[1])[:, j]))
         starts.append(start)
     shift = np.append(starts[0].shift, [start.y_shift for start in starts])
     factor = np.append(starts[0].factor, [start.y_factor for start in starts])
