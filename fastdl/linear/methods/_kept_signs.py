@@ -31,7 +31,7 @@ LossesAndGaps = list[tuple[float, float]]
 
 
 @dataclass
-class Problem:
+class AbsoluteProblem:
     """The least of sum s (|r| + lean r) + <g, gamma>, r = t - [1, Z] gamma."""
 
     A: DesignMatrix
@@ -44,9 +44,9 @@ class Problem:
         """The whole linear term."""
         return self.g if self.lean is None else self.g - self.A.products(self.lean * self.s)
 
-    def part(self, which: Array, s: Array, g: Array, lean: Array | None = None) -> Problem:
+    def part(self, which: Array, s: Array, g: Array, lean: Array | None = None) -> AbsoluteProblem:
         """The problem of some rows, with weights and a linear term of its own."""
-        return Problem(DesignMatrix(self.A.Z[which], self.A.ones), self.t[which], s, g, lean)
+        return AbsoluteProblem(DesignMatrix(self.A.Z[which], self.A.ones), self.t[which], s, g, lean)
 
     def is_small(self) -> bool:
         return len(self.t) <= max(_FEW, _FEW_OF_EACH * self.A.width)
@@ -60,7 +60,7 @@ class NearRows:
     sign: Array
     gamma: Array
 
-    def reduced(self, problem: Problem) -> Problem:
+    def reduced(self, problem: AbsoluteProblem) -> AbsoluteProblem:
         """The problem of the rows near, the others being linear."""
         which = np.flatnonzero(self.near)
         slope = problem.A.products(problem.s * self.sign)
@@ -71,7 +71,7 @@ class NearRows:
         self.sign = np.where(wrong, 0, self.sign)
 
 
-def rows_near_model(problem: Problem, gamma: Array) -> NearRows | None:
+def rows_near_model(problem: AbsoluteProblem, gamma: Array) -> NearRows | None:
     """By the model of a sample; None where that leaves most of the rows."""
     n, k = len(problem.t), problem.A.width
     rows = int((_SHARE * np.sqrt(k) * n) ** (2 / 3))
@@ -98,7 +98,7 @@ def rows_near_model(problem: Problem, gamma: Array) -> NearRows | None:
     return NearRows(near, np.where(near, 0, np.sign(r)), gamma)
 
 
-def near_model(problem: Problem, gamma: Array) -> Array:
+def near_model(problem: AbsoluteProblem, gamma: Array) -> Array:
     """About the best model: what a sample is good for."""
     split = None if problem.is_small() else rows_near_model(problem, gamma)
     if split is not None:
@@ -107,7 +107,7 @@ def near_model(problem: Problem, gamma: Array) -> Array:
     return found if np.isfinite(found).all() else gamma
 
 
-def solve_vertex(problem: Problem, gamma: Array) -> tuple[Proof | None, LossesAndGaps]:
+def solve_vertex(problem: AbsoluteProblem, gamma: Array) -> tuple[Proof | None, LossesAndGaps]:
     """The optimal vertex, None where the loss has no least, and (loss, gap) step by step."""
     split = None if problem.is_small() else rows_near_model(problem, gamma)
     if split is not None:
@@ -119,7 +119,7 @@ def solve_vertex(problem: Problem, gamma: Array) -> tuple[Proof | None, LossesAn
     return vertex(A, t, s, g, preference, dual), steps
 
 
-def _solve_split(problem: Problem, split: NearRows) -> tuple[Proof | None, LossesAndGaps]:
+def _solve_split(problem: AbsoluteProblem, split: NearRows) -> tuple[Proof | None, LossesAndGaps]:
     """By rounds, until all signs are right; None where they do not come to be so, or there is no vertex."""
     steps: LossesAndGaps = []
     for _ in range(_ROUNDS):
@@ -144,6 +144,6 @@ def _solve_split(problem: Problem, split: NearRows) -> tuple[Proof | None, Losse
     return None, steps
 
 
-def _is_proven(problem: Problem, proof: Proof, loss: float) -> bool:
+def _is_proven(problem: AbsoluteProblem, proof: Proof, loss: float) -> bool:
     """Whether the rows near were solved: otherwise all rows may be, at once."""
     return proof.slack(problem.A, problem.t, problem.s) <= _PROVEN * loss

@@ -20,7 +20,7 @@ from fastdl.linear._matrix import DesignMatrix, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods._band import Band, Part
 from fastdl.linear.methods._exact_bounds import judge_absolute, needs_exact_sums
-from fastdl.linear.methods._kept_signs import Problem, near_model, solve_vertex
+from fastdl.linear.methods._kept_signs import AbsoluteProblem, near_model, solve_vertex
 from fastdl.linear.methods._vertices import Proof, vertex
 from fastdl.linear.methods.closed_form import interpolating_fit, least_squares_start
 from fastdl.linear.result import Certificate, LpFit
@@ -87,7 +87,7 @@ def solve_in_memory(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: i
         gamma = np.zeros(A.width)
     # A residual that is far out on one side is there for every model near: its size does not matter to the solution.
     near = np.clip(t, -_OUT, _OUT)
-    proof, steps = solve_vertex(Problem(A, near, s, g), gamma)
+    proof, steps = solve_vertex(AbsoluteProblem(A, near, s, g), gamma)
     best = _judge(robust, A, t, s, proof, gamma)
     if far and not best[1] <= _PROVEN * best[0]:
         again = _judge(robust, A, t, s, *_solve_by_exchanges(A, t, s, g, gamma))
@@ -135,7 +135,7 @@ def solve_by_band(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int
     A, t, s = in_memory(robust, [robust.scaled(*block) for block in some.blocks()])
     if max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _FAR or not np.isfinite(gamma).all():
         gamma = np.zeros(A.width)
-    gamma = near_model(Problem(A, np.clip(t, -_OUT, _OUT), s, np.zeros(A.width)), gamma)
+    gamma = near_model(AbsoluteProblem(A, np.clip(t, -_OUT, _OUT), s, np.zeros(A.width)), gamma)
     r = np.abs(A.minus(t, gamma))
     share = min(1.0, _WIDE * np.sqrt(k / len(t)))
     reach = max(float(np.quantile(r, share)), 1e-6 * float(np.quantile(r, 0.9)))
@@ -148,7 +148,7 @@ def solve_by_band(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int
         if band.count > coordinates.count // 2:  # most rows lie on the model: there is little to leave out
             return solve_in_memory(robust, rows, gamma)
         A, t, s = in_memory(robust, band.parts)
-        found, _ = solve_vertex(Problem(A, t, s, -band.slope), gamma)
+        found, _ = solve_vertex(AbsoluteProblem(A, t, s, -band.slope), gamma)
         if found is None:  # the linear rows outweigh the band
             band = Band(robust, rows, band.center, 4 * band.reach)
             band.collect()
