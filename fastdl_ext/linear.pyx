@@ -276,6 +276,46 @@ def near(const double[:, ::1] X, const double[::1] y, const double[::1] s, const
     return found
 
 
+cdef void clipped_sums(const real* X, const model_rows* a, double delta, double* inside, double* total) noexcept nogil:
+    cdef double g[CHUNK]
+    cdef double[4][8] lane
+    cdef Py_ssize_t k, m, i = 0
+    cdef double r, cut, weight
+    for k in range(32):
+        lane[k // 8][k % 8] = 0
+    while i < a.n:
+        m = min(<Py_ssize_t>CHUNK, a.n - i)
+        residual_rows(X + i * a.d, a.y + i, a.w, a.b, a.shift, m, a.d, g)
+        for k in range(m):
+            r = fabs(g[k])
+            weight = 1 if a.s == NULL else a.s[i + k]
+            cut = less(delta, r, delta, r)
+            inside[i + k] = less(delta, r, 0, weight)
+            lane[0][k % 8] += weight * (cut * r)
+            lane[1][k % 8] += weight * (cut * cut)
+            lane[2][k % 8] += weight * r
+            lane[3][k % 8] += weight * cut
+            g[k] = copysign(weight * cut, g[k])
+        product_rows(X + i * a.d, g, a.shift, m, a.d, total + 4)
+        i += CHUNK
+    for k in range(4):
+        total[k] += (((lane[k][0] + lane[k][1]) + (lane[k][2] + lane[k][3]))
+                     + ((lane[k][4] + lane[k][5]) + (lane[k][6] + lane[k][7])))
+
+
+def clipped(const real[:, ::1] X, const double[::1] y, const double[::1] s, const double[::1] model,
+            const double[::1] shift, double delta, double[::1] inside, double[::1] total):
+    """Of the residuals r from the model (b, w), and a = r cut at delta, add to total, and write where none is cut.
+
+    Added are the sums of s a r, s a^2, s |r| and s |a|, then `products` of s a; inside is s where |r| <= delta, else 0.
+    """
+    cdef const real* x = &X[0, 0] if X.shape[1] else NULL
+    cdef model_rows a
+    a.y, a.s, a.w, a.shift, a.b, a.n, a.d = &y[0], at(s), &model[0] + 1, at(shift), model[0], X.shape[0], X.shape[1]
+    with nogil:
+        clipped_sums(x, &a, delta, &inside[0], &total[0])
+
+
 def residuals_of_models(const double[:, ::1] X, const double[:, ::1] y, const double[:, ::1] w, const double[::1] b,
                         const double[:, ::1] shift, double[:, ::1] out):
     """`residuals` of several models, each with a y and a shift of its own, to rows of out; X is read once."""

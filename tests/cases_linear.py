@@ -77,6 +77,16 @@ def near_by(kernels: Any) -> Callable[..., tuple[np.ndarray, ...]]:
     return call
 
 
+def clipped_by(kernels: Any) -> Callable[..., tuple[np.ndarray, ...]]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> tuple[np.ndarray, ...]:
+        X, y, s, shift, factor = plain(X, y, s, shift, factor)
+        total, inside = np.ones(X.shape[1] + 5), np.empty(len(X))
+        kernels.clipped(X, y, s, np.append(0.5, factor), shift, 0.75, inside, total)
+        return inside, total
+
+    return call
+
+
 def residuals_of_models_by(kernels: Any) -> Callable[..., np.ndarray]:
     def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
         X, y, s, shift, factor = plain(X, y, s, shift, factor)
@@ -159,7 +169,7 @@ def linear_cases() -> list[Case]:
             "products": products_by,
             "squares": squares_by,
         }
-        by |= {"near": near_by, "residuals_of_models": residuals_of_models_by}
+        by |= {"near": near_by, "residuals_of_models": residuals_of_models_by, "clipped": clipped_by}
         for name, bound in by.items():
             cases.append(
                 Case(

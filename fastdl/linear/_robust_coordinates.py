@@ -136,12 +136,16 @@ class RobustCoordinates:
         Orthonormal columns are rounded as those they were made of, whose weights are large where these nearly depend on
         each other.
         """
+        return DesignMatrix(np.abs(A.Z), A.ones).dot(self.term_weights(gamma))
+
+    def term_weights(self, gamma: Array) -> Array:
+        """What the sizes of a row's columns are multiplied by for that."""
         size = np.abs(gamma)
         inner = self.coordinates._first
         if self.orthonormal and inner is not None:
             raw = np.linalg.solve(inner, gamma[int(self.ones) :])
             size[int(self.ones) :] = np.abs(inner) @ np.abs(raw)
-        return DesignMatrix(np.abs(A.Z), A.ones).dot(size)
+        return size
 
     def condition(self) -> float:
         """Sum of |column j of R| |row j of R^-1|: by how much rounding of the columns is enlarged."""

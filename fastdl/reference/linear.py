@@ -162,6 +162,14 @@ def near(X, y, s, model, shift, reach, index, total):
     return int(inside.sum())
 
 
+def clipped(X, y, s, model, shift, delta, inside, total):
+    r, s = y - model[0] - ((X - shift) * model[1:]).sum(axis=1), np.ones(len(y)) if s is None else s
+    cut = np.clip(r, -delta, delta)
+    inside[:] = np.where(np.abs(r) <= delta, s, 0)
+    total[:4] += [(s * x).sum() for x in (cut * r, cut * cut, np.abs(r), np.abs(cut))]
+    products(X, s * cut, shift, total[4:])
+
+
 def residuals_of_models(X, y, w, b, shift, out):
     for k in range(len(w)):
         residuals(X, y[k], w[k], b[k], shift[k], out[k])
