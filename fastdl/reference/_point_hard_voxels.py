@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastdl.reference import _point_cells, _point_reductions
+from fastdl.reference._small_calls import no_quicker_way
 
 
 def fill(points, start, numbers, single, table, bits, state, most, reverse, ids, coords, counts, voxels):
@@ -48,3 +49,6 @@ def cap_counts(true_counts, most, counts):
 
 def clear(coords, reverse, numbers, table):
     """Undo what `fill` wrote to a table of cells."""
+
+
+small_voxels = small_cells = no_quicker_way

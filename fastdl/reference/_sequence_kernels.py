@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastdl.reference import sequences
+from fastdl.reference._small_calls import no_quicker_way
 
 
 def one_hot_rows(x, tables, out):
@@ -106,3 +107,6 @@ def minimizers(numbers, k, keys, queue, hashed, out):
     places = sequences.minimizer_places(numbers, k, len(queue), hashed)
     out[: len(places)] = places
     return len(places)
+
+
+small_one_hot = no_quicker_way

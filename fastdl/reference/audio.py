@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from fastdl.reference._small_calls import no_quicker_way
+
 # The widest float there is, so that rounding cannot move a sample over the edge of a class.
 wide = np.longdouble
 
@@ -150,3 +152,6 @@ def round_to_int16(x, out):
     missing = np.isnan(x)
     out[:] = pcm16(np.where(missing, x.dtype.type(0), x))
     return int((np.abs(x) > 1).sum()), int(missing.sum())
+
+
+small_mu_law_encode_256 = small_encode_by_edges = small_g711_encode = small_decode = no_quicker_way
