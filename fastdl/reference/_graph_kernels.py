@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from fastdl.reference._small_calls import no_quicker_way
 from fastdl.reference.graphs import _inverse, draw_edges, reduce_rows, relabel_nodes, rows, softmax_rows, walk
 
 __all__ = ["draw_edges", "relabel_nodes", "softmax_rows", "walk"]
@@ -111,4 +110,5 @@ def taken_sums(indptr, targets, grad, where, out, *, order, place, weight):
     np.add.at(out, sources, np.where(taken, w[..., None] * grad[to], grad.dtype.type(0)))
 
 
-small_neighbours = no_quicker_way
+def small_neighbours(*arguments):
+    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""

@@ -3,7 +3,6 @@
 import numpy as np
 
 from fastdl.reference import sequences
-from fastdl.reference._small_calls import no_quicker_way
 
 
 def one_hot_rows(x, tables, out):
@@ -109,4 +108,5 @@ def minimizers(numbers, k, keys, queue, hashed, out):
     return len(places)
 
 
-small_one_hot = no_quicker_way
+def small_one_hot(*arguments):
+    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""

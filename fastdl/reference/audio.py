@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from fastdl.reference._small_calls import no_quicker_way
-
 # The widest float there is, so that rounding cannot move a sample over the edge of a class.
 wide = np.longdouble
 
@@ -158,4 +156,8 @@ def round_to_int16(x, out):
     return int((np.abs(x) > 1).sum()), int(missing.sum())
 
 
-small_mu_law_encode_256 = small_encode_by_edges = small_g711_encode = small_decode = no_quicker_way
+def small_mu_law_encode_256(*arguments):
+    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
+
+
+small_encode_by_edges = small_g711_encode = small_decode = small_mu_law_encode_256

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from fastdl.reference._small_calls import no_quicker_way
-
 
 def lp_loss_grad(
     X, y, W, b=0.0, p=2.0, *, sample_weight=None, folds=None, held_out=None, part="train", reduction="sum"
@@ -62,4 +60,5 @@ def residual_terms(r, p):
         return u**p, np.where(u == 0, 0, np.sign(r) * p * u ** (p - 1))
 
 
-small_loss = no_quicker_way
+def small_loss(*arguments):
+    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
