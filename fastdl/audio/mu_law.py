@@ -20,6 +20,7 @@ from fastdl.errors import InputError
 from fastdl.reference import audio as reference
 
 kernel = _kernels.load("audio") or reference
+small_kernel = _kernels.load("audio_small_calls") or reference
 
 WAVENET, ITU, _CLASSES = "wavenet", "itu", 256  # the defaults
 MU_LAW_DIALECTS = (WAVENET, "librosa", "nnmnkwii", "nsynth")
@@ -125,9 +126,9 @@ def mu_law_encode(
     """
     usual = bits is None and nan is None and out is None and not return_clipped and threads is ONE
     if usual and quantization_channels is _CLASSES and dialect is WAVENET:
-        few = kernel.small_mu_law_encode_256(x)
+        few = small_kernel.small_mu_law_encode_256(x)
         if few is None and type(x) is np.ndarray and x.dtype is _FLOATS[0]:
-            few = kernel.small_encode_by_edges(x, tables.of_float(_CLASSES, WAVENET, "f"))
+            few = small_kernel.small_encode_by_edges(x, tables.of_float(_CLASSES, WAVENET, "f"))
         if few is not None:
             return few
     q = _channels(quantization_channels, dialect)
@@ -216,7 +217,7 @@ def mu_law_decode(
     """
     usual = out is None and threads is ONE and dtype is np.float32
     if usual and quantization_channels is _CLASSES and dialect is WAVENET:
-        few = kernel.small_decode(codes, tables.of_code(_CLASSES, WAVENET, "f"))
+        few = small_kernel.small_decode(codes, tables.of_code(_CLASSES, WAVENET, "f"))
         if few is not None:
             return few
     q = _channels(quantization_channels, dialect)
@@ -328,7 +329,7 @@ def g711_encode(
     """
     _check.one_of("law", law, LAWS)
     usual = bits is None and nan is None and out is None and not return_clipped and threads is ONE
-    if usual and dialect is ITU and (few := kernel.small_g711_encode(x, law == "a")) is not None:
+    if usual and dialect is ITU and (few := small_kernel.small_g711_encode(x, law == "a")) is not None:
         return few
     _check.one_of("dialect", dialect, G711_DIALECTS)
     threads = count(threads)
@@ -388,9 +389,9 @@ def g711_decode(codes: ArrayLike, law: str = "mu", *, out: Array | None = None, 
     array([-32124,      0,    988], dtype=int16)
     """
     _check.one_of("law", law, LAWS)
-    if out is None and threads is ONE and (few := kernel.small_decode(codes, tables.g711_of_code(law))) is not None:
-        return few
-    return _decode(codes, 256, tables.g711_of_code(law), out, threads)
+    table = tables.g711_of_code(law)
+    few = small_kernel.small_decode(codes, table) if out is None and threads is ONE else None
+    return _decode(codes, 256, table, out, threads) if few is None else few
 
 
 def _channels(q: Any, dialect: str) -> int:
