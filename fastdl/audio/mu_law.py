@@ -329,7 +329,8 @@ def g711_encode(
     """
     _check.one_of("law", law, LAWS)
     usual = bits is None and nan is None and out is None and not return_clipped and threads is ONE
-    if usual and dialect is ITU and (few := small_kernel.small_g711_encode(x, law == "a")) is not None:
+    few = small_kernel.small_g711_encode(x, law == "a") if usual and dialect is ITU else None
+    if few is not None:
         return few
     _check.one_of("dialect", dialect, G711_DIALECTS)
     threads = count(threads)
