@@ -95,7 +95,7 @@ def _sample(sums: SoftmaxRows) -> Rows | None:
 
 def _descend(sums: SoftmaxRows, theta: Array, solve: Solver | None, goal: Goal) -> Descent:
     """Steps until the goal is reached, or rounding hides what they bring; without a solver, all are Newton's."""
-    found, newton = Descent(theta), solve is None
+    found, newton, about = Descent(theta), solve is None, solve
     dense = theta.size <= _DENSE
     price = sums.models + 1 if dense else _PRODUCTS  # of a Hessian, in steps
     pairs: deque[tuple[Array, Array]] = deque(maxlen=_PAIRS)
@@ -106,11 +106,11 @@ def _descend(sums: SoftmaxRows, theta: Array, solve: Solver | None, goal: Goal) 
         if goal.tol:
             _judge(sums, found, point, loss, done, goal)
         if newton or solve is None:
-            solve = newton_solver(sums, theta)
+            solve = newton_solver(sums, theta, about)
         step = _two_loops(solve, pairs, slope)
         before, left = left, _inner(slope, step) / 2  # about what the loss is above its least
         if not newton and (dense or done > _PATIENCE) and not left < _SLOW ** (1 / price) * before:
-            solve = newton_solver(sums, theta)
+            solve = newton_solver(sums, theta, about)
             pairs.clear()
             step = solve(slope)
             left = _inner(slope, step) / 2
@@ -176,9 +176,14 @@ def _two_loops(solve: Solver, pairs: deque[tuple[Array, Array]], slope: Array) -
     return q
 
 
-def newton_solver(sums: SoftmaxRows, theta: Array) -> Solver:
-    """What a slope is solved for by the Hessian at theta: by conjugate gradients where that is large."""
-    return _solver(sums, sums.hessian(theta)) if theta.size <= _DENSE else _product_solver(sums, theta)
+def newton_solver(sums: SoftmaxRows, theta: Array, about: Solver | None = None) -> Solver:
+    """What a slope is solved for by the Hessian at theta: by conjugate gradients where that is large.
+
+    These are few where a solver by about the same matrix is known.
+    """
+    if theta.size <= _DENSE:
+        return _solver(sums, sums.hessian(theta))
+    return _product_solver(sums, theta, about)
 
 
 def _gauge(sums: SoftmaxRows) -> float:
@@ -231,35 +236,41 @@ def _first_solver(sums: SoftmaxRows) -> Solver:
     return solve
 
 
-def _product_solver(sums: SoftmaxRows, theta: Array) -> Solver:
+def _product_solver(sums: SoftmaxRows, theta: Array, about: Solver | None) -> Solver:
     """By products with the Hessian."""
-    used = _used(sums)
+    used, products = _used(sums), sums.hessian_products(theta)
+
+    def full(v: Array) -> Array:
+        whole = np.zeros_like(theta)
+        whole[:, used] = v.reshape(len(theta), -1)
+        return whole
 
     def times(v: Array) -> Array:
-        full = np.zeros_like(theta)
-        full[:, used] = v.reshape(len(theta), -1)
-        out = sums.hessian_times(theta, full) + full * sums.penalty + _gauge(sums) * full.mean(axis=0)
+        step = full(v)
+        out = products(step) + step * sums.penalty + _gauge(sums) * step.mean(axis=0)
         return out[:, used].ravel()
 
-    def solve(slope: Array) -> Array:
-        step = np.zeros_like(theta)
-        step[:, used] = _conjugate_gradients(times, slope[:, used].ravel()).reshape(len(theta), -1)
-        return step
+    def roughly(v: Array) -> Array:
+        return v if about is None else about(full(v))[:, used].ravel()
 
-    return solve
+    return lambda slope: full(_conjugate_gradients(times, roughly, slope[:, used].ravel()))
 
 
-def _conjugate_gradients(times: Callable[[Array], Array], g: Array, steps: int = 200) -> Array:
-    """About A^-1 g (Hestenes and Stiefel, 1952), nearer the smaller g is."""
+def _conjugate_gradients(
+    times: Callable[[Array], Array], roughly: Callable[[Array], Array], g: Array, steps: int = 200
+) -> Array:
+    """About A^-1 g (Hestenes and Stiefel, 1952), nearer the smaller g is; `roughly` is the preconditioner."""
     x, r = np.zeros_like(g), g.copy()
-    p, size = r.copy(), float(r @ r)
-    enough = size * min(0.01, size**0.5) ** 2
+    z = roughly(r)
+    p, size, length = z, _inner(r, z), _inner(r, r)
+    enough = length * min(0.01, length**0.5) ** 2
     for _ in range(steps):
-        if size <= enough:
+        if length <= enough or not size > 0:
             break
         Ap = times(p)
-        a = size / float(p @ Ap)
+        a = size / _inner(p, Ap)
         x, r = x + a * p, r - a * Ap
-        before, size = size, float(r @ r)
-        p = r + size / before * p
+        z = roughly(r)
+        before, size, length = size, _inner(r, z), _inner(r, r)
+        p = z + size / before * p
     return x

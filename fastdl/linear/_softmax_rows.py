@@ -10,16 +10,19 @@ that belongs to coefficients without a penalty is 0.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from fastdl import _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array
 from fastdl.linear._column_extents import column_extents
 from fastdl.linear._coordinates import EPS, power_of_two
 from fastdl.linear._matrix import gram, kernel
 
+_NEAR = 256  # rows
 _REACH = (
     40.0  # standardised coefficients of the least loss that rounding errors of G are multiplied by: e^-40 is rounding
 )
@@ -118,16 +121,18 @@ class SoftmaxRows:
     def _products(self, X: Array, g: Array) -> Array:
         """The rows of g, (K, n), times [1, x]: (K, D + 1)."""
         out = np.zeros((len(g), X.shape[1] + 1))
-        for k in range(len(g)):
-            kernel.products(X, g[k], self.shift, out[k])
+        for i in range(0, len(X), _NEAR):  # rows that are still in the cache for the next class
+            for k in range(len(g)):
+                kernel.products(X[i : i + _NEAR], g[k, i : i + _NEAR], self.shift, out[k])
         out[:, 1:] *= self.factor
         return out
 
     def logits(self, X: Array, theta: Array) -> Array:
         """(models, n)."""
-        z, nothing = np.empty((self.models, len(X))), np.zeros(len(X))
-        for k in range(len(theta)):
-            kernel.residuals(X, nothing, -theta[k, 1:] * self.factor, -float(theta[k, 0]), self.shift, z[k])
+        z = np.empty((self.models, len(X)))
+        shift = np.repeat(self.shift[None], self.models, 0)
+        weights, constants = -theta[:, 1:] * self.factor, -theta[:, 0]
+        kernel.residuals_of_models(X, np.zeros(z.shape), weights, constants, shift, z)
         return z
 
     def _entropies(self, X: Array, y: Array, s: Array | None, theta: Array) -> tuple[Array, Array, Array, Array]:
@@ -185,15 +190,21 @@ class SoftmaxRows:
         D = self.rows.columns + 1
         return self._total(work, D * D).reshape(D, D)
 
-    def hessian_times(self, theta: Array, step: Array) -> Array:
-        """The Hessian of the cross-entropy times a step."""
+    def hessian_products(self, theta: Array) -> Callable[[Array], Array]:
+        """What multiplies a step with the Hessian of the cross-entropy; the probabilities are kept."""
+        blocks: list[tuple[Array, Array, Array | None]] = []
+        self.rows.each(lambda X, y, s: (X, self._entropies(X, y, s, theta)[0], s), blocks.append, self.threads)
 
-        def work(X: Array, y: Array, s: Array | None) -> Array:
-            q, change = self._entropies(X, y, s, theta)[0], self.logits(X, step)
+        def of_block(X: Array, q: Array, s: Array | None, step: Array) -> Array:
+            change = self.logits(X, step)
             g = q * (change - (q * change).sum(axis=0))
-            return self._products(X, g if s is None else g * s).ravel()
+            return self._products(X, g if s is None else g * s)
 
-        return self._total(work, step.size).reshape(step.shape)
+        def times(step: Array) -> Array:
+            parts = _threads.share(len(blocks), _threads.count(self.threads), lambda k: of_block(*blocks[k], step))
+            return np.asarray(sum(parts, np.zeros(step.shape)))
+
+        return times
 
     def _total(self, work: object, size: int) -> Array:
         total = self.rows.total(work, self.threads)  # type: ignore[arg-type]
