@@ -5,7 +5,11 @@ Of what fits in the first-level cache, mean and squares are summed in two passes
 Golub and LeVeque (1979).  Each value is read from memory once.
 """
 
+cimport numpy as cnp
+from fastdl_ext._arrays cimport SMALL, is_plain
 from fastdl_ext._common cimport cloned, real
+
+cnp.import_array()
 
 cdef extern from *:
     """
@@ -183,3 +187,23 @@ def standardise(const real[::1] y, const double[:, ::1] table, bint back, real[:
     """(y - mean) / scale, or back; the table, (3, lanes), holds the mean as a sum of two, and the scale."""
     with nogil:
         scaled(&y[0], &table[0, 0], &table[1, 0], &table[2, 0], table.shape[1], back, &out[0], y.shape[0])
+
+
+def small_standardise(y, table, bint back):
+    """Few values of one column, as `standardise`."""
+    cdef const double* high
+    cdef Py_ssize_t lanes = cnp.PyArray_DIM(table, 1)
+    if not cnp.PyArray_CheckExact(y) or cnp.PyArray_SIZE(y) > SMALL:
+        return None
+    high = <const double*>cnp.PyArray_DATA(table)
+    if is_plain(y, cnp.NPY_FLOAT64, -1):
+        out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(y), cnp.PyArray_DIMS(y), cnp.NPY_FLOAT64, 0)
+        scaled(<const double*>cnp.PyArray_DATA(y), high, high + lanes, high + 2 * lanes, lanes, back,
+               <double*>cnp.PyArray_DATA(out), cnp.PyArray_SIZE(y))
+    elif is_plain(y, cnp.NPY_FLOAT32, -1):
+        out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(y), cnp.PyArray_DIMS(y), cnp.NPY_FLOAT32, 0)
+        scaled(<const float*>cnp.PyArray_DATA(y), high, high + lanes, high + 2 * lanes, lanes, back,
+               <float*>cnp.PyArray_DATA(out), cnp.PyArray_SIZE(y))
+    else:
+        return None
+    return out

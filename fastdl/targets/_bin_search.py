@@ -28,6 +28,11 @@ class BinSearch(NamedTuple):
         """Fill `codes`; the number of NaNs, whose codes mean nothing."""
         return getattr(kernel, self.kernel)(y, *self.arguments, codes)
 
+    def run_few(self, y: Array, dtype: np.dtype) -> Array | None:
+        """The codes of few values by one call of the kernel, or None where they are not for that."""
+        found: Array | None = kernel.small_encode(y, self.kernel, self.arguments, dtype)
+        return found
+
 
 def bin_search(edges: Array, dtype: np.dtype) -> BinSearch:
     """The plan for values of `dtype`, float32 or float64, and edges in float64."""
