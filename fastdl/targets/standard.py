@@ -136,7 +136,8 @@ class StandardTarget(StateBytes):
         if self._table is None:
             raise _check.InputError("the StandardTarget is not fitted: call fit(y) or finish() first")
         table = self._table
-        if out is None and threads is ONE and self._moments.single:
+        one = self._moments.single or (table.columns == 1 and getattr(y, "shape", ())[-1:] == (1,))
+        if one and out is None and threads is ONE:
             few = table.apply_few(y, back)
             if few is not None:
                 return few
