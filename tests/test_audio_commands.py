@@ -354,3 +354,29 @@ def test_headerless_samples_of_every_width(tmp_path, order, encoding, dtype, bit
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), want)
     source.write_bytes(data[:-1])
     assert main(["encode-audio", str(source), "-o", str(tmp_path / "y.npy"), "--raw", f"{name},8000,2"]) == 1
+
+
+def test_each_object_says_what_was_lost(tmp_path, capsys):
+    """A cut WAV whose size is announced, another of no known size, and a NaN that gets a code."""
+    (tmp_path / "cut.wav").write_bytes(FILES["pcm16"][:-1001])
+    (tmp_path / "frame.wav").write_bytes(FILES["size unknown, cut frame"])
+    samples = np.array([0.5, np.nan, 2, np.nan, np.nan], "<f4")
+    (tmp_path / "nan.wav").write_bytes(riff(fmt(3, bits=32), samples.tobytes()))
+    options = ["--allow-truncated", "--nan", "7"]
+    assert encode(tmp_path, tmp_path / "out", "--json", *options) == 0
+    told = {os.path.basename(o["input"]): o for o in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert all({"output", "rate", "seconds", "error"} <= set(o) for o in told.values())
+    assert [told[n]["items"] for n in ("cut.wav", "frame.wav", "nan.wav")] == [4499, 5000, 5]
+    assert [told[n]["dropped"] for n in ("cut.wav", "frame.wav", "nan.wav")] == [501, 1, 0]
+    assert (told["nan.wav"]["clipped"], told["nan.wav"]["nan"]) == (1, 3)
+    for command in ("encode-audio", "decode-audio"):
+        assert main([command, str(tmp_path), "-o", str(tmp_path / command), *options]) == 0
+        said = capsys.readouterr().out
+        assert "3 NaN got the code of --nan" in said
+        assert "502 frames that were announced are not there" in said
+
+
+def test_samples_without_a_header_are_refused_by_name(tmp_path, capsys):
+    (tmp_path / "x.raw").write_bytes(RAW)
+    assert encode(tmp_path / "x.raw", tmp_path / "x.npy") == 1
+    assert "x.raw at byte 0: has no header; --raw" in capsys.readouterr().err

@@ -133,6 +133,7 @@ class CodeReader:
     def __init__(self, path: str | Path, dtype: str = "int16"):
         self.dtype = dtype
         self.notes: list[str] = []
+        self.dropped = 0
         self.path = _check.existing(path)
         self.coding = read_sidecar(self.path)
         self.rate, self.channels = self.coding.rate, self.coding.channels
