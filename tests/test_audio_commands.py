@@ -307,6 +307,7 @@ def test_float32_out(tmp_path):
         '{"rate":8000,"channels":1,"law":"wavenet","quantization_channels":"256"}',
         '{"rate":8000,"channels":1,"law":"wavenet","dialect":"itu"}',
         '{"rate":8000,"channels":1,"law":["mu"]}',
+        '{"rate":8000,"channels":1,"law":"mu","dialect":"wavenet"}',
         '{"rate":8000,"channels":1,"law":"wavenet","dtype":"uint16"}',
     ],
 )

@@ -283,7 +283,8 @@ def _run_together(options: argparse.Namespace, settings: Any) -> int:
     results = [Result(source, targets[0 if options.merge else k]) for k, source in enumerate(sources)]
     good = [result for result in results if _is_readable(result, settings)]
     quiet = options.quiet or options.json
-    found, seconds = [], 0.0
+    found: list[dict[str, Any]] = []
+    seconds = 0.0
     with ExitStack() as stack:
         helper = stack.enter_context(ThreadPoolExecutor(1))
         total = sum(settings.open(result.source.path).points for result in good)

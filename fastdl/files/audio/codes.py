@@ -98,7 +98,7 @@ def read_sidecar(path: Path) -> Coding:
         dtype = said.pop("dtype", None)
         _check_fields(said)
         coding = Coding(**said)
-        _check_coding(coding)
+        _check_coding(coding, "dialect" in said)
         if dtype not in (None, coding.dtype.name):
             raise InputError(f"dtype must be {coding.dtype.name}, got {dtype!r}")
     except (ValueError, TypeError, RecursionError) as error:
@@ -114,7 +114,7 @@ def _check_fields(names: Iterable[str]) -> None:
         raise InputError(f"has no {', '.join(missing)}" if missing else f"has fields that mean nothing: {other}")
 
 
-def _check_coding(coding: Coding) -> None:
+def _check_coding(coding: Coding, names_dialect: bool) -> None:
     _check.one_of("law", coding.law, ("wavenet", *LAWS))
     _check.integer("rate", coding.rate, 1, 0xFFFFFFFF)
     _check.integer("channels", coding.channels, 1, 65535)
@@ -122,7 +122,8 @@ def _check_coding(coding: Coding) -> None:
     if coding.law == "wavenet":
         _check.one_of("dialect", coding.dialect, MU_LAW_DIALECTS)
         return
-    _check.one_of("dialect", coding.dialect, (*G711_DIALECTS, Coding.dialect))  # the last where none is given
+    if names_dialect and coding.dialect not in G711_DIALECTS:
+        raise InputError(f"law {coding.law!r} has the dialects {', '.join(G711_DIALECTS)}, not {coding.dialect!r}")
     if coding.quantization_channels != 256:
         raise InputError(f"quantization_channels must be 256 with law {coding.law!r}")
 
