@@ -381,3 +381,16 @@ def test_samples_without_a_header_are_refused_by_name(tmp_path, capsys):
     (tmp_path / "x.raw").write_bytes(RAW)
     assert encode(tmp_path / "x.raw", tmp_path / "x.npy") == 1
     assert "x.raw at byte 0: has no header; --raw" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["npy", "raw"])
+def test_codes_beyond_the_last_class_are_named_by_their_byte(tmp_path, capsys, ending):
+    codes = np.zeros((300_000, 2), np.uint8)
+    codes[290_000, 1] = 200
+    np.save(tmp_path / "c.npy", codes)
+    (tmp_path / "c.raw").write_bytes(codes.tobytes())
+    about = {"rate": 8000, "channels": 2, "law": "wavenet", "quantization_channels": 200}
+    (tmp_path / f"c.{ending}.json").write_text(json.dumps(about))
+    assert main(["decode-audio", str(tmp_path / f"c.{ending}"), "-o", str(tmp_path / "y.wav")]) == 1
+    place = 580_001 + 128 * (ending == "npy")
+    assert f"c.{ending} at byte {place}: codes must be between 0 and 199, got 200" in capsys.readouterr().err

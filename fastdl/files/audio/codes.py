@@ -157,13 +157,24 @@ class CodeReader:
 
     def chunks(self, frames: int) -> Iterator[np.ndarray]:
         """Samples of at most `frames` frames."""
+        start = 0
         for codes in self.npy.chunks(frames) if self.npy is not None else self._raw(frames):
-            yield self.coding.decode(codes, self.dtype)
+            yield self._decode(codes, start)
+            start += len(codes)
 
     def read(self, start: int, frames: int) -> np.ndarray:
         """Samples of so many frames from one on."""
         codes = self.npy.read(start, frames) if self.npy is not None else self._codes(start, frames)
-        return self.coding.decode(codes, self.dtype)
+        return self._decode(codes, start)
+
+    def _decode(self, codes: np.ndarray, start: int) -> np.ndarray:
+        """Samples of the codes from a frame on, none of which may be beyond the last class."""
+        try:
+            return self.coding.decode(codes, self.dtype)
+        except InputError as error:
+            first = int(np.flatnonzero(codes >= self.coding.quantization_channels)[0])
+            place = (start * self.channels + first) * codes.itemsize + (self.npy.offset if self.npy is not None else 0)
+            raise FileError(self.path, f"{error} ({sidecar(self.path).name})", place) from None
 
     def _raw(self, frames: int) -> Iterator[np.ndarray]:
         for start in range(0, self.frames, frames):
