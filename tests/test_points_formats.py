@@ -322,3 +322,18 @@ def test_coordinates_in_rows_are_not_taken_for_three_points(tmp_path):
         open_points(tmp_path / "a.npy")
     np.save(tmp_path / "b.npy", x.T)
     assert open_points(tmp_path / "b.npy").points == 100
+
+
+@pytest.mark.parametrize("kind", ["U", "I", "F", "float F"])
+def test_colours_in_the_text_of_a_pcd_file(tmp_path, kind):
+    """Open3D writes integers of TYPE U; PCL integers or floats of TYPE F; others signed ones."""
+    colours = np.array([[161, 124, 134], [0, 0, 0], [255, 255, 255], [0, 0, 1]], np.uint32)
+    packed = (colours << np.array([16, 8, 0], np.uint32)).sum(axis=1, dtype=np.uint32)
+    words = [repr(float(v)) for v in packed.view(np.float32)] if kind == "float F" else list(map(str, packed))
+    fields = "VERSION 0.7\nFIELDS x y z rgb\nSIZE 4 4 4 4\nTYPE F F F " + kind[-1]
+    rows = "".join(f"{k} 0 0 {word}\n" for k, word in enumerate(words))
+    (tmp_path / "x.pcd").write_text(f"{fields}\nWIDTH 4\nHEIGHT 1\nDATA ascii\n{rows}")
+    reader = open_points(tmp_path / "x.pcd")
+    (chunk,) = reader.chunks(10)
+    got = reader.rows(chunk)
+    np.testing.assert_array_equal(np.stack([got[c] for c in ("red", "green", "blue")], axis=1), colours)
