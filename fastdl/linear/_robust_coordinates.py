@@ -54,7 +54,7 @@ class RobustCoordinates:
             return R
         first = int(self.ones)
         inner = self.coordinates._first
-        shift, factor = (self.coordinates._shift, self.coordinates._factor) if inner is None else self.coordinates._raw
+        shift, factor = self.coordinates.raw_units()
         # z of least squares = z of these * ratio + offset
         ratio = factor / self.factor
         offset = (self.center - shift) * factor

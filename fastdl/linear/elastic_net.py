@@ -184,14 +184,18 @@ def _fold_numbers(folds: ArrayLike | None, n: int) -> Array | None:
 
 
 def _fold_states(X: Array, y: Array, s: Array | None, folds: Array | None, intercept: bool) -> list[GramAccumulator]:
-    """The sums of each fold."""
+    """The sums of each fold, about the weighted means of all rows: one row may weigh more than all others."""
+    begun = GramAccumulator(intercept=intercept)
+    if s is not None and s.any():
+        keep = s > 0
+        begun.begin_about(np.column_stack([X[keep], y[keep]]).astype(np.float64), s[keep])
     if folds is None:
-        return [GramAccumulator(intercept=intercept).update((X, y, s))]
+        return [begun.fresh().update((X, y, s))]
     states = []
     for fold in np.unique(folds):
         rows = folds == fold
         chunk = (X[rows], y[rows], None if s is None else s[rows])
-        states.append(GramAccumulator(intercept=intercept).update(chunk))
+        states.append(begun.fresh().update(chunk))
     return states
 
 
@@ -331,7 +335,9 @@ def _proven(
     sums, found = _residual_sums(rows, w, b, intercept, threads)
     squares, product, size, rounded, left = (float(v) for v in found[:5])
     total, ones, rough, lost = found[5:].reshape(4, -1)
-    loss = squares + l2 * float(np.add.reduce(w * w)) + l1 * float(np.abs(w).sum())
+    loss = squares + l1 * float(np.abs(w).sum())
+    if l2:
+        loss += l2 * float(np.add.reduce(w * w))
     mean = total[0] / sums[0] if intercept else 0.0
     product -= mean * left  # the mean of y, and of the residuals, as far as it was rounded
     slopes = total[1:] - mean * ones[1:]

@@ -182,7 +182,8 @@ def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, t
     w, b = np.where(np.abs(w[:d]) <= least, 0.0, w[:d]), float(w[d]) if intercept else 0.0
     loss = check_loss(given, w, b, tau, threads) + l1 * float(np.add.reduce(np.abs(w)))
     kind = "vertex" if loss - lower <= 1e-9 * loss else "dual"
-    return QuantileFit(w, b, tau, loss, Certificate.of(loss, lower, kind), l1)
+    certificate = _bound_all_columns(Certificate.of(loss, lower, kind), coordinates, lean)
+    return QuantileFit(w, b, tau, loss, certificate, l1)
 
 
 def _fit(
@@ -193,6 +194,14 @@ def _fit(
     loss = check_loss(rows, w, b, tau, coordinates.threads) if loss is None else loss
     kind = "vertex" if loss - lower <= 1e-9 * loss else "dual"
 
+    lean = np.full(len(block[1]), 2 * tau - 1)
+    certificate = _bound_all_columns(Certificate.of(loss, lower, kind), coordinates, lean)
+    return QuantileFit(w, b, tau, loss, certificate)
+
+
+def _bound_all_columns(certificate: Certificate, coordinates: Coordinates, lean: Array) -> Certificate:
+    """The certificate with a lower bound that columns left out do not break."""
+
     def bound(other: Rows) -> tuple[float, int]:
         again = Coordinates(other, coordinates.intercept, coordinates.threads)
         start, through = least_squares_start(again)
@@ -200,11 +209,9 @@ def _fit(
             return 0.0, again.rank
         robust = RobustCoordinates(again, other)
         block = least_absolute.in_memory(robust, [robust.scaled(*other.gathered())])
-        lean = np.full(len(block[1]), 2 * tau - 1)
         return _solution(robust, other, block, robust.from_coordinates(start), lean)[3], again.rank
 
-    certificate = bound_all_columns(Certificate.of(loss, lower, kind), coordinates, bound)
-    return QuantileFit(w, b, tau, loss, certificate)
+    return bound_all_columns(certificate, coordinates, bound)
 
 
 def _solution(

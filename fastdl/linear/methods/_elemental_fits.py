@@ -7,7 +7,7 @@ from itertools import combinations, islice
 import numpy as np
 
 from fastdl import _threads
-from fastdl.linear._coordinates import EPS
+from fastdl.linear._coordinates import EPS, power_of_two
 from fastdl.linear._matrix import DesignMatrix
 from fastdl.linear._standard_rows import StandardRows
 from fastdl.linear.methods._exact_vertices import ExactVertex, ExactVertices
@@ -79,17 +79,22 @@ class ElementalFits:
         """The models (K, k) through rows (Q, k), which of these determine one, and their determinants, of unit rows."""
         rows = self.A.rows(bases.ravel()).reshape(len(bases), self.k, self.k)
         with np.errstate(divide="ignore", invalid="ignore"):
+            # Rows beside one of a huge weight are as long as 1e8: at about one length each is met as well as another.
+            unit = power_of_two(np.abs(rows).max(2, initial=0))
+            rows, aims = rows * unit[..., None], self.t[bases] * unit
             size = np.log((rows * rows).sum(2)).sum(1) / 2
             determinants = np.linalg.slogdet(rows)[1] - size
             fine = np.flatnonzero(determinants > _SINGULAR)
-        gammas = np.linalg.solve(rows[fine], self.t[bases[fine]][..., None])[..., 0]
+        gammas = np.linalg.solve(rows[fine], aims[fine][..., None])[..., 0]
         return gammas, fine, np.exp(determinants[fine])
 
     def through(self, basis: Array) -> Array:
         """The model through these rows, its rounding mended once."""
         rows = self.A.rows(basis)
-        gamma = np.linalg.solve(rows, self.t[basis])
-        return gamma + np.linalg.solve(rows, self.t[basis] - rows @ gamma)
+        unit = power_of_two(np.abs(rows).max(1, initial=0))
+        rows, aim = rows * unit[:, None], self.t[basis] * unit
+        gamma = np.linalg.solve(rows, aim)
+        return gamma + np.linalg.solve(rows, aim - rows @ gamma)
 
     def loss(self, basis: Array) -> float:
         """The loss of the model through these rows, which do not add to it: (1e-16)^p may be much."""
