@@ -69,7 +69,7 @@ def _rows(rng, kind, n, d):
 
 
 def _weighted(rng, X, y):
-    """(weights, what is given): weights as weights, counts also as rows in any order, rarely as many as fill a block."""
+    """(weights, what is given): counts also as rows in any order, rarely as many as fill a block."""
     n = len(y)
     if rng.random() < _MANY:
         N = int(rng.choice(BORDERS)) + int(rng.integers(-1, 2))
