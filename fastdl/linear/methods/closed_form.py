@@ -62,7 +62,8 @@ def evaluated(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
         return np.add.reduce(r * r if s is None else s * r * r)
 
     with np.errstate(over="ignore", under="ignore"):
-        loss = float(rows.total(squares, coordinates.threads))
+        total = rows.total(squares, coordinates.threads)
+    loss = 0.0 if total is None else float(total)
     known = Certificate.of(loss, fit.certificate.lower, fit.certificate.kind)
     history = {**fit.history, "loss": np.append(fit.history["loss"][:-1], loss)}
     return replace(fit, loss=loss, certificate=known, history=history)
