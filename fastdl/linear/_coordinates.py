@@ -7,6 +7,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Array
+from fastdl.linear._equal_models import EqualModels
 from fastdl.linear._extents import extent_of_block, extents_of_rows
 from fastdl.linear._matrix import gram, independent_columns, kernel, substitute
 
@@ -41,6 +42,7 @@ class Coordinates:
         self.rows, self.intercept, self.threads = rows, intercept, threads
         d = rows.columns
         self._first: Array | None = None
+        self._equal: EqualModels | None = None
         self.again = 0  # passes to sum about better shifts
         self.shift, self.factor, self.y_shift, self.y_factor = np.zeros(d), np.ones(d), 0.0, 1.0
         first = next(iter(rows.blocks()), None)
@@ -198,7 +200,7 @@ class Coordinates:
         others = np.ones(len(use), bool)
         others[order] = False
         left = np.flatnonzero(others)
-        self._still = np.zeros((d, len(left)))
+        self._still, self._equal = np.zeros((d, len(left))), None
         if not len(left):
             return
         depend = np.linalg.lstsq(R[:, order], R[:, left], rcond=None)[0] / length[order][:, None] * length[left]
@@ -208,30 +210,12 @@ class Coordinates:
             self._still[use[order][inside] - 1, i] = depend[inside, i]
         self._still *= self.factor[:, None]
         self._still /= np.abs(self._still).max(axis=0)
-        self._least = self._projection(use[order[use[order] > 0]] - 1, use[left] - 1)
-
-    def _projection(self, kept: Array, left: Array) -> Array | None:
-        """An orthonormal basis of the space that weights of least norm are in, where there are fewer rows than columns.
-
-        Columns that are left out are combinations of those kept, whose coefficients span that space with the unit
-        vectors. None where it is not the smaller one, or squares of the coefficients may leave the range of float64.
-        """
-        if len(kept) >= len(left):
-            return None
-        span = np.zeros((len(self._still), len(kept)))
-        span[kept] = np.eye(len(kept))
-        span[left] = -(self._still[kept] / self._still[left, np.arange(len(left))]).T
-        sizes = np.abs(span[span != 0])
-        fine = sizes.size and sizes.min() > 1e-100 and sizes.max() < 1e100
-        return np.linalg.qr(span)[0] if fine else None
+        kept = use[order[use[order] > 0]] - 1
+        self._equal = EqualModels(self._still, kept, use[left] - 1, self.factor)
 
     def _of_least_norm(self, w: Array) -> Array:
         """The weights of least norm among those that give the same model."""
-        if not self._still.size:
-            return w
-        if self._least is not None:
-            return self._least @ (self._least.T @ w)
-        return w - self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
+        return w if self._equal is None else self._equal.of_least_norm(w)
 
     def _condition(self) -> float:
         """Of the columns as they were given, each and the column of ones at unit length."""

@@ -147,6 +147,14 @@ def fit_quantile(
     return tuple(fits) if np.ndim(tau) else fits[0]
 
 
+def find_quantile(
+    X: Array, y: Array, tau: float, *, intercept: bool, sample_weight: Array | None, threads: int | None
+) -> QuantileFit:
+    """The fit of one quantile, without a warning."""
+    x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
+    return _fit_all(Rows(x, t, sample_weight), bool(intercept), [tau], 0, threads)[0]
+
+
 def _fit_all(rows: Rows, intercept: bool, taus: list[float], seed: int, threads: int | None) -> list[QuantileFit]:
     """The fit of each quantile, without a penalty."""
     coordinates = Coordinates(rows, intercept, threads)

@@ -22,7 +22,7 @@ from fastdl.errors import InputError
 from tests.fuzz import _fit_data, _fit_problems
 
 _PART = 50  # data sets that a process takes at once
-_SILENCE = 60  # seconds that a data set may take
+_SILENCE = 60  # seconds of the processor that a data set may take
 
 
 def failure(seed, number):
@@ -82,16 +82,16 @@ def _stop(*_):
 
 def _told(seed, number):
     """The failure of a data set, or that it does not end."""
-    if not hasattr(signal, "SIGALRM"):  # on Windows
+    if not hasattr(signal, "SIGVTALRM"):  # on Windows
         return failure(seed, number)
-    signal.signal(signal.SIGALRM, _stop)
-    signal.alarm(_SILENCE)
+    signal.signal(signal.SIGVTALRM, _stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, _SILENCE)
     try:
         return failure(seed, number)
     except _TooLong:
         return f"no end within {_SILENCE} s"
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def failures(seed, first):
