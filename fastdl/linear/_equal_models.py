@@ -35,7 +35,7 @@ class EqualModels:
         span[self.left] = self.worth.T
         sizes = np.abs(span[span != 0])
         fine = sizes.size and sizes.min() > 1e-100 and sizes.max() < 1e100
-        return (span, np.linalg.qr(span, mode="r")) if fine else None
+        return (span, np.asarray(np.linalg.qr(span, mode="r"))) if fine else None
 
     def of_least_norm(self, w: Array) -> Array:
         """The weights of least norm among those that give the same model; w where rounding would give another."""

@@ -11,6 +11,7 @@ from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import kernel
+from fastdl.linear._penalties import penalty_pairs
 from fastdl.linear.gram_accumulator import GramAccumulator, shift_gram, solve_definite, standardize_gram
 from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
 
@@ -129,7 +130,9 @@ def fit_elastic_net(
     >>> fit.w.round(6), round(fit.b, 6), fit.certificate.gap < 1e-12
     (array([1.8, 0. ]), 1.3, True)
     """
-    penalties = _penalties(l1, l2)
+    penalties = penalty_pairs(l1, l2)
+    if (0.0, 0.0) in penalties:
+        raise _check.InputError("l1 and l2 must not both be 0: fit_lp fits without a penalty")
     tol, threads = _check.number("tol", tol, 0, above=True), _threads.count(threads)
     x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
     if len(x) != len(t):
@@ -156,20 +159,6 @@ def fit_elastic_net(
         return ElasticNetPath(tuple(fits), None, None)
     losses = _test_losses(parts, products, penalties)
     return ElasticNetPath(tuple(fits), losses, fits[int(losses.mean(axis=0).argmin())])
-
-
-def _penalties(l1: ArrayLike, l2: ArrayLike) -> list[tuple[float, float]]:
-    both = [np.atleast_1d(_check.floats(name, value, (0, 1))).astype(float) for name, value in (("l1", l1), ("l2", l2))]
-    for name, values in zip(("l1", "l2"), both):
-        _check.finite(name, values)
-        if values.size and values.min() < 0:
-            raise _check.InputError(f"{name} must not be negative, got {values.min()}")
-    if len({len(values) for values in both} - {1}) > 1 or not all(len(values) for values in both):
-        raise _check.InputError(f"l1 and l2 must be numbers or have one length, got {len(both[0])} and {len(both[1])}")
-    pairs = [(float(a), float(b)) for a, b in np.broadcast(*both)]
-    if (0.0, 0.0) in pairs:
-        raise _check.InputError("l1 and l2 must not both be 0: fit_lp fits without a penalty")
-    return pairs
 
 
 def _fold_numbers(folds: ArrayLike | None, n: int) -> Array | None:

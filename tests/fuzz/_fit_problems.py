@@ -17,8 +17,19 @@ EPS = Fraction(1, 2**52)
 POWERS = (1.1, 1.37, 1.5, 3.0, 8.0, 10.0)
 TAUS = (1, 8, 16, 24, 31)  # of 32
 LOSSES = (
-    *("p = 1", "p = 1", "p = 2", "p = 2", "quantiles", "quantiles", "ridge", "lasso", "quantile lasso", "low power"),
-    *("power", "power", "huber", "targets", "logistic", "softmax"),
+    *(
+        "p = 1",
+        "p = 1",
+        "p = 2",
+        "p = 2",
+        "quantiles",
+        "quantiles",
+        "ridge",
+        "lasso",
+        "quantile lasso",
+        "quantile ridge",
+    ),
+    *("low power", "power", "power", "huber", "targets", "logistic", "softmax"),
 )
 
 
