@@ -226,6 +226,11 @@ def judged_fits(rng, data):
         taus = np.sort(rng.choice(TAUS, int(rng.integers(1, 3)), replace=False))
         fits = fastdl.fit_quantile(X, y, taus / 32, **rows)
         return [judged(fit, tau=int(tau)) for fit, tau in zip(fits, taus)]
+    if name == "quantile ridge":
+        tau, l1 = int(rng.choice(TAUS)), 2.0 ** int(rng.integers(-10, 10)) * int(rng.integers(0, 2))
+        l2 = 2.0 ** int(rng.integers(-30, 30))
+        fit = fastdl.fit_quantile(X, y, tau / 32, l1=l1, l2=l2, **rows)
+        return [judged(fit, tau=tau, l1=Fraction(l1), l2=Fraction(l2))]
     if name == "quantile lasso":
         tau, l1 = int(rng.choice(TAUS)), 2.0 ** int(rng.integers(-10, 10))
         return [judged(fastdl.fit_quantile(X, y, tau / 32, l1=l1, **rows), tau=tau, l1=Fraction(l1))]
