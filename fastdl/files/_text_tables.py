@@ -67,14 +67,10 @@ class TextTable:
             return False
         return "_" not in text
 
-<<<<<<< HEAD
     def has_marks(self, text: str) -> bool:
         """Whether a field would be a number with a decimal comma, or without the marks of thousands."""
         return bool(_MARKED.fullmatch(text.strip())) and not self.is_number(text)
 
-    def batches(self, columns: Sequence[str], types: dict[str, Any] | None = None) -> Iterator[Any]:
-        """Batches of the named columns: float64, bool or text; `types` are those of a pass before."""
-=======
     def batches(
         self, columns: Sequence[str], types: dict[str, Any] | None = None, part: tuple[int, int] | None = None
     ) -> Iterator[Any]:
@@ -82,7 +78,6 @@ class TextTable:
 
         `part` are the bytes from one border to another of `borders`; by default those of the file.
         """
->>>>>>> main
         pa = _check.extra("pyarrow", "fit", "a table of text")
         try:
             if types is None:
