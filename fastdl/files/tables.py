@@ -201,7 +201,7 @@ class Table:
             if self.text is None:
                 raise _check.FileError(self.path, str(error)) from None
             line, text = self.text.find(name, lambda field: bool(field) and not self.text.is_number(field))  # type: ignore[union-attr]
-            raise _check.FileError(self.path, self.text.no_number(name, text), line=line) from None  # type: ignore[union-attr]
+            raise _check.FileError(self.path, self.text.no_number(name, text), line=line) from None
 
     def _held(self) -> dict[str, Array]:
         try:

@@ -95,9 +95,9 @@ class ExactVertices:
             # Weights may be so large that their rounding is more than y: such floats go through no row.
             others = ~((least <= 0) & (np.abs(r) <= self.small))
             unit = np.float64(self.unit) ** p
-            loss = exact_sums.total(self.s[others] * np.abs(r[others]) ** p) / unit
+            loss = float(exact_sums.total(self.s[others] * np.abs(r[others]) ** p) / unit)
             lower = exact_sums.total(self.s * least**p) * (1 - 8 * EPS) / unit
-        loss, rows = float(loss) if loss >= 0 else np.inf, np.flatnonzero(~others)
+        loss, rows = loss if loss >= 0 else np.inf, np.flatnonzero(~others)
         compared = loss if fits.far is None else self._compared(w, b, r, others) / float(unit)
         return ExactVertex(w, b, rows, loss, max(0.0, float(lower)), compared)
 
