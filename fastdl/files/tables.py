@@ -48,8 +48,8 @@ class Table:
         The file.
     delimiter : str, optional
         What parts the columns of text.
-    decimal : {".", ","}
-        The decimal point of text.
+    decimal : {".", ","}, optional
+        The decimal point of text; by default it is a comma where numbers of the first lines have one, and none a point.
     header : bool, optional
         Whether the first line of text has the names. By default it has, and must not hold numbers.
 
@@ -78,7 +78,7 @@ class Table:
     """
 
     def __init__(
-        self, path: str | Path, *, delimiter: str | None = None, decimal: str = ".", header: bool | None = None
+        self, path: str | Path, *, delimiter: str | None = None, decimal: str | None = None, header: bool | None = None
     ):
         self.path = _check.existing(path)
         suffix = next((s for s in map(str.lower, reversed(self.path.suffixes)) if s != ".gz"), "")
@@ -201,7 +201,7 @@ class Table:
             if self.text is None:
                 raise _check.FileError(self.path, str(error)) from None
             line, text = self.text.find(name, lambda field: bool(field) and not self.text.is_number(field))  # type: ignore[union-attr]
-            raise _check.FileError(self.path, f"{name} must be a number, got {text!r}", line=line) from None
+            raise _check.FileError(self.path, self.text.no_number(name, text), line=line) from None
 
     def _held(self) -> dict[str, Array]:
         try:
