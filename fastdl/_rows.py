@@ -17,6 +17,8 @@ Block = tuple[Array, Array, Array | None]
 _FILL = (None, None, 1.0)
 _AT_ONCE = 16  # blocks for each thread, whose results are kept until all are done
 _BYTES = 1 << 20  # of X in a block: as float64 it stays in the second-level cache
+_MOST = 8 << 20  # where columns are many, more rows for each of them: their Gram matrix costs little beside the rows
+_TALL = 8
 
 
 class Rows:
@@ -37,7 +39,8 @@ class Rows:
         self.names = _check.column_names(given)  # of the columns, where the table has them
         first = _chunk(first)[0]
         self.columns, self.dtype = first.shape[1], first.dtype
-        self.block = max(64, _BYTES // (8 * max(1, self.columns)) // 64 * 64)
+        row = 8 * max(1, self.columns)
+        self.block = max(64, _BYTES // row // 64 * 64, min(_TALL * self.columns, _MOST // row) // 64 * 64)
         self._seen = False  # whether one pass has checked the values
 
     def blocks(self) -> Iterator[Block]:
@@ -48,7 +51,9 @@ class Rows:
             start += len(rows[0])
         self._seen = True
 
-    def total(self, work: Callable[[Array, Array, Array | None], Array], threads: int | None = 1) -> Array | None:
+    def total(
+        self, work: Callable[[Array, Array, Array | None], Array], threads: int | None = 1, *, raw: bool = False
+    ) -> Array | None:
         """The sum of work(X, y, s) over the blocks, added in their order; None where there are no rows."""
         total: Array | None = None
 
@@ -56,15 +61,21 @@ class Rows:
             nonlocal total
             total = part if total is None else total + part
 
-        self.each(work, add, threads)
+        self.each(work, add, threads, raw=raw)
         return total
 
-    def each(self, work: Callable[..., Any], take: Callable[[Any], Any], threads: int | None = 1) -> None:
-        """take(work(X, y, s)) for every block that has rows: the work on `threads` threads, the taking in order."""
+    def each(
+        self, work: Callable[..., Any], take: Callable[[Any], Any], threads: int | None = 1, *, raw: bool = False
+    ) -> None:
+        """take(work(X, y, s)) for every block that has rows: the work on `threads` threads, the taking in order.
+
+        With `raw`, X is float32 where it was given so, and X and y are not checked: sums that hold each value, like a
+        Gram matrix, are finite only where all values are, which the caller then notes by `all_are_finite`.
+        """
         threads = _threads.count(threads)
 
         def step(numbered: tuple[int, Block]) -> Any:
-            X, y, s = self._ready(numbered[1], numbered[0] * self.block)
+            X, y, s = self._ready(numbered[1], numbered[0] * self.block, raw)
             return work(X, y, s) if len(X) else None
 
         def unless_empty(result: Any) -> None:
@@ -77,6 +88,10 @@ class Rows:
         while some := list(islice(numbered, _AT_ONCE * threads)):
             for result in _threads.share(len(some), threads, lambda k, some=some: step(some[k])):  # type: ignore[misc]
                 unless_empty(result)
+        self._seen |= not raw
+
+    def all_are_finite(self) -> None:
+        """A pass over raw rows has found that all values are finite."""
         self._seen = True
 
     def gathered(self) -> Block:
@@ -92,28 +107,36 @@ class Rows:
             start += len(y)
         return np.concatenate(kept) if kept else np.zeros(0, np.intp)
 
+    def chunks(self) -> Iterator[Block]:
+        """The chunks as they are given, unchecked; rows in memory are one."""
+        return (_chunk(chunk, self.columns) for chunk in self._again())
+
     def _cut(self) -> Iterator[Block]:
         """The chunks as they are, cut and joined to blocks."""
         buffer = RowBuffer(_FILL)
-        for chunk in self._again():
-            for rows in buffer.push(_chunk(chunk, self.columns), self.block):
+        for chunk in self.chunks():
+            for rows in buffer.push(chunk, self.block):
                 for start in range(0, len(rows[0]), self.block):
                     yield select_rows(rows, slice(start, start + self.block))
         if len(buffer):
             yield buffer.drain()
 
-    def _ready(self, rows: Block, start: int) -> Block:
-        """As float64, checked, without rows of weight 0; `start` is the number of the first row."""
-        X, y = (_check.contiguous(a, np.float64) for a in rows[:2])
+    def _ready(self, rows: Block, start: int, raw: bool = False) -> Block:
+        """As float64, checked, without rows of weight 0; `start` is the number of the first row. Raw: see `each`."""
+        single = raw and rows[0].dtype == np.float32
+        X, y = _check.contiguous(rows[0], np.float32 if single else np.float64), _check.contiguous(rows[1], np.float64)
         s = None if rows[2] is None else _check.contiguous(rows[2], np.float64)
-        where = np.arange(start, start + len(y))
+        kept: Array | None = None
         if s is not None:
             if not (self._seen or (len(s) and s.min() >= 0 and s.max() < np.inf)):
+                where = np.arange(start, start + len(y))
                 _refuse("sample_weight", s, (s >= 0) & (s < np.inf), "finite and not negative", where)
             keep = s != 0
             if not keep.all():
-                X, y, s, where = X[keep], y[keep], s[keep], where[keep]
-        if not self._seen:
+                kept = np.flatnonzero(keep)
+                X, y, s = X[kept], y[kept], s[kept]
+        if not (self._seen or raw):
+            where = start + (np.arange(len(y)) if kept is None else kept)
             for name, a in (("X", X), ("y", y)):
                 with np.errstate(over="ignore", invalid="ignore"):
                     fine = np.isfinite(a.sum())
@@ -123,12 +146,17 @@ class Rows:
 
 
 def sample_rows(rows: Rows, share: float, seed: int) -> Rows:
-    """About this share of the rows, each taken or not by chance."""
-    chance = np.random.Generator(np.random.Philox(seed))
-    some = []
-    for X, y, s in rows.blocks():
-        take = chance.random(len(y)) < share
-        some.append((X[take], y[take], None if s is None else s[take]))
+    """At least this share of the rows: one by chance of each so many that follow each other."""
+    many, chance = max(1, int(1 / share)), np.random.Generator(np.random.Philox(seed))
+    some, start, drawn, ahead = [], 0, 0, np.zeros(0, np.intp)
+    for X, y, s in rows.chunks():
+        end = start + len(y)
+        first = np.arange(drawn * many, end, many)
+        drawn += len(first)
+        ahead = np.concatenate([ahead, first + (chance.random(len(first)) * many).astype(np.intp)])
+        reached = int(np.searchsorted(ahead, end))
+        here, ahead, start = ahead[:reached] - start, ahead[reached:], end
+        some.append((X[here], y[here], None if s is None else s[here]))
     return Rows(some)
 
 

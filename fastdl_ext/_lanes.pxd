@@ -18,6 +18,11 @@ cdef extern from *:
         return __builtin_shufflevector(x, x, 0, 0, 0, 0);
     }
 
+    typedef float f4 __attribute__((vector_size(16), aligned(4), may_alias));
+    LANES d4 d4_from(const char* p, int single) {
+        return single ? __builtin_convertvector(*(const f4*)p, d4) : *(const d4*)p;
+    }
+
     /* Neighbours added: within each half a then b, as two shuffles of one instruction each. */
     LANES f8 f8_pairs(f8 a, f8 b) {
         return __builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14)
@@ -46,6 +51,7 @@ cdef extern from *:
     ctypedef double d4              # four doubles
     f8 f8_all(const char* p) nogil
     d4 d4_all(const char* p) nogil
+    d4 d4_from(const char* p, int single) nogil     # four numbers: floats if single, else doubles
     f8 f8_totals(const f8* a) nogil
     d4 d4_totals(const d4* a) nogil
     f8 f8_keep(f8 a, const char* mask) nogil

@@ -1,16 +1,19 @@
 """Products over the rows of a fit: weighted Gram matrices, residuals, columns times a vector, powers of residuals.
 
-Gram matrices are made as in BLAS (_gram_tiles.pxd), bound by arithmetic; the others read X once and are bound by memory.
+Gram matrices are made as in BLAS (_gram_tiles.pxd), bound by arithmetic; the others read X once and are bound by memory:
+what needs residuals and their products with the columns (`squares`, `near`) takes 64 rows at a time, which are still in
+the first-level cache for the second.
 Columns are shifted as they are read, so that a far-off mean does not cancel. Entropies are bound by arithmetic: for each
 class of a row an exponential, for each row a logarithm. Every sum has one order, whatever the CPU:
 rows in turn, in groups that are added in turn.  Trusts its caller: C-contiguous, n > 0.
 """
 
+from libc.math cimport copysign, fabs
 from libc.string cimport memcpy
 
 from fastdl_ext._common cimport cloned, real
 from fastdl_ext._gram_tiles cimport gram_call, gram_level, gram_rows
-from fastdl_ext._lanes cimport d4, d4_all
+from fastdl_ext._lanes cimport d4, d4_all, d4_from, d4_totals
 from fastdl_ext._loss_terms cimport powers as powers_of
 from fastdl_ext._softmax cimport exp_below_zero, log1p_of
 from fastdl_ext.power cimport equal, less
@@ -18,14 +21,14 @@ from fastdl_ext.power cimport equal, less
 cdef int LEVEL = gram_level()
 
 
-cdef cloned residual_rows(const double* X, const double* y, const double* w, double b, const double* shift, Py_ssize_t n,
+cdef cloned residual_rows(const real* X, const double* y, const double* w, double b, const double* shift, Py_ssize_t n,
                           Py_ssize_t d, double* out) noexcept nogil:
     # Four sums a row, of every fourth column each; four rows at a time, so that additions overlap.
     cdef Py_ssize_t i, j, k, rows, whole = d // 4 * 4
-    cdef const double* x[4]
+    cdef const real* x[4]
     cdef d4 s[4]
-    cdef d4 c, v
-    cdef double* lane
+    cdef d4 c, v, sums
+    cdef double* lane = <double*>&sums
     cdef double rest
     for i in range(0, n, 4):
         rows = min(4, n - i)
@@ -36,20 +39,20 @@ cdef cloned residual_rows(const double* X, const double* y, const double* w, dou
             c = (<const d4*>(shift + j))[0]
             v = (<const d4*>(w + j))[0]
             for k in range(4):
-                s[k] = s[k] + ((<const d4*>(x[k] + j))[0] - c) * v
+                s[k] = s[k] + (d4_from(<const char*>(x[k] + j), real is float) - c) * v
+        sums = d4_totals(s)
         for k in range(rows):
             rest = 0
             for j in range(whole, d):
                 rest += (x[k][j] - shift[j]) * w[j]
-            lane = <double*>&s[k]
-            out[i + k] = (y[i + k] - b) - (((lane[0] + lane[1]) + (lane[2] + lane[3])) + rest)
+            out[i + k] = (y[i + k] - b) - (lane[k] + rest)
 
 
-cdef cloned product_rows(const double* X, const double* g, const double* shift, Py_ssize_t n, Py_ssize_t d,
+cdef cloned product_rows(const real* X, const double* g, const double* shift, Py_ssize_t n, Py_ssize_t d,
                          double* total) noexcept nogil:
     # Four rows at a time in a fixed tree.
     cdef Py_ssize_t i, j, whole = n // 4 * 4
-    cdef const double* x
+    cdef const real* x
     cdef double g0, g1, g2, g3
     for i in range(0, whole, 4):
         x = X + i * d
@@ -184,19 +187,148 @@ def gram(const real[:, ::1] X, const double[::1] y, const double[::1] s, const d
         gram_rows(&call, real is float, LEVEL)
 
 
-def residuals(const double[:, ::1] X, const double[::1] y, const double[::1] w, double b, const double[::1] shift,
+def residuals(const real[:, ::1] X, const double[::1] y, const double[::1] w, double b, const double[::1] shift,
               double[::1] out):
     """out = y - b - (X - shift) w."""
-    cdef const double* x = &X[0, 0] if X.shape[1] else NULL
+    cdef const real* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
         residual_rows(x, &y[0], at(w), b, at(shift), X.shape[0], X.shape[1], &out[0])
 
 
-def products(const double[:, ::1] X, const double[::1] g, const double[::1] shift, double[::1] total):
+def products(const real[:, ::1] X, const double[::1] g, const double[::1] shift, double[::1] total):
     """Add to total: the sum of g, then the columns of X - shift times g."""
-    cdef const double* x = &X[0, 0] if X.shape[1] else NULL
+    cdef const real* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
         product_rows(x, &g[0], at(shift), X.shape[0], X.shape[1], &total[0])
+
+
+cdef enum:
+    CHUNK = 64          # rows that are in the first-level cache when they are read again
+
+
+cdef struct model_rows:     # the rows but for X, and a model
+    const double* y
+    const double* s         # or NULL: all 1
+    const double* w
+    const double* shift
+    double b
+    Py_ssize_t n, d
+
+
+cdef void squares_of(const real* X, const model_rows* a, double* total) noexcept nogil:
+    cdef double g[CHUNK]
+    cdef double[8] lane = [0, 0, 0, 0, 0, 0, 0, 0]
+    cdef Py_ssize_t k, m, i = 0
+    cdef double r
+    while i < a.n:
+        m = min(<Py_ssize_t>CHUNK, a.n - i)
+        residual_rows(X + i * a.d, a.y + i, a.w, a.b, a.shift, m, a.d, g)
+        for k in range(m):
+            r = g[k]
+            if a.s != NULL:
+                g[k] = a.s[i + k] * r
+            lane[k % 8] += g[k] * r
+        product_rows(X + i * a.d, g, a.shift, m, a.d, total + 1)
+        i += CHUNK
+    total[0] += ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]))
+
+
+def squares(const real[:, ::1] X, const double[::1] y, const double[::1] s, const double[::1] w, double b,
+            const double[::1] shift, double[::1] total):
+    """Of the residuals r = y - b - (X - shift) w, add to total: the sum of s r^2, then `products` of s r; X is read once.
+    """
+    cdef const real* x = &X[0, 0] if X.shape[1] else NULL
+    cdef model_rows a
+    a.y, a.s, a.w, a.shift, a.b, a.n, a.d = &y[0], at(s), at(w), at(shift), b, X.shape[0], X.shape[1]
+    with nogil:
+        squares_of(x, &a, &total[0])
+
+
+cdef Py_ssize_t near_rows(const double* X, const model_rows* a, double reach, Py_ssize_t* index, double* total) noexcept nogil:
+    cdef double g[CHUNK]
+    cdef Py_ssize_t k, m, i = 0, found = 0
+    cdef double weight
+    while i < a.n:
+        m = min(<Py_ssize_t>CHUNK, a.n - i)
+        residual_rows(X + i * a.d, a.y + i, a.w, a.b, a.shift, m, a.d, g)
+        for k in range(m):
+            index[found] = i + k
+            weight = 1 if a.s == NULL else a.s[i + k]
+            found += fabs(g[k]) <= reach
+            g[k] = 0 if fabs(g[k]) <= reach else copysign(weight, g[k])
+        product_rows(X + i * a.d, g, a.shift, m, a.d, total)
+        i += CHUNK
+    return found
+
+
+def near(const double[:, ::1] X, const double[::1] y, const double[::1] s, const double[::1] model,
+         const double[::1] shift, double reach, Py_ssize_t[::1] index, double[::1] total):
+    """The number of rows whose residual from the model (b, w) is at most `reach`; these are written to index (n).
+
+    Add to total: `products` of s times the signs of the residuals of all others. X is read once.
+    """
+    cdef const double* x = &X[0, 0] if X.shape[1] else NULL
+    cdef Py_ssize_t found
+    cdef model_rows a
+    a.y, a.s, a.w, a.shift, a.b, a.n, a.d = &y[0], at(s), &model[0] + 1, at(shift), model[0], X.shape[0], X.shape[1]
+    with nogil:
+        found = near_rows(x, &a, reach, &index[0], &total[0])
+    return found
+
+
+cdef void clipped_sums(const real* X, const model_rows* a, double delta, double* inside, double* total) noexcept nogil:
+    cdef double g[CHUNK]
+    cdef double[4][8] lane
+    cdef Py_ssize_t k, m, i = 0
+    cdef double r, cut, weight
+    for k in range(32):
+        lane[k // 8][k % 8] = 0
+    while i < a.n:
+        m = min(<Py_ssize_t>CHUNK, a.n - i)
+        residual_rows(X + i * a.d, a.y + i, a.w, a.b, a.shift, m, a.d, g)
+        for k in range(m):
+            r = fabs(g[k])
+            weight = 1 if a.s == NULL else a.s[i + k]
+            cut = less(delta, r, delta, r)
+            inside[i + k] = less(delta, r, 0, weight)
+            lane[0][k % 8] += weight * (cut * r)
+            lane[1][k % 8] += weight * (cut * cut)
+            lane[2][k % 8] += weight * r
+            lane[3][k % 8] += weight * cut
+            g[k] = copysign(weight * cut, g[k])
+        product_rows(X + i * a.d, g, a.shift, m, a.d, total + 4)
+        i += CHUNK
+    for k in range(4):
+        total[k] += (((lane[k][0] + lane[k][1]) + (lane[k][2] + lane[k][3]))
+                     + ((lane[k][4] + lane[k][5]) + (lane[k][6] + lane[k][7])))
+
+
+def clipped(const real[:, ::1] X, const double[::1] y, const double[::1] s, const double[::1] model,
+            const double[::1] shift, double delta, double[::1] inside, double[::1] total):
+    """Of the residuals r from the model (b, w), and a = r cut at delta, add to total, and write where none is cut.
+
+    Added are the sums of s a r, s a^2, s |r| and s |a|, then `products` of s a; inside is s where |r| <= delta, else 0.
+    """
+    cdef const real* x = &X[0, 0] if X.shape[1] else NULL
+    cdef model_rows a
+    a.y, a.s, a.w, a.shift, a.b, a.n, a.d = &y[0], at(s), &model[0] + 1, at(shift), model[0], X.shape[0], X.shape[1]
+    with nogil:
+        clipped_sums(x, &a, delta, &inside[0], &total[0])
+
+
+def residuals_of_models(const double[:, ::1] X, const double[:, ::1] y, const double[:, ::1] w, const double[::1] b,
+                        const double[:, ::1] shift, double[:, ::1] out):
+    """`residuals` of several models, each with a y and a shift of its own, to rows of out; X is read once."""
+    cdef Py_ssize_t k, m, i = 0, n = X.shape[0], d = X.shape[1]
+    cdef const double* x = &X[0, 0] if d else NULL
+    cdef const double* c = &shift[0, 0] if d else NULL
+    cdef const double* v = &w[0, 0] if d else NULL
+    with nogil:
+        while i < n:
+            m = min(<Py_ssize_t>CHUNK, n - i)
+            for k in range(w.shape[0]):
+                residual_rows(x + i * d, &y[k, i], v + k * d, b[k], c + k * d, m, d, &out[k, i])
+            i += CHUNK
 
 
 def powers(const double[::1] r, double e, double[::1] out):

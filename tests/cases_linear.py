@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastdl.linear._matrix import kernel
+from fastdl.linear.methods._interior_point import kernel as interior_kernel
+from fastdl.reference import _linear_kernels
 from fastdl.reference import linear as reference
 from tests.case import Case
 
@@ -55,6 +57,47 @@ def products_by(kernels: Any) -> Callable[..., np.ndarray]:
     return call
 
 
+def squares_by(kernels: Any) -> Callable[..., np.ndarray]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
+        X, y, s, shift, factor = plain(X, y, s, shift, factor)
+        total = np.ones(X.shape[1] + 2)
+        kernels.squares(X, y, s, factor, 0.5, shift, total)
+        return total
+
+    return call
+
+
+def near_by(kernels: Any) -> Callable[..., tuple[np.ndarray, ...]]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> tuple[np.ndarray, ...]:
+        X, y, s, shift, factor = plain(X, y, s, shift, factor)
+        total, index = np.ones(X.shape[1] + 1), np.zeros(len(X), np.intp)
+        found = kernels.near(X, y, s, np.append(0.5, factor), shift, 1.0, index, total)
+        return index[:found], total
+
+    return call
+
+
+def clipped_by(kernels: Any) -> Callable[..., tuple[np.ndarray, ...]]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> tuple[np.ndarray, ...]:
+        X, y, s, shift, factor = plain(X, y, s, shift, factor)
+        total, inside = np.ones(X.shape[1] + 5), np.empty(len(X))
+        kernels.clipped(X, y, s, np.append(0.5, factor), shift, 0.75, inside, total)
+        return inside, total
+
+    return call
+
+
+def residuals_of_models_by(kernels: Any) -> Callable[..., np.ndarray]:
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
+        X, y, s, shift, factor = plain(X, y, s, shift, factor)
+        out = np.empty((2, len(X)))
+        kernels.residuals_of_models(X, np.array([y, s]), np.array([factor, shift]), np.array([0.5, 0.0]),
+                                    np.array([shift, factor]), out)  # fmt: skip
+        return out
+
+    return call
+
+
 def powers_by(kernels: Any, exponent: float) -> Callable[..., np.ndarray]:
     def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
         out = np.empty(len(y))
@@ -76,14 +119,57 @@ def entropies_by(kernels: Any, classes: int) -> Callable[..., tuple[np.ndarray, 
     return call
 
 
+def interior_by(kernels: Any, step: str) -> Callable[..., np.ndarray]:
+    """One of the kernels of the interior point method, on states within the bounds."""
+
+    def call(X: Any, y: Any, s: Any, shift: Any, factor: Any) -> np.ndarray:
+        X, y, s = plain(X, y, s)
+        n = len(y)
+        state = np.ascontiguousarray(np.array([s, 1 - s, np.exp(X[:, 0]), np.exp(X[:, 1])]))
+        by, five, middle = np.empty((4, n)), np.empty((5, n)), np.empty((4, n))
+        kernels.scale(state, s, by)
+        if step == "scale":
+            return by
+        kernels.affine(state, s, by, y, five)
+        if step == "affine":
+            return five
+        kernels.center(state, s, by, five[0].copy(), 0.01, middle)
+        if step == "center":
+            return middle
+        kernels.direct(state, s, by, y, middle, 0.01, five)
+        if step == "direct":
+            return five
+        kernels.advance(state, five, 0.25, 0.125, s, by[:2])
+        return np.concatenate([state, by[:2]])
+
+    return call
+
+
 def linear_cases() -> list[Case]:
     cases = []
+    for step in ("scale", "affine", "center", "direct", "advance"):
+
+        def drawn(rng: np.random.Generator, n: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            return rows(rng, n, 2), {}
+
+        cases.append(
+            Case(
+                "linear", f"interior {step}", drawn, rtol=1e-12, moved=100, sizes=SIZES, threads=(),
+                call=interior_by(interior_kernel, step), means=interior_by(_linear_kernels, step),
+            )
+        )  # fmt: skip
     for d in (1, 4, 13, 40):
 
         def make(rng: np.random.Generator, n: int, d: int = d) -> tuple[tuple[Any, ...], dict[str, Any]]:
             return rows(rng, n, d), {}
 
-        by = {"gram": gram_by, "residuals": residuals_by, "products": products_by}
+        by: dict[str, Any] = {
+            "gram": gram_by,
+            "residuals": residuals_by,
+            "products": products_by,
+            "squares": squares_by,
+        }
+        by |= {"near": near_by, "residuals_of_models": residuals_of_models_by, "clipped": clipped_by}
         for name, bound in by.items():
             cases.append(
                 Case(

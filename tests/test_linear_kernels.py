@@ -44,6 +44,33 @@ def test_against_the_reference(n, d):
 
 
 @needs_kernel
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_rows_that_are_read_once(n, d):
+    """Weights or none, rows of float32, and rows at the border of what counts as near."""
+    X, y, s, shift, _, w = problem(n, d)
+    for rows in (X, X.astype(np.float32)):
+        for weights in (None, s):
+            got, want = np.ones(d + 2), np.ones(d + 2)
+            kernel.squares(rows, y, weights, w, 0.25, shift, got)
+            reference.squares(rows.astype(float), y, weights, w, 0.25, shift, want)
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12 * np.abs(want).max())
+            sums, single = np.zeros(d + 1), np.zeros(d + 1)
+            kernel.products(rows, y, shift, sums)
+            kernel.products(rows.astype(float), y, shift, single)
+            assert (sums == single).all()
+    r = np.empty(n)
+    kernel.residuals(X, y, w, 0.25, shift, r)
+    for weights in (None, s):
+        for reach in (0.0, float(np.median(np.abs(r))), float(np.abs(r).max())):
+            index, got, want = np.zeros(n, np.intp), np.zeros(d + 1), np.zeros(d + 1)
+            found = kernel.near(X, y, weights, np.append(0.25, w), shift, reach, index, got)
+            assert index[:found].tolist() == np.flatnonzero(np.abs(r) <= reach).tolist()
+            far = np.where(np.abs(r) <= reach, 0, np.sign(r)) * (1 if weights is None else weights)
+            kernel.products(X, far, shift, want)
+            assert (got == want).all()
+
+
+@needs_kernel
 @pytest.mark.parametrize("e", [-1.9, -0.5, 0.0, 0.3, 1.0, 48.0])
 def test_powers(e):
     r = np.concatenate([[0.0], np.logspace(-20, 20, 101), -np.logspace(-3, 3, 11)])

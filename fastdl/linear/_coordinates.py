@@ -7,9 +7,9 @@ import numpy as np
 from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Array
+from fastdl.linear._column_extents import extent_of_block, extents_of_rows
 from fastdl.linear._equal_models import EqualModels
-from fastdl.linear._extents import extent_of_block, extents_of_rows
-from fastdl.linear._matrix import gram, independent_columns, kernel, substitute
+from fastdl.linear._matrix import gram, gram_sums, independent_columns, kernel, substitute, whole_matrix
 
 EPS = float(np.finfo(float).eps)
 #: The smallest squared pivot of a correlation matrix that a Cholesky factor is trusted with: below, columns are
@@ -52,7 +52,6 @@ class Coordinates:
         if not np.isfinite(G).all():
             self._near(*extents_of_rows(rows))
             G = self._whole()
-        self.count = int(self._count)
         self.weight = float(G[0, 0])
         self._choose(self._centred_well(G))
 
@@ -66,14 +65,22 @@ class Coordinates:
     def _whole(self) -> Array:
         """The Gram matrix of [1, Z, t], and the number of rows."""
 
-        def work(X: Array, y: Array, s: Array | None) -> Array:
-            return np.append(gram(X, self.target(y), s, self.shift, self.factor), len(X))
+        m, total, count = self.rows.columns + 2, np.zeros(()), 0
+
+        def work(X: Array, y: Array, s: Array | None) -> tuple[Array, int]:
+            return gram_sums(X, self.target(y), s, self.shift, self.factor), len(X)
+
+        def take(part: tuple[Array, int]) -> None:
+            nonlocal total, count
+            total, count = (np.add(total, part[0], out=total) if count else part[0]), count + part[1]
 
         with np.errstate(all="ignore"):
-            total = self.rows.total(work, self.threads)
-        m = self.rows.columns + 2
-        self._count = 0 if total is None else total[-1]
-        return np.zeros((m, m)) if total is None else total[:-1].reshape(m, m)
+            self.rows.each(work, take, self.threads, raw=True)
+        self.count = count
+        G = whole_matrix(total, m) if count else np.zeros((m, m))
+        if np.isfinite(G).all():
+            self.rows.all_are_finite()
+        return G
 
     def _centred_well(self, G: Array) -> Array:
         """The Gram matrix about the means; summed again about them where they took most digits of it.
@@ -249,6 +256,14 @@ class Coordinates:
         kernel.products(X, g, self._shift, total)
         total[1:] *= self._factor
         return total if self.ones else total[1:]
+
+    def squares(self, X: Array, t: Array, s: Array | None, gamma: Array) -> Array:
+        """Of r = t - [1, Z] gamma of a block's `columns`, which may be float32: the sum of s r^2, then [1, Z]' s r."""
+        total = np.zeros(X.shape[1] + 2)
+        b, w = (gamma[0], gamma[1:]) if self.ones else (0.0, gamma)
+        kernel.squares(X, t, s, w * self._factor, b, self._shift, total)
+        total[2:] *= self._factor
+        return total if self.ones else np.delete(total, 1)
 
     def residuals(self, X: Array, t: Array, gamma: Array) -> Array:
         """T - [1, Z] gamma of a block's `columns`."""

@@ -14,8 +14,8 @@ import numpy as np
 from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Array
+from fastdl.linear._column_extents import extent_of_block
 from fastdl.linear._coordinates import Coordinates, _solve
-from fastdl.linear._extents import extent_of_block
 from fastdl.linear._matrix import gram
 from fastdl.linear.methods.closed_form import fit_in_coordinates
 from fastdl.linear.result import Certificate, LpFit

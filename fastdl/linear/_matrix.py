@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,12 +16,27 @@ kernel = _kernels.load("linear") or reference
 
 def gram(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) -> Array:
     """The Gram matrix of [1, (X - shift) * factor, t], weighted."""
-    m = X.shape[1] + 2
-    width = -(-m // 8) * 8
+    return whole_matrix(gram_sums(X, t, s, shift, factor), X.shape[1] + 2)
+
+
+def gram_sums(X: Array, t: Array, s: Array | None, shift: Array, factor: Array) -> Array:
+    """The upper triangle of it, padded: what blocks add up to before `whole_matrix` completes it."""
+    width = -(-(X.shape[1] + 2) // 8) * 8
     total = np.zeros((width, width))
     kernel.gram(X, t, s, shift, factor, np.empty(128 * width), total)
-    upper = np.triu(total[:m, :m])
-    return upper + np.triu(upper, 1).T
+    return total
+
+
+def whole_matrix(total: Array, m: int) -> Array:
+    """The symmetric matrix (m, m) of what `gram_sums` gives."""
+    part = total[:m, :m]
+    return np.where(_upper(m), part, part.T)
+
+
+@lru_cache(8)
+def _upper(m: int) -> Array:
+    """What is in the upper triangle."""
+    return np.triu(np.ones((m, m), bool))
 
 
 class DesignMatrix:
@@ -55,6 +71,11 @@ class DesignMatrix:
         """[1, Z]' diag(h) [1, Z]."""
         G = gram(self.Z, h, h, self._still, self._unit)[:-1, :-1]
         return G if self.ones else G[1:, 1:]
+
+    def gram_and_products(self, h: Array, t: Array) -> tuple[Array, Array]:
+        """`gram` of h, and `products` of h t."""
+        G = gram(self.Z, t, h, self._still, self._unit)[int(not self.ones) :, int(not self.ones) :]
+        return G[:-1, :-1], G[:-1, -1]
 
     def rows(self, which: Array) -> Array:
         """Some rows of [1, Z]."""

@@ -14,7 +14,8 @@ from fastdl._typing import Array
 from fastdl.linear._coordinates import EPS, Coordinates, condition_of, power_of_two
 from fastdl.linear._matrix import DesignMatrix
 
-_SAMPLE = 20_000  # rows that give the medians: their error is then a hundredth of the spread
+_SAMPLE = 4000  # rows that give the medians: their error is then a fiftieth of the spread
+_SEEN = 20_000  # rows that tell whether some are far, where that matters
 _FAR = 1e4  # spreads: columns that reach farther are taken as they are rather than orthonormalised
 
 
@@ -27,25 +28,46 @@ class RobustCoordinates:
 
     def __init__(self, coordinates: Coordinates, rows: Rows, seed: int = 0):
         self.coordinates, self.rank, self.ones = coordinates, coordinates.rank, coordinates.ones
-        some = rows if coordinates.count <= _SAMPLE else sample_rows(rows, _SAMPLE / coordinates.count, seed)
+        wanted = _SAMPLE if coordinates._first is None else _SEEN
+        some = rows if coordinates.count <= wanted else sample_rows(rows, wanted / coordinates.count, seed)
         X, y, _ = some.gathered()
         X = X if coordinates.kept is None else X[:, coordinates.kept]
         self.center, spread = middle_and_spread(X, bool(self.ones))
         self.factor = power_of_two(spread)
         y_center, y_spread = middle_and_spread(y[:, None], bool(self.ones))
         self.y_center, self.y_factor = float(y_center[0]), float(power_of_two(y_spread)[0])
-        far = len(X) > 0 and X.size > 0 and bool((np.abs(X - self.center) * self.factor).max() > _FAR)
-        self.orthonormal = coordinates._first is not None and not far
+        dependent = coordinates._first is not None
+        far = dependent and X.size > 0 and bool((np.abs(X - self.center) * self.factor).max() > _FAR)
+        self.orthonormal = dependent and not far
         self.whitening = self._whitening()
 
     def scaled(self, X: Array, y: Array, s: Array | None) -> tuple[Array, Array, Array]:
         """(Z, t, s) of a block."""
-        t = (y - self.y_center) * self.y_factor
-        s = np.ones(len(y)) if s is None else s
+        Z, s = self.columns(X), np.ones(len(y)) if s is None else s
+        if not self.orthonormal:
+            Z = (Z - self.center) * self.factor
+        return np.ascontiguousarray(Z), self.target(y), s
+
+    def target(self, y: Array) -> Array:
+        return (y - self.y_center) * self.y_factor
+
+    def columns(self, X: Array) -> Array:
+        """What Z is made of: the columns of a block that are fitted, not yet shifted and scaled."""
         if self.orthonormal:
-            return self.coordinates.columns(X), t, s
-        X = X if self.coordinates.kept is None else X[:, self.coordinates.kept]
-        return np.ascontiguousarray((X - self.center) * self.factor), t, s
+            return self.coordinates.columns(X)
+        return X if self.coordinates.kept is None else np.ascontiguousarray(X[:, self.coordinates.kept])
+
+    def of_columns(self, gamma: Array) -> tuple[Array, Array]:
+        """((b, w), shift) with [1, Z] gamma = b + (columns - shift) w; factors, being powers of two, round nothing."""
+        model = gamma if self.ones else np.append(0.0, gamma)
+        if self.orthonormal:
+            return model, np.zeros(len(model) - 1)
+        return np.append(model[:1], model[1:] * self.factor), self.center
+
+    def slope(self, products: Array) -> Array:
+        """[1, Z]' g of the products of columns less their shift with g, that of ones first."""
+        slope = products if self.orthonormal else np.append(products[:1], products[1:] * self.factor)
+        return slope if self.ones else slope[1:]
 
     def _whitening(self) -> Array:
         """T with |R (difference of two models)| = |T (difference of their coordinates here)|, R'R the Gram matrix."""
@@ -114,12 +136,16 @@ class RobustCoordinates:
         Orthonormal columns are rounded as those they were made of, whose weights are large where these nearly depend on
         each other.
         """
+        return DesignMatrix(np.abs(A.Z), A.ones).dot(self.term_weights(gamma))
+
+    def term_weights(self, gamma: Array) -> Array:
+        """What the sizes of a row's columns are multiplied by for that."""
         size = np.abs(gamma)
         inner = self.coordinates._first
         if self.orthonormal and inner is not None:
             raw = np.linalg.solve(inner, gamma[int(self.ones) :])
             size[int(self.ones) :] = np.abs(inner) @ np.abs(raw)
-        return DesignMatrix(np.abs(A.Z), A.ones).dot(size)
+        return size
 
     def condition(self) -> float:
         """Sum of |column j of R| |row j of R^-1|: by how much rounding of the columns is enlarged."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastdl._rows import Rows
 from fastdl._typing import Array
+from fastdl.linear._column_extents import column_extents
 from fastdl.linear._coordinates import EPS, power_of_two
 from fastdl.linear._matrix import gram, kernel
 
@@ -60,7 +61,7 @@ class SoftmaxRows:
             codes = y.astype(np.intp)
             sizes = np.bincount(codes, minlength=self.classes)
             counts = sizes if s is None else np.bincount(codes, weights=s, minlength=self.classes)
-            return *_extents(X), counts, sizes
+            return *column_extents(X), counts, sizes
 
         def take(part: tuple[Array, ...]) -> None:
             self.low, self.high = np.minimum(self.low, part[0]), np.maximum(self.high, part[1])
@@ -254,17 +255,6 @@ class SoftmaxRows:
         """(w, b) in the users' units."""
         w = theta[:, 1:] * self.factor
         return w, theta[:, 0] - w @ self.shift if self.intercept else np.zeros(len(w))
-
-
-def _extents(X: Array) -> tuple[Array, Array]:
-    """The least and the greatest value of each column, of 64 rows side by side first: NumPy is slow on short rows."""
-    d, whole = X.shape[1], len(X) // 64 * 64
-    low, high = X[whole:].min(axis=0, initial=np.inf), X[whole:].max(axis=0, initial=-np.inf)
-    if whole:
-        wide = X[:whole].reshape(whole // 64, 64 * d)
-        low = np.minimum(low, wide.min(axis=0).reshape(64, d).min(axis=0))
-        high = np.maximum(high, wide.max(axis=0).reshape(64, d).max(axis=0))
-    return low, high
 
 
 def softmax(z: Array) -> Array:

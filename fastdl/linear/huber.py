@@ -10,19 +10,13 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike, Progress
-from fastdl.linear._coordinates import EPS, Coordinates
+from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._dependent_columns import bound_all_columns
-from fastdl.linear._matrix import DesignMatrix, factorize, kernel
+from fastdl.linear._huber_steps import HuberProblem, newton, start_near
+from fastdl.linear._matrix import kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
-from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods.closed_form import least_squares_start
 from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
-from fastdl.streaming import ProgressEvent
-
-_OUT = 1e9  # spreads from the median: beyond, how far a target is does not matter to the model
-_FAR = 1e4  # spreads from the median: rows that rule least squares, which is then no start
-_HALVES = 60  # cuts of the bracket of a line search
-_LEAST = 1e-10  # of the Gram matrix of all rows, added to that of the rows within delta: few of these may be singular
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +128,11 @@ def fit_huber(
     gamma, through = least_squares_start(coordinates)
     if through is not None:
         return HuberFit(*through, delta, 0.0, Certificate.of(0.0, 0.0, "interpolation"), True)
-    robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
-    problem = _Problem(robust, rows, delta)
-    gamma, lower, history = _newton(problem, robust.from_coordinates(gamma), tol, steps, progress)
+    seed = _check.integer("seed", seed, 0)
+    robust = RobustCoordinates(coordinates, rows, seed)
+    problem = HuberProblem(robust, rows, delta)
+    gamma = start_near(robust, rows, problem, robust.from_coordinates(gamma), seed)
+    gamma, lower, history = newton(problem, gamma, tol, steps, progress)
     w, b = robust.model(gamma)
     loss, unit = huber_loss(rows, w, b, delta, threads), np.float64(robust.y_factor)
     with np.errstate(over="ignore", under="ignore"):
@@ -146,8 +142,9 @@ def fit_huber(
     def bound(other: Rows) -> tuple[float, int]:
         again = Coordinates(other, bool(intercept), threads)
         robust = RobustCoordinates(again, other)
-        start = robust.from_coordinates(least_squares_start(again)[0])
-        lower = _newton(_Problem(robust, other, delta), start, tol, steps, None)[1]
+        problem = HuberProblem(robust, other, delta)
+        start = start_near(robust, other, problem, robust.from_coordinates(least_squares_start(again)[0]), seed)
+        lower = newton(problem, start, tol, steps, None)[1]
         return lower / robust.y_factor / robust.y_factor, again.rank
 
     certificate = bound_all_columns(certificate, coordinates, bound)
@@ -155,129 +152,6 @@ def fit_huber(
     if not converged:
         warn_of_gap("fit_huber", certificate, tol)
     return HuberFit(w, b, delta, loss, certificate, converged, history)
-
-
-class _Problem:
-    """The rows about their medians, delta in their units, and what the method asks of them."""
-
-    def __init__(self, robust: RobustCoordinates, rows: Rows, delta: float):
-        self.robust, self.delta = robust, delta * robust.y_factor
-        block: tuple[DesignMatrix, Array, Array] = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
-        self.A, self.t, self.s = block
-        self.given = self.t
-        if self.A.width:
-            self.t = np.clip(self.t, -_OUT, _OUT)
-        self.far = max(float(np.abs(self.A.Z).max(initial=0)), float(np.abs(self.t).max(initial=0))) > _FAR
-        #: By how much rounding of the products with the columns moves a row's dual value at most, in units of delta.
-        self.rounding = 0.0
-        if self.A.width:
-            with np.errstate(all="ignore"):
-                inverse = np.linalg.pinv(robust.whitening)
-                leverage = np.sqrt(((self.A.rows(np.arange(len(self.t))) @ inverse) ** 2).sum(axis=1).max(initial=0))
-            self.rounding = float(8 * EPS * np.sqrt(np.add.reduce(self.s)) * robust.condition() * leverage)
-
-    def loss(self, r: Array) -> float:
-        """The loss of residuals."""
-        cut = np.minimum(np.abs(r), self.delta)
-        return float(np.add.reduce(self.s * cut * (np.abs(r) - cut / 2)))
-
-    def slopes(self, r: Array) -> tuple[Array, Array]:
-        """The residuals cut at delta, and their products with the columns."""
-        a = np.clip(r, -self.delta, self.delta)
-        return a, self.A.products(self.s * a)
-
-    def proven_bound(self, gamma: Array) -> float:
-        """Below which no loss of the rows as they were given is, rounding taken off."""
-        r = self.A.minus(self.given, gamma)
-        return self.lower_bound(gamma, r, *self.slopes(r), rounding=self.rounding * self.delta)
-
-    def lower_bound(self, gamma: Array, r: Array, a: Array, off: Array, *, rounding: float = 0.0) -> float:
-        """Below which no loss is, by dual values near a, whose products with the columns are `off` instead of 0."""
-        s, T = self.s, self.robust.whitening
-        with np.errstate(all="ignore"):
-            try:
-                change = float(np.abs(self.A.dot(np.linalg.solve(T, np.linalg.solve(T.T, off)))).max())
-            except np.linalg.LinAlgError:
-                return 0.0
-            change += rounding
-            share = self.delta / (self.delta + change)
-            sizes = np.abs(self.given) + self.robust.term_sizes(self.A, gamma)
-            value = float(np.add.reduce(s * a * r)) - change * float(np.add.reduce(s * np.abs(r)))
-            square = float(np.add.reduce(s * (np.abs(a) + change) ** 2))
-            lost = (rounding > 0) * 2 * EPS * (self.A.width + 4) * self.delta * float(np.add.reduce(s * sizes))
-            lower = share * value - share * share * square / 2 - lost
-            lower -= (rounding > 0) * 64 * EPS * (abs(value) + square)
-        return max(0.0, lower) if np.isfinite(lower) else 0.0
-
-    def direction(self, r: Array, slope: Array, all_rows: Array) -> Array:
-        """Newton's step: least squares of the rows within delta."""
-        inside = self.A.gram(self.s * (np.abs(r) <= self.delta))
-        return factorize(inside + _LEAST * all_rows)(slope)
-
-    def reach(self, r: Array, change: Array) -> float:
-        """How far along a step the loss is least: where its derivative, which rises, is 0."""
-
-        def falls(share: float) -> float:
-            return float(np.add.reduce(self.s * np.clip(r - share * change, -self.delta, self.delta) * change))
-
-        low, high, at_low, at_high = 0.0, 1.0, falls(0.0), falls(1.0)
-        enough = 1e-9 * abs(at_low)
-        if abs(at_high) <= enough:
-            return 1.0
-        while at_high > 0 and high < 1e12:
-            low, high, at_low = high, 4 * high, at_high
-            at_high = falls(high)
-        side = 0
-        for _ in range(_HALVES):  # regula falsi; an end that stays twice counts half (Dowell and Jarratt, 1971)
-            middle = low + (high - low) * at_low / (at_low - at_high) if at_low > at_high else (low + high) / 2
-            here = falls(middle)
-            if abs(here) <= enough or not low < middle < high:
-                return middle
-            if here > 0:
-                low, at_low = middle, here
-                at_high = at_high / 2 if side > 0 else at_high
-                side = 1
-            else:
-                high, at_high = middle, here
-                at_low = at_low / 2 if side < 0 else at_low
-                side = -1
-        return (low + high) / 2
-
-
-def _newton(
-    problem: _Problem, gamma: Array, tol: float, steps: int, progress: Progress | None
-) -> tuple[Array, float, dict[str, Array]]:
-    """(gamma, lower bound, history)."""
-    A = problem.A
-    if not A.width:
-        loss = problem.loss(problem.t)
-        return gamma, loss, {"loss": np.array([loss]), "gap": np.zeros(1)}
-    if problem.far or not np.isfinite(gamma).all():
-        gamma = np.zeros(A.width)
-    r, all_rows = A.minus(problem.t, gamma), A.gram(problem.s)
-    loss, best, lower, losses, gaps = problem.loss(r), gamma, 0.0, [], []
-    for done in range(1, steps + 1):
-        a, off = problem.slopes(r)
-        lower = max(lower, problem.lower_bound(gamma, r, a, off))
-        losses.append(loss)
-        gaps.append((loss - lower) / loss if loss > 0 else 0.0)
-        if progress is not None:
-            with np.errstate(over="ignore", under="ignore"):
-                users = float(np.float64(loss) / problem.robust.y_factor / problem.robust.y_factor)
-            progress(ProgressEvent(done, steps, "steps", users, {"gap": gaps[-1]}))
-        if loss - lower <= 1e-3 * tol * loss:
-            break
-        step = problem.direction(r, off, all_rows)
-        gamma = gamma + problem.reach(r, A.dot(step)) * step
-        r = A.minus(problem.t, gamma)
-        after = problem.loss(r)
-        if not after < loss:
-            if loss - lower <= tol * loss or not after <= loss * (1 + 4 * EPS) or done > steps // 2:
-                break
-        else:
-            best = gamma
-        loss = min(loss, after)
-    return best, problem.proven_bound(best), {"loss": np.array(losses), "gap": np.array(gaps)}
 
 
 def huber_loss(rows: Rows, w: Array, b: float, delta: float, threads: int | None) -> float:
@@ -292,5 +166,5 @@ def huber_loss(rows: Rows, w: Array, b: float, delta: float, threads: int | None
             value = cut * (np.abs(r) - cut / 2)
             return np.add.reduce(value if s is None else s * value)
 
-    total = rows.total(work, threads)
+    total = rows.total(work, threads, raw=True)
     return 0.0 if total is None else float(total)

@@ -18,6 +18,7 @@ from fastdl.linear._penalties import penalty_pairs
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods._exact_bounds import judge_absolute, needs_exact_sums
+from fastdl.linear.methods._kept_signs import AbsoluteProblem, solve_vertex
 from fastdl.linear.methods._vertices import VertexRows
 from fastdl.linear.methods.closed_form import least_squares_start
 from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
@@ -276,7 +277,7 @@ def _solution(
     far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max(initial=0))) > _FAR
     if far or not np.isfinite(gamma).all():
         gamma = np.zeros(A.width)
-    proof, _ = least_absolute.solve_vertex(A, t, s, g, gamma)
+    proof, _ = solve_vertex(AbsoluteProblem(A, t, s, np.zeros(A.width), lean), gamma)
     if proof is None:
         return *robust.model(gamma), None, 0.0
     w, b = robust.model(proof.gamma)

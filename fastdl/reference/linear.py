@@ -147,6 +147,34 @@ def products(X, g, shift, total):
     total += np.append(g.sum(), ((X - shift) * g[:, None]).sum(axis=0))
 
 
+def squares(X, y, s, w, b, shift, total):
+    r = y - b - ((X - shift) * w).sum(axis=1)
+    g = r if s is None else s * r
+    total[0] += (g * r).sum()
+    products(X, g, shift, total[1:])
+
+
+def near(X, y, s, model, shift, reach, index, total):
+    r = y - model[0] - ((X - shift) * model[1:]).sum(axis=1)
+    inside = np.abs(r) <= reach
+    products(X, np.where(inside, 0, np.sign(r) * (1 if s is None else s)), shift, total)
+    index[: inside.sum()] = np.flatnonzero(inside)
+    return int(inside.sum())
+
+
+def clipped(X, y, s, model, shift, delta, inside, total):
+    r, s = y - model[0] - ((X - shift) * model[1:]).sum(axis=1), np.ones(len(y)) if s is None else s
+    cut = np.clip(r, -delta, delta)
+    inside[:] = np.where(np.abs(r) <= delta, s, 0)
+    total[:4] += [(s * x).sum() for x in (cut * r, cut * cut, np.abs(r), np.abs(cut))]
+    products(X, s * cut, shift, total[4:])
+
+
+def residuals_of_models(X, y, w, b, shift, out):
+    for k in range(len(w)):
+        residuals(X, y[k], w[k], b[k], shift[k], out[k])
+
+
 def powers(r, e, out):
     with np.errstate(divide="ignore", over="ignore", under="ignore"):
         out[:] = np.abs(r) ** e

@@ -2,16 +2,22 @@
 
 The method of Portnoy and Koenker (1997) with Mehrotra's steps, for rows of any weight and a linear term:
 min sum s |t - [1, Z] gamma| + <g, gamma>, whose dual is max <t, s a> for -1 <= a <= 1 and [1, Z]' (s a) = g.
+
+A step takes one weighted Gram matrix, whose last column is the right side of the first system, three residuals and two
+products with the columns; what it does to each row are five kernels (linear_interior).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from fastdl import _kernels
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import DesignMatrix, factorize
+from fastdl.reference import _linear_kernels
 
 Array = np.ndarray
+kernel = _kernels.load("linear_interior") or _linear_kernels
 
 _STEPS = 100
 _STALLED = 8  # steps without a tenth less: rounding has taken over, and exchanges do the rest
@@ -29,54 +35,88 @@ def interior(
 def _interior(
     A: DesignMatrix, t: Array, s: Array, g: Array, gamma: Array, gap: float
 ) -> tuple[Array, Array, Array, list[tuple[float, float]]]:
-    n = len(t)
+    rows = _Rows(A, t, s, gamma)
     rhs = (A.products(s) + g) / 2
-    x = np.full(n, 0.5)  # of the way of each dual value from -s to s
-    v = x.copy()
-    r = s * A.minus(t, gamma)
-    least = 1e-3 * float(np.abs(r).mean()) + EPS * float(np.abs(s * t).mean()) + 1e-300
-    z, w = np.maximum(-r, 0) + least, np.maximum(r, 0) + least  # the multipliers of x >= 0 and v = 1 - x >= 0
     steps: list[tuple[float, float]] = []
-    q = np.ones(n)
-    best, stalled = np.inf, 0
+    best, stalled, lacked = np.inf, 0, np.inf
     for _ in range(_STEPS):
-        now, loss = _inner(x, z) + _inner(v, w), float(np.abs(r).sum())
-        short = rhs - A.products(s * x)
+        now, loss = rows.gap(), rows.loss()
+        short = rhs - A.products(rows.after[1])
         steps.append((loss, 2 * now))
-        if not 2 * now > gap * loss and np.abs(short).max() <= 1e-9 * s.sum():
+        lacks = float(np.abs(short).max())
+        if not 2 * now > gap * loss and (lacks <= 1e-9 * rows.weight or lacks > lacked):  # or rounding has taken over
             break
+        lacked = lacks
         stalled = 0 if 2 * now < 0.9 * best else stalled + 1
         if stalled > _STALLED or not np.isfinite(now):
             break
         best = min(best, 2 * now)
-        q = 1 / (z / x + w / v)
-        solve = factorize(A.gram(s * s * q))
-        dy = solve(short - A.products(s * q * r))
-        dx = q * (s * A.dot(dy) + r)
-        dz, dw = -z * (1 + dx / x), -w * (1 - dx / v)
-        ap, ad = min(_reach(x, dx), _reach(v, -dx)), min(_reach(z, dz), _reach(w, dw))
-        if min(ap, ad) < 1:
-            after = _inner(x + ap * dx, z + ad * dz) + _inner(v - ap * dx, w + ad * dw)
-            mu = now * (after / now) ** 3 / (2 * n)
-            xz, vw = dx * dz / x, dx * dw / v
-            center = mu * (1 / x - 1 / v) - xz - vw
-            dy = solve(short - A.products(s * q * (r + center)))
-            dx = q * (s * A.dot(dy) + r + center)
-            dz, dw = -z + (mu - z * dx) / x - xz, -w + (mu + w * dx) / v + vw
-            ap, ad = min(_reach(x, dx), _reach(v, -dx)), min(_reach(z, dz), _reach(w, dw))
-        if not (np.isfinite(dy).all() and np.isfinite(dx).all()):
+        step = rows.step(short, now)
+        if step is None:
             break
-        x, v, z, w = x + ap * dx, v - ap * dx, z + ad * dz, w + ad * dw
-        gamma = gamma - ad * dy
-        r = s * A.minus(t, gamma)
-    return gamma, np.sqrt(q) * s, 2 * x - 1, steps
+        rows.advance(*step)
+    x, q = rows.state[0], rows.by[2]
+    return rows.gamma, np.sqrt(q) * s, 2 * x - 1, steps
 
 
-def _inner(a: Array, b: Array) -> float:
-    """Their inner product, not by BLAS: long ones it would sum on several threads."""
-    return float(np.add.reduce(a * b))
+class _Rows:
+    """The model, the state of each row (x, v, z, w), and room for what the steps compute of it."""
+
+    def __init__(self, A: DesignMatrix, t: Array, s: Array, gamma: Array):
+        self.A, self.t, self.s, self.gamma = A, t, s, gamma
+        n = len(t)
+        self.r = A.minus(t, gamma)
+        size = s * np.abs(self.r)
+        least = 1e-3 * float(size.mean()) + EPS * float(np.abs(s * t).mean()) + 1e-300
+        over, below = np.maximum(-s * self.r, 0) + least, np.maximum(s * self.r, 0) + least
+        # The way of each dual value from -s to s, and the multipliers of x >= 0 and v = 1 - x >= 0.
+        self.state = np.array([np.full(n, 0.5), np.full(n, 0.5), over, below])
+        self.weight = float(np.add.reduce(s))
+        self.by, self.affine, self.middle = np.ones((4, n)), np.empty((5, n)), np.zeros((4, n))
+        self.direct = np.empty((5, n))
+        self.after = np.array([0.5 * (over + below), 0.5 * s])  # x z + v w, and s x
+
+    def gap(self) -> float:
+        return float(np.add.reduce(self.after[0]))
+
+    def loss(self) -> float:
+        return float(np.add.reduce(self.s * np.abs(self.r)))
+
+    def step(self, short: Array, now: float) -> tuple[Array, float, float] | None:
+        """(change of the model, how far to go with x and v, and with the model, z and w): Mehrotra's."""
+        A, s, n = self.A, self.s, len(self.t)
+        kernel.scale(self.state, s, self.by)
+        G, slope = A.gram_and_products(self.by[3], self.r)
+        solve = factorize(G)
+        dy = solve(short - slope)
+        self._see_affine(dy)
+        dx, ahead, back, gain, bend = self.affine
+        ap, ad = _reach(ahead), _reach(back, 1.0)
+        if min(ap, ad) < 1:
+            along = float(np.add.reduce(gain))
+            after = now + ap * along - ad * (now + along) - ap * ad * (along + float(np.add.reduce(bend)))
+            mu = now * (after / now) ** 3 / (2 * n)
+            kernel.center(self.state, s, self.by, dx, mu, self.middle)
+            dy = solve(short - slope - A.products(self.middle[3]))
+        else:
+            mu = 0.0
+            self.middle[:] = 0
+        r = A.minus(self.t, self.gamma - dy)
+        kernel.direct(self.state, s, self.by, r, self.middle, mu, self.direct)
+        ap, ad = _reach(self.direct[3]), _reach(self.direct[4])
+        finite = np.isfinite(dy).all() and np.isfinite(self.direct[0]).all()
+        return (dy, ap, ad) if finite else None
+
+    def _see_affine(self, dy: Array) -> None:
+        r = self.A.minus(self.t, self.gamma - dy)
+        kernel.affine(self.state, self.s, self.by, r, self.affine)
+
+    def advance(self, dy: Array, primal: float, dual: float) -> None:
+        self.gamma = self.gamma - dual * dy
+        kernel.advance(self.state, self.direct, primal, dual, self.s, self.after)
+        self.r = self.A.minus(self.t, self.gamma)
 
 
-def _reach(x: Array, dx: Array) -> float:
-    """How far to go, at most 1, for x + step dx to stay above 0."""
-    return min(1.0, _SHORT / max(float((-dx / x).max()), 1e-300))
+def _reach(shares: Array, more: float = 0.0) -> float:
+    """How far to go, at most 1, for what is shortened by these shares to stay above 0."""
+    return min(1.0, _SHORT / max(float(shares.max()) + more, 1e-300))

@@ -104,12 +104,9 @@ def residual_sums(coordinates: Coordinates, gamma: Array) -> tuple[float, Array]
     """The sum of squares of the residuals, and their products with the columns."""
 
     def work(X: Array, y: Array, s: Array | None) -> Array:
-        X = coordinates.columns(X)
-        r = coordinates.residuals(X, coordinates.target(y), gamma)
-        g = r if s is None else s * r
-        return np.append(np.add.reduce(g * r), coordinates.products(X, g))
+        return coordinates.squares(coordinates.columns(X), coordinates.target(y), s, gamma)
 
-    total = coordinates.rows.total(work, coordinates.threads)
+    total = coordinates.rows.total(work, coordinates.threads, raw=True)
     return (0.0, np.zeros(coordinates.rank)) if total is None else (float(total[0]), total[1:])
 
 
