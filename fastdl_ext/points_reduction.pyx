@@ -1,6 +1,8 @@
 """Points to voxels: counts, reductions and outputs by id.  Trusts its caller: equal lengths, ids below the rows they name.
 
-Sums are in double and in input order, whatever the way to the ids.
+One pass over the points that adds each to its voxel's row (a scatter, or group-by). Sums are in double and in input order,
+whatever the way to the ids.  Bound by memory: a point is read once, 4 bytes for its id and a row of its columns, and its voxel's
+row of 8 bytes a column is read and written wherever it lies.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t

@@ -9,7 +9,7 @@ A block of rows is sorted by fold first, so that the lanes of a vector are of on
 
 Above P, T_2m = 2 T_m^2 - 1 and T_(2m+1) = 2 T_m T_(m+1) - t: no T_k is formed there.  Four degrees at a time have their
 sums in registers, and go through a tile of points whose last two T_k are in the first-level cache.  Bound by arithmetic:
-some 4 operations a point and degree up to P / 2, 8 above, and 2 more with weights.
+5 operations a point and degree, 9 from degree P / 2 on, and up to 3 more with weights.
 """
 
 from libc.stdint cimport int32_t

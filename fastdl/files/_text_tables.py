@@ -62,7 +62,7 @@ class TextTable:
 
     def batches(self, columns: Sequence[str], types: dict[str, Any] | None = None) -> Iterator[Any]:
         """Batches of the named columns: float64, bool or text; `types` are those of a pass before."""
-        pa = _check.extra("pyarrow", "fit", "a table of text")
+        pa = _check.extra("pyarrow", "tables", "a table of text")
         from pyarrow import csv as reader
 
         def opened(types: dict[str, Any] | None) -> Any:

@@ -28,7 +28,7 @@ class Table:
     Text has a first line with the names of its columns; what parts them (comma, semicolon, tab or bar) is guessed from
     the first lines. An `.npy` file holds (N, C); an `.npz` file "X" (N, D) and perhaps "y" (N,) and "weight" (N,), or
     columns (N,) under their names. Columns without names are "x0", "x1", and so on. Text, Parquet (.parquet) and Arrow
-    (.arrow, .feather) are read by pyarrow, which the extra `fit` brings. Columns that are not asked for are not parsed.
+    (.arrow, .feather) are read by pyarrow, which the extra `tables` brings. Columns that are not asked for are not parsed.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class Table:
 
 def _arrow_batches(path: Path, suffix: str, names: list[str]) -> Iterator[Any]:
     """Batches of some columns of a Parquet or Arrow file; damage within it is an error that names the file."""
-    pa = _check.extra("pyarrow", "fit", f"a {suffix} file")
+    pa = _check.extra("pyarrow", "tables", f"a {suffix} file")
     batches = iter(_arrow_source(path, suffix)[1](names))
     while True:
         try:
@@ -185,7 +185,7 @@ def _arrow_batches(path: Path, suffix: str, names: list[str]) -> Iterator[Any]:
 
 def _arrow_source(path: Path, suffix: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]]]:
     """The column names of a Parquet or Arrow file, and what gives batches of some of them."""
-    pa = _check.extra("pyarrow", "fit", f"a {suffix} file")
+    pa = _check.extra("pyarrow", "tables", f"a {suffix} file")
     try:
         if suffix == ".parquet":
             from pyarrow import parquet
