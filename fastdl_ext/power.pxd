@@ -43,8 +43,7 @@ cdef inline double power(double u, double high, double low, double zero, double 
     cdef uint64_t bits, k
     cdef double v = less(u, 2.2250738585072014e-308, u * 18014398509481984.0, u)    # subnormals have no leading one: times 2^54
     cdef double m, s, z, l, n, a, b, f, t
-    # v = m 2^k with m in [sqrt(1/2), sqrt(2)), whose bits begin at 0x3FE6A09E667F3BCD; k is read as a double through the bits of
-    # 2^52 + k, since AVX2 cannot convert integers of 64 bits.
+    # v = m 2^k, m in [sqrt(1/2) = bits 0x3FE6A09E667F3BCD, sqrt(2)); k is read through the bits of 2^52 + k: AVX2 converts no int64.
     memcpy(&bits, &v, 8)
     k = (bits + <uint64_t>0x3FF0000000000000 - <uint64_t>0x3FE6A09E667F3BCD) >> 52
     bits = bits - (k << 52) + <uint64_t>0x3FF0000000000000

@@ -66,15 +66,9 @@ cdef struct Tile:               # of points, four in a vector
 cdef inlined four(Tile* tile, Py_ssize_t n, bint weighted, bint products, d4* sums) noexcept nogil:
     # Four degrees from m on: their sums, of T_m, s y T_m, T_m^2 and T_m T_(m+1), HIGHEST apart, grow by those of n vectors of
     # points, and v and u move on by four. Nothing but locals within the loop, so that sums stay in registers.
-    cdef d4* v = <d4*>tile.v
-    cdef d4* u = <d4*>tile.u
-    cdef const d4* t2 = <const d4*>tile.t2
-    cdef const d4* y = <const d4*>tile.sy
-    cdef const d4* s = <const d4*>tile.s
-    cdef d4* first = sums
-    cdef d4* cross = sums + HIGHEST
-    cdef d4* square = sums + 2 * HIGHEST
-    cdef d4* next = sums + 3 * HIGHEST
+    cdef d4 *v = <d4*>tile.v, *u = <d4*>tile.u
+    cdef const d4 *t2 = <const d4*>tile.t2, *y = <const d4*>tile.sy, *s = <const d4*>tile.s
+    cdef d4 *first = sums, *cross = sums + HIGHEST, *square = sums + 2 * HIGHEST, *next = sums + 3 * HIGHEST
     cdef d4 f0 = first[0], f1 = first[1], f2 = first[2], f3 = first[3]
     cdef d4 c0 = cross[0], c1 = cross[1], c2 = cross[2], c3 = cross[3]
     cdef d4 p0 = square[0], p1 = square[1], p2 = square[2], p3 = square[3]

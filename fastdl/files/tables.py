@@ -28,7 +28,7 @@ class Table:
     Text has a first line with the names of its columns; what parts them (comma, semicolon, tab or bar) is guessed from
     the first lines. An `.npy` file holds (N, C); an `.npz` file "X" (N, D) and perhaps "y" (N,) and "weight" (N,), or
     columns (N,) under their names. Columns without names are "x0", "x1", and so on. Text, Parquet (.parquet) and Arrow
-    (.arrow, .feather) are read by pyarrow, which the extra `tables` brings. Columns that are not asked for are not parsed.
+    (.arrow, .feather) are read by pyarrow, which the extra `tables` brings. Columns not asked for are not parsed.
 
     Parameters
     ----------
