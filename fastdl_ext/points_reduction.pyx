@@ -135,10 +135,7 @@ cdef inline Py_ssize_t sum_runs(const real* p, Py_ssize_t c, const uint32_t* key
 
 def sum_by_key(const real[:, ::1] points, const uint32_t[::1] keys, Py_ssize_t start, uint64_t[::1] table, int bits,
                int64_t[::1] count, Py_ssize_t limit, double[:, ::1] sums, int32_t[::1] counts):
-    """Sums and counts of points of three or four columns by key, and in count[1] the points without one.
-
-    The index of the point at which the table was full is returned.
-    """
+    """Sums and counts of points of 3 or 4 columns by key, in count[1] the points without one; the point at which the table was full."""
     cdef Py_ssize_t stop, n = points.shape[0]
     with nogil:
         if points.shape[1] == 3:
