@@ -251,7 +251,7 @@ def test_dates_and_versions_are_categories(tmp_path):
     assert main(["fit", str(tmp_path / "t.csv"), "-o", str(tmp_path / "m.json")]) == 0
 
 
-def test_outputs(tmp_path, capsys):
+def test_where_models_and_plots_are_written(tmp_path, capsys):
     path = write(tmp_path / "t.csv")
     (tmp_path / "folder").mkdir()
     assert main(["fit", str(path), "-o", str(tmp_path / "model")]) == 0
