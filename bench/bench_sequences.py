@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastdl
+from bench import result_of
 from fastdl.reference import sequences as reference
 
 SIZES = {"100": 100, "L2": 100_000, "L3": 2_000_000, "DRAM": 10_000_000}
@@ -38,7 +39,7 @@ def seqpro_with(threads):
 def bench_one_hot(compare, size, dtype, who):
     x = letters(SIZES[size])
     want = reference.one_hot(x, dtype=dtype)
-    out = np.empty(want.shape, dtype)
+    out = result_of(want.shape, dtype)
     check = equal(want)
     if who.startswith("fastdl"):
         threads = 2 if "2" in who else 1
@@ -69,7 +70,7 @@ def bench_one_hot(compare, size, dtype, who):
         preprocessing = pytest.importorskip("sklearn.preprocessing")
         encoder = preprocessing.OneHotEncoder(sparse_output=False, dtype=dtype).fit(x[:, None])
         run = lambda: encoder.transform(x[:, None])
-    compare(f"one-hot (L, 4) {dtype}, {size}", who, run, items=len(x), moved=1 + 4 * out.itemsize, check=check)
+    compare(f"one-hot (L, 4) {dtype}, {size}", who, run, items=len(x), moved=1 + 4 * want.itemsize, check=check)
 
 
 @sizes
@@ -86,7 +87,7 @@ def bench_one_hot_first(compare, size, dtype, who):
     else:
         seqpro, text = seqpro_with(1), x.view("S1")
         run = lambda: np.ascontiguousarray(seqpro.ohe(text, seqpro.DNA).T, dtype)
-    compare(f"one-hot (4, L) {dtype}, {size}", who, run, items=len(x), moved=1 + 4 * out.itemsize, check=equal(want))
+    compare(f"one-hot (4, L) {dtype}, {size}", who, run, items=len(x), moved=1 + 4 * want.itemsize, check=equal(want))
 
 
 @sizes

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastdl
+from bench import result_of
 from fastdl.reference import targets as reference
 
 SIZES = {"100": 100, "100k": 100_000, "10M": 10_000_000}
@@ -38,7 +39,7 @@ def bench_binned_encode(compare, size, strategy, bins, dtype, who):
     y = numbers(SIZES[size], dtype)
     target = fastdl.BinnedTarget(bins, strategy).fit(numbers(200_000, np.float64))
     want, edges = target.encode(y), target.edges_[1:-1].astype(dtype)
-    out, check = np.empty_like(want), equal(want)
+    out, check = result_of(want.shape, want.dtype), equal(want)
     if dtype == "float32":  # the peers' edges are rounded to it
         check = lambda got: np.testing.assert_array_less(np.abs(np.ravel(got).astype(int) - want), 2)
     if who.startswith("fastdl"):
@@ -160,7 +161,7 @@ def bench_standard(compare, size, columns, dtype, job, who):
     y = numbers(SIZES[size] // columns * columns, dtype).reshape(-1, columns)
     target = fastdl.StandardTarget().fit(y)
     want = target.encode(y)
-    out, threads = np.empty_like(want), 2 if "2" in who else 1
+    out, threads = result_of(want.shape, want.dtype), 2 if "2" in who else 1
     check = lambda got: np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4)
     mean, scale = target.mean_.astype(dtype), target.scale_.astype(dtype)
     if job == "fit":

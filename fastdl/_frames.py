@@ -22,7 +22,9 @@ def kind_of(value: Any) -> str | None:
     if module in ("pandas", "polars", "pyarrow"):
         if hasattr(kind, "columns") or hasattr(kind, "column_names"):
             return "table"
-        return "column" if hasattr(value, "dtype") or hasattr(value, "to_pylist") else None
+        if hasattr(value, "dtype") or hasattr(value, "to_pylist"):
+            return "column"
+        return "table" if hasattr(value, "read_all") else None  # a stream of batches
     if isinstance(value, type) or hasattr(value, "__array__"):
         return None
     return "table" if hasattr(value, "__arrow_c_stream__") or hasattr(value, "__dataframe__") else None
@@ -32,6 +34,8 @@ def column_names(value: Any) -> list[str] | None:
     """The names of a table's columns; None for what has none."""
     if isinstance(value, (np.ndarray, list, tuple)) or kind_of(value) != "table":
         return None
+    if hasattr(value, "read_all"):  # a stream of pyarrow, to be read by others
+        return [str(name) for name in value.schema.names]
     value = _known(value)
     return [str(name) for name in getattr(value, "column_names", getattr(value, "columns", ()))]
 
@@ -71,6 +75,8 @@ def _known(value: Any) -> Any:
     module = type(value).__module__.partition(".")[0]
     if module == "polars" and hasattr(value, "collect"):  # a LazyFrame
         return value.collect()
+    if module == "pyarrow" and hasattr(value, "read_all"):  # a stream, which can be read once
+        return value.read_all()
     if module in ("pandas", "polars", "pyarrow"):
         return value
     try:
@@ -102,7 +108,7 @@ def _from_pandas(name: str, column: Any) -> Array:
         return _from_categories(name, column, read_column(f"{name}, by its categories,", dtype.categories))
     inner = getattr(dtype, "numpy_dtype", None)  # of nullable and of Arrow-backed columns
     arrow = str(getattr(dtype, "pyarrow_dtype", ""))
-    if inner is None and hasattr(dtype, "subtype"):  # sparse
+    if inner is None and hasattr(dtype, "subtype") and hasattr(dtype, "fill_value"):  # sparse
         inner = dtype.subtype
     if arrow.startswith("decimal"):
         return _from_objects(name, column.astype(object), arrow)

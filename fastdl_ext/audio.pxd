@@ -14,9 +14,10 @@ ctypedef fused key:         # the bits of a real
 
 # WaveNet classes for Q = 256 of n samples.
 cdef cloned mu_law_256(const int16_t* x, uint8_t* codes, Py_ssize_t n) noexcept nogil
-# G.711 mu-law and A-law, ITU dialect.
+# G.711 mu-law and A-law, ITU dialect; mu-law, Sun's.
 cdef cloned g711_mu_itu(const int16_t* x, uint8_t* codes, Py_ssize_t n) noexcept nogil
 cdef cloned g711_a_itu(const int16_t* x, uint8_t* codes, Py_ssize_t n) noexcept nogil
+cdef cloned g711_mu_sun(const int16_t* x, uint8_t* codes, Py_ssize_t n) noexcept nogil
 # out[i] = table[codes[i]] for 4-byte values.
 cdef void decode_8_32(const uint8_t* codes, const uint32_t* table, uint32_t* out, Py_ssize_t n) noexcept nogil
 # Classes of floats by buckets that each hold at most one edge (fastdl.audio._tables.Edges).

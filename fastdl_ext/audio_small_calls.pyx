@@ -8,7 +8,7 @@ from libc.stdint cimport int16_t, uint8_t, uint32_t
 
 cimport numpy as cnp
 from fastdl_ext._arrays cimport SMALL, is_plain
-from fastdl_ext.audio cimport decode_8_32, g711_a_itu, g711_mu_itu, mu_law_256, step_up
+from fastdl_ext.audio cimport decode_8_32, g711_a_itu, g711_mu_itu, g711_mu_sun, mu_law_256, step_up
 
 cnp.import_array()
 
@@ -45,12 +45,14 @@ def small_encode_by_edges(x, edges):
     return None if nans else codes
 
 
-def small_g711_encode(x, bint a_law):
-    """Few int16 samples by the reference encoders of ITU-T G.191."""
-    if not is_small(x, cnp.NPY_INT16):
+def small_g711_encode(x, bint a_law, str dialect):
+    """Few int16 samples by the encoders of ITU-T G.191 or of Sun, which are one for A-law."""
+    if not is_small(x, cnp.NPY_INT16) or dialect != "itu" and dialect != "sun":
         return None
     codes = codes_like(x)
-    if a_law:
+    if dialect == "sun" and not a_law:
+        g711_mu_sun(<const int16_t*>cnp.PyArray_DATA(x), <uint8_t*>cnp.PyArray_DATA(codes), cnp.PyArray_SIZE(x))
+    elif a_law:
         g711_a_itu(<const int16_t*>cnp.PyArray_DATA(x), <uint8_t*>cnp.PyArray_DATA(codes), cnp.PyArray_SIZE(x))
     else:
         g711_mu_itu(<const int16_t*>cnp.PyArray_DATA(x), <uint8_t*>cnp.PyArray_DATA(codes), cnp.PyArray_SIZE(x))

@@ -1,13 +1,21 @@
 """The bin of each value.  Trusts its caller: edges ascend, tables are built by fastdl/targets/_bin_search.py, NaN gets any bin.
 
-The code of v is the number of inner edges <= v.  Few edges are all compared; of many, a monotone map of v to buckets says
-how many lie below the bucket of v, so that only those inside are.
+The code of v is the number of inner edges <= v.  Few edges are all compared.  Of many, a monotone map of v to buckets (by
+equal widths, or by the sign and upper bits of a float, as in a bucket sort; Knuth, The Art of Computer Programming 3, 5.2.5)
+says how many lie below the bucket of v, and a binary search finds v among those inside.
+
+Bound by operations: with few edges one comparison each, eight or sixteen values at once; else one look-up for the bucket and one
+for each step of the search, which a core does two of a cycle. A value of 4 or 8 bytes is read and a code of 1 or 2 written.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+cimport numpy as cnp
+from fastdl_ext._arrays cimport is_plain
 from fastdl_ext._common cimport cloned, real
+
+cnp.import_array()
 
 ctypedef fused code:
     uint8_t
@@ -27,7 +35,8 @@ cdef enum:
 
 cdef cloned compared(const real* y, const real* edges, Py_ssize_t count, wide* total, code* out, Py_ssize_t n,
                      Py_ssize_t* nans) noexcept nogil:
-    # Four edges in each pass over the batch; count is a multiple of four.
+    # Four edges in each pass over the batch, so that its counts are read and written a quarter as often; `count` is a
+    # multiple of four.
     cdef Py_ssize_t i, j
     cdef real a, b, c, d, v
     cdef wide missing = 0
@@ -88,8 +97,8 @@ cdef cloned float_buckets(const real* y, real centre, key first, key last, int s
 
 cdef void step_up(const real* y, const int32_t* bucket, const uint16_t* below, const real* edges, int steps, int32_t* at,
                   code* out, Py_ssize_t n) noexcept nogil:
-    # Of the edges from below[bucket] on, fewer than 2^steps may be <= v: a search by halves, all values a step at a time,
-    # and without a branch, which data would mispredict.
+    # Of the edges from below[bucket] on, fewer than 2^steps may be <= v: a binary search, all values a step at a time and
+    # without a branch, which the processor would guess wrongly half the time.
     cdef Py_ssize_t i
     cdef int32_t k
     cdef const real* middle
@@ -150,9 +159,11 @@ def encode_even(const real[::1] y, real low, real inverse, const uint16_t[::1] b
     return nans
 
 
-def encode_float(const real[::1] y, real centre, uint64_t first, uint64_t last, int shift, const uint16_t[::1] below,
-                 const real[::1] edges, int steps, code[::1] out):
-    """The number of NaNs; by buckets whose width grows with the distance from the centre."""
+def encode_float(const real[::1] y, real centre, buckets, const uint16_t[::1] below, const real[::1] edges, int steps,
+                 code[::1] out):
+    """The number of NaNs; by buckets whose width grows with the distance from the centre, (first, last, shift) of its bits."""
+    cdef uint64_t first = buckets[0], last = buckets[1]
+    cdef int shift = buckets[2]
     cdef Py_ssize_t start, m, nans = 0
     cdef int32_t bucket[BATCH]
     cdef int32_t at[BATCH]
@@ -167,3 +178,54 @@ def encode_float(const real[::1] y, real centre, uint64_t first, uint64_t last, 
             step_up(&y[start], bucket, &below[0], &edges[0], steps, at, &out[start], m)
             start += BATCH
     return nans
+
+
+cdef Py_ssize_t search_batch(const real* y, str search, tuple plan, code* out, Py_ssize_t n) except -1:
+    # The number of NaNs among at most BATCH values.
+    cdef int32_t[BATCH] bucket, at
+    cdef int64_t[BATCH] wide_totals
+    cdef Py_ssize_t nans = 0, count = cnp.PyArray_SIZE(plan[len(plan) - 1 if search == "encode_few" else len(plan) - 3])
+    cdef int steps, shift
+    cdef const uint16_t* below
+    cdef const real* edges
+    cdef uint64_t first, last
+    if search == "encode_few":
+        edges = <const real*>cnp.PyArray_DATA(plan[0])
+        if real is float:
+            compared(y, edges, count, at, out, n, &nans)
+        else:
+            compared(y, edges, count, wide_totals, out, n, &nans)
+        return nans
+    below, edges = <const uint16_t*>cnp.PyArray_DATA(plan[len(plan) - 3]), <const real*>cnp.PyArray_DATA(plan[len(plan) - 2])
+    steps = plan[len(plan) - 1]
+    if search == "encode_even":
+        even_buckets(y, <real>plan[0], <real>plan[1], <real>(count - 1), bucket, n, &nans)
+    else:
+        first, last, shift = plan[1], plan[2], plan[3]
+        if real is float:
+            float_buckets(y, <real>plan[0], <uint32_t>first, <uint32_t>last, shift, bucket, n, &nans)
+        else:
+            float_buckets(y, <real>plan[0], first, last, shift, bucket, n, &nans)
+    step_up(y, bucket, below, edges, steps, at, out, n)
+    return nans
+
+
+def small_encode(y, str search, tuple plan, dtype):
+    """The bins of at most BATCH values, none of them NaN, by the plan of fastdl.targets._bin_search."""
+    cdef int kind = (<cnp.dtype>dtype).type_num, given
+    cdef Py_ssize_t n, nans
+    if not cnp.PyArray_CheckExact(y) or kind != cnp.NPY_UINT8 and kind != cnp.NPY_UINT16:
+        return None
+    given, n = cnp.PyArray_TYPE(y), cnp.PyArray_SIZE(y)
+    if n > BATCH or given != cnp.NPY_FLOAT32 and given != cnp.NPY_FLOAT64 or not is_plain(y, given, -1):
+        return None
+    codes = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(y), cnp.PyArray_DIMS(y), kind, 0)
+    if given == cnp.NPY_FLOAT32 and kind == cnp.NPY_UINT8:
+        nans = search_batch(<const float*>cnp.PyArray_DATA(y), search, plan, <uint8_t*>cnp.PyArray_DATA(codes), n)
+    elif given == cnp.NPY_FLOAT32:
+        nans = search_batch(<const float*>cnp.PyArray_DATA(y), search, plan, <uint16_t*>cnp.PyArray_DATA(codes), n)
+    elif kind == cnp.NPY_UINT8:
+        nans = search_batch(<const double*>cnp.PyArray_DATA(y), search, plan, <uint8_t*>cnp.PyArray_DATA(codes), n)
+    else:
+        nans = search_batch(<const double*>cnp.PyArray_DATA(y), search, plan, <uint16_t*>cnp.PyArray_DATA(codes), n)
+    return None if nans else codes

@@ -109,7 +109,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_files(tmp_path, name, capsys):
+def test_damaged_files_are_errors_that_say_what_is_wrong(tmp_path, name, capsys):
     if name == "random":
         pytest.importorskip("soundfile")
     data, words = BAD[name]
@@ -154,7 +154,7 @@ def test_a_target_is_not_replaced_unless_asked(tmp_path, capsys):
         (["x*.wav", "-o", "y"], "no such file"),
     ],
 )
-def test_wrong_sources(tmp_path, monkeypatch, capsys, arguments, words):
+def test_sources_that_are_not_there_are_named(tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
     assert main(["encode-audio", *arguments]) == 1
     assert words in capsys.readouterr().err
@@ -307,6 +307,7 @@ def test_float32_out(tmp_path):
         '{"rate":8000,"channels":1,"law":"wavenet","quantization_channels":"256"}',
         '{"rate":8000,"channels":1,"law":"wavenet","dialect":"itu"}',
         '{"rate":8000,"channels":1,"law":["mu"]}',
+        '{"rate":8000,"channels":1,"law":"mu","dialect":"wavenet"}',
         '{"rate":8000,"channels":1,"law":"wavenet","dtype":"uint16"}',
     ],
 )
@@ -354,3 +355,42 @@ def test_headerless_samples_of_every_width(tmp_path, order, encoding, dtype, bit
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), want)
     source.write_bytes(data[:-1])
     assert main(["encode-audio", str(source), "-o", str(tmp_path / "y.npy"), "--raw", f"{name},8000,2"]) == 1
+
+
+def test_each_object_says_what_was_lost(tmp_path, capsys):
+    """A cut WAV whose size is announced, another of no known size, and a NaN that gets a code."""
+    (tmp_path / "cut.wav").write_bytes(FILES["pcm16"][:-1001])
+    (tmp_path / "frame.wav").write_bytes(FILES["size unknown, cut frame"])
+    samples = np.array([0.5, np.nan, 2, np.nan, np.nan], "<f4")
+    (tmp_path / "nan.wav").write_bytes(riff(fmt(3, bits=32), samples.tobytes()))
+    options = ["--allow-truncated", "--nan", "7"]
+    assert encode(tmp_path, tmp_path / "out", "--json", *options) == 0
+    told = {os.path.basename(o["input"]): o for o in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert all({"output", "rate", "seconds", "error"} <= set(o) for o in told.values())
+    assert [told[n]["items"] for n in ("cut.wav", "frame.wav", "nan.wav")] == [4499, 5000, 5]
+    assert [told[n]["dropped"] for n in ("cut.wav", "frame.wav", "nan.wav")] == [501, 1, 0]
+    assert (told["nan.wav"]["clipped"], told["nan.wav"]["nan"]) == (1, 3)
+    for command in ("encode-audio", "decode-audio"):
+        assert main([command, str(tmp_path), "-o", str(tmp_path / command), *options]) == 0
+        said = capsys.readouterr().out
+        assert "3 NaN got the code of --nan" in said
+        assert "502 frames that were announced are not there" in said
+
+
+def test_samples_without_a_header_are_refused_by_name(tmp_path, capsys):
+    (tmp_path / "x.raw").write_bytes(RAW)
+    assert encode(tmp_path / "x.raw", tmp_path / "x.npy") == 1
+    assert "x.raw at byte 0: has no header; --raw" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["npy", "raw"])
+def test_codes_beyond_the_last_class_are_named_by_their_byte(tmp_path, capsys, ending):
+    codes = np.zeros((300_000, 2), np.uint8)
+    codes[290_000, 1] = 200
+    np.save(tmp_path / "c.npy", codes)
+    (tmp_path / "c.raw").write_bytes(codes.tobytes())
+    about = {"rate": 8000, "channels": 2, "law": "wavenet", "quantization_channels": 200}
+    (tmp_path / f"c.{ending}.json").write_text(json.dumps(about))
+    assert main(["decode-audio", str(tmp_path / f"c.{ending}"), "-o", str(tmp_path / "y.wav")]) == 1
+    place = 580_001 + 128 * (ending == "npy")
+    assert f"c.{ending} at byte {place}: codes must be between 0 and 199, got 200" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from fastdl.files import read_audio
+from fastdl.files import open_audio, read_audio
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -59,6 +59,30 @@ def riff(*chunks, pad=True):
 
 def form(bits=16, align=2, tag=1, rate=8000):
     return struct.pack("<HHIIHH", tag, 1, rate, rate * align, align, bits)
+
+
+def test_w64_of_a_pipe_of_sox(tmp_path):
+    """libsndfile writes its header twice to what it cannot come back to, and once more behind the samples."""
+    tail = bytes.fromhex("f3acd311 8cd100c0 4f8edb8a")
+
+    def header(size):
+        riff64 = bytes.fromhex("72696666 2e91cf11 a5d628db 04c10000") + bytes(8) + b"wave" + tail
+        kind = b"fmt " + tail + struct.pack("<Q", 40) + form()
+        return riff64 + kind + b"data" + tail + struct.pack("<q", size)
+
+    (tmp_path / "x.w64").write_bytes(header(23) + header(23) + X.tobytes() + header(-80))
+    np.testing.assert_array_equal(read_audio(tmp_path / "x.w64"), X)
+    (tmp_path / "x.w64").write_bytes(header(24) + X.tobytes())
+    np.testing.assert_array_equal(read_audio(tmp_path / "x.w64"), X)
+
+
+def test_adpcm_of_dialogic_in_pieces_of_any_length(tmp_path):
+    """Of a .vox, libsndfile loses a sample of every read of an odd number."""
+    data = np.random.default_rng(1).choice(np.array([0x80, 0x08, 0x19, 0x91, 0x3B], np.uint8), 2000)
+    (tmp_path / "x.vox").write_bytes(data.tobytes())
+    want, _ = soundfile.read(tmp_path / "x.vox", dtype="float32")
+    np.testing.assert_array_equal(np.concatenate(list(open_audio(tmp_path / "x.vox").chunks(777))), want)
+    np.testing.assert_array_equal(read_audio(tmp_path / "x.vox", 1001, 301), want[1001:1302])
 
 
 @pytest.mark.parametrize("odd", [b"a", b"abcde", b"x" * 333])

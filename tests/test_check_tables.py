@@ -162,3 +162,21 @@ def test_estimators_name_a_column_of_text_too(kind):
     for estimator in (estimators.PolynomialRegressor(degree=1), estimators.NetworkRegressor(epochs=1)):
         with pytest.raises((fastdl.InputTypeError, ValueError), match="'city'"):
             estimator.fit(TEXT[kind], A)
+
+
+def test_a_stream_of_batches_is_read_once():
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table({"a": [1.0, 2.0, 3.0, 5.0], "b": [0.0, 1.0, 0.0, 1.0]})
+    fit = fastdl.fit_lp(table.to_reader(max_chunksize=2), [1.0, 2.0, 3.0, 5.0])
+    want = fastdl.fit_lp(table, [1.0, 2.0, 3.0, 5.0])
+    assert fit.w.tobytes() == want.w.tobytes()
+    bad = pyarrow.table({"a": [1.0, 2.0], "b": ["x", "y"]}).to_reader()
+    with pytest.raises(fastdl.InputTypeError, match="column 'b' must be numeric"):
+        fastdl.fit_lp(bad, [1.0, 2.0])
+
+
+def test_intervals_are_no_numbers():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"a": [1.0, 2.0], "b": [pandas.Interval(0, 1)] * 2})
+    with pytest.raises(fastdl.InputTypeError, match="column 'b' must be numeric"):
+        fastdl.fit_lp(table, [1.0, 2.0])

@@ -113,6 +113,22 @@ def test_two_files_of_one_name_are_both_named(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_files_that_differ_in_their_endings_alone_are_all_done(tmp_path, capsys):
+    """The same recording in three formats, as exporters leave them side by side, and one of another name."""
+    for name in ("a.wav", "b.wav", "a.wave", "more/a.rf64", "a.bw64"):
+        recording(tmp_path / "in" / name, X[: 100 + len(name)])
+    assert encode(tmp_path / "in", "-o", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "encoded 5 files" in said
+    assert "3 of sources called alike keep their endings, such as a.bw64.npy" in said
+    found = [n for n in names(tmp_path / "out") if n.endswith(".npy")]
+    assert found == ["a.bw64.npy", "a.wav.npy", "a.wave.npy", "b.npy", "more/a.npy"]
+    for name in ("a.bw64", "a.wav", "a.wave"):
+        assert len(np.load(tmp_path / "out" / f"{name}.npy")) == 100 + len(name)
+    assert encode(tmp_path / "in", "-o", tmp_path / "out", "--skip-existing") == 0
+    assert "5 were there already" in capsys.readouterr().out
+
+
 def test_one_file_named_twice_is_done_once(tmp_path, capsys):
     source = recording(tmp_path / "in" / "a.wav")
     assert encode(source, source, tmp_path / "in", "-o", tmp_path / "out") == 0

@@ -216,6 +216,8 @@ def test_one_row_makes_json_without_nan(tmp_path):
     [
         ("a|y\n1|2\n2|4\n3|6\n", []),
         ("a;y\n1,0;2,0\n2,0;4,0\n3,0;6,0\n", ["--decimal", ","]),
+        ("a;y\n1,0;2,0\n2,0;4,0\n3,0;6,0\n", []),
+        ("a\ty\n1,25e1\t2,5e1\n2\t4\n3\t6,0\n", []),
         ("aXy\n1X2\n2X4\n3X6\n", ["--delimiter", "X"]),
         ("1\t2\n2\t4\n3\t6\n", ["--header", "no"]),
         ("2019,2020\n1,2\n2,4\n3,6\n", ["--header", "yes"]),
@@ -227,7 +229,29 @@ def test_dialects_of_text(tmp_path, text, options):
     assert np.allclose(TableModel.read(tmp_path / "m.json").w, 2)
 
 
-def test_outputs(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('a,y\n"1,000",2\n"2,000",4\n"3,500",6\n', "1,000"),
+        ("a;y\n1,000;2\n2,500;4\n3,500;6\n", "1,000"),  # thousands, or a decimal comma: it must be said
+        ("a;y\n1;2,250\n2;4\n3;6\n", "2,250"),
+    ],
+)
+def test_numbers_with_commas_are_no_categories(tmp_path, capsys, text, field):
+    (tmp_path / "t.csv").write_text(text)
+    assert main(["fit", str(tmp_path / "t.csv"), "-o", str(tmp_path / "m.json")]) == 1
+    error = capsys.readouterr().err
+    assert "at line 2" in error and f"must be a number, got {field!r}" in error and "--decimal ," in error
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_dates_and_versions_are_categories(tmp_path):
+    rows = [f"{k % 3}.{k % 2}.7,2020-01-0{1 + k % 4},123 4{k % 2},{k}" for k in range(40)]
+    (tmp_path / "t.csv").write_text("version,day,code,y\n" + "\n".join(rows))
+    assert main(["fit", str(tmp_path / "t.csv"), "-o", str(tmp_path / "m.json")]) == 0
+
+
+def test_where_models_and_plots_are_written(tmp_path, capsys):
     path = write(tmp_path / "t.csv")
     (tmp_path / "folder").mkdir()
     assert main(["fit", str(path), "-o", str(tmp_path / "model")]) == 0

@@ -1,5 +1,8 @@
 """What only p < 1 promises: the least loss of all where vertices are few, a true bound, and no worse than any start."""
 
+from itertools import combinations
+
+import mpmath
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ import fastdl
 from fastdl.linear.fit import fit_lp
 from fastdl.linear.methods import _elemental_fits, exchange
 from fastdl.reference import linear as reference
+from tests.fuzz._exact_fits import ExactRows
 
 powers = pytest.mark.parametrize("p", [0.2, 0.5, 0.9])
 
@@ -82,7 +86,7 @@ def test_a_vertex_goes_through_rows():
     assert (r[:4] < 1e-12).all() and r[4] > 1e-6
 
 
-def test_no_units():
+def test_units_of_x_and_y_do_not_matter():
     X, y = problem(1000, 2)
     base = fit_lp(X, y, 0.5, boxes=200)
     for factor, scale, shift in ((1e9, 1.0, 0.0), (1e-9, 1e7, 0.0), (1.0, np.array([1e-6, 1e6]), 0.0), (1, 1, 1e6)):
@@ -101,7 +105,7 @@ def test_threads_chunks_and_seeds():
 
 
 @pytest.mark.parametrize("n", [40, 400])
-def test_weights(n, monkeypatch):
+def test_weights_drop_and_repeat_rows(n, monkeypatch):
     X, y = problem(n, 2)
     climbing(monkeypatch)
     s = np.random.default_rng(0).integers(0, 3, n)
@@ -112,7 +116,7 @@ def test_weights(n, monkeypatch):
     np.testing.assert_allclose(fit.w, base.w, rtol=1e-9)
 
 
-def test_odd_shapes(monkeypatch):
+def test_no_rows_one_row_no_columns_constant_columns(monkeypatch):
     none = fit_lp(np.empty((0, 2)), np.empty(0), 0.5)
     assert none.loss == 0 and none.w.tolist() == [0, 0] and none.certificate.gap == 0
     assert fit_lp([[3.0]], [2.0], 0.5).loss == 0
@@ -155,3 +159,36 @@ def test_errors():
     y[3] = np.nan
     with pytest.raises(fastdl.InputError, match="y must be finite, got nan in row 3"):
         fit_lp(X, y, 0.5)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("far", [1e14, 1e20, -1e50, 1e300])
+def test_a_far_target_does_not_hide_the_others(p, far):
+    """The vertex of least loss by 700 digits: in floats the losses of all are the same."""
+    rng = np.random.default_rng(4)
+    x = np.round(rng.uniform(0, 10, 12), 2)
+    y = np.round(2 * x + 1 + rng.normal(0, 0.5, 12), 2)
+    y[5] = far
+    exact, best = ExactRows(x[:, None], y, np.ones(12)), None
+    with mpmath.workdps(700):
+        for i, j in combinations(range(12), 2):
+            w = (exact.targets[i] - exact.targets[j]) / (exact.rows[i][0] - exact.rows[j][0])
+            b = exact.targets[i] - w * exact.rows[i][0]
+            sizes = [abs(r) for r in exact.residuals([b, w])]
+            loss = sum((mpmath.mpf(r.numerator) / r.denominator) ** mpmath.mpf(p) for r in sizes if r)
+            best = (loss, float(w), float(b)) if best is None else min(best, (loss, float(w), float(b)))
+    fit = fastdl.fit_lp(x[:, None], y, p)
+    np.testing.assert_allclose([fit.w[0], fit.b], best[1:], rtol=1e-12)
+    assert fit.certificate.gap < 1e-14
+
+
+@pytest.mark.parametrize("p", [0.5, 0.9])
+@pytest.mark.parametrize("far", [1e30, 1e100])
+def test_fill_values_among_many_rows_do_not_hide_the_others(p, far):
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((3000, 2))
+    y = X @ [1.0, -2.0] + rng.standard_t(1, 3000)
+    y[::20] = far
+    kept = y < 1e29
+    fit, alone = (fastdl.fit_lp(*rows, p, boxes=0) for rows in ((X, y), (X[kept], y[kept])))
+    assert fastdl.lp_loss(X[kept], y[kept], fit.w, fit.b, p) <= alone.loss * (1 + 1e-3)

@@ -138,3 +138,76 @@ def test_the_bound_of_a_loss_far_below_the_values(tau):
     rows, exact = ExactRows(np.array(X), np.array(y), np.ones(4, int)), int(tau * 32)
     least = rows.least_piecewise_linear(exact, 32 - exact) / 32
     assert least * (1 - Fraction(1, 10**9)) <= Fraction(fit.certificate.lower) <= least <= Fraction(fit.loss)
+
+
+def least_with_squares(X, y, tau, s, *, l1, l2, intercept):
+    """Of the dual problem, by SciPy's sequential quadratic programming."""
+    optimize = pytest.importorskip("scipy.optimize")
+    n = len(y)
+    # Maximise <y, a> - sum max(|X'a| - l1, 0)^2 / (4 l2) for s (tau - 1) <= a <= s tau of sum 0.
+    bounds, ones = list(zip(s * (tau - 1), s * tau)), np.ones(n)
+
+    def negative(a):
+        over = np.maximum(np.abs(X.T @ a) - l1, 0)
+        value = -(y @ a) + (over * over).sum() / (4 * l2)
+        return value, -y + X @ (over * np.sign(X.T @ a)) / (2 * l2)
+
+    constraints = [{"type": "eq", "fun": lambda a: ones @ a, "jac": lambda a: ones}] if intercept else []
+    options = {"maxiter": 2000, "ftol": 1e-14}
+    done = optimize.minimize(
+        negative, np.zeros(n), jac=True, bounds=bounds, constraints=constraints, method="SLSQP", options=options
+    )
+    return -done.fun
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_penalties_of_squares_reach_the_least_loss(seed):
+    rng = np.random.default_rng(seed)
+    n, d, tau = int(rng.integers(3, 25)), int(rng.integers(1, 4)), float(rng.choice([0.2, 0.5, 0.75]))
+    X, y, s = rng.standard_normal((n, d)) + 1, rng.standard_t(2, n), rng.integers(1, 4, n).astype(float)
+    l1, l2, intercept = float(rng.choice([0.0, 1.0])), float(10.0 ** rng.uniform(-1, 2)), bool(seed % 3)
+    fit = fastdl.fit_quantile(X, y, tau, l1=l1, l2=l2, sample_weight=s, intercept=intercept)
+    r = y - fit.predict(X)
+    own = (s * np.where(r > 0, tau * r, (tau - 1) * r)).sum() + l1 * np.abs(fit.w).sum() + l2 * (fit.w**2).sum()
+    assert fit.loss == pytest.approx(own, rel=1e-12)
+    assert fit.certificate.gap < 1e-8 and fit.certificate.kind == "dual" and fit.l2 == l2
+    least = least_with_squares(X, y, tau, s, l1=l1, l2=l2, intercept=intercept)
+    assert fit.loss == pytest.approx(least, rel=1e-6)
+    assert fit.certificate.lower >= least * (1 - 1e-6)
+
+
+@pytest.mark.parametrize(("scale", "unit", "weight"), [(1e-9, 1e9, 1.0), (1e6, 1e-12, 1e-200), (1.0, 1e100, 1e150)])
+def test_penalties_of_squares_know_no_units(scale, unit, weight):
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((200, 3)), rng.standard_t(2, 200)
+    base = fastdl.fit_quantile(X, y, 0.3, l1=2.0, l2=3.0)
+    assert base.certificate.gap < 1e-10
+    fit = fastdl.fit_quantile(
+        X * scale, y * unit, 0.3, l1=2.0 * weight * scale, l2=3.0 * weight * scale * (scale / unit),
+        sample_weight=np.full(200, weight),
+    )  # fmt: skip
+    np.testing.assert_allclose(fit.w * scale / unit, base.w, rtol=1e-6, atol=1e-9)
+    assert fit.certificate.gap < 1e-8
+
+
+def test_a_path_of_penalties_and_many_columns():
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((40, 60))
+    X[:, 1] = X[:, 0]
+    y = X[:, 0] * 3 + rng.standard_normal(40)
+    fits = fastdl.fit_quantile(X, y, 0.5, l1=[0.0, 2.0, 0.0], l2=[1.0, 1.0, 50.0])
+    assert [(fit.l1, fit.l2) for fit in fits] == [(0.0, 1.0), (2.0, 1.0), (0.0, 50.0)]
+    assert all(fit.certificate.gap < 1e-8 for fit in fits)
+    assert fits[0].w[0] == pytest.approx(fits[0].w[1], rel=1e-6)  # of equal columns squares share the weight
+    assert 0 < np.count_nonzero(fits[1].w) < 60
+    assert (fits[2].w ** 2).sum() < (fits[0].w ** 2).sum()
+    with pytest.raises(fastdl.errors.InputError, match="of one tau"):
+        fastdl.fit_quantile(X, y, [0.3, 0.5], l2=[1.0, 2.0])
+    with pytest.raises(fastdl.errors.InputError, match="must not be negative"):
+        fastdl.fit_quantile(X, y, l2=-1.0)
+    none = fastdl.fit_quantile(X[:0], y[:0], l2=1.0)
+    assert none.loss == 0 and not none.w.any()
+    constant = fastdl.fit_quantile(X[:, :0], y, 0.5, l2=1.0)
+    assert constant.loss == pytest.approx(np.abs(y - np.median(y)).sum() / 2)
+    zero = fastdl.fit_quantile(X[:, :0], y, 0.5, l2=1.0, intercept=False)
+    assert zero.loss == pytest.approx(np.abs(y).sum() / 2)

@@ -168,7 +168,7 @@ def test_an_archive_of_more_than_it_can_hold(tmp_path):
         ("a.pts", "2\n1 2 3 9 9 9 9\n4 5 6 9 9 9 9\n", ("x", "y", "z", "column3", "column4", "column5", "column6")),
     ],
 )
-def test_text(tmp_path, name, text, columns):
+def test_text_with_any_separator_and_heading(tmp_path, name, text, columns):
     (tmp_path / name).write_bytes(text.encode())
     reader, got = read(tmp_path / name)
     assert reader.columns == columns
@@ -205,7 +205,7 @@ def test_long_integers_in_text_are_exact(tmp_path):
 # E57
 
 
-def test_e57(tmp_path):
+def test_scans_of_an_e57_file_follow_each_other(tmp_path):
     pye57 = pytest.importorskip("pye57")
     with pye57.E57(str(tmp_path / "a.e57"), mode="w") as file:
         for k in range(2):
@@ -322,3 +322,18 @@ def test_coordinates_in_rows_are_not_taken_for_three_points(tmp_path):
         open_points(tmp_path / "a.npy")
     np.save(tmp_path / "b.npy", x.T)
     assert open_points(tmp_path / "b.npy").points == 100
+
+
+@pytest.mark.parametrize("kind", ["U", "I", "F", "float F"])
+def test_colours_in_the_text_of_a_pcd_file(tmp_path, kind):
+    """Open3D writes integers of TYPE U; PCL integers or floats of TYPE F; others signed ones."""
+    colours = np.array([[161, 124, 134], [0, 0, 0], [255, 255, 255], [0, 0, 1]], np.uint32)
+    packed = (colours << np.array([16, 8, 0], np.uint32)).sum(axis=1, dtype=np.uint32)
+    words = [repr(float(v)) for v in packed.view(np.float32)] if kind == "float F" else list(map(str, packed))
+    fields = "VERSION 0.7\nFIELDS x y z rgb\nSIZE 4 4 4 4\nTYPE F F F " + kind[-1]
+    rows = "".join(f"{k} 0 0 {word}\n" for k, word in enumerate(words))
+    (tmp_path / "x.pcd").write_text(f"{fields}\nWIDTH 4\nHEIGHT 1\nDATA ascii\n{rows}")
+    reader = open_points(tmp_path / "x.pcd")
+    (chunk,) = reader.chunks(10)
+    got = reader.rows(chunk)
+    np.testing.assert_array_equal(np.stack([got[c] for c in ("red", "green", "blue")], axis=1), colours)

@@ -1,5 +1,6 @@
 """AudioWindows: what a data loader gets, from any number of workers."""
 
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -240,10 +241,54 @@ def test_a_manifest_and_what_is_refused(folder):
     assert len(AudioWindows(folder / "list.txt", 1000)) == 7
     with pytest.raises(fastdl.InputError, match="5002 samples"):
         AudioWindows(folder, 5001)
-    with pytest.raises(fastdl.InputError, match=r"a\.wav: the rate must be 16000"):
+    with pytest.raises(fastdl.InputError, match=r"a\.wav: the rate must be 16000, got 8000"):
         AudioWindows(folder, 10, rate=16000)
+    with pytest.raises(fastdl.InputTypeError, match="rate must be an integer"):
+        AudioWindows(folder, 10, rate="8000")
+    for name in ("length", "hop"):
+        with pytest.raises(fastdl.InputError, match=f"{name} must be between"):
+            AudioWindows(folder, **{"length": 10, name: 10**30})
     with pytest.raises(fastdl.InputTypeError, match="source must be"):
         AudioWindows(3, 10)
+
+
+def test_what_is_no_recording_in_a_folder_or_list(folder):
+    (folder / "sub.wav").mkdir()
+    (folder / "._a.wav").write_bytes(b"x")
+    os.mkfifo(folder / "pipe.wav")
+    assert len(AudioWindows(folder, 1000)) == 7
+    os.symlink(folder / "nothing", folder / "link.wav")
+    with pytest.raises(fastdl.FileError, match=r"link\.wav: no such file"):
+        AudioWindows(folder, 1000)
+    manifest = folder / "list.txt"
+    manifest.write_bytes("\ufeffa.wav\r\nc.wav".encode())
+    assert len(AudioWindows(manifest, 1000)) == 7
+    for text, said in (
+        (b"", "names no recording"),
+        (b" \n\n", "names no recording"),
+        (b"\xff\x80", "no list of paths"),
+    ):
+        manifest.write_bytes(text)
+        with pytest.raises(fastdl.FileError, match=said):
+            AudioWindows(manifest, 10)
+    with pytest.raises(fastdl.InputError, match="got none"):
+        AudioWindows([], 10)
+    for source in (b"a.wav", [3], [None], [b"a.wav"]):
+        with pytest.raises(fastdl.InputTypeError, match="source must be"):
+            AudioWindows(source, 10)
+
+
+def test_indices_are_integers_in_range(folder):
+    windows = AudioWindows(folder, 1000)
+    for index in (np.int64(6), torch.tensor(6), np.uint8(6), -1):
+        assert torch.equal(windows[index][0], windows[6][0])
+    for index in (7, -8, 2**63, 10**30, -(10**30)):
+        with pytest.raises(IndexError, match=str(index)):
+            windows[index]
+    for index in (1.0, True, "a", None, slice(0, 2)):
+        with pytest.raises(fastdl.InputTypeError, match="an index must be an integer"):
+            windows[index]
+    assert len(list(windows)) == 7  # Python stops at an IndexError
 
 
 def test_a_model_learns(folder):

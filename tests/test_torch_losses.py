@@ -56,7 +56,7 @@ def test_value_is_that_of_numpy_and_float32_stays():
     assert torch.isfinite(r).all()
 
 
-def test_refuses():
+def test_what_is_no_tensor_of_floats_is_refused():
     from fastdl.torch import lp_loss
 
     X, y, W, _, _ = problem()
@@ -66,3 +66,33 @@ def test_refuses():
         lp_loss(X.int(), y, W)
     with pytest.raises(fastdl.errors.InputError, match="columns"):
         lp_loss(X, y, W[:2])
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("models", [(), (3,)])
+def test_weights_of_rows_have_a_gradient(reduction, models):
+    generator = torch.Generator().manual_seed(1)
+    X, y, W, b = (
+        torch.randn(shape, dtype=torch.float64, generator=generator, requires_grad=True)
+        for shape in ((9, 4), (9,), (*models, 4), models)
+    )
+    s = (torch.rand(9, dtype=torch.float64, generator=generator) + 0.1).requires_grad_()
+    for p in (1.5, 2.0):
+        assert torch.autograd.gradcheck(
+            lambda X, y, W, b, s, p=p: fastdl.torch.lp_loss(X, y, W, b, p, sample_weight=s, reduction=reduction),
+            (X, y, W, b, s),
+        )
+
+
+def test_a_gradient_is_not_differentiated_again():
+    X = torch.randn(5, 2, dtype=torch.float64, requires_grad=True)
+    W = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    for inputs in (X, W):
+        loss = fastdl.torch.lp_loss(X, torch.zeros(5, dtype=torch.float64), W)
+        (slope,) = torch.autograd.grad(loss, inputs, create_graph=True)
+        with pytest.raises(RuntimeError, match="once, not twice"):
+            (loss + slope.pow(2).sum()).backward()
+    (slope,) = torch.autograd.grad(fastdl.torch.lp_loss(X, torch.zeros(5, dtype=torch.float64), W), X)
+    assert not slope.requires_grad
+    with pytest.raises(fastdl.InputError, match="dense"):
+        fastdl.torch.lp_loss(X.detach().to_sparse(), torch.zeros(5, dtype=torch.float64), W)

@@ -25,7 +25,7 @@ def data(**settings):
 
 @pytest.mark.parametrize("reduce", DIFFERENTIABLE)
 @pytest.mark.parametrize("ranged", [False, True])
-def test_gradients(reduce, ranged):
+def test_gradients_are_those_of_finite_differences(reduce, ranged):
     rng = np.random.default_rng(0)
     points = torch.from_numpy(rng.uniform(0, 2, (30, 3)))
     features = torch.from_numpy(rng.normal(size=(30, 2))).requires_grad_()
@@ -54,7 +54,7 @@ def test_gradients_reach_the_points_of_the_values(reduce):
 
 
 def test_bad_tensors():
-    with pytest.raises(InputTypeError, match="tensor"):
+    with pytest.raises(InputTypeError, match="a torch"):
         voxel_reduce(np.zeros((3, 3)), 1.0)
     with pytest.raises(InputTypeError, match="float16"):
         voxel_reduce(torch.zeros(3, 3, dtype=torch.float16), 1.0)
@@ -162,3 +162,10 @@ def test_a_pillar_feature_net_learns():
         steps.step()
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
+
+
+def test_a_data_set_ends_with_an_index_error():
+    data = PointVoxels([np.zeros((1, 3), np.float32)] * 3, 1.0, (0, 0, 0, 4, 4, 4), max_points=2)
+    assert len(list(data)) == 3
+    with pytest.raises(IndexError):
+        data[-4]

@@ -22,9 +22,9 @@ from fastdl.reference import audio as reference
 kernel = _kernels.load("audio") or reference
 small_kernel = _kernels.load("audio_small_calls") or reference
 
-WAVENET, ITU, _CLASSES = "wavenet", "itu", 256  # the defaults
+WAVENET, _CLASSES = "wavenet", 256  # the defaults
 MU_LAW_DIALECTS = (WAVENET, "librosa", "nnmnkwii", "nsynth")
-G711_DIALECTS = (ITU, "sun", "libsndfile", "ffmpeg")
+G711_DIALECTS = ("itu", "sun", "libsndfile", "ffmpeg")
 LAWS = ("mu", "a")
 
 _BLOCK = 1 << 19  # samples: large enough to hide the cost of a turn, small enough for an even split
@@ -329,7 +329,7 @@ def g711_encode(
     """
     _check.one_of("law", law, LAWS)
     usual = bits is None and nan is None and out is None and not return_clipped and threads is ONE
-    few = small_kernel.small_g711_encode(x, law == "a") if usual and dialect is ITU else None
+    few = small_kernel.small_g711_encode(x, law == "a", dialect) if usual and type(dialect) is str else None
     if few is not None:
         return few
     _check.one_of("dialect", dialect, G711_DIALECTS)

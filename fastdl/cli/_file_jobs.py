@@ -118,6 +118,7 @@ class FileJobs:
         self.companions, self.reads = companions, reads
         self.results: list[Result] = []
         self.failed = self.skipped = 0
+        self.alike: list[Path] = []  # targets whose names keep the endings of their sources
         self._unrecorded: list[Result] = []
         self._recorded = time.perf_counter()
 
@@ -177,6 +178,7 @@ class FileJobs:
         plan = _sources.plan(
             sources, options.output, folder, self.suffix, replace=replace, companions=self.companions, reads=self.reads
         )
+        self.alike = plan.alike
         pairs = []
         for source, target in plan:
             if record is not None and options.skip_existing and record.is_finished(source.name, target):
@@ -220,6 +222,8 @@ class FileJobs:
 
     def _summarize(self, totals: Totals, summary: Callable[[Totals], str], mixed: Sequence[str]) -> None:
         parts = [f"{summary(totals)} -> {self.options.output}", *totals.mixed(mixed)]
+        if self.alike:
+            parts.append(f"{len(self.alike)} of sources called alike keep their endings, such as {self.alike[0].name}")
         if self.skipped:
             parts.append(f"{self.skipped} were there already")
         if self.failed:

@@ -46,7 +46,13 @@ class Result:
 
     def json(self) -> str:
         """One line."""
-        fields = {"input": str(self.source), "output": str(self.target), **self.details, "skipped": self.skipped}
+        told = self.details
+        known = dict.fromkeys(("items", "rate", "clipped", "dropped"))  # null where a kind of work has none
+        known["items"] = told.get("voxels", told.get("letters"))
+        if "in" in told:
+            known["dropped"] = told["in"] - told["kept"]
+        fields = {"input": str(self.source), "output": str(self.target), **known, **told}
+        fields["skipped"] = self.skipped
         return json.dumps({**fields, "seconds": round(self.seconds, 6), "error": self.error}, default=_plain)
 
 

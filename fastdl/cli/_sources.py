@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -246,6 +247,7 @@ class Plan:
 
     pairs: list[tuple[Source, Path]]
     there: set[Path]  # targets that will be replaced
+    alike: list[Path]  # targets of sources that differ in their endings alone, which these keep
 
     def __iter__(self) -> Iterator[tuple[Source, Path]]:
         return iter(self.pairs)
@@ -261,15 +263,22 @@ def plan(
     companions: Callable[[Path], Sequence[str]] = lambda target: (),
     reads: Sequence[Path] = (),
 ) -> Plan:
-    """A target for each source; refused where two results, or a result and what the job reads, would be one file.
+    """A target for each source, which keeps its ending where others differ in theirs alone.
+
+    Refused where two results, or a result and what the job reads, would be one file.
 
     `replace(source, target)` says whether what is there may be replaced; `companions(target)` are the files written
     beside it; `reads` what the job reads beside its sources.
     """
-    pairs = [
-        (source, Path(output, _with_suffix(source.relative, suffix(source.path))) if folder else output)
-        for source in sources
-    ]
+    pairs = [(source, output) for source in sources]
+    alike: list[Path] = []
+    if folder:
+        endings = [suffix(source.path) for source in sources]
+        names = [_with_suffix(source.relative, ending) for source, ending in zip(sources, endings)]
+        twice = {name for name, count in Counter(names).items() if count > 1}
+        kept = [s.relative + e if n in twice else n for s, e, n in zip(sources, endings, names)]
+        pairs = [(source, Path(output, name)) for source, name in zip(sources, kept)]
+        alike = [target for (_, target), name in zip(pairs, names) if name in twice]
     written: dict[str, Source] = {}
     there: list[tuple[Path, Source, Path]] = []
     may_exist = _Existing(len(pairs))
@@ -282,7 +291,7 @@ def plan(
                 there.append((Path(name), source, target))
     if there:
         _refuse(there, [*reads, *(source.path for source in sources)], replace)
-    return Plan(pairs, {path for path, _, _ in there})
+    return Plan(pairs, {path for path, _, _ in there}, alike)
 
 
 class _Existing:

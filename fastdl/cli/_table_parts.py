@@ -148,12 +148,15 @@ class Parts:
         """The numbers that categories have in a part as those they have in the table."""
         numbers = np.array([seen.setdefault(text, len(seen)) for text in texts], np.float64)
         reader = self.table.text
+        if reader is not None and seen and all(map(reader.has_marks, seen)):  # 1,5 or 1,000: no names of categories
+            line, field = reader.find(name, bool)
+            raise _check.FileError(self.table.path, reader.no_number(name, field), line=line)
         if reader is not None and any(reader.is_number(label) for label in seen):
             line, field = reader.find(name, lambda f: bool(f) and not reader.is_number(f))
             if not line:  # a number over two lines, say
                 line, field = reader.find(name, lambda f: bool(f))
                 raise _check.FileError(self.table.path, f"{name} holds numbers that are written as text", line=line)
-            raise _check.FileError(self.table.path, f"{name} must be a number, got {field!r}", line=line)
+            raise _check.FileError(self.table.path, reader.no_number(name, field), line=line)
         if len(seen) > _CATEGORIES:
             raise _check.FileError(
                 self.table.path, f"{name} has more than {_CATEGORIES} different texts: name columns by --features"

@@ -74,7 +74,7 @@ def run_encode(options: argparse.Namespace) -> int:
     from fastdl import _check
     from fastdl.audio import mu_law
     from fastdl.files.audio.codes import FORMATS, Coding
-    from fastdl.files.audio.conversion import MonoMix, Resampled
+    from fastdl.files.audio.conversion import MonoMix, Resampled, count_nan
     from fastdl.files.audio.recordings import SUFFIXES, open_once
 
     dialects = mu_law.G711_DIALECTS if options.law else mu_law.MU_LAW_DIALECTS
@@ -94,11 +94,13 @@ def run_encode(options: argparse.Namespace) -> int:
         companions=lambda target: _companions(target, kind),
     )
 
-    def encode(x: Any) -> tuple[Any, int]:
+    def encode(x: Any) -> tuple[Any, int, int]:
         bits = 32 if x.dtype.kind == "i" and x.dtype.itemsize == 4 else None
+        missing = 0 if nan is None else count_nan(x)
+        settings: Any = {"dialect": dialect, "bits": bits, "nan": nan, "return_clipped": True}
         if options.law:
-            return mu_law.g711_encode(x, options.law, dialect=dialect, bits=bits, nan=nan, return_clipped=True)
-        return mu_law.mu_law_encode(x, q, dialect=dialect, bits=bits, nan=nan, return_clipped=True)
+            return *mu_law.g711_encode(x, options.law, **settings), missing
+        return *mu_law.mu_law_encode(x, q, **settings), missing
 
     def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, Any]:
         reader: Any = open_once(source, raw=options.raw, allow_truncated=options.allow_truncated)
@@ -117,7 +119,7 @@ def run_encode(options: argparse.Namespace) -> int:
 
 def run_decode(options: argparse.Namespace) -> int:
     from fastdl.files.audio.codes import CodeReader, Coding
-    from fastdl.files.audio.conversion import to_samples
+    from fastdl.files.audio.conversion import count_nan, to_samples
     from fastdl.files.audio.recordings import SUFFIXES, open_once
 
     nan = _nan(options, -32768, 32767)
@@ -130,7 +132,10 @@ def run_decode(options: argparse.Namespace) -> int:
         else:
             reader = open_once(source, raw=options.raw, allow_truncated=options.allow_truncated)
         coding = Coding(reader.rate, reader.channels, "pcm16" if options.dtype == "int16" else "float32")
-        return _convert(reader, target, coding, "wav", lambda x: to_samples(x, options.dtype, nan), progress)
+        return _convert(reader, target, coding, "wav", decode, progress)
+
+    def decode(x: Any) -> tuple[Any, int, int]:
+        return *to_samples(x, options.dtype, nan), 0 if nan is None else count_nan(x)
 
     def parts(source: Path) -> float:
         if source.suffix.lower() in (".npy", ".raw") and not options.raw:
@@ -190,16 +195,17 @@ def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progr
 
     frames = max(1, _CHUNK // reader.channels)
     size = getattr(reader, "total", None) or os.stat(reader.path).st_size
-    clipped = written = 0
+    clipped = written = missing = 0
 
     with replacing_together(target, *_companions(target, kind)) as (file, *description):
         writer = CodeWriter(file, coding, kind)
 
-        def write(result: tuple[Any, int]) -> None:
-            nonlocal clipped, written
+        def write(result: tuple[Any, int, int]) -> None:
+            nonlocal clipped, written, missing
             writer.write(result[0])
             written += len(result[0])
             clipped += result[1]
+            missing += result[2]
 
         # Of a long recording, one thread encodes while this one reads and writes.
         executor = progress.helper if reader.frames > frames else None
@@ -227,7 +233,8 @@ def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progr
         for beside in description:
             beside.write(coding.text().encode())
     sound = {"rate": reader.rate, "channels": reader.channels, "items": written, "notes": reader.notes}
-    return {**sound, "bytes": size, "duration": written / reader.rate, "clipped": clipped}
+    lost = {"clipped": clipped, "dropped": reader.dropped, "nan": missing}
+    return {**sound, "bytes": size, "duration": written / reader.rate, **lost}
 
 
 def _companions(target: Path, kind: str) -> list[str]:
@@ -237,9 +244,13 @@ def _companions(target: Path, kind: str) -> list[str]:
 
 def _summary(totals: Totals, verb: str) -> str:
     size, clipped = totals.sum("bytes") / 1e6, totals.sum("clipped")
+    missing, dropped = totals.sum("nan"), totals.sum("dropped")
     notes = [f"{result.source}: {note}" for result in totals.results for note in result.details["notes"]]
     told = "".join(f"{note}\n" for note in notes)
     return told + (
         f"{verb} {totals.files}, {totals.sum('duration'):.1f} s of sound, {size:.1f} MB in {totals.seconds:.2f} s "
-        f"({totals.rate(size):.0f} MB/s)" + (f"; {clipped} samples outside [-1, 1] were clipped" if clipped else "")
+        f"({totals.rate(size):.0f} MB/s)"
+        + (f"; {clipped} samples outside [-1, 1] were clipped" if clipped else "")
+        + (f"; {missing} NaN got the code of --nan" if missing else "")
+        + (f"; {dropped} frames that were announced are not there" if dropped else "")
     )

@@ -75,7 +75,7 @@ def register(commands: Any) -> None:
 
 def _add_dialect(command: Any) -> None:
     command.add_argument("--delimiter", metavar="C", help="what parts the columns of text (default: guessed)")
-    command.add_argument("--decimal", choices=(".", ","), default=".", help="the decimal point (default: %(default)s)")
+    command.add_argument("--decimal", choices=(".", ","), help="the decimal point (default: guessed)")
     command.add_argument("--header", choices=("yes", "no"), help="whether the first line of text has the names")
 
 

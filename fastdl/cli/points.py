@@ -14,6 +14,8 @@ from typing import Any
 from fastdl.cli import _file_jobs, _parser
 from fastdl.cli._file_jobs import FileJobs, Result, Totals
 from fastdl.cli._progress import ProgressBar
+from fastdl.cli._sources import Source
+from fastdl.errors import FastdlError, FileError
 
 _CHUNK = 1 << 25  # bytes: a few tables of this size are in memory at once
 
@@ -275,11 +277,47 @@ def _run_together(options: argparse.Namespace, settings: Any) -> int:
     from fastdl import _threads
     from fastdl.cli import _sources
     from fastdl.cli._cluster import cluster_of
-    from fastdl.files.points.clouds import FORMATS, ending
 
     sources, problems = _sources.find(options.sources, _suffixes(), options.output)
-    for problem in problems:
-        raise problem
+    targets = _targets_together(options, sources)
+    results = [Result(source, targets[0 if options.merge else k]) for k, source in enumerate(sources)]
+    good = [result for result in results if _is_readable(result, settings)]
+    quiet = options.quiet or options.json
+    found: list[dict[str, Any]] = []
+    seconds = 0.0
+    with ExitStack() as stack:
+        helper = stack.enter_context(ThreadPoolExecutor(1))
+        total = sum(settings.open(result.source.path).points for result in good)
+        progress = stack.enter_context(ProgressBar(total, "points", quiet, helper=helper))
+        if options.scheduler:
+            progress.cluster = stack.enter_context(cluster_of(options.scheduler, _threads.count(options.jobs)))
+        while good and not found:
+            paths = [r.source.path.absolute() if options.scheduler else r.source.path for r in good]
+            try:
+                found = _downsample(paths, [r.target for r in good][: 1 if options.merge else None], settings, progress)
+            except FileError as error:
+                good = _without(good, error)
+        seconds = progress.seconds
+    for result, accounts in zip(good, found):
+        result.details = accounts
+    bad = [result for result in results if result.error is not None]
+    for message in (*problems, *(result.error for result in bad)):
+        print(f"fastdl: {message}", file=sys.stderr)
+    if options.json:
+        print("\n".join(result.json() for result in (*good[: len(found)], *bad)))
+    elif found and not options.quiet:
+        account = {**found[0], "voxels": sum(accounts["voxels"] for accounts in found)}
+        count = f"{len(good)} files together"
+        failed = f"; {len(bad) + len(problems)} failed" if bad or problems else ""
+        print(f"{_account(count, account, seconds)} -> {options.output}{failed}")
+    return 1 if bad or problems else 0
+
+
+def _targets_together(options: argparse.Namespace, sources: list[Source]) -> list[Path]:
+    """The one file, or that of each source, of which none may be there without --overwrite."""
+    from fastdl.cli import _sources
+    from fastdl.files.points.clouds import FORMATS, ending
+
     paths = [source.path for source in sources]
     if options.merge:
         _sources.check_output(options.output, FORMATS, reads=paths, overwrite=options.overwrite)
@@ -293,24 +331,27 @@ def _run_together(options: argparse.Namespace, settings: Any) -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
     for target in targets:
         ending(target)
-    quiet = options.quiet or options.json
-    total = sum(settings.open(path).points for path in paths)
-    with ExitStack() as stack:
-        helper = stack.enter_context(ThreadPoolExecutor(1))
-        progress = stack.enter_context(ProgressBar(total, "points", quiet, helper=helper))
-        if options.scheduler:
-            paths = [path.absolute() for path in paths]
-            progress.cluster = stack.enter_context(cluster_of(options.scheduler, _threads.count(options.jobs)))
-        found = _downsample(paths, targets, settings, progress)
-        seconds = progress.seconds
-    results = [Result(source, target, accounts) for source, target, accounts in zip(sources, targets, found)]
-    if options.json:
-        print("\n".join(result.json() for result in results))
-    elif not options.quiet:
-        account = {**found[0], "voxels": sum(accounts["voxels"] for accounts in found)}
-        count = f"{len(sources)} files together"
-        print(f"{_account(count, account, seconds)} -> {options.output}")
-    return 0
+    return targets
+
+
+def _is_readable(result: Result, settings: Any) -> bool:
+    """Whether a source can be opened; if not, why is noted."""
+    try:
+        settings.open(result.source.path)
+    except FastdlError as error:
+        result.error = str(error)
+    return result.error is None
+
+
+def _without(results: list[Result], error: FileError) -> list[Result]:
+    """Those but the file of an error, which is noted: the others are reduced again without it."""
+    left = [r for r in results if r.source.path.absolute() != Path(str(error.path)).absolute()]
+    if len(left) == len(results):
+        raise error
+    for result in results:
+        if result not in left:
+            result.error = str(error)
+    return left
 
 
 def _open(source: Path, options: argparse.Namespace) -> Any:

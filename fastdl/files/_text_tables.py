@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,10 @@ from fastdl import _check
 
 _DELIMITERS = (",", ";", "\t", "|")
 _LINES = 20  # that the delimiter is guessed from
+_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
+_POINT = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
+#: 1,5 and 1,000 and 1.000,5: dates and versions are none.
+_MARKED = re.compile(r"[+-]?(\d*,\d+(e[+-]?\d+)?|\d{1,3}([,' ]\d{3})+(\.\d+)?|\d{1,3}(\.\d{3})+,\d+)", re.IGNORECASE)
 _BLOCK_BYTES = 1 << 20  # of text that is parsed at once
 
 
@@ -21,7 +26,7 @@ class Dialect:
     """How a text is to be read; None is guessed from its first lines."""
 
     delimiter: str | None = None
-    decimal: str = "."
+    decimal: str | None = None
     header: bool | None = None  # whether the first line has the names; None: it has, and must not look like numbers
 
 
@@ -29,10 +34,12 @@ class TextTable:
     """The rows of a text file as batches of pyarrow, and where in the file they stand."""
 
     def __init__(self, path: Path, dialect: Dialect):
-        self.path, self.decimal = path, dialect.decimal
-        _check.one_of("decimal", self.decimal, (".", ","))
+        self.path = path
+        if dialect.decimal is not None:
+            _check.one_of("decimal", dialect.decimal, (".", ","))
         lines = self._first_lines()
-        self.delimiter = dialect.delimiter or _guess_delimiter(lines, self.decimal)
+        self.delimiter = dialect.delimiter or _guess_delimiter(lines, dialect.decimal or ".")
+        self.decimal = dialect.decimal or _guess_decimal(lines, self.delimiter)
         if len(self.delimiter) != 1:
             raise _check.InputError(f"delimiter must be one character, got {self.delimiter!r}")
         fields = [name.strip() for name in next(csv.reader(lines[:1], delimiter=self.delimiter))]
@@ -60,6 +67,10 @@ class TextTable:
             return False
         return "_" not in text
 
+    def has_marks(self, text: str) -> bool:
+        """Whether a field would be a number with a decimal comma, or without the marks of thousands."""
+        return bool(_MARKED.fullmatch(text.strip())) and not self.is_number(text)
+
     def batches(
         self, columns: Sequence[str], types: dict[str, Any] | None = None, part: tuple[int, int] | None = None
     ) -> Iterator[Any]:
@@ -67,7 +78,7 @@ class TextTable:
 
         `part` are the bytes from one border to another of `borders`; by default those of the file.
         """
-        pa = _check.extra("pyarrow", "fit", "a table of text")
+        pa = _check.extra("pyarrow", "tables", "a table of text")
         try:
             if types is None:
                 types = self.types(columns)
@@ -82,7 +93,7 @@ class TextTable:
 
     def types(self, columns: Sequence[str]) -> dict[str, Any]:
         """What the named columns hold, by the first rows; pyarrow's errors for what is no table."""
-        pa = _check.extra("pyarrow", "fit", "a table of text")
+        pa = _check.extra("pyarrow", "tables", "a table of text")
         with self._opened(pa, columns, None, None) as first:
             return {f.name: self._type(pa, f.type) for f in first.schema}
 
@@ -148,6 +159,12 @@ class TextTable:
                 if fields:
                     yield reader.line_num, fields
 
+    def no_number(self, name: str, field: str) -> str:
+        """What to say of a field that is none."""
+        other = "," if self.decimal == "." else "."
+        hint = f"; --decimal {other} reads {other!r} as the decimal point, and marks of thousands are not read"
+        return f"{name} must be a number, got {field!r}" + (hint if self.has_marks(field) else "")
+
     def line(self, row: int) -> int:
         """The line that a row, counted from 0, ends on."""
         return next((line for k, (line, _) in enumerate(self.rows()) if k == row), 0)
@@ -168,7 +185,7 @@ class TextTable:
                     return _check.FileError(self.path, problem, line=line)
                 for k, name in numeric:
                     if fields[k].strip() and not self.is_number(fields[k]):
-                        return _check.FileError(self.path, f"{name} must be a number, got {fields[k]!r}", line=line)
+                        return _check.FileError(self.path, self.no_number(name, fields[k]), line=line)
         except (OSError, EOFError, UnicodeDecodeError, csv.Error) as damage:
             return _check.FileError(self.path, f"is damaged: {damage}")
         return _check.FileError(self.path, f"is no table: {error}")
@@ -189,6 +206,17 @@ class TextTable:
         if not lines or not lines[0].strip():
             raise _check.FileError(self.path, "must begin with a line of column names", line=1)
         return lines
+
+
+def _guess_decimal(lines: list[str], delimiter: str) -> str:
+    """A comma where numbers of the first lines have one, and none a point; before 3 digits it may part thousands."""
+    if delimiter == ",":
+        return "."
+    fields = [field.strip() for line in lines[1:] for field in line.split(delimiter)]
+    commas = [field for field in fields if _COMMA.fullmatch(field)]
+    points = any(_POINT.fullmatch(field) for field in fields)
+    clear = any(len(field.partition(",")[2].partition("e")[0]) != 3 for field in commas)
+    return "," if clear and not points else "."
 
 
 def _guess_delimiter(lines: list[str], decimal: str) -> str:

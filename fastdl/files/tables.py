@@ -40,7 +40,7 @@ class Table:
     Text has a first line with the names of its columns; what parts them (comma, semicolon, tab or bar) is guessed from
     the first lines. An `.npy` file holds (N, C); an `.npz` file "X" (N, D) and perhaps "y" (N,) and "weight" (N,), or
     columns (N,) under their names. Columns without names are "x0", "x1", and so on. Text, Parquet (.parquet) and Arrow
-    (.arrow, .feather) are read by pyarrow, which the extra `fit` brings. Columns that are not asked for are not parsed.
+    (.arrow, .feather) are read by pyarrow, which the extra `tables` brings. Columns not asked for are not parsed.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ class Table:
         The file.
     delimiter : str, optional
         What parts the columns of text.
-    decimal : {".", ","}
-        The decimal point of text.
+    decimal : {".", ","}, optional
+        The decimal point of text; by default it is a comma where numbers of the first lines have one, and none a point.
     header : bool, optional
         Whether the first line of text has the names. By default it has, and must not hold numbers.
 
@@ -78,7 +78,7 @@ class Table:
     """
 
     def __init__(
-        self, path: str | Path, *, delimiter: str | None = None, decimal: str = ".", header: bool | None = None
+        self, path: str | Path, *, delimiter: str | None = None, decimal: str | None = None, header: bool | None = None
     ):
         self.path = _check.existing(path)
         suffix = next((s for s in map(str.lower, reversed(self.path.suffixes)) if s != ".gz"), "")
@@ -201,7 +201,7 @@ class Table:
             if self.text is None:
                 raise _check.FileError(self.path, str(error)) from None
             line, text = self.text.find(name, lambda field: bool(field) and not self.text.is_number(field))  # type: ignore[union-attr]
-            raise _check.FileError(self.path, f"{name} must be a number, got {text!r}", line=line) from None
+            raise _check.FileError(self.path, self.text.no_number(name, text), line=line) from None
 
     def _held(self) -> dict[str, Array]:
         try:
@@ -223,7 +223,7 @@ class Table:
 @contextmanager
 def _named_errors(path: Path, suffix: str) -> Iterator[None]:
     """pyarrow's errors as those of a file."""
-    pa = _check.extra("pyarrow", "fit", f"a {suffix} file")
+    pa = _check.extra("pyarrow", "tables", f"a {suffix} file")
     try:
         yield
     except (pa.ArrowException, OSError) as error:
@@ -252,7 +252,7 @@ class _ArrowSource(NamedTuple):
 
 
 def _arrow_source(path: Path, suffix: str) -> _ArrowSource:
-    pa = _check.extra("pyarrow", "fit", f"a {suffix} file")
+    pa = _check.extra("pyarrow", "tables", f"a {suffix} file")
     with _named_errors(path, suffix):
         if suffix == ".parquet":
             from pyarrow import parquet

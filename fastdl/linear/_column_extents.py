@@ -8,7 +8,7 @@ from fastdl._rows import Rows
 from fastdl._typing import Array
 
 
-def extent(X: Array, y: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+def extent_of_block(X: Array, y: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """Of each column, and of y: about the middle of the values, and how far they reach from it."""
     with np.errstate(over="ignore"):
         middles = X.mean(axis=0) if np.isfinite(X.sum()) else np.zeros(X.shape[1]), y.mean()
@@ -19,7 +19,7 @@ def extent(X: Array, y: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]
         return (middles[0], reach), (middles[1], np.abs(y - middles[1]).max())
 
 
-def extents(rows: Rows) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+def extents_of_rows(rows: Rows) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """The same over all rows, about 0."""
     reach = np.zeros(rows.columns + 1)
     for X, y, _ in rows.blocks():

@@ -7,7 +7,8 @@ import numpy as np
 from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._column_extents import extent, extents
+from fastdl.linear._column_extents import extent_of_block, extents_of_rows
+from fastdl.linear._equal_models import EqualModels
 from fastdl.linear._matrix import gram, gram_sums, independent_columns, kernel, substitute, whole_matrix
 
 EPS = float(np.finfo(float).eps)
@@ -15,6 +16,8 @@ EPS = float(np.finfo(float).eps)
 #: factorised by QR, whose pivots are not squared.
 _TRUSTED = 1e-9
 _TALL = 4  # times as many rows as columns in one factorisation: fewer, and most work would be for the rows of R
+_DIGITS = 1e-2  # of the length of a column, left by centring: below, four digits of its square are lost and more
+_AGAIN = 2  # passes for sums about better shifts
 _MOST = 2.0**1019  # of a factor: values of 1e-307 come to 1, and weights stay in range
 
 
@@ -39,16 +42,18 @@ class Coordinates:
         self.rows, self.intercept, self.threads = rows, intercept, threads
         d = rows.columns
         self._first: Array | None = None
+        self._equal: EqualModels | None = None
+        self.again = 0  # passes to sum about better shifts
         self.shift, self.factor, self.y_shift, self.y_factor = np.zeros(d), np.ones(d), 0.0, 1.0
         first = next(iter(rows.blocks()), None)
         if first is not None and len(first[0]):
-            self._near(*extent(first[0], first[1]))
+            self._near(*extent_of_block(first[0], first[1]))
         G = self._whole()
         if not np.isfinite(G).all():
-            self._near(*extents(rows))
+            self._near(*extents_of_rows(rows))
             G = self._whole()
         self.weight = float(G[0, 0])
-        self._choose(self._centred(G))
+        self._choose(self._centred_well(G))
 
     def _near(self, X: tuple[Array, Array], y: tuple[Array, Array]) -> None:
         """First shifts and factors, from (middle, reach) of the columns and of y."""
@@ -77,6 +82,17 @@ class Coordinates:
             self.rows.all_are_finite()
         return G
 
+    def _centred_well(self, G: Array) -> Array:
+        """The Gram matrix about the means; summed again about them where they took most digits of it.
+
+        So they do where one weight is that of all other rows and more, and the first shifts are not those of its row.
+        """
+        centred = self._centred(G)
+        while self._cancelled.any() and self.again < _AGAIN:
+            self.again += 1
+            centred = self._centred(self._whole())
+        return centred
+
     def _centred(self, G: Array) -> Array:
         """The Gram matrix about the means, with columns of about unit length; also `noise`, their rounding errors."""
         m = len(G)
@@ -96,7 +112,8 @@ class Coordinates:
         far = np.abs(np.append(self.shift * self.factor, self.y_shift * self.y_factor)) * np.sqrt(self.weight)
         # What of a centred column is only the rounding of its values, and of taking the mean away.
         self.noise = 4 * EPS * (far + (size + length) * scale)
-        length = length * scale
+        length, size = length * scale, size * scale
+        self._cancelled = (length < _DIGITS * size) & (size > 16 * EPS * far)  # and not a constant, but for rounding
         scale = np.append(1.0, scale)
         G = G * np.outer(scale, scale)
         flat = np.append(False, length <= self.noise)
@@ -190,7 +207,7 @@ class Coordinates:
         others = np.ones(len(use), bool)
         others[order] = False
         left = np.flatnonzero(others)
-        self._still = np.zeros((d, len(left)))
+        self._still, self._equal = np.zeros((d, len(left))), None
         if not len(left):
             return
         depend = np.linalg.lstsq(R[:, order], R[:, left], rcond=None)[0] / length[order][:, None] * length[left]
@@ -200,30 +217,12 @@ class Coordinates:
             self._still[use[order][inside] - 1, i] = depend[inside, i]
         self._still *= self.factor[:, None]
         self._still /= np.abs(self._still).max(axis=0)
-        self._least = self._projection(use[order[use[order] > 0]] - 1, use[left] - 1)
-
-    def _projection(self, kept: Array, left: Array) -> Array | None:
-        """An orthonormal basis of the space that weights of least norm are in, where there are fewer rows than columns.
-
-        Columns that are left out are combinations of those kept, whose coefficients span that space with the unit
-        vectors. None where it is not the smaller one, or squares of the coefficients may leave the range of float64.
-        """
-        if len(kept) >= len(left):
-            return None
-        span = np.zeros((len(self._still), len(kept)))
-        span[kept] = np.eye(len(kept))
-        span[left] = -(self._still[kept] / self._still[left, np.arange(len(left))]).T
-        sizes = np.abs(span[span != 0])
-        fine = sizes.size and sizes.min() > 1e-100 and sizes.max() < 1e100
-        return np.linalg.qr(span)[0] if fine else None
+        kept = use[order[use[order] > 0]] - 1
+        self._equal = EqualModels(self._still, kept, use[left] - 1, self.factor)
 
     def _of_least_norm(self, w: Array) -> Array:
         """The weights of least norm among those that give the same model."""
-        if not self._still.size:
-            return w
-        if self._least is not None:
-            return self._least @ (self._least.T @ w)
-        return w - self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
+        return w if self._equal is None else self._equal.of_least_norm(w)
 
     def _condition(self) -> float:
         """Of the columns as they were given, each and the column of ones at unit length."""
@@ -283,7 +282,7 @@ class Coordinates:
         w, first = np.zeros(self.rows.columns), 0.0
         if self.ones:
             first, gamma = float(gamma[0]), gamma[1:]
-        w[slice(None) if self.kept is None else self.kept] = self._of_raw_columns(gamma)
+        w[slice(None) if self.kept is None else self.kept] = self.raw_weights(gamma)
         w *= self.factor / self.y_factor
         w = self._of_least_norm(w)
         if not self.intercept:
@@ -310,15 +309,20 @@ class Coordinates:
     def raw_step(self, step: Array) -> Array:
         """A step for `move_model`, in the unit of y, of one in the coordinates as they are."""
         first = int(self.ones)
-        return np.append(step[:first], self._of_raw_columns(step[first:])) / self.y_factor
+        return np.append(step[:first], self.raw_weights(step[first:])) / self.y_factor
 
-    def _of_raw_columns(self, weights: Array) -> Array:
+    def raw_units(self) -> tuple[Array, Array]:
+        """Shift and factor of the columns before they were orthonormalised."""
+        return (self._shift, self._factor) if self._first is None else self._raw
+
+    def raw_weights(self, weights: Array) -> Array:
+        """The weights of the columns before they were orthonormalised."""
         return weights if self._first is None else np.linalg.solve(self._first, weights)
 
     def gamma(self, w: Array, b: float) -> Array:
         """The coordinates of a model; exact where no columns are left out."""
         weights = (w if self.kept is None else w[self.kept]) * self.y_factor
-        weights = weights / (self._factor if self._first is None else self._raw[1])
+        weights = weights / self.raw_units()[1]
         if self._first is not None:
             weights = self._first @ weights
         if not self.ones:
@@ -350,7 +354,7 @@ class Coordinates:
         size = np.sqrt(np.maximum(self.gram.diagonal(), 0))
         terms = np.abs(gamma) * size[:-1]
         if self._first is not None:
-            raw = self._of_raw_columns(gamma[int(self.ones) :])
+            raw = self.raw_weights(gamma[int(self.ones) :])
             terms[int(self.ones) :] += np.abs(raw) * np.sqrt((self._first**2).sum(axis=0))
         return 2 * EPS * (len(gamma) + 4) * float(size[-1] + terms.sum())
 

@@ -14,7 +14,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._rows import Rows
 from fastdl._typing import Array
-from fastdl.linear._column_extents import extent
+from fastdl.linear._column_extents import extent_of_block
 from fastdl.linear._coordinates import Coordinates, _solve
 from fastdl.linear._matrix import gram
 from fastdl.linear.methods.closed_form import fit_in_coordinates
@@ -78,8 +78,8 @@ def share_coordinates(
         start = Coordinates.__new__(Coordinates)
         start.rows, start.intercept, start.threads, start._first = some, intercept, threads, None
         start.shift, start.factor = np.zeros(some.columns), np.ones(some.columns)
-        start.y_shift, start.y_factor = 0.0, 1.0
-        start._near(*extent(first[0], _targets_of(Y, first[1])[:, j]))
+        start.y_shift, start.y_factor, start.again = 0.0, 1.0, 0
+        start._near(*extent_of_block(first[0], _targets_of(Y, first[1])[:, j]))
         starts.append(start)
     shift = np.append(starts[0].shift, [start.y_shift for start in starts])
     factor = np.append(starts[0].factor, [start.y_factor for start in starts])
@@ -109,11 +109,12 @@ def _targets_of(Y: Array, numbers: Array) -> Array:
 def _finished(coordinates: Coordinates, G: Array, count: int, before: list[Coordinates]) -> Coordinates:
     """The coordinates of known sums, with the factor of an earlier one where that is Cholesky's."""
     coordinates.count, coordinates.weight = count, float(G[0, 0])
-    G = coordinates._centred(G)
-    if not before or before[0].solver != "Cholesky":
+    G = coordinates._centred_well(G)
+    other = next((c for c in before if not c.again), None)  # those of other shifts have a factor of their own
+    if coordinates.again or other is None or other.solver != "Cholesky":
         coordinates._choose(G)
         return coordinates
-    shared = copy.copy(before[0])
+    shared = copy.copy(other)
     for name in ("rows", "shift", "factor", "y_shift", "y_factor", "noise"):
         setattr(shared, name, getattr(coordinates, name))
     kept = np.arange(coordinates.rows.columns) if shared.kept is None else shared.kept

@@ -32,9 +32,9 @@ class RobustCoordinates:
         some = rows if coordinates.count <= wanted else sample_rows(rows, wanted / coordinates.count, seed)
         X, y, _ = some.gathered()
         X = X if coordinates.kept is None else X[:, coordinates.kept]
-        self.center, spread = _middle_and_spread(X, bool(self.ones))
+        self.center, spread = middle_and_spread(X, bool(self.ones))
         self.factor = power_of_two(spread)
-        y_center, y_spread = _middle_and_spread(y[:, None], bool(self.ones))
+        y_center, y_spread = middle_and_spread(y[:, None], bool(self.ones))
         self.y_center, self.y_factor = float(y_center[0]), float(power_of_two(y_spread)[0])
         dependent = coordinates._first is not None
         far = dependent and X.size > 0 and bool((np.abs(X - self.center) * self.factor).max() > _FAR)
@@ -76,7 +76,7 @@ class RobustCoordinates:
             return R
         first = int(self.ones)
         inner = self.coordinates._first
-        shift, factor = (self.coordinates._shift, self.coordinates._factor) if inner is None else self.coordinates._raw
+        shift, factor = self.coordinates.raw_units()
         # z of least squares = z of these * ratio + offset
         ratio = factor / self.factor
         offset = (self.center - shift) * factor
@@ -155,11 +155,11 @@ class RobustCoordinates:
 def median_and_factor(coordinates: Coordinates, rows: Rows, seed: int = 0) -> tuple[float, float]:
     """The median of y, of many rows that of a sample, and a power of two that brings the spread about it near 1."""
     some = rows if coordinates.count <= _SAMPLE else sample_rows(rows, _SAMPLE / coordinates.count, seed)
-    middle, spread = _middle_and_spread(some.gathered()[1][:, None], coordinates.intercept)
+    middle, spread = middle_and_spread(some.gathered()[1][:, None], coordinates.intercept)
     return float(middle[0]), float(power_of_two(spread)[0])
 
 
-def _middle_and_spread(X: Array, centred: bool) -> tuple[Array, Array]:
+def middle_and_spread(X: Array, centred: bool) -> tuple[Array, Array]:
     """Medians (0 where not `centred`) and the median distance from them; where that is 0, the mean or largest one."""
     if not len(X):
         return np.zeros(X.shape[1]), np.ones(X.shape[1])

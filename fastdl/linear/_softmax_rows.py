@@ -246,7 +246,8 @@ class SoftmaxRows:
         used = slice(None) if self.intercept else slice(1, None)
         rounding = 32 * EPS * np.outer(size, self.largest)
         G, penalty, free = (np.abs(G) + rounding)[:, used], self.penalty[used], free[used]
-        squares = float(np.add.reduce((G[:, ~free] ** 2 / penalty[~free]).ravel()))
+        # Divided before it is squared: squares of sums of weights of 1e-160 are 0.
+        squares = float(np.add.reduce(((G[:, ~free] / np.sqrt(penalty[~free])) ** 2).ravel()))
         unbalanced = float(G[:, free].sum()) * (_REACH + 4 * float(np.abs(theta).max(initial=0)))
         return max(0.0, value - 64 * EPS * (value + point.cross_entropy) - squares / 2 - unbalanced)
 

@@ -136,12 +136,18 @@ class GramAccumulator(StateBytes):
         if not len(Z):
             return
         if self._shift is None:
-            about = Z.mean(axis=0) if self.intercept else np.zeros(Z.shape[1])
-            about = np.where(np.isfinite(about), about, 0.0)
-            self._begin(about, power_of_two(np.abs(Z - about).max(axis=0)))
+            self.begin_about(Z, s)
         weights = None if s is None else np.ascontiguousarray(s)
         self._sums.add(_upper(gram(Z, np.zeros(len(Z)), weights, self._shift, self._factor)[:-1, :-1]))
         self._count += len(Z)
+
+    def begin_about(self, Z: Array, s: Array | None) -> None:
+        """Sum products about the weighted means of these rows of [X, y], before there are any."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            share = 1 / len(Z) if s is None else s / s.max() / np.add.reduce(s / s.max())
+            about = (Z * np.reshape(share, (-1, 1))).sum(axis=0) if self.intercept else np.zeros(Z.shape[1])
+            about = np.where(np.isfinite(about), about, 0.0)
+            self._begin(about, power_of_two(np.abs(Z - about).max(axis=0)))
 
     def _begin(self, shift: Array, factor: Array) -> None:
         width = len(shift) + 1

@@ -12,12 +12,16 @@ from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike, Loss
 from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._matrix import kernel
+from fastdl.linear._rank_inversion import rank_intervals
 from fastdl.linear._student import normal_quantile, student_quantile
 from fastdl.linear.fit import find_fit
 from fastdl.linear.methods.closed_form import fit_in_coordinates
+from fastdl.linear.quantiles import QuantileFit, find_quantile
 from fastdl.linear.result import LpFit
 
-COVARIANCES = ("classical", "HC0", "HC1", "HC2", "HC3", "kernel", "bootstrap")
+COVARIANCES = ("classical", "HC0", "HC1", "HC2", "HC3", "kernel", "rank", "bootstrap")
+#: The power of which a way is; the bootstrap is for any.
+_POWERS = {"kernel": 1, "rank": 1} | dict.fromkeys(COVARIANCES[:5], 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +32,14 @@ class CoefficientIntervals:
 
     Attributes
     ----------
-    fit : LpFit
+    fit : LpFit or QuantileFit
         The model.
     covariance : str
         How the errors were found.
     level : float
         The probability that an interval is to cover.
     standard_errors : ndarray, (D + 1,)
-        Of b and w; that of b is 0 without an intercept.
+        Of b and w; that of b is 0 without an intercept. "rank" gives none: they are NaN, as is the matrix.
     intervals : ndarray, (D + 1, 2)
         From, to.
     covariance_matrix : ndarray, (D + 1, D + 1)
@@ -44,7 +48,7 @@ class CoefficientIntervals:
         Of Student's distribution that the intervals are from; inf where they are from the normal or a bootstrap.
     """
 
-    fit: LpFit
+    fit: LpFit | QuantileFit
     covariance: str
     level: float
     standard_errors: Array
@@ -60,6 +64,7 @@ def estimate_intervals(
     *,
     level: float = 0.95,
     covariance: str = "auto",
+    tau: float = 0.5,
     intercept: bool = True,
     sample_weight: ArrayLike | None = None,
     resamples: int = 500,
@@ -76,7 +81,10 @@ def estimate_intervals(
         The probability that an interval is to cover, above 0 and below 1.
     covariance : str
         For p = 2 "classical", of errors of one variance, or "HC0" to "HC3", of errors of any variances; for p = 1
-        "kernel"; for any p "bootstrap". "auto" is "classical" for p = 2, "kernel" for p = 1, else "bootstrap".
+        "kernel" and "rank"; for any p "bootstrap". "auto" is "classical" for p = 2, "kernel" for p = 1, else
+        "bootstrap".
+    tau : float
+        For p = 1 the quantile that is fitted, by `fit_quantile` unless it is the median.
     resamples : int
         Of the bootstrap, at least 2.
     seed : int
@@ -89,8 +97,8 @@ def estimate_intervals(
     Raises
     ------
     InputError
-        For shapes that do not fit, values that are not finite, a covariance that does not fit p, weights with
-        "kernel".
+        For shapes that do not fit, values that are not finite, a covariance or tau that does not fit p, weights with
+        "kernel" and "rank".
     InputTypeError
         For what is not numeric.
 
@@ -101,8 +109,12 @@ def estimate_intervals(
     - classical: ``V sum s r^2 / (n - k)``; the intervals are Student's of n - k degrees of freedom.
     - HC0 to HC3: ``V (sum s^2 c r^2 a a') V`` with c = 1, n / (n - k), 1 / (1 - h), 1 / (1 - h)^2, h = s a' V a being a
       row's leverage (White, 1980; MacKinnon and White, 1985); normal intervals.
-    - kernel: ``V / (4 f^2)``, f the density of the residuals at their median by Epanechnikov's kernel, with Hall and
+    - kernel: ``V tau (1 - tau) / f^2``, f the density of the residuals at 0 by Epanechnikov's kernel, with Hall and
       Sheather's bandwidth (Koenker, "Quantile regression", 2005, 3.4); Student's intervals, as statsmodels gives.
+    - rank: the values of a coefficient that a rank test does not reject (Koenker, "Confidence intervals for regression
+      quantiles", 1994), with Student's quantiles of n - k degrees of freedom, interpolated between the values at which
+      the test changes: what R's quantreg gives by ``summary(rq(...), se="rank")`` at 0.9. They need no density, are
+      not symmetric, and infinite where the rows are too few for the level.
     - bootstrap: rows drawn with their targets, n of n; the standard deviation of the coefficients of the fits, and
       their quantiles as intervals (Efron and Tibshirani, 1993, 9.5 and 13).
 
@@ -117,22 +129,27 @@ def estimate_intervals(
     >>> found.standard_errors.round(2), bool(found.intervals[1, 0] < 2 < found.intervals[1, 1])
     (array([0.03, 0.03]), True)
     """
-    level = _check.number("level", level, 0, 1, above=True)
-    if level >= 1:
-        raise _check.InputError(f"level must be below 1, got {level}")
+    level, tau = _check.number("level", level, 0, 1, above=True), _check.number("tau", tau, 0, 1, above=True)
+    if level >= 1 or tau >= 1:
+        raise _check.InputError(f"{'level' if level >= 1 else 'tau'} must be below 1, got {max(level, tau)}")
+    if tau != 0.5 and p != 1:
+        raise _check.InputError(f"tau is for p = 1, got p = {p}")
     covariance = _covariance(covariance, p)
     threads = _threads.count(threads)
     if covariance == "bootstrap":
-        how = {"intercept": intercept, "sample_weight": sample_weight, "threads": threads}
+        how = {"tau": tau, "intercept": intercept, "sample_weight": sample_weight, "threads": threads}
         resamples = _check.integer("resamples", resamples, 2)
         return _bootstrap(X, y, p, level, resamples, _check.integer("seed", seed, 0), **how)
     rows = Rows(X, y, sample_weight)
     coordinates = Coordinates(rows, bool(intercept), threads)
-    if covariance == "kernel":
+    fit: LpFit | QuantileFit
+    if p == 1:
         if sample_weight is not None or y is None:
-            raise _check.InputError("covariance 'kernel' is for arrays without sample_weight: take 'bootstrap'")
-        fit = find_fit(X, y, 1.0, intercept=intercept, threads=threads)
-        matrix = _kernel_variance(rows, fit, coordinates.y_factor) * _inverse_gram(coordinates)
+            raise _check.InputError(f"covariance {covariance!r} is for arrays without sample_weight: take 'bootstrap'")
+        fit = _fit(X, y, 1.0, tau=tau, intercept=intercept, sample_weight=None, threads=threads)
+        if covariance == "rank":
+            return _by_ranks(coordinates, fit, tau, level)
+        matrix = _kernel_variance(rows, fit, coordinates.y_factor, tau) * _inverse_gram(coordinates)
     else:
         fit = fit_in_coordinates(coordinates, rows)
         matrix = _least_squares_covariance(coordinates, fit, covariance)
@@ -153,11 +170,27 @@ def _covariance(covariance: str, p: Loss) -> str:
     _check.one_of("covariance", covariance, ("auto", *COVARIANCES))
     if covariance == "auto":
         return "classical" if p == 2 else "kernel" if p == 1 else "bootstrap"
-    if covariance != "bootstrap" and p != (1 if covariance == "kernel" else 2):
-        raise _check.InputError(
-            f"covariance {covariance!r} is for p = {1 if covariance == 'kernel' else 2}, got p = {p}"
-        )
+    if covariance != "bootstrap" and p != _POWERS[covariance]:
+        raise _check.InputError(f"covariance {covariance!r} is for p = {_POWERS[covariance]}, got p = {p}")
     return covariance
+
+
+def _fit(X: Any, y: Any, p: Loss, *, tau: float, **how: Any) -> LpFit | QuantileFit:
+    """The fit of a loss, or of a quantile."""
+    return find_fit(X, y, p, **how) if tau == 0.5 else find_quantile(X, y, tau, **how)
+
+
+def _by_ranks(coordinates: Coordinates, fit: LpFit | QuantileFit, tau: float, level: float) -> CoefficientIntervals:
+    """The intervals that invert rank tests."""
+    freedom = float(coordinates.count - coordinates.rank)
+    unknown = np.full(coordinates.rows.columns + 1, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = _of_coefficients(coordinates, _inverse_gram(coordinates)).diagonal() if freedom > 0 else unknown
+        reach = _reach(level, freedom) * np.sqrt(tau * (1 - tau) / variance)
+    intervals = rank_intervals(coordinates, coordinates.rows, tau, reach)
+    if not coordinates.intercept:
+        intervals[0] = 0.0
+    return CoefficientIntervals(fit, "rank", level, unknown, intervals, np.diag(unknown) * np.nan, freedom)
 
 
 def _reach(level: float, freedom: float) -> float:
@@ -172,7 +205,7 @@ def _inverse_gram(coordinates: Coordinates) -> Array:
     return np.asarray(half @ half.T)
 
 
-def _residuals(rows: Rows, X: Array, y: Array, fit: LpFit) -> Array:
+def _residuals(rows: Rows, X: Array, y: Array, fit: LpFit | QuantileFit) -> Array:
     r = np.empty(len(y))
     kernel.residuals(X, y, np.ascontiguousarray(fit.w), fit.b, np.zeros(rows.columns), r)
     return r
@@ -228,26 +261,28 @@ def _of_coefficients(coordinates: Coordinates, matrix: Array) -> Array:
     return np.asarray(result)
 
 
-def _kernel_variance(rows: Rows, fit: LpFit, unit: float) -> float:
-    """1 / (4 f^2), f the density of the residuals at 0, of y times `unit`."""
+def _kernel_variance(rows: Rows, fit: LpFit | QuantileFit, unit: float, tau: float) -> float:
+    """Tau (1 - tau) / f^2, f the density of the residuals at 0, of y times `unit`."""
     X, y, _ = rows.gathered()
     n, r = len(y), _residuals(rows, X, y, fit) * unit
     y = (y - np.median(y)) * unit if n else y
     if not n:
         return float("nan")
-    density = 1 / np.sqrt(2 * np.pi)  # of the normal distribution at its median
-    share = n ** (-1 / 3) * normal_quantile(0.975) ** (2 / 3) * (1.5 * density**2) ** (1 / 3)
+    middle = normal_quantile(tau)
+    density = float(np.exp(-middle * middle / 2)) / np.sqrt(2 * np.pi)  # of the normal distribution there
+    share = n ** (-1 / 3) * normal_quantile(0.975) ** (2 / 3)
+    share *= (1.5 * density**2 / (2 * middle * middle + 1)) ** (1 / 3)
     low, high = np.quantile(r, [0.25, 0.75])
-    if not share < 0.5:
+    if not share < min(tau, 1 - tau):
         return float("nan")
     with np.errstate(over="ignore"):
         spread = min(float(np.std(y)), float(high - low) / 1.34)
-    width = spread * (normal_quantile(0.5 + share) - normal_quantile(0.5 - share))
+    width = spread * (normal_quantile(tau + share) - normal_quantile(tau - share))
     if not width > 0:
         return float("nan")
     u = np.clip(r / width, -1, 1)
     f = float((0.75 * (1 - u * u)).sum()) / (n * width)
-    return 1 / (4 * f * f) if f > 0 else float("nan")
+    return tau * (1 - tau) / (f * f) if f > 0 else float("nan")
 
 
 def _bootstrap(
@@ -259,12 +294,12 @@ def _bootstrap(
     x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
     n = _check.same_length(X=x, y=t)
     s = _check.sample_weight(sample_weight, n)
-    fit = find_fit(x, t, p, sample_weight=s, **how)
+    fit = _fit(x, t, p, sample_weight=s, **how)
     drawn = np.empty((resamples, 1 + x.shape[1]))
     for k in range(resamples):
         random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, k])))
         counts = np.bincount(random.integers(0, n, n), minlength=n).astype(float) if n else np.zeros(0)
-        again = find_fit(x, t, p, sample_weight=counts if s is None else counts * s, **how)
+        again = _fit(x, t, p, sample_weight=counts if s is None else counts * s, **how)
         drawn[k] = np.append(again.b, again.w)
     matrix = np.atleast_2d(np.cov(drawn, rowvar=False))
     intervals = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0).T

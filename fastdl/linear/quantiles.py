@@ -1,8 +1,9 @@
-"""Quantile regression and its lasso: the exact vertex of least check loss, with a proof, for one quantile or more."""
+"""Quantile regression, its lasso and its ridge: the least check loss, with a proof, for one quantile or more."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from fastdl._typing import Array, ArrayLike
 from fastdl.linear._coordinates import EPS, Coordinates
 from fastdl.linear._dependent_columns import bound_all_columns
 from fastdl.linear._matrix import DesignMatrix, kernel
+from fastdl.linear._penalized_quantiles import PenalizedQuantile
+from fastdl.linear._penalties import penalty_pairs
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods._exact_bounds import judge_absolute, needs_exact_sums
@@ -39,13 +42,13 @@ class QuantileFit:
         The quantile.
     loss : float
         The check loss, ``sum s (tau max(r, 0) + (1 - tau) max(-r, 0))`` of the residuals r, evaluated for (w, b) on the
-        rows as they were given: half the absolute loss for tau = 0.5. With a penalty ``l1 sum |w_j|`` more.
+        rows as they were given: half the absolute loss for tau = 0.5. With penalties ``l1 sum |w_j| + l2 |w|^2`` more.
     certificate : Certificate
         No model has a loss below ``certificate.lower``.
     converged : bool
         Whether the gap is at most 1e-8.
-    l1 : float
-        The penalty of the fit.
+    l1, l2 : float
+        The penalties of the fit.
     """
 
     w: Array
@@ -54,6 +57,7 @@ class QuantileFit:
     loss: float
     certificate: Certificate
     l1: float = 0.0
+    l2: float = 0.0
 
     @property
     def converged(self) -> bool:
@@ -70,7 +74,8 @@ def fit_quantile(
     y: ArrayLike,
     tau: ArrayLike = 0.5,
     *,
-    l1: float = 0.0,
+    l1: ArrayLike = 0.0,
+    l2: ArrayLike = 0.0,
     intercept: bool = True,
     sample_weight: ArrayLike | None = None,
     seed: int = 0,
@@ -86,9 +91,10 @@ def fit_quantile(
         The targets.
     tau : float or array_like (T,)
         Quantiles, each above 0 and below 1.
-    l1 : float
-        The penalty of ``sum |w_j|``, not negative; the intercept has none. With tau = 0.5 this is the LAD-lasso of
-        absolute loss and a penalty of 2 l1; N alpha of scikit-learn's QuantileRegressor.
+    l1, l2 : float or array_like (P,)
+        The penalties of ``sum |w_j|`` and ``|w|^2``, not negative; the intercept has none. With tau = 0.5, l1 gives the
+        LAD-lasso of absolute loss and a penalty of 2 l1; l1 is N alpha of scikit-learn's QuantileRegressor. Arrays are
+        a path, of one tau.
     intercept : bool
         Whether to fit b; otherwise it is 0.
     sample_weight : array_like, (N,), optional
@@ -100,12 +106,13 @@ def fit_quantile(
 
     Returns
     -------
-    QuantileFit, or a tuple of them for several quantiles
+    QuantileFit, or a tuple of them for several quantiles or for a path
 
     Raises
     ------
     InputError
-        For shapes that do not fit, values that are not finite, a tau outside of 0 and 1.
+        For shapes that do not fit, values that are not finite, a tau outside of 0 and 1, penalties that are negative, a
+        path of several quantiles.
     InputTypeError
         For what is not numeric.
 
@@ -118,8 +125,9 @@ def fit_quantile(
     -----
     As method "vertex" of `fit_lp`: twice the check loss is the absolute loss and a linear term. The bound is the dual
     of Koenker and Bassett (1978), brought to feasibility by mixing it with the dual solution that proves 0.
-    A penalty is a row for each column, whose target is 0 (Wang, Li and Jiang, "Robust regression shrinkage and
-    consistent variable selection through the LAD-lasso", 2007): the same method then gives exact zeros and a proof.
+    A penalty of absolute weights is a row for each column, whose target is 0 (Wang, Li and Jiang, "Robust regression
+    shrinkage and consistent variable selection through the LAD-lasso", 2007): the same method then gives exact zeros
+    and a proof. With l2 the problem is quadratic: an interior point method, and a dual solution evaluated on the rows.
 
     Examples
     --------
@@ -134,32 +142,48 @@ def fit_quantile(
         if not 0 < value < 1:
             raise _check.InputError(f"tau must be above 0 and below 1, got {value}")
     threads = _threads.count(threads)
-    l1 = _check.number("l1", l1, 0)
+    penalties, path = penalty_pairs(l1, l2), bool(np.ndim(l1) or np.ndim(l2))
+    if path and len(taus) > 1:
+        raise _check.InputError(f"a path of penalties must be of one tau, got {len(taus)}")
     x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
     _check.same_length(X=x, y=t)
     given = Rows(x, t, _check.sample_weight(sample_weight, len(t)))
-    if l1:
-        fits = [_penalized(given, bool(intercept), value, l1, seed, threads) for value in taus.tolist()]
-    else:
-        fits = _fit_all(given, bool(intercept), taus.tolist(), seed, threads)
+    fits: list[QuantileFit] = []
+    how: dict[str, Any] = {"intercept": bool(intercept), "seed": _check.integer("seed", seed, 0), "threads": threads}
+    for first, second in penalties:
+        if not first and not second:
+            fits += _fit_all(given, taus.tolist(), **how)
+        else:
+            some = _penalized_squares if second else _penalized
+            fits += [some(given, value, first, second, **how) for value in taus.tolist()]
     for fit in fits:
         if not fit.certificate.gap <= _ROUNDING:
             warn_of_gap("fit_quantile", fit.certificate, _TOL)
-    return tuple(fits) if np.ndim(tau) else fits[0]
+    return tuple(fits) if np.ndim(tau) or path else fits[0]
 
 
-def _fit_all(rows: Rows, intercept: bool, taus: list[float], seed: int, threads: int | None) -> list[QuantileFit]:
+def find_quantile(
+    X: Array, y: Array, tau: float, *, intercept: bool, sample_weight: Array | None, threads: int | None
+) -> QuantileFit:
+    """The fit of one quantile, without a warning."""
+    x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
+    return _fit_all(Rows(x, t, sample_weight), [tau], intercept=bool(intercept), seed=0, threads=threads)[0]
+
+
+def _fit_all(rows: Rows, taus: list[float], *, intercept: bool, seed: int, threads: int | None) -> list[QuantileFit]:
     """The fit of each quantile, without a penalty."""
     coordinates = Coordinates(rows, intercept, threads)
     gamma, through = least_squares_start(coordinates)
     if through is not None:
         return [QuantileFit(*through, value, 0.0, Certificate.of(0.0, 0.0, "interpolation")) for value in taus]
-    robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
+    robust = RobustCoordinates(coordinates, rows, seed)
     block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
     return [_fit(robust, rows, block, robust.from_coordinates(gamma), value) for value in taus]
 
 
-def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, threads: int | None) -> QuantileFit:
+def _penalized(
+    given: Rows, tau: float, l1: float, l2: float, *, intercept: bool, seed: int, threads: int | None
+) -> QuantileFit:
     """The lasso: a row of weight 2 l1 and target 0 for each column, half of whose absolute residual is its penalty."""
     X, y, s = given.gathered()
     n, d = X.shape
@@ -176,14 +200,42 @@ def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, t
     if through is not None and (np.abs(w[:d]) <= least).all():
         b = float(w[d]) if intercept else 0.0
         return QuantileFit(np.zeros(d), b, tau, 0.0, Certificate.of(0.0, 0.0, "interpolation"), l1)
-    robust = RobustCoordinates(coordinates, rows, _check.integer("seed", seed, 0))
+    robust = RobustCoordinates(coordinates, rows, seed)
     block = least_absolute.in_memory(robust, [robust.scaled(*rows.gathered())])
     lean = (2 * tau - 1) * np.append(np.ones(n), np.zeros(d))
     w, _, _, lower = _solution(robust, rows, block, robust.from_coordinates(gamma), lean)
     w, b = np.where(np.abs(w[:d]) <= least, 0.0, w[:d]), float(w[d]) if intercept else 0.0
     loss = check_loss(given, w, b, tau, threads) + l1 * float(np.add.reduce(np.abs(w)))
     kind = "vertex" if loss - lower <= 1e-9 * loss else "dual"
-    return QuantileFit(w, b, tau, loss, Certificate.of(loss, lower, kind), l1)
+    certificate = _bound_all_columns(Certificate.of(loss, lower, kind), coordinates, lean)
+    return QuantileFit(w, b, tau, loss, certificate, l1)
+
+
+def _penalized_squares(
+    given: Rows, tau: float, l1: float, l2: float, *, intercept: bool, seed: int, threads: int | None
+) -> QuantileFit:
+    """The fit with a penalty of squares, and of absolute weights beside it."""
+    problem = PenalizedQuantile(given, tau, l1, l2, intercept)
+    a, w, b = problem.solve()
+    lower, slopes = problem.lower_bound(a)
+    X, y, s = given.gathered()
+
+    def fitted(w: Array) -> tuple[float, float, Array]:
+        b = weighted_quantile(y - X @ w, s, tau) if intercept and len(y) else 0.0
+        penalty = l1 * float(np.add.reduce(np.abs(w))) + l2 * float(np.add.reduce(w * w))
+        return check_loss(given, w, b, tau, threads) + penalty, b, w
+
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        # Weights are 0 where their columns' slopes do not come to the penalty; but for rounding, which the loss tells.
+        loss, b, w = min(fitted(np.where(np.abs(slopes) <= 2 * l1, 0.0, w)), fitted(w), key=lambda found: found[0])
+    return QuantileFit(w, b, tau, loss, Certificate.of(loss, lower, "dual"), l1, l2)
+
+
+def weighted_quantile(values: Array, s: Array | None, tau: float) -> float:
+    """The value of least check loss."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(np.ones(len(values)) if s is None else s[order])
+    return float(values[order[min(int(np.searchsorted(below, tau * below[-1])), len(order) - 1)]])
 
 
 def _fit(
@@ -194,6 +246,14 @@ def _fit(
     loss = check_loss(rows, w, b, tau, coordinates.threads) if loss is None else loss
     kind = "vertex" if loss - lower <= 1e-9 * loss else "dual"
 
+    lean = np.full(len(block[1]), 2 * tau - 1)
+    certificate = _bound_all_columns(Certificate.of(loss, lower, kind), coordinates, lean)
+    return QuantileFit(w, b, tau, loss, certificate)
+
+
+def _bound_all_columns(certificate: Certificate, coordinates: Coordinates, lean: Array) -> Certificate:
+    """The certificate with a lower bound that columns left out do not break."""
+
     def bound(other: Rows) -> tuple[float, int]:
         again = Coordinates(other, coordinates.intercept, coordinates.threads)
         start, through = least_squares_start(again)
@@ -201,11 +261,9 @@ def _fit(
             return 0.0, again.rank
         robust = RobustCoordinates(again, other)
         block = least_absolute.in_memory(robust, [robust.scaled(*other.gathered())])
-        lean = np.full(len(block[1]), 2 * tau - 1)
         return _solution(robust, other, block, robust.from_coordinates(start), lean)[3], again.rank
 
-    certificate = bound_all_columns(Certificate.of(loss, lower, kind), coordinates, bound)
-    return QuantileFit(w, b, tau, loss, certificate)
+    return bound_all_columns(certificate, coordinates, bound)
 
 
 def _solution(

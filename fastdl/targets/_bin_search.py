@@ -28,6 +28,11 @@ class BinSearch(NamedTuple):
         """Fill `codes`; the number of NaNs, whose codes mean nothing."""
         return getattr(kernel, self.kernel)(y, *self.arguments, codes)
 
+    def run_few(self, y: Array, dtype: np.dtype) -> Array | None:
+        """The codes of few values by one call of the kernel, or None where they are not for that."""
+        found: Array | None = kernel.small_encode(y, self.kernel, self.arguments, dtype)
+        return found
+
 
 def bin_search(edges: Array, dtype: np.dtype) -> BinSearch:
     """The plan for values of `dtype`, float32 or float64, and edges in float64."""
@@ -85,7 +90,7 @@ def _by_bits(inner: Array) -> Iterator[tuple[int, Array, str, tuple[Any, ...]]]:
             return
         rank = np.clip(magnitude >> bits.type(shift), first, last).astype(np.int64) - first
         bucket = half + np.where(distance < 0, ~rank, rank)
-        yield *_searched(bucket, 2 * half), "encode_float", (centre.item(), first, last, shift)
+        yield *_searched(bucket, 2 * half), "encode_float", (centre.item(), (first, last, shift))
 
 
 def _searched(bucket: Array, count: int) -> tuple[int, Array]:

@@ -180,3 +180,8 @@ class Standardizer:
     def apply(self, y: Array, back: bool, out: Array) -> None:
         """Standardise whole rows, given flat, or turn them back."""
         kernel.standardise(y, self.lanes, back, out)
+
+    def apply_few(self, y: Any, back: bool) -> Array | None:
+        """The same for few values by one call of the kernel, or None where they are not for that."""
+        found: Array | None = kernel.small_standardise(y, self.lanes, back)
+        return found

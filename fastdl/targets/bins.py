@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._state_bytes import StateBytes
-from fastdl._threads import split_rows
+from fastdl._threads import ONE, split_rows
 from fastdl._typing import Array
 from fastdl.targets import _label_codes
 from fastdl.targets._bin_edges import contents, edges_of
@@ -240,6 +240,10 @@ class BinnedTarget(StateBytes):
         InputError
             For NaN, naming its index, unless `nan` gives it a code.
         """
+        search = self._searches.get(y.dtype) if out is None and threads is ONE and type(y) is np.ndarray else None
+        few = None if search is None else search.run_few(y, self.dtype)
+        if few is not None:
+            return few
         self._fitted()
         values = _numbers("y", y)
         codes = _check.out("out", out, values.shape, self.dtype, y)

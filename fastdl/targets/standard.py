@@ -8,7 +8,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._state_bytes import StateBytes
-from fastdl._threads import split_rows
+from fastdl._threads import ONE, split_rows
 from fastdl._typing import Array
 from fastdl.targets._column_moments import ColumnMoments, Standardizer
 
@@ -136,6 +136,11 @@ class StandardTarget(StateBytes):
         if self._table is None:
             raise _check.InputError("the StandardTarget is not fitted: call fit(y) or finish() first")
         table = self._table
+        one = self._moments.single or (table.columns == 1 and getattr(y, "shape", ())[-1:] == (1,))
+        if one and out is None and threads is ONE:
+            few = table.apply_few(y, back)
+            if few is not None:
+                return few
         values = _check.array(name, y, ("f", "i", "u", "b"))
         if not self._moments.single and values.shape[-1:] != (table.columns,):
             raise _check.InputError(f"{name} must have {table.columns} columns, got shape {values.shape}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,24 @@ from fastdl._typing import Array
 torch = _check.extra("torch", "torch", "fastdl.torch")
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _LOW = np.uint64((1 << 32) - 1)
+
+
+def row_numbers(indices: Any, count: int) -> Array:
+    """The numbers of items, int64 (B,), negative ones counted from the end; IndexError for what there is not."""
+    x = np.asarray(indices).reshape(-1)
+    if x.dtype.kind not in "iu":
+        try:  # Python's own integers of any size, or nothing at all
+            given = [operator.index(value) for value in (x if x.dtype.kind == "O" else x[:0])]
+        except TypeError:
+            given = []
+        if len(given) < len(x):
+            raise _check.InputTypeError(f"an index must be an integer, got {x[0]!r}")
+        x = np.array(given, object if given else np.int64)
+    outside = (x < -count) | (x >= count)
+    if outside.any():
+        raise IndexError(f"index must be between {-count} and {count - 1}, got {x[outside][0]}")
+    x = x.astype(np.int64)
+    return np.where(x < 0, x + count, x)
 
 
 class Epochs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,19 @@ import numpy as np
 from fastdl import _check, _kernels
 from fastdl._typing import Array
 from fastdl.audio.mu_law import mu_law_encode
-from fastdl.errors import InputError, InputTypeError
+from fastdl.errors import FileError, InputError, InputTypeError
 from fastdl.files.audio._open_files import OpenFiles
 from fastdl.files.audio.conversion import as_floats
 from fastdl.files.audio.recordings import SUFFIXES, open_audio
 from fastdl.reference import audio as reference
 from fastdl.torch._batches import BatchMemory, WholeBatch
-from fastdl.torch._epochs import Draws, Epochs
+from fastdl.torch._epochs import Draws, Epochs, row_numbers
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
 kernel = _kernels.load("audio") or reference
 Dataset: Any = torch.utils.data.Dataset
 _CACHED = 1 << 16  # samples that are converted at once: they stay in the second-level cache
+_LONGEST = 1 << 48  # samples
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
 
 
@@ -86,8 +87,8 @@ class AudioWindows(Epochs, Dataset):
         dtype: Any = torch.int64,
     ):
         super().__init__()
-        self.length = _check.integer("length", length, 1)
-        self.hop = self.length if hop is None else _check.integer("hop", hop, 1)
+        self.length = _check.integer("length", length, 1, _LONGEST)
+        self.hop = self.length if hop is None else _check.integer("hop", hop, 1, _LONGEST)
         self.crops = _check.one_of("crops", crops, ("random", "regular"))
         self.seed = _check.integer("seed", seed, 0)
         self._draws, self._memory = Draws(self.seed), BatchMemory()
@@ -104,11 +105,11 @@ class AudioWindows(Epochs, Dataset):
         self._plain = (
             kinds.pop() if len(kinds) == 1 else None
         )  # the dtype of all samples, where all stand in their files
-        rates = {r.rate: r.path for r in self.recordings} if rate is None else {rate: None}
+        wanted = self.recordings[0].rate if rate is None else _check.integer("rate", rate, 1)
         for recording in self.recordings:
-            if recording.rate not in rates or len(rates) > 1:
-                wanted = "the same for all" if rate is None else rate
-                raise InputError(f"{recording.path}: the rate must be {wanted}, got {sorted(rates)}, {recording.rate}")
+            if recording.rate != wanted:
+                like = f" as of {self.recordings[0].path}" if rate is None else ""
+                raise InputError(f"{recording.path}: the rate must be {wanted}{like}, got {recording.rate}")
         # A window needs one sample more, for the last target.
         self._lasts = np.array([r.frames - 1 - self.length for r in self.recordings], np.int64)
         counts = np.maximum(self._lasts // self.hop + 1, 0)
@@ -141,7 +142,7 @@ class AudioWindows(Epochs, Dataset):
         -------
         (Tensor, Tensor) of `dtype`, shape (B, length)
         """
-        which, starts = self._places(np.asarray(indices, np.int64).reshape(-1))
+        which, starts = self._places(row_numbers(indices, len(self)))
         both, (inputs, targets) = self._memory.empty((2, len(which), self.length), self.dtype)
         some = max(1, _CACHED // (self.length + 1))
         x = None if self._plain is None else np.empty((min(some, len(which)), self.length + 1), self._plain)
@@ -161,11 +162,6 @@ class AudioWindows(Epochs, Dataset):
 
     def _places(self, indices: Array) -> tuple[list[int], list[int]]:
         """The recording of each window, and its first sample there."""
-        n = len(self)
-        outside = (indices < -n) | (indices >= n)
-        if outside.any():
-            raise IndexError(f"index must be between {-n} and {n - 1}, got {indices[outside][0]}")
-        indices = np.where(indices < 0, indices + n, indices)
         which = np.searchsorted(self._ends, indices, side="right")
         starts = (indices - self._firsts[which]) * self.hop
         if self.crops == "random":
@@ -183,21 +179,35 @@ class AudioWindows(Epochs, Dataset):
         return mu_law_encode(x, self.quantization_channels, dialect=self.dialect, bits=bits)
 
 
-def _paths(source: Any) -> Iterator[Path]:
-    """The recordings of a folder, a manifest or a list."""
+def _paths(source: Any) -> list[Path]:
+    """The recordings of a folder, a manifest or a list; at least one."""
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.name[:2] != "._")
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and _is_recording(p))
             if not found:
                 raise InputError(f"{path} holds no file ending in {', '.join(SUFFIXES)}")
-            yield from found
-        elif path.suffix.lower() in SUFFIXES:
-            yield path
-        else:
-            lines = _check.existing(path).read_text(encoding="utf-8").splitlines()
-            yield from (path.parent / line.strip() for line in lines if line.strip())
-    elif isinstance(source, Iterable):
-        yield from map(Path, source)
-    else:
-        raise InputTypeError(f"source must be a folder, a manifest or paths, got {type(source).__name__}")
+            return found
+        if path.suffix.lower() in SUFFIXES:
+            return [path]
+        try:
+            lines = _check.existing(path).read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise FileError(path, f"is no list of paths: {error}", error.start) from None
+        found = [path.parent / line.strip() for line in lines if line.strip()]
+        if not found:
+            raise FileError(path, "names no recording")
+        return found
+    if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray)):
+        given = list(source)
+        if not given:
+            raise InputError("source must name a recording, got none")
+        if all(isinstance(path, (str, os.PathLike)) for path in given):
+            return [Path(path) for path in given]
+        source = next(path for path in given if not isinstance(path, (str, os.PathLike)))
+    raise InputTypeError(f"source must be a folder, a manifest or paths, got {type(source).__name__}")
+
+
+def _is_recording(path: Path) -> bool:
+    """Whether a folder's entry is read: no folder, no pipe, none of macOS's; a link that leads nowhere is an error."""
+    return path.name[:2] != "._" and (path.is_file() or (path.is_symlink() and not path.exists()))

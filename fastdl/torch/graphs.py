@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +17,10 @@ from fastdl.graphs.conversion import as_graph
 from fastdl.graphs.graph import Graph
 from fastdl.graphs.sampling import sample_neighbors
 from fastdl.torch._epochs import Epochs
+from fastdl.torch._gradients import array_of, once
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
-
-_once = torch.autograd.function.once_differentiable
 
 
 def aggregate(
@@ -74,24 +73,24 @@ class _Aggregate(torch.autograd.Function):  # type: ignore[name-defined]
     def forward(
         ctx: Any, graph: Graph, features: Tensor, weight: Tensor | None, reduce: str, threads: int | None
     ) -> Tensor:
-        x = _array("features", features)
-        w = None if weight is None else _array("weight", weight)
+        x = array_of("features", features)
+        w = None if weight is None else array_of("weight", weight)
         result = torch.from_numpy(aggregation.aggregate(graph, x, reduce=reduce, weight=w, threads=threads))
         ctx.graph, ctx.reduce, ctx.threads = graph, reduce, threads
         ctx.save_for_backward(features, weight, None if reduce in ("sum", "mean") else result)
         return result
 
     @staticmethod
-    @_once
+    @once
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         features, weight, result = ctx.saved_tensors
         by_x, by_w = gradients.aggregate_grad(
             ctx.graph,
-            _array("features", features),
-            _array("grad", grad),
+            array_of("features", features),
+            array_of("grad", grad),
             reduce=ctx.reduce,
-            weight=None if weight is None else _array("weight", weight),
-            result=None if result is None else _array("result", result),
+            weight=None if weight is None else array_of("weight", weight),
+            result=None if result is None else array_of("result", result),
             by_weight=ctx.needs_input_grad[2],
             threads=ctx.threads,
         )
@@ -127,17 +126,17 @@ def edge_softmax(graph: Graph | Any, scores: Tensor, *, threads: int | None = 1)
 class _EdgeSoftmax(torch.autograd.Function):  # type: ignore[name-defined]
     @staticmethod
     def forward(ctx: Any, graph: Graph, scores: Tensor, threads: int | None) -> Tensor:
-        shares = torch.from_numpy(attention.edge_softmax(graph, _array("scores", scores), threads=threads))
+        shares = torch.from_numpy(attention.edge_softmax(graph, array_of("scores", scores), threads=threads))
         ctx.graph, ctx.threads = graph, threads
         ctx.save_for_backward(shares)
         return shares
 
     @staticmethod
-    @_once
+    @once
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         (shares,) = ctx.saved_tensors
         by_scores = attention.edge_softmax_grad(
-            ctx.graph, _array("shares", shares), _array("grad", grad), threads=ctx.threads
+            ctx.graph, array_of("shares", shares), array_of("grad", grad), threads=ctx.threads
         )
         return None, torch.from_numpy(by_scores), None
 
@@ -179,33 +178,22 @@ class _EdgeDots(torch.autograd.Function):  # type: ignore[name-defined]
             raise InputTypeError(f"targets and sources must have one dtype, got {targets.dtype} and {sources.dtype}")
         ctx.graph, ctx.threads = graph, threads
         ctx.save_for_backward(targets, sources)
-        left, right = _array("targets", targets), _array("sources", sources)
+        left, right = array_of("targets", targets), array_of("sources", sources)
         return torch.from_numpy(
             np.ascontiguousarray(attention.edge_dots(graph, left, right, heads=heads, threads=threads))
         )
 
     @staticmethod
-    @_once
+    @once
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        targets, sources = (_array("features", x) for x in ctx.saved_tensors)
-        g = _array("grad", grad)
+        targets, sources = (array_of("features", x) for x in ctx.saved_tensors)
+        g = array_of("grad", grad)
         # The sources are gathered at the targets with the gradients as weights, and the other way round.
         by_targets = aggregation.aggregate(ctx.graph, sources, weight=g, threads=ctx.threads)
         by_sources, _ = gradients.aggregate_grad(
             ctx.graph, sources, targets, weight=g, by_weight=False, threads=ctx.threads
         )
         return None, torch.from_numpy(by_targets), torch.from_numpy(by_sources), None, None
-
-
-def _array(name: str, tensor: Tensor) -> Array:
-    """The memory of a tensor as an array, without a copy."""
-    if not isinstance(tensor, torch.Tensor):
-        raise InputTypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}")
-    if tensor.device.type != "cpu":
-        raise InputError(f"{name} must be on the CPU, got {tensor.device}")
-    if tensor.dtype not in (torch.float32, torch.float64):
-        raise InputTypeError(f"{name} must be float32 or float64, got {tensor.dtype}")
-    return cast(Array, tensor.detach().numpy())
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array
-from fastdl.errors import InputError, InputTypeError
 from fastdl.losses import lp
+from fastdl.torch._gradients import array_of, once
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
@@ -26,7 +25,7 @@ def lp_loss(
     reduction: str = "sum",
     threads: int | None = 1,
 ) -> Tensor:
-    """`fastdl.lp_loss` with gradients by X, y, W and b.
+    """`fastdl.lp_loss` with gradients by X, y, W, b and the weights of rows.
 
     Parameters
     ----------
@@ -39,7 +38,7 @@ def lp_loss(
     p : float
         The power, above 0.
     sample_weight : Tensor, (N,), optional
-        Has no gradient.
+        Has a gradient, too.
     reduction : {"sum", "mean"}
     threads : int or None
         Threads to use; None means all this process may.
@@ -48,7 +47,7 @@ def lp_loss(
     -------
     Tensor, () or (K,)
         float64, as the sums over the rows are. The forward pass computes the gradients by W and b too, where these are
-        wanted: the backward pass then only multiplies. Those by X and y are formed in the backward pass.
+        wanted: the backward pass then only multiplies. The others are formed in the backward pass.
 
     Raises
     ------
@@ -74,8 +73,8 @@ class _LpLoss(torch.autograd.Function):  # type: ignore[name-defined]
     def forward(
         ctx: Any, X: Tensor, y: Tensor, W: Tensor, b: Tensor, p: float, s: Tensor | None, reduction: str, threads: Any
     ) -> Tensor:
-        rows, targets, w, bias = _array("X", X), _array("y", y), _array("W", W), _array("b", b)
-        weights = None if s is None else _array("sample_weight", s)
+        rows, targets, w, bias = array_of("X", X), array_of("y", y), array_of("W", W), array_of("b", b)
+        weights = None if s is None else array_of("sample_weight", s)
         how: dict[str, Any] = {"sample_weight": weights, "reduction": reduction, "threads": threads}
         ctx.p, ctx.mean = p, reduction == "mean"
         by_w = by_b = None
@@ -84,21 +83,25 @@ class _LpLoss(torch.autograd.Function):  # type: ignore[name-defined]
             by_w, by_b = torch.from_numpy(gradient), torch.from_numpy(np.array(slope, np.float64))
         else:
             value = lp.lp_loss(rows, targets, w, bias, p, **how)
-        ctx.save_for_backward(X, y, W, b, s, by_w, by_b)
-        return torch.from_numpy(np.array(value, np.float64))
+        total = torch.from_numpy(np.array(value, np.float64))
+        ctx.save_for_backward(X, y, W, b, s, by_w, by_b, total.clone())
+        return total
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @once
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        X, y, W, b, s, by_w, by_b = ctx.saved_tensors
-        by_X = by_y = None
-        if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:
-            many = W.reshape(-1, X.shape[1]).double()
+        X, y, W, b, s, by_w, by_b, total = ctx.saved_tensors
+        by_X = by_y = by_s = None
+        if ctx.needs_input_grad[0] or ctx.needs_input_grad[1] or ctx.needs_input_grad[5]:
+            many, g = W.reshape(-1, X.shape[1]).double(), grad.reshape(1, -1)
             r = y.double()[:, None] - X.double() @ many.T - b.double().reshape(1, -1)
             # A residual of 0 has gradient 0, for p <= 1 too, as in the kernels.
-            slope = torch.where(r == 0, 0.0, ctx.p * r.sign() * r.abs().pow(ctx.p - 1)) * grad.reshape(1, -1)
+            slope = torch.where(r == 0, 0.0, ctx.p * r.sign() * r.abs().pow(ctx.p - 1)) * g
             if s is not None:
                 slope = torch.where(s[:, None] == 0, 0.0, slope * s[:, None])
+                terms = r.abs().pow(ctx.p)
+                terms = (terms - total.reshape(1, -1)) / s.double().sum() if ctx.mean else terms
+                by_s = (terms * g).sum(dim=1).to(s.dtype)
             if ctx.mean:
                 slope = slope / (len(X) if s is None else s.double().sum())
             by_y = slope.sum(dim=1).to(y.dtype)
@@ -107,15 +110,4 @@ class _LpLoss(torch.autograd.Function):  # type: ignore[name-defined]
             by_w = (by_w * (grad[:, None] if W.ndim == 2 else grad)).to(W.dtype)
             scaled = by_b * grad
             by_b = (scaled if b.ndim == scaled.ndim else scaled.sum()).reshape(b.shape).to(b.dtype)
-        return by_X, by_y, by_w, by_b, None, None, None, None
-
-
-def _array(name: str, tensor: Tensor) -> Array:
-    """The memory of a tensor as an array, without a copy."""
-    if not isinstance(tensor, torch.Tensor):
-        raise InputTypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}")
-    if tensor.device.type != "cpu":
-        raise InputError(f"{name} must be on the CPU, got {tensor.device}")
-    if tensor.dtype not in (torch.float32, torch.float64):
-        raise InputTypeError(f"{name} must be float32 or float64, got {tensor.dtype}")
-    return cast(Array, tensor.detach().numpy())
+        return by_X, by_y, by_w, by_b, None, by_s, None, None

@@ -12,13 +12,13 @@ from fastdl import _check
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import reduction
 from fastdl.points.voxelization import Voxelizer
-from fastdl.torch._epochs import Epochs
+from fastdl.torch._epochs import Epochs, row_numbers
+from fastdl.torch._gradients import array_of, once
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
 
 DIFFERENTIABLE = ("sum", "mean", "min", "max", "first", "last", "nearest", "random")
-_once = torch.autograd.function.once_differentiable
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class PointVoxels(Epochs, torch.utils.data.Dataset):  # type: ignore[name-define
     def __getitem__(self, item: int | tuple[int, int]) -> tuple[Array, Array, Array, int]:
         """(voxels, coords, counts, index) of a cloud, or of (epoch, index)."""
         epoch, index = item if isinstance(item, tuple) else (self.epoch, item)
-        index = _check.integer("index", index, -len(self), len(self) - 1) % len(self)
+        index = int(row_numbers([index], len(self))[0])
         rng = np.random.default_rng((self.seed, epoch, index))
         given = self.clouds[index]
         points = np.asarray(given if self.read is None else self.read(given))
@@ -316,7 +316,7 @@ class _Reduce(torch.autograd.Function):  # type: ignore[name-defined]
         return reduced
 
     @staticmethod
-    @_once
+    @once
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         inverse, counts, chosen = ctx.saved_tensors
         out = grad.new_zeros(ctx.shape)
@@ -330,13 +330,8 @@ class _Reduce(torch.autograd.Function):  # type: ignore[name-defined]
 
 
 def _numbers(name: str, value: Tensor, columns: int) -> Array:
-    """The memory of a tensor as an array."""
-    if not isinstance(value, torch.Tensor):
-        raise _check.InputTypeError(f"{name} must be a tensor, got {type(value).__name__}")
-    if value.device.type != "cpu" or value.dtype not in (torch.float32, torch.float64):
-        got = f"{value.dtype} on {value.device}"
-        raise _check.InputTypeError(f"{name} must be float32 or float64 on the CPU, got {got}")
-    if value.ndim != 2 or value.shape[1] < columns:
-        raise _check.InputError(f"{name} must have shape (N, at least {columns}), got {tuple(value.shape)}")
-    array: Array = value.detach().numpy()
+    """The memory of a table of floats as an array."""
+    array = array_of(name, value)
+    if array.ndim != 2 or array.shape[1] < columns:
+        raise _check.InputError(f"{name} must have shape (N, at least {columns}), got {array.shape}")
     return array

@@ -16,7 +16,7 @@ from fastdl.files.sequences.twobit import TwoBit
 from fastdl.files.sequences.vcf import read_vcf
 from fastdl.sequences.variants import Variants
 from fastdl.torch._batches import WholeBatch
-from fastdl.torch._epochs import Draws, Epochs
+from fastdl.torch._epochs import Draws, Epochs, row_numbers
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
@@ -138,10 +138,7 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
         -------
         (Tensor, Tensor or None)
         """
-        rows = np.asarray(indices, np.int64).reshape(-1)
-        if len(rows) and not -len(self) <= rows.min() <= rows.max() < len(self):
-            raise IndexError(f"index must be below {len(self)}, got {int(rows.min())} to {int(rows.max())}")
-        rows = np.where(rows < 0, rows + len(self), rows)
+        rows = row_numbers(indices, len(self))
         shift, turned = self._draws(rows)
         chroms = [self.chroms[row] for row in rows.tolist()]
         strand = np.where(self.backwards[rows] ^ turned, -1, 1)

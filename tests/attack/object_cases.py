@@ -142,7 +142,7 @@ def _predictions() -> list[Case]:
 def _more_fits() -> list[Case]:
     def intervals(*args: Any, **kwargs: Any) -> Any:
         found = fastdl.estimate_intervals(*args, **kwargs)
-        if found.covariance == "kernel":  # of least absolute residuals several fits may be the best
+        if found.covariance in ("kernel", "rank"):  # of least absolute residuals several fits may be the best
             return [np.asarray(found.fit.loss), np.array(found.intervals.shape)]
         return [found.standard_errors, found.intervals]
 
@@ -160,7 +160,7 @@ def _more_fits() -> list[Case]:
         Case("network", "fit_network_classifier", _rows, rtol=1e-3, call=classifier, **_FIT),
         Case("linear", "estimate_intervals", resampled, "1.5", rtol=1e-3, call=intervals, **_FIT),
     ]
-    for p, covariance in ((2.0, "classical"), (2.0, "HC3"), (1.0, "kernel")):
+    for p, covariance in ((2.0, "classical"), (2.0, "HC3"), (1.0, "kernel"), (1.0, "rank")):
 
         def rows(rng: np.random.Generator, n: int, p: float = p, covariance: str = covariance) -> Any:
             return _rows(rng, n)[0], {"p": p, "covariance": covariance}

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,16 +89,31 @@ def _table(path):
         pass
 
 
-def _wav(kind, *, bits=16, form="WAV"):
+def _wav(kind, *, channels=2, form="WAV"):
     def make():
         import soundfile
 
         file = io.BytesIO()
-        x = np.sin(np.arange(900) / 9)[:, None] * [0.5, 0.25]
+        x = np.sin(np.arange(900) / 9)[:, None] * [0.5, 0.25][:channels]
         soundfile.write(file, x, 8000, kind, format=form)
         return file.getvalue()
 
     return make
+
+
+def _w64_of_a_pipe():
+    """Its header twice before the samples and once behind, as SoX and libsndfile leave it; the sizes are not known."""
+    data = _wav("PCM_16", form="W64")()
+    head = bytearray(data[:104])
+    head[16:24], head[96:104] = bytes(8), struct.pack("<Q", 23)
+    return bytes(head) + bytes(head) + data[104:] + bytes(head)
+
+
+def _raw(path):
+    from fastdl.files import open_audio
+
+    for _ in open_audio(path, raw="s24le,8000,1").chunks(1000):
+        pass
 
 
 def _codes_sidecar(path):
@@ -135,6 +151,79 @@ def _stream():
         points_cloud_files.las(chunked, points=600, fmt=1, compressed=True)
         points_cloud_files.unchunked(chunked, stream)
         return stream.read_bytes()
+
+
+def _coloured(kind):
+    """A PCD file in text whose colours are integers or floats."""
+
+    def make():
+        rows = "".join(
+            f"{k / 8} {k % 9} {-k / 4} {k * 70000 if kind == 'U' else 1e-38 + k * 1e-41}\n" for k in range(99)
+        )
+        head = f"VERSION 0.7\nFIELDS x y z rgb\nSIZE 4 4 4 4\nTYPE F F F {kind}\nWIDTH 99\nHEIGHT 1\nDATA ascii\n"
+        return (head + rows).encode()
+
+    return make
+
+
+def _lists_ply():
+    head = "ply\nformat binary_little_endian 1.0\nelement face 3\nproperty list uchar int v\nelement vertex 40\n"
+    head += "property float x\nproperty list uchar short l\nproperty float y\nproperty float z\nend_header\n"
+    faces = b"".join(struct.pack("<B3i", 3, k, k, k) for k in range(3))
+    rows = (struct.pack(f"<fB{k % 4}hff", k, k % 4, *range(k % 4), k, k) for k in range(40))
+    return head.encode() + faces + b"".join(rows)
+
+
+def _xyzrgb():
+    return "".join(f"{k / 8} {k % 9}\t{-k / 4} {k % 3} 0.5 1e-3\n" for k in range(99)).encode()
+
+
+def _vcf_text():
+    rows = (f"chr{k % 3}\t{k + 1}\t.\tA\t{'T,<DEL>' if k % 2 else 'GG'}\t.\t.\t.\tGT\t0|1\n" for k in range(60))
+    return ("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQ\tF\tI\tFORMAT\ts1\n" + "".join(rows)).encode()
+
+
+def _vcf(path):
+    from fastdl.files import read_vcf
+
+    read_vcf(path)
+    read_vcf(path, sample="s1", haplotype=1)
+
+
+def _fai():
+    """The index that samtools makes of the genome."""
+    at, lines = 0, []
+    for record in _fasta().split(b">")[1:]:
+        head, _, body = record.partition(b"\n")
+        wide = len(body.split(b"\n")[0])
+        letters = len(body.replace(b"\n", b""))
+        lines.append(b"%s\t%d\t%d\t%d\t%d\n" % (head.split()[0], letters, at + len(head) + 2, wide, wide + 1))
+        at += len(record) + 1
+    return b"".join(lines)
+
+
+def _index(path):
+    """The genome that the index stands beside."""
+    from fastdl.files import open_sequences
+
+    genome = path.with_name("genome.fa")
+    genome.write_bytes(_fasta())
+    os.utime(genome, (0, 0))  # an index that is older than its genome would not be read
+    reader = open_sequences(genome)
+    for name, length in list(reader.lengths.items())[:3]:
+        reader.fetch(name, 0, min(length, 10))
+    reader.close()
+
+
+def _description(path):
+    """The codes that the description stands beside."""
+    path.with_name("codes.npy").write_bytes(_npy(np.arange(250, dtype=np.uint8)))
+    _codes(path.with_name("codes.npy"))
+
+
+def _description_text():
+    about = {"rate": 8000, "channels": 1, "law": "wavenet", "quantization_channels": 256, "dialect": "wavenet"}
+    return json.dumps(about, indent=2).encode()
 
 
 def _csv_cloud():
@@ -223,7 +312,6 @@ def _table_csv():
 
 
 def _e57():
-    import os
     import tempfile
 
     import pye57
@@ -252,6 +340,12 @@ KINDS = {
         Kind("big.rf64", _wav("PCM_16", form="RF64"), _audio, needs="soundfile"),
         Kind("music.flac", _wav("PCM_16", form="FLAC"), _audio, needs="soundfile"),
         Kind("music.ogg", _wav("VORBIS", form="OGG"), _audio, needs="soundfile"),
+        Kind("music.mp3", _wav("MPEG_LAYER_III", form="MP3"), _audio, needs="soundfile"),
+        Kind("voice.opus", _wav("OPUS", form="OGG"), _audio, needs="soundfile"),
+        Kind("gsm.wav", _wav("GSM610", channels=1), _audio, needs="soundfile"),
+        Kind("pipe.w64", _w64_of_a_pipe, _audio, needs="soundfile"),
+        Kind("samples.raw", lambda: bytes(range(251)) * 3, _raw),
+        Kind("codes.npy.json", _description_text, _description),
         Kind("codes.npy", lambda: _npy(np.arange(500, dtype=np.uint8)[:, None]), _codes, _codes_sidecar),
         Kind("kitti.bin", _cloud("kitti.bin"), _points),
         Kind("nuscenes.pcd.bin", _cloud("nuscenes.pcd.bin"), _points),
@@ -265,7 +359,12 @@ KINDS = {
         Kind("ascii.ply", _cloud("ascii.ply"), _points),
         Kind("little.ply", _cloud("little.ply"), _points),
         Kind("big.ply", _cloud("big.ply"), _points),
+        Kind("lists.ply", _lists_ply, _points),
+        Kind("colours.pcd", _coloured("U"), _points),
+        Kind("packed.pcd", _coloured("F"), _points),
+        Kind("open3d.npz", lambda: _npz(positions=np.arange(90.0).reshape(-1, 3), colors=np.zeros((30, 3))), _points),
         Kind("points.csv", _csv_cloud, _points),
+        Kind("colours.xyzrgb", _xyzrgb, _points),
         Kind("plain.las", _las(extra=True), _points),
         Kind("wide.las", _las(version="1.4", fmt=8), _points),
         Kind("chunks.laz", _las(compressed=True), _points, needs="lazrs"),
@@ -277,6 +376,9 @@ KINDS = {
         Kind("reads.fastq", _fastq, _sequences),
         Kind("reads.fastq.gz", lambda: gzip.compress(_fastq(), mtime=0), _sequences),
         Kind("genome.2bit", _twobit, _sequences),
+        Kind("genome.fa.fai", _fai, _index),
+        Kind("calls.vcf", _vcf_text, _vcf),
+        Kind("calls.vcf.gz", lambda: gzip.compress(_vcf_text(), mtime=0), _vcf),
         Kind("regions.bed", _bed_text, _bed),
         Kind("edges.csv", _edges_csv, _graph),
         Kind("edges.npy", lambda: _npy(np.arange(98).reshape(2, -1)), _graph),

@@ -69,6 +69,7 @@ class Recording:
     channels: int
     frames: int
     notes: list[str]
+    dropped: int = 0  # frames that were announced or begun and are not there
     files: OpenFiles | None = None  # where files stay open between reads; without, each read opens its file
     plain: np.dtype | None = None  # of mono samples that `read` gives as they stand in the file, from `offset` on
     offset: int = 0

@@ -99,6 +99,9 @@ class HeaderParser:
                     raise FileError(self.path, "the samples come before their format (no fmt chunk)", at)
                 if size64 and size in (0, UNKNOWN):
                     size = size64
+                if self.wide and size == 0 and self._is_w64(at):
+                    at += 40  # what libsndfile writes to a pipe: its header twice, and once more behind the samples
+                    continue
                 return WavHeader(form, self.order, at, self._announced(size, at))
             at += -(-size // align) * align
             if size % 2 and not self.wide and self._is_unpadded(at - 1):
@@ -114,11 +117,18 @@ class HeaderParser:
 
         0 is one, unless chunks follow up to the end that RIFF announces: then there are no samples.
         """
+        if size == 0 and self.wide and self._is_w64(self.total - at // 2):
+            return self.total - at // 2 - at
         if size == 0:
             return 0 if self._chunks_follow(at) else None
         if size > self.total - at and _is_placeholder(size):
             return None
         return size
+
+    def _is_w64(self, at: int) -> bool:
+        """Whether a W64 header begins at a byte."""
+        self.file.seek(max(0, min(at, self.total)))
+        return self.file.read(16) == W64_RIFF
 
     def _chunks_follow(self, at: int) -> bool:
         if self.wide or not at < self.end <= self.total:

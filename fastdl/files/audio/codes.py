@@ -98,7 +98,7 @@ def read_sidecar(path: Path) -> Coding:
         dtype = said.pop("dtype", None)
         _check_fields(said)
         coding = Coding(**said)
-        _check_coding(coding)
+        _check_coding(coding, "dialect" in said)
         if dtype not in (None, coding.dtype.name):
             raise InputError(f"dtype must be {coding.dtype.name}, got {dtype!r}")
     except (ValueError, TypeError, RecursionError) as error:
@@ -114,7 +114,7 @@ def _check_fields(names: Iterable[str]) -> None:
         raise InputError(f"has no {', '.join(missing)}" if missing else f"has fields that mean nothing: {other}")
 
 
-def _check_coding(coding: Coding) -> None:
+def _check_coding(coding: Coding, names_dialect: bool) -> None:
     _check.one_of("law", coding.law, ("wavenet", *LAWS))
     _check.integer("rate", coding.rate, 1, 0xFFFFFFFF)
     _check.integer("channels", coding.channels, 1, 65535)
@@ -122,7 +122,8 @@ def _check_coding(coding: Coding) -> None:
     if coding.law == "wavenet":
         _check.one_of("dialect", coding.dialect, MU_LAW_DIALECTS)
         return
-    _check.one_of("dialect", coding.dialect, (*G711_DIALECTS, Coding.dialect))  # the last where none is given
+    if names_dialect and coding.dialect not in G711_DIALECTS:
+        raise InputError(f"law {coding.law!r} has the dialects {', '.join(G711_DIALECTS)}, not {coding.dialect!r}")
     if coding.quantization_channels != 256:
         raise InputError(f"quantization_channels must be 256 with law {coding.law!r}")
 
@@ -133,6 +134,7 @@ class CodeReader:
     def __init__(self, path: str | Path, dtype: str = "int16"):
         self.dtype = dtype
         self.notes: list[str] = []
+        self.dropped = 0
         self.path = _check.existing(path)
         self.coding = read_sidecar(self.path)
         self.rate, self.channels = self.coding.rate, self.coding.channels
@@ -155,13 +157,24 @@ class CodeReader:
 
     def chunks(self, frames: int) -> Iterator[np.ndarray]:
         """Samples of at most `frames` frames."""
+        start = 0
         for codes in self.npy.chunks(frames) if self.npy is not None else self._raw(frames):
-            yield self.coding.decode(codes, self.dtype)
+            yield self._decode(codes, start)
+            start += len(codes)
 
     def read(self, start: int, frames: int) -> np.ndarray:
         """Samples of so many frames from one on."""
         codes = self.npy.read(start, frames) if self.npy is not None else self._codes(start, frames)
-        return self.coding.decode(codes, self.dtype)
+        return self._decode(codes, start)
+
+    def _decode(self, codes: np.ndarray, start: int) -> np.ndarray:
+        """Samples of the codes from a frame on, none of which may be beyond the last class."""
+        try:
+            return self.coding.decode(codes, self.dtype)
+        except InputError as error:
+            first = int(np.flatnonzero(codes >= self.coding.quantization_channels)[0])
+            place = (start * self.channels + first) * codes.itemsize + (self.npy.offset if self.npy is not None else 0)
+            raise FileError(self.path, f"{error} ({sidecar(self.path).name})", place) from None
 
     def _raw(self, frames: int) -> Iterator[np.ndarray]:
         for start in range(0, self.frames, frames):

@@ -26,6 +26,7 @@ class SampleSource(Protocol):
     channels: int
     frames: int
     notes: list[str]
+    dropped: int
 
     def chunks(self, frames: int) -> Iterator[Array]:
         """Samples of at most `frames` frames."""
@@ -45,7 +46,7 @@ class MonoMix:
 
     def __init__(self, source: Recording):
         self.path, self.rate, self.channels, self.frames = source.path, source.rate, 1, source.frames
-        self.source, self.notes = source, source.notes
+        self.source, self.notes, self.dropped = source, source.notes, source.dropped
 
     def chunks(self, frames: int) -> Iterator[Array]:
         """Samples of at most `frames` frames."""
@@ -64,7 +65,7 @@ class Resampled:
     def __init__(self, source: SampleSource, rate: int):
         self._soxr = _check.extra("soxr", "audio", "--rate")
         self.path, self.rate, self.channels = source.path, rate, source.channels
-        self.source, self.notes = source, source.notes
+        self.source, self.notes, self.dropped = source, source.notes, source.dropped
         self.frames = -(-source.frames * rate // source.rate)
 
     def chunks(self, frames: int) -> Iterator[Array]:
@@ -81,6 +82,11 @@ class Resampled:
         out = stream.resample_chunk(empty, last=True)
         if len(out):
             yield out
+
+
+def count_nan(x: Array) -> int:
+    """How many samples are NaN."""
+    return int(np.isnan(x).sum()) if x.dtype.kind == "f" else 0
 
 
 def to_samples(x: Array, dtype: str, nan: int | None = None) -> tuple[Array, int]:

@@ -152,10 +152,13 @@ class SoundfileReader(Recording):
         self.path = path
         self.notes: list[str] = []
         self._soundfile = _check.extra("soundfile", "audio", f"{path}: reading this kind of file")
+        if path.suffix.lower() == ".raw":  # which soundfile takes for samples that the caller describes
+            raise FileError(path, "has no header; --raw or raw= describes samples, such as s16le,8000,1", 0)
         with self._errors("not a recording that can be read", 0), self._soundfile.SoundFile(path) as file:
             self.rate, self.channels, self.frames = file.samplerate, file.channels, file.frames
             self.dtype = _sample_type(file.subtype)
             self._is_exact = file.subtype.startswith("PCM_")
+            self._is_paired = file.subtype == "VOX_ADPCM"  # of which libsndfile reads two samples, or loses one
             self.is_estimate = file.format == "MP3" or "MPEG" in file.subtype or not 0 < file.frames < _ENDLESS
 
     @contextmanager
@@ -170,6 +173,8 @@ class SoundfileReader(Recording):
         if self.is_estimate and frames is None and start == 0:
             return np.concatenate(list(self.chunks(1 << 20)) or [self._none()])
         start, stop = self._span(start, frames)
+        if self._is_paired and start % 2:
+            return self.read(start - 1, stop - start + 1)[1:]
         with self._errors(f"corrupt after frame {start}"), self._opened() as file:
             if start or self._is_kept:
                 self._skip(file, start)
@@ -213,6 +218,7 @@ class SoundfileReader(Recording):
     def chunks(self, frames: int) -> Iterator[Array]:
         """Samples of at most `frames` frames, in order: (n,) mono or (n, channels)."""
         done = 0
+        frames -= self._is_paired and frames > 1 and frames % 2
         with self._errors("cannot be opened again"), self._soundfile.SoundFile(self.path) as file:
             file.seekable = lambda: False
             while self.is_estimate or done < self.frames:

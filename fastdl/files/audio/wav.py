@@ -34,6 +34,8 @@ class WavReader(Recording):
         Where the samples stand in the file, in bytes.
     notes : list of str
         What is wrong with the file and was read all the same.
+    dropped : int
+        Frames that were announced or begun and are not there.
 
     Examples
     --------
@@ -64,7 +66,7 @@ class WavReader(Recording):
         return reader
 
     def _begin(self, path: Path, file: IO[bytes], total: int, allow_truncated: bool) -> None:
-        self.path, self.total, self.notes = path, total, []
+        self.path, self.total, self.notes, self.dropped = path, total, [], 0
         self.format, self.order, self.offset, announced = HeaderParser(path, file, total).parse()
         self.rate, self.channels = self.format.rate, self.format.channels
         self._frame = self.format.width * self.channels  # bytes
@@ -86,12 +88,14 @@ class WavReader(Recording):
             if not allow_truncated:
                 raise FileError(self.path, f"truncated: {problem}", self.total)
             self.notes.append(f"truncated: {problem}")
+            self.dropped = size // self._frame - there // self._frame
             announced, size = None, there
         cut = size % self._frame
         if cut and announced is not None and not allow_truncated:
             problem = f"truncated: the samples end within a frame of {self._frame} bytes"
             raise FileError(self.path, problem, self.offset + size)
         if cut:
+            self.dropped = max(self.dropped, 1)
             self.notes.append(f"the last frame is cut: {cut} of {self._frame} bytes, dropped")
         return size - cut
 

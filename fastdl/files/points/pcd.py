@@ -209,8 +209,8 @@ class _Part:
 
 
 def _read_as(part: _Part) -> np.dtype:
-    """What stands in text for a number: float64 for a colour, which may be a float or an integer."""
-    packed = part.name.lower() in ("rgb", "rgba") and part.dtype.itemsize == 4
+    """What stands in text for a number: float64 for a colour of TYPE F, which may be a float or an integer."""
+    packed = part.name.lower() in ("rgb", "rgba") and part.dtype == np.float32
     return np.dtype(np.float64) if packed else part.dtype
 
 

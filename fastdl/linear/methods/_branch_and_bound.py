@@ -67,6 +67,6 @@ def bounds(fits: ElementalFits, A: Array, center: Array, half: Array, box: Array
     for signs in product((-1.0, 1.0), repeat=center.shape[1]):
         corner = center + half * np.array(signs)
         crossing = s * np.abs(fits.t[row] - (corner[box] * A[row]).sum(1)) ** fits.p
-        fixed = fits.losses(corner) - np.bincount(box, crossing, len(center))
+        fixed = fits.losses(corner) + fits.base - np.bincount(box, crossing, len(center))
         least = np.minimum(least, fixed)
     return np.maximum(least, 0)

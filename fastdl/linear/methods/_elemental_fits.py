@@ -7,10 +7,11 @@ from itertools import combinations, islice
 import numpy as np
 
 from fastdl import _threads
-from fastdl.linear._coordinates import EPS
+from fastdl.linear._coordinates import EPS, power_of_two
 from fastdl.linear._matrix import DesignMatrix
 from fastdl.linear._standard_rows import StandardRows
 from fastdl.linear.methods._exact_vertices import ExactVertex, ExactVertices
+from fastdl.linear.methods._far_rows import FAR, FarRows, power_changes
 from fastdl.linear.methods._vertices import independent_rows
 from fastdl.losses._row_sums import RowSums
 from fastdl.losses.powers import as_loss
@@ -36,7 +37,7 @@ class _Candidates:
     def add(self, losses: Array, gammas: Array, bases: Array, determinants: Array) -> None:
         """Models through rows `bases`, their losses, and the determinants of those rows at unit length."""
         shifts = self.exact.shifts(gammas, bases, determinants)
-        errors = self.exact.errors(shifts)
+        errors = self.exact.errors(shifts, gammas)
         least, most = losses - errors, losses + errors
         best = min(self.most.min(initial=np.inf), most.min(initial=np.inf))
         able = np.flatnonzero(~(least > best))  # what is no number stays
@@ -63,42 +64,61 @@ class ElementalFits:
         self.n, self.k = len(self.t), self.A.width
         self.random = np.random.Generator(np.random.Philox(seed))
         self.order = self.random.permutation(self.n)
+        far = np.abs(self.t) > FAR
+        s = np.ones(self.n) if self.s is None else self.s
+        self.far = FarRows(self.A.rows(np.flatnonzero(far)), self.t[far], s[far], p) if far.any() else None
+        self.is_far = far
+        #: What the losses below are less than those of models.
+        self.base = 0.0 if self.far is None else self.far.base
 
     def gamma(self, v: Array, c: float) -> Array:
         return np.append(c, v) if self.standard.intercept else v
 
     def losses(self, gammas: Array, rows: Array | None = None) -> Array:
-        """The losses of models (K, k) on all rows, or on some."""
+        """The losses of models (K, k) on all rows, or on some; less `base`."""
         Z, t, s = self.Z, self.t, self.s
+        if rows is None and self.far is not None:
+            rows = np.flatnonzero(~self.is_far)
         if rows is not None:
             Z, t, s = Z[rows], t[rows], None if s is None else s[rows]
         W, b = (gammas[:, 1:], gammas[:, 0]) if self.standard.intercept else (gammas, 0.0)
-        return RowSums(Z, t, W, b, as_loss(self.p), sample_weight=s).run(False, self.threads)[:, 0]
+        losses = RowSums(Z, t, W, b, as_loss(self.p), sample_weight=s).run(False, self.threads)[:, 0]
+        return losses if self.far is None else losses + self.far.of_models(gammas)
 
     def models(self, bases: Array) -> tuple[Array, Array, Array]:
         """The models (K, k) through rows (Q, k), which of these determine one, and their determinants, of unit rows."""
         rows = self.A.rows(bases.ravel()).reshape(len(bases), self.k, self.k)
         with np.errstate(divide="ignore", invalid="ignore"):
+            # Rows beside one of a huge weight are as long as 1e8: at about one length each is met as well as another.
+            unit = power_of_two(np.abs(rows).max(2, initial=0))
+            rows, aims = rows * unit[..., None], self.t[bases] * unit
             size = np.log((rows * rows).sum(2)).sum(1) / 2
             determinants = np.linalg.slogdet(rows)[1] - size
             fine = np.flatnonzero(determinants > _SINGULAR)
-        gammas = np.linalg.solve(rows[fine], self.t[bases[fine]][..., None])[..., 0]
+        gammas = np.linalg.solve(rows[fine], aims[fine][..., None])[..., 0]
         return gammas, fine, np.exp(determinants[fine])
 
     def through(self, basis: Array) -> Array:
         """The model through these rows, its rounding mended once."""
         rows = self.A.rows(basis)
-        gamma = np.linalg.solve(rows, self.t[basis])
-        return gamma + np.linalg.solve(rows, self.t[basis] - rows @ gamma)
+        unit = power_of_two(np.abs(rows).max(1, initial=0))
+        rows, aim = rows * unit[:, None], self.t[basis] * unit
+        gamma = np.linalg.solve(rows, aim)
+        return gamma + np.linalg.solve(rows, aim - rows @ gamma)
 
     def loss(self, basis: Array) -> float:
-        """The loss of the model through these rows, which do not add to it: (1e-16)^p may be much."""
+        """The loss of the model through these rows, which do not add to it: (1e-16)^p may be much; less `base`."""
         gamma = self.through(basis)
         r = np.abs(self.A.minus(self.t, gamma))
         r[r <= 64 * EPS * (np.abs(self.t) + np.abs(gamma).sum())] = 0
         r[basis] = 0
         value = r**self.p
-        return float(np.add.reduce(value if self.s is None else self.s * value))
+        value = value if self.s is None else self.s * value
+        if self.far is None:
+            return float(np.add.reduce(value))
+        through = np.isin(np.flatnonzero(self.is_far), basis)
+        m = np.where(through, self.far.t, self.far.A @ gamma)
+        return float(np.add.reduce(value[~self.is_far]) + self.far.changes(m[None])[0])
 
     def best_of_all(self) -> tuple[ExactVertex, float]:
         """The best of all models through k rows, and what their losses are not below; -inf where rounding hides one."""
@@ -118,8 +138,9 @@ class ElementalFits:
             hidden = hidden or bool(len(others) and not exact.are_singular(others).all())
         judged = [exact.judge(basis) for basis in found.bases]
         factor = self.standard.scale**self.p
-        lower = min(found.dropped * factor, *(vertex.lower for vertex in judged))
-        best = int(np.argmin([vertex.loss for vertex in judged]))
+        dropped = (found.dropped + self.base) * (1 if self.far is None else 1 - 16 * EPS)
+        lower = min(dropped * factor, *(vertex.lower for vertex in judged))
+        best = int(np.argmin([vertex.loss if self.far is None else vertex.compared for vertex in judged]))
         return exact.judge(found.bases[best], _MENDS), -np.inf if hidden else lower
 
     def screen(self, count: int, keep: int) -> list[Array]:
@@ -167,7 +188,7 @@ class ElementalFits:
         basis, still, column = basis.copy(), 0, 0
         while still < self.k:
             row, after = self._neighbour(basis, column, loss)
-            if after < loss * (1 - 1e-12):
+            if after < loss - 1e-12 * abs(loss):
                 basis[column], loss, still = row, after, 0
             else:
                 still += 1
@@ -208,7 +229,13 @@ class ElementalFits:
         return able[chosen], steps[chosen]
 
     def _on_edge(self, r: Array, along: Array, s: Array | None, steps: Array) -> Array:
-        """The losses at steps along an edge."""
+        """The losses at steps along an edge, less what does not depend on the step."""
+        far = np.abs(r) > FAR if self.far is not None else np.zeros(0, bool)
+        if far.any():
+            weights = 1.0 if s is None else s[far]
+            more = power_changes(r[far], along[far], steps, weights, self.p)
+            near = ~far
+            return more + self._on_edge(r[near], along[near], None if s is None else s[near], steps)
         return RowSums(along[:, None], r, steps[:, None], 0.0, as_loss(self.p), sample_weight=s).run(
             False, _threads.count(self.threads)
         )[:, 0]

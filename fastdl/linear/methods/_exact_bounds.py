@@ -17,6 +17,7 @@ from fastdl.linear.result import Certificate, LpFit
 
 EXACT = 4_000_000  # values up to which sums of twice the precision are affordable
 _DULL = 1e-13  # of the loss: what rounding may blur before such sums are worth their time
+_BLUR = 5e-11  # of the root of a sum of squares
 _CORRECTIONS = 4  # of a model by sums of twice the precision
 
 
@@ -24,6 +25,17 @@ def needs_exact_sums(coordinates: Coordinates) -> bool:
     """Whether columns depend so nearly on each other that plain sums say little, and the rows are few enough."""
     few = coordinates.count * (coordinates.rank + 1) <= EXACT
     return few and coordinates.rank > 0 and EPS * condition_of(coordinates.raw_factor()) > _DULL
+
+
+def blurs(coordinates: Coordinates, gamma: Array, loss: float) -> bool:
+    """Whether the floats of a model, which are rounded, may have another sum of squares by 1e-10 of it."""
+    first = int(coordinates.ones)
+    raw = coordinates.raw_weights(gamma[first:])
+    shift, factor = coordinates.raw_units()
+    far = abs(coordinates.y_shift * coordinates.y_factor) + float(np.add.reduce(np.abs(raw * shift * factor)))
+    off = EPS * (far + float(np.abs(gamma[:first]).sum())) * float(np.sqrt(coordinates.weight))
+    off += coordinates.rounding(gamma) / (len(gamma) + 4)
+    return bool(off > _BLUR * np.sqrt(loss))
 
 
 def exact_slopes(coordinates: Coordinates, X: Array, g: Array) -> Array:

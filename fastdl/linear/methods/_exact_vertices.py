@@ -14,6 +14,7 @@ from fastdl._typing import Array
 from fastdl.linear import _exact_sums as exact_sums
 from fastdl.linear._coordinates import EPS, condition_of, power_of_two
 from fastdl.linear._dependent_columns import PRIMES, Elimination
+from fastdl.linear.methods._far_rows import FarRows
 
 if TYPE_CHECKING:
     from fastdl.linear.methods._elemental_fits import ElementalFits
@@ -36,6 +37,8 @@ class ExactVertex(NamedTuple):
         Of the floats, without those rows.
     lower : float
         What the loss of the model through the k rows is not below.
+    compared : float
+        The loss less the powers of targets that are far, which are those of all models.
     """
 
     w: Array
@@ -43,6 +46,7 @@ class ExactVertex(NamedTuple):
     rows: Array
     loss: float
     lower: float
+    compared: float
 
 
 class ExactVertices:
@@ -63,7 +67,9 @@ class ExactVertices:
         #: The relative error of the terms of a residual in the coordinates.
         self.error = 8 * EPS * (fits.k + 4) * (1 + doubt * self.condition)
         self._size = np.sqrt((fits.A.rows(np.arange(fits.n)) ** 2).sum(axis=1))
-        self._sums = float(self.s @ self._size), float(self.s @ np.abs(fits.t)), float(self.s.sum())
+        self._near = np.flatnonzero(~fits.is_far)
+        near, targets = self.s[self._near], np.abs(fits.t[self._near])
+        self._sums = float(near @ self._size[self._near]), float(near @ targets), float(near.sum())
 
     def judge(self, basis: Array, mends: int = 0) -> ExactVertex:
         """The model through the rows `basis`; its floats are mended so often to go nearer to them."""
@@ -89,9 +95,26 @@ class ExactVertices:
             # Weights may be so large that their rounding is more than y: such floats go through no row.
             others = ~((least <= 0) & (np.abs(r) <= self.small))
             unit = np.float64(self.unit) ** p
-            loss = exact_sums.total(self.s[others] * np.abs(r[others]) ** p) / unit
+            loss = float(exact_sums.total(self.s[others] * np.abs(r[others]) ** p) / unit)
             lower = exact_sums.total(self.s * least**p) * (1 - 8 * EPS) / unit
-        return ExactVertex(w, b, np.flatnonzero(~others), float(loss) if loss >= 0 else np.inf, max(0.0, float(lower)))
+        loss, rows = loss if loss >= 0 else np.inf, np.flatnonzero(~others)
+        compared = loss if fits.far is None else self._compared(w, b, r, others) / float(unit)
+        return ExactVertex(w, b, rows, loss, max(0.0, float(lower)), compared)
+
+    def _compared(self, w: Array, b: float, r: Array, others: Array) -> float:
+        """The loss less the powers of targets that are far, times the p-th power of the unit."""
+        fits, p = self.fits, self.fits.p
+        assert fits.far is not None
+        far = fits.is_far
+        middle = float(np.median(self.y)) if fits.standard.intercept else 0.0
+        m = -exact_sums.residuals(
+            self.scaled[far], np.full(len(fits.far.t), middle), w * self.unit / self.units, b * self.unit
+        )
+        t = self.y[far] - middle
+        m = np.where(others[far], m, t)
+        with np.errstate(all="ignore"):
+            near = exact_sums.total((self.s * np.abs(r) ** p)[others & ~far])
+            return near + float(FarRows(fits.far.A, t, fits.far.s, p).changes(m[None])[0])
 
     def _residuals(self, w: Array, b: float) -> tuple[Array, Array]:
         """The residuals of floats, times the unit, and the sizes of their terms."""
@@ -116,23 +139,29 @@ class ExactVertices:
             terms = (np.abs(self.fits.t[bases]) / self._size[bases]).max(axis=1, initial=0) + length
             return self.error * (self.fits.k**1.5 * terms / np.abs(determinants) + length)
 
-    def errors(self, shifts: Array) -> Array:
+    def errors(self, shifts: Array, gammas: Array) -> Array:
         """How much the losses of such models may be wrong, at most."""
         p, (sizes, targets, weight) = self.fits.p, self._sums
         with np.errstate(all="ignore"):
-            return weight ** (1 - p) * (shifts * sizes + self.error * targets) ** p
+            near = weight ** (1 - p) * (shifts * sizes + self.error * targets) ** p
+            far = 0.0 if self.fits.far is None else self.fits.far.errors(gammas, shifts, self.error)
+            return np.asarray(near + far)
 
     def bounds(self, gammas: Array, bases: Array, shifts: Array) -> tuple[Array, Array]:
-        """The least and the most that the losses of such models may be, residual by residual."""
+        """The least and the most that the losses of such models may be, residual by residual; less their base."""
         fits, p = self.fits, self.fits.p
         A, bound = fits.A.rows(np.arange(fits.n)), np.empty((2, len(gammas)))
+        s = np.where(fits.is_far, 0.0, self.s)
         for start in range(0, len(gammas), _PART):
             some = slice(start, start + _PART)
             r = np.abs(fits.t - np.einsum("ki,ni->kn", gammas[some], A))
             error = shifts[some, None] * self._size + self.error * np.abs(fits.t)
             for k, size in enumerate((np.maximum(r - error, 0), r + error)):
                 np.put_along_axis(size, bases[some], 0, axis=1)
-                bound[k, some] = (self.s * size**p).sum(axis=1)
+                bound[k, some] = (s * np.where(fits.is_far, 0.0, size) ** p).sum(axis=1)
+        if fits.far is not None:
+            changes, errors = fits.far.of_models(gammas), fits.far.errors(gammas, shifts, self.error)
+            bound += changes + np.array([[-1.0], [1.0]]) * errors
         return bound[0], bound[1]
 
     def are_singular(self, bases: Array) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fastdl._rows import Rows
@@ -9,7 +11,7 @@ from fastdl._typing import Array
 from fastdl.linear import _exact_sums as exact_sums
 from fastdl.linear._coordinates import EPS, Coordinates
 from fastdl.linear._matrix import kernel
-from fastdl.linear.methods._exact_bounds import judge_squares, needs_exact_sums
+from fastdl.linear.methods._exact_bounds import EXACT, blurs, judge_squares, needs_exact_sums
 from fastdl.linear.result import Certificate, LpFit, round_down
 
 #: (w, b)
@@ -40,7 +42,31 @@ def fit_in_coordinates(coordinates: Coordinates, rows: Rows, p: float = 2.0) -> 
         method=f"closed form, {coordinates.solver}",
         history=history,
     )
-    return judge_squares(coordinates, rows, found) if needs_exact_sums(coordinates) else found
+    if needs_exact_sums(coordinates):
+        return judge_squares(coordinates, rows, found)
+    blurred = blurs(coordinates, gamma, loss)
+    if blurred and coordinates.count * (coordinates.rank + 1) <= EXACT:
+        return judge_squares(coordinates, rows, found)
+    # Of columns left out, weights of the least norm give rows what they had but for rounding.
+    short = coordinates.rank < rows.columns + coordinates.ones
+    return evaluated(coordinates, rows, found) if blurred or short else found
+
+
+def evaluated(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
+    """The fit with the loss of its floats on the rows as they were given."""
+    nothing = np.zeros(len(fit.w))
+
+    def squares(X: Array, y: Array, s: Array | None) -> Array:
+        r = np.empty(len(y))
+        kernel.residuals(X, y, fit.w, fit.b, nothing, r)
+        return np.add.reduce(r * r if s is None else s * r * r)
+
+    with np.errstate(over="ignore", under="ignore"):
+        total = rows.total(squares, coordinates.threads)
+    loss = 0.0 if total is None else float(total)
+    known = Certificate.of(loss, fit.certificate.lower, fit.certificate.kind)
+    history = {**fit.history, "loss": np.append(fit.history["loss"][:-1], loss)}
+    return replace(fit, loss=loss, certificate=known, history=history)
 
 
 def refine(coordinates: Coordinates) -> tuple[Array, float, float, dict[str, Array]]:
@@ -59,6 +85,8 @@ def refine(coordinates: Coordinates) -> tuple[Array, float, float, dict[str, Arr
     # No model is below the minimum of this parabola; what rounding may have done to it is taken off.
     error = coordinates.rounding(gamma)
     lower = loss - 2 * np.sqrt(loss) * error - error * error - 256 * EPS * loss
+    if gain > EPS * loss:  # steps did not come to an end: neither is known what is left to gain
+        lower -= gain
     losses = np.array([*history[1:], loss])
     return gamma, loss, max(lower, 0.0), {"loss": losses, "gap": (losses - lower) / np.where(losses > 0, losses, 1)}
 

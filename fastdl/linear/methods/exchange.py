@@ -74,9 +74,10 @@ def fit(
         least = _subadditive(rows, p, intercept, threads)
         if k <= 3:
             most = int(min(20_000, _CELLS / n)) if boxes is None else boxes
-            least = max(least, least_in_boxes(fits, loss, most) * standard.scale**p)
+            least = max(least, least_in_boxes(fits, loss + fits.base, most) * standard.scale**p)
         vertex = ExactVertices(fits).judge(basis, mends=3)
-        history = {name: v * standard.scale**p if "loss" in name else v for name, v in history.items()}
+        unit = standard.scale**p
+        history = {name: (v + fits.base) * unit if "loss" in name else v for name, v in history.items()}
         history["loss"][-1] = vertex.loss
     known = Certificate.of(vertex.loss, least, "bound")
     found = LpFit(vertex.w, vertex.b, p, vertex.loss, known, "exchange", history, standard.rank, coordinates.condition)
@@ -118,5 +119,5 @@ def _climb(fits: ElementalFits, bases: list[Array]) -> tuple[Array, float, dict[
             reached[key] = loss, basis
     loss, basis = min(reached.values(), key=lambda end: end[0])
     ends = np.sort([end for end, _ in reached.values()])
-    hits = np.array(int((ends <= loss * (1 + 1e-9)).sum()))
+    hits = np.array(int((ends <= loss + 1e-9 * abs(loss)).sum()))
     return basis, loss, {"loss": np.append(ends[::-1], loss), "start_loss": before, "hits": hits}

@@ -76,6 +76,8 @@ class NewtonSteps:
         self.coordinates, self.rows, self.p = coordinates, rows, p
         self.unit, self.floor, self.least_weight = self._measure(gamma)
         self.least = 1e-14 * self.floor
+        #: What (sum s r^2)^(1/2) is at most for 1 of (sum s |r|^p)^(1/p).
+        self.norms = (coordinates.weight if p >= 2 else self.least_weight) ** (0.5 - 1 / p)
 
     def run(self, gamma: Array, tol: float) -> tuple[Array, float, float, dict[str, Array]]:
         """(gamma, loss, lower bound, history), the losses of residuals in the unit."""
@@ -87,7 +89,7 @@ class NewtonSteps:
             best = here if here.loss <= best.loss else best
             lower = max(lower, self._bound(here))
             losses.append(here.loss)
-            gaps.append(1 - lower / here.loss)
+            gaps.append(1 - lower / here.loss if here.loss else 0.0)
             if gaps[-1] <= tol or still == 8:
                 break
             slow = len(losses) > 1 and gaps[-1] > 0.9 * gaps[-2] and not losses[-1] < (1 - 1e-12) * losses[-2]
@@ -100,7 +102,7 @@ class NewtonSteps:
                 here = self._step(here, gain)
         if best.loss < losses[-1]:  # by rounding, as a rule
             losses.append(best.loss)
-            gaps.append(1 - lower / best.loss)
+            gaps.append(1 - lower / best.loss if best.loss else 0.0)
         return best.gamma * self.unit, best.loss, lower, {"loss": np.array(losses), "gap": np.array(gaps)}
 
     def less_rounding(self, lower: float, gamma: Array) -> float:
@@ -197,15 +199,17 @@ class NewtonSteps:
             a = h * (r + bend * coordinates.residuals(X, np.zeros(len(r)), here.step))
             size = np.empty(len(r))
             kernel.powers(a if s is None else a / s, p / (p - 1), size)
-            sums = [a * r, size, r * r] if s is None else [a * r, s * size, s * r * r]
+            sums = [a * r, size] if s is None else [a * r, s * size]
             return np.append([np.add.reduce(x) for x in sums], coordinates.products(X, a))
 
         with np.errstate(over="ignore", invalid="ignore"):
             total = self.rows.total(work, coordinates.threads)
             assert total is not None
-            product, conjugate, squares = total[:3]
-            # [1, Z]' a is 0 but for rounding: what that can make between this model and the best.
-            product -= 2 * np.sqrt(squares) * np.sqrt(np.sum(coordinates.halfway(total[3:]) ** 2))
+            product, conjugate = total[:2]
+            # [1, Z]' a is 0 but for rounding: what that can make between this model and the best, both of which have
+            # residuals of no more than this p-norm, and of no more than so many times it in squares.
+            reach = 2 * here.loss ** (1 / p) * self.norms
+            product -= reach * np.sqrt(np.sum(coordinates.halfway(total[2:]) ** 2))
             if not (product > 0 and 0 < conjugate < np.inf):
                 return 0.0
             return float(np.exp(p * np.log(product) - (p - 1) * np.log(conjugate)))
