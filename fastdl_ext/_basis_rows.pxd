@@ -1,7 +1,8 @@
-"""Polynomial recurrences on four rows at once, and the turn from columns to rows, in GNU C's portable vectors.
+"""Polynomial recurrences on four rows at once, and the transpose from columns to rows, in GNU C's portable vectors.
 
-Loops over arrays would do the same, but GCC then keeps a recurrence's state in memory, and each step waits for a store:
-it runs at half the speed.  Written once for double (d) and float (f); where vectors are missing, plain loops.
+Three-term recurrences (Abramowitz and Stegun, 22.7): T_k = 2 t T_(k-1) - T_(k-2); P_k = t P_(k-1) + (k-1)/k (t P_(k-1) - P_(k-2)).
+Bound by writing the rows. Loops over arrays would do the same, but GCC then keeps a recurrence's state in memory, and each step
+waits for a store: it runs at half the speed.  Written once for double (d) and float (f); where vectors are missing, plain loops.
 """
 
 from fastdl_ext._common cimport cloned    # for FASTDL_INLINE

@@ -1,4 +1,8 @@
-"""What the kernels share: the CPU levels and the fused types."""
+"""What the kernels share: the CPU levels and the fused types.
+
+`cloned` is the type of a function that GCC compiles once for each level and chooses at load time (docs/decisions/0002); a build for
+one level (FASTDL_CPU), another compiler or platform has it once.
+"""
 
 cdef extern from *:
     """

@@ -1,7 +1,8 @@
 """exp in plain arithmetic, so that every CPU gives the same bits and a loop over it is vectorised.
 
-exp(x) = 2^n exp(f) with |f| <= ln(2)/2 (Cody and Waite, 1980: n ln 2 is subtracted in two parts, the first product exact) and the
-Taylor series of exp(f) to f^13.
+exp(x) = 2^n exp(f) with |f| <= ln(2)/2, where n ln 2 is subtracted in two parts, the first product exact (Cody and Waite, "Software
+manual for the elementary functions", 1980; the parts are those of Sun's fdlibm), and exp(f) by its Taylor series to f^13: the
+coefficients are 1/2! to 1/13!, and the remainder is below 2^-55.  Bound by arithmetic: some 35 operations.
 """
 
 from libc.stdint cimport uint64_t
@@ -14,7 +15,7 @@ cdef inline inlined exp_parts(double x, double* scale, double* rest) noexcept no
     # exp(x) = scale (1 + rest), scale a power of two, for |x| <= 708. NaN stays, in rest.
     cdef double n, f, t
     cdef uint64_t bits
-    n = x * 1.4426950408889634 + 6755399441055744.0                # 1.5 2^52: rounds, and holds n in its lowest bits
+    n = x * 1.4426950408889634 + 6755399441055744.0                # x / ln 2 + 1.5 2^52, which rounds to n and holds it in its lowest bits
     memcpy(&bits, &n, 8)
     n -= 6755399441055744.0
     f = (x - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10

@@ -1,4 +1,6 @@
-"""Vectors of a fixed number of lanes: what sums are made of, so that wide CPUs add in the order of narrow ones."""
+"""Vectors of a fixed number of lanes, in GNU C: sums are kept in as many lanes on every CPU, so that wide ones add in the order of
+narrow ones and give the same bits.
+"""
 
 cdef extern from *:
     """

@@ -17,11 +17,11 @@ ctypedef void (*pointwise)(const double* residual, Py_ssize_t n, double* value, 
 cdef struct Loss:
     pointwise own       # the user's function, or NULL, then |r|^p:
     double p
-    int whole           # u^(p-1) as this many factors u ...
-    int half            # ... and sqrt(u) to this power, -1, 0 or 1; 2 where only a general power will do
-    bint narrow         # which may be of single precision
+    int whole           # u^(p-1), u = |r|, is this many factors u ...
+    int half            # ... times sqrt(u) to this power, -1, 0 or 1; 2: it needs a general power
+    bint narrow         # the general power may be of single precision
 
-cdef struct Bend:       # curvature p (p - 1) max(u, least)^(p - 2)
+cdef struct Bend:       # the curvature, p (p - 1) max(u, least)^(p - 2): for p < 2 it has no bound near 0
     double p
     double least
 
@@ -57,7 +57,8 @@ cdef inline cloned powers32(const double* u, Py_ssize_t n, double e, double* out
 
 
 cdef inline inlined terms(const Loss* q, const double* r, Py_ssize_t n, double* value, double* slope) noexcept nogil:
-    # Selects, not branches: signs are as good as random.  One power is enough, u^(p-1) = t: the loss is u t, the slope p t.
+    # Selects, not branches: signs of residuals are as good as random.  One power is enough, t = u^(p-1): the loss is u t and the
+    # slope p t.
     cdef Py_ssize_t i
     cdef int k
     cdef double u, t, p = q.p

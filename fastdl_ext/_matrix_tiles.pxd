@@ -1,7 +1,10 @@
 """Products of small matrices, four rows by two vectors at a time in registers, in GNU C's portable vectors.
 
-Each sum is in one lane and in the order of its terms, so vectors of any length give the same bits: where the processor
-has none of 32 bytes halves are taken, for whole ones would live in memory, at a tenth of the speed.
+Register tiles as in Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008.  Bound by arithmetic: eight
+multiplications and eight additions of vectors for six loads (a fused multiply-add would give other bits).
+
+Each sum is in one lane and in the order of its terms, so vectors of any length give the same bits. Where the processor
+has no vectors of 32 bytes, two of 16 are taken: GCC would keep those of 32 in memory, at a tenth of the speed.
 """
 
 from fastdl_ext._lanes cimport f8    # for the vectors

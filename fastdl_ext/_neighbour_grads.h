@@ -2,7 +2,7 @@
 sampled dense-dense multiplication), which neighbour was the largest or smallest, and the softmax over the edges of a node.
 Included once for each REAL, after _neighbours.h.
 
-What bounds it: every edge fetches a row of F values that lies anywhere, as in the forward pass; sums are in eight fixed lanes,
+Bound by memory: every edge fetches a row of F values that lies anywhere, as in the forward pass; sums are in eight fixed lanes,
 so that they have the same bits on every CPU.
 */
 
@@ -25,8 +25,8 @@ static FASTDL_CLONES void NAME(edge_dots)(const int64_t* indptr, const int32_t* 
         out[j * heads + h] = NAME(dot)(left + ((i - first) * heads + h) * F, right + (indices[j] * heads + h) * F, F);
 }
 
-/* where[i - first, c] = the place in its row of the first neighbour whose w x is best[i - first, c], or is NaN where that is;
-   -1 where there is none. */
+/* Which neighbour a maximum or minimum came from (argmax): where[i - first, c] = the place in row i of the first neighbour whose
+   weighted value is best[i - first, c], or is NaN where that is NaN; -1 for a row without neighbours. */
 static FASTDL_CLONES void NAME(first_equal)(const int64_t* indptr, const int32_t* indices, int64_t first, int64_t last,
                                             const REAL* X, int64_t heads, int64_t F, const REAL* weight, int64_t step,
                                             const REAL* best, int32_t* where) {
@@ -49,7 +49,8 @@ static FASTDL_CLONES void NAME(first_equal)(const int64_t* indptr, const int32_t
   }
 }
 
-/* The rows first..last of out, by source: the sum, over its edges, of w g[target, c] where `where` says that this edge was taken.
+/* The gradient of a maximum or minimum by the features, rows first..last of out, one a source: the sum of w g[target, c] over the
+   edges that `where` says the extremes came from.
    indptr and targets are of the transposed graph; order[e] is the edge's number in the graph, place[e] the place in its row. */
 static FASTDL_CLONES void NAME(taken_sums)(const int64_t* indptr, const int32_t* targets, const int64_t* order, const int32_t* place,
                                            int64_t first, int64_t last, const REAL* g, const int32_t* where, int64_t heads,

@@ -2,8 +2,8 @@
 (Gustavson's order), with sums, products, extremes, variances and softmax in place of the sum.  Included once for each REAL,
 float and double.
 
-What bounds it: every edge fetches 4 bytes of its index and a row of F values of X that lies anywhere; a node writes F values.
-In the caches the loads are the limit, else the memory.  So a tile of columns stays in registers while the neighbours of a node
+Bound by memory: every edge fetches 4 bytes of its index and a row of F values of X that lies anywhere; a node writes F values.
+Where X is in the caches the loads are the limit.  So a tile of columns stays in registers while the neighbours of a node
 are reduced, in their order and each column by itself: the bits of a plain loop, whatever the tile; and the rows of the
 neighbours to come are prefetched.  GCC keeps arrays of its vector types in registers; arrays of floats it leaves in memory for
 some widths.  With one column, the CPU waits for wrong guesses of where a row ends: see `single`.
@@ -18,7 +18,7 @@ some widths.  With one column, the CPU waits for wrong guesses of where a row en
 
 /* What is done with the neighbours; as in fastdl/graphs/_kernel_calls.py. */
 enum { PLAIN, WEIGHTED, GCN, LARGEST, SMALLEST, PRODUCT, MEAN, VARIANCE, SOFTMAX };
-enum { AT_ONCE = 5 };                                       /* neighbours of single values; see there */
+enum { AT_ONCE = 5 };                                       /* neighbours that NAME(single) adds without a branch */
 enum { HEADS_AT_ONCE = 16 };                                /* of the softmax over edges: what fits in registers */
 enum { STRETCH = 64 };      /* neighbours added before their sum goes to a compensated one: its cost is 1/64 of a neighbour's,
                                and the error of 64 additions is below that of a float's rounding of the features */

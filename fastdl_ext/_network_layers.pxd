@@ -1,8 +1,12 @@
 """The layers of a network, forward and back, for up to 64 rows: backpropagation by products of small matrices.
 
-Sums are in the order of the inputs or of the rows, one per lane; the output's in lanes added by a fixed tree.  Sizes are padded
-with zeros, and so are rows: columns of X to a multiple of 4, units of a layer to one of two vectors.  What comes of them is set
-to zero after each layer, for infinity times zero is none, and would be in every sum of the next.
+Backpropagation: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 323, 1986. Bound by
+the products' arithmetic (_matrix_tiles.pxd).
+
+Every sum over inputs or over rows is in one lane and in their order; those of the one output are in lanes that a fixed tree adds.
+Sizes are padded with zeros: columns of X to a multiple of 4, units of a layer to a multiple of two vectors, rows to a
+multiple of 8. The values and slopes that come of the padding are set to zero again after each layer: where a weight or a value
+is infinite, infinity times zero is NaN, which would be in every sum of the next layer.
 """
 
 from libc.string cimport memset
@@ -23,13 +27,20 @@ cdef struct Net:
     Py_ssize_t classes          # 0: one output
 
 
-cdef inline inlined product(const real* A, Py_ssize_t row, Py_ssize_t step, Py_ssize_t rows, const real* B, Py_ssize_t width,
-                            Py_ssize_t depth, Start start, const real* bias, real* C) noexcept nogil:
+cdef struct Sizes:              # of a product of matrices, C (rows, width) = A (rows, depth) B (depth, width)
+    Py_ssize_t rows
+    Py_ssize_t width
+    Py_ssize_t depth
+    Py_ssize_t row              # numbers from a row of A to the next
+    Py_ssize_t step             # and from a column to the next: A may be a transpose
+
+
+cdef inline inlined product(Sizes n, const real* A, const real* B, Start start, const real* bias, real* C) noexcept nogil:
     # C[r, :] = start + sum_k A[r, k] B[k, :] in the order of k.
     if real is float:
-        product32(<const char*>A, row * sizeof(real), step * sizeof(real), rows, B, width, depth, start, bias, C)
+        product32(<const char*>A, n.row * sizeof(real), n.step * sizeof(real), n.rows, B, n.width, n.depth, start, bias, C)
     else:
-        product64(<const char*>A, row * sizeof(real), step * sizeof(real), rows, B, width, depth, start, bias, C)
+        product64(<const char*>A, n.row * sizeof(real), n.step * sizeof(real), n.rows, B, n.width, n.depth, start, bias, C)
 
 
 cdef inline inlined outputs(const vec* A, Py_ssize_t rows, Py_ssize_t width, const vec* w, vec* out) noexcept nogil:
@@ -67,7 +78,7 @@ cdef inline inlined clear_padding(real* a, Py_ssize_t n, Py_ssize_t width, Py_ss
     cdef Py_ssize_t i
     if width < units:
         for i in range(n):
-            if a[i * units + width] != 0:       # NaN, and all the others with it: their weights are the same
+            if a[i * units + width] != 0:       # then all are: padded units have the same weights, zeros
                 memset(a + i * units + width, 0, (units - width) * sizeof(real))
     memset(a + n * units, 0, (-n & 7) * units * sizeof(real))
 
@@ -82,7 +93,7 @@ cdef inline inlined forward(const Net* net, const real* params, Py_ssize_t n, re
         inputs = net.sizes[layer]
         units = net.sizes[layer + 1]
         next = a + ROWS * (inputs if layer == 0 else 2 * inputs)
-        product(a, inputs, 1, rows, params, units, inputs, BIAS, params + inputs * units, next)
+        product(Sizes(rows, units, inputs, inputs, 1), a, params, BIAS, params + inputs * units, next)
         activate(activation_of(net, layer), next, next + ROWS * units, rows * units)
         clear_padding(next, n, net.widths[layer + 1], units)
         params += (inputs + 1) * units
@@ -142,10 +153,10 @@ cdef inline inlined backward(const Net* net, const real* params, const real* tur
         clear_padding(delta, n, net.widths[layer + 1], units)
         below = a - ROWS * (inputs if layer == 0 else 2 * inputs)
         grad -= (inputs + 1) * units
-        product(below, 1, inputs, inputs, delta, units, rows, ITSELF, delta, grad)
+        product(Sizes(inputs, units, rows, 1, inputs), below, delta, ITSELF, delta, grad)
         column_sums(delta, rows, units, grad + inputs * units)
         if layer:
             turned -= inputs * units
-            product(delta, units, 1, rows, turned, inputs, units, ZERO, turned, other)
+            product(Sizes(rows, inputs, units, units, 1), delta, turned, ZERO, turned, other)
             delta, other = other, delta
         a = below

@@ -1,7 +1,8 @@
 """The softmax of a row of logits and its cross-entropy: plain arithmetic, so that every CPU gives the same bits.
 
 exp as in _exponential.pxd; log(v) = k ln 2 + 2 atanh((m - 1) / (m + 1)) with v = 2^k m, as in power.pxd. Both are within two
-units in the last place.
+units in the last place.  The greatest logit is subtracted first, so that no exponential overflows.  Bound by arithmetic: an
+exponential a class, some 35 operations, and a logarithm a row, some 30.
 """
 
 from libc.stdint cimport int64_t, uint64_t

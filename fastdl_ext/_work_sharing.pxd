@@ -1,8 +1,8 @@
-"""Threads that share the pieces of one loop after another.
+"""Threads that share the pieces of one loop after another, by atomic counters (dynamic self-scheduling).
 
 Pieces are numbered through all loops; `opened` says how many may be taken, `taken` how many were, `finished` how many are
-done.  A thread that comes late, or never, is not waited for: the pieces are taken by whoever is there.  The atomic operations
-are those of GNU C, which clang-cl has too.
+done.  A thread that comes late, or never, is not waited for: the pieces are taken by whoever is there.  A piece costs two
+atomic operations on cache lines that the threads share.  They are those of GNU C, which clang-cl has too.
 """
 
 from libc.stdint cimport int64_t

@@ -5,7 +5,7 @@ Cython    from fastdl_ext.features cimport basis_rows
 Numba     address = numba.extending.get_cython_function_address("fastdl_ext.features", "__pyx_fuse_1basis_rows")
           (__pyx_fuse_0 is float, __pyx_fuse_1 double); ctypes.CFUNCTYPE(...)(address) can be called from @njit code.
 
-Both are whole programs in tests/test_features.py.
+Both are whole programs in tests/test_lowlevel.py.
 """
 
 from fastdl_ext._common cimport cloned, real

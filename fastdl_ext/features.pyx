@@ -1,4 +1,5 @@
-"""Polynomial bases by their three-term recurrences (Abramowitz and Stegun, 22.7), products of columns, blocks of columns.
+"""Polynomial bases by their three-term recurrences (Abramowitz and Stegun, "Handbook of mathematical functions", 22.7), products
+of columns, blocks of columns.
 
 Trusts its caller: C-contiguous, sizes that fit, at least one row. Bound by writing the result: 8 bytes a value, at 0.7 to 0.95 of
 the bandwidth of a copy for five columns and more (bench/bench_features.py).
@@ -17,7 +18,7 @@ from fastdl_ext._basis_rows cimport CHEBYSHEV, LEGENDRE, MONOMIAL, rows_d, rows_
 
 cdef cloned basis_rows(const real* x, const real* ratio, int basis, real* out, Py_ssize_t n, Py_ssize_t m, bint mapped,
                        real low, real high) noexcept nogil:
-    # A constant basis makes three loops of one, without a branch inside.
+    # The basis is a constant in each of the three calls, so that the compiler makes three loops without a branch inside.
     if real is double:
         if basis == MONOMIAL:
             rows_d(x, ratio, MONOMIAL, out, n, m, mapped, low, high)
@@ -36,6 +37,8 @@ cdef cloned basis_rows(const real* x, const real* ratio, int basis, real* out, P
 
 cdef cloned products(const real* x, const Py_ssize_t* plan, Py_ssize_t steps, real* out, Py_ssize_t n, Py_ssize_t d,
                      Py_ssize_t m, bint bias) noexcept nogil:
+    # Monomials of one degree are those of the degree below times a column, and stand side by side where that column is the
+    # same: a step of the plan makes such a run, each from an earlier one of the row times one factor.
     cdef Py_ssize_t i, j, s
     cdef const Py_ssize_t* step
     cdef const real* source
@@ -60,7 +63,7 @@ cdef cloned products(const real* x, const Py_ssize_t* plan, Py_ssize_t steps, re
 
 cdef cloned few_products(const real* x, const Py_ssize_t* plan, real* out, Py_ssize_t n, Py_ssize_t d, Py_ssize_t m,
                          bint bias) noexcept nogil:
-    # Columns side by side are too few to be worth a loop of their own: plan holds (from, factor) for each column.
+    # Where runs are short, a loop for each is too dear: the plan holds (from, factor) for each column.
     cdef Py_ssize_t i, j, k, first = bias + d
     cdef real* row
     cdef const real* factors
@@ -118,6 +121,9 @@ cdef cloned runs_to_rows(const real* runs, real* out, Py_ssize_t n, Py_ssize_t m
             for j in range(run):
                 out[j] = source[j]
             out += run
+
+
+# A function is undefined at some arguments (log at 0 and below): those become NaN and are counted, the others are copied.
 
 
 cdef cloned keep_above(const real* x, real edge, real* out, Py_ssize_t n, Py_ssize_t* outside) noexcept nogil:

@@ -1,4 +1,10 @@
-"""LZF decompression.  Trusts its caller only for the sizes of the two arrays: the bytes come from a file and may be anything."""
+"""LZF decompression, as in the data of PCD files.  Trusts its caller only for the sizes of the two arrays: the bytes come from
+a file and may be anything.
+
+The format of Marc Lehmann's liblzf (lzf_d.c), a byte-aligned LZ77: a control byte below 32 is followed by that many literals and
+one; else its upper 3 bits (7: and the next byte) are a length less 2, its lower 5 and the next byte a distance less 1.
+Bound by operations: each run costs a guess whether it is of literals, and a short memcpy.
+"""
 
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy

@@ -5,7 +5,7 @@ Decimal digits are taken as an integer w and a power of ten q; w 10^q is rounded
 second", Software: Practice and Experience 51, 2021). The few numbers that it leaves open (subnormal ones, more than 19
 digits) go to Python's own parser.
 
-Bound: digits are read eight at a time where so many follow, else one by one with a multiplication each; a line is read
+Bound by operations: digits are read eight at a time where so many follow, else one by one with a multiplication each; a line is read
 once more for its end. A float of 17 digits takes some 30 ns, one of 8 some 20 (NumPy's loadtxt: 300).
 """
 
@@ -241,83 +241,94 @@ cdef inline bint ends_number(const uint8_t* p, Py_ssize_t i, Py_ssize_t line, in
     return i >= line or is_blank(p[i]) or (separator != 0 and p[i] == separator)
 
 
-cdef int fill(const uint8_t* p, Py_ssize_t n, int separator, const column* columns, Py_ssize_t width,
-              const uint64_t* powers, uint64_t* words, Py_ssize_t rows,
-              int64_t* state) except -1 nogil:
-    """1, or 0 at a line that is not a row."""
-    cdef Py_ssize_t i = state[0], k, start, line, used = 0
-    cdef const uint8_t* end
-    cdef uint64_t* row
+cdef struct Format:
+    int separator                   # 0: blanks
+    const column* columns
+    Py_ssize_t width
+    const uint64_t* powers
+
+
+cdef inline bint integer_word(uint64_t whole, bint negative, const column* c, uint64_t* word) noexcept nogil:
+    """An integer as the 8 bytes of its column; False where it does not fit."""
+    if c.kind == UNSIGNED:
+        word[0] = whole
+        return not (negative and whole)
+    if whole > <uint64_t>1 << 63 or (whole == <uint64_t>1 << 63 and not negative):
+        return False
+    if negative:
+        whole = <uint64_t>0 - whole
+    word[0] = whole
+    return c.low <= <int64_t>whole <= c.high
+
+
+cdef int cell(const uint8_t* p, Py_ssize_t* at, Py_ssize_t line, const Format* f, const column* c,
+              uint64_t* word) except -1 nogil:
+    """1 with the number at `at` as a word, and `at` behind it; 0 where there is none of the column's kind."""
+    cdef Py_ssize_t i = at[0], start = i, used = 0
     cdef int status
-    cdef double value = 0.0
+    cdef double value = NAN             # of an empty cell
     cdef uint64_t whole = 0
     cdef bint negative = False
+    if ends_number(p, i, line, f.separator):
+        if f.separator == 0 or c.kind != FLOAT:
+            return 0
+    else:
+        status = number(p + i, line - i, f.powers, <int>c.kind, &value, &whole, &negative, &used)
+        if status == GOOD and ends_number(p, i + used, line, f.separator):
+            i += used
+        elif status == OPEN:
+            while not ends_number(p, i, line, f.separator):
+                i += 1
+            if c.kind == UNSIGNED and i - start > MOST_DIGITS:
+                negative = False
+                status = big(p + start, i - start, &whole)
+            else:
+                status = by_python(p + start, i - start, &value)
+                if status == GOOD and c.kind != FLOAT:
+                    status = whole_of(value, &whole, &negative)
+            if status == BAD:
+                return 0
+        else:
+            return 0
+    at[0] = i
+    if c.kind == FLOAT:
+        memcpy(word, &value, 8)
+        return 1
+    return integer_word(whole, negative, c, word)
+
+
+cdef inline Py_ssize_t skip_blanks(const uint8_t* p, Py_ssize_t i, Py_ssize_t line) noexcept nogil:
+    while i < line and is_blank(p[i]):
+        i += 1
+    return i
+
+
+cdef int fill(const uint8_t* p, Py_ssize_t n, const Format* f, uint64_t* words, Py_ssize_t rows,
+              int64_t* state) except -1 nogil:
+    """1, or 0 at a line that is not a row."""
+    cdef Py_ssize_t i = state[0], k, line
+    cdef const uint8_t* end
     while state[1] < rows:
         end = <const uint8_t*>memchr(p + i, 10, n - i) if i < n else NULL
         if end == NULL:
             break
         line = end - p
-        while i < line and is_blank(p[i]):
-            i += 1
-        if i == line:                            # a blank line
-            i = line + 1
-            state[0] = i
-            state[2] += 1
-            continue
-        row = words + state[1] * width
-        for k in range(width):
-            while i < line and is_blank(p[i]):
-                i += 1
-            start = i
-            if ends_number(p, i, line, separator):
-                if separator == 0 or columns[k].kind != FLOAT:
+        i = skip_blanks(p, i, line)
+        if i < line:                             # not a blank line
+            for k in range(f.width):
+                i = skip_blanks(p, i, line)
+                if not cell(p, &i, line, f, &f.columns[k], &words[state[1] * f.width + k]):
                     return 0
-                value = NAN
-            else:
-                status = number(p + i, line - i, powers, <int>columns[k].kind, &value, &whole, &negative, &used)
-                if status == GOOD and ends_number(p, i + used, line, separator):
-                    i += used
-                elif status == OPEN:
-                    while not ends_number(p, i, line, separator):
-                        i += 1
-                    if columns[k].kind == UNSIGNED and i - start > MOST_DIGITS:
-                        negative = False
-                        status = big(p + start, i - start, &whole)
-                    else:
-                        status = by_python(p + start, i - start, &value)
-                        if status == GOOD and columns[k].kind != FLOAT:
-                            status = whole_of(value, &whole, &negative)
-                    if status == BAD:
+                if f.separator and k < f.width - 1:
+                    i = skip_blanks(p, i, line)
+                    if i == line or p[i] != f.separator:
                         return 0
-                else:
-                    return 0
-            if separator and k < width - 1:
-                while i < line and is_blank(p[i]):
                     i += 1
-                if i == line or p[i] != separator:
-                    return 0
-                i += 1
-            if columns[k].kind == FLOAT:
-                memcpy(&row[k], &value, 8)
-                continue
-            if columns[k].kind == UNSIGNED:
-                if negative and whole:
-                    return 0
-            else:
-                if whole > <uint64_t>1 << 63 or (whole == <uint64_t>1 << 63 and not negative):
-                    return 0
-                if negative:
-                    whole = <uint64_t>0 - whole
-                if <int64_t>whole < columns[k].low or <int64_t>whole > columns[k].high:
-                    return 0
-            row[k] = whole
-        while i < line and is_blank(p[i]):
-            i += 1
-        if i < line:
-            return 0
+            if skip_blanks(p, i, line) < line:
+                return 0
+            state[1] += 1
         i = line + 1
         state[0] = i
-        state[1] += 1
         state[2] += 1
     return 1
 
@@ -332,9 +343,9 @@ def parse_rows(const uint8_t[::1] text, int separator, const int64_t[:, ::1] col
     them. A last line without an end is left.
     """
     cdef int good
+    cdef Format form = Format(separator, <const column*>&columns[0, 0], columns.shape[0], &powers[0])
     if not text.shape[0] or not words.shape[0]:
         return True
     with nogil:
-        good = fill(&text[0], text.shape[0], separator, <const column*>&columns[0, 0], columns.shape[0], &powers[0],
-                    &words[0, 0], words.shape[0], &state[0])
+        good = fill(&text[0], text.shape[0], &form, &words[0, 0], words.shape[0], &state[0])
     return bool(good)

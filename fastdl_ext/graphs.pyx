@@ -1,8 +1,8 @@
-"""Edge lists to rows (CSR) by a stable counting sort (Knuth, "The art of computer programming" 3, 5.2), and draws of neighbours.
+"""Edge lists to rows (CSR) by a stable counting sort (Knuth, "The Art of Computer Programming" 3, 5.2, algorithm D).
 
-Trusts its caller: nodes within range, arrays of full size. An edge is read twice (16 bytes) and written once (8 bytes); random
-writes are the limit, so lists beyond the caches go through 256 buckets first (one pass of a radix sort by the target's high
-bits), whose rows the second-level cache holds: another 24 bytes an edge, in order.
+Trusts its caller: nodes within range, arrays of full size. Bound by memory: an edge is read twice (16 bytes) and written once
+(8 bytes), at a place that may be anywhere. So lists beyond the caches go through 256 buckets first (one pass of a radix sort by
+the target's high bits), whose rows the second-level cache holds: another 24 bytes an edge, in order.
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -39,7 +39,7 @@ def survey(const given[:] x):
     cdef given low, high
     cdef Py_ssize_t step = x.strides[0] // <Py_ssize_t>sizeof(given), n = x.shape[0], descents
     with nogil:
-        if step == 1:       # said twice, so that the compiler knows the step in one of them
+        if step == 1:       # a constant in these calls, so that the compiler makes vectors of the loop
             range_of(&x[0], 1, n, &low, &high)
             count_descents(&x[0], 1, n, &descents)
         else:

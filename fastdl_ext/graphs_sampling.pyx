@@ -1,10 +1,10 @@
 """Draws of neighbours, and the numbers that the nodes drawn get in a sample.
 
-Draws: subsets by Floyd's algorithm (Bentley and Floyd, "A sample of brilliance", 1987) and random walks.
-
-Every draw is a hash (the finaliser of SplitMix64) of its key and number, so that it depends on the seed and the node alone and
-not on who draws first. A node costs two accesses of indptr, which lie anywhere, and some 5 ns a neighbour; a subset of more than 64 is
-marked in bits, a smaller one is searched and kept in order by insertion.
+Draws: subsets by Floyd's algorithm (Bentley and Floyd, "A sample of brilliance", Communications of the ACM 30, 1987) and random
+walks. Every draw is a hash (the finaliser of SplitMix64; Steele, Lea and Flood, 2014) of its key and number, so that it depends
+on the seed and the node alone and not on who draws first. Bound by memory: a node costs two accesses of indptr, which lie
+anywhere, and some 5 ns a neighbour. A subset of more than 64 is marked in a table of the node's degree, a smaller one is
+searched and kept in order by insertion.
 
 Numbers: a hash table with linear probing, at most half full, holds the place of every node in the list of nodes (4 bytes). A node
 costs one access of the table, which lies anywhere and is prefetched, and one of the list.
@@ -27,7 +27,8 @@ cdef extern from *:
         const uint64_t middle = ah * bl + ((al * bl) >> 32), other = al * bh + (middle & 0xFFFFFFFFu);
         return ah * bh + (middle >> 32) + (other >> 32);
     }
-    /* Draw i of a key: a number 0..n-1. */
+    /* Draw i of a key: a number 0..n-1, by a multiplication instead of a division (Lemire, "Fast random integer generation in
+       an interval", 2019); its bias is below n / 2^64. */
     static inline int64_t fastdl_below(uint64_t key, uint64_t i, uint64_t n) {
         return (int64_t)fastdl_high(fastdl_mix(key + i * 0x9E3779B97F4A7C15u), n);
     }

@@ -1,26 +1,36 @@
 """Points to voxels: cells, keys and ids; points_reduction.pyx has what follows from ids.  Trusts its caller: equal lengths.
 
 Cells by subtraction, true division and floor, as spconv and mmcv have it; ids by a hash table with open addressing and
-linear probing (Knuth, TAOCP 3, 6.4, algorithm L), at most half full.
+linear probing (Knuth, The Art of Computer Programming 3, 6.4, algorithm L), at most half full.
 
-A point moves 16 bytes in (x, y, z, intensity as float32) and 4 out (its voxel's id).  Division is what the key pass costs,
+Bound: a point moves 16 bytes in (x, y, z, intensity as float32) and 4 out (its voxel's id).  Division is what the key pass costs,
 so it runs on separate x, y, z in blocks that stay in L1; the rest of the time is look-ups in a table that should stay in L2.
 Slots of tables that do not are asked for 16 points ahead.
 """
 
 from libc.math cimport floor, floorf
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from fastdl_ext._common cimport cloned, real
+from fastdl_ext._point_columns cimport columns
 from fastdl_ext.points cimport AHEAD, BLOCK, CACHED_BITS, NONE, PROBES, crowded, geometry, key, mix, prefetch, wide
 
 
-cdef cloned place(const real* x, const real* y, const real* z, const geometry* g, wide one, int32_t* cx, int32_t* cy,
-                  int32_t* cz, Py_ssize_t n, Py_ssize_t* missing) noexcept nogil:
+cdef struct Cells:
+    int32_t* x
+    int32_t* y
+    int32_t* z
+
+
+cdef cloned place(const real* x, const real* y, const real* z, const geometry* g, wide one, const Cells* cells, Py_ssize_t n,
+                  Py_ssize_t* missing) noexcept nogil:
     # `one` tells the type to compute in.  The test is on the float, before the cast: NaN and Inf fail it, and nothing out
     # of range reaches an integer.
     cdef Py_ssize_t i
+    cdef int32_t* cx = cells.x
+    cdef int32_t* cy = cells.y
+    cdef int32_t* cz = cells.z
     cdef int32_t bad = 0
     cdef real t
     cdef wide a, b, c
@@ -68,49 +78,20 @@ cdef cloned join_64(const int32_t* cx, const int32_t* cy, const int32_t* cz, uin
         keys[i] = k if cx[i] >= 0 else <uint64_t>NONE
 
 
-cdef cloned columns_3(const real* p, real* x, real* y, real* z, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        x[i] = p[3 * i]
-        y[i] = p[3 * i + 1]
-        z[i] = p[3 * i + 2]
-
-
-cdef cloned columns_4(const real* p, real* x, real* y, real* z, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        x[i] = p[4 * i]
-        y[i] = p[4 * i + 1]
-        z[i] = p[4 * i + 2]
-
-
-cdef void columns(const real* p, Py_ssize_t c, real* x, real* y, real* z, Py_ssize_t n) noexcept nogil:
-    # With the row lengths most clouds have known, the loads are whole vectors.
-    cdef Py_ssize_t i
-    if c == 3:
-        columns_3(p, x, y, z, n)
-    elif c == 4:
-        columns_4(p, x, y, z, n)
-    else:
-        for i in range(n):
-            x[i] = p[i * c]
-            y[i] = p[i * c + 1]
-            z[i] = p[i * c + 2]
-
-
 cdef void block_cells(const real* p, Py_ssize_t c, const geometry* g, int32_t* cx, int32_t* cy, int32_t* cz, Py_ssize_t n,
                       Py_ssize_t* missing) noexcept nogil:
     cdef real x[BLOCK]
     cdef real y[BLOCK]
     cdef real z[BLOCK]
+    cdef Cells cells = Cells(cx, cy, cz)
     columns(p, c, x, y, z, n)
     if real is float:
         if g.single:
-            place(x, y, z, g, <float>1, cx, cy, cz, n, missing)
+            place(x, y, z, g, <float>1, &cells, n, missing)
         else:
-            place(x, y, z, g, <double>1, cx, cy, cz, n, missing)
+            place(x, y, z, g, <double>1, &cells, n, missing)
     else:
-        place(x, y, z, g, <double>1, cx, cy, cz, n, missing)
+        place(x, y, z, g, <double>1, &cells, n, missing)
 
 
 cdef void block_keys(const real* p, Py_ssize_t c, const geometry* g, key* keys, Py_ssize_t n,
@@ -241,54 +222,6 @@ def cells_of(const real[:, ::1] points, const double[::1] numbers, bint single, 
     return missing
 
 
-cdef cloned widen(const real* x, const real* y, const real* z, real* ends, Py_ssize_t n) noexcept nogil:
-    # ends = the least x, y, z, then the greatest; a point that is not finite on every axis has no say.
-    cdef Py_ssize_t i, j
-    cdef int k
-    cdef real low[3][16]
-    cdef real high[3][16]
-    cdef real t, a, b, c
-    for k in range(3):
-        for j in range(16):
-            low[k][j] = ends[k]
-            high[k][j] = ends[3 + k]
-    for i in range(0, n, 16):
-        for j in range(16):
-            t = (x[i + j] - x[i + j]) + (y[i + j] - y[i + j]) + (z[i + j] - z[i + j])
-            a = x[i + j] if t == 0 else low[0][j]
-            low[0][j] = a if a < low[0][j] else low[0][j]
-            a = x[i + j] if t == 0 else high[0][j]
-            high[0][j] = a if a > high[0][j] else high[0][j]
-            b = y[i + j] if t == 0 else low[1][j]
-            low[1][j] = b if b < low[1][j] else low[1][j]
-            b = y[i + j] if t == 0 else high[1][j]
-            high[1][j] = b if b > high[1][j] else high[1][j]
-            c = z[i + j] if t == 0 else low[2][j]
-            low[2][j] = c if c < low[2][j] else low[2][j]
-            c = z[i + j] if t == 0 else high[2][j]
-            high[2][j] = c if c > high[2][j] else high[2][j]
-    for k in range(3):
-        for j in range(16):
-            ends[k] = min(ends[k], low[k][j])
-            ends[3 + k] = max(ends[3 + k], high[k][j])
-
-
-def bounds(const real[:, ::1] points, real[::1] ends):
-    """The least and the greatest x, y, z of the finite points; inf and -inf to begin with."""
-    cdef real x[BLOCK]
-    cdef real y[BLOCK]
-    cdef real z[BLOCK]
-    cdef real nan = <real>float("nan")
-    cdef Py_ssize_t i, j, m, n = points.shape[0], c = points.shape[1]
-    with nogil:
-        for i in range(0, n, 512):
-            m = min(<Py_ssize_t>512, n - i)
-            columns(&points[i, 0], c, x, y, z, m)
-            for j in range(m, (m + 15) // 16 * 16):
-                x[j] = nan
-            widen(x, y, z, &ends[0], (m + 15) // 16 * 16)
-
-
 def assign(const key[::1] keys, int32_t[::1] ids, Py_ssize_t start, uint64_t[::1] table, int bits, int64_t[::1] count,
            Py_ssize_t limit):
     """Ids of keys in order of first appearance; the index of the point at which the table was full."""
@@ -362,54 +295,6 @@ def rehash(const uint64_t[::1] old, uint64_t[::1] table, int bits, bint narrow):
                         h = (h + 1) & mask
                     table[2 * h] = old[2 * i]
                     table[2 * h + 1] = old[2 * i + 1]
-
-
-ctypedef fused cell:
-    int32_t
-    int64_t
-
-
-def sort_cells(const cell[:, :] cells, const int64_t[::1] low, const int64_t[::1] span, int bits, uint64_t[:, ::1] keys,
-               int32_t[:, ::1] order):
-    """The order of cells (x, y, z) by z, then y, then x; the row of `order` it is in.
-
-    Radix sort, least digit first (Knuth, TAOCP 3, 5.2.5, algorithm R), of keys of `bits` bits with their rows: each pass
-    over a digit of 11 bits, whose counters fill half of L1, moves 24 bytes a cell.  55,000 voxels of a scan take 0.5 ms
-    where a comparison sort takes 4 ms and more.  `keys` and `order` have two rows to go between.
-    """
-    cdef Py_ssize_t i, m = cells.shape[0], place
-    cdef int pass_, shift, now = 0, digit
-    cdef int64_t counts[2048]
-    cdef int64_t total, held
-    cdef uint64_t* from_
-    cdef uint64_t* to
-    cdef int32_t* rows
-    cdef int32_t* rows_to
-    with nogil:
-        for i in range(m):
-            keys[0, i] = <uint64_t>(((cells[i, 2] - low[2]) * span[1] + (cells[i, 1] - low[1])) * span[0]
-                                    + (cells[i, 0] - low[0]))
-            order[0, i] = <int32_t>i
-        for pass_ in range((bits + 10) // 11):
-            shift = 11 * pass_
-            from_, to = &keys[now, 0], &keys[1 - now, 0]
-            rows, rows_to = &order[now, 0], &order[1 - now, 0]
-            memset(counts, 0, sizeof(counts))
-            for i in range(m):
-                counts[from_[i] >> shift & 2047] += 1
-            total = 0
-            for digit in range(2048):
-                held = counts[digit]
-                counts[digit] = total
-                total += held
-            for i in range(m):
-                digit = <int>(from_[i] >> shift & 2047)
-                place = counts[digit]
-                counts[digit] = place + 1
-                to[place] = from_[i]
-                rows_to[place] = rows[i]
-            now = 1 - now
-    return now
 
 
 def voxel_cells(const real[:, ::1] points, const int32_t[::1] ids, Py_ssize_t keep, const double[::1] numbers, bint single,

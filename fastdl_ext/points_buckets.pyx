@@ -1,8 +1,9 @@
-"""Large clouds to voxels by one radix partition of their keys.  Trusts its caller: equal lengths, scratch of the largest bucket.
+"""Large clouds to voxels by one radix partition of their keys.  Trusts its caller: equal lengths, room for the largest bucket.
 
-A table of millions of voxels misses every cache at every point.  So points are first sent, in input order, to buckets by a hash
+The partitioned hash join of databases (Shatdal, Kant and Naughton, 1994), with voxels in place of join partners.  A table of
+millions of voxels misses every cache at every point.  So points are first sent, in input order, to buckets by a hash
 of their key; a bucket's table and sums then stay in L2, and each bucket, so each voxel, has one owner: the bits cannot
-depend on the threads.  A point moves its row twice and 24 bytes of key, index and id.
+depend on the threads.  Bound by memory: a point moves its row twice and 24 bytes of key, index and id.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -67,12 +68,17 @@ def scatter(const real[:, ::1] points, Py_ssize_t start, const double[::1] numbe
                     index_out[place] = <uint32_t>(start + i + j)
 
 
-def assign(const key[::1] keys, const uint32_t[::1] index, const int64_t[::1] starts, Py_ssize_t first, Py_ssize_t last,
-           uint64_t[::1] table, int most, int32_t[::1] ids, int64_t[::1] sizes, uint8_t[::1] flags):
+def assign(const key[::1] keys, buckets, Py_ssize_t first, Py_ssize_t last, uint64_t[::1] table, int most, uint8_t[::1] flags):
     """Ids within each of the buckets first..last, and a flag at the first point of every voxel.
 
-    The table has 2^most slots.  The bucket for which that is not enough is returned, else `last`.
+    buckets: a record of arrays, `index` (points in the order of their buckets), `starts` (where each bucket begins), `ids`
+    and `sizes` (voxels of each bucket), which are filled. The table has 2^most slots.  The bucket for which that is not
+    enough is returned, else `last`.
     """
+    cdef const uint32_t[::1] index = buckets.index
+    cdef const int64_t[::1] starts = buckets.starts
+    cdef int32_t[::1] ids = buckets.ids
+    cdef int64_t[::1] sizes = buckets.sizes
     cdef Py_ssize_t b, j, n, done, short = last
     cdef int bits
     cdef int64_t size
@@ -137,11 +143,19 @@ cdef inline void sum_bucket(const real* p, Py_ssize_t c, const uint32_t* index, 
             total[k] += row[k]
 
 
-def sum_rows(const real[:, ::1] points, const uint32_t[::1] index, const int32_t[::1] ids, const int64_t[::1] starts,
-             const int64_t[::1] sizes, Py_ssize_t first, Py_ssize_t last, const uint64_t[::1] words,
-             const int32_t[::1] before, bint mean, double[:, ::1] sums, int64_t[::1] counts, uint32_t[::1] firsts,
-             real[:, ::1] out):
-    """Sums or means of the voxels of buckets first..last, each at its rank."""
+def sum_rows(const real[:, ::1] points, buckets, Py_ssize_t first, Py_ssize_t last, bint mean, room, real[:, ::1] out):
+    """Sums or means of the voxels of buckets first..last, each at its rank.
+
+    buckets: as in `assign`, with `words` (a bit for each point, set where it is the first of its voxel) and `before` (bits
+    set below each word); room: (sums, counts, first points), arrays as long as the largest bucket has voxels.
+    """
+    cdef const uint32_t[::1] index = buckets.index
+    cdef const int32_t[::1] ids = buckets.ids, before = buckets.before
+    cdef const int64_t[::1] starts = buckets.starts, sizes = buckets.sizes
+    cdef const uint64_t[::1] words = buckets.words
+    cdef double[:, ::1] sums = room[0]
+    cdef int64_t[::1] counts = room[1]
+    cdef uint32_t[::1] firsts = room[2]
     cdef Py_ssize_t b, v, k, n, s, c = points.shape[1]
     cdef double by
     cdef real* row
@@ -163,9 +177,12 @@ def sum_rows(const real[:, ::1] points, const uint32_t[::1] index, const int32_t
                     row[k] = <real>(sums[v, k] / by)
 
 
-def number(const uint32_t[::1] index, const int32_t[::1] ids, const int64_t[::1] starts, Py_ssize_t first, Py_ssize_t last,
-           const uint64_t[::1] words, const int32_t[::1] before, int32_t[::1] ranks, int32_t[::1] out):
-    """Ids of the points of buckets first..last by order of first appearance in the whole cloud."""
+def number(buckets, Py_ssize_t first, Py_ssize_t last, int32_t[::1] ranks, int32_t[::1] out):
+    """Ids of the points of buckets first..last by order of first appearance in the whole cloud; `ranks` is room."""
+    cdef const uint32_t[::1] index = buckets.index
+    cdef const int32_t[::1] ids = buckets.ids, before = buckets.before
+    cdef const int64_t[::1] starts = buckets.starts
+    cdef const uint64_t[::1] words = buckets.words
     cdef Py_ssize_t b, j
     cdef int32_t next
     with nogil:

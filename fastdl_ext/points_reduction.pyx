@@ -1,6 +1,7 @@
 """Points to voxels: counts, reductions and outputs by id.  Trusts its caller: equal lengths, ids below the rows they name.
 
-Sums are in double and in input order, whatever the way to the ids.
+One pass that adds each point to its voxel's row (a group-by), sums in double and in input order.  Bound by memory: a point is
+read once, 4 bytes of its id too, and its voxel's row of 8 bytes a column is read and written wherever it lies.
 """
 
 from libc.math cimport fabs, floor
@@ -134,10 +135,7 @@ cdef inline Py_ssize_t sum_runs(const real* p, Py_ssize_t c, const uint32_t* key
 
 def sum_by_key(const real[:, ::1] points, const uint32_t[::1] keys, Py_ssize_t start, uint64_t[::1] table, int bits,
                int64_t[::1] count, Py_ssize_t limit, double[:, ::1] sums, int32_t[::1] counts):
-    """Sums and counts of points of three or four columns by key, and in count[1] the points without one.
-
-    The index of the point at which the table was full is returned.
-    """
+    """Sums and counts of points of 3 or 4 columns by key, in count[1] the points without one; the point at which the table was full."""
     cdef Py_ssize_t stop, n = points.shape[0]
     with nogil:
         if points.shape[1] == 3:

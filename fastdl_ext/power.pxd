@@ -1,7 +1,12 @@
 """u**e for u >= 0: plain arithmetic without a branch or a call, so that a loop over it is vectorised.
 
-`cimport` it and call `power(u, e_high(e), e - e_high(e), at_zero(e), at_zero(-e))`; the error is below 1e-15 relative, and 4e-7 for power32.
-0, infinity and NaN give what C's pow gives; libm's own vector pow would need -ffinite-math-only, which loses NaN.
+`cimport` it and call `power(u, e_high(e), e - e_high(e), at_zero(e), at_zero(-e))`; the error is below 1e-15 relative, and 4e-7 for
+power32.  0, infinity and NaN give what C's pow gives; libm's own vector pow would need -ffinite-math-only, which loses NaN.
+
+2^(e log2 u), as in Cody and Waite, "Software manual for the elementary functions", 1980: log2 of the mantissa by the series of atanh,
+whose coefficients are 2 / ((2k + 1) ln 2), and 2^f by that of exp, whose coefficients are ln(2)^k / k!.  The large part of
+e log2 u, e times the exponent of u, is exact because e is split in two (`e_high`).  Bound by arithmetic: some 60 operations, one
+of them a division; 45 for power32.
 """
 
 from libc.math cimport INFINITY
@@ -30,6 +35,7 @@ cdef inline double e_high(double e) noexcept nogil:
 
 
 cdef inline double at_zero(double e) noexcept nogil:
+    # 0**e; infinity**e is at_zero(-e).
     return INFINITY if e < 0 else 0 if e > 0 else 1
 
 
@@ -37,7 +43,7 @@ cdef inline double power(double u, double high, double low, double zero, double 
     cdef uint64_t bits, k
     cdef double v = less(u, 2.2250738585072014e-308, u * 18014398509481984.0, u)    # subnormals have no leading one: times 2^54
     cdef double m, s, z, l, n, a, b, f, t
-    # v = m 2^k with m in [sqrt(1/2), sqrt(2)); k is read as a double through the bits of 2^52 + k, for AVX2 has no other way.
+    # v = m 2^k, m in [sqrt(1/2) = bits 0x3FE6A09E667F3BCD, sqrt(2)); k is read through the bits of 2^52 + k: AVX2 converts no int64.
     memcpy(&bits, &v, 8)
     k = (bits + <uint64_t>0x3FF0000000000000 - <uint64_t>0x3FE6A09E667F3BCD) >> 52
     bits = bits - (k << 52) + <uint64_t>0x3FF0000000000000

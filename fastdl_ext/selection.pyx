@@ -1,8 +1,13 @@
-"""Where rows come to stand in a keyed permutation, and the part that is.  Trusts its caller: at least one row and part.
+"""The place of each row in a keyed permutation of 0..n-1, and the part that this place belongs to.  Trusts its caller: at least
+one row and part.
 
-Row x stands at (left, right) = divmod(x, columns) of a grid of rows x columns >= n cells.  Rounds add to one of the two a
-keyed hash of the other, modulo its range: each is undone by a subtraction, so the cells are permuted.  What lands beyond
-n goes through again until it does not; as a grid has less than one row of such cells, that is rare.
+A generalised Feistel network with cycle walking (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002): row x is
+the cell (left, right) = divmod(x, columns) of a grid of rows x columns >= n cells.  Rounds add to one of the two a keyed hash of
+the other, modulo its range: each is undone by a subtraction, so the cells are permuted.  What lands beyond n goes through
+again until it does not; as a grid has less than one row of such cells, that is rare.
+
+Bound by arithmetic: 12 operations a round and row, eight or sixteen rows at once; a row writes a code of 1 or 4 bytes, or a place
+of 8.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -25,7 +30,8 @@ ctypedef struct Grid:
 
 
 cdef inlined add_hash(uint32_t* to, const uint32_t* source, uint32_t key, uint32_t size, Py_ssize_t m) noexcept nogil:
-    # The hash is Wellons' "lowbias32"; its upper bits, scaled to 0..size-1, are added modulo size.
+    # The hash is "lowbias32" (Wellons, "Prospecting for hash functions", 2018); scaled to 0..size-1 by a multiplication, it is
+    # added modulo size.
     cdef Py_ssize_t i
     cdef uint32_t h
     for i in range(m):

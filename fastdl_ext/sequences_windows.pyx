@@ -1,5 +1,5 @@
-"""Windows of a genome of bytes or 2-bit codes: fetch, turn, encode and pad in one pass.  Trusts its caller: lows and highs
-lie in the genome, starts are near it.
+"""Windows of a genome of bytes or 2-bit codes: fetch, reverse, encode and pad in one pass.  Trusts its caller: lows and highs
+lie in the genome, and starts are so near it that their sums with the length do not overflow.
 
 Algorithm: gather, reverse and encode in blocks that stay in the first cache; 2-bit codes by a table of the four letters
 of each byte (the .2bit format is UCSC's, genome.ucsc.edu/FAQ/FAQformat.html#format7).
@@ -14,7 +14,7 @@ from fastdl_ext.audio cimport decode_8_32
 from fastdl_ext.sequences cimport Coder, coder_of, encode_planes, encode_rows, first_unknown, reverse
 
 cdef enum:
-    BLOCK = 4096
+    BLOCK = 4096            # bases: letters and their reverse, twice as many bytes, stay in the first-level cache
 
 cdef struct Genome:
     const uint8_t* x            # bytes, or four bases a byte
@@ -60,22 +60,31 @@ cdef const uint8_t* load(const Genome* genome, int64_t at, Py_ssize_t n, uint8_t
     return letters
 
 
-cdef inline void fill(const Coder* coder, const uint8_t* blank, uint8_t* out, Py_ssize_t length, bint first, Py_ssize_t start,
-                      Py_ssize_t stop) noexcept nogil:
-    cdef Py_ssize_t i, j
-    if first:
-        for j in range(coder.channels):
+cdef struct Strand:             # how windows of one strand are written
+    Coder coder
+    const uint8_t* blank        # the row of a base that the genome does not have
+    const uint8_t* known        # (256,) 1 for the bytes that may be there, or NULL: all
+    Py_ssize_t length           # bases of a window
+    bint first                  # channels first
+
+
+cdef inline void fill(const Strand* strand, uint8_t* out, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    # The bases start..stop of a window lie outside of the genome.
+    cdef Py_ssize_t i, j, size = strand.coder.size
+    if strand.first:
+        for j in range(strand.coder.channels):
             for i in range(start, stop):
-                memcpy(out + (j * length + i) * coder.size, blank + j * coder.size, coder.size)
+                memcpy(out + (j * strand.length + i) * size, strand.blank + j * size, size)
     else:
         for i in range(start, stop):
-            memcpy(out + i * coder.width, blank, coder.width)
+            memcpy(out + i * strand.coder.width, strand.blank, strand.coder.width)
 
 
-cdef Py_ssize_t window(const Genome* genome, int64_t start, int64_t low, int64_t high, bint backwards, const Coder* coder,
-                       const uint8_t* blank, const uint8_t* known, Py_ssize_t length, bint first,
+cdef Py_ssize_t window(const Genome* genome, const Strand* strand, int64_t start, int64_t low, int64_t high, bint backwards,
                        uint8_t* out) noexcept nogil:
     # One window; the place in it of the first unknown byte, or -1.
+    cdef const Coder* coder = &strand.coder
+    cdef Py_ssize_t length = strand.length
     cdef uint8_t buffer[BLOCK + 8]
     cdef uint8_t turned[BLOCK]
     cdef const uint8_t* x
@@ -84,8 +93,8 @@ cdef Py_ssize_t window(const Genome* genome, int64_t start, int64_t low, int64_t
     high = max(low, high)
     at = start + length - high if backwards else low - start
     stop = at + high - low
-    fill(coder, blank, out, length, first, 0, at)
-    fill(coder, blank, out, length, first, stop, length)
+    fill(strand, out, 0, at)
+    fill(strand, out, stop, length)
     while at < stop:
         n = min(BLOCK, stop - at)
         if backwards:
@@ -93,11 +102,11 @@ cdef Py_ssize_t window(const Genome* genome, int64_t start, int64_t low, int64_t
             x = turned
         else:
             x = load(genome, start + at, n, buffer)
-        if known != NULL:
-            found = first_unknown(x, known, n)
+        if strand.known != NULL:
+            found = first_unknown(x, strand.known, n)
             if found >= 0:
                 return at + found
-        if first:
+        if strand.first:
             encode_planes(coder, x, out + at * coder.size, length * coder.size, n)
         else:
             encode_rows(coder, x, out + at * coder.width, n)
@@ -131,20 +140,15 @@ def encode_windows(genome, spans, forward, reverse_, bint first, Py_ssize_t leng
     cdef Genome source = genome_of(genome[0], genome[1], genome[2], genome[3])
     cdef const int64_t[::1] starts = spans[0], lows = spans[1], highs = spans[2]
     cdef const uint8_t[::1] backwards = spans[3]
-    cdef Coder ahead = coder_of(forward[0]), back = coder_of(reverse_[0])
     cdef const uint8_t[::1] blank = forward[1], back_blank = reverse_[1], known = forward[0].known
-    cdef const uint8_t* allowed = NULL
+    cdef Strand ahead = Strand(coder_of(forward[0]), &blank[0], NULL, length, first)
+    cdef Strand back = Strand(coder_of(reverse_[0]), &back_blank[0], NULL, length, first)
     cdef Py_ssize_t b, found = -1
     if known is not None:
-        allowed = &known[0]
+        ahead.known = back.known = &known[0]
     with nogil:
         for b in range(starts.shape[0]):
-            if backwards[b]:
-                found = window(&source, starts[b], lows[b], highs[b], True, &back, &back_blank[0], allowed, length, first,
-                               &out[b, 0])
-            else:
-                found = window(&source, starts[b], lows[b], highs[b], False, &ahead, &blank[0], allowed, length, first,
-                               &out[b, 0])
+            found = window(&source, &back if backwards[b] else &ahead, starts[b], lows[b], highs[b], backwards[b], &out[b, 0])
             if found >= 0:
                 break
     return (b, found) if found >= 0 else None

@@ -1,9 +1,9 @@
-"""Labels to values.  Trusts its caller: no array is empty, work is of full size, labels come as unsigned integers of their size.
+"""Labels to values.  Trusts its caller: no array is empty, labels come as unsigned integers of their size.
 
 Integers of a small range index a table of values.  Other labels, as 64-bit keys or items of a fixed number of bytes, are
-found by open addressing with linear probing (Knuth, The Art of Computer Programming 3, 6.4, algorithm L) in a table that
-is at most half full, an eighth for few classes, by Fibonacci hashing.  A label is read once and a value written once: its
-bytes bound the first, the cache that the table of keys lies in the second.
+found by open addressing with linear probing (Knuth, The Art of Computer Programming 3, 6.4, algorithm L) and Fibonacci hashing,
+in a table that is at most half full, an eighth for few classes.  A label is read once and a value written once.  Bound: by
+those bytes where the table is of values, by look-ups in the cache that holds the keys where it is of keys.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t

@@ -1,7 +1,11 @@
 """The bin of each value.  Trusts its caller: edges ascend, tables are built by fastdl/targets/_bin_search.py, NaN gets any bin.
 
-The code of v is the number of inner edges <= v.  Few edges are all compared; of many, a monotone map of v to buckets says
-how many lie below the bucket of v, so that only those inside are.
+The code of v is the number of inner edges <= v.  Few edges are all compared.  Of many, a monotone map of v to buckets (by
+equal widths, or by the sign and upper bits of a float, as in a bucket sort; Knuth, The Art of Computer Programming 3, 5.2.5)
+says how many lie below the bucket of v, and a binary search finds v among those inside.
+
+Bound by operations: with few edges one comparison each, eight or sixteen values at once; else one look-up for the bucket and one
+for each step of the search, which a core does two of a cycle. A value of 4 or 8 bytes is read and a code of 1 or 2 written.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -27,7 +31,8 @@ cdef enum:
 
 cdef cloned compared(const real* y, const real* edges, Py_ssize_t count, wide* total, code* out, Py_ssize_t n,
                      Py_ssize_t* nans) noexcept nogil:
-    # Four edges in each pass over the batch; count is a multiple of four.
+    # Four edges in each pass over the batch, so that its counts are read and written a quarter as often; `count` is a
+    # multiple of four.
     cdef Py_ssize_t i, j
     cdef real a, b, c, d, v
     cdef wide missing = 0
@@ -88,8 +93,8 @@ cdef cloned float_buckets(const real* y, real centre, key first, key last, int s
 
 cdef void step_up(const real* y, const int32_t* bucket, const uint16_t* below, const real* edges, int steps, int32_t* at,
                   code* out, Py_ssize_t n) noexcept nogil:
-    # Of the edges from below[bucket] on, fewer than 2^steps may be <= v: a search by halves, all values a step at a time,
-    # and without a branch, which data would mispredict.
+    # Of the edges from below[bucket] on, fewer than 2^steps may be <= v: a binary search, all values a step at a time and
+    # without a branch, which the processor would guess wrongly half the time.
     cdef Py_ssize_t i
     cdef int32_t k
     cdef const real* middle
@@ -150,9 +155,11 @@ def encode_even(const real[::1] y, real low, real inverse, const uint16_t[::1] b
     return nans
 
 
-def encode_float(const real[::1] y, real centre, uint64_t first, uint64_t last, int shift, const uint16_t[::1] below,
-                 const real[::1] edges, int steps, code[::1] out):
-    """The number of NaNs; by buckets whose width grows with the distance from the centre."""
+def encode_float(const real[::1] y, real centre, buckets, const uint16_t[::1] below, const real[::1] edges, int steps,
+                 code[::1] out):
+    """The number of NaNs; by buckets whose width grows with the distance from the centre, (first, last, shift) of its bits."""
+    cdef uint64_t first = buckets[0], last = buckets[1]
+    cdef int shift = buckets[2]
     cdef Py_ssize_t start, m, nans = 0
     cdef int32_t bucket[BATCH]
     cdef int32_t at[BATCH]

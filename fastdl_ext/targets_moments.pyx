@@ -1,15 +1,18 @@
 """Moments of columns, and standardising.  Trusts its caller: no array is empty, work is of full size.
 
-Columns of any number are taken as lanes: as many whole rows at a time as make some 64 values, each lane a sum of its own.
-Of what fits in the first-level cache, mean and squares are summed in two passes; parts are joined by the update of Chan,
-Golub and LeVeque (1979).  Each value is read from memory once.
+Rows that fit in the first-level cache give their mean and then the squares about it, in two passes; such parts are joined by
+the pairwise update of Chan, Golub and LeVeque ("Updating formulae and a pairwise algorithm for computing sample variances",
+1979).  Bound by memory: each value is read from there once.
+
+A row is as long as there are columns, which need not suit vectors: so as many whole rows as make some 64 values are taken as
+lanes, each with sums of its own.
 """
 
 from fastdl_ext._common cimport cloned, real
 
 cdef extern from *:
     """
-    /* Lanes never overlap; said here, for otherwise every short loop begins by testing it. */
+    /* ivdep: lanes never overlap. Without it, every one of these short loops would begin by testing whether they do. */
     #define FASTDL_LANES(T, S)                                                                                       \\
     static FASTDL_INLINE void fastdl_add_##S(const T* y, const double* c, double* a, Py_ssize_t m) {                 \\
         _Pragma("GCC ivdep") for (Py_ssize_t j = 0; j < m; j++) a[j] += (double)y[j] - c[j];                         \\
@@ -59,15 +62,25 @@ cdef enum:
     VALUES = 8192           # taken together: read from memory once, then once more from the first-level cache
 
 
-# --- moments
+cdef struct Lanes:
+    Py_ssize_t count            # a multiple of the columns: lane j is of column j % columns
+    Py_ssize_t columns
+    double* centre              # what is taken off, of each lane
+    double* wide                # room for weights, repeated for each column
+    double* a                   # the sums over rows of w (y - centre),
+    double* b                   # of w (y - centre)^2
+    double* s                   # and of w
 
 
-cdef cloned deviations(const real* y, const double* w, Py_ssize_t n, Py_ssize_t d, Py_ssize_t lanes, bint squares,
-                       const double* centre, double* wide, double* a, double* b, double* s) noexcept nogil:
-    # Sums over rows of w (y - c), w (y - c)^2 and w in every lane; without weights the last is left out, and without
-    # squares the middle one too.
-    cdef Py_ssize_t i, j, m, row, total = n * d
+cdef cloned deviations(const real* y, const double* w, Py_ssize_t n, bint squares, const Lanes* all_) noexcept nogil:
+    # The sums in every lane; without weights the last is left out, and without squares the middle one too.
+    cdef Py_ssize_t i, j, m, row, lanes = all_.count, d = all_.columns, total = n * all_.columns
     cdef const double* repeated
+    cdef const double* centre = all_.centre
+    cdef double* wide = all_.wide
+    cdef double* a = all_.a
+    cdef double* b = all_.b
+    cdef double* s = all_.s
     for j in range(lanes):
         a[j] = b[j] = s[j] = 0
     i = 0
@@ -93,8 +106,9 @@ cdef cloned deviations(const real* y, const double* w, Py_ssize_t n, Py_ssize_t 
             add_f(y + i, centre, a, m)
         else:
             add_d(y + i, centre, a, m)
-
         i += lanes
+
+
 cdef inline double column(const double* lanes, Py_ssize_t c, Py_ssize_t d, Py_ssize_t count) noexcept nogil:
     cdef double total = 0
     while c < count:
@@ -125,11 +139,8 @@ def moments(const real[:, ::1] y, const double[::1] w, double[:, ::1] work, doub
     """
     cdef Py_ssize_t start, m, c, j, n = y.shape[0], d = y.shape[1], lanes = work.shape[1]
     cdef Py_ssize_t rows = max(<Py_ssize_t>1, VALUES // lanes) * (lanes // d)
-    cdef double* centre = &work[0, 0]
-    cdef double* wide = &work[1, 0]
-    cdef double* a = &work[2, 0]
-    cdef double* b = &work[3, 0]
-    cdef double* s = &work[4, 0]
+    cdef Lanes all_ = Lanes(lanes, d, &work[0, 0], &work[1, 0], &work[2, 0], &work[3, 0], &work[4, 0])
+    cdef double* centre = all_.centre
     cdef const double* weights = NULL
     cdef double weight, shift
     with nogil:
@@ -142,22 +153,20 @@ def moments(const real[:, ::1] y, const double[::1] w, double[:, ::1] work, doub
                 weights = &w[start]
             for j in range(lanes):
                 centre[j] = y[start, j % d]
-            deviations(&y[start, 0], weights, m, d, lanes, False, centre, wide, a, b, s)
+            deviations(&y[start, 0], weights, m, False, &all_)
             for c in range(d):
-                weight = <double>m if w is None else column(s, c, d, lanes)
-                shift = centre[c] + column(a, c, d, lanes) / weight
+                weight = <double>m if w is None else column(all_.s, c, d, lanes)
+                shift = centre[c] + column(all_.a, c, d, lanes) / weight
                 j = c
                 while j < lanes:
                     centre[j] = shift
                     j += d
-            deviations(&y[start, 0], weights, m, d, lanes, True, centre, wide, a, b, s)
+            deviations(&y[start, 0], weights, m, True, &all_)
             for c in range(d):
-                weight = <double>m if w is None else column(s, c, d, lanes)
-                shift = column(a, c, d, lanes)
-                chan(weight, centre[c], shift / weight, column(b, c, d, lanes) - shift * (shift / weight), &out[0, c], d)
-
+                weight = <double>m if w is None else column(all_.s, c, d, lanes)
+                shift = column(all_.a, c, d, lanes)
+                chan(weight, centre[c], shift / weight, column(all_.b, c, d, lanes) - shift * (shift / weight), &out[0, c], d)
             start += rows
-# --- standardising
 
 
 cdef cloned scaled(const real* y, const double* high, const double* low, const double* scale, Py_ssize_t lanes, bint back,
@@ -175,7 +184,6 @@ cdef cloned scaled(const real* y, const double* high, const double* low, const d
             back_d(y + i, high, low, scale, out + i, m)
         else:
             scale_d(y + i, high, low, scale, out + i, m)
-
         i += lanes
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastdl import _check, _threads
+from fastdl import _check, _kernels, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array
 from fastdl.network import _parameters
@@ -15,7 +15,10 @@ from fastdl.network._parameters import ParameterLayout, TrainingRows, generator,
 from fastdl.network._scaling import Scaling
 from fastdl.network._settings import TrainingSettings
 from fastdl.network._windows import TrainingWindows
+from fastdl.reference import network as reference
 from fastdl.streaming import ProgressEvent
+
+kernel = _kernels.load("network_training") or reference
 
 _CALL = 1 << 28  # multiplications in a call of the kernel, some tens of milliseconds: Ctrl-C waits for its end
 _PIECE = 128  # rows of a batch whose gradient one thread sums: as in the kernel
@@ -87,12 +90,11 @@ class Steps:
         """The kernel on all threads: the first leads, the others share its work."""
         shared = self._shared
         shared.reset()
+        task = (self.layout, loss, self.settings, shared)
 
         def take_part(part: int) -> None:
             try:
-                _parameters.kernel.train(
-                    part, self.layout, loss, self.settings, *rows, order, steps, self.flat, self.moments, shared, total
-                )
+                kernel.train(part, task, rows, order, steps, self.flat, self.moments, total)
             finally:
                 if part == 0:  # Ctrl-C may come before the kernel: the others must not go on
                     shared.end()

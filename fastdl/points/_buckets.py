@@ -71,7 +71,7 @@ class BucketedVoxels:
         most = int((4 * _BUCKET - 1).bit_length())
         while first < last:
             table = np.empty((1 if keys.dtype == np.uint32 else 2) << most, np.uint64)
-            first = kernel.assign(keys, self.index, self.starts, first, last, table, most, self.ids, self.sizes, flags)
+            first = kernel.assign(keys, self, first, last, table, most, flags)
             most += 2  # a bucket with more voxels than the table takes
 
     def sums(self, mean: bool) -> Array:
@@ -83,23 +83,8 @@ class BucketedVoxels:
         def run(first: int, last: int) -> None:
             most = max(int(self.sizes[first:last].max()), 1)
             sums = np.empty((most, self.points.shape[1]))
-            counts, firsts = np.empty(most, np.int64), np.empty(most, np.uint32)
-            kernel.sum_rows(
-                self.points,
-                self.index,
-                self.ids,
-                self.starts,
-                self.sizes,
-                first,
-                last,
-                self.words,
-                self.before,
-                mean,
-                sums,
-                counts,
-                firsts,
-                out,
-            )
+            room = (sums, np.empty(most, np.int64), np.empty(most, np.uint32))
+            kernel.sum_rows(self.points, self, first, last, mean, room, out)
 
         self._each(run)
         return out
@@ -110,7 +95,7 @@ class BucketedVoxels:
 
         def run(first: int, last: int) -> None:
             ranks = np.empty(max(int(self.sizes[first:last].max()), 1), np.int32)
-            kernel.number(self.index, self.ids, self.starts, first, last, self.words, self.before, ranks, out)
+            kernel.number(self, first, last, ranks, out)
 
         self._each(run)
         return out

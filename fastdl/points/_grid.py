@@ -18,6 +18,7 @@ from fastdl.reference import _point_cells as reference_kernel
 from fastdl.reference import points as reference
 
 kernel = _kernels.load("points") or reference_kernel
+box_kernel = _kernels.load("points_grid") or reference_kernel
 
 AXES = "xyz"
 _UINT32, _UINT64 = np.dtype(np.uint32), np.dtype(np.uint64)
@@ -294,7 +295,7 @@ def cell_bounds(points: Array, low: Array, size: Array, threads: int | None = 1)
 
 def _ends(points: Array) -> Array:
     ends = np.array([np.inf] * 3 + [-np.inf] * 3, points.dtype)
-    kernel.bounds(points, ends)
+    box_kernel.bounds(points, ends)
     return ends
 
 
@@ -334,4 +335,4 @@ def sort_cells(cells: Array, shape: tuple[int, ...] | None = None) -> Array:
     if most >= 2**63 or m >= 2**31:
         return np.lexsort(cells.T)
     keys, order = np.empty((2, m), np.uint64), np.empty((2, m), np.int32)
-    return order[kernel.sort_cells(cells, low, span, most.bit_length(), keys, order)]
+    return order[box_kernel.sort_cells(cells, low, span, most.bit_length(), keys, order)]

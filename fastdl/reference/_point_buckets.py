@@ -36,13 +36,13 @@ def scatter(points, start, numbers, single, bits, places, keys_out, index_out):
     places += sizes
 
 
-def assign(keys, index, starts, first, last, table, most, ids, sizes, flags):
+def assign(keys, buckets, first, last, table, most, flags):
     """Ids within each of the buckets first..last, and a flag at the first point of every voxel."""
     for b in range(first, last):
-        s = slice(starts[b], starts[b + 1])
-        ids[s], new = _point_cells.number_keys(keys[s], keys[:0])
-        sizes[b] = len(new)
-        flags[index[s][np.unique(ids[s], return_index=True)[1]]] = 1
+        s = slice(buckets.starts[b], buckets.starts[b + 1])
+        buckets.ids[s], new = _point_cells.number_keys(keys[s], keys[:0])
+        buckets.sizes[b] = len(new)
+        flags[_first_points(buckets, s)] = 1
     return last
 
 
@@ -53,20 +53,25 @@ def _ranks(words, before, points):
     return before[points >> 6] + np.bitwise_count(below)
 
 
-def sum_rows(points, index, ids, starts, sizes, first, last, words, before, mean, sums, counts, firsts, out):
+def _first_points(buckets, s):
+    """The first point of every voxel of a bucket, whose points are index[s]."""
+    return buckets.index[s][np.unique(buckets.ids[s], return_index=True)[1]]
+
+
+def sum_rows(points, buckets, first, last, mean, room, out):
     """Sums or means of the voxels of buckets first..last, each at its rank."""
     for b in range(first, last):
-        s, m = slice(starts[b], starts[b + 1]), int(sizes[b])
-        total, number = np.zeros((m, points.shape[1])), np.bincount(ids[s], minlength=m)
+        s, m = slice(buckets.starts[b], buckets.starts[b + 1]), int(buckets.sizes[b])
+        total, number = np.zeros((m, points.shape[1])), np.bincount(buckets.ids[s], minlength=m)
         with np.errstate(over="ignore", invalid="ignore"):
-            np.add.at(total, ids[s], points[index[s]].astype(np.float64))
-            born = index[s][np.unique(ids[s], return_index=True)[1]]
-            out[_ranks(words, before, born)] = total / number[:, None] if mean else total
+            np.add.at(total, buckets.ids[s], points[buckets.index[s]].astype(np.float64))
+            ranks = _ranks(buckets.words, buckets.before, _first_points(buckets, s))
+            out[ranks] = total / number[:, None] if mean else total
 
 
-def number(index, ids, starts, first, last, words, before, ranks, out):
+def number(buckets, first, last, ranks, out):
     """Ids of the points of buckets first..last by order of first appearance in the whole cloud."""
     for b in range(first, last):
-        s = slice(starts[b], starts[b + 1])
-        born = index[s][np.unique(ids[s], return_index=True)[1]]
-        out[index[s]] = _ranks(words, before, born)[ids[s]]
+        s = slice(buckets.starts[b], buckets.starts[b + 1])
+        rank = _ranks(buckets.words, buckets.before, _first_points(buckets, s))
+        out[buckets.index[s]] = rank[buckets.ids[s]]

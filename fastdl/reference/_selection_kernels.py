@@ -23,8 +23,12 @@ def part_codes(start, n, rows, columns, keys, bounds, out):
 # --- polynomials
 
 
-def block_sums(x, y, s, fold, low, high, offset, subtracted, out, scratch, ends):
-    """Write the sums of each block, (blocks, folds, 3P + 4); y is taken less offset and the series `subtracted`."""
+def block_sums(x, y, s, fold, how, out, scratch, ends):
+    """Write the sums of each block, (blocks, folds, 3P + 4); y is taken less offset and the series `subtracted`.
+
+    how: (low, high, offset, subtracted).
+    """
+    low, high, offset, subtracted = how
     folds, degree = out.shape[1], (out.shape[2] - 4) // 3
     how = {"domain": (low, high), "offset": offset, "subtracted": subtracted}
     with np.errstate(all="ignore"):

@@ -66,6 +66,6 @@ def encode_even(y, low, inverse, below, edges, steps, out):
     return encode_few(y, edges, out)
 
 
-def encode_float(y, centre, first, last, shift, below, edges, steps, out):
+def encode_float(y, centre, buckets, below, edges, steps, out):
     """As encode_few: buckets only shorten the search."""
     return encode_few(y, edges, out)

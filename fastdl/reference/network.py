@@ -101,14 +101,16 @@ def loss_grad(net, loss, X, y, s, params, grad, total):
     total += value, s.sum()
 
 
-def train(part, net, loss, rule, X, y, s, order, step, params, moments, share, total):
+def train(part, task, rows, order, step, params, moments, total):
     """A step for each batch of `order`, in place; add to total the losses met and the weights.
 
-    Residuals are taken `loss.unit` times, slopes `loss.pull` times. Each of `step` is a rate, what keeps the quotient
-    of Adam finite, and what is left of the weights by their decay. Part 0 does it all, without `share`.
+    task: the records (net, loss, rule, share); rows: X, y and weights or None. Residuals are taken `loss.unit` times,
+    slopes `loss.pull` times. Each of `step` is a rate, what keeps the quotient of Adam finite, and what is left of the
+    weights by their decay. Part 0 does it all, without `share`, which is for threads.
     """
     if part:
         return
+    (net, loss, rule, _), (X, y, s) = task, rows
     X, s = X[:, : net.columns], np.ones(len(X)) if s is None else s.astype(float)
     weights, biases = net.views(params)
     firsts, seconds = (net.each(m) for m in moments)

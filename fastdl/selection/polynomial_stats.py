@@ -186,9 +186,9 @@ class PolynomialStats(RowBlocks, StateBytes):
         s = None if s is None else np.ascontiguousarray(s, dtype)
         fold = None if fold is None else np.ascontiguousarray(fold, np.int32)
         out = np.empty((-(-len(x) // BLOCK), self.folds, 3 * self.degree + 4))
-        subtracted = None if self.subtracted is None else self._subtracted
+        how = (*self.domain, self.offset, None if self.subtracted is None else self._subtracted)
         scratch, ends = np.empty(3 * (BLOCK + self.folds + 1)), np.empty(self.folds + 1, np.intp)
-        kernel.block_sums(x, y, s, fold, *self.domain, self.offset, subtracted, out, scratch, ends)
+        kernel.block_sums(x, y, s, fold, how, out, scratch, ends)
         return out.reshape(len(out), -1)
 
     def merge(self, other: PolynomialStats) -> PolynomialStats:

@@ -85,7 +85,7 @@ def _by_bits(inner: Array) -> Iterator[tuple[int, Array, str, tuple[Any, ...]]]:
             return
         rank = np.clip(magnitude >> bits.type(shift), first, last).astype(np.int64) - first
         bucket = half + np.where(distance < 0, ~rank, rank)
-        yield *_searched(bucket, 2 * half), "encode_float", (centre.item(), first, last, shift)
+        yield *_searched(bucket, 2 * half), "encode_float", (centre.item(), (first, last, shift))
 
 
 def _searched(bucket: Array, count: int) -> tuple[int, Array]:
