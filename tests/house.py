@@ -1,6 +1,7 @@
 """Where the rooms of the house are and how its files are read, for tests/test_house*.py."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import fastdl
@@ -35,11 +36,13 @@ def module_of(path):
     return ".".join(path.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
 def tree_of(path):
     """The syntax tree of a Python file."""
     return ast.parse(path.read_text())
 
 
+@cache
 def trees():
     """(path, tree) of every module of fastdl."""
     return [(path, tree_of(path)) for path in sources()]
@@ -104,6 +107,15 @@ def stub_names(path):
 BUILT_IN = {"__import__", "compile", "eval", "exec"}
 
 
+def dotted(node):
+    """The words of a name and its attributes, `a.b.c`; none where it begins with another expression."""
+    words = []
+    while isinstance(node, ast.Attribute):
+        words.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(words)] if isinstance(node, ast.Name) else []
+
+
 def dotted_uses(tree):
     """(dotted name, node) of what a tree uses of its imports, by the names that it was imported from."""
     names = {}
@@ -113,7 +125,7 @@ def dotted_uses(tree):
         elif isinstance(node, ast.ImportFrom):
             names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Name, ast.Attribute)):
-            first, *rest = ast.unparse(node).split(".")
+        if isinstance(node, (ast.Name, ast.Attribute)) and (words := dotted(node)):
+            first, *rest = words
             if first in names or first in BUILT_IN:  # other names are of variables
                 yield ".".join([names.get(first) or first, *rest]), node
