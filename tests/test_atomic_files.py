@@ -264,7 +264,7 @@ def test_groups_and_single_files_in_one_folder_do_not_wait_for_each_other(tmp_pa
     assert not left(tmp_path)
 
 
-def test_folders(tmp_path):
+def test_a_folder_is_replaced_whole_or_stays(tmp_path):
     for text in ("one", "two"):
         with replacing_folder(tmp_path / "x.zarr") as folder:
             (folder / "a").write_text(text)

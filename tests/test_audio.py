@@ -185,7 +185,7 @@ def test_g711_counts_what_is_clipped_and_gives_nan_a_code():
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (1,), (5, 2), ()])
-def test_any_shape(shape):
+def test_results_have_the_shape_of_their_input(shape):
     x = np.ones(shape, np.int16)
     assert fastdl.mu_law_encode(x).shape == shape
     assert fastdl.mu_law_decode(fastdl.mu_law_encode(x)).shape == shape

@@ -109,7 +109,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_files(tmp_path, name, capsys):
+def test_damaged_files_are_errors_that_say_what_is_wrong(tmp_path, name, capsys):
     if name == "random":
         pytest.importorskip("soundfile")
     data, words = BAD[name]
@@ -154,7 +154,7 @@ def test_a_target_is_not_replaced_unless_asked(tmp_path, capsys):
         (["x*.wav", "-o", "y"], "no such file"),
     ],
 )
-def test_wrong_sources(tmp_path, monkeypatch, capsys, arguments, words):
+def test_sources_that_are_not_there_are_named(tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
     assert main(["encode-audio", *arguments]) == 1
     assert words in capsys.readouterr().err

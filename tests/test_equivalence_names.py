@@ -39,7 +39,7 @@ def test_derivatives_of_aggregation(reduce, heads):
 
 
 @pytest.mark.parametrize("across", ["sum", "mean", "max", "min"])
-def test_relations(across):
+def test_aggregation_over_relations(across):
     graphs = {
         ("a", "x", "b"): random_graph(np.random.default_rng(2), 30),
         ("c", "y", "b"): random_graph(np.random.default_rng(3), 30),

@@ -259,7 +259,7 @@ def test_feature_map_is_feature_map():
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.float32, np.float64])
-def test_mu_law(dtype):
+def test_mu_law_encoder_is_mu_law_encode_and_decode(dtype):
     x = (rng.uniform(-1, 1, (4, 50)) * (32767 if dtype is np.int16 else 1)).astype(dtype)
     encoder = MuLawEncoder(dtype=dtype, threads=2)
     codes = encoder.fit_transform(x)
@@ -270,7 +270,7 @@ def test_mu_law(dtype):
         MuLawEncoder(1).fit(x)
 
 
-def test_nucleotides():
+def test_nucleotides_of_every_container_are_one_hot():
     sequences = ["ACGT", "TTNA"]
     kinds = [
         sequences,
@@ -302,7 +302,7 @@ def test_nucleotides():
 
 
 @pytest.mark.parametrize("reduce", ["mean", ((0, "count"),), [(3, "max"), (2, "mean")]])
-def test_voxel_grids(reduce):
+def test_voxel_grid_transformer_is_voxel_grid(reduce):
     grids = VoxelGridTransformer(0.5, RANGE, reduce=reduce).fit(CLOUDS)
     rows = grids.transform(CLOUDS)
     want = [

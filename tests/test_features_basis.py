@@ -90,7 +90,7 @@ def test_domain_too_narrow_for_float32():
         fastdl.vandermonde(np.float32([1]), 2, domain=(1e8, 1e8 + 1))
 
 
-def test_out():
+def test_out_is_filled_and_must_fit():
     x = np.linspace(0, 1, 9)
     out = np.empty((9, 3))
     assert fastdl.vandermonde(x, 2, out=out) is out

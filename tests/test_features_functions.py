@@ -75,7 +75,7 @@ def test_columns_by_choice():
         ("tan", [-np.inf, 0], 1),
     ],
 )
-def test_not_defined(name, values, count):
+def test_where_a_function_is_not_defined_is_nan_and_counted(name, values, count):
     got, counts = fastdl.feature_map(values, [name], return_invalid=True)
     assert counts.tolist() == [count]
     assert np.isnan(got).sum() == count + np.isnan(values).sum()

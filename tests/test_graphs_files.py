@@ -102,7 +102,7 @@ def test_arrays_that_are_refused(tmp_path, name):
     assert "bad.npz" in str(caught.value)
 
 
-def test_names(tmp_path):
+def test_nodes_by_names_are_numbered_in_order_or_as_given(tmp_path):
     path = tmp_path / "e.csv"
     path.write_text('source,target,weight\nann,"Lee, Bob",2\n"Lee, Bob",cy,3\n')
     graph, names = read_named_graph(path)

@@ -126,7 +126,7 @@ def test_edge_softmax_and_its_derivative():
     np.testing.assert_allclose(by_s, s.grad.numpy(), rtol=1e-9, atol=1e-12)
 
 
-def test_edge_dots():
+def test_edge_dots_are_products_of_both_ends():
     rng = np.random.default_rng(4)
     graph = random_graph(rng, 400, rectangular=True)
     targets = rows(graph.indptr)

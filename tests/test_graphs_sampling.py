@@ -136,7 +136,7 @@ def test_batches_stay_apart():
         fastdl.batch_graphs([graphs[0], Graph([0, 0], [])])
 
 
-def test_relations():
+def test_relations_are_reduced_one_by_one_and_then_together():
     rng = np.random.default_rng(6)
     rates, likes = (Graph.from_edges(rng.integers(0, 5, (2, 20)), (5, 6)) for _ in range(2))
     x = rng.standard_normal((6, 3))
@@ -193,7 +193,7 @@ def test_data_of_pytorch_geometric():
         fastdl.as_graph([[0], [1]])
 
 
-def test_summary():
+def test_summary_counts_loops_duplicates_and_isolated_nodes():
     graph = Graph.from_edges([[0, 0, 0, 3, 1], [1, 1, 1, 3, 0]], 6)
     assert str(graph.summary()) == (
         "6 nodes, 5 edges, 1 self loop, 2 duplicates, 3 isolated nodes, largest degree 3 (node 1)"

@@ -227,7 +227,7 @@ def test_dialects_of_text(tmp_path, text, options):
     assert np.allclose(TableModel.read(tmp_path / "m.json").w, 2)
 
 
-def test_outputs(tmp_path, capsys):
+def test_where_models_and_plots_are_written(tmp_path, capsys):
     path = write(tmp_path / "t.csv")
     (tmp_path / "folder").mkdir()
     assert main(["fit", str(path), "-o", str(tmp_path / "model")]) == 0

@@ -82,7 +82,7 @@ def test_a_vertex_goes_through_rows():
     assert (r[:4] < 1e-12).all() and r[4] > 1e-6
 
 
-def test_no_units():
+def test_units_of_x_and_y_do_not_matter():
     X, y = problem(1000, 2)
     base = fit_lp(X, y, 0.5, boxes=200)
     for factor, scale, shift in ((1e9, 1.0, 0.0), (1e-9, 1e7, 0.0), (1.0, np.array([1e-6, 1e6]), 0.0), (1, 1, 1e6)):
@@ -101,7 +101,7 @@ def test_threads_chunks_and_seeds():
 
 
 @pytest.mark.parametrize("n", [40, 400])
-def test_weights(n, monkeypatch):
+def test_weights_drop_and_repeat_rows(n, monkeypatch):
     X, y = problem(n, 2)
     climbing(monkeypatch)
     s = np.random.default_rng(0).integers(0, 3, n)
@@ -112,7 +112,7 @@ def test_weights(n, monkeypatch):
     np.testing.assert_allclose(fit.w, base.w, rtol=1e-9)
 
 
-def test_odd_shapes(monkeypatch):
+def test_no_rows_one_row_no_columns_constant_columns(monkeypatch):
     none = fit_lp(np.empty((0, 2)), np.empty(0), 0.5)
     assert none.loss == 0 and none.w.tolist() == [0, 0] and none.certificate.gap == 0
     assert fit_lp([[3.0]], [2.0], 0.5).loss == 0

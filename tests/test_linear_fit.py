@@ -142,7 +142,7 @@ def test_least_squares_against_fractions():
     np.testing.assert_allclose(np.append(fit.b, fit.w), want, rtol=1e-13)
 
 
-def test_filip():
+def test_filip_has_nists_certified_digits():
     V = np.vander(linear_nist_filip.X, 11, increasing=True)
     for X, intercept in ((V[:, 1:], True), (V, False)):
         fit = fastdl.fit_lp(X, linear_nist_filip.Y, intercept=intercept)
@@ -281,7 +281,7 @@ def test_nothing_to_fit(p):
     assert fit.w == 0 and fit.b == pytest.approx(7.1) and fit.loss == 0
 
 
-def test_any_input():
+def test_lists_layouts_dtypes_and_tensors_give_the_same_fit():
     X, y = problem(n=50)
     want = fastdl.fit_lp(X, y, 1)
     frozen = X.copy()
@@ -319,7 +319,7 @@ def test_any_input():
         ({"y": None}, "chunk"),
     ],
 )
-def test_messages(wrong, message):
+def test_wrong_arguments_say_so(wrong, message):
     arguments = {"X": [[1.0], [2.0], [4.0]], "y": [1.0, 2.0, 5.0], **wrong}
     with pytest.raises(fastdl.FastdlError, match=message):
         fastdl.fit_lp(**arguments)
@@ -335,7 +335,7 @@ def test_from_many_threads_at_once():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_after_fork():
+def test_a_forked_child_fits_with_threads():
     X, y = problem("normal", 60_000, 4)
     want = fastdl.fit_lp(X, y, 1, threads=2).loss
     child = os.fork()

@@ -44,7 +44,7 @@ def test_comes_near_the_least_loss(p, optimizer):
 
 @optimizers
 @powers
-def test_no_units(p, optimizer):
+def test_units_of_x_and_y_do_not_matter(p, optimizer):
     X, y = problem(200)
     epochs = 8 if p > 1 else 2  # where the slopes jump, what is rounded differently goes its own way
     base = fastdl.gradient_descent(X, y, p, optimizer=optimizer, epochs=epochs)
@@ -105,7 +105,7 @@ def test_early_stopping():
 
 
 @powers
-def test_weights(p):
+def test_weights_drop_and_repeat_rows(p):
     X, y = problem(300)
     s = np.random.default_rng(0).integers(0, 3, 300)
     base = fastdl.gradient_descent(np.repeat(X, s, 0), np.repeat(y, s), p, optimizer="gd", epochs=4)
@@ -115,7 +115,7 @@ def test_weights(p):
     np.testing.assert_allclose(fit.w, base.w, rtol=1e-5)
 
 
-def test_start():
+def test_descent_begins_at_the_start_given():
     X, y = problem()
     best = fit_lp(X, y, 1)
     fit = fastdl.gradient_descent(X, y, 1, start=best, epochs=5)
@@ -137,7 +137,7 @@ def test_a_loss_of_ones_own(optimizer):
 
 @optimizers
 @powers
-def test_odd_shapes(p, optimizer):
+def test_no_rows_one_row_no_columns_constant_columns(p, optimizer):
     some = {"optimizer": optimizer, "epochs": 5}
     none = fastdl.gradient_descent(np.empty((0, 2)), np.empty(0), p, **some)
     assert none.loss == 0 and none.w.tolist() == [0, 0] and none.b == 0

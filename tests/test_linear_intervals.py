@@ -130,7 +130,7 @@ def test_units_whose_squares_are_no_floats(unit, p, covariance):
         ({"p": 1.5, "resamples": 1}, "resamples must be at least 2"),
     ],
 )
-def test_messages(wrong, message):
+def test_wrong_arguments_say_so(wrong, message):
     X, y, _ = problem()
     with pytest.raises(fastdl.FastdlError, match=message):
         fastdl.estimate_intervals(**{"X": X, "y": y, **wrong})

@@ -45,7 +45,7 @@ def test_against_the_reference(n, d):
 
 @needs_kernel
 @pytest.mark.parametrize("e", [-1.9, -0.5, 0.0, 0.3, 1.0, 48.0])
-def test_powers(e):
+def test_powers_of_residuals_equal_the_reference(e):
     r = np.concatenate([[0.0], np.logspace(-20, 20, 101), -np.logspace(-3, 3, 11)])
     got, want = np.empty(len(r)), np.empty(len(r))
     kernel.powers(r, e, got)

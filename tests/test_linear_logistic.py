@@ -86,7 +86,7 @@ def test_the_bound_holds_at_every_step():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_hostile_data(seed):
+def test_bounds_hold_for_data_of_any_size_and_rank(seed):
     rng = np.random.default_rng(seed)
     n, d, classes = int(rng.integers(2, 40)), int(rng.integers(0, 50)), int(rng.integers(2, 4))
     X = rng.integers(-2, 3, (n, d)) * 10.0 ** rng.integers(-100, 100) + rng.choice([0, 1e6])

@@ -44,7 +44,7 @@ def test_any_number_of_rows_and_threads(n, threads):
 
 @pytest.mark.filterwarnings("ignore::fastdl.errors.NotConverged")  # of what rounding left of a column
 @pytest.mark.parametrize("kind", ["dependent", "nearly dependent", "constant", "constant target", "huge", "no columns"])
-def test_hostile_columns(kind):
+def test_dependent_constant_and_badly_scaled_columns(kind):
     X, Y = problem(200)
     if kind == "dependent":
         X = np.column_stack([X, X[:, 0] + X[:, 1]])
@@ -94,6 +94,6 @@ def test_equals_numpy():
         (np.ones((3, 1)), np.array([["a", "b"]] * 3), "y must be"),
     ],
 )
-def test_messages(X, Y, message):
+def test_wrong_arguments_say_so(X, Y, message):
     with pytest.raises(fastdl.FastdlError, match=message):
         fastdl.fit_lp(X, Y)

@@ -79,7 +79,7 @@ def test_what_a_function_does_not_use():
         ("progress", 3, "progress must be callable, got int"),
     ],
 )
-def test_messages(field, value, message):
+def test_wrong_options_say_so(field, value, message):
     with pytest.raises(fastdl.FastdlError, match=message):
         fastdl.TrainingOptions(**{field: value})
 

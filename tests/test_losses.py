@@ -156,7 +156,7 @@ def test_same_bits_for_threads_and_chunks(p, models):
             np.testing.assert_array_equal(got, w)
 
 
-def test_states_merge():
+def test_merged_states_have_the_bits_of_one_call():
     X, y, w, b = problem(np.random.default_rng(7), 150_000, 16, 0, "float32")
     want = fastdl.lp_loss_grad(X, y, w, b, 1)
     first = fastdl.LpLoss(w, b, 1)
@@ -180,7 +180,7 @@ def test_models_see_the_same_alone_and_together():
             np.testing.assert_allclose(got[k], want, rtol=1e-11)
 
 
-def test_any_input():
+def test_lists_dtypes_and_tensors():
     X, y, w = [[1, 2], [3, 4]], [1, 2], [0, 1]
     assert fastdl.lp_loss(X, y, w) == 5.0
     assert fastdl.lp_loss(np.array(X, np.float16), np.array(y, bool), w, p=1) == 4.0
@@ -210,13 +210,13 @@ def test_any_input():
         ({"X": [["a", "b"]]}, "X must be"),
     ],
 )
-def test_messages(wrong, message):
+def test_wrong_arguments_say_so(wrong, message):
     arguments = {"X": np.zeros((2, 2)), "y": [1.0, 2.0], "W": [1.0, 2.0], **wrong}
     with pytest.raises(fastdl.FastdlError, match=message):
         fastdl.lp_loss_grad(**arguments)
 
 
-def test_out():
+def test_out_is_filled_and_must_fit():
     X, y, W, b = problem(np.random.default_rng(9), 50, 4, 3, "float64")
     loss, by_w, _ = fastdl.lp_loss_grad(X, y, W, b, out=(mine := np.empty((3, 4))))
     assert by_w is mine
@@ -333,7 +333,7 @@ def test_powers_beyond_float32(p, r):
         np.testing.assert_allclose(g, w, rtol=1e-6)
 
 
-def test_no_models():
+def test_no_models_have_no_losses():
     X, y = np.ones((5, 2)), np.ones(5)
     loss, by_w, by_b = fastdl.lp_loss_grad(X, y, np.zeros((0, 2)), np.zeros(0))
     assert loss.shape == by_b.shape == (0,) and by_w.shape == (0, 2)

@@ -90,7 +90,7 @@ def test_one_row_and_a_few(p):
         assert np.isfinite(fit(x, y, p=p).predict(x)).all()
 
 
-def test_no_rows():
+def test_no_rows_to_fit_are_an_error_and_none_to_predict_are_not():
     for X, y in ((np.empty((0, 2)), []), ([[1.0, 2.0]], [1.0])):
         with pytest.raises(fastdl.InputError, match="at least one row with a weight above 0, got none"):
             fit(X, y, sample_weight=np.zeros(len(y)))
@@ -142,7 +142,7 @@ def test_learned_features_serve_a_linear_fit():
         learned.transform(x, out=np.empty((500, 7)))
 
 
-def test_any_input():
+def test_lists_layouts_and_dtypes_give_the_same_fit():
     x, y = wave(100)
     want = fit(x, y)
     assert_same_fit(fit(x.tolist(), y.tolist()), want)
@@ -195,7 +195,7 @@ def test_any_input():
         ({"threads": 0}, "threads must be at least 1"),
     ],
 )
-def test_messages(wrong, message):
+def test_wrong_arguments_say_so(wrong, message):
     arguments = {"X": np.arange(3.0)[:, None], "y": [1.0, 2.0, 3.0], **wrong}
     with pytest.raises(fastdl.FastdlError, match=message):
         fit(arguments.pop("X"), arguments.pop("y"), **arguments)

@@ -110,7 +110,7 @@ def test_part_held_out():
         (lambda part: 1 + part, [1, 1.25, 1.5, 1.75]),
     ],
 )
-def test_schedules(schedule, want):
+def test_rates_follow_the_schedule(schedule, want):
     x, y = wave()
     history = fit(x, y, epochs=4, schedule=schedule, learning_rate=0.02).history
     np.testing.assert_allclose(history["learning_rate"], 0.02 * np.array(want), rtol=1e-12)

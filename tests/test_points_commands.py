@@ -108,7 +108,7 @@ def test_voxelize_settings_that_cannot_be(tmp_path, capsys, size, ends, words):
     assert not (tmp_path / "v.npz").exists()
 
 
-def test_wrong_use(tmp_path, capsys):
+def test_wrong_options_say_so(tmp_path, capsys):
     path = points_cloud_files.write_all(tmp_path)["kitti.bin"]
     for options, words in [
         (["--voxel-size", "1,2", "--range=0,0,0,1,1,1"], "needs 1 or 3 numbers, got 2"),

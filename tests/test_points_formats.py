@@ -168,7 +168,7 @@ def test_an_archive_of_more_than_it_can_hold(tmp_path):
         ("a.pts", "2\n1 2 3 9 9 9 9\n4 5 6 9 9 9 9\n", ("x", "y", "z", "column3", "column4", "column5", "column6")),
     ],
 )
-def test_text(tmp_path, name, text, columns):
+def test_text_with_any_separator_and_heading(tmp_path, name, text, columns):
     (tmp_path / name).write_bytes(text.encode())
     reader, got = read(tmp_path / name)
     assert reader.columns == columns
@@ -205,7 +205,7 @@ def test_long_integers_in_text_are_exact(tmp_path):
 # E57
 
 
-def test_e57(tmp_path):
+def test_scans_of_an_e57_file_follow_each_other(tmp_path):
     pye57 = pytest.importorskip("pye57")
     with pye57.E57(str(tmp_path / "a.e57"), mode="w") as file:
         for k in range(2):

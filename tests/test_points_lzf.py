@@ -67,7 +67,7 @@ def test_gives_back_what_was_compressed(way):
 
 
 @ways
-def test_by_hand(way):
+def test_literals_and_copies_by_hand(way):
     assert decompress(way, b"\x02abc", 3) == (-1, b"abc")
     assert decompress(way, b"\x00a\x20\x00", 4) == (-1, b"aaaa")  # copy 3 from distance 1
     assert decompress(way, b"\x01ab\xe0\x01\x01", 12) == (-1, b"ab" * 6)  # the long form: 7 + 2 + 1
@@ -88,7 +88,7 @@ def test_by_hand(way):
         (b"\x00a\xe0\xff\x00", 200, 2),  # a copy over the end
     ],
 )
-def test_corrupt(way, data, size, place):
+def test_corrupt_data_tells_where(way, data, size, place):
     assert decompress(way, data, size)[0] == place
 
 

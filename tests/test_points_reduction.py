@@ -128,7 +128,7 @@ def test_spilling_leaves_no_file(tmp_path, monkeypatch):
     del state
 
 
-def test_cells_given():
+def test_given_cells_are_taken_as_they_are():
     rng = np.random.default_rng(5)
     lattice = rng.integers(-(2**31), 2**31, (2000, 3)) // 1000000
     points = lattice * 0.001
@@ -233,7 +233,7 @@ def rows(points):
 
 
 @pytest.mark.parametrize("size", [0.2, 0.5])
-def test_like_peers(size):
+def test_like_gives_the_points_of_open3d_and_kiss_icp(size):
     points = np.random.default_rng(7).normal(0, 3, (20_000, 3))
     o3d = pytest.importorskip("open3d")
     theirs = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points)).voxel_down_sample(size)

@@ -111,7 +111,7 @@ def test_points_that_have_no_cell(bad, dtype):
         assert np.isfinite(v.voxels).all()
 
 
-def test_empty():
+def test_no_points_and_no_finite_points():
     v = fastdl.voxelize(np.zeros((0, 4), np.float32), 1.0, (0, 0, 0, 4, 4, 4), max_points=5)
     assert (v.voxels.shape, v.coords.shape, v.counts.shape, v.inverse.shape) == ((0, 5, 4), (0, 3), (0,), (0,))
     assert fastdl.voxel_downsample([], 1.0).shape == (0, 3)
@@ -187,7 +187,7 @@ def test_random_sample_is_of_the_point_not_of_the_order():
     assert max(place) > 1000  # the first 20 would not reach so far
 
 
-def test_batch():
+def test_a_batch_is_its_clouds_one_by_one():
     rng = np.random.default_rng(3)
     clouds = [cloud(rng, n) for n in (500, 0, 37)]
     one = [fastdl.voxelize(c, SIZE, ENDS, max_points=4, max_voxels=100) for c in clouds]
@@ -238,7 +238,7 @@ def test_voxelizer_pickles_and_is_shared_by_threads():
     assert_same((first.voxels, first.inverse), kept)
 
 
-def test_out():
+def test_out_is_filled_and_must_fit():
     points = cloud(np.random.default_rng(4), 500)
     want = fastdl.voxelize(points, SIZE, ENDS, max_points=3, max_voxels=900)
     out = np.full((900, 3, 5), 7, np.float32)
@@ -256,7 +256,7 @@ def test_out():
 
 @pytest.mark.parametrize("kind", ["voxelnet", "pointpillars9", "pointpillars10"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_features(kind, dtype):
+def test_features_equal_the_reference_and_pad_with_zeros(kind, dtype):
     points = cloud(np.random.default_rng(5), 2000, dtype)
     v = fastdl.voxelize(points, SIZE, ENDS, max_points=6)
     got = fastdl.voxel_features(v.voxels, v.counts, v.coords, SIZE, ENDS, kind=kind)

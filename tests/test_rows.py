@@ -68,13 +68,13 @@ def test_what_is_refused(data, error, message):
         blocks(Rows(*data))
 
 
-def test_empty():
+def test_no_rows():
     rows = Rows(X[:0], y[:0])
     assert rows.total(lambda X, y, s: np.zeros(1)) is None
     assert rows.gathered()[0].shape == (0, 40)
 
 
-def test_certificates():
+def test_certificates_and_fits_are_what_they_are_made_of():
     assert Certificate.of(2.0, 1.0, "dual") == (2.0, 1.0, 0.5, "dual")
     assert Certificate.of(0.0, 0.0, "interpolation").gap == 0
     assert Certificate.of(1.0, 1.0 + 1e-16, "dual").lower == 1.0

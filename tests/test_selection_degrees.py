@@ -190,7 +190,7 @@ class TestSelectDegree:
             with pytest.raises(fastdl.InputError, match=words):
                 fastdl.select_degree(chunks, domain=(0, 10), n=n)
 
-    def test_attacks(self):
+    def test_any_input_and_wrong_arguments(self):
         x, y = wave(500)
         want = fastdl.select_degree(x, y, range(5)).valid
         torch = pytest.importorskip("torch")
@@ -221,7 +221,7 @@ class TestSelectDegree:
         with pytest.raises(fastdl.InputTypeError, match="chunks are gone through several times"):
             fastdl.select_degree(iter([(x, y)]))
 
-    def test_plot(self):
+    def test_the_plot_has_its_curves_and_a_legend(self):
         figure = pytest.importorskip("matplotlib.figure").Figure()
         choice = fastdl.select_degree(*wave(500), range(8))
         axes = choice.plot(figure.subplots())

@@ -121,7 +121,7 @@ def test_interpolation_leaves_nothing():
     np.testing.assert_allclose(path.model(4).predict(x), y, rtol=1e-11)
 
 
-def test_attacks():
+def test_any_input_and_wrong_arguments():
     x, y = wave(5000)
     want = state().update((x, y)).sums()
     frozen = x.copy()
@@ -172,7 +172,7 @@ def test_state_is_small_and_can_be_sent():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_after_fork():
+def test_a_forked_child_sums_with_threads():
     x, y = wave(600_000)
     want = state(threads=2).update((x, y)).sums()
     child = os.fork()

@@ -75,7 +75,7 @@ def test_windows_one_after_the_other(tmp_path, capsys, monkeypatch, genome, kind
     assert [s["start"] for s in note(target)["sequences"]] == [0, 11, 11, 12]
 
 
-def test_reads(tmp_path, capsys):
+def test_reads_of_a_fastq_are_cut_and_padded(tmp_path, capsys):
     source, target = tmp_path / "a.fq", tmp_path / "x.npy"
     reads = ["ACGT", "", "ACGTACGTAC", "NNA"]
     source.write_bytes(fastq(reads))
@@ -90,7 +90,7 @@ def test_reads(tmp_path, capsys):
 
 @pytest.mark.parametrize("pack", ["plain", "bgzip", "2bit"])
 @pytest.mark.parametrize("layout", ["last", "first"])
-def test_regions(tmp_path, capsys, monkeypatch, genome, pack, layout):
+def test_regions_of_a_bed_file_are_windows(tmp_path, capsys, monkeypatch, genome, pack, layout):
     source, bed, target = tmp_path / "a.fa", tmp_path / "a.bed", tmp_path / "x.npy"
     source.write_bytes(twobit(genome) if pack == "2bit" else PACK[pack](fasta(genome)))
     rng = np.random.default_rng(0)

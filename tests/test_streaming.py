@@ -30,7 +30,7 @@ class Total:
         return self.parts
 
 
-def test_protocol():
+def test_what_is_an_accumulator_is_told_by_its_methods():
     assert isinstance(Total(), Accumulator)
     assert not isinstance(sum, Accumulator)
 
@@ -47,7 +47,7 @@ def test_order_is_that_of_the_chunks():
         assert written == want
 
 
-def test_other_processes():
+def test_steps_in_other_processes():
     with ProcessPoolExecutor(2) as pool:
         assert run([np.arange(3), np.arange(4)], Total(), executor=pool) == [3, 6]
 

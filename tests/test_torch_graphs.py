@@ -62,7 +62,7 @@ def test_tensors_are_read_without_a_copy(monkeypatch):
         (lambda: torch.ones(3, 1), "one row for each of 2 nodes"),
     ],
 )
-def test_wrong_tensors(x, words):
+def test_tensors_that_cannot_be_read_say_why(x, words):
     with pytest.raises((fastdl.InputError, fastdl.InputTypeError), match=words):
         ours.aggregate(Graph.from_edges([[0], [1]]), x())
 

@@ -56,7 +56,7 @@ def test_value_is_that_of_numpy_and_float32_stays():
     assert torch.isfinite(r).all()
 
 
-def test_refuses():
+def test_what_is_no_tensor_of_floats_is_refused():
     from fastdl.torch import lp_loss
 
     X, y, W, _, _ = problem()

@@ -25,7 +25,7 @@ def data(**settings):
 
 @pytest.mark.parametrize("reduce", DIFFERENTIABLE)
 @pytest.mark.parametrize("ranged", [False, True])
-def test_gradients(reduce, ranged):
+def test_gradients_are_those_of_finite_differences(reduce, ranged):
     rng = np.random.default_rng(0)
     points = torch.from_numpy(rng.uniform(0, 2, (30, 3)))
     features = torch.from_numpy(rng.normal(size=(30, 2))).requires_grad_()

@@ -84,7 +84,7 @@ def test_values_of_two_functions_in_one_module():
     assert key(f, g) != before
 
 
-def test_circles_end():
+def test_functions_that_call_each_other_have_content():
     def even(n):
         return n == 0 or odd(n - 1)
 
