@@ -37,7 +37,7 @@ class ParquetColumn:
     """A column of float64, in groups of rows that do not depend on how the numbers come."""
 
     def __init__(self, file: IO[bytes], name: str):
-        self.pa = _check.extra("pyarrow", "fit", "a .parquet file")
+        self.pa = _check.extra("pyarrow", "tables", "a .parquet file")
         from pyarrow import parquet
 
         self.schema = self.pa.schema([(name, self.pa.float64())])

@@ -67,7 +67,7 @@ class TextTable:
 
         `part` are the bytes from one border to another of `borders`; by default those of the file.
         """
-        pa = _check.extra("pyarrow", "fit", "a table of text")
+        pa = _check.extra("pyarrow", "tables", "a table of text")
         try:
             if types is None:
                 types = self.types(columns)
@@ -82,7 +82,7 @@ class TextTable:
 
     def types(self, columns: Sequence[str]) -> dict[str, Any]:
         """What the named columns hold, by the first rows; pyarrow's errors for what is no table."""
-        pa = _check.extra("pyarrow", "fit", "a table of text")
+        pa = _check.extra("pyarrow", "tables", "a table of text")
         with self._opened(pa, columns, None, None) as first:
             return {f.name: self._type(pa, f.type) for f in first.schema}
 

@@ -40,7 +40,7 @@ class Table:
     Text has a first line with the names of its columns; what parts them (comma, semicolon, tab or bar) is guessed from
     the first lines. An `.npy` file holds (N, C); an `.npz` file "X" (N, D) and perhaps "y" (N,) and "weight" (N,), or
     columns (N,) under their names. Columns without names are "x0", "x1", and so on. Text, Parquet (.parquet) and Arrow
-    (.arrow, .feather) are read by pyarrow, which the extra `fit` brings. Columns that are not asked for are not parsed.
+    (.arrow, .feather) are read by pyarrow, which the extra `tables` brings. Columns not asked for are not parsed.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ class Table:
 @contextmanager
 def _named_errors(path: Path, suffix: str) -> Iterator[None]:
     """pyarrow's errors as those of a file."""
-    pa = _check.extra("pyarrow", "fit", f"a {suffix} file")
+    pa = _check.extra("pyarrow", "tables", f"a {suffix} file")
     try:
         yield
     except (pa.ArrowException, OSError) as error:
@@ -252,7 +252,7 @@ class _ArrowSource(NamedTuple):
 
 
 def _arrow_source(path: Path, suffix: str) -> _ArrowSource:
-    pa = _check.extra("pyarrow", "fit", f"a {suffix} file")
+    pa = _check.extra("pyarrow", "tables", f"a {suffix} file")
     with _named_errors(path, suffix):
         if suffix == ".parquet":
             from pyarrow import parquet

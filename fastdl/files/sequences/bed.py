@@ -209,7 +209,7 @@ def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    parquet = _check.extra("pyarrow.parquet", "fit", "reading .parquet")
+    parquet = _check.extra("pyarrow.parquet", "tables", "reading .parquet")
     try:
         for batch in parquet.ParquetFile(path).iter_batches():
             yield from batch.to_pylist()
