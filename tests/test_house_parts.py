@@ -105,8 +105,8 @@ BRANCHES, REPEATED = 1, 1
 
 def lines_of(function):
     """Lines of a function without its docstring."""
-    text = ast.get_docstring(function, clean=False)
-    return function.end_lineno - function.lineno + 1 - (len(text.splitlines()) + 1 if text else 0)
+    text = function.body[0] if ast.get_docstring(function) is not None else None
+    return function.end_lineno - function.lineno + 1 - (text.end_lineno - text.lineno + 1 if text else 0)
 
 
 @pytest.mark.parametrize("path", ALL, ids=module_of)
