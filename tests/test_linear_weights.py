@@ -66,3 +66,14 @@ def test_several_targets_have_the_bits_of_each_beside_a_heavy_row():
         one = fastdl.fit_lp(X, Y[:, j], sample_weight=s)
         np.testing.assert_array_equal(many.w[j], one.w)
         assert many.targets[j].certificate == one.certificate
+
+
+def test_a_high_power_of_small_targets_with_large_weights():
+    """1e-32 to the tenth is below the least float, times 1e27 it is not."""
+    rng = np.random.default_rng(2)
+    X, y = rng.standard_normal((20, 1)), rng.standard_normal(20)
+    one = fastdl.fit_lp(X, y, 10.0)
+    fit = fastdl.fit_lp(X, y * 2.0**-105, 10.0, sample_weight=np.full(20, 2.0**90))
+    np.testing.assert_allclose(fit.w * 2.0**105, one.w, rtol=1e-6)
+    np.testing.assert_allclose(fit.loss * 2.0**960, one.loss, rtol=1e-8)
+    assert fit.certificate.gap < 1e-7

@@ -24,6 +24,18 @@ def round_down(lower: float) -> float:
     return max(0.0, lower - 16 * _LEAST) if 0 < lower < _COARSE else lower
 
 
+def times_power(value: Any, unit: float, p: float) -> Any:
+    """Value times unit^p, which alone may be beyond the range of floats where weights are as large or as small."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        power = np.float64(unit) ** p
+        if _COARSE < power < 1 / _COARSE:
+            return value * power
+        part = np.float64(unit) ** (p / 8)
+        for _ in range(8):
+            value = value * part
+        return value
+
+
 class Certificate(NamedTuple):
     """Bounds of the least loss any model of the kind can have on the rows of the fit.
 
