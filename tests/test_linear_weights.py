@@ -77,3 +77,17 @@ def test_a_high_power_of_small_targets_with_large_weights():
     np.testing.assert_allclose(fit.w * 2.0**105, one.w, rtol=1e-6)
     np.testing.assert_allclose(fit.loss * 2.0**960, one.loss, rtol=1e-8)
     assert fit.certificate.gap < 1e-7
+
+
+def test_one_dimension_is_one_column():
+    x, y = np.array([0.0, 1, 2, 3, 5]), np.array([1.0, 3, 4, 7, 12])
+    for fit in (
+        fastdl.fit_lp(x, y), fastdl.fit_lp(x, y, 1), fastdl.fit_quantile(x, y, 0.3), fastdl.fit_quantile(x, y, l2=1.0),
+        fastdl.fit_huber(x, y), fastdl.fit_elastic_net(x, y, l1=1.0),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(fit.predict(x), fit.predict(x[:, None]))
+    np.testing.assert_array_equal(fastdl.fit_lp(x, y).w, fastdl.fit_lp(x[:, None], y).w)
+    assert fastdl.fit_logistic(x, y > 3).predict(x).shape == (5,)
+    assert fastdl.lp_loss(x, y, [2.0], 1.0) == fastdl.lp_loss(x[:, None], y, [2.0], 1.0)
+    network = fastdl.fit_network(x, y, (2,), epochs=1)
+    np.testing.assert_array_equal(network.predict(x), network.predict(x[:, None]))

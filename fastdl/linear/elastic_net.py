@@ -136,7 +136,7 @@ def fit_elastic_net(
     if (0.0, 0.0) in penalties:
         raise _check.InputError("l1 and l2 must not both be 0: fit_lp fits without a penalty")
     tol, threads = _check.number("tol", tol, 0, above=True), _threads.count(threads)
-    x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
+    x, t = _check.rows("X", X), _check.floats("y", y, 1)
     if len(x) != len(t):
         raise _check.InputError(f"y has {len(t)} values but X has {len(x)} rows")
     s = _check.sample_weight(sample_weight, len(x))

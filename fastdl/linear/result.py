@@ -79,7 +79,7 @@ def warn_of_gap(name: str, certificate: Certificate, tol: float, why: str = "", 
 
 def predict_linear(X: Any, w: Array, b: Any) -> Array:
     """The values X w + b of a model, float64 (N,), or (N, M) where w is (M, D)."""
-    x = _check.floats("X", X, 2)
+    x = _check.rows("X", X)
     if x.shape[1] != w.shape[-1]:
         raise _check.InputError(f"X must have {w.shape[-1]} columns, got shape {x.shape}")
     return np.asarray(x @ w.T + b)
