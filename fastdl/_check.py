@@ -104,6 +104,12 @@ def floats(name: str, value: Any, ndim: int | Sequence[int] | None = None) -> Ar
     return x.astype(np.float32 if x.dtype.kind == "f" and x.dtype.itemsize <= 4 else np.float64, copy=False)
 
 
+def rows(name: str, value: Any) -> Array:
+    """`value` as `floats` gives it, (N, D); (N,) is one column."""
+    x = floats(name, value, (1, 2))
+    return x[:, None] if x.ndim == 1 else x
+
+
 def sample_weight(value: Any, n: int, name: str = "sample_weight") -> Array | None:
     """The weights of n rows as float64, or None for equal weights; finite and not negative."""
     if value is None:

@@ -193,6 +193,7 @@ def _chunk(chunk: Any, columns: int | None = None) -> Block:
     if not isinstance(chunk, (tuple, list)) or len(chunk) not in (2, 3):
         raise _check.InputTypeError(f"a chunk must be (X, y) or (X, y, sample_weight), got {type(chunk).__name__}")
     X, y = _check.asarray("X", chunk[0]), _check.asarray("y", chunk[1])
+    X = X[:, None] if X.ndim == 1 else X
     s = None if len(chunk) == 2 or chunk[2] is None else _check.asarray("sample_weight", chunk[2])
     for name, a, ndim in (("X", X, 2), ("y", y, 1), ("sample_weight", s, 1)):
         if a is None:

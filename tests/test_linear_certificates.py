@@ -9,6 +9,7 @@ import pytest
 import fastdl
 from tests.fuzz import fits
 from tests.fuzz._exact_fits import ExactRows
+from tests.fuzz._fit_problems import Judged
 
 #: (p, X, y): nearly dependent columns, far clusters, a far y at a far x.
 LOW_POWERS = [
@@ -107,15 +108,39 @@ def test_the_degree_is_chosen_by_the_rows_that_tell_degrees_apart(far):
     assert fastdl.select_degree(x, y, range(8), p=1).best == 3
 
 
-@pytest.mark.parametrize(
-    ("seed", "number"),
-    [
-        (11, 828),  # a loss that has only some of the digits of a float
-        (21, 16914),  # quantiles: a loss of 1e-7 beside nearly dependent columns of 1e6
-        (21, 96509),  # p > 1: slopes beyond the largest float
-        (21, 177859),  # p < 1: weights of 1e7, whose rounding is more than y
-    ],
-)
+SMALL, TENTH = 1.1869459682199748e-66, 3.4063678720065206e-108
+WRONG_ONCE = {
+    "a loss that has only some of the digits of a float": (
+        3.0,
+        [[-2 * SMALL], [SMALL], [-2 * SMALL], [0], [0], [0], [-2 * SMALL], [-2 * SMALL]],
+        [2 * TENTH, -2 * TENTH, -TENTH, 2 * TENTH, -TENTH, 2 * TENTH, 2 * TENTH, 0],
+    ),
+    "slopes beyond the largest float": (
+        1.5,
+        [[-9999, -9999], [1.1246760478, 1.1854767137], [-0.5021330423, -0.3650604487], [1.0817420859, 1.5805026074]],
+        [0.5987578970950503, -1e300, 0.9529250586714338, 0.4895285587529913],
+    ),
+    "weights of 1e7, whose rounding is more than y": (
+        0.5,
+        [
+            [1720000000, 3096000031.999], [1610000000.0000002, 2898000031.9990005], [1060000000, 1908000031.999],
+            [1789999999.9999998, 3222000031.9999995], [1950000000, 3510000032], [2030000000, 3654000032],
+            [2230000000, 4014000031.999], [2770000000, 4986000032.001],
+        ],
+        [1, -1, -2, -2, -2, 2, -1, 0],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("why", WRONG_ONCE)
 @pytest.mark.filterwarnings("ignore::fastdl.errors.NotConverged")
-def test_data_that_once_came_out_wrong(seed, number):
-    assert fits.failure(seed, number) is None
+def test_data_that_once_came_out_wrong(why):
+    p, X, y = WRONG_ONCE[why]
+    ones = np.ones(len(y))
+    if p > 1 and max(map(abs, y)) == 1e300:
+        assert fastdl.fit_lp(X, y, p).loss == np.inf
+        return
+    judged = Judged(why, fastdl.fit_lp(X, y, p), ExactRows(X, y, ones), p=p)
+    least, own = judged.least(), judged.own_loss()
+    assert Fraction(judged.fit.certificate.lower) <= min(least, own)
+    assert abs(own - Fraction(judged.fit.loss)) <= own / 10**9 + judged.rounding() + Fraction(1, 2**1000)

@@ -313,7 +313,7 @@ def test_lists_layouts_dtypes_and_tensors_give_the_same_fit():
         ({"tol": 0}, "tol must be above 0"),
         ({"seed": -1}, "seed must be at least 0"),
         ({"threads": 0}, "threads must be at least 1"),
-        ({"X": np.zeros(3)}, "X must have 2 dimension"),
+        ({"X": np.zeros((3, 1, 1))}, "X must have 2 dimension"),
         ({"y": [1.0]}, "lengths must agree"),
         ({"y": [1.0, np.nan, 0.0]}, "y must be finite, got nan in row 1"),
         ({"X": [[1.0], [2.0], [np.inf]]}, "X must be finite"),

@@ -145,7 +145,7 @@ def test_threads_do_not_change_a_bit():
         (([[np.nan], [2.0]], [0, 1]), "X must be finite"),
         (([[1.0], [2.0]], [0, np.nan]), "y must be finite"),
         (([[1.0], [2.0]], [0, 1, 2]), "label for each of 2 rows"),
-        (([1.0, 2.0], [0, 1]), "dimension"),
+        (([[[1.0]], [[2.0]]], [0, 1]), "dimension"),
     ],
 )
 def test_refuses(arguments, message):

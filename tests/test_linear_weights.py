@@ -66,3 +66,28 @@ def test_several_targets_have_the_bits_of_each_beside_a_heavy_row():
         one = fastdl.fit_lp(X, Y[:, j], sample_weight=s)
         np.testing.assert_array_equal(many.w[j], one.w)
         assert many.targets[j].certificate == one.certificate
+
+
+def test_a_high_power_of_small_targets_with_large_weights():
+    """1e-32 to the tenth is below the least float, times 1e27 it is not."""
+    rng = np.random.default_rng(2)
+    X, y = rng.standard_normal((20, 1)), rng.standard_normal(20)
+    one = fastdl.fit_lp(X, y, 10.0)
+    fit = fastdl.fit_lp(X, y * 2.0**-105, 10.0, sample_weight=np.full(20, 2.0**90))
+    np.testing.assert_allclose(fit.w * 2.0**105, one.w, rtol=1e-6)
+    np.testing.assert_allclose(fit.loss * 2.0**960, one.loss, rtol=1e-8)
+    assert fit.certificate.gap < 1e-7
+
+
+def test_one_dimension_is_one_column():
+    x, y = np.array([0.0, 1, 2, 3, 5]), np.array([1.0, 3, 4, 7, 12])
+    for fit in (
+        fastdl.fit_lp(x, y), fastdl.fit_lp(x, y, 1), fastdl.fit_quantile(x, y, 0.3), fastdl.fit_quantile(x, y, l2=1.0),
+        fastdl.fit_huber(x, y), fastdl.fit_elastic_net(x, y, l1=1.0),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(fit.predict(x), fit.predict(x[:, None]))
+    np.testing.assert_array_equal(fastdl.fit_lp(x, y).w, fastdl.fit_lp(x[:, None], y).w)
+    assert fastdl.fit_logistic(x, y > 3).predict(x).shape == (5,)
+    assert fastdl.lp_loss(x, y, [2.0], 1.0) == fastdl.lp_loss(x[:, None], y, [2.0], 1.0)
+    network = fastdl.fit_network(x, y, (2,), epochs=1)
+    np.testing.assert_array_equal(network.predict(x), network.predict(x[:, None]))

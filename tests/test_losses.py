@@ -194,7 +194,7 @@ def test_lists_dtypes_and_tensors():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"X": np.zeros(3)}, "X must have 2 dimension"),
+        ({"X": np.zeros((3, 1, 1))}, "X must have 1 or 2 dimension"),
         ({"y": [1.0]}, "y has 1 values but X has 2 rows"),
         ({"W": np.zeros(3)}, "W has 3 columns but X has 2"),
         ({"W": np.zeros((2, 2)), "b": [1.0]}, "b must be a number or have shape"),

@@ -163,7 +163,7 @@ def test_lists_layouts_and_dtypes_give_the_same_fit():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"X": np.zeros(3)}, "X must have 2 dimension"),
+        ({"X": np.zeros((3, 1, 1))}, "X must have 2 dimension"),
         ({"X": np.zeros((3, 0))}, "X must have at least one column"),
         ({"y": [1.0]}, "lengths must agree, got X: 3, y: 1"),
         ({"X": [[1.0], [np.nan], [2.0]]}, "X must be finite, got nan in row 1, column 0"),
@@ -204,7 +204,7 @@ def test_wrong_arguments_say_so(wrong, message):
 def test_error_of_predict_names_the_shape():
     x, y = wave(50)
     learned = fit(x, y)
-    for X in (np.zeros(3), np.zeros((3, 2))):
+    for X in (np.zeros((3, 1, 1)), np.zeros((3, 2))):
         with pytest.raises(fastdl.InputError, match=r"X must have shape \(N, 1\)"):
             learned.predict(X)
 

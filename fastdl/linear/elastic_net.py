@@ -136,7 +136,7 @@ def fit_elastic_net(
     if (0.0, 0.0) in penalties:
         raise _check.InputError("l1 and l2 must not both be 0: fit_lp fits without a penalty")
     tol, threads = _check.number("tol", tol, 0, above=True), _threads.count(threads)
-    x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
+    x, t = _check.rows("X", X), _check.floats("y", y, 1)
     if len(x) != len(t):
         raise _check.InputError(f"y has {len(t)} values but X has {len(x)} rows")
     s = _check.sample_weight(sample_weight, len(x))
@@ -150,12 +150,13 @@ def fit_elastic_net(
     products = _Products(G, shift, factor, bool(intercept))
     rows, fits, start = Rows(x, t, s), [], None
     for first, second in penalties:
-        w, b, start = _model(products, first, second, start)
-        fit = _proven(rows, (w, b), (first, second), products, tol=tol, threads=threads)
-        if not fit.converged:  # residuals are far smaller than what they are differences of
-            model = _mended(rows, (w, b), (first, second), products, threads)
-            again = _proven(rows, model, (first, second), products, tol=tol, threads=threads)
-            fit = again if again.certificate.gap < fit.certificate.gap else fit
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # bounds that are beyond any float are none
+            w, b, start = _model(products, first, second, start)
+            fit = _proven(rows, (w, b), (first, second), products, tol=tol, threads=threads)
+            if not fit.converged:  # residuals are far smaller than what they are differences of
+                model = _mended(rows, (w, b), (first, second), products, threads)
+                again = _proven(rows, model, (first, second), products, tol=tol, threads=threads)
+                fit = again if again.certificate.gap < fit.certificate.gap else fit
         fits.append(fit)
     for fit in fits:
         if not fit.converged:

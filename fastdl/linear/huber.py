@@ -121,7 +121,7 @@ def fit_huber(
     """
     delta, tol = _check.number("delta", delta, 0, above=True), _check.number("tol", tol, 0, above=True)
     steps, threads = _check.integer("steps", steps, 1), _threads.count(threads)
-    x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
+    x, t = _check.rows("X", X), _check.floats("y", y, 1)
     _check.same_length(X=x, y=t)
     rows = Rows(x, t, _check.sample_weight(sample_weight, len(t)))
     coordinates = Coordinates(rows, bool(intercept), threads)

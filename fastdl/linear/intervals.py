@@ -291,7 +291,7 @@ def _bootstrap(
     """Fits of rows drawn with replacement: a row's weight is how often it was drawn."""
     if y is None:
         raise _check.InputError("the bootstrap is for arrays: give X and y")
-    x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
+    x, t = _check.rows("X", X), _check.floats("y", y, 1)
     n = _check.same_length(X=x, y=t)
     s = _check.sample_weight(sample_weight, n)
     fit = _fit(x, t, p, sample_weight=s, **how)

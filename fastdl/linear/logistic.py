@@ -52,7 +52,7 @@ class LogisticFit:
 
     def decision_function(self, X: ArrayLike) -> Array:
         """The logits of X (N, D): (N,) of the second of two classes, else (N, K)."""
-        x = _check.floats("X", X, 2)
+        x = _check.rows("X", X)
         if x.shape[1] != self.w.shape[-1]:
             raise _check.InputError(f"X must have {self.w.shape[-1]} columns, got shape {x.shape}")
         return np.asarray(x @ self.w.T + self.b)
@@ -140,7 +140,7 @@ def fit_logistic(
     """
     l2, tol = _check.number("l2", l2, 0), _check.number("tol", tol, 0, above=True)
     steps, threads = _check.integer("steps", steps, 1), _threads.count(threads)
-    x = _check.floats("X", X, 2)
+    x = _check.rows("X", X)
     classes, codes = number_classes(y, len(x))
     s = class_weighted(class_weight, classes, codes, _check.sample_weight(sample_weight, len(x)))
     rows = Rows(x, codes, s)

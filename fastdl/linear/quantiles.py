@@ -145,7 +145,7 @@ def fit_quantile(
     penalties, path = penalty_pairs(l1, l2), bool(np.ndim(l1) or np.ndim(l2))
     if path and len(taus) > 1:
         raise _check.InputError(f"a path of penalties must be of one tau, got {len(taus)}")
-    x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
+    x, t = _check.rows("X", X), _check.floats("y", y, 1)
     _check.same_length(X=x, y=t)
     given = Rows(x, t, _check.sample_weight(sample_weight, len(t)))
     fits: list[QuantileFit] = []
@@ -166,7 +166,7 @@ def find_quantile(
     X: Array, y: Array, tau: float, *, intercept: bool, sample_weight: Array | None, threads: int | None
 ) -> QuantileFit:
     """The fit of one quantile, without a warning."""
-    x, t = _check.floats("X", X, 2), _check.floats("y", y, 1)
+    x, t = _check.rows("X", X), _check.floats("y", y, 1)
     return _fit_all(Rows(x, t, sample_weight), [tau], intercept=bool(intercept), seed=0, threads=threads)[0]
 
 

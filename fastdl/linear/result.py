@@ -24,6 +24,18 @@ def round_down(lower: float) -> float:
     return max(0.0, lower - 16 * _LEAST) if 0 < lower < _COARSE else lower
 
 
+def times_power(value: Any, unit: float, p: float) -> Any:
+    """Value times unit^p, which alone may be beyond the range of floats where weights are as large or as small."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        power = np.float64(unit) ** p
+        if _COARSE < power < 1 / _COARSE:
+            return value * power
+        part = np.float64(unit) ** (p / 8)
+        for _ in range(8):
+            value = value * part
+        return value
+
+
 class Certificate(NamedTuple):
     """Bounds of the least loss any model of the kind can have on the rows of the fit.
 
@@ -67,7 +79,7 @@ def warn_of_gap(name: str, certificate: Certificate, tol: float, why: str = "", 
 
 def predict_linear(X: Any, w: Array, b: Any) -> Array:
     """The values X w + b of a model, float64 (N,), or (N, M) where w is (M, D)."""
-    x = _check.floats("X", X, 2)
+    x = _check.rows("X", X)
     if x.shape[1] != w.shape[-1]:
         raise _check.InputError(f"X must have {w.shape[-1]} columns, got shape {x.shape}")
     return np.asarray(x @ w.T + b)

@@ -60,7 +60,9 @@ class RowSums:
         part: str = "train",
         reduction: str = "sum",
     ):
-        self.X, self.y = _numbers("X", X, (2,)), _numbers("y", y, (1,))
+        self.X, self.y = _numbers("X", X, (1, 2)), _numbers("y", y, (1,))
+        if self.X.ndim == 1:
+            self.X = self.X[:, None]
         W, b = _numbers("W", W, (1, 2)), b if type(b) is float else _numbers("b", b, (0, 1))
         n, d = self.X.shape
         self.many, self.shape = W.ndim == 2, W.shape

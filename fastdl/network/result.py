@@ -64,6 +64,7 @@ def network_input(X: ArrayLike, weights: list[Array], activation: str) -> tuple[
     """The rows that a network of given weights takes, and its layout in float64."""
     x = _check.asarray("X", X)
     _check.dtype("X", x.dtype, ("f", "i", "u", "b"))
+    x = x[:, None] if x.ndim == 1 else x
     layout = ParameterLayout.of(weights, np.float64, activation)
     if x.ndim != 2 or x.shape[1] != layout.columns:
         raise _check.InputError(f"X must have shape (N, {layout.columns}), got {x.shape}")

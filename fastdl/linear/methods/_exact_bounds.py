@@ -13,7 +13,7 @@ from fastdl._rows import Rows
 from fastdl._typing import Array
 from fastdl.linear import _exact_sums as exact_sums
 from fastdl.linear._coordinates import EPS, Coordinates, condition_of
-from fastdl.linear.result import Certificate, LpFit
+from fastdl.linear.result import Certificate, LpFit, times_power
 
 EXACT = 4_000_000  # values up to which sums of twice the precision are affordable
 _DULL = 1e-13  # of the loss: what rounding may blur before such sums are worth their time
@@ -140,11 +140,11 @@ def judge_power(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
         reach = 2 * loss ** (1 / p) * weight ** (0.5 - 1 / p)
         norm = (exact_sums.total(a * r / most) - doubt * reach * float(np.sqrt(half @ half))) / size
         lower = max(norm, 0.0) ** p * (1 - 64 * p * EPS)
-        scale = np.float64(most) ** p
-    if not np.isfinite(loss * scale):  # what the fit knows by itself stays
+        loss, lower = (float(times_power(bound, most, p)) for bound in (loss, lower))
+    if not np.isfinite(loss):  # what the fit knows by itself stays
         return fit
-    if not np.isfinite(lower * scale):
+    if not np.isfinite(lower):
         lower = 0.0
-    history = {**fit.history, "loss": np.append(fit.history["loss"][:-1], loss * scale)}
-    certificate = Certificate.of(loss * scale, max(lower * scale, fit.certificate.lower), fit.certificate.kind)
-    return replace(fit, loss=loss * scale, certificate=certificate, history=history)
+    history = {**fit.history, "loss": np.append(fit.history["loss"][:-1], loss)}
+    certificate = Certificate.of(loss, max(lower, fit.certificate.lower), fit.certificate.kind)
+    return replace(fit, loss=loss, certificate=certificate, history=history)

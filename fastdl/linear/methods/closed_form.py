@@ -12,7 +12,7 @@ from fastdl.linear import _exact_sums as exact_sums
 from fastdl.linear._coordinates import EPS, Coordinates
 from fastdl.linear._matrix import kernel
 from fastdl.linear.methods._exact_bounds import EXACT, blurs, judge_squares, needs_exact_sums
-from fastdl.linear.result import Certificate, LpFit, round_down
+from fastdl.linear.result import Certificate, LpFit, round_down, times_power
 
 #: (w, b)
 Model = tuple[Array, float]
@@ -184,7 +184,7 @@ def fit_in_users_units(
 
     def users(loss: Array) -> Array:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return np.where(np.equal(loss, 0), 0.0, loss * np.float64(unit / coordinates.y_factor) ** p)
+            return np.where(np.equal(loss, 0), 0.0, times_power(loss, unit / coordinates.y_factor, p))
 
     upper, lower = (float(users(np.array(bound))) for bound in certificate[:2])
     certificate = certificate._replace(upper=upper, lower=round_down(lower))
