@@ -19,6 +19,7 @@ from fastdl._typing import Array
 from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
+from fastdl.linear.methods._kept_signs import AbsoluteProblem, solve_vertex
 from fastdl.linear.methods._vertices import Vertex, VertexRows
 
 _OUT = 1e9  # spreads from the median: beyond, the size of a residual is left out
@@ -60,7 +61,7 @@ class Coefficient:
     def end(self) -> float:
         """The end of the interval; infinite where no value exceeds the limit."""
         rows = self._pulled(1.0)
-        proof, _ = least_absolute.solve_vertex(rows.A, rows.t, rows.s, rows.g, np.zeros(rows.A.width))
+        proof, _ = solve_vertex(AbsoluteProblem(rows.A, rows.t, rows.s, rows.g), np.zeros(rows.A.width))
         if proof is None or proof.basis is None:
             return self.sign * np.inf
         value = self._value(proof.basis)

@@ -204,8 +204,8 @@ class RowSums:
         packed[:count], shift[:count], hold[:count] = W, b, 0 if held is None else held
         packed = np.ascontiguousarray(packed.reshape(tiles, lanes, d).swapaxes(1, 2))
         sums = np.zeros((tiles, d + 2 if gradient else 2, lanes))
-        models, seen = (packed, shift, count), (folds, hold, self.inside)
-        many_kernel.many_models(X, y, s, seen, models, (p, own, floor), h, sums)
+        packed_models, seen = (packed, shift, count), (folds, hold, self.inside)
+        many_kernel.many_models(X, y, s, seen, packed_models, (p, own, floor), h, sums)
         return sums.swapaxes(1, 2).reshape(tiles * lanes, -1)[:count]
 
     def _by_reference(
