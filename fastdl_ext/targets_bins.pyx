@@ -201,7 +201,7 @@ cdef Py_ssize_t search_batch(const real* y, str search, tuple plan, code* out, P
     if search == "encode_even":
         even_buckets(y, <real>plan[0], <real>plan[1], <real>(count - 1), bucket, n, &nans)
     else:
-        first, last, shift = plan[1], plan[2], plan[3]
+        first, last, shift = plan[1]
         if real is float:
             float_buckets(y, <real>plan[0], <uint32_t>first, <uint32_t>last, shift, bucket, n, &nans)
         else:
