@@ -45,7 +45,7 @@ def fit_in_coordinates(coordinates: Coordinates, rows: Rows, p: float = 2.0) -> 
 
 def refine(coordinates: Coordinates) -> tuple[Array, float, float, dict[str, Array]]:
     """(gamma, loss, lower bound of the loss, history): the solution by the factor, corrected by its own residuals."""
-    gamma, history, gain = coordinates.start, [], np.inf
+    gamma, history, gain = coordinates.least_squares, [], np.inf
     for _ in range(_PASSES):
         before = gain
         loss, slope = residual_sums(coordinates, gamma)
@@ -65,7 +65,7 @@ def refine(coordinates: Coordinates) -> tuple[Array, float, float, dict[str, Arr
 
 def least_squares_start(coordinates: Coordinates) -> tuple[Array, Model | None]:
     """The least squares solution for other powers to start from, and as a model where it goes through every row."""
-    gamma, squares = coordinates.start, coordinates.gram[-1, -1]
+    gamma, squares = coordinates.least_squares, coordinates.gram[-1, -1]
     if squares - gamma @ coordinates.gram[:-1, -1] > 1e-6 * squares:  # far more than rounding
         return gamma, None
     gamma, loss, _, _ = refine(coordinates)
@@ -99,7 +99,7 @@ def interpolating_model(coordinates: Coordinates, gamma: Array, squares: float) 
             if not np.isfinite(size) or (off <= 8 * EPS * size and off <= given):
                 return w, b
             step = coordinates.move_model(np.zeros(len(w)), 0.0, _step_to_rows(coordinates, w, b))
-            change = coordinates.of_least_norm(*step)
+            change = coordinates.minimum_norm_model(*step)
             w, b = w + change[0], b + change[1]
     return None
 

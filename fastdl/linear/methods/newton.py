@@ -205,7 +205,7 @@ class NewtonSteps:
             assert total is not None
             product, conjugate, squares = total[:3]
             # [1, Z]' a is 0 but for rounding: what that can make between this model and the best.
-            product -= 2 * np.sqrt(squares) * np.sqrt(np.sum(coordinates.halfway(total[3:]) ** 2))
+            product -= 2 * np.sqrt(squares) * np.sqrt(np.sum(coordinates.solve_transposed(total[3:]) ** 2))
             if not (product > 0 and 0 < conjugate < np.inf):
                 return 0.0
             return float(np.exp(p * np.log(product) - (p - 1) * np.log(conjugate)))
