@@ -86,7 +86,7 @@ lint: .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint fastdl_ext --max-line-length 150 --ignore E741
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint fastdl_ext
 
 # The same bits whatever the CPU: build once per level, compare a hash of every case. Levels this CPU lacks are left out.
 LEVELS = default x86-64-v3 x86-64-v4
