@@ -1,6 +1,7 @@
 """AudioWindows: what a data loader gets, from any number of workers."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -87,6 +88,73 @@ def test_a_batch_is_not_stacked_again(folder):
         assert torch.equal(a[0], windows[5][index])
     part = torch.utils.data.default_collate([*items[:2], windows[1]])  # a batch that somebody put together
     assert torch.equal(part[0], torch.stack([codes[0], codes[1], windows[1][0]]))
+
+
+def formula(x, channels):
+    """Van den Oord et al., equation of section 2.2, and torchaudio's rounding, in float64."""
+    mu, x = channels - 1, x / 32768
+    y = np.sign(x) * np.log1p(mu * np.abs(x)) / np.log1p(mu)
+    return np.trunc((y + 1) / 2 * mu + 0.5).astype(np.int64)
+
+
+@pytest.mark.parametrize("length", [1, 7, 64, 1001, 2999])
+@pytest.mark.parametrize(("dtype", "channels"), [("int64", 256), ("int32", 256), ("uint8", 200), ("int64", 300)])
+def test_classes_and_targets_by_the_formula(folder, length, dtype, channels):
+    options = {"quantization_channels": channels, "dtype": getattr(torch, dtype)}
+    windows = AudioWindows(folder, length, crops="regular", **options)
+    codes, targets = windows.batch(range(len(windows)))
+    assert codes.dtype == targets.dtype == getattr(torch, dtype)
+    want = [formula(signal(n), channels) for n in (5000, 40, 3001)]
+    rows = [(x, k) for x in want for k in range(0, len(x) - length, length)]
+    np.testing.assert_array_equal(codes, [x[k : k + length] for x, k in rows])
+    np.testing.assert_array_equal(targets, [x[k + 1 : k + 1 + length] for x, k in rows])
+
+
+def test_dtypes_that_are_refused(folder):
+    with pytest.raises(fastdl.InputError, match="dtype must be int32 or int64 for 257 classes"):
+        AudioWindows(folder, 10, quantization_channels=257, dtype=torch.uint8)
+    for dtype in (torch.float32, "int64", np.int64, None):
+        with pytest.raises(fastdl.InputError, match="dtype must be one of"):
+            AudioWindows(folder, 10, dtype=dtype)
+
+
+HOLDERS = {
+    "tensors": lambda codes, targets: (codes, targets),
+    "a row": lambda codes, targets: (codes[3],),
+    "an array": lambda codes, targets: (targets.numpy(),),
+    "part of an array": lambda codes, targets: (targets.numpy()[2:, ::3],),
+    "dlpack": lambda codes, targets: (np.from_dlpack(codes),),
+    "a capsule": lambda codes, targets: (torch.from_dlpack(torch.utils.dlpack.to_dlpack(targets)),),
+    "a storage": lambda codes, targets: (torch.empty(0, dtype=torch.int64).set_(codes.untyped_storage()),),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_memory_that_somebody_holds_is_not_used_again(folder, holder):
+    windows = AudioWindows(folder, 2000, crops="regular")
+    held = [HOLDERS[holder](*windows.batch([0, 1, 2] * 4)) for _ in range(6)]
+    want = [[np.asarray(part).copy() for part in parts] for parts in held]
+    for _ in range(6):
+        windows.batch([2, 1, 0] * 4)
+    for parts, before in zip(held, want, strict=True):
+        for part, array in zip(parts, before, strict=True):
+            np.testing.assert_array_equal(part, array)
+    places = [np.asarray(part).__array_interface__["data"][0] for parts in held for part in parts]
+    assert len(set(places)) == len(places)
+
+
+def test_memory_that_nobody_holds_is_used_again(folder):
+    windows = AudioWindows(folder, 2000, crops="regular")
+    places = {windows.batch([0, 1, 2] * 4)[0].data_ptr() for _ in range(5)}
+    assert len(places) == 1
+    assert places.pop() % 64 == 0
+    with ThreadPoolExecutor(8) as executor:
+        found = list(executor.map(lambda k: (k, windows.batch([k % 3] * 12)), range(200)))
+    alone = [windows[k] for k in range(3)]
+    for k, (codes, targets) in found:
+        assert (codes == alone[k % 3][0]).all()
+        assert (targets == alone[k % 3][1]).all()
+    assert len({codes.data_ptr() for _, (codes, _) in found}) == 200
 
 
 def test_more_files_than_stay_open(tmp_path):

@@ -14,7 +14,7 @@ from fastdl.points._key_table import KeyTable, cover_cells
 from fastdl.points._point_table import PointTable, point_table
 from fastdl.points._reductions import Reduce, VoxelReductions
 from fastdl.points._spill import PARTS, Spill
-from fastdl.points._voxel_summary import SummaryPart, VoxelSummary, summary_of
+from fastdl.points.voxel_summary import SummaryPart, VoxelSummary, summary_of
 
 _STEP = 1 << 16  # points between two looks at the memory
 _LONG = np.dtype(np.uint64)

@@ -7,9 +7,9 @@ import numpy as np
 from fastdl import _check
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import _grid
-from fastdl.points._hard_voxels import check_bytes
 from fastdl.points._point_table import point_table
 from fastdl.points._reductions import Reduce
+from fastdl.points.hard_voxelization import check_bytes
 from fastdl.points.reduction import ReductionSettings, reduce_table
 from fastdl.reference import points as reference
 

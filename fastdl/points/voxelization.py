@@ -11,7 +11,7 @@ from fastdl._typing import Array, ArrayLike
 from fastdl.points import _grid, _voxel_ids
 from fastdl.points._batches import number_rows, split_batch
 from fastdl.points._grid import kernel
-from fastdl.points._hard_voxels import Voxels, VoxelSettings, hard_voxels
+from fastdl.points.hard_voxelization import Voxels, VoxelSettings, hard_voxels
 from fastdl.reference import _point_reductions as reference_reductions
 from fastdl.reference import points as reference
 

@@ -140,6 +140,10 @@ def encode_int32(x, scale, edges, codes):
     encode_by_edges(x * np.float64(scale), edges, 0, codes)
 
 
+def shift_codes(codes, inputs, targets):
+    inputs[:], targets[:] = codes[:, :-1], codes[:, 1:]
+
+
 def decode(codes, table, out):
     """The entry of each code."""
     out[:] = table[codes]

@@ -2,12 +2,62 @@
 
 from __future__ import annotations
 
+import math
+import weakref
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fastdl import _check
+from fastdl._typing import Array
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
+
+
+_LEAST = 1 << 17  # bytes that malloc gives without asking the system for pages
+_LINE = 64  # bytes: PyTorch's own tensors begin at such a border
+
+
+class BatchMemory:
+    """Memory of earlier batches for the next one: pages that the system gives anew it clears first, one by one.
+
+    A batch's memory comes back when nothing holds a tensor on it any more; until then nobody else gets it. Each process
+    has its own, and a thread may take while others do.
+    """
+
+    def __init__(self, most: int = 3):
+        self.most = most
+        self._free: deque[Array] = deque(maxlen=most)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BatchMemory, (self.most,)
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Array]:
+        """A tensor that nobody has written yet, and the array of its memory."""
+        size = math.prod(shape) * dtype.itemsize
+        if size < _LEAST:
+            tensor = torch.empty(shape, dtype=dtype)
+            return tensor, tensor.numpy()
+        memory = self._taken(size + _LINE)
+        start = -memory.ctypes.data % _LINE
+        numbers = memory[start : start + size].view(str(dtype).removeprefix("torch.")).reshape(shape)
+        # PyTorch holds this array as long as any tensor is on its memory, and nothing else holds it for longer.
+        weakref.finalize(numbers, self._free.append, memory).atexit = False
+        return torch.from_numpy(numbers), numbers
+
+    def _taken(self, size: int) -> Array:
+        """Free memory of at least a size, and not much more."""
+        for _ in range(len(self._free)):
+            try:
+                memory = self._free.popleft()
+            except IndexError:  # another thread was faster
+                break
+            if size <= len(memory) <= 4 * size:
+                return memory
+            self._free.append(memory)
+        return np.empty(size, np.uint8)
 
 
 class BatchItem(tuple[Any, ...]):

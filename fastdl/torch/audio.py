@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from fastdl import _check
+from fastdl import _check, _kernels
 from fastdl._typing import Array
 from fastdl.audio.mu_law import mu_law_encode
 from fastdl.errors import InputError, InputTypeError
 from fastdl.files.audio._open_files import OpenFiles
 from fastdl.files.audio.conversion import as_floats
 from fastdl.files.audio.recordings import SUFFIXES, open_audio
-from fastdl.torch._batches import WholeBatch
+from fastdl.reference import audio as reference
+from fastdl.torch._batches import BatchMemory, WholeBatch
 from fastdl.torch._epochs import Draws, Epochs
 
 torch = _check.extra("torch", "torch", "fastdl.torch")
+kernel = _kernels.load("audio") or reference
 Dataset: Any = torch.utils.data.Dataset
 _CACHED = 1 << 16  # samples that are converted at once: they stay in the second-level cache
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
@@ -49,6 +51,9 @@ class AudioWindows(Epochs, Dataset):
         Of the crops: the window of an index depends on seed, epoch and index alone, not on the worker.
     rate : int, optional
         The rate that all recordings must have.
+    dtype : torch.dtype
+        Of classes and targets: int64, which embeddings and losses of PyTorch take; int32; or uint8, up to 256 classes,
+        an eighth of the bytes that workers send: convert them beside the model (`codes.long()`).
 
     Examples
     --------
@@ -78,15 +83,19 @@ class AudioWindows(Epochs, Dataset):
         crops: str = "random",
         seed: int = 0,
         rate: int | None = None,
+        dtype: Any = torch.int64,
     ):
         super().__init__()
         self.length = _check.integer("length", length, 1)
         self.hop = self.length if hop is None else _check.integer("hop", hop, 1)
         self.crops = _check.one_of("crops", crops, ("random", "regular"))
         self.seed = _check.integer("seed", seed, 0)
-        self._draws = Draws(self.seed)
+        self._draws, self._memory = Draws(self.seed), BatchMemory()
+        self.dtype = _check.one_of("dtype", dtype, (torch.int64, torch.int32, torch.uint8))
         self.quantization_channels, self.dialect = quantization_channels, dialect
-        mu_law_encode(np.zeros(1, np.int16), quantization_channels, dialect=dialect)  # checks both
+        codes = mu_law_encode(np.zeros(1, np.int16), quantization_channels, dialect=dialect)  # checks both
+        if self.dtype == torch.uint8 and codes.dtype != np.uint8:
+            raise InputError(f"dtype must be int32 or int64 for {quantization_channels} classes, got uint8")
         self.recordings = [open_audio(path) for path in _paths(source)]
         files = OpenFiles()
         for recording in self.recordings:
@@ -112,7 +121,7 @@ class AudioWindows(Epochs, Dataset):
         return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Classes and targets of a window, int64 of shape (length,)."""
+        """Classes and targets of a window, of shape (length,)."""
         codes, targets = self.batch([index])
         return codes[0], targets[0]
 
@@ -130,19 +139,15 @@ class AudioWindows(Epochs, Dataset):
 
         Returns
         -------
-        (Tensor, Tensor) of int64, shape (B, length)
+        (Tensor, Tensor) of `dtype`, shape (B, length)
         """
         which, starts = self._places(np.asarray(indices, np.int64).reshape(-1))
-        # One piece of memory for both: the system takes back two of them, and clears their pages anew, more often.
-        both = torch.empty((2, len(which), self.length), dtype=torch.int64)
+        both, (inputs, targets) = self._memory.empty((2, len(which), self.length), self.dtype)
         some = max(1, _CACHED // (self.length + 1))
         x = None if self._plain is None else np.empty((min(some, len(which)), self.length + 1), self._plain)
         for first in range(0, len(which), some):
             part = slice(first, min(first + some, len(which)))
-            codes = self._codes(which[part], starts[part], x)
-            codes = torch.from_numpy(codes if codes.dtype == np.uint8 else codes.astype(np.int32))
-            both[0, part] = codes[:, :-1]  # PyTorch converts bytes in half of NumPy's time
-            both[1, part] = codes[:, 1:]
+            kernel.shift_codes(self._codes(which[part], starts[part], x), inputs[part], targets[part])
         return both[0], both[1]
 
     def _codes(self, which: list[int], starts: list[int], x: Array | None) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,12 +35,19 @@ def read_values(path: Path, dtype: np.dtype, offset: int, count: int, files: Ope
     return x
 
 
+def _read_at(file: io.RawIOBase, into: memoryview, offset: int) -> int:
+    """Read into a buffer from a byte on, in one call of the system where it has one; how many came."""
+    if hasattr(os, "preadv"):
+        return os.preadv(file.fileno(), [into], offset)
+    file.seek(offset)
+    return file.readinto(into) or 0
+
+
 def _fill(into: memoryview, path: Path, file: io.RawIOBase, offset: int) -> None:
     """Fill a buffer with the bytes of a file from one on."""
-    file.seek(offset)
     done = 0
     while done < len(into):
-        got = file.readinto(into[done:])
+        got = _read_at(file, into[done:] if done else into, offset + done)
         if not got:
             raise FileError(path, "became shorter while it was read", offset + done)
         done += got
