@@ -239,11 +239,9 @@ class Coordinates:
     def columns(self, X: Array) -> Array:
         """The columns of a block that are fitted, not yet shifted and scaled."""
         X = X if self.kept is None else np.ascontiguousarray(X[:, self.kept])
-        return (
-            X
-            if self._raw_triangle is None
-            else substitute((X - self._raw_units[0]) * self._raw_units[1], self._raw_triangle)
-        )
+        if self._raw_triangle is None:
+            return X
+        return substitute((X - self._raw_units[0]) * self._raw_units[1], self._raw_triangle)
 
     def dense(self, X: Array) -> Array:
         """[1, Z] of a block's `columns`, as an array."""
