@@ -10,55 +10,58 @@ from fastdl._typing import Array
 from fastdl.linear._matrix import gram, independent_columns, kernel, substitute
 
 EPS = float(np.finfo(float).eps)
-#: The smallest squared pivot of a correlation matrix that a Cholesky factor is trusted with: below, columns are
-#: factorised by QR, whose pivots are not squared.
-_TRUSTED = 1e-9
-_TALL = 4  # times as many rows as columns in one factorisation: fewer, and most work would be for the rows of R
-_MOST = 2.0**1019  # of a factor: values of 1e-307 come to 1, and weights stay in range
+#: The smallest squared pivot of a correlation matrix for which the Cholesky factor is used; below it columns are
+#: factorised by QR, whose pivots are not squared. Some seven digits are left of such a pivot.
+_SMALLEST_PIVOT = 1e-9
+#: Rows for each column that are gathered before a QR factorisation: with fewer, most of the work would be to factorise
+#: again the rows of the R so far.
+_ROWS_PER_COLUMN = 4
+_LARGEST_FACTOR = 2.0**1019  # brings values of 1e-307 to 1; a larger factor would take weights out of float64's range
 
 
 class Coordinates:
     """The coordinates a fit is solved in: t = [1, Z] gamma with Z = (X - shift) * factor, t = (y - y_shift) * y_factor.
 
-    Shifts are means (0 without an intercept), factors are powers of two, so that columns and t are near 1. Columns that
-    the others determine are left out; `model` brings them back with the weights of the least norm. Where columns are
-    nearly dependent, orthonormal ones take the place of [1, Z].
+    Shifts are means (0 without an intercept), factors are powers of two that bring columns and t near 1. Columns that
+    are linear combinations of the others are left out; `model` gives them weights again, choosing among equal models
+    that whose weights have the smallest norm. Where columns are nearly dependent, the orthonormal columns of their QR
+    factorisation take the place of [1, Z].
 
     Attributes
     ----------
     gram : Array, (k + 1, k + 1)
-        The sums over the rows of the products of [1, Z, t], weighted, k the rank.
+        The Gram matrix: the weighted sums over the rows of the products of [1, Z, t]; k is the rank.
     R : Array, (k, k)
         Upper triangular, R'R = gram[:k, :k].
-    start : Array, (k,)
-        The least squares solution by that factor.
+    least_squares : Array, (k,)
+        The least squares solution from that factor, not yet refined.
     """
 
     def __init__(self, rows: Rows, intercept: bool, threads: int | None):
         self.rows, self.intercept, self.threads = rows, intercept, threads
         d = rows.columns
-        self._first: Array | None = None
+        self._raw_triangle: Array | None = None
         self.shift, self.factor, self.y_shift, self.y_factor = np.zeros(d), np.ones(d), 0.0, 1.0
         first = next(iter(rows.blocks()), None)
         if first is not None and len(first[0]):
-            self._near(*_extent(first[0], first[1]))
-        G = self._whole()
+            self._set_units(*_extent(first[0], first[1]))
+        G = self._sum_gram()
         if not np.isfinite(G).all():
-            self._near(*_extents(rows))
-            G = self._whole()
+            self._set_units(*_extents(rows))
+            G = self._sum_gram()
         self.count = int(self._count)
         self.weight = float(G[0, 0])
-        self._choose(self._centred(G))
+        self._choose_columns(self._center_gram(G))
 
-    def _near(self, X: tuple[Array, Array], y: tuple[Array, Array]) -> None:
-        """First shifts and factors, from (middle, reach) of the columns and of y."""
+    def _set_units(self, X: tuple[Array, Array], y: tuple[Array, Array]) -> None:
+        """Set provisional shifts and factors, from (middle, largest distance from it) of the columns and of y."""
         if self.intercept:
             self.shift, self.y_shift = X[0], float(y[0])
         self.factor = power_of_two(X[1] if self.intercept else X[1] + np.abs(X[0]))
         self.y_factor = float(power_of_two(y[1] if self.intercept else y[1] + np.abs(y[0])))
 
-    def _whole(self) -> Array:
-        """The Gram matrix of [1, Z, t], and the number of rows."""
+    def _sum_gram(self) -> Array:
+        """The Gram matrix of [1, Z, t] over all rows, in the provisional units; also counts the rows."""
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
             return np.append(gram(X, self.target(y), s, self.shift, self.factor), len(X))
@@ -69,8 +72,8 @@ class Coordinates:
         self._count = 0 if total is None else total[-1]
         return np.zeros((m, m)) if total is None else total[:-1].reshape(m, m)
 
-    def _centred(self, G: Array) -> Array:
-        """The Gram matrix about the means, with columns of about unit length; also `noise`, their rounding errors."""
+    def _center_gram(self, G: Array) -> Array:
+        """The Gram matrix of columns about their means and of length near 1; sets `noise`, their rounding errors."""
         m = len(G)
         size = np.sqrt(np.maximum(G.diagonal()[1:], 0))
         if self.intercept and self.weight:
@@ -82,61 +85,61 @@ class Coordinates:
         length = np.sqrt(np.maximum(G.diagonal()[1:], 0))
         scale = power_of_two(length / np.sqrt(max(self.weight, 1e-300)))
         with np.errstate(over="ignore"):
-            scale = np.minimum(scale, _MOST / np.append(self.factor, self.y_factor))
+            scale = np.minimum(scale, _LARGEST_FACTOR / np.append(self.factor, self.y_factor))
         self.factor, self.y_factor = self.factor * scale[:-1], float(self.y_factor * scale[-1])
         self._refuse_tiny(length > 0)
         far = np.abs(np.append(self.shift * self.factor, self.y_shift * self.y_factor)) * np.sqrt(self.weight)
-        # What of a centred column is only the rounding of its values, and of taking the mean away.
+        # How long a centred column can be by the rounding of its values and of the subtraction of the mean alone.
         self.noise = 4 * EPS * (far + (size + length) * scale)
         length = length * scale
         scale = np.append(1.0, scale)
         G = G * np.outer(scale, scale)
         flat = np.append(False, length <= self.noise)
         G[flat], G[:, flat] = 0, 0
-        self._flat = flat[1 : m - 1]
+        self._is_constant = flat[1 : m - 1]
         return G
 
     def _refuse_tiny(self, varies: Array) -> None:
         """Raise an error where a column, or y, is so small that float64 holds neither its digits nor weights for it."""
-        for j in np.flatnonzero(varies & (np.append(self.factor, self.y_factor) >= _MOST)):
+        for j in np.flatnonzero(varies & (np.append(self.factor, self.y_factor) >= _LARGEST_FACTOR)):
             what = "y" if j == len(self.factor) else f"column {j} of X"
             raise _check.InputError(
-                f"{what} varies by less than {4 / _MOST:.0e}, where float64 runs out of digits and of range: "
+                f"{what} varies by less than {4 / _LARGEST_FACTOR:.0e}, where float64 runs out of digits and of range: "
                 "multiply it by a power of ten"
             )
 
-    def _choose(self, G: Array) -> None:
-        """Independent columns, their factor R, the solution by it, the rank and the condition number."""
+    def _choose_columns(self, G: Array) -> None:
+        """Choose independent columns; find their factor R, the rank, the condition number and the solution."""
         first = 0 if self.intercept and self.weight else 1
-        use = np.append(np.arange(first, 1), 1 + np.flatnonzero(~self._flat)) if self.count else np.arange(0)
+        use = np.append(np.arange(first, 1), 1 + np.flatnonzero(~self._is_constant)) if self.count else np.arange(0)
         length = np.sqrt(G[use, use])
         noise = float((np.append(0.0, self.noise[:-1])[use] / length).max(initial=0))
         tolerance = 16 * np.sqrt(len(use) + 1) * EPS + 4 * noise
         C = G[np.ix_(use, use)] / np.outer(length, length)
         self.solver = "Cholesky"
         R, pivots = _cholesky(C)
-        if len(pivots) < len(use) or pivots.min(initial=1) < _TRUSTED:
+        if len(pivots) < len(use) or pivots.min(initial=1) < _SMALLEST_PIVOT:
             self.solver = "QR"
-            full = self._triangle(use)
+            full = self._qr_of_rows(use)
             R = full[: len(use), :-1] / length
             order = independent_columns(R, tolerance)
             if len(order) < len(use):
                 self.solver = "pivoted QR"
                 _, pivots = _cholesky(C[np.ix_(order, order)])
-                if pivots.min(initial=1) >= _TRUSTED and len(pivots) == len(order):
+                if pivots.min(initial=1) >= _SMALLEST_PIVOT and len(pivots) == len(order):
                     self.solver = "pivoted Cholesky"
         else:
             order = np.arange(len(use))
-        self._null(R, order, use, length)
-        self._use(use[order])
+        self._find_null_space(R, order, use, length)
+        self._keep_columns(use[order])
         self.gram = G[np.ix_(*[np.append(use[order], len(G) - 1)] * 2)]
         self.R = R * length if self.solver == "Cholesky" else _qr(full[:, order])
         self.condition = self._condition()
         if "QR" in self.solver and self.rank:
             self._orthonormalise()
-        self.start = _solve(self.R, self.gram[:-1, -1])
+        self.least_squares = _solve(self.R, self.gram[:-1, -1])
 
-    def _use(self, use: Array) -> None:
+    def _keep_columns(self, use: Array) -> None:
         """Fit these columns of [1, Z] only."""
         self.rank = len(use)
         self.ones = bool(len(use)) and use[0] == 0
@@ -145,10 +148,10 @@ class Coordinates:
         self._shift, self._factor = (a if self.kept is None else a[kept] for a in (self.shift, self.factor))
 
     def _orthonormalise(self) -> None:
-        """From here on Q = Z R^-1 are the columns; one more pass finds what they lack of being orthonormal."""
-        self._raw = self._shift, self._factor
-        self._first = self.R[int(self.ones) :, int(self.ones) :]
-        self._shift, self._factor = np.zeros(len(self._first)), np.ones(len(self._first))
+        """Take Q = Z R^-1 as the columns. One more pass sums their Gram matrix, which rounding keeps from being 1."""
+        self._raw_units = self._shift, self._factor
+        self._raw_triangle = self.R[int(self.ones) :, int(self.ones) :]
+        self._shift, self._factor = np.zeros(len(self._raw_triangle)), np.ones(len(self._raw_triangle))
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
             return self.grams(self.columns(X), self.target(y), s)
@@ -157,8 +160,8 @@ class Coordinates:
         assert total is not None
         self.gram, self.R = total, _cholesky(total[:-1, :-1])[0]
 
-    def _triangle(self, use: Array) -> Array:
-        """R of the QR factorisation of the columns `use` of [1, Z, t], by groups of blocks."""
+    def _qr_of_rows(self, use: Array) -> Array:
+        """R of the QR factorisation of the columns `use` of [1, Z, t], updated group of blocks by group of blocks."""
         R, group, rows = np.zeros((0, len(use) + 1)), [], 0
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
@@ -170,55 +173,55 @@ class Coordinates:
             nonlocal R, group, rows
             group.append(part)
             rows += len(part)
-            if rows >= _TALL * len(use):
+            if rows >= _ROWS_PER_COLUMN * len(use):
                 R, group, rows = _qr(np.concatenate([R, *group])), [], 0
 
         self.rows.each(work, take, self.threads)
         return _qr(np.concatenate([R, *group])) if group else R
 
-    def _null(self, R: Array, order: Array, use: Array, length: Array) -> None:
-        """The directions in which weights can change without changing the model, for columns in users' units."""
+    def _find_null_space(self, R: Array, order: Array, use: Array, length: Array) -> None:
+        """Find the null space: the directions in which weights, in users' units, can change and no prediction does."""
         d = self.rows.columns
         others = np.ones(len(use), bool)
         others[order] = False
         left = np.flatnonzero(others)
-        self._still = np.zeros((d, len(left)))
+        self._null_space = np.zeros((d, len(left)))
         if not len(left):
             return
         depend = np.linalg.lstsq(R[:, order], R[:, left], rcond=None)[0] / length[order][:, None] * length[left]
         for i, column in enumerate(left):
-            self._still[use[column] - 1, i] = -1
+            self._null_space[use[column] - 1, i] = -1
             inside = use[order] > 0
-            self._still[use[order][inside] - 1, i] = depend[inside, i]
-        self._still *= self.factor[:, None]
-        self._still /= np.abs(self._still).max(axis=0)
-        self._least = self._projection(use[order[use[order] > 0]] - 1, use[left] - 1)
+            self._null_space[use[order][inside] - 1, i] = depend[inside, i]
+        self._null_space *= self.factor[:, None]
+        self._null_space /= np.abs(self._null_space).max(axis=0)
+        self._row_space = self._row_space_basis(use[order[use[order] > 0]] - 1, use[left] - 1)
 
-    def _projection(self, kept: Array, left: Array) -> Array | None:
-        """An orthonormal basis of the space that weights of least norm are in, where there are fewer rows than columns.
+    def _row_space_basis(self, kept: Array, left: Array) -> Array | None:
+        """An orthonormal basis of the complement of the null space, which minimum-norm weights lie in.
 
-        Columns that are left out are combinations of those kept, whose coefficients span that space with the unit
-        vectors. None where it is not the smaller one, or squares of the coefficients may leave the range of float64.
+        Columns left out are combinations of those kept: the coefficients, with unit vectors, span the complement. None
+        where the null space is the smaller one, or squares of the coefficients may leave the range of float64.
         """
         if len(kept) >= len(left):
             return None
-        span = np.zeros((len(self._still), len(kept)))
+        span = np.zeros((len(self._null_space), len(kept)))
         span[kept] = np.eye(len(kept))
-        span[left] = -(self._still[kept] / self._still[left, np.arange(len(left))]).T
+        span[left] = -(self._null_space[kept] / self._null_space[left, np.arange(len(left))]).T
         sizes = np.abs(span[span != 0])
         fine = sizes.size and sizes.min() > 1e-100 and sizes.max() < 1e100
         return np.linalg.qr(span)[0] if fine else None
 
-    def _of_least_norm(self, w: Array) -> Array:
-        """The weights of least norm among those that give the same model."""
-        if not self._still.size:
+    def _minimum_norm(self, w: Array) -> Array:
+        """The weights of the smallest norm among those that give the same predictions."""
+        if not self._null_space.size:
             return w
-        if self._least is not None:
-            return self._least @ (self._least.T @ w)
-        return w - self._still @ np.linalg.lstsq(self._still, w, rcond=None)[0]
+        if self._row_space is not None:
+            return self._row_space @ (self._row_space.T @ w)
+        return w - self._null_space @ np.linalg.lstsq(self._null_space, w, rcond=None)[0]
 
     def _condition(self) -> float:
-        """Of the columns as they were given, each and the column of ones at unit length."""
+        """The condition number of [1, X] as given, each column scaled to unit length."""
         R = self.R.copy()
         if not len(R):
             return 1.0
@@ -228,7 +231,7 @@ class Coordinates:
             values = np.linalg.svd(R / np.sqrt((R * R).sum(axis=0)), compute_uv=False)
             return float(values[0] / values[-1])
 
-    # What the methods add up, block by block.
+    # The products that the methods of `fit_lp` sum over blocks of rows.
 
     def target(self, y: Array) -> Array:
         return (y - self.y_shift) * self.y_factor
@@ -236,7 +239,9 @@ class Coordinates:
     def columns(self, X: Array) -> Array:
         """The columns of a block that are fitted, not yet shifted and scaled."""
         X = X if self.kept is None else np.ascontiguousarray(X[:, self.kept])
-        return X if self._first is None else substitute((X - self._raw[0]) * self._raw[1], self._first)
+        if self._raw_triangle is None:
+            return X
+        return substitute((X - self._raw_units[0]) * self._raw_units[1], self._raw_triangle)
 
     def dense(self, X: Array) -> Array:
         """[1, Z] of a block's `columns`, as an array."""
@@ -263,13 +268,13 @@ class Coordinates:
         return G if self.ones else G[1:, 1:]
 
     def model(self, gamma: Array) -> tuple[Array, float]:
-        """(w, b) of coordinates gamma, in the users' units; w of least norm among the equal ones."""
+        """(w, b) of coordinates gamma, in the users' units; of equal models that with the smallest |w|."""
         w, first = np.zeros(self.rows.columns), 0.0
         if self.ones:
             first, gamma = float(gamma[0]), gamma[1:]
-        w[slice(None) if self.kept is None else self.kept] = self._of_raw_columns(gamma)
+        w[slice(None) if self.kept is None else self.kept] = self._to_raw_columns(gamma)
         w *= self.factor / self.y_factor
-        w = self._of_least_norm(w)
+        w = self._minimum_norm(w)
         if not self.intercept:
             return w, 0.0
         return w, float(self.y_shift + first / self.y_factor - np.add.reduce(w * self.shift))
@@ -284,27 +289,27 @@ class Coordinates:
             b = b + float(step[0]) - float(np.add.reduce((w - now) * self.shift))
         return w, b
 
-    def of_least_norm(self, w: Array, b: float) -> tuple[Array, float]:
-        """The model of least |w| among those that give every row what (w, b) gives it."""
-        if not self._still.size:
+    def minimum_norm_model(self, w: Array, b: float) -> tuple[Array, float]:
+        """The model of the smallest |w| among those that predict what (w, b) predicts."""
+        if not self._null_space.size:
             return w, b
-        least = self._of_least_norm(w)
+        least = self._minimum_norm(w)
         return least, b + float(np.add.reduce((w - least) * self.shift)) if self.intercept else 0.0
 
     def raw_step(self, step: Array) -> Array:
-        """A step for `move_model`, in the unit of y, of one in the coordinates as they are."""
+        """A step in the coordinates of these columns as one for `move_model`, in the unit of y."""
         first = int(self.ones)
-        return np.append(step[:first], self._of_raw_columns(step[first:])) / self.y_factor
+        return np.append(step[:first], self._to_raw_columns(step[first:])) / self.y_factor
 
-    def _of_raw_columns(self, weights: Array) -> Array:
-        return weights if self._first is None else np.linalg.solve(self._first, weights)
+    def _to_raw_columns(self, weights: Array) -> Array:
+        return weights if self._raw_triangle is None else np.linalg.solve(self._raw_triangle, weights)
 
     def gamma(self, w: Array, b: float) -> Array:
         """The coordinates of a model; exact where no columns are left out."""
         weights = (w if self.kept is None else w[self.kept]) * self.y_factor
-        weights = weights / (self._factor if self._first is None else self._raw[1])
-        if self._first is not None:
-            weights = self._first @ weights
+        weights = weights / (self._factor if self._raw_triangle is None else self._raw_units[1])
+        if self._raw_triangle is not None:
+            weights = self._raw_triangle @ weights
         if not self.ones:
             return weights
         return np.append((b - self.y_shift + float(np.add.reduce(w * self.shift))) * self.y_factor, weights)
@@ -313,29 +318,29 @@ class Coordinates:
         """gram[:k, :k]^-1 g."""
         return _solve(self.R, g)
 
-    def halfway(self, g: Array) -> Array:
+    def solve_transposed(self, g: Array) -> Array:
         """R'^-1 g."""
         return np.linalg.solve(self.R.T, g) if len(self.R) else g
 
     def raw_factor(self) -> Array:
-        """R of the columns before they were orthonormalised: what the rounding of the rows as given is measured by."""
-        if self._first is None:
+        """R of the columns before they were orthonormalised, by which rounding errors of the given rows are bounded."""
+        if self._raw_triangle is None:
             return self.R
         inner = np.eye(self.rank)
-        inner[int(self.ones) :, int(self.ones) :] = self._first
+        inner[int(self.ones) :, int(self.ones) :] = self._raw_triangle
         return self.R @ inner
 
     def rounding(self, gamma: Array) -> float:
-        """A bound of the weighted root sum of squares of what rounding does to residuals of the model gamma.
+        """A bound of the weighted 2-norm of the rounding errors of the residuals of the model gamma.
 
-        Of orthonormalised columns, Q R = Z + E with E about the last bits of Z: a model of Z is one of Q but for E
-        times its weights, which are large where columns are nearly dependent.
+        Orthonormalised columns satisfy Q R = Z + E, E about the last bits of Z: a model of Z differs from that of Q by
+        E times its weights, which are large where columns are nearly dependent.
         """
         size = np.sqrt(np.maximum(self.gram.diagonal(), 0))
         terms = np.abs(gamma) * size[:-1]
-        if self._first is not None:
-            raw = self._of_raw_columns(gamma[int(self.ones) :])
-            terms[int(self.ones) :] += np.abs(raw) * np.sqrt((self._first**2).sum(axis=0))
+        if self._raw_triangle is not None:
+            raw = self._to_raw_columns(gamma[int(self.ones) :])
+            terms[int(self.ones) :] += np.abs(raw) * np.sqrt((self._raw_triangle**2).sum(axis=0))
         return 2 * EPS * (len(gamma) + 4) * float(size[-1] + terms.sum())
 
 
@@ -347,7 +352,7 @@ def power_of_two(size: Array) -> Array:
 
 
 def _extent(X: Array, y: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Of each column, and of y: about the middle of the values, and how far they reach from it."""
+    """For each column, and for y: about the mean of the values, and the largest distance from it."""
     with np.errstate(over="ignore"):
         middles = X.mean(axis=0) if np.isfinite(X.sum()) else np.zeros(X.shape[1]), y.mean()
     middles = tuple(np.where(np.isfinite(m), m, 0.0) for m in middles)  # type: ignore[assignment]
@@ -355,7 +360,7 @@ def _extent(X: Array, y: Array) -> tuple[tuple[Array, Array], tuple[Array, Array
 
 
 def _extents(rows: Rows) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """The same over all rows, about 0."""
+    """For each column, and for y: 0, and the largest absolute value over all rows."""
     reach = np.zeros(rows.columns + 1)
     for X, y, _ in rows.blocks():
         if len(y):
@@ -373,7 +378,7 @@ def _cholesky(C: Array) -> tuple[Array, Array]:
 
 
 def condition_of(R: Array) -> float:
-    """Sum over j of |R[:, j]| |R^-1[j, :]|; 1 for each column where they are orthogonal."""
+    """A condition number: the sum over columns j of |R[:, j]| |R^-1[j, :]|, a term being 1 where j is orthogonal."""
     if not len(R):
         return 0.0
     with np.errstate(all="ignore"):

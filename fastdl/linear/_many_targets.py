@@ -1,6 +1,6 @@
-"""Several targets of the same rows: their sums of products from one pass, and one factor of the columns for all.
+"""Several targets of the same rows: all their sums of products from one pass, and one factorisation of the columns.
 
-The sums of a target have the bits they have alone: an entry of a Gram matrix does not depend on the columns beside it.
+Each target's sums have the same bits as in a fit of its own: no entry of a Gram matrix depends on other columns.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def target_columns(X: Any, y: Any) -> Array | None:
 def fit_targets(
     X: Any, Y: Array, sample_weight: Array | None, fit: Callable[..., LpFit] | None, p: Any, settings: dict[str, Any]
 ) -> list[tuple[Rows, LpFit]]:
-    """The rows and the fit of each target: by `fit` one after the other, without it by least squares of shared sums."""
+    """The rows and the fit of each target: by `fit`, one after the other; where that is None, least squares at once."""
     rows = [Rows(X, np.ascontiguousarray(column), sample_weight) for column in Y.T]
     if fit is not None:
         return [(some, fit(some, p, **settings)) for some in rows]
@@ -75,10 +75,10 @@ def share_coordinates(
     starts = []
     for j, some in enumerate(rows):
         start = Coordinates.__new__(Coordinates)
-        start.rows, start.intercept, start.threads, start._first = some, intercept, threads, None
+        start.rows, start.intercept, start.threads, start._raw_triangle = some, intercept, threads, None
         start.shift, start.factor = np.zeros(some.columns), np.ones(some.columns)
         start.y_shift, start.y_factor = 0.0, 1.0
-        start._near(*_extent(first[0], _targets_of(Y, first[1])[:, j]))
+        start._set_units(*_extent(first[0], _targets_of(Y, first[1])[:, j]))
         starts.append(start)
     shift = np.append(starts[0].shift, [start.y_shift for start in starts])
     factor = np.append(starts[0].factor, [start.y_factor for start in starts])
@@ -101,16 +101,16 @@ def share_coordinates(
 
 
 def _targets_of(Y: Array, numbers: Array) -> Array:
-    """The targets of rows, by their numbers."""
+    """The rows of Y that these numbers, as floats, name."""
     return np.asarray(Y[numbers.astype(np.intp)], np.float64)
 
 
 def _finished(coordinates: Coordinates, G: Array, count: int, before: list[Coordinates]) -> Coordinates:
-    """The coordinates of known sums, with the factor of an earlier one where that is Cholesky's."""
+    """The coordinates of one target from its Gram matrix; the Cholesky factor of an earlier target is used again."""
     coordinates.count, coordinates.weight = count, float(G[0, 0])
-    G = coordinates._centred(G)
+    G = coordinates._center_gram(G)
     if not before or before[0].solver != "Cholesky":
-        coordinates._choose(G)
+        coordinates._choose_columns(G)
         return coordinates
     shared = copy.copy(before[0])
     for name in ("rows", "shift", "factor", "y_shift", "y_factor", "noise"):
@@ -118,5 +118,5 @@ def _finished(coordinates: Coordinates, G: Array, count: int, before: list[Coord
     kept = np.arange(coordinates.rows.columns) if shared.kept is None else shared.kept
     use = np.append(np.zeros(int(shared.ones), int), 1 + kept)
     shared.gram = G[np.ix_(*[np.append(use, len(G) - 1)] * 2)]
-    shared.start = _solve(shared.R, shared.gram[:-1, -1])
+    shared.least_squares = _solve(shared.R, shared.gram[:-1, -1])
     return shared

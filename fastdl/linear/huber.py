@@ -19,15 +19,18 @@ from fastdl.linear.methods.closed_form import least_squares_start
 from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
 from fastdl.streaming import ProgressEvent
 
-_OUT = 1e9  # spreads from the median: beyond, how far a target is does not matter to the model
-_FAR = 1e4  # spreads from the median: rows that rule least squares, which is then no start
-_HALVES = 60  # cuts of the bracket of a line search
-_LEAST = 1e-10  # of the Gram matrix of all rows, added to that of the rows within delta: few of these may be singular
+# Distances from the median, in spreads.
+_CLIPPED = 1e9  # targets farther out are moved here: their slope is delta anyway, and this keeps the others' digits
+_OUTLIER = 1e4  # rows farther out dominate least squares, whose model is then no good start
+_BRACKETINGS = 60  # cuts of the bracket of a line search
+_REGULARISATION = 1e-10  # share of all rows' Gram matrix that is added to that of rows within delta
 
 
 @dataclass(frozen=True, eq=False)
 class HuberFit:
-    """A linear model of least ``sum s h(y - <w, x> - b)``: h(r) = r^2 / 2 up to delta, delta |r| - delta^2 / 2 beyond.
+    """The linear model that minimizes ``sum s h(y - <w, x> - b)`` with Huber's loss h.
+
+    h(r) is r^2 / 2 for |r| up to delta, and delta |r| - delta^2 / 2 beyond.
 
     Attributes
     ----------
@@ -36,13 +39,13 @@ class HuberFit:
     b : float
         The intercept, 0 where none was fitted.
     delta : float
-        The residual, in units of y, up to which the loss is a square.
+        The absolute residual, in units of y, up to which the loss is quadratic.
     loss : float
         Evaluated for (w, b) on the rows as they were given.
     certificate : Certificate
         No model has a loss below ``certificate.lower``: the value of a dual solution.
     converged : bool
-        Whether the gap, but for what rounding may have done to it, reached `tol`.
+        Whether the gap, rounding errors aside, reached `tol`.
     history : mapping of str to ndarray
         "loss" and "gap" step by step.
     """
@@ -73,7 +76,7 @@ def fit_huber(
     threads: int | None = 1,
     progress: Progress | None = None,
 ) -> HuberFit:
-    """Fit the model of least Huber loss, which a few wild targets hardly move, and prove how near to the least it is.
+    """Fit a linear model by Huber's loss, which is robust to outliers of y, and prove how near to the minimum it is.
 
     Parameters
     ----------
@@ -82,8 +85,8 @@ def fit_huber(
     y : array_like, (N,)
         The targets.
     delta : float
-        The residual, above 0 and in units of y, from which on the loss grows with |r| only. For 95 % of the efficiency
-        of least squares on normal errors: 1.345 times their standard deviation (Huber, 1964).
+        The absolute residual, above 0 and in units of y, from which on the loss is linear. 1.345 times the standard
+        deviation of normal errors gives 95 % of the efficiency of least squares (Huber, 1964).
     intercept : bool
         Whether to fit b; otherwise it is 0.
     sample_weight : array_like, (N,), optional
@@ -93,7 +96,7 @@ def fit_huber(
     steps : int
         Newton steps at most.
     seed : int
-        Of the rows that medians are estimated from, where there are many.
+        Seed of the sample of rows that medians are estimated from, where rows are many.
     threads : int or None
         Threads to use; None means all this process may.
     progress : callable, optional
@@ -112,10 +115,11 @@ def fit_huber(
 
     Notes
     -----
-    Newton's method on the rows within delta with an exact search along each step (Madsen and Nielsen, "Finite
-    algorithms for robust linear regression", 1990), in columns about their medians: it ends after finitely many steps.
-    The bound is the Fenchel dual: for |a| <= delta with sum s a [1, x] = 0, no loss is below sum s (a y - a^2 / 2). The
-    residuals cut at delta are such an a at the least loss; what they lack of it, and rounding, is taken off.
+    Newton's method on the rows within delta with an exact line search (Madsen and Nielsen, "Finite algorithms for
+    robust linear regression", 1990), in columns about their medians: it ends after finitely many steps. The lower bound
+    is the Fenchel dual: for |a| <= delta with sum s a [1, x] = 0, every loss is at least sum s (a y - a^2 / 2). At the
+    minimum the residuals clipped to delta are such an a; elsewhere their imbalance, and rounding errors, lower the
+    bound.
 
     Examples
     --------
@@ -158,7 +162,7 @@ def fit_huber(
 
 
 class _Problem:
-    """The rows about their medians, delta in their units, and what the method asks of them."""
+    """The rows about their medians and delta in their units; losses, slopes, bounds and steps of Newton's method."""
 
     def __init__(self, robust: RobustCoordinates, rows: Rows, delta: float):
         self.robust, self.delta = robust, delta * robust.y_factor
@@ -166,9 +170,9 @@ class _Problem:
         self.A, self.t, self.s = block
         self.given = self.t
         if self.A.width:
-            self.t = np.clip(self.t, -_OUT, _OUT)
-        self.far = max(float(np.abs(self.A.Z).max(initial=0)), float(np.abs(self.t).max(initial=0))) > _FAR
-        #: By how much rounding of the products with the columns moves a row's dual value at most, in units of delta.
+            self.t = np.clip(self.t, -_CLIPPED, _CLIPPED)
+        self.far = max(float(np.abs(self.A.Z).max(initial=0)), float(np.abs(self.t).max(initial=0))) > _OUTLIER
+        #: A bound, in units of delta, of the change of dual values that makes up for rounding in products with columns.
         self.rounding = 0.0
         if self.A.width:
             with np.errstate(all="ignore"):
@@ -182,17 +186,17 @@ class _Problem:
         return float(np.add.reduce(self.s * cut * (np.abs(r) - cut / 2)))
 
     def slopes(self, r: Array) -> tuple[Array, Array]:
-        """The residuals cut at delta, and their products with the columns."""
+        """The residuals clipped to delta, and their products with the columns."""
         a = np.clip(r, -self.delta, self.delta)
         return a, self.A.products(self.s * a)
 
     def proven_bound(self, gamma: Array) -> float:
-        """Below which no loss of the rows as they were given is, rounding taken off."""
+        """A lower bound of the loss on the rows as given, less a bound of its rounding errors."""
         r = self.A.minus(self.given, gamma)
         return self.lower_bound(gamma, r, *self.slopes(r), rounding=self.rounding * self.delta)
 
     def lower_bound(self, gamma: Array, r: Array, a: Array, off: Array, *, rounding: float = 0.0) -> float:
-        """Below which no loss is, by dual values near a, whose products with the columns are `off` instead of 0."""
+        """A lower bound of the loss, by a dual solution near a, whose products with the columns are `off`, not 0."""
         s, T = self.s, self.robust.whitening
         with np.errstate(all="ignore"):
             try:
@@ -210,12 +214,12 @@ class _Problem:
         return max(0.0, lower) if np.isfinite(lower) else 0.0
 
     def direction(self, r: Array, slope: Array, all_rows: Array) -> Array:
-        """Newton's step: least squares of the rows within delta."""
+        """Newton's step: the least squares step of the rows within delta."""
         inside = self.A.gram(self.s * (np.abs(r) <= self.delta))
-        return factorize(inside + _LEAST * all_rows)(slope)
+        return factorize(inside + _REGULARISATION * all_rows)(slope)
 
     def reach(self, r: Array, change: Array) -> float:
-        """How far along a step the loss is least: where its derivative, which rises, is 0."""
+        """The step length that minimizes the loss: where its derivative, which increases, is 0."""
 
         def falls(share: float) -> float:
             return float(np.add.reduce(self.s * np.clip(r - share * change, -self.delta, self.delta) * change))
@@ -228,7 +232,7 @@ class _Problem:
             low, high, at_low = high, 4 * high, at_high
             at_high = falls(high)
         side = 0
-        for _ in range(_HALVES):  # regula falsi; an end that stays twice counts half (Dowell and Jarratt, 1971)
+        for _ in range(_BRACKETINGS):  # regula falsi; the Illinois rule halves an end kept twice (Dowell, Jarratt 1971)
             middle = low + (high - low) * at_low / (at_low - at_high) if at_low > at_high else (low + high) / 2
             here = falls(middle)
             if abs(here) <= enough or not low < middle < high:

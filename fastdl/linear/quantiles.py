@@ -1,4 +1,4 @@
-"""Quantile regression and its lasso: the exact vertex of least check loss, with a proof, for one quantile or more."""
+"""Quantile regression and its lasso: the vertex that minimizes the check loss, with a proof."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from fastdl.linear.methods.closed_form import least_squares_start
 from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
 
 _TOL = 1e-8  # a gap up to which a fit counts as converged
-_ROUNDING = 1e-6  # a gap that is not warned of: it may be rounding alone where rows are nearly on the model
-_FAR = 1e4  # spreads from the median: rows that rule least squares
+_ROUNDING = 1e-6  # gaps up to this give no warning: where residuals are tiny, rounding alone may make them
+_OUTLIER = 1e4  # spreads from the median: rows farther out dominate least squares, which is then no start
 
 
 @dataclass(frozen=True, eq=False)
 class QuantileFit:
-    """A linear model of a quantile, and what is known of it.
+    """A linear model of a conditional quantile, with a certificate.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class QuantileFit:
     tau : float
         The quantile.
     loss : float
-        The check loss, ``sum s (tau max(r, 0) + (1 - tau) max(-r, 0))`` of the residuals r, evaluated for (w, b) on the
-        rows as they were given: half the absolute loss for tau = 0.5. With a penalty ``l1 sum |w_j|`` more.
+        The check loss, ``sum s (tau max(r, 0) + (1 - tau) max(-r, 0))`` of the residuals r, plus ``l1 sum |w_j|``,
+        evaluated for (w, b) on the rows as they were given. For tau = 0.5 the check loss is half the absolute loss.
     certificate : Certificate
         No model has a loss below ``certificate.lower``.
     converged : bool
@@ -56,7 +56,7 @@ class QuantileFit:
 
     @property
     def converged(self) -> bool:
-        """Whether the fit is proven to be within 1e-8, relatively, of the least loss."""
+        """Whether the fit is proven to be within a relative gap of 1e-8 of the minimum."""
         return bool(self.certificate.gap <= _TOL)
 
     def predict(self, X: ArrayLike) -> Array:
@@ -75,7 +75,7 @@ def fit_quantile(
     seed: int = 0,
     threads: int | None = 1,
 ) -> QuantileFit | tuple[QuantileFit, ...]:
-    """Fit the model that a share tau of the targets is below, by the least check loss, and prove that it is the least.
+    """Fit the tau quantile of y as a linear model, by minimizing the check loss, and prove that it is the minimum.
 
     Parameters
     ----------
@@ -86,14 +86,14 @@ def fit_quantile(
     tau : float or array_like (T,)
         Quantiles, each above 0 and below 1.
     l1 : float
-        The penalty of ``sum |w_j|``, not negative; the intercept has none. With tau = 0.5 this is the LAD-lasso of
-        absolute loss and a penalty of 2 l1; N alpha of scikit-learn's QuantileRegressor.
+        The penalty of ``sum |w_j|``, not negative; the intercept has none. It is N alpha of scikit-learn's
+        QuantileRegressor; with tau = 0.5 the fit is the LAD-lasso (absolute loss) with a penalty of 2 l1.
     intercept : bool
         Whether to fit b; otherwise it is 0.
     sample_weight : array_like, (N,), optional
         s: finite, not negative; a row of weight 0 counts as dropped, one of weight 2 as repeated.
     seed : int
-        Of the rows that medians are estimated from, where there are many.
+        Seed of the sample of rows that medians are estimated from, where rows are many.
     threads : int or None
         Threads to use; None means all this process may.
 
@@ -111,14 +111,14 @@ def fit_quantile(
     Warns
     -----
     NotConverged
-        Where the gap is above 1e-6; up to there it may be rounding alone.
+        Where the gap is above 1e-6; a smaller one may be rounding alone.
 
     Notes
     -----
-    As method "vertex" of `fit_lp`: twice the check loss is the absolute loss and a linear term. The bound is the dual
-    of Koenker and Bassett (1978), brought to feasibility by mixing it with the dual solution that proves 0.
-    A penalty is a row for each column, whose target is 0 (Wang, Li and Jiang, "Robust regression shrinkage and
-    consistent variable selection through the LAD-lasso", 2007): the same method then gives exact zeros and a proof.
+    The method is "vertex" of `fit_lp`: twice the check loss is the absolute loss plus a linear term. The lower bound is
+    the dual of Koenker and Bassett (1978), made feasible by mixing it with the dual solution whose value is 0.
+    A penalty is written as one more row for each column, of target 0 (Wang, Li and Jiang, "Robust regression shrinkage
+    and consistent variable selection through the LAD-lasso", 2007): the same method then gives exact zeros and a proof.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def _fit_all(rows: Rows, intercept: bool, taus: list[float], seed: int, threads:
 
 
 def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, threads: int | None) -> QuantileFit:
-    """The lasso: a row of weight 2 l1 and target 0 for each column, half of whose absolute residual is its penalty."""
+    """The lasso: each column has a row of weight 2 l1 and target 0, half of whose absolute residual is the penalty."""
     X, y, s = given.gathered()
     n, d = X.shape
     X = np.concatenate([X, np.eye(d)])
@@ -169,7 +169,7 @@ def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, t
     rows = Rows(X, np.append(y, np.zeros(d)), weights)
     coordinates = Coordinates(rows, False, threads)
     gamma, through = least_squares_start(coordinates)
-    # A vertex has exact zeros; what solving its system leaves there is below the last bit of every target.
+    # Weights that are 0 at the vertex come out of its linear system as rounding errors, below every target's last bit.
     least = 16 * EPS * np.abs(y).max(initial=0) / np.maximum(np.abs(X[:n, :d]).max(axis=0, initial=0), 1e-300)
     w, _ = coordinates.model(gamma) if through is None else through
     if through is not None and (np.abs(w[:d]) <= least).all():
@@ -188,6 +188,7 @@ def _penalized(given: Rows, intercept: bool, tau: float, l1: float, seed: int, t
 def _fit(
     robust: RobustCoordinates, rows: Rows, block: tuple[DesignMatrix, Array, Array], gamma: Array, tau: float
 ) -> QuantileFit:
+    """The fit of one quantile without a penalty; `block` holds the rows in the robust coordinates."""
     coordinates = robust.coordinates
     w, b, loss, lower = _solution(robust, rows, block, gamma, np.full(len(block[1]), 2 * tau - 1))
     loss = check_loss(rows, w, b, tau, coordinates.threads) if loss is None else loss
@@ -210,12 +211,15 @@ def _fit(
 def _solution(
     robust: RobustCoordinates, rows: Rows, block: tuple[DesignMatrix, Array, Array], gamma: Array, lean: Array
 ) -> tuple[Array, float, float | None, float]:
-    """(w, b, check loss where it was judged, below which no check loss is), twice of which is sum s (|r| + lean r)."""
+    """(w, b, check loss, lower bound of it): the loss, half of sum s (|r| + lean r), is None where not yet evaluated.
+
+    `lean` is 2 tau - 1 for each row, and 0 for the rows of a penalty.
+    """
     A, t, s = block
     if not robust.rank:
         return *robust.model(gamma), None, 0.0
     g = -A.products(lean * s)
-    far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max(initial=0))) > _FAR
+    far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max(initial=0))) > _OUTLIER
     if far or not np.isfinite(gamma).all():
         gamma = np.zeros(A.width)
     proof, _ = least_absolute.solve_vertex(A, t, s, g, gamma)
@@ -229,10 +233,10 @@ def _solution(
 
 
 def _lower_bound(robust: RobustCoordinates, rows: VertexRows, gamma: Array, dual: Array, lean: Array) -> float:
-    """Below which twice the check loss of no model is, by dual values within -1 and 1.
+    """A lower bound of twice the check loss, by dual values within -1 and 1.
 
-    Where [1, Z]' (s dual) is not g, to rounding or more, dual values of size `change` make up for it. They may then
-    exceed 1; mixed with the constant -lean, which is a dual solution and proves 0, they do not.
+    Where [1, Z]' (s dual) differs from g, by rounding or more, the dual values are changed by up to `change` to make it
+    equal. They may then exceed 1, so they are mixed with the constant -lean, a dual solution of value 0.
     """
     A, t, s, g = rows.A, rows.t, rows.s, rows.g
     r = A.minus(t, gamma)

@@ -1,6 +1,6 @@
-"""Least absolute deviations by the Frisch-Newton interior point method, then to a vertex by exchanges.
+"""The Frisch-Newton interior point method for least absolute deviations.
 
-The method of Portnoy and Koenker (1997) with Mehrotra's steps, for rows of any weight and a linear term:
+The method of Portnoy and Koenker (1997) with Mehrotra's predictor and corrector, for weighted rows and a linear term:
 min sum s |t - [1, Z] gamma| + <g, gamma>, whose dual is max <t, s a> for -1 <= a <= 1 and [1, Z]' (s a) = g.
 """
 
@@ -13,15 +13,15 @@ from fastdl.linear._matrix import DesignMatrix, factorize
 
 Array = np.ndarray
 
-_STEPS = 100
-_STALLED = 8  # steps without a tenth less: rounding has taken over, and exchanges do the rest
-_SHORT = 0.99995  # of the way to the border
+_STEPS = 100  # at most
+_STALLED = 8  # steps in which the gap does not fall by a tenth: rounding dominates, and exchanges of rows do the rest
+_SHORT = 0.99995  # of the way to where a variable becomes 0, as in Portnoy and Koenker's code
 
 
 def interior(
     A: DesignMatrix, t: Array, s: Array, g: Array, gamma: Array, gap: float = 1e-10
 ) -> tuple[Array, Array, Array, list[tuple[float, float]]]:
-    """(gamma, preference, dual, steps): preference says which rows gamma goes through; steps are (loss, gap)."""
+    """(gamma, preference, dual, steps): preference is large for rows that gamma goes through; steps are (loss, gap)."""
     with np.errstate(all="ignore"):  # where there is no solution, the steps go to infinity
         return _interior(A, t, s, g, gamma, gap)
 
@@ -31,7 +31,7 @@ def _interior(
 ) -> tuple[Array, Array, Array, list[tuple[float, float]]]:
     n = len(t)
     rhs = (A.products(s) + g) / 2
-    x = np.full(n, 0.5)  # of the way of each dual value from -s to s
+    x = np.full(n, 0.5)  # the dual value of each row, as a share of the way from -s to s
     v = x.copy()
     r = s * A.minus(t, gamma)
     least = 1e-3 * float(np.abs(r).mean()) + EPS * float(np.abs(s * t).mean()) + 1e-300
@@ -73,10 +73,10 @@ def _interior(
 
 
 def _inner(a: Array, b: Array) -> float:
-    """Their inner product, not by BLAS: long ones it would sum on several threads."""
+    """The inner product; not by BLAS, which would sum long vectors on several threads, in an order of its own."""
     return float(np.add.reduce(a * b))
 
 
 def _reach(x: Array, dx: Array) -> float:
-    """How far to go, at most 1, for x + step dx to stay above 0."""
+    """The longest step, at most 1, for which x + step dx stays above 0."""
     return min(1.0, _SHORT / max(float((-dx / x).max()), 1e-300))

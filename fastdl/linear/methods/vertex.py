@@ -1,7 +1,8 @@
-"""p = 1: exact to a vertex. Few rows are solved at once; of many, all but a band about the solution are linear.
+"""p = 1: an optimal vertex, a model through k rows. Where rows are many, only a band of them is solved for.
 
-Rows whose residual is surely above 0, or below, add a linear term to the loss (Portnoy and Koenker, 1997). Signs that
-turn out to be wrong put their rows into the band; until then the dual solution gives a lower bound of the whole loss.
+Rows far from the solution keep the sign of their residual, so they add a linear term to the loss, and only a band of
+rows near it stays in memory (Portnoy and Koenker, 1997). A pass over all rows then checks the signs: rows with a wrong
+one join the band, and meanwhile the band's dual solution gives a lower bound of the whole loss.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ Part = tuple[Array, Array, Array]
 #: The coordinates, (loss, gap) step by step, and the dual value of each row where all were in memory.
 Solution = tuple[Array, list[tuple[float, float]], Array | None]
 
-_WHOLE = 40_000  # rows that are solved at once
-_WIDE = 2.5  # rows in the band, for each of the sample
-_ROUNDS = 50
-_FAR = 1e4  # spreads from the median: rows that rule least squares
-_OUT = 1e9  # spreads from the median: beyond, the size of a residual is left out
-_PROVEN = 1e-9  # a gap up to this is rounding; above, no vertex was proven
+_WHOLE = 40_000  # rows up to which all are solved for in memory
+_WIDE = 2.5  # rows in the band for each row of the sample that gave its center
+_ROUNDS = 50  # solutions of a band, at most
+_OUTLIER = 1e4  # spreads from the median: rows farther out dominate least squares, which is then no start
+_CLIPPED = 1e9  # spreads from the median: targets farther out are moved here, to keep the digits of the others
+_PROVEN = 1e-9  # a gap up to this is rounding; above it, no vertex was proven
 
 
 def fit(rows: Rows, p: float = 1.0, *, intercept: bool, seed: int, threads: int | None) -> LpFit:
@@ -72,16 +73,17 @@ def evaluate_loss(rows: Rows, w: Array, b: float, threads: int | None) -> float:
 
 
 def solve_in_memory(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int = 0) -> Solution:
-    """The solution of all rows in memory, and (loss, gap) step by step."""
+    """The solution with all rows in memory, and (loss, gap) step by step."""
     A, t, s = in_memory(robust, [robust.scaled(*rows.gathered())])
     if not robust.rank:
         return gamma, [(float(np.add.reduce(s * np.abs(t))), 0.0)], None
     g = np.zeros(A.width)
-    far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _FAR
-    if far or not np.isfinite(gamma).all():  # the least squares model is ruled by those rows: begin at the median
+    far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _OUTLIER
+    if far or not np.isfinite(gamma).all():  # outliers dominate the least squares model: begin at the median
         gamma = np.zeros(A.width)
-    # A residual that is far out on one side is there for every model near: its size does not matter to the solution.
-    near = np.clip(t, -_OUT, _OUT)
+    # A residual far out keeps its sign for all models near the solution, and then its size does not change the
+    # solution.
+    near = np.clip(t, -_CLIPPED, _CLIPPED)
     proof, steps = solve_vertex(A, near, s, g, gamma)
     best = _judge(robust, A, t, s, proof, gamma)
     if far and not best[1] <= _PROVEN * best[0]:
@@ -91,7 +93,7 @@ def solve_in_memory(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: i
 
 
 def _solve_by_exchanges(A: DesignMatrix, t: Array, s: Array, g: Array, gamma: Array) -> tuple[Proof | None, Array]:
-    """By exchanges alone, from the rows nearest to the start."""
+    """The solution by exchanges alone, beginning with the rows nearest to the start."""
     near = s / (np.abs(A.minus(t, gamma)) + 1e-6)
     return vertex(A, t, s, g, near, np.zeros(len(t))), gamma
 
@@ -99,7 +101,7 @@ def _solve_by_exchanges(A: DesignMatrix, t: Array, s: Array, g: Array, gamma: Ar
 def _judge(
     robust: RobustCoordinates, A: DesignMatrix, t: Array, s: Array, proof: Proof | None, gamma: Array
 ) -> tuple[float, float, Array, Array | None]:
-    """(loss, gap, gamma, dual values) of a proof, or of a model with none, on all rows."""
+    """(loss, gap, gamma, dual values) on all rows of a proof; without one, of the model gamma, whose gap is inf."""
     if proof is None:
         return float(np.add.reduce(s * np.abs(A.minus(t, gamma)))), float("inf"), gamma, None
     loss = float(np.add.reduce(s * np.abs(A.minus(t, proof.gamma))))
@@ -118,14 +120,14 @@ def _judge(
 
 
 def _rounding(robust: RobustCoordinates, weight: float, leverage: float) -> float:
-    """A bound of the change of dual values by which the rounding of the columns and of [1, Z]' (s dual) is made up."""
+    """A bound of the change of dual values that makes up for rounding in the columns and in [1, Z]' (s dual)."""
     return 8 * EPS * np.sqrt(weight) * robust.condition() * leverage
 
 
 def solve_vertex(
     A: DesignMatrix, t: Array, s: Array, g: Array, gamma: Array
 ) -> tuple[Proof | None, list[tuple[float, float]]]:
-    """The optimal vertex of rows in memory, and (loss, gap) of each step of the interior method."""
+    """The optimal vertex of rows in memory, and (loss, gap) of each step of the interior point method."""
     _, preference, dual, steps = interior(A, t, s, g, gamma)
     return vertex(A, t, s, g, preference, dual), steps
 
@@ -145,7 +147,7 @@ class Band:
     least_weight: float = np.inf
 
     def collect(self) -> None:
-        """One pass: the rows within `reach`, and the slope of the others."""
+        """One pass: gather the rows within `reach` of the center, and sum the slope of the others."""
         self.slope = np.zeros(self.robust.rank)
         self.rows.each(
             lambda X, y, s: self._near(*self.robust.scaled(X, y, s)), self._take, self.robust.coordinates.threads
@@ -165,7 +167,7 @@ class Band:
         self.slope += slope
 
     def check(self, gamma: Array) -> tuple[float, float, int]:
-        """One pass: (loss, gap, wrong): the rows that are wrongly held for linear join the band."""
+        """One pass: (loss, gap, number of rows whose sign was wrong); those rows join the band."""
         sums: list[tuple[float, float]] = []
         wrong = 0
 
@@ -189,7 +191,7 @@ class Band:
         for earlier in self.tried if turned.any() else ():
             turned &= before * A.minus(t, earlier) >= 0
         loss = s * np.abs(now)
-        # The dual solution of the band with the old signs is one of all rows: the gap is what those signs cost.
+        # The band's dual with the old signs is a dual solution of all rows; each wrong sign costs twice its residual.
         gap = 2 * float(np.add.reduce(loss[turned]))
         return (
             float(np.add.reduce(loss)),
@@ -206,9 +208,9 @@ def solve_by_band(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int
     size = np.sqrt(coordinates.rank) * coordinates.count ** (2 / 3)
     some = sample_rows(rows, size / coordinates.count, seed)
     A, t, s = in_memory(robust, [robust.scaled(*block) for block in some.blocks()])
-    if max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _FAR or not np.isfinite(gamma).all():
+    if max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _OUTLIER or not np.isfinite(gamma).all():
         gamma = np.zeros(A.width)
-    gamma, *_ = interior(A, np.clip(t, -_OUT, _OUT), s, np.zeros(A.width), gamma, 1e-6)
+    gamma, *_ = interior(A, np.clip(t, -_CLIPPED, _CLIPPED), s, np.zeros(A.width), gamma, 1e-6)
     r = np.abs(A.minus(t, gamma))
     reach = max(float(np.quantile(r, min(1.0, _WIDE * size / coordinates.count))), 1e-6 * float(np.quantile(r, 0.9)))
     if not reach > 0:
@@ -217,11 +219,11 @@ def solve_by_band(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int
     band.collect()
     steps: list[tuple[float, float]] = []
     for _ in range(_ROUNDS):
-        if band.count > coordinates.count // 2:  # most rows lie on the model: there is little to leave out
+        if band.count > coordinates.count // 2:  # most rows are near the model: a band would save little
             return solve_in_memory(robust, rows, gamma)
         A, t, s = in_memory(robust, band.parts)
         found, _ = solve_vertex(A, t, s, -band.slope, gamma)
-        if found is None:  # the linear rows outweigh the band
+        if found is None:  # unbounded: the rows outside outweigh the band, which must be wider
             band = Band(robust, rows, band.center, 4 * band.reach)
             band.collect()
             continue
@@ -240,7 +242,7 @@ def solve_by_band(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int
 
 
 def _shift(robust: RobustCoordinates, band: Band, imbalance: Array, loss: float) -> float:
-    """What dual values that do not balance may cost the bound, rounding included."""
+    """A bound of what an imbalance of the dual values, and rounding, may take from the lower bound."""
     T, weight = robust.whitening, robust.coordinates.weight
     with np.errstate(all="ignore"):
         try:
