@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from fastdl.files.npy import NpyWriter
 
 
 class CsvColumn:
-    """Text with a heading; numbers with as many digits as give them back exactly, NaN as an empty field."""
+    """CSV with a header line; numbers have as many digits as restore them exactly, NaN is an empty field."""
 
     def __init__(self, file: IO[bytes], name: str):
         self.file = file
@@ -23,12 +23,12 @@ class CsvColumn:
         file.write(heading.getvalue().encode())
 
     def write(self, values: Array) -> None:
-        """Take in numbers."""
+        """Write numbers."""
         lines = ['""\n' if v != v else f"{v!r}\n" for v in values.tolist()]
         self.file.write("".join(lines).encode())
 
     def finish(self) -> None:
-        """Nothing is left to write."""
+        """Does nothing: CSV has no footer."""
 
 
 class ParquetColumn:
@@ -42,16 +42,16 @@ class ParquetColumn:
         self.writer = parquet.ParquetWriter(file, self.schema)
 
     def write(self, values: Array) -> None:
-        """Take in numbers."""
+        """Write numbers."""
         self.writer.write_table(self.pa.table([self.pa.array(values)], schema=self.schema))
 
     def finish(self) -> None:
-        """Write what closes the file."""
+        """Write the footer of the file."""
         self.writer.close()
 
 
-def writer_of(suffix: str, file: IO[bytes], name: str) -> Any:
-    """What writes the format of a suffix."""
+def writer_of(suffix: str, file: IO[bytes], name: str) -> CsvColumn | ParquetColumn | NpyWriter:
+    """The writer of the format of a suffix."""
     if suffix == ".csv":
         return CsvColumn(file, name)
     return ParquetColumn(file, name) if suffix == ".parquet" else NpyWriter(file, np.float64)

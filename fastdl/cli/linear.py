@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastdl.cli._cluster import add_scheduler, run_command
+from fastdl.cli._parser import Commands
 from fastdl.cli._progress import ProgressBar
 
+if TYPE_CHECKING:
+    from fastdl.files.tables import Table
 
-def register(commands: Any) -> None:
+
+def register(commands: Commands) -> None:
     fit = commands.add_parser(
         "fit",
         help="fit a linear model under |y - f(x)|^p to the columns of a table",
@@ -72,13 +76,13 @@ def register(commands: Any) -> None:
     predict.set_defaults(run=run_predict)
 
 
-def _add_dialect(command: Any) -> None:
+def _add_dialect(command: argparse.ArgumentParser) -> None:
     command.add_argument("--delimiter", metavar="C", help="what parts the columns of text (default: guessed)")
     command.add_argument("--decimal", choices=(".", ","), default=".", help="the decimal point (default: %(default)s)")
     command.add_argument("--header", choices=("yes", "no"), help="whether the first line of text has the names")
 
 
-def _open(options: argparse.Namespace) -> Any:
+def _open(options: argparse.Namespace) -> Table:
     from fastdl.files.tables import Table
 
     header = None if options.header is None else options.header == "yes"
