@@ -13,7 +13,7 @@ import wave
 import numpy as np
 import pytest
 
-from fastdl.cli import _cloud_downsampling, _cluster, _job_workers, audio, main, sequences
+from fastdl.cli import _cloud_exchange, _cluster, _job_workers, audio, main, sequences
 from fastdl.files import Fasta
 from tests.local_clusters import MARKS
 from tests.sequences_text_files import bgzip, fasta, text_of, twobit
@@ -42,7 +42,17 @@ def small_parts(monkeypatch):
 
         run(self, parts, work, write, progress)
 
+    exchange = _cluster.Cluster.exchange
+
+    def followed(self, parts, *work):
+        counts.append(0)
+        for k, answer in enumerate(exchange(self, parts, *work)):
+            counts[-1] += k < len(parts)
+            yield answer
+
     monkeypatch.setattr(_cluster.Cluster, "run", counted)
+    monkeypatch.setattr(_cluster.Cluster, "exchange", followed)
+    monkeypatch.setattr(_cloud_exchange, "_LEAST", 1 << 17)
     return counts
 
 
@@ -167,10 +177,10 @@ def test_a_genome_without_an_index_is_done_as_a_whole(tmp_path, cluster, small_p
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), np.load(tmp_path / "y.fa.npy"))
 
 
-def write_las(path, points=60_000):
-    """LAS or LAZ of points with classes, colours and times, in chunks of 5,000 points where it is compressed."""
+def write_las(path, points=60_000, seed=0):
+    """LAS or LAZ of points with classes, colours and times."""
     laspy = pytest.importorskip("laspy")
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     las = laspy.create(point_format=3, file_version="1.2")
     las.header.scales, las.header.offsets = [0.01] * 3, [100.0, 0, 0]
     las.x, las.y, las.z = rng.uniform([100, 0, 0], [130, 30, 5], (points, 3)).T
@@ -180,45 +190,100 @@ def write_las(path, points=60_000):
     return path
 
 
+def write_cloud(path, points=60_000, seed=0, low=0.0):
+    """A cloud of the kind that its name ends in."""
+    if path.suffix in (".las", ".laz"):
+        return write_las(path, points, seed)
+    x = np.random.default_rng(seed).uniform(low, 30, (points, 4)).astype(np.float32)
+    x[5] = np.nan
+    if path.suffix == ".npy":
+        np.save(path, x)
+    elif path.suffix == ".bin":
+        x.tofile(path)
+    else:
+        path.write_text("//X Y Z I\n" + "\n".join(" ".join(map(str, row)) for row in x[6:].tolist()))
+    return path
+
+
+def downsample_both(tmp_path, capsys, address, sources, target, options):
+    """What `downsample` tells and writes on one machine and on the cluster, compared."""
+    for name, where in (("one", []), ("many", ["--scheduler", address])):
+        (tmp_path / name).mkdir()
+        command = ["downsample", *map(str, sources), "-o", str(tmp_path / name) + os.sep + target, "--json", *options]
+        assert main([*command, *where]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for line in lines:
+        del line["seconds"], line["output"]
+    half = len(lines) // 2
+    assert lines[:half] == lines[half:]
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    assert not list((tmp_path / "many").glob("*.part"))
+    return lines[:half]
+
+
 @pytest.mark.parametrize(
     ("suffix", "options"),
     [
         (".las", ["--crop", "100,0,0,120,20,5"]),
-        (".las", ["--classes", "1,3", "--crop", "100,5,0,120,20,5"]),
+        (".las", ["--classes", "1,3", "--crop", "100,5,0,120,20,5", "--max-bytes", "100000"]),
         (".laz", []),
         (".laz", ["--classes", "2", "--min-points", "2"]),
-        (".npy", ["--crop", "1,1,1,20,20,20"]),
-        (".bin", ["--crop", "1,1,1,20,20,20", "--reduce", "nearest"]),
+        (".npy", []),
+        (".npy", ["--crop", "1,1,1,20,20,20", "--max-bytes", "50000", "--reduce", "last"]),
+        (".bin", ["--reduce", "nearest"]),
+        (".bin", ["--reduce", "mean,intensity=max"]),
     ],
 )
-def test_parts_of_a_cloud(tmp_path, cluster, small_parts, monkeypatch, capsys, suffix, options):
-    monkeypatch.setattr(_cloud_downsampling, "_CHUNK", 1 << 17)
-    source = tmp_path / f"x{suffix}"
-    if suffix in (".las", ".laz"):
-        write_las(source, 200_000)
-    else:
-        x = np.random.default_rng(0).uniform(0, 30, (60_000, 4)).astype(np.float32)
-        x[5] = np.nan
-        np.save(source, x) if suffix == ".npy" else x.tofile(source)
-    for name, where in (("one", []), ("many", ["--scheduler", cluster.scheduler_address])):
-        (tmp_path / name).mkdir()
-        target = tmp_path / name / ("y.las" if suffix in (".las", ".laz") else "y.ply")
-        command = ["downsample", str(source), "-o", str(target), "--voxel-size", "0.7", "--json", *options]
-        assert main([*command, *where]) == 0
-    accounts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    for account in accounts:
-        del account["seconds"], account["output"]
-    assert accounts[0] == accounts[1]
+def test_parts_of_a_cloud(tmp_path, cluster, small_parts, capsys, suffix, options):
+    source = write_cloud(tmp_path / f"x{suffix}", 200_000 if suffix in (".las", ".laz") else 60_000)
+    target = "y.las" if suffix in (".las", ".laz") else "y.ply"
+    options = ["--voxel-size", "0.7", *options]
+    [account] = downsample_both(tmp_path, capsys, cluster.scheduler_address, [source], target, options)
+    assert account["non_finite"] == (suffix in (".npy", ".bin"))
     assert len(small_parts) == 1
     assert small_parts[0] >= 3
-    assert contents(tmp_path / "many") == contents(tmp_path / "one")
 
 
-def test_a_cloud_that_is_only_read_is_done_as_a_whole(tmp_path, cluster, small_parts):
-    np.save(tmp_path / "x.npy", np.random.default_rng(0).uniform(0, 30, (9000, 3)))
-    options = ["--voxel-size", "1", "--quiet", "--scheduler", cluster.scheduler_address]
-    assert main(["downsample", str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.ply"), *options]) == 0
-    assert not small_parts
+TOGETHER = [
+    (["a.las", "b.las", "c.laz"], ["--merge"], "y.laz"),
+    (["a.las", "b.las", "c.laz"], ["--seamless", "--classes", "1,2,3"], ""),
+    (["a.npy", "b.bin", "c.txt"], ["--merge"], "y.npz"),
+    (["a.npy", "b.las", "c.npy"], ["--merge", "--min-points", "3", "--max-bytes", "200000"], "y.ply"),
+    (["a.bin", "b.bin"], ["--seamless"], ""),
+]
+
+
+@pytest.mark.parametrize(("names", "options", "target"), TOGETHER)
+def test_tiles_together_on_a_cluster(tmp_path, cluster, small_parts, capsys, names, options, target):
+    sources = [write_cloud(tmp_path / name, 50_000, k) for k, name in enumerate(names)]
+    options = ["--voxel-size", "0.9", *options]
+    accounts = downsample_both(tmp_path, capsys, cluster.scheduler_address, sources, target, options)
+    assert accounts[0]["in"] == 50_000 * len(names) - 6 * ("c.txt" in names)
+    assert small_parts[0] >= len(names)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_worker_killed_while_clouds_are_reduced(tmp_path, small_parts, killer, capsys, monkeypatch, together):
+    monkeypatch.setattr(_cloud_exchange, "_LEAST", 1 << 19)
+    sources = [write_cloud(tmp_path / f"{k}.npy", 2_000_000, k, -30) for k in range(1 + together)]
+    killed = killer(lambda: bool(small_parts) and small_parts[0] >= 5)
+    options = ["--voxel-size", "0.6", "--jobs", "2", *(["--merge"] if together else [])]
+    downsample_both(tmp_path, capsys, "local", sources, "y.ply", options)
+    assert killed
+    assert small_parts[0] >= 8
+
+
+def test_errors_of_parts_are_those_of_one_machine(tmp_path, cluster, small_parts, capsys):
+    source = write_cloud(tmp_path / "x.npy")
+    told = []
+    for where in ([], ["--scheduler", cluster.scheduler_address]):
+        for more in ([], ["--merge"]):
+            options = ["--voxel-size", "1", "--classes", "1", *more, *where]
+            assert main(["downsample", str(source), "-o", str(tmp_path / "y.ply"), *options]) == 1
+            told.append(capsys.readouterr().err)
+    assert "has no column of classes" in told[0]
+    assert len(set(told)) == 1
+    assert not (tmp_path / "y.ply").exists()
 
 
 def write_sources(command, folder, count):

@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +15,6 @@ import numpy as np
 
 from fastdl._typing import Array
 from fastdl.cli import _cloud_columns
-from fastdl.cli._cluster import PartWork
 from fastdl.cli._progress import ProgressBar
 from fastdl.errors import FileError, InputError
 from fastdl.files.points import clouds
@@ -131,7 +129,7 @@ class Selected(NamedTuple):
     other_classes: int
 
 
-def _select(reader: PointReader, crop: Array | None, classes: Array | None, chunk: Array) -> Selected:
+def select(reader: PointReader, crop: Array | None, classes: Array | None, chunk: Array) -> Selected:
     """The points within the box, of the classes."""
     counts = [len(chunk)]
     if crop is not None:
@@ -147,23 +145,19 @@ def _select(reader: PointReader, crop: Array | None, classes: Array | None, chun
     return Selected(chunk, counts[0], counts[0] - counts[1], counts[1] - len(chunk))
 
 
-def _read_part(reader: PointReader, part: tuple[int, int]) -> Array:
-    """A part of a file, where its points are selected."""
-    return reader.part(*part)
-
-
 class Reduction:
     """One cloud on its way to its voxels."""
 
-    def __init__(self, cloud: Cloud, settings: Settings):
+    def __init__(self, cloud: Cloud, settings: Settings, expected: int | None = None):
         self.cloud, self.settings = cloud, settings
+        points = sum(reader.points for reader in cloud.readers)
         self.state = RecordAccumulator(
             cloud.record,
             cloud.columns,
             settings.voxel_size,
             origin=settings.origin,
             max_bytes=settings.max_bytes,
-            expected=sum(reader.points for reader in cloud.readers),
+            expected=points if expected is None else expected,
         )
         self.read = self.cropped = self.other_classes = self.few = self.kept = 0
         self.starts: list[int] = []
@@ -175,53 +169,50 @@ class Reduction:
         for k, reader in enumerate(self.cloud.readers):
             self.starts.append(self.state.seen)
             size = max(4096, _CHUNK // max(reader.record.itemsize, 1))
-            select = partial(_select, reader, self.settings.crop, self.settings.classes)
-            if progress.cluster is not None:
-                progress.cluster.run(
-                    pairwise(reader.borders(size) or ()),
-                    PartWork(partial(_read_part, reader), select),
-                    partial(self._count, reader, k),
-                    lambda event: progress.advance(event.details["chunk"][1] - event.details["chunk"][0]),
-                )
-                continue
             for chunk in _ahead(reader.chunks(size), progress.helper if reader.points > size else None):
-                self._count(reader, k, select(chunk))
+                self._count(reader, k, select(reader, self.settings.crop, self.settings.classes, chunk))
                 progress.advance(len(chunk))
         self.starts.append(self.state.seen)
 
     def _count(self, reader: PointReader, number: int, selected: Selected) -> None:
         """Take in the points that were selected of a chunk."""
-        self.read += selected.read
-        self.cropped += selected.cropped
-        self.other_classes += selected.other_classes
+        self.add(*selected[1:])
         try:
             self._take(reader, selected.points, number)
         except InputError as error:
             raise FileError(reader.path, str(error)) from None
 
+    def add(self, read: int, cropped: int, other_classes: int, non_finite: int = 0) -> None:
+        """Count points that were read, and those that have no voxel."""
+        self.read += read
+        self.cropped += cropped
+        self.other_classes += other_classes
+        self.state.non_finite += non_finite
+
     def _take(self, reader: PointReader, chunk: Array, number: int) -> None:
+        records, lattice, cells = self.records_of(reader, chunk, number)
+        if cells is None:
+            self.state.update(records, lattice)
+        else:
+            self.state.update_cells(records, cells)
+
+    def records_of(self, reader: PointReader, chunk: Array, number: int) -> tuple[Array, Array | None, Array | None]:
+        """The points of a file as the voxels keep them; and where coordinates are integers, their lattice or cells."""
         chunk = chunk if chunk.flags.writeable else chunk.copy()  # what another process sent is not
         size, origin = self.settings.voxel_size, self.settings.origin
         if self.cloud.raw:
             chunk = self._shifted(chunk, self.cloud.shifts[number], reader)
             first = self.cloud.first
             if not isinstance(first, LasReader):
-                self.state.update(chunk)
-                return
+                return chunk, None, None
             lattice = first.lattice(size, origin)
             if all(axis.narrow for axis in lattice.axes):
-                self.state.update(chunk, np.array([(a.multiply, a.shift, a.step) for a in lattice.axes]))
-            else:
-                self.state.update_cells(chunk, first.cells(chunk, size, origin))
-            return
+                return chunk, np.array([(a.multiply, a.shift, a.step) for a in lattice.axes]), None
+            return chunk, None, first.cells(chunk, size, origin)
         rows = np.empty(len(chunk), self.cloud.schema)
         for name in self.cloud.schema.names or ():
             rows[name] = reader.column(chunk, name)
-        cells = reader.cells(chunk, size, origin)
-        if cells is None:
-            self.state.update(rows)
-        elif len(rows):
-            self.state.update_cells(rows, cells)
+        return rows, None, reader.cells(chunk, size, origin)
 
     @staticmethod
     def _shifted(chunk: Array, shift: Array, reader: PointReader) -> Array:
@@ -270,7 +261,7 @@ def _ahead(chunks: Iterator[Array], helper: Executor | None) -> Iterator[Array]:
         wait([coming])  # nothing reads on when the work has ended
 
 
-class _Rows:
+class VoxelRows:
     """What makes the rows of a file of a part's voxels."""
 
     def __init__(self, cloud: Cloud, target: Path):
@@ -337,7 +328,7 @@ class _Rows:
 
 def write(reduction: Reduction, targets: Sequence[Path], progress: ProgressBar) -> list[dict[str, int]]:
     """Write the voxels to a file, or those whose first point is of the k-th source to the k-th file; the accounts."""
-    rows = _Rows(reduction.cloud, targets[0])
+    rows = VoxelRows(reduction.cloud, targets[0])
     parts = reduction.parts()
     part: RecordPart | None = next(parts)
     follower = next(parts, None)
@@ -353,10 +344,15 @@ def write(reduction: Reduction, targets: Sequence[Path], progress: ProgressBar) 
             progress.advance(0)
             sorted_rows.add(part.first, partial(rows.make, part), rows.ends(part))
             part, follower = follower, next(parts, None)
-        if len(targets) == 1:
-            return [_save(reduction, targets[0], sorted_rows)]
-        ranges = zip(targets, reduction.starts, reduction.starts[1:])
-        return [_save(reduction, t, sorted_rows.part(a, b), k) for k, (t, a, b) in enumerate(ranges)]
+        return save_all(reduction, targets, sorted_rows)
+
+
+def save_all(reduction: Reduction, targets: Sequence[Path], rows: SortedRowFile) -> list[dict[str, int]]:
+    """Write rows that are in order to a file, or those of the k-th source to the k-th; the accounts."""
+    if len(targets) == 1:
+        return [_save(reduction, targets[0], rows)]
+    ranges = zip(targets, reduction.starts, reduction.starts[1:])
+    return [_save(reduction, t, rows.part(a, b), k) for k, (t, a, b) in enumerate(ranges)]
 
 
 def _save(reduction: Reduction, target: Path, rows: CloudRows, number: int = 0) -> dict[str, int]:

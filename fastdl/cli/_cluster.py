@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from operator import getitem
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,8 @@ from fastdl.errors import InputError
 
 if TYPE_CHECKING:
     from fastdl.streaming import ProgressEvent
+
+_RETRIES = 3  # of work whose worker died
 
 #: work(options, progress): what a command does after its checks; what is to be said of it.
 CommandWork = Callable[[argparse.Namespace, ProgressBar], str]
@@ -69,6 +73,7 @@ class Cluster:
 
     executor: Executor
     threads: int
+    client: Any
 
     def run(
         self,
@@ -81,6 +86,33 @@ class Cluster:
         from fastdl.streaming import run
 
         run(parts, work, writer, executor=self.executor, in_flight=2 * self.threads, progress=progress)
+
+    def exchange(
+        self,
+        parts: Sequence[Any],
+        divide: Callable[[Any], Sequence[Any]],
+        gather: Callable[[Any], Any],
+        places: int,
+    ) -> Iterator[Any]:
+        """What divide(part) gives first, part by part, then gather([the pieces of a place, in order]), place by place.
+
+        divide gives something to tell and a piece for each place. Pieces go from worker to worker, not through here; a
+        worker that dies costs what it held, which others make anew.
+        """
+        client, sent = self.client, {"pure": False, "retries": _RETRIES}
+        divided = [client.submit(divide, part, **sent) for part in parts]
+        told = deque(client.submit(getitem, some, 0, **sent) for some in divided)
+        found = deque(
+            client.submit(gather, [client.submit(getitem, some, k, **sent) for some in divided], **sent)
+            for k in range(1, places + 1)
+        )
+        del divided  # which would keep what all pieces were cut from
+        try:
+            for waiting in (told, found):
+                while waiting:
+                    yield waiting.popleft().result()
+        finally:
+            client.cancel([*told, *found])
 
 
 @dataclass(frozen=True)
@@ -113,7 +145,7 @@ def cluster_of(address: str, workers: int) -> Iterator[Cluster]:
             raise InputError(f"--scheduler: there is no Dask scheduler at {address}: {error}") from None
         # A worker that dies costs its file, or part of a file: another begins it anew, three times at most.
         threads = sum(client.nthreads().values()) or workers
-        yield Cluster(client.get_executor(pure=False, retries=3), threads)
+        yield Cluster(client.get_executor(pure=False, retries=_RETRIES), threads, client)
 
 
 @contextmanager

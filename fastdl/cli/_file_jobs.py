@@ -194,7 +194,7 @@ class FileJobs:
     def _record(self, record: JobRecord | None) -> None:
         """Remember what was finished since the last time."""
         if record is not None:
-            record.finish((result.source.name, result.stamp, result.target) for result in self._unrecorded)
+            record.finish((r.source.name, r.stamp, r.target, r.made) for r in self._unrecorded)
             if not self.results:
                 record.close()
         self._unrecorded = []

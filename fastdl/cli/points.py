@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -236,10 +237,7 @@ def run_downsample(options: argparse.Namespace) -> int:
         return _downsample([source], [target], share, progress)[0]
 
     def parts(source: Path) -> float:
-        """Where workers have more to do than to read: to decompress, or to leave points out."""
-        reader = settings.open(source)
-        worth = getattr(reader, "packed", None) is not None or crop is not None or settings.classes is not None
-        return source.stat().st_size if worth and reader.borders(1 << 20) is not None else 0
+        return source.stat().st_size if settings.open(source).borders(1 << 20) is not None else 0
 
     return _run(options, FileJobs(options, _suffixes(), FORMATS, _downsampled_ending), work, parts)
 
@@ -252,13 +250,19 @@ def _downsample(
     sources: Sequence[Path], targets: Sequence[Path], settings: Any, progress: ProgressBar
 ) -> list[dict[str, Any]]:
     """Reduce sources together; the accounts of every target, remarks said."""
+    from fastdl.cli import _cloud_exchange
     from fastdl.cli._cloud_downsampling import Reduction, open_cloud, write
 
     readers = [settings.open(source) for source in sources]
     cloud = open_cloud(readers, settings)
-    reduction = Reduction(cloud, settings)
-    reduction.run(progress)
-    found = write(reduction, targets, progress)
+    cluster = progress.cluster
+    parts = None if cluster is None else _cloud_exchange.parts_of(cloud, settings, cluster.threads)
+    if parts:
+        found = _cloud_exchange.downsample(cloud, settings, targets, parts, progress)
+    else:
+        reduction = Reduction(cloud, settings)
+        reduction.run(progress)
+        found = write(reduction, targets, progress)
     remarks = [f"{r.path}: {remark}" for r in readers for remark in r.remarks] + cloud.remarks
     if not progress.quiet:
         for remark in remarks:
@@ -268,7 +272,9 @@ def _downsample(
 
 def _run_together(options: argparse.Namespace, settings: Any) -> int:
     """Many sources into one file, or into one each, on one lattice."""
+    from fastdl import _threads
     from fastdl.cli import _sources
+    from fastdl.cli._cluster import cluster_of
     from fastdl.files.points.clouds import FORMATS, ending
 
     sources, problems = _sources.find(options.sources, _suffixes(), options.output)
@@ -289,7 +295,12 @@ def _run_together(options: argparse.Namespace, settings: Any) -> int:
         ending(target)
     quiet = options.quiet or options.json
     total = sum(settings.open(path).points for path in paths)
-    with ThreadPoolExecutor(1) as helper, ProgressBar(total, "points", quiet, helper=helper) as progress:
+    with ExitStack() as stack:
+        helper = stack.enter_context(ThreadPoolExecutor(1))
+        progress = stack.enter_context(ProgressBar(total, "points", quiet, helper=helper))
+        if options.scheduler:
+            paths = [path.absolute() for path in paths]
+            progress.cluster = stack.enter_context(cluster_of(options.scheduler, _threads.count(options.jobs)))
         found = _downsample(paths, targets, settings, progress)
         seconds = progress.seconds
     results = [Result(source, target, accounts) for source, target, accounts in zip(sources, targets, found)]

@@ -37,6 +37,11 @@ def _read_at(file: IO[bytes], size: int, at: int) -> bytes:
     return file.read(size)
 
 
+def mix_cells(seed: int, cells: Array) -> Array:
+    """64 bits for each cell, by which voxels are shared out."""
+    return reference.point_hash(seed, cells[:, 0] * 73856093 ^ cells[:, 1] * 19349663 ^ cells[:, 2] * 83492791)
+
+
 class Spill:
     """Points partitioned by their cell into temporary files, which vanish with the process.
 
@@ -62,10 +67,7 @@ class Spill:
             self._copy()
         rows = np.empty(len(when), self.row)
         rows["when"], rows["cell"], rows["point"] = when, cells, points
-        mixed = reference.point_hash(
-            self.depth, cells[:, 0] * 73856093 ^ cells[:, 1] * 19349663 ^ cells[:, 2] * 83492791
-        )
-        part = (mixed >> np.uint64(60)).astype(np.uint8)
+        part = (mix_cells(self.depth, cells) >> np.uint64(60)).astype(np.uint8)
         rows = rows[np.argsort(part, kind="stable")]
         ends = np.cumsum(np.bincount(part, minlength=PARTS))
         for k, (a, b) in enumerate(zip(np.concatenate([[0], ends[:-1]]), ends)):

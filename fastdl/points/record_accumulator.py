@@ -13,6 +13,7 @@ from fastdl.points import _grid
 from fastdl.points._grid import Grid
 from fastdl.points._key_table import KeyTable, cover_cells
 from fastdl.points._label_votes import grow, label_votes
+from fastdl.points._placed_records import PlacedRecords
 from fastdl.points._spill import PARTS, Spill
 from fastdl.reference import _point_records as reference_kernel
 from fastdl.reference import _point_reductions as reference_reductions
@@ -185,6 +186,26 @@ class RecordAccumulator:
             self._take(records[start : start + _STEP], cells[start : start + _STEP], None)
         return self
 
+    def place(self, chunk: Array, lattice: Array | None = None, cells: Array | None = None) -> PlacedRecords:
+        """The records of a chunk that have a voxel, with their cells, for another state to take in.
+
+        Those that are not finite are counted here; numbers count from 0 in the chunk.
+        """
+        records = np.ascontiguousarray(chunk).view(np.uint8).reshape(len(chunk), self.dtype.itemsize)
+        if not len(records):
+            return PlacedRecords(np.empty(0, np.int64), records, np.empty(0, _LONG), self._box or self._no_box())
+        keys, box = self._keys(records, cells, None if lattice is None else np.array(lattice, np.int64))
+        inside = np.flatnonzero(keys != _grid.NONE[_LONG])
+        return PlacedRecords(inside, records[inside], keys[inside], box)
+
+    def update_placed(self, placed: PlacedRecords) -> RecordAccumulator:
+        """Take in what another state placed; numbers rise from one call to the next."""
+        cells, records = placed.box.decode(placed.keys), np.require(placed.records, requirements="W")
+        for start in range(0, len(cells), _STEP):
+            s = slice(start, start + _STEP)
+            self._take(records[s], cells[s], None, placed.numbers[s])
+        return self
+
     def _take(self, records: Array, cells: Array | None, axes: Array | None, index: Array | None = None) -> None:
         n = len(records)
         if not n:
@@ -235,10 +256,13 @@ class RecordAccumulator:
             return box.encode(cells), box
         points = np.stack([c.read(records) for c in (x, y, z)], axis=1).astype(np.float64)
         found = _grid.cell_bounds(points, self.origin, self.voxel_size)
-        box = self._cover(*found) if found else self._box or _empty_box(self.origin, self.voxel_size)
+        box = self._cover(*found) if found else self._box or self._no_box()
         keys = np.empty(len(points), _LONG)
         self.non_finite += _grid.kernel.keys_of(points, box.numbers, box.single, keys)
         return keys, box
+
+    def _no_box(self) -> Grid:
+        return Grid(self.origin, self.voxel_size, (0, 0, 0), (1, 1, 1), long_keys=True)
 
     def _cover(self, low: Array, high: Array) -> Grid:
         """A box of cells that holds what was seen and these."""
@@ -355,7 +379,3 @@ class RecordAccumulator:
         if self._size:
             labels = column.read(self._records[: self._size])
             column.write(self._records, *self._votes[column.name].elect(labels, self._counts[: self._size]))
-
-
-def _empty_box(origin: Array, size: Array) -> Grid:
-    return Grid(origin, size, (0, 0, 0), (1, 1, 1), long_keys=True)
