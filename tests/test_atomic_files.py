@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from fastdl.errors import FileError
-from fastdl.files import atomic, temporaries
+from fastdl.files import _small_files, atomic, temporaries
 from fastdl.files.atomic import replacing, replacing_folder, replacing_together
 from fastdl.files.npy import NpyReader, NpyWriter
+from fastdl.reference import files as reference
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
@@ -182,6 +183,62 @@ def test_groups_get_their_names_together(tmp_path):
         raise ZeroDivisionError
     assert not left(tmp_path)
     assert not (tmp_path / "more").exists()
+
+
+@posix
+@pytest.mark.parametrize("sync", [True, False])
+@pytest.mark.parametrize("kernel", ["compiled", "reference"])
+def test_many_small_files_whatever_is_there_already(tmp_path, monkeypatch, kernel, sync):
+    """New ones, one with a mode of its own, links, a pipe, a folder, and a folder that is missing."""
+    if kernel == "reference":
+        monkeypatch.setattr(_small_files, "kernel", reference)
+    (tmp_path / "beyond").mkdir()
+    (tmp_path / "beyond" / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("beyond/real")
+    (tmp_path / "mode").write_bytes(b"old")
+    (tmp_path / "mode").chmod(0o640)
+    (tmp_path / "mode.json").write_bytes(b"old")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    got = []
+    reader = threading.Thread(target=lambda: got.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    names = ["link", "mode", "folder", "pipe", "no/file", *map(str, range(20))]
+    groups = []
+    for name in names:
+        groups.append(atomic.Group(sync))
+        with groups[-1], replacing_together(tmp_path / name, tmp_path / f"{name}.json") as (file, beside):
+            file.write(name.encode())
+            beside.write(b"about " + name.encode())
+    assert (tmp_path / "mode").read_bytes() == b"old"
+    problems = dict(zip(names, atomic.commit_groups(groups)))
+    reader.join()
+    assert {name for name, problem in problems.items() if problem} == {"folder", "no/file"}
+    assert "no/file: cannot be written: No such file" in str(problems["no/file"])
+    assert "folder: cannot be written: Is a directory" in str(problems["folder"])
+    assert got == [b"pipe"]
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "beyond" / "real").read_bytes() == b"link"
+    assert stat.S_IMODE((tmp_path / "mode").stat().st_mode) == 0o640
+    for name in set(names) - {"folder", "no/file", "pipe"}:
+        assert (tmp_path / name).read_bytes() == name.encode()
+        assert (tmp_path / f"{name}.json").read_bytes() == b"about " + name.encode()
+    with open(tmp_path / "plain", "wb"):
+        assert (tmp_path / "0").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert not left(tmp_path)
+    assert not left(tmp_path / "beyond")
+    assert not temporaries._live
+
+
+def test_a_group_that_is_to_end_names_nothing(tmp_path, monkeypatch):
+    groups = [atomic.Group(sync=False) for _ in range(3)]
+    for k, group in enumerate(groups):
+        with group, replacing(tmp_path / f"{k}") as file:
+            file.write(b"x")
+    monkeypatch.setattr(temporaries, "_abandoned", True)
+    with pytest.raises(KeyboardInterrupt):
+        atomic.commit_groups(groups)
+    assert not list(tmp_path.iterdir())
 
 
 def test_groups_and_single_files_in_one_folder_do_not_wait_for_each_other(tmp_path):

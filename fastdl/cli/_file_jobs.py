@@ -195,7 +195,7 @@ class FileJobs:
     def _record(self, record: JobRecord | None) -> None:
         """Write the files finished since the last call to the record."""
         if record is not None:
-            record.finish((result.source.name, result.stamp, result.target) for result in self._unrecorded)
+            record.finish((r.source.name, r.stamp, r.target, r.made) for r in self._unrecorded)
             if not self.results:
                 record.close()
         self._unrecorded = []

@@ -45,9 +45,9 @@ class JobRecord:
         """Record targets that will be written."""
         self._append([f'{{"output": {_quoted(self._key(target))}, "result": null}}\n' for target in targets])
 
-    def finish(self, results: Iterable[tuple[str, list[int] | None, Path]]) -> None:
-        """Record complete results: (source, its stamp before it was read, target)."""
-        self._append([self._line(source, stamp, target) for source, stamp, target in results])
+    def finish(self, results: Iterable[tuple[str, list[int] | None, Path, list[int] | None]]) -> None:
+        """Record complete results: (source, its stamp before it was read, target, its stamp if known)."""
+        self._append([self._line(source, stamp, target, made) for source, stamp, target, made in results])
 
     def close(self) -> None:
         """At the end of a job: a record without a result is removed."""
@@ -71,11 +71,11 @@ class JobRecord:
         name = str(target)
         return name.removeprefix(above) if name.startswith(above) else os.path.relpath(target, self.folder)
 
-    def _line(self, source: str, stamp: list[int] | None, target: Path) -> str:
+    def _line(self, source: str, stamp: list[int] | None, target: Path, made: list[int] | None = None) -> str:
         """As json.dumps would write it, in a third of the time."""
-        made = f'"input": {_quoted(os.path.basename(source))}, "source": {_number_list(stamp)}'
-        result = f'"output": {_quoted(self._key(target))}, "result": {_number_list(stamp_of(str(target)))}'
-        return f'{{{result}, {made}, "options": "{self.options}"}}\n'
+        read = f'"input": {_quoted(os.path.basename(source))}, "source": {_number_list(stamp)}'
+        result = f'"output": {_quoted(self._key(target))}, "result": {_number_list(made or stamp_of(str(target)))}'
+        return f'{{{result}, {read}, "options": "{self.options}"}}\n'
 
     def _read(self) -> dict[str, dict[str, Any]]:
         if self._lines is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import starmap
 from pathlib import Path
@@ -26,6 +27,7 @@ _SMALL, _SAMPLED = 1 << 17, 32  # bytes up to which a file is small; files whose
 _LARGE = 1 << 26  # bytes from which on the parts of a file are sent to several workers
 _AHEAD = 16  # files submitted for each worker
 _TOGETHER, _DELAY = 256, 0.25  # small files that are renamed to their targets at once; seconds until that is done
+_BATCHES = 2  # groups of small files that may wait for the disk while others are processed
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Result:
     skipped: bool = False
     group: atomic.Group | None = None  # of small files that are not yet renamed to their targets
     stamp: list[int] | None = None  # of the source, before it was read
+    made: list[int] | None = None  # stamp of the target when it was written, if known
 
     def json(self) -> str:
         """One line."""
@@ -58,7 +61,7 @@ def attempt(work: Work, source: Source, target: Path, progress: ProgressBar, syn
         if together:
             result.group = group
         else:
-            group.commit(synced=False)
+            group.commit()
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -105,12 +108,15 @@ def run_all(
     if options.jobs is None and _are_small(pairs):
         workers = 1  # for small files Python threads would only wait for the interpreter lock
     progress.workers = workers = max(1, min(len(pairs), workers))
-    with ThreadPoolExecutor(workers) as executor, ThreadPoolExecutor(workers) as progress.helper:
+    with ExitStack() as stack:
+        executor = stack.enter_context(ThreadPoolExecutor(workers))
+        progress.helper = stack.enter_context(ThreadPoolExecutor(workers))
 
         def one(source: Source, target: Path) -> Result:
             return attempt(work, source, target, progress, options.sync, together=True)
 
-        yield from _named(starmap(one, pairs) if workers == 1 else _share(pairs, one, executor, progress, workers))
+        results = starmap(one, pairs) if workers == 1 else _share(pairs, one, executor, progress, workers)
+        yield from _named(results, stack.enter_context(ThreadPoolExecutor(1)))
 
 
 def _on_cluster(
@@ -171,12 +177,15 @@ def _share(
         raise
 
 
-def _named(results: Iterator[Result]) -> Iterator[Result]:
-    """The results, after small files have been renamed to their targets in groups."""
+def _named(results: Iterator[Result], namer: Executor) -> Iterator[Result]:
+    """The results, after small files have been written and renamed in groups, while the next ones are processed."""
     waiting: list[Result] = []
+    running: deque[Future[list[Result]]] = deque()
     since = time.perf_counter()
     try:
         for result in results:
+            while running and (running[0].done() or len(running) > _BATCHES):
+                yield from running.popleft().result()
             if result.group is None or not result.group.sets:
                 yield result
                 continue
@@ -184,8 +193,10 @@ def _named(results: Iterator[Result]) -> Iterator[Result]:
                 since = time.perf_counter()
             waiting.append(result)
             if len(waiting) >= _TOGETHER or time.perf_counter() - since > _DELAY:
-                yield from _name(waiting)
+                running.append(namer.submit(_name, waiting))
                 waiting = []
+        while running:
+            yield from running.popleft().result()
         yield from _name(waiting)
         waiting = []
     finally:
@@ -194,13 +205,17 @@ def _named(results: Iterator[Result]) -> Iterator[Result]:
                 result.group.discard()
 
 
-def _name(results: list[Result]) -> Iterator[Result]:
+def _name(results: list[Result]) -> list[Result]:
+    """Results whose files have their names, or an error."""
     groups = [result.group for result in results if result.group is not None]
-    for result, problem in zip(results, atomic.commit_groups(groups)):
+    first = [group.sets[0][0] for group in groups]
+    for result, problem, file in zip(results, atomic.commit_groups(groups), first):
         result.group = None
+        if file.named is result.target:
+            result.made = file.made
         if problem is not None:
             result.error = _sentence(problem, result.source)
-        yield result
+    return results
 
 
 @dataclass(frozen=True)

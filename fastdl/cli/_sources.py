@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +42,7 @@ _BEGINNINGS = (
     (b"\x1f\x8b", ".fa.gz"),
 )
 _NAMED = 5  # files that an error names
+_FEW = 64  # targets that are looked for one by one; for more, their folders are listed
 
 
 @dataclass
@@ -271,20 +273,45 @@ def plan(
     ]
     written: dict[str, Source] = {}
     there: list[tuple[Path, Source, Path]] = []
-    folders: dict[str, bool] = {}
+    may_exist = _Existing(len(pairs))
     for source, target in pairs:
         for name in (str(target), *companions(target)):
             if name in written:
                 raise InputError(f"{written[name]} and {source} would both be written to {name}")
             written[name] = source
-            parent = os.path.dirname(name)
-            if parent not in folders:
-                folders[parent] = os.path.lexists(parent or os.curdir)
-            if folders[parent] and os.path.lexists(name):
+            if may_exist(name) and os.path.lexists(name):
                 there.append((Path(name), source, target))
     if there:
         _refuse(there, [*reads, *(source.path for source in sources)], replace)
     return Plan(pairs, {path for path, _, _ in there})
+
+
+class _Existing:
+    """Whether a file may be there: by one listing of its folder where many are asked for."""
+
+    def __init__(self, files: int):
+        self.lists = files > _FEW
+        self.folders: dict[str, set[str] | None] = {}  # None: there may be anything
+
+    def __call__(self, name: str) -> bool:
+        parent, base = os.path.split(name)
+        if parent not in self.folders:
+            self.folders[parent] = self._names(parent or os.curdir)
+        names = self.folders[parent]
+        return names is None or _folded(base) in names
+
+    def _names(self, folder: str) -> set[str] | None:
+        try:
+            return set(map(_folded, os.listdir(folder))) if self.lists else None
+        except FileNotFoundError:
+            return set()
+        except OSError:
+            return None
+
+
+def _folded(name: str) -> str:
+    """The same for all names that some file system takes for one."""
+    return (name if name.isascii() else unicodedata.normalize("NFKC", name)).casefold()
 
 
 def _with_suffix(relative: str, suffix: str) -> str:

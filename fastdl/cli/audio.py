@@ -203,7 +203,7 @@ def _convert(
     from fastdl.streaming import run
 
     frames = max(1, _CHUNK // reader.channels)
-    size = os.stat(reader.path).st_size
+    size = getattr(reader, "total", None) or os.stat(reader.path).st_size
     clipped = written = 0
 
     with replacing_together(target, *_companions(target, kind)) as (file, *description):
@@ -227,8 +227,12 @@ def _convert(
                 starts = range(0, reader.frames, _PARTS * frames)
                 parts = (range(k, min(k + _PARTS * frames, reader.frames)) for k in starts)
                 progress.cluster.run(parts, PartWork(partial(_read_frames, reader), step), write, tell)
-            else:
+            elif executor is not None:
                 run(reader.chunks(frames), step, write, executor=executor, progress=tell)
+            else:
+                for chunk in reader.chunks(frames):
+                    write(step(chunk))
+                    progress.advance(len(chunk) * per_frame)
         except InputNaN as error:
             sample = written * reader.channels + error.first
             problem = f"sample {sample} is NaN ({error.count} in its chunk); --nan CODE writes a code for it"

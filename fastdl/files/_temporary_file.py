@@ -23,12 +23,14 @@ class TemporaryFile(io.BufferedIOBase):
 
     def __init__(self, path: str | Path):
         self.named = path
-        self.target, there = _resolve(os.fspath(path))
-        self.permissions = None if there is None else stat.S_IMODE(there)
-        self.special = there is not None and not (stat.S_ISREG(there) or stat.S_ISDIR(there))
-        self.folder = tempfile.gettempdir() if self.special else os.path.dirname(self.target) or "."
+        self.target = os.fspath(path)
+        self.permissions: int | None = None
+        self.special = False  # no regular file: a pipe, a device
+        self.folder = os.path.dirname(self.target) or "."
         self.path = ""  # of the temporary, once there is one
         self.size = 0
+        self.is_named = False
+        self.made: list[int] | None = None  # size and time of the file that has its name, where they are known
         self._memory: io.BytesIO | None = io.BytesIO()
         self._file: io.BytesIO | io.BufferedWriter = self._memory
 
@@ -69,8 +71,16 @@ class TemporaryFile(io.BufferedIOBase):
         """None: NumPy's tofile would write past this class, and not say where the disk refuses."""
         raise io.UnsupportedOperation("written through write() alone")
 
+    def _resolve(self) -> None:
+        """Find out what is there now: the temporary of a link's target stands beside that target."""
+        self.target, there = _resolve(os.fspath(self.named))
+        self.permissions = None if there is None else stat.S_IMODE(there)
+        self.special = there is not None and not (stat.S_ISREG(there) or stat.S_ISDIR(there))
+        self.folder = tempfile.gettempdir() if self.special else os.path.dirname(self.target) or "."
+
     def _create(self) -> int:
         """The temporary's handle."""
+        self._resolve()
         self.path = temporaries.new(self.folder)
         try:
             # A new file gets what the process's umask leaves of this mode.
@@ -86,6 +96,28 @@ class TemporaryFile(io.BufferedIOBase):
         self._memory = None
         self._file.write(memory.getbuffer())
         self._file.seek(memory.tell())
+
+    def hold(self) -> None:
+        """Complete it, in memory if it is there: `settle` makes the temporary."""
+        if self._memory is None:
+            self.close()
+        else:
+            self.size = self._memory.getbuffer().nbytes
+
+    @property
+    def content(self) -> bytes | None:
+        """All bytes of what is held in memory and has no temporary yet."""
+        return None if self._memory is None or self.path else self._memory.getvalue()
+
+    def settle(self) -> bool:
+        """Make the temporary of what is held, anew where it stands beside a link; whether one was made."""
+        if self._memory is None or (self.path and self.closed):
+            return False
+        if self.path:
+            temporaries.remove(self.path)
+            self.path = ""
+        self.close()
+        return True
 
     def close(self) -> None:
         """Complete the temporary: what the disk refuses is raised here at the latest."""

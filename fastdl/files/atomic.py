@@ -6,12 +6,13 @@ import ctypes
 import errno
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from fastdl.errors import FileError
+from fastdl.files import _small_files as small_files
 from fastdl.files import temporaries
 from fastdl.files._temporary_file import TemporaryFile, sync_file, unwritable
 
@@ -46,8 +47,6 @@ def replacing_together(*paths: str | Path, sync: bool = True) -> Iterator[tuple[
         for path in paths:
             files.append(TemporaryFile(path))
         yield tuple(files)  # type: ignore[arg-type]
-        for file in files:
-            file.close()
         _finish(files, sync)
     except BaseException as error:
         for file in files:
@@ -60,19 +59,23 @@ def replacing_together(*paths: str | Path, sync: bool = True) -> Iterator[tuple[
 def _finish(files: list[TemporaryFile], sync: bool) -> None:
     """Rename now, or leave it to the group that this thread's work belongs to."""
     group: Group | None = getattr(_local, "group", None)
+    for file in files:
+        file.close() if group is None else file.hold()
     if group is not None and sum(file.size for file in files) <= _SMALL:
         group.sets.append(files)
         return
+    for file in files:
+        file.close()
     if sync and (group is None or group.sync):
         for file in files:
             file.sync()
     _rename(files)
 
 
-def _rename(files: list[TemporaryFile], locked: bool = False) -> None:
-    """Give files that belong together their names; `locked` where the caller holds the folder's lock."""
+def _rename(files: list[TemporaryFile]) -> None:
+    """Give files that belong together their names."""
     # The folder's lock first, as in commit_groups: in two orders, two threads could wait for each other.
-    with _folder_lock(files[0].folder if len(files) > 1 and not locked else None), temporaries.lock:
+    with _folder_lock(files[0].folder if len(files) > 1 else None), temporaries.lock:
         temporaries.check()
         for file in files[1:]:
             if os.access(file.target, os.F_OK) and not file.special:
@@ -103,14 +106,16 @@ class Group:
         if kind is not None:
             self.discard()
 
-    def commit(self, synced: bool, locked: str | None = None) -> None:
-        """Rename what waits, on the disk or not yet; the lock of the folder `locked` is held by the caller."""
+    def commit(self, synced: Container[TemporaryFile] = ()) -> None:
+        """Rename what waits; `synced` are on the disk."""
         try:
+            self.sets = [files for files in self.sets if files]
             while self.sets:
-                if self.sync and not synced:
-                    for file in self.sets[0]:
+                for file in (waiting := self.sets[0]):
+                    is_new = file.settle()
+                    if self.sync and (is_new or file not in synced):
                         file.sync()
-                _rename(self.sets[0], locked == self.sets[0][0].folder)
+                _rename(waiting)
                 del self.sets[0]
         except BaseException:
             self.discard()
@@ -125,19 +130,38 @@ class Group:
 
 def commit_groups(groups: Sequence[Group]) -> list[FileError | None]:
     """Give the files of all groups their names, after one wait for the disk: what went wrong with each, or None."""
-    waiting = [file for group in groups if group.sync for files in group.sets for file in files]
-    synced = len(waiting) >= _GROUP and _sync_folders({file.folder for file in waiting})
-    folders = {files[0].folder for group in groups for files in group.sets if len(files) > 1}
-    alone = folders.pop() if len(folders) == 1 else None  # with more of them, one lock after the other
+    small_files.write([file for group in groups for files in group.sets for file in files])
+    waiting = [file for group in groups if group.sync for files in group.sets for file in files if file.path]
+    synced: set[TemporaryFile] = set()
+    if len(waiting) >= _GROUP and _sync_folders({file.folder for file in waiting}):
+        synced.update(waiting)
+    else:
+        for file in waiting:
+            with suppress(FileError):  # said when it is tried again
+                file.sync()
+                synced.add(file)
+    _name_small([files for g in groups for files in g.sets if not g.sync or synced.issuperset(files)])
     problems: list[FileError | None] = []
-    with _folder_lock(alone):
-        for group in groups:
-            try:
-                group.commit(synced, alone)
-                problems.append(None)
-            except FileError as error:
-                problems.append(error)
+    for group in groups:
+        try:
+            group.commit(synced)
+            problems.append(None)
+        except FileError as error:
+            problems.append(error)
     return problems
+
+
+def _name_small(sets: Sequence[list[TemporaryFile]]) -> None:
+    """Name those that have a temporary, folder by folder, and take what has its name out of its set."""
+    ready: dict[str, list[list[TemporaryFile]]] = {}
+    for files in sets:
+        if all(file.path for file in files):
+            ready.setdefault(files[0].folder, []).append(files)
+    for folder, some in ready.items():
+        with _folder_lock(folder if any(len(files) > 1 for files in some) else None):
+            small_files.name(some)
+    for files in sets:
+        files[:] = [file for file in files if not file.is_named]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import ast
 import math
 import os
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,16 +24,7 @@ class NpyWriter:
 
     def __init__(self, file: IO[bytes], dtype: Any, row: Sequence[int] = ()):
         self.file, self.dtype, self.row, self.rows = file, np.dtype(dtype), tuple(row), 0
-        self._descr = repr(np.lib.format.dtype_to_descr(self.dtype))
-        file.write(self._header())
-
-    def _header(self) -> bytes:
-        fields = f"{{'descr': {self._descr}, 'fortran_order': False, 'shape': {(self.rows, *self.row)}}}"
-        text = fields.encode("latin1")
-        body = text.ljust(_HEADER - 11) + b"\n"
-        if len(body) != _HEADER - 10:
-            raise InputError(f"dtype {self.dtype} is too long for the header of a streamed .npy file")
-        return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + body
+        file.write(_streamed_header(self.dtype, (0, *self.row)))
 
     def write(self, rows: np.ndarray) -> None:
         """Append rows of the shape and dtype given at the start."""
@@ -45,7 +37,17 @@ class NpyWriter:
     def finish(self) -> None:
         """Fill in the length."""
         self.file.seek(0)
-        self.file.write(self._header())
+        self.file.write(_streamed_header(self.dtype, (self.rows, *self.row)))
+
+
+@lru_cache(64)
+def _streamed_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """A header of one length; of many small arrays the same ones come again."""
+    fields = f"{{'descr': {np.lib.format.dtype_to_descr(dtype)!r}, 'fortran_order': False, 'shape': {shape}}}"
+    body = fields.encode("latin1").ljust(_HEADER - 11) + b"\n"
+    if len(body) != _HEADER - 10:
+        raise InputError(f"dtype {dtype} is too long for the header of a streamed .npy file")
+    return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + body
 
 
 class NpyReader:

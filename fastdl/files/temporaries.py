@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -58,6 +58,17 @@ def new(folder: str) -> str:
     return path
 
 
+def several(folders: Sequence[str]) -> list[str]:
+    """As `new`, a path in each of these folders; call it with the lock held, and none is removed before it is there."""
+    for folder in set(folders) - _swept:
+        sweep(folder)
+    check()
+    beginning = _beginning(os.getpid())
+    paths = [f"{folder}{os.sep}{beginning}.{next(_numbers)}.part" for folder in folders]
+    _live.update(paths)
+    return paths
+
+
 def check() -> None:
     """Raise KeyboardInterrupt where the process is about to end; call it with the lock held."""
     if _abandoned:
@@ -67,6 +78,11 @@ def check() -> None:
 def done(path: str) -> None:
     """The temporary has its final name, or is gone."""
     _live.discard(path)
+
+
+def all_done(paths: Iterable[str]) -> None:
+    """As `done`, of several."""
+    _live.difference_update(paths)
 
 
 def remove(path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -66,15 +67,12 @@ class WavReader(Recording):
         self.path, self.total, self.notes = path, total, []
         self.format, self.order, self.offset, announced = HeaderParser(path, file, total).parse()
         self.rate, self.channels = self.format.rate, self.format.channels
+        self._frame = self.format.width * self.channels  # bytes
         self.size = self._size(announced, allow_truncated)
         self.frames = self.size // self._frame
+        self._dtype = _dtype_of(self.order, self.format.tag, self.format.width)
         if self.channels == 1 and self.format.width != 3 and self.format.tag not in (ULAW, ALAW):
-            self.plain = np.dtype(self.order + DTYPES[self.format.tag, self.format.width])
-
-    @property
-    def _frame(self) -> int:
-        """Bytes of a frame."""
-        return self.format.width * self.channels
+            self.plain = self._dtype
 
     def _size(self, announced: int | None, allow_truncated: bool) -> int:
         """The bytes of whole frames."""
@@ -103,8 +101,7 @@ class WavReader(Recording):
         As in the file: uint8, int16, int32 (24-bit samples in the upper bits), float32, float64; G.711 decoded.
         """
         start, stop = self._span(start, frames)
-        form = self.format
-        dtype = np.dtype(self.order + DTYPES[form.tag, form.width])
+        dtype = self._dtype
         count = (stop - start) * self._frame // dtype.itemsize
         at = self.offset + start * self._frame
         if self._data is None:
@@ -121,6 +118,12 @@ class WavReader(Recording):
         if width == 3:
             return unpack_24(x, self.order == "<")
         return x
+
+
+@lru_cache(32)
+def _dtype_of(order: str, tag: int, width: int) -> np.dtype:
+    """What stands in the file."""
+    return np.dtype(order + DTYPES[tag, width])
 
 
 #: What WavWriter writes: name -> (format tag, dtype).
