@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._typing import Array
+from fastdl.cli._progress import ProgressBar
+from fastdl.cli._table_sections import TableSource, run_parts
 from fastdl.files.npy import NpyWriter
 from fastdl.files.table_model import TableModel, category_codes, model_columns
 from fastdl.files.tables import Table
@@ -64,6 +67,27 @@ def roles(table: Table, features: str | None, target: str | None, weight: str | 
     return Roles(chosen, target, weight)
 
 
+def part_numbers(
+    names: list[str], features: int, table: Table, columns: list[Any]
+) -> tuple[Array, dict[str, list[str]]]:
+    """A part as float64 (n, D), and what its numbers mean in columns of text among the first `features`.
+
+    Texts have numbers in the order they come in the part; what is missing is NaN.
+    """
+    rows, labels = np.empty((len(columns[0]), len(names))), {}
+    for k, (name, column) in enumerate(zip(names, columns)):
+        kind = str(getattr(column, "type", getattr(column, "dtype", "")))
+        text = kind.startswith(("string", "large_string", "dictionary<values=string", "<U", "object", "category"))
+        if not text or k >= features:
+            rows[:, k] = table.numbers(name, column)
+            continue
+        seen: dict[str, int] = {}
+        codes = category_codes(column, seen, grow=True)
+        rows[:, k] = np.where(codes < 0, np.nan, codes)
+        labels[name] = list(seen)
+    return rows, labels
+
+
 class Parts:
     """The rows of a table as training, validation and test part, for several passes; kept on disk while it is open.
 
@@ -84,18 +108,24 @@ class Parts:
         self._rows = np.empty((0, 0))
         self._file.close()
 
-    def read(self, advance: Callable[[int], None]) -> None:
+    def read(self, source: TableSource, progress: ProgressBar) -> None:
         """Read the table once, and keep its numbers, and the codes of its categories, in a temporary file."""
         names = self.roles.all
         writer = NpyWriter(self._file, np.float64, (len(names),))
         known: dict[str, dict[str, int]] = {}
         start = dropped = 0
-        for part in self.table.parts(names):
-            rows = np.column_stack([self._numbers(n, c, known) for n, c in zip(names, part)])
+
+        def take(found: tuple[Array, dict[str, list[str]]]) -> int:
+            nonlocal start, dropped
+            rows, labels = found
+            for name, texts in labels.items():
+                self._rename(rows[:, names.index(name)], texts, known.setdefault(name, {}), name)
             keep = self._checked(rows, start)
             writer.write(np.ascontiguousarray(rows[keep]))
             start, dropped = start + len(rows), dropped + int((~keep).sum())
-            advance(len(rows))
+            return len(rows)
+
+        run_parts(source, names, partial(part_numbers, names, len(self.roles.features)), take, progress)
         self.dropped = dropped
         if not writer.rows:
             raise _check.FileError(self.table.path, "holds no rows" + (" without missing values" if dropped else ""))
@@ -117,14 +147,9 @@ class Parts:
         if self.missing == "mean":
             self.fill = self._means()
 
-    def _numbers(self, name: str, column: Sequence[Any] | Array, known: dict[str, dict[str, int]]) -> Array:
-        """A column as float64: texts of a feature as codes of categories, numbered in order of appearance."""
-        kind = str(getattr(column, "type", getattr(column, "dtype", "")))
-        text = kind.startswith(("string", "large_string", "dictionary<values=string", "<U", "object", "category"))
-        if not text or name not in self.roles.features:
-            return self.table._numbers(name, column).astype(np.float64)
-        seen = known.setdefault(name, {})
-        codes = category_codes(column, seen, grow=True)
+    def _rename(self, column: Array, texts: list[str], seen: dict[str, int], name: str) -> None:
+        """Replace a part's codes of categories by those of the whole table."""
+        numbers = np.array([seen.setdefault(text, len(seen)) for text in texts], np.float64)
         reader = self.table.text
         if reader is not None and any(reader.is_number(label) for label in seen):
             line, field = reader.find(name, lambda f: bool(f) and not reader.is_number(f))
@@ -136,7 +161,8 @@ class Parts:
             raise _check.FileError(
                 self.table.path, f"{name} has more than {_CATEGORIES} different texts: name columns by --features"
             )
-        return np.where(codes < 0, np.nan, codes)
+        there = ~np.isnan(column)
+        column[there] = numbers[column[there].astype(int)]
 
     def _checked(self, rows: Array, start: int) -> Array:
         """The mask of rows that are kept; a value that must be finite and is not is an error with its line."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fastdl.cli._cluster import add_scheduler, run_command
+from fastdl.cli._cluster import add_scheduler
 from fastdl.cli._parser import Commands
 from fastdl.cli._progress import ProgressBar
 
 if TYPE_CHECKING:
-    from fastdl.files.tables import Table
+    pass
 
 
 def register(commands: Commands) -> None:
@@ -82,16 +83,9 @@ def _add_dialect(command: argparse.ArgumentParser) -> None:
     command.add_argument("--header", choices=("yes", "no"), help="whether the first line of text has the names")
 
 
-def _open(options: argparse.Namespace) -> Table:
-    from fastdl.files.tables import Table
-
-    header = None if options.header is None else options.header == "yes"
-    delimiter = {"\\t": "\t", "tab": "\t"}.get(options.delimiter, options.delimiter)
-    return Table(options.table, delimiter=delimiter, decimal=options.decimal, header=header)
-
-
 def run_fit(options: argparse.Namespace) -> int:
     from fastdl import _check
+    from fastdl.cli import _table_sections
     from fastdl.cli._sources import check_output
 
     _check.number("--p", options.p, 0, above=True)
@@ -106,7 +100,7 @@ def run_fit(options: argparse.Namespace) -> int:
         check_output(options.plot, (".png", ".svg", ".pdf"), reads=reads, overwrite=options.overwrite, option="--plot")
         _check.extra("matplotlib", "report", "--plot")
         writes.append(options.plot)
-    told = run_command(fit_table, options, "row", writes)
+    told = _table_sections.run_sections(fit_table, options, "row", writes)
     if not options.quiet:
         print(told)
     return 0
@@ -115,13 +109,14 @@ def run_fit(options: argparse.Namespace) -> int:
 def fit_table(options: argparse.Namespace, progress: ProgressBar) -> str:
     """Read the table, fit, write the model and the plot."""
     from fastdl import _threads
-    from fastdl.cli import _table_parts
+    from fastdl.cli import _table_parts, _table_sections
     from fastdl.files.atomic import replacing, replacing_together
 
-    table = _open(options)
+    source = _table_sections.TableSource.of(options)
+    table = source.open()
     roles = _table_parts.roles(table, options.features, options.target, options.weights)
     with _table_parts.Parts(table, roles, _ratios(options.split), options.seed, options.missing) as parts:
-        parts.read(progress.advance)
+        parts.read(source, progress)
         seconds = progress.seconds
         settings = {"method": options.method, "seed": options.seed, "threads": _threads.count(options.threads)}
         model = _table_parts.fit_model(parts, options.p, _degree(options.degree), settings)
@@ -141,11 +136,12 @@ def fit_table(options: argparse.Namespace, progress: ProgressBar) -> str:
 
 
 def run_predict(options: argparse.Namespace) -> int:
+    from fastdl.cli import _table_sections
     from fastdl.cli._sources import check_output
 
     formats, reads = (".npy", ".csv", ".parquet"), [options.model, options.table]
     check_output(options.output, formats, reads=reads, overwrite=options.overwrite)
-    told = run_command(predict_table, options, "row", [options.output])
+    told = _table_sections.run_sections(predict_table, options, "row", [options.output])
     if not options.quiet:
         print(told)
     return 0
@@ -155,28 +151,38 @@ def predict_table(options: argparse.Namespace, progress: ProgressBar) -> str:
     """Write the model's value for every row of the table."""
     import numpy as np
 
+    from fastdl.cli import _table_sections
     from fastdl.cli._table_values import writer_of
     from fastdl.files.atomic import replacing
     from fastdl.files.table_model import TableModel
 
-    model, table = TableModel.read(options.model), _open(options)
+    model, source = TableModel.read(options.model), _table_sections.TableSource.of(options)
+    table = source.open()
     model.check_columns(table)
     bad: list[int] = []
     rows = 0
     with replacing(options.output) as file:
         writer = writer_of(options.output.suffix.lower(), file, f"predicted {model.target}")
-        for part in table.parts(model.features):
-            values = model.values(part)
-            bad += (rows + np.flatnonzero(~np.isfinite(values))).tolist() if len(bad) < 10 else []
+
+        def take(values: Any) -> int:
+            nonlocal rows
+            if len(bad) < 10:
+                bad.extend((rows + np.flatnonzero(~np.isfinite(values))).tolist())
             rows += len(values)
             writer.write(values)
-            progress.advance(len(values))
+            return len(values)
+
+        _table_sections.run_parts(source, model.features, partial(_values, model), take, progress)
         writer.finish()
     told = [f"{rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}"]
     if bad:
         some = ", ".join(f"{k} (line {table.place(k)['line']})" if table.text else str(k) for k in bad[:10])
         told.append(f"not finite, as a feature is missing or not finite: row {some}{', ...' if len(bad) > 10 else ''}")
     return "\n".join(told)
+
+
+def _values(model: Any, table: Any, columns: list[Any]) -> Any:
+    return model.values(columns)
 
 
 def _degree(text: str) -> int | None:

@@ -60,29 +60,18 @@ class TextTable:
             return False
         return "_" not in text
 
-    def batches(self, columns: Sequence[str], types: dict[str, Any] | None = None) -> Iterator[Any]:
-        """Batches of the named columns: float64, bool or text; `types` are those of a pass before."""
+    def batches(
+        self, columns: Sequence[str], types: dict[str, Any] | None = None, part: tuple[int, int] | None = None
+    ) -> Iterator[Any]:
+        """Batches of the named columns: float64, bool or text, by `types` where they are known.
+
+        `part` are the bytes from one border to another of `borders`; by default those of the file.
+        """
         pa = _check.extra("pyarrow", "fit", "a table of text")
-        from pyarrow import csv as reader
-
-        def opened(types: dict[str, Any] | None) -> Any:
-            return reader.open_csv(
-                pa.input_stream(str(self.path), compression="gzip" if self._compressed() else None),
-                reader.ReadOptions(
-                    use_threads=False, block_size=_BLOCK_BYTES, skip_rows=int(self.header), column_names=self.columns
-                ),
-                reader.ParseOptions(delimiter=self.delimiter),
-                reader.ConvertOptions(
-                    column_types=types, include_columns=list(columns), strings_can_be_null=True,
-                    decimal_point=self.decimal,
-                ),
-            )  # fmt: skip
-
         try:
             if types is None:
-                with opened(None) as first:
-                    types = {f.name: self._type(pa, f.type) for f in first.schema}
-            with opened(types) as stream:
+                types = self.types(columns)
+            with self._opened(pa, columns, types, part) as stream:
                 yield from stream
         except pa.ArrowInvalid as error:
             if "Empty CSV" in str(error):
@@ -90,6 +79,58 @@ class TextTable:
             raise self._fault(columns, types, error) from None
         except (OSError, EOFError) as error:
             raise _check.FileError(self.path, f"is damaged: {error}") from None
+
+    def types(self, columns: Sequence[str]) -> dict[str, Any]:
+        """What the named columns hold, by the first rows; pyarrow's errors for what is no table."""
+        pa = _check.extra("pyarrow", "fit", "a table of text")
+        with self._opened(pa, columns, None, None) as first:
+            return {f.name: self._type(pa, f.type) for f in first.schema}
+
+    def _opened(
+        self, pa: Any, columns: Sequence[str], types: dict[str, Any] | None, part: tuple[int, int] | None
+    ) -> Any:
+        from pyarrow import csv as reader
+
+        if part is None:
+            source = pa.input_stream(str(self.path), compression="gzip" if self._compressed() else None)
+        else:
+            source = pa.BufferReader(self._bytes(*part))
+        named = self.header and (part is None or part[0] == 0)
+        return reader.open_csv(
+            source,
+            reader.ReadOptions(
+                use_threads=False, block_size=_BLOCK_BYTES, skip_rows=int(named), column_names=self.columns
+            ),
+            reader.ParseOptions(delimiter=self.delimiter),
+            reader.ConvertOptions(
+                column_types=types, include_columns=list(columns), strings_can_be_null=True,
+                decimal_point=self.decimal,
+            ),
+        )  # fmt: skip
+
+    def borders(self, size: int) -> list[int] | None:
+        """The bytes between which parts of about `size` bytes stand, at the ends of lines; None for compressed text."""
+        if self._compressed():
+            return None
+        found = [0]
+        with open(self.path, "rb") as file:
+            end = file.seek(0, 2)
+            while found[-1] + size < end:
+                file.seek(found[-1] + size)
+                file.readline()
+                found.append(file.tell())
+        return [*found, end] if found[-1] < end else found
+
+    def _bytes(self, start: int, stop: int) -> bytes:
+        """A part; its borders are no rows' where they are within quotes."""
+        with open(self.path, "rb") as file:
+            file.seek(start)
+            data = file.read(stop - start)
+        if len(data) < stop - start:
+            raise EOFError("it became shorter while it was read")
+        if data.count(b'"') % 2:
+            raise _check.FileError(self.path, f"has a border of parts within quotes, after byte {start}")
+        return data
 
     @staticmethod
     def _type(pa: Any, kind: Any) -> Any:

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from fastdl import __version__, _check
+from fastdl import __version__, _check, _kernels
 from fastdl._typing import Array
 from fastdl.features.basis import vandermonde
 from fastdl.features.products import polynomial_features
 from fastdl.files.tables import Table
+from fastdl.reference import linear as reference
 
+kernel = _kernels.load("linear") or reference
 _KIND = "fastdl linear model"
 _ROUNDING = 1e-11  # a gap that is none
 
@@ -94,7 +96,11 @@ class TableModel:
 
     def of_matrix(self, X: Array) -> Array:
         """The values for what `matrix` gives."""
-        return self.terms(X) @ np.array(self.w) + self.b
+        terms = np.ascontiguousarray(self.terms(X), np.float64)
+        out, w = np.empty(len(terms)), np.array(self.w, np.float64)
+        if len(out):  # NumPy's product would depend on the CPU, and on how many rows come at once
+            kernel.residuals(terms, np.zeros(len(out)), -w, -self.b, np.zeros(len(w)), out)
+        return out
 
     def terms(self, X: Array) -> Array:
         """What the model is linear in: the columns, or polynomials of them over the range of the training part."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +23,15 @@ ARROW = (".arrow", ".feather", ".ipc", ".arrows")
 SUFFIXES = (*TEXT, ".parquet", *ARROW, ".npy", ".npz")
 
 _ROWS = 1 << 15  # of a block
+
+
+@dataclass(frozen=True)
+class TableSection:
+    """A part of a table that can be read alone: from where to where, in units of its format; of text, the types."""
+
+    start: int
+    stop: int
+    types: dict[str, Any] | None = None
 
 
 class Table:
@@ -85,12 +97,13 @@ class Table:
                 raise _check.FileError(self.path, f"must hold numbers (N, C), got {reader.dtype} {reader.shape}")
             self.columns = _unnamed(reader.shape[1])
         else:
-            self.columns = list(_arrow_source(self.path, suffix)[0])
+            self.columns = list(_arrow_source(self.path, suffix).names)
 
-    def parts(self, columns: Sequence[str] | None = None) -> Iterator[list[Any]]:
+    def parts(self, columns: Sequence[str] | None = None, section: TableSection | None = None) -> Iterator[list[Any]]:
         """All rows in order, at most some ten thousand at a time: a list of the columns, each as the file gives it.
 
-        A column is an array of NumPy or of pyarrow: numbers, bool or text.
+        A column is an array of NumPy or of pyarrow: numbers, bool or text. `section` is one of `sections`, whose rows
+        are read without those before; by default all are.
         """
         names = self._known(columns)
         if self._arrays is not None:
@@ -98,14 +111,51 @@ class Table:
                 yield [self._arrays[name][i : i + _ROWS] for name in names]
         elif self._suffix == ".npy":
             which = [self.columns.index(name) for name in names]
-            for block in NpyReader(self.path).chunks(_ROWS):
+            for block in self._blocks(section):
                 yield [block[:, k] for k in which]
         else:
-            batches = self.text.batches(names) if self.text else _arrow_batches(self.path, self._suffix, names)
-            for batch in batches:
+            for batch in self._batches(names, section):
                 for i in range(0, batch.num_rows, _ROWS):
                     some = batch.slice(i, _ROWS)
                     yield [some.column(name) for name in names]
+
+    def sections(self, columns: Sequence[str] | None = None, size: int = 1 << 24) -> list[TableSection] | None:
+        """Sections of some `size` bytes, which others may read, each alone; None where no part can be read alone.
+
+        `columns` are those that will be asked of them. What is divided: .npy, Parquet by its row groups, Arrow files by
+        their batches, and text that is not compressed.
+        """
+        names = self._known(columns)
+        if self.text is not None:
+            borders = self.text.borders(size)
+            if borders is None:
+                return None
+            with _named_errors(self.path, self._suffix):
+                types = self.text.types(names)
+            return [TableSection(a, b, types) for a, b in pairwise(borders)]
+        if self._suffix == ".npy":
+            reader = NpyReader(self.path)
+            rows = max(_ROWS, size // max(reader.shape[1] * reader.dtype.itemsize, 1))
+            return [TableSection(a, min(a + rows, reader.shape[0])) for a in range(0, reader.shape[0], rows)]
+        if self._arrays is not None:
+            return None
+        count = _arrow_source(self.path, self._suffix).units
+        step = max(1, count * size // max(self.path.stat().st_size, 1)) if count else 1
+        return None if count is None else [TableSection(a, min(a + step, count)) for a in range(0, count, step)]
+
+    def _blocks(self, section: TableSection | None) -> Iterator[Array]:
+        """The rows of an .npy file, or of a section."""
+        reader = NpyReader(self.path)
+        start, stop = (0, reader.shape[0]) if section is None else (section.start, section.stop)
+        for i in range(start, stop, _ROWS):
+            yield reader.read(i, min(_ROWS, stop - i))
+
+    def _batches(self, names: list[str], section: TableSection | None) -> Iterator[Any]:
+        if self.text is None:
+            return _arrow_batches(self.path, self._suffix, names, section)
+        if section is None:
+            return self.text.batches(names)
+        return self.text.batches(names, section.types, (section.start, section.stop))
 
     def chunks(self, columns: Sequence[str] | None = None) -> Iterator[Array]:
         """All rows in order, float64 (n, C), of the named columns (all by default); what is missing is NaN.
@@ -117,7 +167,7 @@ class Table:
         """
         names = self._known(columns)
         for part in self.parts(names):
-            yield np.column_stack([self._numbers(name, column) for name, column in zip(names, part)]).astype(np.float64)
+            yield np.column_stack([self.numbers(name, column) for name, column in zip(names, part)]).astype(np.float64)
 
     def rows(
         self, features: Sequence[str], target: str, sample_weight: str | None = None
@@ -143,7 +193,8 @@ class Table:
                 raise _check.InputError(f"{self.path} has no column {name!r}; it has {', '.join(self.columns[:20])}")
         return names
 
-    def _numbers(self, name: str, column: Any) -> Array:
+    def numbers(self, name: str, column: Any) -> Array:
+        """A column of a part as numbers; an error that names it, and in text the line."""
         try:
             return _check.asarray(name, column)
         except _check.InputTypeError as error:
@@ -169,39 +220,61 @@ class Table:
         return arrays
 
 
-def _arrow_batches(path: Path, suffix: str, names: list[str]) -> Iterator[Any]:
-    """Batches of some columns of a Parquet or Arrow file; damage within it is an error that names the file."""
+@contextmanager
+def _named_errors(path: Path, suffix: str) -> Iterator[None]:
+    """pyarrow's errors as those of a file."""
     pa = _check.extra("pyarrow", "fit", f"a {suffix} file")
-    batches = iter(_arrow_source(path, suffix)[1](names))
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, _check.FileError):
+            raise
+        raise _check.FileError(path, f"is no whole {suffix} file: {error}") from None
+
+
+def _arrow_batches(path: Path, suffix: str, names: list[str], section: TableSection | None) -> Iterator[Any]:
+    """Batches of some columns of a Parquet or Arrow file; damage within it is an error that names the file."""
+    batches = iter(_arrow_source(path, suffix).batches(names, section))
     while True:
-        try:
+        with _named_errors(path, suffix):
             batch = next(batches, None)
-        except (pa.ArrowException, OSError) as error:
-            raise _check.FileError(path, f"is no whole {suffix} file: {error}") from None
         if batch is None:
             return
         yield batch
 
 
-def _arrow_source(path: Path, suffix: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]]]:
-    """The column names of a Parquet or Arrow file, and what gives batches of some of them."""
+class _ArrowSource(NamedTuple):
+    """The column names of a file, what gives batches of some of them, and how many units can be read alone."""
+
+    names: list[str]
+    batches: Callable[[list[str], TableSection | None], Iterator[Any]]
+    units: int | None
+
+
+def _arrow_source(path: Path, suffix: str) -> _ArrowSource:
     pa = _check.extra("pyarrow", "fit", f"a {suffix} file")
-    try:
+    with _named_errors(path, suffix):
         if suffix == ".parquet":
             from pyarrow import parquet
 
             file = parquet.ParquetFile(path)
-            return file.schema_arrow.names, lambda names: file.iter_batches(_ROWS, columns=names)
+
+            def groups(names: list[str], section: TableSection | None) -> Iterator[Any]:
+                which = None if section is None else range(section.start, section.stop)
+                return file.iter_batches(_ROWS, row_groups=which, columns=names)
+
+            return _ArrowSource(file.schema_arrow.names, groups, file.num_row_groups)
         source = pa.memory_map(str(path))
         try:
             whole = pa.ipc.open_file(source)
         except pa.ArrowInvalid:  # a stream, which has no table of contents
-            return pa.ipc.open_stream(source).schema.names, lambda names: _stream(path, names)
-        return whole.schema.names, lambda names: (
-            whole.get_batch(k).select(names) for k in range(whole.num_record_batches)
-        )
-    except (pa.ArrowException, OSError) as error:
-        raise _check.FileError(path, f"is no whole {suffix} file: {error}") from None
+            return _ArrowSource(pa.ipc.open_stream(source).schema.names, lambda names, _: _stream(path, names), None)
+
+        def some(names: list[str], section: TableSection | None) -> Iterator[Any]:
+            start, stop = (0, whole.num_record_batches) if section is None else (section.start, section.stop)
+            return (whole.get_batch(k).select(names) for k in range(start, stop))
+
+        return _ArrowSource(whole.schema.names, some, whole.num_record_batches)
 
 
 def _stream(path: Path, names: list[str]) -> Iterator[Any]:
