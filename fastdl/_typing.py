@@ -43,12 +43,12 @@ RowsLike = TableLike | Chunks
 class CustomLossLike(Protocol):
     """A custom loss, which may be given in place of a power p: `fastdl.custom_loss` makes one."""
 
-    def terms(self, residual: Array) -> Array:
-        """The loss of each residual."""
+    def terms(self, r: Array) -> tuple[Array, Array]:
+        """The losses of residuals, and their derivatives."""
 
 
-#: A float, or an array where there are several targets, columns or models. `| Any`, as in typeshed, because the caller
-#: knows which of the two it is: a plain union would ask for a cast at each use.
-FloatOrArray = float | Any
+#: A float, or an array where there are several targets, columns or models. For type checkers it is Any: callers know
+#: which of the two it is, and a union would ask for a cast at each use.
+FloatOrArray = Any
 #: A power p > 0 of |y - f(x)|^p, or a custom loss.
 Loss = float | CustomLossLike

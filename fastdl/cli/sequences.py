@@ -222,6 +222,7 @@ def _windows(
 ) -> tuple[Iterator[Regions], Callable[[Regions], Array]]:
     """Chunks of regions, and the function that encodes the windows around them."""
     from fastdl.errors import FileError
+    from fastdl.files.sequences.bed import Regions
     from fastdl.files.sequences.fastq import Fastq
     from fastdl.files.sequences.genome import Genome
 
@@ -234,7 +235,7 @@ def _windows(
         for regions in _regions(options):
             _check_regions(options, genome, regions, length)
             for at in range(0, len(regions.names), few):
-                part = regions._make(column[at : at + few] for column in regions)
+                part = Regions(*(column[at : at + few] for column in regions))  # type: ignore[arg-type]
                 starts = part.starts if options.length is None else part.windows(length, options.center)
                 ends = [genome.lengths[name] for name in part.names]
                 counts["outside"] += sum(

@@ -32,10 +32,10 @@ class _Linear(BaseEstimator):
     coef_: Array
     intercept_: FloatOrArray
     loss_: FloatOrArray
-    # One, or a list of them for several targets; `| Any` because the caller knows which.
-    certificate_: Certificate | Any
-    history_: Mapping[str, Array] | Any
-    model_: LpFit | Any
+    # A Certificate, a mapping and a fit, or a list of them for several targets.
+    certificate_: Any
+    history_: Any
+    model_: Any
 
     def __init__(
         self,
