@@ -53,7 +53,7 @@ class RowBuffer:
         return rows
 
 
-def select_rows(rows: Columns, which: Any) -> Columns:
+def select_rows(rows: Columns, which: slice | Array) -> Columns:
     """The rows that a slice or a mask names."""
     return tuple(None if a is None else a[which] for a in rows)
 

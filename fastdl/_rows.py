@@ -10,7 +10,7 @@ import numpy as np
 
 from fastdl import _check, _dask, _threads, streaming
 from fastdl._row_buffer import RowBuffer, join_rows, select_rows
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, RowsLike
 
 Block = tuple[Array, Array, Array | None]
 
@@ -27,7 +27,7 @@ class Rows:
     value that is not finite, or a negative weight, is an error that names its row, raised by the first pass.
     """
 
-    def __init__(self, X: Any, y: Any = None, sample_weight: Any = None):
+    def __init__(self, X: RowsLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None):
         self._again = source(X, y, sample_weight)
         self.in_memory = y is not None and not _dask.is_lazy(X)
         first = _dask.compute_chunk(next(iter(self._again()), None))
@@ -137,7 +137,7 @@ def join_blocks(blocks: Iterable[Block], columns: int) -> Block:
     return join_rows(list(blocks) or [(np.empty((0, columns)), np.empty(0), None)], _FILL)
 
 
-def source(X: Any, y: Any, sample_weight: Any) -> Callable[[], Iterable[Any]]:
+def source(X: RowsLike, y: ArrayLike | None, sample_weight: ArrayLike | None) -> Callable[[], Iterable[Any]]:
     """A function that gives the chunks, again and again."""
     if _dask.is_lazy(X):
         chunks = _dask.row_chunks(X, y, sample_weight)
@@ -178,7 +178,7 @@ def _chunk(chunk: Any, columns: int | None = None) -> Block:
     return X, y, s
 
 
-def _refuse(name: str, a: Array, fine: Any, wanted: str, where: Array) -> None:
+def _refuse(name: str, a: Array, fine: Array, wanted: str, where: Array) -> None:
     if not fine.all():
         k = int(np.flatnonzero(~fine)[0])
         raise _check.InputError(f"{name} must be {wanted}, got {a[k]} in row {where[k]}")

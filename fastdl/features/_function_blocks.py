@@ -24,6 +24,10 @@ def _cube(x: Array, out: Array) -> None:
     np.multiply(out, x, out=out)
 
 
+#: A function by name or as a callable, or (function, columns), or several of these.
+Function = str | Callable[..., Any] | tuple[str | Callable[..., Any], int | Sequence[int]]
+Functions = Function | Sequence[Function]
+
 #: What NumPy does to a block of columns. Its loops are vectorised, where a C loop over libm's log or exp is not.
 UFUNCS: dict[str, Callable[..., Any]] = {
     "identity": np.positive,
@@ -48,7 +52,7 @@ DOMAINS = {
 class Step:
     """One function and the columns it takes: a named one gives a feature for each, a callable one of all of them."""
 
-    function: Any
+    function: str | Callable[..., Any]
     columns: tuple[int, ...]
 
     @property
@@ -65,7 +69,7 @@ class Step:
         return f"{self.name} of column{'s' if len(columns) > 1 else ''} {', '.join(map(str, columns))}"
 
 
-def steps(functions: Any, d: int) -> list[Step]:
+def steps(functions: Functions, d: int) -> list[Step]:
     """The steps that `functions` asks for on d columns."""
     if isinstance(functions, str) or callable(functions):
         functions = [functions]
@@ -108,7 +112,7 @@ def _column(value: Any, d: int) -> int:
     return column + d if column < 0 else column
 
 
-def _arity(function: Any) -> int:
+def _arity(function: Callable[..., Any]) -> int:
     """How many numbers a function takes."""
     if isinstance(function, np.ufunc):
         if function.nout != 1:

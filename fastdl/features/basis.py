@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -110,7 +110,7 @@ def _ratio(count: int, char: str) -> Array:
     return k / (k + np.ones(1, char))
 
 
-def _domain(domain: Any, dtype: np.dtype) -> tuple[float, float]:
+def _domain(domain: Iterable[float], dtype: np.dtype) -> tuple[float, float]:
     try:
         low, high = domain
     except (TypeError, ValueError):

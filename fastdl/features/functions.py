@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import numpy as np
 
@@ -10,13 +10,14 @@ from fastdl import _check
 from fastdl._threads import split
 from fastdl._typing import Array, ArrayLike
 from fastdl.features import _function_blocks
+from fastdl.features._function_blocks import Functions
 from fastdl.features.basis import FLOATS
 
 
 @overload
 def feature_map(
     X: ArrayLike,
-    functions: Any,
+    functions: Functions,
     *,
     invalid: str = "nan",
     return_invalid: Literal[False] = False,
@@ -26,7 +27,7 @@ def feature_map(
 @overload
 def feature_map(
     X: ArrayLike,
-    functions: Any,
+    functions: Functions,
     *,
     invalid: str = "nan",
     return_invalid: Literal[True],
@@ -35,7 +36,7 @@ def feature_map(
 ) -> tuple[Array, Array]: ...
 def feature_map(
     X: ArrayLike,
-    functions: Any,
+    functions: Functions,
     *,
     invalid: str = "nan",
     return_invalid: bool = False,

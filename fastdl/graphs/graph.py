@@ -153,7 +153,7 @@ class Graph:
     def __copy__(self) -> Graph:
         return self
 
-    def __deepcopy__(self, memo: Any) -> Graph:
+    def __deepcopy__(self, memo: dict[int, object]) -> Graph:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:

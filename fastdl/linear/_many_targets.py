@@ -13,14 +13,14 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._rows import Rows
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, Loss, RowsLike
 from fastdl.linear._coordinates import Coordinates, _extent, _solve
 from fastdl.linear._matrix import gram
 from fastdl.linear.methods.closed_form import fit_in_coordinates
 from fastdl.linear.result import Certificate, LpFit
 
 
-def target_columns(X: Any, y: Any) -> Array | None:
+def target_columns(X: RowsLike, y: ArrayLike | None) -> Array | None:
     """The targets as an array (N, M) where there are several in y; None for one, or for chunks."""
     if y is None or getattr(y, "ndim", None) == 1 or hasattr(y, "dask") or hasattr(X, "dask"):
         return None
@@ -34,7 +34,12 @@ def target_columns(X: Any, y: Any) -> Array | None:
 
 
 def fit_targets(
-    X: Any, Y: Array, sample_weight: Array | None, fit: Callable[..., LpFit] | None, p: Any, settings: dict[str, Any]
+    X: RowsLike,
+    Y: Array,
+    sample_weight: ArrayLike | None,
+    fit: Callable[..., LpFit] | None,
+    p: Loss,
+    settings: dict[str, Any],
 ) -> list[tuple[Rows, LpFit]]:
     """The rows and the fit of each target: by `fit`, one after the other; where that is None, least squares at once."""
     rows = [Rows(X, np.ascontiguousarray(column), sample_weight) for column in Y.T]
@@ -65,7 +70,7 @@ def join_fits(fits: list[LpFit]) -> LpFit:
 
 
 def share_coordinates(
-    X: Any, Y: Array, s: Array | None, rows: list[Rows], intercept: bool, threads: int | None
+    X: RowsLike, Y: Array, s: ArrayLike | None, rows: list[Rows], intercept: bool, threads: int | None
 ) -> list[Coordinates]:
     """The coordinates of each target, by one pass over X and one factorisation."""
     numbered = Rows(X, np.arange(len(Y), dtype=np.float64), s)

@@ -9,22 +9,27 @@ import numpy as np
 
 from fastdl import _threads
 from fastdl._rows import Block, Rows, join_blocks
+from fastdl._typing import Loss
 from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._robust_coordinates import median_and_factor
 from fastdl.losses._row_sums import RowSums
-from fastdl.losses.powers import as_loss
+from fastdl.losses.powers import PowerLoss, as_loss
 
 Array = np.ndarray
 
 _ALL = slice(None)
+#: A power, or a loss as `as_loss` gives it.
+LossLike = Loss | PowerLoss
 
 
-def block_sums(X: Array, y: Array, s: Array | None, W: Array, b: Any, p: Any, *, gradient: bool = False) -> Array:
+def block_sums(
+    X: Array, y: Array, s: Array | None, W: Array, b: Array, p: LossLike, *, gradient: bool = False
+) -> Array:
     """For every model the loss on one block and, with `gradient`, its derivatives by b and w: (K, 1 + 1 + D)."""
     return RowSums(X, y, W, b, as_loss(p), sample_weight=s).block_of(_ALL, gradient)
 
 
-def block_losses(X: Array, y: Array, s: Array | None, W: Array, b: Array, p: Any) -> Array:
+def block_losses(X: Array, y: Array, s: Array | None, W: Array, b: Array, p: LossLike) -> Array:
     """The loss of one block for every model; its bits do not depend on which other models there are."""
     few = max(0, 4 - len(W))  # `RowSums` takes fewer than four models one by one, and sums in another order
     if few:

@@ -12,13 +12,13 @@ from fastdl._typing import Array, ArrayLike
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import kernel
 from fastdl.linear.gram_accumulator import GramAccumulator, shift_gram, solve_definite, standardize_gram
-from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
+from fastdl.linear.result import Certificate, LinearModel, warn_of_gap
 
 _SWEEPS = 10  # of coordinate descent between two attempts to solve for the nonzero coefficients directly
 
 
 @dataclass(frozen=True, eq=False)
-class ElasticNetFit:
+class ElasticNetFit(LinearModel):
     """The linear model that minimizes ``sum s (y - <w, x> - b)^2 + l2 |w|^2 + l1 sum |w_j|``.
 
     Attributes
@@ -44,10 +44,6 @@ class ElasticNetFit:
     loss: float
     certificate: Certificate
     converged: bool
-
-    def predict(self, X: ArrayLike) -> Array:
-        """The model's values, float64 (N,), of X (N, D)."""
-        return predict_linear(X, self.w, self.b)
 
 
 @dataclass(frozen=True, eq=False)

@@ -189,7 +189,7 @@ def _bound_all_columns(fit: LpFit, rows: Rows, loss: PowerLoss | CustomLoss, set
     return replace(fit, certificate=bound_all_columns(fit.certificate, coordinates, bound))
 
 
-def _divide_weights(y: Any, sample_weight: Any) -> tuple[Any, float]:
+def _divide_weights(y: ArrayLike | None, sample_weight: ArrayLike | None) -> tuple[ArrayLike | None, float]:
     """The weights divided by a power of two, and that power: 1 unless the weights are beyond 1e30 or below 1e-30."""
     if y is None or sample_weight is None:
         return sample_weight, 1.0

@@ -12,7 +12,7 @@ from fastdl import _check
 from fastdl._row_buffer import RowBuffer
 from fastdl._state_bytes import StateBytes
 from fastdl._superaccumulator import Superaccumulator
-from fastdl._typing import Array
+from fastdl._typing import Array, FloatOrArray
 from fastdl.linear._coordinates import power_of_two
 from fastdl.linear._matrix import gram
 
@@ -43,8 +43,8 @@ class GramFit:
     """
 
     w: Array
-    b: Any
-    loss: Any
+    b: FloatOrArray
+    loss: FloatOrArray
     count: int
     rank: int
     standard_errors: Array

@@ -16,7 +16,7 @@ from fastdl.linear._matrix import DesignMatrix, factorize, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods.closed_form import least_squares_start
-from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
+from fastdl.linear.result import Certificate, LinearModel, warn_of_gap
 from fastdl.streaming import ProgressEvent
 
 # Distances from the median, in spreads.
@@ -27,7 +27,7 @@ _REGULARISATION = 1e-10  # share of all rows' Gram matrix that is added to that 
 
 
 @dataclass(frozen=True, eq=False)
-class HuberFit:
+class HuberFit(LinearModel):
     """The linear model that minimizes ``sum s h(y - <w, x> - b)`` with Huber's loss h.
 
     h(r) is r^2 / 2 for |r| up to delta, and delta |r| - delta^2 / 2 beyond.
@@ -57,10 +57,6 @@ class HuberFit:
     certificate: Certificate
     converged: bool
     history: Mapping[str, Array] = field(default_factory=dict)
-
-    def predict(self, X: ArrayLike) -> Array:
-        """The model's values, float64 (N,), of X (N, D)."""
-        return predict_linear(X, self.w, self.b)
 
 
 def fit_huber(

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdl import _check, _threads
 from fastdl._rows import Rows
-from fastdl._typing import Array, ArrayLike, Loss
+from fastdl._typing import Array, ArrayLike, Loss, RowsLike
 from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._matrix import kernel
 from fastdl.linear._student import normal_quantile, student_quantile
@@ -54,7 +54,7 @@ class CoefficientIntervals:
 
 
 def estimate_intervals(
-    X: Any,
+    X: RowsLike,
     y: ArrayLike | None = None,
     p: Loss = 2.0,
     *,
@@ -252,7 +252,15 @@ def _kernel_variance(rows: Rows, fit: LpFit, unit: float) -> float:
 
 
 def _bootstrap(
-    X: Any, y: ArrayLike | None, p: Loss, level: float, resamples: int, seed: int, *, sample_weight: Any, **how: Any
+    X: RowsLike,
+    y: ArrayLike | None,
+    p: Loss,
+    level: float,
+    resamples: int,
+    seed: int,
+    *,
+    sample_weight: ArrayLike | None,
+    **how: Any,
 ) -> CoefficientIntervals:
     """The fit and its bootstrap: a resample is a fit whose weights count how often each row was drawn."""
     if y is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastdl import _check, _threads
 from fastdl._rows import Rows
-from fastdl._typing import Array, ArrayLike, Progress
+from fastdl._typing import Array, ArrayLike, FloatOrArray, Progress
 from fastdl.linear._class_labels import class_weighted, number_classes
 from fastdl.linear._softmax_descent import LOSS_ROUNDING, Goal, minimize_softmax
 from fastdl.linear._softmax_rows import SoftmaxRows, softmax
@@ -45,7 +45,7 @@ class LogisticFit:
 
     classes: Array
     w: Array
-    b: Any
+    b: FloatOrArray
     l2: float
     loss: float
     certificate: Certificate

@@ -17,7 +17,7 @@ from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods._exact_bounds import judge_absolute, needs_exact_sums
 from fastdl.linear.methods._vertices import VertexRows
 from fastdl.linear.methods.closed_form import least_squares_start
-from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
+from fastdl.linear.result import Certificate, LinearModel, warn_of_gap
 
 _TOL = 1e-8  # a gap up to which a fit counts as converged
 _ROUNDING = 1e-6  # gaps up to this give no warning: where residuals are tiny, rounding alone may make them
@@ -25,7 +25,7 @@ _OUTLIER = 1e4  # spreads from the median: rows farther out dominate least squar
 
 
 @dataclass(frozen=True, eq=False)
-class QuantileFit:
+class QuantileFit(LinearModel):
     """A linear model of a conditional quantile, with a certificate.
 
     Attributes
@@ -58,10 +58,6 @@ class QuantileFit:
     def converged(self) -> bool:
         """Whether the fit is proven to be within a relative gap of 1e-8 of the minimum."""
         return bool(self.certificate.gap <= _TOL)
-
-    def predict(self, X: ArrayLike) -> Array:
-        """The model's values, float64 (N,), of X (N, D)."""
-        return predict_linear(X, self.w, self.b)
 
 
 def fit_quantile(

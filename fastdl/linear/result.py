@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import FloatOrArray, Loss, TableLike
 from fastdl.errors import NotConverged
 
 Array = np.ndarray
@@ -65,16 +66,22 @@ def warn_of_gap(name: str, certificate: Certificate, tol: float, why: str = "", 
     warnings.warn(text, NotConverged, stacklevel=stacklevel)
 
 
-def predict_linear(X: Any, w: Array, b: Any) -> Array:
-    """The values X w + b of a model, float64 (N,), or (N, M) where w is (M, D)."""
-    x = _check.floats("X", X, 2)
-    if x.shape[1] != w.shape[-1]:
-        raise _check.InputError(f"X must have {w.shape[-1]} columns, got shape {x.shape}")
-    return np.asarray(x @ w.T + b)
+class LinearModel:
+    """The base of the results of linear fits: a model f(x) = <w, x> + b, of one target or several."""
+
+    w: Array
+    b: FloatOrArray
+
+    def predict(self, X: TableLike) -> Array:
+        """The model's values, float64 (N,) or (N, M), for X (N, D); by NumPy's product, whose last bits vary by CPU."""
+        x = _check.floats("X", X, 2)
+        if x.shape[1] != self.w.shape[-1]:
+            raise _check.InputError(f"X must have {self.w.shape[-1]} columns, got shape {x.shape}")
+        return np.asarray(x @ self.w.T + self.b)
 
 
 @dataclass(frozen=True, eq=False)
-class LpFit:
+class LpFit(LinearModel):
     """A linear model f(x) = <w, x> + b, its loss, and a certificate.
 
     Attributes
@@ -109,9 +116,9 @@ class LpFit:
     """
 
     w: Array
-    b: Any
-    p: Any
-    loss: Any
+    b: FloatOrArray
+    p: Loss
+    loss: FloatOrArray
     certificate: Certificate
     method: str
     history: Mapping[str, Array] = field(default_factory=dict)
@@ -135,7 +142,3 @@ class LpFit:
         certificate = self.certificate._replace(upper=upper, lower=round_down(lower))
         targets = tuple(fit.with_weights_times(unit) for fit in self.targets)
         return replace(self, loss=loss, certificate=certificate, history=history, targets=targets)
-
-    def predict(self, X: Any) -> Array:
-        """The model's values, float64 (N,) or (N, M), for X (N, D); by NumPy's product, whose last bits vary by CPU."""
-        return predict_linear(X, self.w, self.b)

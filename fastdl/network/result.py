@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, Loss
 from fastdl.network import _parameters
 from fastdl.network._parameters import ParameterLayout
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkFit:
-    """A network f(x) = <w, a(... a(x W1 + b1) ...)> + b, and what is known of it.
+    """A trained network f(x) = <w, a(... a(x W1 + b1) ...)> + b.
 
     Attributes
     ----------
@@ -34,13 +33,13 @@ class NetworkFit:
         For each epoch "train": the mean loss of the batches, each before its step; "valid": the mean loss of the
         validation rows after the epoch (where there are any); "learning_rate": the rate of its first step.
     best_epoch : int
-        The epoch the parameters are from, counted from 0: that of the least validation loss, or the last.
+        The epoch the parameters are from, counted from 0: that of the smallest validation loss, or the last.
     """
 
     weights: list[Array]
     biases: list[Array]
     activation: str
-    p: Any
+    p: Loss
     loss: float
     history: Mapping[str, Array] = field(default_factory=dict)
     best_epoch: int = 0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 
 from fastdl import _threads
 from fastdl._rows import Block
-from fastdl.linear._standard_rows import StandardRows, block_losses, block_sums
+from fastdl.linear._standard_rows import LossLike, StandardRows, block_losses, block_sums
 from fastdl.losses.custom import CustomLoss
 from fastdl.losses.powers import PowerLoss
 
@@ -68,7 +67,7 @@ def _dot(W: Array, g: Array) -> Array:
 class PrunedSearch:
     """The search for the `keep` best models. Those still in it are (numbers, weights, constants, losses so far)."""
 
-    def __init__(self, standard: StandardRows, p: Any, *, keep: int, prune: bool):
+    def __init__(self, standard: StandardRows, p: LossLike, *, keep: int, prune: bool):
         self.standard, self.p, self.keep, self.prune = standard, p, keep, prune
         self.read = 0  # rows times models that were looked at
 

@@ -7,14 +7,15 @@ bound.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from math import comb
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._rows import Rows
+from fastdl._rows import Block, Rows
+from fastdl._typing import ArrayLike
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._standard_rows import StandardRows
 from fastdl.linear.methods._branch_and_bound import least_in_boxes
@@ -42,7 +43,7 @@ def fit(
     seed: int = 0,
     threads: int | None = 1,
     starts: int | None = None,
-    start: Any = None,
+    start: LpFit | tuple[ArrayLike, float] | None = None,
     boxes: int | None = None,
 ) -> LpFit:
     """The best model that is found, and a lower bound.
@@ -88,7 +89,7 @@ def _subadditive(rows: Rows, p: float, intercept: bool, threads: int | None) -> 
     """A lower bound from a fit with p = 1: sum s |r|^p >= (sum s^(1/p) |r|)^p, by subadditivity of the p-th power."""
     most = max((float(s.max()) for _, _, s in rows.blocks() if s is not None and len(s)), default=1.0)
 
-    def chunks() -> Any:
+    def chunks() -> Iterator[Block]:
         for X, y, s in rows.blocks():
             yield X, y, None if s is None else (s / most) ** (1 / p)
 

@@ -188,7 +188,14 @@ class Problem:
 class TrainingHistory:
     """The history of a training run, the best model so far, and whether to stop early."""
 
-    def __init__(self, problem: Problem, valid: Any, tol: float, patience: int | None, progress: Progress | None):
+    def __init__(
+        self,
+        problem: Problem,
+        valid: Callable[[Array, float], float] | None,
+        tol: float,
+        patience: int | None,
+        progress: Progress | None,
+    ):
         self.problem, self.valid, self.tol, self.patience, self.progress = problem, valid, tol, patience, progress
         self.seen: dict[str, list[Any]] = {"loss": [], "gradient_norm": [], "learning_rate": [], "w": [], "b": []}
         if valid is not None:
@@ -229,7 +236,7 @@ class TrainingHistory:
 
 
 def _validation_loss(
-    valid: Any, columns: int, loss: PowerLoss | CustomLoss, threads: int | None
+    valid: Sequence[ArrayLike] | None, columns: int, loss: PowerLoss | CustomLoss, threads: int | None
 ) -> Callable[[Array, float], float] | None:
     """The function (w, b) -> mean loss on the validation rows; None without such rows."""
     if valid is None:

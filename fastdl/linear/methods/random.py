@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
@@ -146,7 +146,7 @@ def fit(
     return search.result(trace)
 
 
-def model(given: Any, standard: StandardRows) -> tuple[Array, float] | None:
+def model(given: LpFit | tuple[ArrayLike, float] | None, standard: StandardRows) -> tuple[Array, float] | None:
     """A fit, or (w, b), as a model in the coordinates of `standard`."""
     if given is None:
         return None
