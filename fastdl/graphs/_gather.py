@@ -24,6 +24,8 @@ REDUCTIONS = ("sum", "mean", "max", "min", "mul", "var", "std", "softmax")
 
 INT32 = np.iinfo(np.int32).max
 _OPS = {"max": 3, "min": 4, "mul": 5, "mean": 6, "var": 7, "std": 7, "softmax": 8}  # as in _neighbours.h
+_SMALL = {"sum": 0, "max": 3, "min": 4, "mul": 5, "mean": 6}  # those without a second pass over the result
+_IN_MEMORY = (False, False)
 _PLAIN, _WEIGHTED, _GCN = range(3)  # of a sum
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _ONE = {dtype: np.ones((1, 1), dtype) for dtype in _FLOATS}  # the weight of all edges
@@ -84,6 +86,15 @@ class Gather:
             return
         jobs = list(blocks(graph.indptr, first, last, columns, self.threads))
         share(len(jobs), self.threads, lambda k: run(*jobs[k]))
+
+
+def small_result(graph: Graph, features: ArrayLike, reduce: str) -> Array | None:
+    """The reduction over a small graph without weights by one call of the kernel; None where it is not for that."""
+    if graph.weight is not None or graph._mapped != _IN_MEMORY or type(reduce) is not str or reduce not in _SMALL:
+        return None
+    op, sources = _SMALL[reduce], graph.num_sources
+    found: Array | None = kernel.small_neighbours(op, graph.indptr, graph.indices, features, sources)
+    return found
 
 
 def prepare(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
+from fastdl._threads import ONE
 from fastdl._typing import Array, ArrayLike
 from fastdl.errors import InputError, InputTypeError
 from fastdl.graphs import _gather
@@ -80,6 +81,10 @@ def aggregate(
            [0.],
            [1.]])
     """
+    if weight is None and rows is None and out is None and threads is ONE and type(graph) is Graph:
+        few = _gather.small_result(graph, features, reduce)
+        if few is not None:
+            return few
     plan = _gather.prepare(graph, features, reduce, weight, threads)
     x, graph = plan.features, plan.graph
     first, last = _rows(rows, graph.num_targets)

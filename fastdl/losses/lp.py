@@ -6,18 +6,22 @@ rows are in float64. Work is cut at borders that depend on the shapes alone: thr
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from fastdl import _check
+from fastdl import _check, _kernels
 from fastdl._row_buffer import RowBuffer
 from fastdl._state_bytes import StateBytes
-from fastdl._threads import split
+from fastdl._threads import ONE, split
 from fastdl.losses._row_sums import RowSums, loss, loss_grad
 from fastdl.losses.powers import as_loss
+from fastdl.reference import losses as reference
 
 Array = np.ndarray
+kernel = _kernels.load("losses") or reference
+_SUM, _TRAIN = "sum", "train"  # the defaults
 
 
 def lp_loss(
@@ -96,6 +100,11 @@ def lp_loss(
     >>> fastdl.lp_loss(X, y, [[1.0], [2.0]], [1.0, 0.5], p=1)
     array([2. , 1.5])
     """
+    usual = sample_weight is None and folds is None and held_out is None and part is _TRAIN and reduction is _SUM
+    if usual and out is None and threads is ONE and type(b) is float and type(p) is float and 0 < p < math.inf:
+        few = kernel.small_loss(X, y, W, b, p)
+        if few is not None:
+            return few
     rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part, "reduction": reduction}
     return loss(RowSums(X, y, W, b, as_loss(p), **rows), out, threads)
 
