@@ -29,6 +29,7 @@ SANITIZERS = [
     "-g1",
     "-O1",
 ]
+NUMPY_API = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")]
 UNOPTIMISED = ["-O0", "-g"]
 DEBUG = os.environ.get("FASTDL_DEBUG") == "1"
 REQUIRED = os.environ.get("FASTDL_REQUIRE_EXT") == "1"
@@ -44,6 +45,7 @@ def extensions():
     A wheel without kernels that is tagged for this platform would be taken for the compiled one by every later install.
     """
     try:
+        import numpy
         from Cython.Build import cythonize
     except ImportError:
         if REQUIRED:
@@ -57,11 +59,11 @@ def extensions():
         Extension(
             f"fastdl_ext.{path.stem}",
             [path.as_posix()],
-            include_dirs=["fastdl_ext"],
+            include_dirs=["fastdl_ext", numpy.get_include()],
             depends=[header.as_posix() for header in Path("fastdl_ext").glob("*.h")],
             extra_compile_args=flags(path.stem),
             extra_link_args=SANITIZERS[:1] if SANITIZE else [],
-            define_macros=[("FASTDL_LEVEL", level)] if LEVEL else [],
+            define_macros=NUMPY_API + ([("FASTDL_LEVEL", level)] if LEVEL else []),
         )
         for path in sorted(Path("fastdl_ext").glob("*.pyx"))
         if not ONLY or path.stem in ONLY

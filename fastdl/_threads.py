@@ -16,6 +16,10 @@ from typing import Any
 
 from fastdl import _check
 
+#: The default of `threads`. Calls of a few items ask whether an argument is its default by identity, which takes some
+#: nanoseconds; what is equal and not the same object goes the usual way, to the same result.
+ONE = 1
+
 _pool: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
 

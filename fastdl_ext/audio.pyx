@@ -57,10 +57,6 @@ cdef extern from *:
     Py_ssize_t permute_table "fastdl_permute_table"(const uint8_t* codes, const uint32_t* table, uint32_t* out,
                                                     Py_ssize_t n) noexcept nogil
 
-ctypedef fused code:
-    uint8_t
-    uint16_t
-
 ctypedef fused value:       # what a decoding table holds, by size
     uint16_t
     uint32_t
@@ -70,10 +66,6 @@ ctypedef fused label:       # what classes become for a model
     uint8_t
     int32_t
     int64_t
-
-ctypedef fused key:         # the bits of a real
-    uint32_t
-    uint64_t
 
 
 cdef cloned mu_law_256(const int16_t* x, uint8_t* codes, Py_ssize_t n) noexcept nogil:

@@ -7,7 +7,11 @@ _neighbour_grads.h, in C for its vector types; what bounds them is said there.
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int32_t, int64_t
 
+cimport numpy as cnp
+from fastdl_ext._arrays cimport SMALL, is_plain
 from fastdl_ext._common cimport cloned, real  # no-cython-lint: the headers use the macros beside cloned
+
+cnp.import_array()
 
 cdef extern from *:
     """
@@ -181,3 +185,34 @@ def softmax_rows(const int64_t[::1] indptr, const real[:, ::1] score, real[:, ::
             fastdl_edge_softmax_float(&indptr[0], rows, &score[0, 0], heads, &out[0, 0])
         else:
             fastdl_edge_softmax_double(&indptr[0], rows, &score[0, 0], heads, &out[0, 0])
+
+
+def small_neighbours(int op, indptr, indices, X, Py_ssize_t sources):
+    """All rows and columns of a small graph without weights, in the shape of X, which has a row for each of the sources."""
+    cdef int kind
+    cdef Py_ssize_t rows, edges, F, k
+    cdef cnp.npy_intp[32] shape
+    cdef float one_float = 1
+    cdef double one_double = 1
+    if not (cnp.PyArray_CheckExact(X) and is_plain(indptr, cnp.NPY_INT64, 1) and is_plain(indices, cnp.NPY_INT32, 1)):
+        return None
+    kind = cnp.PyArray_TYPE(X)
+    if kind != cnp.NPY_FLOAT32 and kind != cnp.NPY_FLOAT64 or not is_plain(X, kind, -1) or not 0 < cnp.PyArray_NDIM(X) <= 32:
+        return None
+    rows, edges, F = cnp.PyArray_SIZE(indptr) - 1, cnp.PyArray_SIZE(indices), 1
+    shape[0] = rows
+    for k in range(1, cnp.PyArray_NDIM(X)):
+        shape[k] = cnp.PyArray_DIM(X, <int>k)
+        F *= shape[k]
+    if cnp.PyArray_DIM(X, 0) != sources or F == 0 or rows == 0 or sources == 0 or (edges + rows) * F > SMALL:
+        return None
+    found = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(X), shape, kind, 0)
+    if kind == cnp.NPY_FLOAT32:
+        fastdl_neighbours_float(op, <const int64_t*>cnp.PyArray_DATA(indptr), <const int32_t*>cnp.PyArray_DATA(indices), edges, 0,
+                                rows, <const float*>cnp.PyArray_DATA(X), F, <float*>cnp.PyArray_DATA(found), F, &one_float, 0,
+                                NULL, 0, F)
+    else:
+        fastdl_neighbours_double(op, <const int64_t*>cnp.PyArray_DATA(indptr), <const int32_t*>cnp.PyArray_DATA(indices), edges,
+                                 0, rows, <const double*>cnp.PyArray_DATA(X), F, <double*>cnp.PyArray_DATA(found), F,
+                                 &one_double, 0, NULL, 0, F)
+    return found

@@ -18,10 +18,14 @@ caller's own array, page faults were another third until its memory was kept (Wo
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
+cimport numpy as cnp
+from fastdl_ext._arrays cimport new_array
 from fastdl_ext._common cimport cloned, real
 from fastdl_ext.points cimport AHEAD, BLOCK, NONE, PROBES, block_cells, crowded, fill_geometry, geometry, mix, prefetch
+
+cnp.import_array()
 
 cdef enum:
     FAR = 1 << 30           # the place of a point that is in no voxel: beyond every row
@@ -277,3 +281,78 @@ def clear(const int32_t[:, ::1] coords, bint reverse, const double[::1] numbers,
                 table[(coords[v, 0] * gy + coords[v, 1]) * gx + coords[v, 2]] = -1
             else:
                 table[(coords[v, 2] * gy + coords[v, 1]) * gx + coords[v, 0]] = -1
+
+
+cdef object few_voxels(const real* p, object points, const geometry* g, Py_ssize_t t, Py_ssize_t most, double max_bytes,
+                       bint reverse):
+    cdef block b
+    cdef output o
+    cdef progress at
+    cdef int32_t[BLOCK] counts
+    cdef uint64_t[4 * BLOCK] table     # a quarter full at most
+    cdef Py_ssize_t n = cnp.PyArray_DIM(points, 0), c = cnp.PyArray_DIM(points, 1), m, runs, inside = 0, kept = 0, v
+    cdef int32_t* few
+    cdef int bits = 6
+    while 1 << bits < 4 * n:
+        bits += 1
+    memset(table, 0, <Py_ssize_t>8 << bits)
+    memset(&at, 0, sizeof(at))
+    o.counts, o.rows, o.most, o.reverse = counts, n, most, reverse
+    block_cells(p, c, g, b.cx, b.cy, b.cz, n, &at.missing)
+    slots_of(&b, <uint32_t>g.strides[0], <uint32_t>g.strides[1], 64 - bits, n)
+    runs = find_runs(&b, n)
+    if enter_by_hash(&b, runs, table, bits, &o, &at) < runs:
+        return None
+    m = at.voxels
+    if t == 0:
+        for v in range(m):
+            t = max(t, counts[v])
+    if <double>m * t * c * sizeof(real) > max_bytes:
+        return None
+    voxels = new_array(3, m, t, c, cnp.PyArray_TYPE(points))
+    coords, ids = new_array(2, m, 3, 0, cnp.NPY_INT32), new_array(1, n, 0, 0, cnp.NPY_INT32)
+    all_counts, kept_counts = new_array(1, m, 0, 0, cnp.NPY_INT32), new_array(1, m, 0, 0, cnp.NPY_INT32)
+    o.coords, o.t = <int32_t*>cnp.PyArray_DATA(coords), t
+    begin(&b, &o, <real*>cnp.PyArray_DATA(voxels), c, 0, m)
+    write_rows(&b, &o, <real*>cnp.PyArray_DATA(voxels), p, c, <int32_t*>cnp.PyArray_DATA(ids), n)
+    memcpy(cnp.PyArray_DATA(all_counts), counts, 4 * m)
+    few = <int32_t*>cnp.PyArray_DATA(kept_counts)
+    for v in range(m):
+        few[v] = <int32_t>min(<Py_ssize_t>counts[v], t)
+        inside += counts[v]
+        kept += few[v]
+    accounting = {"in": n, "kept": kept, "over_points": inside - kept, "over_voxels": at.dropped,
+                  "out_of_range": n - at.missing - inside - at.dropped, "non_finite": at.missing}
+    return voxels, coords, kept_counts, all_counts, ids, accounting
+
+
+def small_voxels(points, numbers, bint single, Py_ssize_t t, Py_ssize_t most, double max_bytes, bint reverse):
+    """Voxels of 1 to 512 points, C-contiguous float32 or float64, on a grid with keys of 32 bits: what `Voxels` holds, or None.
+
+    t is 0 for as many as the fullest voxel has.  None is for points made to collide and for results above `max_bytes`.
+    """
+    cdef geometry g
+    fill_geometry(&g, <const double*>cnp.PyArray_DATA(numbers), single)
+    if cnp.PyArray_TYPE(points) == cnp.NPY_FLOAT32:
+        return few_voxels(<const float*>cnp.PyArray_DATA(points), points, &g, t, most, max_bytes, reverse)
+    return few_voxels(<const double*>cnp.PyArray_DATA(points), points, &g, t, most, max_bytes, reverse)
+
+
+def small_cells(points, numbers, bint single, bint reverse):
+    """Cells of 0 to 512 points, C-contiguous float32 or float64, as `cells_of` of fastdl_ext.points writes them."""
+    cdef geometry g
+    cdef int32_t[BLOCK] cx, cy, cz
+    cdef Py_ssize_t n = cnp.PyArray_DIM(points, 0), c = cnp.PyArray_DIM(points, 1), j, missing = 0
+    cdef int32_t* row
+    fill_geometry(&g, <const double*>cnp.PyArray_DATA(numbers), single)
+    if cnp.PyArray_TYPE(points) == cnp.NPY_FLOAT32:
+        block_cells(<const float*>cnp.PyArray_DATA(points), c, &g, cx, cy, cz, n, &missing)
+    else:
+        block_cells(<const double*>cnp.PyArray_DATA(points), c, &g, cx, cy, cz, n, &missing)
+    cells = new_array(2, n, 3, 0, cnp.NPY_INT32)
+    row = <int32_t*>cnp.PyArray_DATA(cells)
+    for j in range(n):
+        row[3 * j] = cz[j] if reverse else cx[j]
+        row[3 * j + 1] = cy[j]
+        row[3 * j + 2] = cx[j] if reverse else cz[j]
+    return cells

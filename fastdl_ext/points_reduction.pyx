@@ -3,11 +3,16 @@
 Sums are in double and in input order, whatever the way to the ids.
 """
 
+from libc.math cimport fabs, floor
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+cimport numpy as cnp
+from fastdl_ext._arrays cimport is_plain, new_array
 from fastdl_ext._common cimport cloned, real
-from fastdl_ext.points cimport NONE, PROBES, crowded, mix
+from fastdl_ext.points cimport BLOCK, NONE, PROBES, block_keys, crowded, geometry, mix
+
+cnp.import_array()
 
 ctypedef fused number:      # a column in a type that holds it exactly
     float
@@ -173,6 +178,64 @@ def finish_rows(const double[:, ::1] sums, const int32_t[::1] counts, bint mean,
                 by = counts[i] if mean else 1
                 for k in range(c):
                     out[i, k] = <real>(sums[i, k] / by)
+
+
+cdef bint window_around(const real* p, const double* lattice, geometry* g) noexcept nogil:
+    # The grid that holds point p in its middle, moved by whole steps: lattice is origin, edges, cells, and the step in cells.
+    cdef int k
+    cdef double place, step = lattice[9]
+    for k in range(3):
+        place = (p[k] - lattice[k]) / lattice[3 + k]
+        if not fabs(place) < 4503599627370496.0:        # 2^52, above which cells are not exact
+            return False
+        g.low[k], g.size[k], g.grid[k] = lattice[k], lattice[3 + k], lattice[6 + k]
+        g.base[k] = floor(floor(place) / step) * step - <int64_t>lattice[6 + k] // 2
+    g.strides[0], g.strides[1], g.single = lattice[6], lattice[7], False
+    return True
+
+
+cdef object few_means(const real* p, object points, const double* lattice):
+    cdef geometry g
+    cdef uint32_t[BLOCK] keys
+    cdef uint64_t[4 * BLOCK] table     # a quarter full at most
+    cdef double[4 * BLOCK] sums
+    cdef int32_t[BLOCK] counts
+    cdef int64_t[2] count
+    cdef Py_ssize_t n = cnp.PyArray_DIM(points, 0), c = cnp.PyArray_DIM(points, 1), missing = 0, stop
+    cdef int bits = 6
+    if not window_around(p, lattice, &g):
+        return None
+    while 1 << bits < 4 * n:
+        bits += 1
+    memset(table, 0, <Py_ssize_t>8 << bits)
+    block_keys(p, c, &g, keys, n, &missing)
+    count[0] = count[1] = 0
+    if c == 3:
+        stop = sum_runs(p, 3, keys, 0, n, table, bits, count, n, sums, counts)
+    else:
+        stop = sum_runs(p, 4, keys, 0, n, table, bits, count, n, sums, counts)
+    if stop < n or count[1] != missing:     # points made to collide, or beyond the grid
+        return None
+    means = new_array(2, count[0], c, 0, cnp.PyArray_TYPE(points))
+    if c == 3:
+        divide_3(sums, counts, <real*>cnp.PyArray_DATA(means), count[0])
+    else:
+        divide_4(sums, counts, <real*>cnp.PyArray_DATA(means), count[0])
+    return means
+
+
+def small_means(points, lattice):
+    """The mean of each voxel of 1 to 512 points of three or four columns, in order of first appearance."""
+    cdef const double* numbers = <const double*>cnp.PyArray_DATA(lattice)
+    if not cnp.PyArray_CheckExact(points) or cnp.PyArray_NDIM(points) != 2:
+        return None
+    if not 0 < cnp.PyArray_DIM(points, 0) <= BLOCK or not 3 <= cnp.PyArray_DIM(points, 1) <= 4:
+        return None
+    if is_plain(points, cnp.NPY_FLOAT32, 2):
+        return few_means(<const float*>cnp.PyArray_DATA(points), points, numbers)
+    if is_plain(points, cnp.NPY_FLOAT64, 2):
+        return few_means(<const double*>cnp.PyArray_DATA(points), points, numbers)
+    return None
 
 
 def add_column(const real[::1] values, const int32_t[::1] ids, double[::1] sums):

@@ -66,6 +66,13 @@ def test_same_bits_for_any_threads(case):
         assert_same(called(case, args, {**kwargs, "threads": threads}), first)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case.threads], ids=str)
+def test_small_calls_are_those_of_any_size(case):
+    for n in case.sizes:  # with more threads than one nothing takes the way of small calls
+        args, kwargs = arguments(case, n, 1)
+        assert_same(called(case, args, kwargs), called(case, args, {**kwargs, "threads": 2}))
+
+
 def layouts(x):
     """The same values in other memory: strided, reversed, read-only, big-endian, Fortran order."""
     wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)

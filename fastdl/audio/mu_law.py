@@ -6,13 +6,13 @@ ones around their middle; floats are samples of [-1, 1].
 
 from __future__ import annotations
 
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import count, split, split_rows
-from fastdl._typing import Array, ArrayLike, DTypeLike
+from fastdl._threads import ONE, count, split, split_rows
+from fastdl._typing import Array, ArrayLike
 from fastdl.audio import _tables as tables
 from fastdl.audio._samples import InputNaN as InputNaN
 from fastdl.audio._samples import as_int16, as_samples, first_nan
@@ -20,9 +20,11 @@ from fastdl.errors import InputError
 from fastdl.reference import audio as reference
 
 kernel = _kernels.load("audio") or reference
+small_kernel = _kernels.load("audio_small_calls") or reference
 
-MU_LAW_DIALECTS = ("wavenet", "librosa", "nnmnkwii", "nsynth")
-G711_DIALECTS = ("itu", "sun", "libsndfile", "ffmpeg")
+WAVENET, ITU, _CLASSES = "wavenet", "itu", 256  # the defaults
+MU_LAW_DIALECTS = (WAVENET, "librosa", "nnmnkwii", "nsynth")
+G711_DIALECTS = (ITU, "sun", "libsndfile", "ffmpeg")
 LAWS = ("mu", "a")
 
 _BLOCK = 1 << 19  # samples: large enough to hide the cost of a turn, small enough for an even split
@@ -122,6 +124,13 @@ def mu_law_encode(
     >>> fastdl.mu_law_encode(np.array([-32768, -1, 0, 1000, 32767], np.int16))
     array([  0, 127, 128, 177, 255], dtype=uint8)
     """
+    usual = bits is None and nan is None and out is None and not return_clipped and threads is ONE
+    if usual and quantization_channels is _CLASSES and dialect is WAVENET:
+        few = small_kernel.small_mu_law_encode_256(x)
+        if few is None and type(x) is np.ndarray and x.dtype is _FLOATS[0]:
+            few = small_kernel.small_encode_by_edges(x, tables.of_float(_CLASSES, WAVENET, "f"))
+        if few is not None:
+            return few
     q = _channels(quantization_channels, dialect)
     threads, (samples, full_scale) = count(threads), as_samples(x, bits)
     result = _check.out("out", out, samples.shape, _UINT8 if q <= 256 else _UINT16, x)
@@ -165,7 +174,7 @@ def mu_law_decode(
     quantization_channels: int = 256,
     *,
     dialect: str = "wavenet",
-    dtype: DTypeLike = np.float32,
+    dtype: Any = np.float32,
     out: Array | None = None,
     threads: int | None = 1,
 ) -> Array:
@@ -206,6 +215,11 @@ def mu_law_decode(
     >>> fastdl.mu_law_decode([0, 127, 128, 255], dialect="nsynth", dtype="int16")
     array([-32063,     -3,      3,  32063], dtype=int16)
     """
+    usual = out is None and threads is ONE and dtype is np.float32
+    if usual and quantization_channels is _CLASSES and dialect is WAVENET:
+        few = small_kernel.small_decode(codes, tables.of_code(_CLASSES, WAVENET, "f"))
+        if few is not None:
+            return few
     q = _channels(quantization_channels, dialect)
     dtype = np.dtype(dtype)
     _check.dtype("dtype", dtype, (*_FLOATS, _INT16))
@@ -314,6 +328,10 @@ def g711_encode(
     ['0x0', '0x7f', '0xff', '0xce']
     """
     _check.one_of("law", law, LAWS)
+    usual = bits is None and nan is None and out is None and not return_clipped and threads is ONE
+    few = small_kernel.small_g711_encode(x, law == "a") if usual and dialect is ITU else None
+    if few is not None:
+        return few
     _check.one_of("dialect", dialect, G711_DIALECTS)
     threads = count(threads)
     given, full_scale = as_samples(x, bits)
@@ -372,9 +390,11 @@ def g711_decode(codes: ArrayLike, law: str = "mu", *, out: Array | None = None, 
     array([-32124,      0,    988], dtype=int16)
     """
     _check.one_of("law", law, LAWS)
-    return _decode(codes, 256, tables.g711_of_code(law), out, threads)
+    table = tables.g711_of_code(law)
+    few = small_kernel.small_decode(codes, table) if out is None and threads is ONE else None
+    return _decode(codes, 256, table, out, threads) if few is None else few
 
 
-def _channels(q: int, dialect: str) -> int:
+def _channels(q: Any, dialect: str) -> int:
     _check.one_of("dialect", dialect, MU_LAW_DIALECTS)
     return _check.integer("quantization_channels", q, 2, 65536)

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._rows import Rows
-from fastdl._typing import Array, ArrayLike, Loss, RowsLike
+from fastdl._typing import Array, ArrayLike, RowsLike
 from fastdl.linear._coordinates import Coordinates, _extent, _solve
 from fastdl.linear._matrix import gram
 from fastdl.linear.methods.closed_form import fit_in_coordinates
@@ -38,7 +38,7 @@ def fit_targets(
     Y: Array,
     sample_weight: ArrayLike | None,
     fit: Callable[..., LpFit] | None,
-    p: Loss,
+    p: Any,
     settings: dict[str, Any],
 ) -> list[tuple[Rows, LpFit]]:
     """The rows and the fit of each target: by `fit`, one after the other; where that is None, least squares at once."""

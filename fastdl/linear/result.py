@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import FloatOrArray, Loss, TableLike
+from fastdl._typing import FloatOrArray, TableLike
 from fastdl.errors import NotConverged
 
 Array = np.ndarray
@@ -117,7 +117,7 @@ class LpFit(LinearModel):
 
     w: Array
     b: FloatOrArray
-    p: Loss
+    p: Any
     loss: FloatOrArray
     certificate: Certificate
     method: str

@@ -6,19 +6,23 @@ over rows in float64. Work is cut into blocks by the shapes alone, so that threa
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from fastdl import _check
+from fastdl import _check, _kernels
 from fastdl._row_buffer import RowBuffer
 from fastdl._state_bytes import StateBytes
-from fastdl._threads import split
+from fastdl._threads import ONE, split
 from fastdl._typing import ArrayLike, DTypeLike, FloatOrArray, Loss
 from fastdl.losses._row_sums import RowSums, loss, loss_grad
 from fastdl.losses.powers import as_loss
+from fastdl.reference import losses as reference
 
 Array = np.ndarray
+kernel = _kernels.load("losses") or reference
+_SUM, _TRAIN = "sum", "train"  # the defaults
 
 
 def lp_loss(
@@ -97,7 +101,18 @@ def lp_loss(
     >>> fastdl.lp_loss(X, y, [[1.0], [2.0]], [1.0, 0.5], p=1)
     array([2. , 1.5])
     """
-    rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part, "reduction": reduction}
+    usual = sample_weight is None and folds is None and held_out is None and part is _TRAIN and reduction is _SUM
+    if usual and out is None and threads is ONE and type(b) is float and type(p) is float and 0 < p < math.inf:
+        few = kernel.small_loss(X, y, W, b, p)
+        if few is not None:
+            return few
+    rows: dict[str, Any] = {
+        "sample_weight": sample_weight,
+        "folds": folds,
+        "held_out": held_out,
+        "part": part,
+        "reduction": reduction,
+    }
     return loss(RowSums(X, y, W, b, as_loss(p), **rows), out, threads)
 
 
@@ -156,7 +171,13 @@ def lp_loss_grad(
     >>> fastdl.lp_loss_grad([[0.0], [1.0], [2.0]], [1.0, 2.0, 5.0], [1.0], 1.0, p=2)
     (4.0, array([-8.]), -4.0)
     """
-    rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part, "reduction": reduction}
+    rows: dict[str, Any] = {
+        "sample_weight": sample_weight,
+        "folds": folds,
+        "held_out": held_out,
+        "part": part,
+        "reduction": reduction,
+    }
     sums = RowSums(X, y, W, b, as_loss(p), **rows)
     sums.floor = _check.number("floor", floor, 0) if floor else 0.0
     return loss_grad(sums, curvature, out, threads)
@@ -197,7 +218,14 @@ class LpLoss(StateBytes):
         threads: int | None = 1,
     ):
         W = _check.array("W", W)
-        self.settings = {"W": W, "b": b, "loss": as_loss(p), "held_out": held_out, "part": part, "reduction": reduction}
+        self.settings: dict[str, Any] = {
+            "W": W,
+            "b": b,
+            "loss": as_loss(p),
+            "held_out": held_out,
+            "part": part,
+            "reduction": reduction,
+        }
         self.threads = threads
         # Rows of chunks without weights have weight 1; rows without a fold are held out by no model.
         self._buffer = RowBuffer((None, None, 1.0, -1))

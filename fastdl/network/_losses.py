@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fastdl._typing import CustomLossLike
 from fastdl.losses.custom import CustomLoss
 from fastdl.losses.powers import PowerLoss, as_loss
 
@@ -18,7 +19,7 @@ class ResidualLoss:
     pull: float = 1.0
 
     @classmethod
-    def checked(cls, p: Loss) -> ResidualLoss:
+    def checked(cls, p: float | CustomLossLike) -> ResidualLoss:
         """The loss of a power, which must be above 0, or of a custom loss."""
         return cls(as_loss(p))
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -28,12 +28,15 @@ NONE = {_UINT32: np.uint32(2**32 - 1), _UINT64: np.uint64(2**64 - 1)}
 SPREAD = (2226, 2118, 910)
 _ROOM = 2_000_003  # cells on each axis of a grid with room to grow: its cube, 8e18, is just below 2^63
 _WHOLE = 1e-3  # of a voxel: how far a range may be from a whole number of voxels without a warning, as in peers
+_PLAIN = frozenset((float, int))
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def as_cloud(points: ArrayLike, name: str = "points") -> Array:
     """Points as a C-contiguous (N, C >= 3) array of float32 or float64; not copied if they are one already."""
-    x = _check.asarray(name, points)
+    x = points if type(points) is np.ndarray else _check.asarray(name, points)
+    if x.ndim == 2 and x.dtype in _FLOATS and x.shape[1] >= 3 and x.flags.carray:
+        return x  # no question is left
     if x.ndim == 1 and x.size == 0:
         x = np.zeros((0, 3), x.dtype if x.dtype in _FLOATS else np.float64)
     if x.ndim != 2 or x.shape[1] < 3:
@@ -78,13 +81,13 @@ def three(name: str, value: ArrayLike) -> Array:
     return _three(name, value)
 
 
-def _is_plain(value: ArrayLike) -> TypeGuard[Hashable]:
+def is_plain(value: ArrayLike) -> TypeGuard[Hashable]:
     """Whether a setting is a Python number or tuple of them, which can be the key of a cache of grids."""
-    return type(value) in (float, int) or (type(value) is tuple and {float, int}.issuperset(map(type, value)))
+    return type(value) in _PLAIN or (type(value) is tuple and _PLAIN.issuperset(map(type, value)))
 
 
 def _three(name: str, value: ArrayLike, above_zero: bool = False) -> Array:
-    if _is_plain(value):
+    if is_plain(value):
         return _known_three(name, value, above_zero)
     return _make_three(name, value, above_zero)
 
@@ -165,6 +168,11 @@ class Grid:
         """Whether every key fits in 32 bits."""
         return not self.long_keys and math.prod(self.shape) < 2**32 - 1
 
+    @cached_property
+    def cells(self) -> int:
+        """Cells of the grid."""
+        return math.prod(self.shape)
+
     @property
     def key(self) -> np.dtype:
         """The dtype of keys."""
@@ -197,12 +205,19 @@ def grid_of_range(
     voxel_size: ArrayLike, point_range: ArrayLike, dtype: np.dtype, arithmetic: str = "float32", warn: bool = True
 ) -> Grid:
     """The grid of a point range, as 3D object detectors define it."""
+    global _last
+    last = _last  # one read, since other threads write it
+    if last[0] is voxel_size and last[1] is point_range and last[2] is dtype and last[3] is arithmetic:
+        known: Grid = last[4]
+        return known
     _check.one_of("arithmetic", arithmetic, ("float32", "exact"))
-    if _is_plain(voxel_size) and _is_plain(point_range):
-        grid, warnings_ = _known_grid(voxel_size, point_range, dtype, arithmetic)
+    if is_plain(voxel_size) and is_plain(point_range):
+        grid, texts = _known_grid(voxel_size, point_range, dtype, arithmetic)
+        if not texts:
+            _last = voxel_size, point_range, dtype, arithmetic, grid
     else:
-        grid, warnings_ = _make_grid(voxel_size, point_range, dtype, arithmetic)
-    for text in warnings_ if warn else ():
+        grid, texts = _make_grid(voxel_size, point_range, dtype, arithmetic)
+    for text in texts if warn else ():
         warnings.warn(text, UserWarning, stacklevel=4)
     return grid
 
@@ -233,6 +248,8 @@ def _make_grid(
     return Grid(low, step, (0, 0, 0), grid_shape(cells), single), tuple(texts)
 
 
+#: The settings of the last call, numbers and tuples of them that cannot have changed since, and their grid.
+_last: tuple[Any, ...] = (None, None, None, None, None)
 #: `_make_grid` with a cache: making a grid takes longer than voxelizing a hundred points.
 _known_grid = lru_cache(maxsize=16)(_make_grid)
 

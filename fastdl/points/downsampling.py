@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from fastdl import _check, _kernels
+from fastdl._threads import ONE
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import _batches, _grid, _voxel_ids, reduction
 from fastdl.points._buckets import BucketedVoxels
@@ -21,6 +22,7 @@ kernel = _kernels.load("points_reduction") or reference_reductions
 _SNAP = 64  # cells: a window's corner is a multiple, so that the next cloud's window is likely to be in the cache
 _FEW = 512  # points up to which there is room for a voxel per point at once, which is cheaper than growing
 _FLOAT64, _INT32 = np.dtype(np.float64), np.dtype(np.int32)
+_MEAN, _FIRST = "mean", "first"  # the defaults
 LIKES = ("open3d", "open3d_t", "kiss_icp", "pcl", "pdal")
 
 
@@ -72,6 +74,10 @@ def voxel_downsample(
     array([[0.5 , 0.25, 0.25],
            [4.  , 4.  , 4.  ]])
     """
+    if row_splits is None and like is None and reduce is _MEAN and order is _FIRST and threads is ONE:
+        few = _few_means(points, voxel_size, origin)
+        if few is not None:
+            return few
     if like is not None:
         _check.one_of("like", like, LIKES)
     clouds = _batches.split_batch(points, row_splits)
@@ -82,6 +88,20 @@ def voxel_downsample(
     if row_splits is None:
         return found
     return np.concatenate(found), np.cumsum([0, *map(len, found)])
+
+
+def _few_means(points: ArrayLike, voxel_size: ArrayLike, origin: ArrayLike) -> Array | None:
+    """The means of few points, or None where they or the settings are to be looked at more closely."""
+    if not (_grid.is_plain(voxel_size) and _grid.is_plain(origin)):
+        return None
+    found: Array | None = kernel.small_means(points, _lattice(voxel_size, origin))
+    return found
+
+
+@lru_cache(maxsize=32)
+def _lattice(voxel_size: ArrayLike, origin: ArrayLike) -> Array:
+    """Origin and edges, the cells of a window and the step by which it moves, as `small_means` takes them."""
+    return np.array([*_grid.three("origin", origin), *_grid.sizes(voxel_size), *_grid.SPREAD, _SNAP])
 
 
 def _downsample(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +24,8 @@ reduction_kernel = _kernels.load("points_reduction") or reference_reductions
 LIKES = ("spconv", "mmcv")
 _SLOT = np.dtype(np.uint64)
 _MOST = 2**31 - 1  # points of a voxel: counts are int32
-_BLOCK = 512  # points of a block of the kernel, which needs room for as many new voxels
-_SMALL = 1 << 18  # bytes up to which there is room for a voxel per point at once, which is cheaper than growing
+_BLOCK = FEW = 512  # points of a block of the kernel, which wants room for as many voxels
+_SMALL = 1 << 18  # bytes of a result: to have room for a voxel a point costs less than to make room twice
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Voxels:
 
 @dataclass
 class VoxelSettings:
-    """The checked settings of `voxelize`."""
+    """What `voxelize` is told, checked; nothing writes to it afterwards, since calls share it."""
 
     max_points: int | None
     max_voxels: int | None
@@ -81,6 +82,19 @@ class VoxelSettings:
         _check.one_of("sample", self.sample, ("first", "random"))
         _check.one_of("order", self.order, ("first", "sorted"))
         _check.one_of("axes", self.axes, ("zyx", "xyz"))
+
+
+_settings = lru_cache(maxsize=64, typed=True)(VoxelSettings)
+
+
+def known_settings(*settings: Any) -> VoxelSettings:
+    """The checked settings, which take as long to check as a hundred points to voxelize: the last ones are kept."""
+    try:
+        return _settings(*settings)
+    except TypeError as error:
+        if isinstance(error, _check.FastdlError):
+            raise
+        return VoxelSettings(*settings)  # one of them has no hash: this says which
 
 
 def hard_voxels(
@@ -150,11 +164,22 @@ def _voxels_of_cloud(
     """Voxels of one cloud."""
     if len(x) >= 2**31:
         raise _check.InputError(f"points must be fewer than 2^31, got {len(x)}; VoxelAccumulator takes them in chunks")
+    if 0 < len(x) <= FEW and out is None and threads is _threads.ONE and grid.narrow and s.sample == "first":
+        few = _few_points(x, grid, s)
+        if few is not None:
+            return _sort(few, s) if s.order == "sorted" else few
     if s.max_points is not None and s.sample == "first" and len(x):
         found = _one_pass(x, grid, s, out, workspace)
         if found is not None:
             return _sort(found, s) if s.order == "sorted" else found
     return _two_passes(x, grid, s, out, threads, workspace)
+
+
+def _few_points(x: Array, grid: Grid, s: VoxelSettings) -> Voxels | None:
+    """Voxels of at most FEW points, by one call of the kernel."""
+    most = min(len(x), grid.cells, s.max_voxels or len(x))
+    found = kernel.small_voxels(x, grid.numbers, grid.single, s.max_points or 0, most, s.max_bytes, s.axes == "zyx")
+    return None if found is None else Voxels(*found)
 
 
 def _one_pass(
@@ -173,7 +198,7 @@ def _one_pass(
         bits = (expected * 8 // 3 + _BLOCK).bit_length()
         table = workspace.take("slots", 1 << bits, _SLOT)
         table.fill(0)
-    most = min(n, math.prod(grid.shape), s.max_voxels or n)
+    most = min(n, grid.cells, s.max_voxels or n)
     # One voxel more than max_bytes allows is enough to know: `_two_passes` then raises the error.
     most_rows = min(most, s.max_bytes // row_bytes + 1)
     rows = most if out is not None else min(expected + _BLOCK, most_rows)

@@ -11,7 +11,8 @@ from fastdl._typing import Array, ArrayLike
 from fastdl.points import _grid, _voxel_ids
 from fastdl.points._batches import number_rows, split_batch
 from fastdl.points._grid import kernel
-from fastdl.points.hard_voxelization import Voxels, VoxelSettings, hard_voxels
+from fastdl.points.hard_voxelization import FEW, Voxels, VoxelSettings, hard_voxels, known_settings
+from fastdl.points.hard_voxelization import kernel as voxel_kernel
 from fastdl.reference import _point_reductions as reference_reductions
 from fastdl.reference import points as reference
 
@@ -90,6 +91,10 @@ def voxel_coords(
         return number_rows(parts)
     x = _grid.as_cloud(points)
     grid = _grid.grid_of_range(voxel_size, point_range, x.dtype, arithmetic)
+    if out is None and threads is _threads.ONE and len(x) <= FEW:
+        few: Array | None = voxel_kernel.small_cells(x, grid.numbers, grid.single, axes == "zyx")
+        if few is not None:
+            return few
     coords = _check.out("out", out, (len(x), 3), np.int32, x)
     numbers, single, turn = grid.numbers, grid.single, axes == "zyx"
     _threads.split_rows(lambda some, to: kernel.cells_of(some, numbers, single, turn, to), (x, coords), threads, _BLOCK)
@@ -168,7 +173,7 @@ def voxelize(
     >>> v.coords.tolist(), v.counts.tolist(), v.inverse.tolist()
     ([[0, 0, 0], [0, 0, 2]], [2, 1], [0, 1, 0])
     """
-    settings = VoxelSettings(max_points, max_voxels, sample, seed, order, arithmetic, axes, like, max_bytes)
+    settings = known_settings(max_points, max_voxels, sample, seed, order, arithmetic, axes, like, max_bytes)
     spare = _voxel_ids.SHARED_WORKSPACE
     return hard_voxels(
         points, voxel_size, point_range, settings, spare, row_splits=row_splits, out=out, threads=threads

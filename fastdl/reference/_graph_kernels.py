@@ -108,3 +108,7 @@ def taken_sums(indptr, targets, grad, where, out, *, order, place, weight):
     taken = where[to] == place[edges][:, None, None]
     out[:] = 0
     np.add.at(out, sources, np.where(taken, w[..., None] * grad[to], grad.dtype.type(0)))
+
+
+def small_neighbours(*arguments):
+    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""

@@ -48,3 +48,10 @@ def cap_counts(true_counts, most, counts):
 
 def clear(coords, reverse, numbers, table):
     """Undo what `fill` wrote to a table of cells."""
+
+
+def small_voxels(*arguments):
+    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
+
+
+small_cells = small_voxels

@@ -143,3 +143,7 @@ def features(voxels, counts, cells, size, low, centred, out):
         centre = cells[:, :centred].astype(voxels.dtype) * size[:centred] + low[:centred]
         parts = [voxels, voxels[..., :3] - mean[:, None], voxels[..., :centred] - centre[:, None]]
         out[:] = np.where(used[..., None], np.concatenate(parts, axis=2), 0)
+
+
+def small_means(*arguments):
+    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""

@@ -154,3 +154,10 @@ def round_to_int16(x, out):
     missing = np.isnan(x)
     out[:] = pcm16(np.where(missing, x.dtype.type(0), x))
     return int((np.abs(x) > 1).sum()), int(missing.sum())
+
+
+def small_mu_law_encode_256(*arguments):
+    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
+
+
+small_encode_by_edges = small_g711_encode = small_decode = small_mu_law_encode_256

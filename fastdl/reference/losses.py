@@ -58,3 +58,7 @@ def residual_terms(r, p):
     u = np.abs(r)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return u**p, np.where(u == 0, 0, np.sign(r) * p * u ** (p - 1))
+
+
+def small_loss(*arguments):
+    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""

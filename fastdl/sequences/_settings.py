@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,11 @@ class Encoding:
     tables: LetterTables  # of the forward strand
 
     @cached_property
+    def channels(self) -> int:
+        """Channels of a letter."""
+        return self.tables.rows.shape[1]
+
+    @cached_property
     def reverse_tables(self) -> LetterTables:
         """The tables of the reverse strand."""
         check_complementary(self.alphabet)
@@ -54,7 +60,7 @@ class Encoding:
 
     def shape(self, count: int, length: int) -> tuple[int, int, int]:
         """Of `count` encoded sequences of one length."""
-        channels = self.tables.rows.shape[1]
+        channels = self.channels
         return (count, channels, length) if self.first else (count, length, channels)
 
     def keywords(self) -> dict[str, Any]:
@@ -73,13 +79,22 @@ def settings(
     like: str | None = None,
 ) -> Encoding:
     """The settings as given, else the peer's, else the default: checked, and built once."""
-    given = (alphabet, unknown, case, layout, dtype, ignore, like)
+    global _last
+    given, (known, last) = (alphabet, unknown, case, layout, dtype, ignore, like), _last
+    if last is not None and all(map(is_, given, known)):
+        return last
     try:
-        return _encoding(given)
+        encoding = _encoding(given)
+        _last = given, encoding  # in one, since other threads read it; names and dtypes do not change
+        return encoding
     except TypeError as error:
         if isinstance(error, _check.FastdlError):
             raise
         raise _check.InputTypeError(f"settings must be names and a dtype, got {given}") from None
+
+
+#: The settings of the last call, and their encoding: to compute their hashes takes as long as to encode 100 letters.
+_last: tuple[tuple[Any, ...], Encoding | None] = ((), None)
 
 
 @lru_cache(256)

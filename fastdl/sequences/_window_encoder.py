@@ -70,7 +70,7 @@ def _unknown(genome: Array | PackedSequence, windows: Windows, which: int, place
     return _check.InputError(f"{windows.what} {which} holds {letter!r} at index {base}, which is not in the alphabet")
 
 
-def strands(strand: ArrayLike, n: int) -> Array:
+def strands(strand: ArrayLike | None, n: int) -> Array:
     """1 for each of n windows on the reverse strand, as uint8."""
     if strand is None or (isinstance(strand, str) and strand in ("+", ".")):
         return np.zeros(n, np.uint8)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import split
+from fastdl._threads import ONE, split
 from fastdl._typing import ArrayLike, DTypeLike
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.reference.sequences import LIKE as _LIKE
@@ -120,6 +120,11 @@ def one_hot(
     encoding = _settings.settings(
         alphabet, unknown=unknown, case=case, layout=layout, dtype=dtype, ignore=ignore, like=like
     )
+    usual = offsets is None and length is None and pad is None and out is None and not ragged and threads is ONE
+    if usual and encoding.tables.known is None and not encoding.first:
+        few = kernel.small_one_hot(seq, encoding.tables, encoding.channels, encoding.dtype)
+        if few is not None:
+            return few
     x, starts = letters_and_offsets(seq)
     if offsets is not None:
         if starts is not None or x.ndim != 1:
@@ -133,7 +138,7 @@ def one_hot(
         return _padded(x, starts, encoding, length=length, pad=pad, out=out, inputs=inputs, threads=threads)
     else:
         x, starts = x[starts[0] : starts[-1]], starts - starts[0]
-    channels = encoding.tables.rows.shape[1]
+    channels = encoding.channels
     shape = (*x.shape[:-1], channels, x.shape[-1]) if encoding.first else (*x.shape, channels)
     result = _check.out("out", out, shape, encoding.dtype, x)
     if x.size:

@@ -7,13 +7,13 @@ out here). At the minimum the slopes of the loss are such an a; near it they are
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastdl._rows import Block, Rows
 from fastdl.linear._matrix import DesignMatrix
-from fastdl.linear._standard_rows import LossLike, StandardRows, block_losses
+from fastdl.linear._standard_rows import StandardRows, block_losses
 from fastdl.linear.methods import vertex
 from fastdl.linear.result import Certificate, LpFit
 from fastdl.losses.powers import as_loss
@@ -46,7 +46,7 @@ class DualGuess(NamedTuple):
         return a, np.where(np.abs(r) < self.below, 1.0, p - 1) * bend
 
 
-def certificate(upper: float, standard: StandardRows, w: Array, b: float, p: LossLike) -> Certificate:
+def certificate(upper: float, standard: StandardRows, w: Array, b: float, p: Any) -> Certificate:
     """The certificate of a model that no method has proven to be optimal."""
     if as_loss(p).is_custom:
         return Certificate.of(upper, -np.inf, "none")
