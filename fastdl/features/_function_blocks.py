@@ -50,7 +50,7 @@ DOMAINS = {
 
 @dataclass(frozen=True)
 class Step:
-    """A function and its columns: a named function gives a feature per column, a callable one feature of all columns."""
+    """A function and its columns: a named one gives a feature per column, a callable one feature of all columns."""
 
     function: str | Callable[..., Any]
     columns: tuple[int, ...]

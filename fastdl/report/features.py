@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -126,7 +126,7 @@ def _functions(page: Chapter) -> None:
         return x if x > 0 else 0.25 * x
 
     x = np.linspace(-2.0, 4.0, 241)
-    names = ["square", "log", "sqrt", "sin", "tanh", step]
+    names: list[Any] = ["square", "log", "sqrt", "sin", "tanh", step]
     columns, counts = fastdl.feature_map(x, names, return_invalid=True)
     labels = [*names[:-1], "your own: x if x > 0 else x / 4"]
 
