@@ -1,4 +1,4 @@
-"""A buffer between chunks of any size and blocks of one size, so that no sum depends on where the chunks end."""
+"""A buffer that turns chunks of any size into blocks of one size, so that no sum depends on where chunks end."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Columns = tuple[Any, ...]
 
 
 class RowBuffer:
-    """Keeps the rows of a stream that do not fill a block yet.
+    """The rows of a stream that do not fill a block yet.
 
-    `fill` has a value for each column: what it holds for the rows of a chunk that came without that column.
+    `fill` has the default of each column, for rows of chunks that came without it.
     """
 
     def __init__(self, fill: tuple[Any, ...]):

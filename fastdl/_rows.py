@@ -1,4 +1,4 @@
-"""The rows of a fit, gone through as often as a method needs: arrays in memory, or chunks of a stream."""
+"""The rows of a fit, for as many passes as a method needs: arrays in memory, or chunks of a stream."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from fastdl._typing import Array, ArrayLike, RowsLike
 Block = tuple[Array, Array, Array | None]
 
 _FILL = (None, None, 1.0)
-_AT_ONCE = 16  # blocks for each thread, whose results are kept until all are done
-_BYTES = 1 << 20  # of X in a block: as float64 it stays in the second-level cache
+_AT_ONCE = 16  # blocks for each thread that are processed before their results are combined
+_BYTES = 1 << 20  # bytes of X in a block: as float64 it stays in the second-level cache
 
 
 class Rows:
@@ -84,7 +84,7 @@ class Rows:
         return join_blocks(self.blocks(), self.columns)
 
     def numbers(self) -> Array:
-        """Of the rows of `blocks`, their numbers among all that are given."""
+        """The indices, among all given rows, of the rows of `blocks`, which leave out those of weight 0."""
         kept: list[Array] = []
         start = 0
         for _, y, s in self._cut():
@@ -93,7 +93,7 @@ class Rows:
         return np.concatenate(kept) if kept else np.zeros(0, np.intp)
 
     def _cut(self) -> Iterator[Block]:
-        """The chunks as they are, cut and joined to blocks."""
+        """The chunks, not yet checked, cut and joined to blocks."""
         buffer = RowBuffer(_FILL)
         for chunk in self._again():
             for rows in buffer.push(_chunk(chunk, self.columns), self.block):
@@ -103,7 +103,7 @@ class Rows:
             yield buffer.drain()
 
     def _ready(self, rows: Block, start: int) -> Block:
-        """As float64, checked, without rows of weight 0; `start` is the number of the first row."""
+        """A block as float64, after checks, without rows of weight 0; `start` is the index of its first row."""
         X, y = (_check.contiguous(a, np.float64) for a in rows[:2])
         s = None if rows[2] is None else _check.contiguous(rows[2], np.float64)
         where = np.arange(start, start + len(y))
@@ -123,7 +123,7 @@ class Rows:
 
 
 def sample_rows(rows: Rows, share: float, seed: int) -> Rows:
-    """About this share of the rows, each taken or not by chance."""
+    """A random sample: each row is taken with probability `share`."""
     chance = np.random.Generator(np.random.Philox(seed))
     some = []
     for X, y, s in rows.blocks():
@@ -138,7 +138,7 @@ def join_blocks(blocks: Iterable[Block], columns: int) -> Block:
 
 
 def source(X: RowsLike, y: ArrayLike | None, sample_weight: ArrayLike | None) -> Callable[[], Iterable[Any]]:
-    """A function that gives the chunks, again and again."""
+    """A function that returns an iterable of the chunks, as often as it is called."""
     if _dask.is_lazy(X):
         chunks = _dask.row_chunks(X, y, sample_weight)
         return lambda: chunks
