@@ -1,4 +1,4 @@
-"""What this machine's memory can do: the limit every kernel is measured against."""
+"""Measures this machine's memory bandwidth, the limit that kernels are compared with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def best(run: Callable[[], Any], repeats: int = 5) -> float:
-    """The shortest of several times, in seconds: the one that was disturbed least."""
+    """The shortest of several times, in seconds: the one least disturbed by other processes."""
     times = []
     for _ in range(repeats):
         start = perf_counter()
@@ -22,7 +22,7 @@ def best(run: Callable[[], Any], repeats: int = 5) -> float:
 
 @cache
 def copy_bandwidth(size: int = 1 << 27) -> float:
-    """Bytes per second of a copy, what is read and what is written both counted."""
+    """Bytes per second of a copy, counting both the bytes read and the bytes written."""
     source, target = np.ones(size, np.uint8), np.ones(size, np.uint8)
     return 2 * size / best(lambda: np.copyto(target, source))
 

@@ -1,6 +1,6 @@
-"""Dask's arrays, frames and delayed values as chunks: computed where they are used, one at a time.
+"""Dask arrays, frames and delayed values as chunks, which are computed where they are used, one at a time.
 
-Nothing here imports Dask unless a value of its own is there.
+Dask is imported only where one of its values is given.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from fastdl.errors import InputError
 
 
 def is_lazy(value: Any) -> bool:
-    """Whether a value is Dask's, still to be computed."""
+    """Whether a value is a Dask collection or delayed value, which is not computed yet."""
     return hasattr(value, "__dask_graph__")
 
 
 def compute_chunk(chunk: Any) -> Any:
-    """A chunk, what is Dask's in it computed by this thread: in a worker, by the worker."""
+    """A chunk with its Dask values computed, by the thread that calls: on a cluster, by the worker."""
     if is_lazy(chunk):
         return chunk.compute(scheduler="synchronous")
     if isinstance(chunk, (tuple, list)) and any(map(is_lazy, chunk)):

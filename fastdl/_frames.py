@@ -1,6 +1,6 @@
-"""Tables and columns of pandas, polars and pyarrow as arrays of numbers: the one adapter, behind `_check.asarray`.
+"""Tables and columns of pandas, polars and pyarrow as arrays of numbers, for `_check.asarray`.
 
-Nothing here imports these libraries unless a value of theirs (or an Arrow stream) is there to be read.
+These libraries are imported only where one of their values (or an Arrow stream) is given.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NUMERIC = "fiub"
 
 
 def kind_of(value: Any) -> str | None:
-    """`table` or `column` for what is read here, else None."""
+    """ "table" or "column" for values that this module reads, else None."""
     module, kind = type(value).__module__.partition(".")[0], type(value)
     if module in ("pandas", "polars", "pyarrow"):
         if hasattr(kind, "columns") or hasattr(kind, "column_names"):

@@ -1,4 +1,4 @@
-"""Where the shell gets its kernels: the compiled module of a stem, or None, and then the reference does the work."""
+"""Loads the compiled kernels; where one is missing, `load` returns None and callers use the NumPy reference."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def load(stem: str) -> Any:
 
 @cache
 def _warn() -> None:
-    """Say once that no kernel was compiled: results are the same, and come many times later."""
+    """Warn once that no kernel was compiled: the results are the same, but many times slower."""
     if importlib.util.find_spec("fastdl_ext.cpu") is None:
         warnings.warn(
             "fastdl was installed without a C compiler and runs on NumPy, many times slower. With one: "
@@ -39,8 +39,8 @@ def _warn() -> None:
 
 
 def stems() -> list[str]:
-    """The names of the kernel modules: the Cython files, which are installed beside what is compiled from them."""
-    from importlib.resources import files  # which loads the standard library's archives: some milliseconds
+    """The names of the kernel modules, from their Cython sources, which are installed beside the compiled files."""
+    from importlib.resources import files  # takes some milliseconds, as it imports zipfile and others
 
     found = files("fastdl_ext").iterdir()
     return sorted(file.name.removesuffix(".pyx") for file in found if file.name.endswith(".pyx"))

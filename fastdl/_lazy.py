@@ -1,4 +1,4 @@
-"""The door of a package: its public names, listed in the stub beside it and loaded at first use."""
+"""Lazy packages: public names are listed in the stub beside `__init__.py`, and imported at first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory a new array may take: systems promise more than they have, and end the process that uses it."""
+"""The free memory. Systems allocate more than they have, and kill the process that uses it: so arrays are checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory
 
 
 def free_bytes() -> int | None:
-    """Bytes that are free or would be, of memory and swap, and no more than the cgroup's limit; None if unknown."""
+    """The available bytes of memory and swap, at most the cgroup's limit; None if unknown."""
     known = [n for n in (_free(), *map(_limit, _LIMITS)) if n is not None]
     return min(known, default=None)
 
@@ -24,7 +24,7 @@ def _free() -> int | None:
     if "MemAvailable:" in sizes:
         return sum(sizes.values())
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # all there is
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # the physical memory
     except (AttributeError, ValueError, OSError):
         return None
 

@@ -1,4 +1,4 @@
-"""A buffer between chunks of any size and blocks of one size, so that no sum depends on where the chunks end."""
+"""A buffer that turns chunks of any size into blocks of one size, so that no sum depends on where chunks end."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Columns = tuple[Any, ...]
 
 
 class RowBuffer:
-    """Keeps the rows of a stream that do not fill a block yet.
+    """The rows of a stream that do not fill a block yet.
 
-    `fill` has a value for each column: what it holds for the rows of a chunk that came without that column.
+    `fill` has the default of each column, for rows of chunks that came without it.
     """
 
     def __init__(self, fill: tuple[Any, ...]):
@@ -53,7 +53,7 @@ class RowBuffer:
         return rows
 
 
-def select_rows(rows: Columns, which: Any) -> Columns:
+def select_rows(rows: Columns, which: slice | Array) -> Columns:
     """The rows that a slice or a mask names."""
     return tuple(None if a is None else a[which] for a in rows)
 

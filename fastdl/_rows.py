@@ -1,4 +1,4 @@
-"""The rows of a fit, gone through as often as a method needs: arrays in memory, or chunks of a stream."""
+"""The rows of a fit, for as many passes as a method needs: arrays in memory, or chunks of a stream."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from fastdl import _check, _dask, _threads, streaming
 from fastdl._row_buffer import RowBuffer, join_rows, select_rows
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, RowsLike
 
 Block = tuple[Array, Array, Array | None]
 
@@ -29,7 +29,7 @@ class Rows:
     value that is not finite, or a negative weight, is an error that names its row, raised by the first pass.
     """
 
-    def __init__(self, X: Any, y: Any = None, sample_weight: Any = None):
+    def __init__(self, X: RowsLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None):
         self._again = source(X, y, sample_weight)
         self.in_memory = y is not None and not _dask.is_lazy(X)
         first = _dask.compute_chunk(next(iter(self._again()), None))
@@ -99,7 +99,7 @@ class Rows:
         return join_blocks(self.blocks(), self.columns)
 
     def numbers(self) -> Array:
-        """Of the rows of `blocks`, their numbers among all that are given."""
+        """The indices, among all given rows, of the rows of `blocks`, which leave out those of weight 0."""
         kept: list[Array] = []
         start = 0
         for _, y, s in self._cut():
@@ -112,7 +112,7 @@ class Rows:
         return (_chunk(chunk, self.columns) for chunk in self._again())
 
     def _cut(self) -> Iterator[Block]:
-        """The chunks as they are, cut and joined to blocks."""
+        """The chunks, not yet checked, cut and joined to blocks."""
         buffer = RowBuffer(_FILL)
         for chunk in self.chunks():
             for rows in buffer.push(chunk, self.block):
@@ -165,8 +165,8 @@ def join_blocks(blocks: Iterable[Block], columns: int) -> Block:
     return join_rows(list(blocks) or [(np.empty((0, columns)), np.empty(0), None)], _FILL)
 
 
-def source(X: Any, y: Any, sample_weight: Any) -> Callable[[], Iterable[Any]]:
-    """A function that gives the chunks, again and again."""
+def source(X: RowsLike, y: ArrayLike | None, sample_weight: ArrayLike | None) -> Callable[[], Iterable[Any]]:
+    """A function that returns an iterable of the chunks, as often as it is called."""
     if _dask.is_lazy(X):
         chunks = _dask.row_chunks(X, y, sample_weight)
         return lambda: chunks
@@ -207,7 +207,7 @@ def _chunk(chunk: Any, columns: int | None = None) -> Block:
     return X, y, s
 
 
-def _refuse(name: str, a: Array, fine: Any, wanted: str, where: Array) -> None:
+def _refuse(name: str, a: Array, fine: Array, wanted: str, where: Array) -> None:
     if not fine.all():
         k = int(np.flatnonzero(~fine)[0])
         raise _check.InputError(f"{name} must be {wanted}, got {a[k]} in row {where[k]}")

@@ -1,4 +1,4 @@
-"""States of streams as bytes with a version, so that one machine goes on where another stopped."""
+"""Serialised states of streams, with a version, so that another machine can continue where one stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 from fastdl.errors import InputError, InputTypeError
 
 _MAGIC, _VERSION = b"fastdl state ", 1
-#: What bytes may name: arrays and the states themselves, nothing that opens files or runs commands.
+#: The classes that serialised states may contain: arrays and states, nothing that opens files or runs commands.
 _ROOMS = (
     "fastdl.targets.",
     "fastdl.selection.",
@@ -30,10 +30,10 @@ _ALLOWED = {
 
 
 class StateBytes:
-    """What gives a state `to_bytes` and `from_bytes`."""
+    """A mixin that gives a state `to_bytes` and `from_bytes`."""
 
     def to_bytes(self) -> bytes:
-        """The state as bytes: what `from_bytes` of any later version, on any machine, makes the same state of."""
+        """The state as bytes, which `from_bytes` of this and later versions can read on any machine."""
         return _MAGIC + bytes([_VERSION]) + pickle.dumps(self, protocol=4)
 
     @classmethod
@@ -43,7 +43,7 @@ class StateBytes:
         Raises
         ------
         InputError
-            For what `to_bytes` of this class did not write.
+            For bytes that `to_bytes` of this class did not write.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise InputTypeError(f"data must be bytes, got {type(data).__name__}")
@@ -64,7 +64,7 @@ class StateBytes:
 
 
 class _Reader(pickle.Unpickler):
-    """Takes in no other class than those of states and arrays."""
+    """An unpickler that accepts only the classes of states and arrays."""
 
     def find_class(self, module: str, name: str) -> Any:
         if name in _ALLOWED.get(module, ()):

@@ -1,8 +1,8 @@
-"""Sums of floats without rounding, so that they are the same in whatever order and grouping the terms come.
+"""Exact sums of floats, which do not depend on the order and grouping of the terms.
 
-A superaccumulator (Kulisch, "Computer arithmetic and validity", 2013): a sum is a whole number times a power of two,
-in digits of 32 bits. Each digit has an int64 of its own, where carries gather until it is nearly full; there are as
-many digits as the terms so far span, three to five as a rule.
+A superaccumulator (Kulisch, "Computer arithmetic and validity", 2013): a sum is a long integer times a power of two, in
+digits of 32 bits. Each digit is kept in an int64, so that carries are passed on only when it is nearly full; there are
+as many digits as the terms so far span, usually three to five.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from fastdl._typing import Array
 
 _DIGIT = 32
 _MASK = np.int64((1 << _DIGIT) - 1)
-_LEAST = -1126  # the exponent of digit 0: below the last bit of the least of all floats
-_FULL = 1 << 28  # terms that fit in between two passes of carries, each of less than 2^34
-_WAITING = 1 << 12  # numbers that wait to be added together
+_LEAST = -1126  # the exponent of digit 0: below the last bit of the smallest float
+_FULL = 1 << 28  # terms that can be added between two passes of carries, each below 2^34
+_WAITING = 1 << 12  # numbers that are collected before they are added at once
 
 
 class Superaccumulator:
-    """Sums of `count` columns of floats; infinities and NaN give what they give in any order."""
+    """Exact sums of `count` columns of floats; infinities and NaN give infinity or NaN, as ordinary sums do."""
 
     def __init__(self, count: int):
         self._digits = np.zeros((0, count), np.int64)
         self._first = 0  # the number of the first digit
-        self._terms = 0  # since the last pass of carries
-        self._beyond = np.zeros(count)  # the sums of what is not finite
+        self._terms = 0  # added since the last pass of carries
+        self._beyond = np.zeros(count)  # the sums of the terms that are not finite
         self._waiting: list[Array] = []
 
     def add(self, rows: Array) -> None:
-        """Add rows of `count` floats, which are kept and must not change."""
+        """Add rows of `count` floats; they are not copied, and must not change."""
         self._waiting.append(rows)
         if sum(map(np.size, self._waiting)) >= _WAITING:
             self._add_waiting()
@@ -69,13 +69,13 @@ class Superaccumulator:
             self._digits[at : at + len(other._digits)] += other._digits
 
     def copy(self) -> Superaccumulator:
-        """The same sums, which do not change with these."""
+        """An independent copy of the sums."""
         other = Superaccumulator(len(self._beyond))
         other.merge(self)
         return other
 
     def totals(self) -> Array:
-        """The sums, each to within a unit in its last place: these bits follow from the sum alone."""
+        """The sums as floats, to within a unit in the last place; their bits depend on the exact sum alone."""
         self._add_waiting()
         with np.errstate(invalid="ignore", over="ignore", under="ignore"):
             return self._rounded() + self._beyond
@@ -84,7 +84,7 @@ class Superaccumulator:
         digits = self._digits.copy()
         _carry(digits)
         negative = digits[-1:].sum(axis=0) < 0
-        digits[:, negative] *= -1  # the digits of a number, not of its complement
+        digits[:, negative] *= -1  # from a complement to sign and magnitude
         _carry(digits)
         count, width = digits.shape
         top = np.where(digits.any(axis=0), count - 1 - (digits[::-1] != 0).argmax(axis=0), 0) if count else 0
@@ -94,7 +94,7 @@ class Superaccumulator:
         return np.ldexp(np.where(negative, -total, total), _DIGIT * (self._first + top) + _LEAST)
 
     def _make_room(self, start: int, stop: int, terms: int) -> None:
-        """Have digits from `start` to before `stop`, with room for the carries of so many terms."""
+        """Make sure there are digits from `start` to `stop` - 1, with room for the carries of this many terms."""
         if not len(self._digits):
             self._first = start
         self._reserve(start, stop)

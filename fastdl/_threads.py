@@ -1,8 +1,8 @@
-"""The only file that knows threads and fork.
+"""The thread pool, and how work is split among its threads; the only module that handles threads and forks.
 
-Kernels are serial. `split` cuts the work at fixed block borders, whatever the number of threads, and gives the blocks'
-results back in block order: that is what makes the bits independent of the threads. One pool of Python threads serves
-everything; a forked child starts its own.
+Kernels are serial. `split` cuts the work at fixed block borders, whatever the number of threads, and returns the
+blocks' results in block order: so the bits do not depend on the threads. One pool of Python threads serves everything;
+a forked child starts a pool of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _lock = threading.Lock()
 
 
 def _forget() -> None:
-    """Threads do not survive a fork, nor can a lock held by one of them be released."""
+    """Forget the pool in a forked child: threads do not survive a fork, and their locks could never be released."""
     global _pool, _lock
     _pool, _lock = None, threading.Lock()
 
@@ -44,7 +44,7 @@ def thread_pool() -> ThreadPoolExecutor:
 
 
 def available() -> int:
-    """The processors this process may use: affinity and cgroup quota considered."""
+    """The number of processors this process may use, by its affinity and its cgroup quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(count, _quota() or count))
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from fastdl.streaming import ProgressEvent
 
 Array = np.ndarray
-#: What NumPy makes an array of: arrays and their likes, buffers, nested lists of numbers.
+#: What NumPy can make an array from: arrays and their likes, buffers, nested lists of numbers.
 ArrayLike = npt.ArrayLike
-#: What NumPy makes a dtype of.
+#: What NumPy can make a dtype from.
 DTypeLike = npt.DTypeLike
-#: What a `progress=` argument takes: it is called with a `fastdl.streaming.ProgressEvent`.
+#: The type of `progress=`: a function that is called with a `fastdl.streaming.ProgressEvent`.
 Progress = Callable[["ProgressEvent"], Any]
 
 
@@ -41,11 +41,14 @@ RowsLike = TableLike | Chunks
 
 
 class CustomLossLike(Protocol):
-    """What a loss must offer where a power p may stand: `fastdl.custom_loss` makes one."""
+    """A custom loss, which may be given in place of a power p: `fastdl.custom_loss` makes one."""
 
-    def terms(self, residual: Array) -> Array:
-        """The loss of each residual."""
+    def terms(self, r: Array) -> tuple[Array, Array]:
+        """The losses of residuals, and their derivatives."""
 
 
-#: A power p > 0 of |y - f(x)|^p, or a loss of the user's own.
+#: A float, or an array where there are several targets, columns or models. For type checkers it is Any: callers know
+#: which of the two it is, and a union would ask for a cast at each use.
+FloatOrArray = Any
+#: A power p > 0 of |y - f(x)|^p, or a custom loss.
 Loss = float | CustomLossLike

@@ -10,7 +10,7 @@ class FastdlError(Exception):
     """The root of every error fastdl raises on purpose."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Not by calling the class with the message: an error that a worker process raises must reach who waits."""
+        """Pickle with all attributes, so that an error of a worker process reaches the calling one unchanged."""
         return _same_error, (type(self), self.args, self.__dict__)
 
 

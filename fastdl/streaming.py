@@ -1,4 +1,4 @@
-"""Chunks of data larger than memory: the accumulator protocol, and `run`, the one place that drives them."""
+"""Data larger than memory, in chunks: the accumulator protocol, and `run`, which drives accumulators and functions."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from fastdl import _dask
 
 @dataclass(frozen=True)
 class ProgressEvent:
-    """What a `progress=` callback is told, by every function that has one.
+    """The argument of `progress=` callbacks.
 
     Attributes
     ----------
     done : float
-        How much is done, in `unit`.
+        The work done, in `unit`.
     total : float or None
-        How much there is to do, where that is known.
+        The work to do in all, where it is known.
     unit : str
-        What is counted: "chunks", "rows", "epochs", "candidates", "chapters".
+        The unit of work: "chunks", "rows", "epochs", "candidates", "chapters".
     loss : float or None
         The training loss so far, of functions that train.
     details : dict
-        What else the function can tell; its docstring names the keys.
+        Further values; the function's docstring names the keys.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class ProgressEvent:
 
 @runtime_checkable
 class Accumulator(Protocol):
-    """A state that streams: a monoid, so that a loop, a thread pool and a cluster all use the same one."""
+    """The interface of states over a stream: a monoid, so that loops, threads and clusters can all use them."""
 
     def fresh(self) -> Any:
         """An empty state with the same settings: the neutral element of merge."""
@@ -77,8 +77,9 @@ def run(
     Parameters
     ----------
     chunks : iterable, or Dask array or frame
-        What a reader yields; consumed as it is needed, never ahead of `in_flight`. Dask's delayed values, and the parts
-        of its collections, are computed where the step runs: their data does not pass through the calling process.
+        The chunks, as of a reader; they are consumed as needed, at most `in_flight` ahead. Dask's delayed values, and
+        the parts of its collections, are computed where the step runs: their data does not pass through the calling
+        process.
     step : Accumulator or callable
         An accumulator takes the chunks in; a callable maps one chunk to one result.
     writer : callable, optional
@@ -162,7 +163,7 @@ def dask_chunks(X: Any, y: Any = None, sample_weight: Any = None) -> list[Any]:
 
 
 class _Fresh:
-    """One chunk into an empty state; a class, so that it can be sent to another process."""
+    """Takes one chunk into an empty state; a class, because functions within functions cannot be pickled."""
 
     def __init__(self, accumulator: Any):
         self.accumulator = accumulator.fresh()
@@ -172,7 +173,7 @@ class _Fresh:
 
 
 class _Loaded:
-    """A step that is given what a delayed chunk stands for; a class, so that it can be sent to another process."""
+    """A step that computes delayed chunks first; a class, because functions within functions cannot be pickled."""
 
     def __init__(self, step: Callable[[Any], Any]):
         self.step = step

@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 #: The modules of this package, in the order of the help.
 SUBJECTS = (
@@ -24,7 +23,7 @@ SUBJECTS = (
 
 
 def parser(*, grouped: bool = True) -> argparse.ArgumentParser:
-    """The whole command line; its help shows the commands by subject, unless they are not to be `grouped`."""
+    """The parser of the whole command line; with `grouped` its help lists the commands by subject."""
     from fastdl import __version__
     from fastdl.cli._parser import EXIT_CODES, Parser
 
@@ -65,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
     except OSError as error:
         problem = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-        if error.filename is None and error.errno == errno.ENOSPC:  # of files, their writers say which
+        if error.filename is None and error.errno == errno.ENOSPC:  # writers name the file in errors of their own
             problem = f"cannot print: {problem}"
     except KeyboardInterrupt:
         print("fastdl: interrupted", file=sys.stderr)
@@ -75,15 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def command() -> int:
-    """The program: `main`, with the process's signals and streams in hand.
+    """The program: `main` with handlers for signals and broken streams.
 
-    Ctrl-C, SIGTERM and SIGHUP end it at once: what it was writing is removed, and the process dies of the signal, so
-    that a shell's loop around it stops, too.
+    Ctrl-C, SIGTERM and SIGHUP end it at once: unfinished files are removed, and the process dies of the signal, so that
+    a shell loop around it stops, too.
     """
-    _die_quietly_of(signal.SIGINT)  # until there is anything to remove, imports need no clean-up and no traceback
+    _die_quietly_of(signal.SIGINT)  # during imports there is nothing to remove, and no use for a traceback
     from fastdl.files import temporaries
 
-    def stop(number: int, _: Any) -> None:
+    def stop(number: int, _: object) -> None:
         temporaries.abandon()
         with suppress(Exception):
             os.write(2, b"\nfastdl: interrupted\n" if number == signal.SIGINT else b"fastdl: terminated\n")
@@ -97,7 +96,7 @@ def command() -> int:
             signal.signal(number, stop)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no error
+            stream.reconfigure(errors="backslashreplace")  # print file names that the terminal cannot encode
     try:
         code = main()
         sys.stdout.flush()
@@ -110,7 +109,7 @@ def command() -> int:
 
 
 def _leave(code: int) -> int:
-    """Nothing is printed any more: what could not be flushed must not become a traceback at the end."""
+    """End without printing: output that cannot be flushed must not cause a traceback at exit."""
     with suppress(Exception):
         sys.stderr.flush()
     with suppress(Exception):

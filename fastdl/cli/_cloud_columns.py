@@ -1,4 +1,4 @@
-"""What becomes of a cloud's columns in its voxels: their names, and the reduction that each name asks for."""
+"""The columns of a cloud in its voxels: which are kept, and how each is reduced."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_label(name: str) -> bool:
 
 
 def parse_rules(text: str) -> dict[str, str]:
-    """The reduction of each column named, and under "" that of the others."""
+    """The reductions that `--reduce` names by column, and under "" that of all other columns."""
     rules = {"": "mean"}
     for word in text.split(","):
         column, equals, name = word.rpartition("=")
@@ -69,7 +69,7 @@ def _column(name: str, field: Field, rules: dict[str, str]) -> RecordColumn:
 
 
 def natural(name: str, dtype: np.dtype) -> str:
-    """What a mean point has in this column: a mean where that means something."""
+    """The default reduction of a column: the mean for measured quantities, else the majority or the first value."""
     if is_label(name):
         return "majority"
     measured = dtype.kind == "f" or plain_name(name) in _MEASURED or name in ("x", "y", "z")

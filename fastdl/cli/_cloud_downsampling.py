@@ -1,4 +1,4 @@
-"""Clouds to one point a voxel: a file to a file, many tiles to one, tiles to tiles without seams."""
+"""Down-sampling of point cloud files: a file to a file, many tiles to one, or tiles to tiles without seams."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from fastdl.files.points.reader import PointReader, fields_of
 from fastdl.files.points.sorted_rows import CloudRows, MadeRows, SortedRowFile
 from fastdl.points.record_accumulator import RecordAccumulator, RecordColumn, RecordPart
 
-_CHUNK = 1 << 23  # bytes of records read at once: with what is made of them they stay in a large cache
-_VOXELS = ("coords", "counts", "accounting")  # what a .npz holds beside the columns
+_CHUNK = 1 << 23  # bytes of records read at once: with the arrays made from them they fit in the last-level cache
+_VOXELS = ("coords", "counts", "accounting")  # arrays of a .npz beside the columns
 
 
 @dataclass(frozen=True)
@@ -45,23 +45,23 @@ class Settings:
 
 @dataclass
 class Cloud:
-    """Files that are reduced together: what their records have in common, and what was left out of them."""
+    """Files that are reduced together, the columns of their records that are used, and remarks for the user."""
 
     readers: list[PointReader]
     columns: list[RecordColumn]
     schema: np.dtype
     raw: bool  # whether the records are those of the files, else rows of `schema`
-    shifts: list[Array] = field(default_factory=list)  # of each file's integers to the first one's
+    shifts: list[Array] = field(default_factory=list)  # added to a file's integer coordinates to match the first file
     remarks: list[str] = field(default_factory=list)
 
     @property
     def first(self) -> PointReader:
-        """The file whose lattice and header the result has."""
+        """The file whose integer scale and header the result takes over."""
         return self.readers[0]
 
     @property
     def record(self) -> np.dtype:
-        """What the voxels are kept as."""
+        """The dtype of the voxels' records."""
         return self.first.record if self.raw else self.schema
 
 
@@ -92,7 +92,7 @@ class _Joined(PointReader):
 
 
 def _shifts(readers: list[PointReader]) -> list[Array] | None:
-    """What turns each file's integers into the first one's, where all have the same records; else None."""
+    """The shift from each file's integer coordinates to the first one's; None where their records differ."""
     first = readers[0]
     shifts = []
     for reader in readers:
@@ -111,17 +111,17 @@ def _shifts(readers: list[PointReader]) -> list[Array] | None:
 
 
 def _decimal(v: float) -> Fraction:
-    """The number that was written, not its binary neighbour."""
+    """The decimal number that a float was written as, exactly."""
     return Fraction(repr(float(v)))
 
 
 def _places(reader: PointReader) -> list[tuple[object, ...]]:
-    """Where the attributes stand; coordinates may have zeros of their own."""
+    """The positions and types of the attributes, which must be the same; coordinates may have other offsets."""
     return [(n, f.offset, f.dtype, f.shift, f.mask, n in "xyz" or (f.scale, f.zero)) for n, f in reader.fields.items()]
 
 
 class Selected(NamedTuple):
-    """The points of a chunk that are taken, how many it had, and how many were left out for what."""
+    """The selected points of a chunk, its number of points, and how many were left out by each rule."""
 
     points: Array
     read: int
@@ -130,7 +130,7 @@ class Selected(NamedTuple):
 
 
 def select(reader: PointReader, crop: Array | None, classes: Array | None, chunk: Array) -> Selected:
-    """The points within the box, of the classes."""
+    """The points of a chunk that are inside the box and of the classes."""
     counts = [len(chunk)]
     if crop is not None:
         xyz = np.stack([reader.column(chunk, axis) for axis in "xyz"], axis=1)
@@ -146,7 +146,7 @@ def select(reader: PointReader, crop: Array | None, classes: Array | None, chunk
 
 
 class Reduction:
-    """One cloud on its way to its voxels."""
+    """The reduction of one cloud to voxels."""
 
     def __init__(self, cloud: Cloud, settings: Settings, expected: int | None = None):
         self.cloud, self.settings = cloud, settings
@@ -197,8 +197,8 @@ class Reduction:
             self.state.update_cells(records, cells)
 
     def records_of(self, reader: PointReader, chunk: Array, number: int) -> tuple[Array, Array | None, Array | None]:
-        """The points of a file as the voxels keep them; and where coordinates are integers, their lattice or cells."""
-        chunk = chunk if chunk.flags.writeable else chunk.copy()  # what another process sent is not
+        """The points of a file as records of voxels; where coordinates are integers, also their lattice or cells."""
+        chunk = chunk if chunk.flags.writeable else chunk.copy()  # arrays from another process are read-only
         size, origin = self.settings.voxel_size, self.settings.origin
         if self.cloud.raw:
             chunk = self._shifted(chunk, self.cloud.shifts[number], reader)
@@ -236,7 +236,7 @@ class Reduction:
             yield part
 
     def accounting(self) -> dict[str, int]:
-        """What became of every point."""
+        """The account of all points: kept, or left out and why."""
         found = {"in": self.read, "kept": self.kept - self.few, "non_finite": self.state.non_finite}
         if self.settings.crop is not None:
             found["cropped"] = self.cropped
@@ -248,7 +248,7 @@ class Reduction:
 
 
 def _ahead(chunks: Iterator[Array], helper: Executor | None) -> Iterator[Array]:
-    """The chunks, each of which is read by the helper while the one before it is worked on."""
+    """The chunks; the helper thread reads each while the one before it is processed."""
     if helper is None:
         yield from chunks
         return
@@ -258,11 +258,11 @@ def _ahead(chunks: Iterator[Array], helper: Executor | None) -> Iterator[Array]:
             coming = helper.submit(next, chunks, None)
             yield chunk
     finally:
-        wait([coming])  # nothing reads on when the work has ended
+        wait([coming])  # so that no thread is still reading after an error
 
 
 class VoxelRows:
-    """What makes the rows of a file of a part's voxels."""
+    """Makes the rows of the target file from voxels."""
 
     def __init__(self, cloud: Cloud, target: Path):
         self.cloud = cloud
@@ -318,7 +318,7 @@ class VoxelRows:
         return own
 
     def ends(self, part: RecordPart) -> tuple[Array, Array]:
-        """The least and greatest coordinates of a part, for writers that want them."""
+        """The minimum and maximum coordinates of a part, for writers that need them for a header."""
         if not self.wants_ends or not len(part.counts):
             return np.full(3, np.inf), np.full(3, -np.inf)
         own = np.ascontiguousarray(part.records).reshape(-1).view(self.cloud.record)
@@ -327,7 +327,7 @@ class VoxelRows:
 
 
 def write(reduction: Reduction, targets: Sequence[Path], progress: ProgressBar) -> list[dict[str, int]]:
-    """Write the voxels to a file, or those whose first point is of the k-th source to the k-th file; the accounts."""
+    """Write the voxels to one file, or those whose first point is of source k to file k; returns the accounts."""
     rows = VoxelRows(reduction.cloud, targets[0])
     parts = reduction.parts()
     part: RecordPart | None = next(parts)
@@ -338,7 +338,7 @@ def write(reduction: Reduction, targets: Sequence[Path], progress: ProgressBar) 
             return [_save(reduction, targets[0], whole)]
         ends = np.searchsorted(part.first, reduction.starts)
         return [_save(reduction, t, whole.part(a, b), k) for k, (t, a, b) in enumerate(zip(targets, ends, ends[1:]))]
-    # The voxels wait on the disk as they will be in the file.
+    # Until they can be sorted, voxels are kept on disk, as the rows of the target file.
     with closing(SortedRowFile(rows.schema)) as sorted_rows:
         while part is not None:
             progress.advance(0)
@@ -348,7 +348,7 @@ def write(reduction: Reduction, targets: Sequence[Path], progress: ProgressBar) 
 
 
 def save_all(reduction: Reduction, targets: Sequence[Path], rows: SortedRowFile) -> list[dict[str, int]]:
-    """Write rows that are in order to a file, or those of the k-th source to the k-th; the accounts."""
+    """Write sorted rows to one file, or those of source k to file k; returns the accounts."""
     if len(targets) == 1:
         return [_save(reduction, targets[0], rows)]
     ranges = zip(targets, reduction.starts, reduction.starts[1:])

@@ -1,6 +1,6 @@
-"""Clouds to voxels on a cluster: workers read parts and send each voxel's points to the one worker that reduces it.
+"""Down-sampling on a cluster: workers read parts and send each voxel's points to the worker that reduces it.
 
-A voxel's points meet in one place and in the order of the input, so that sums of floats have the bits of one machine.
+All points of a voxel come to one worker in the order of the input, so that sums have the same bits as on one machine.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from fastdl.files.points.sorted_rows import SortedRowFile
 _LEAST, _MOST = 1 << 23, 1 << 27  # bytes of records in a part
 _PLACE = 1 << 30  # bytes of records whose voxels a worker reduces at once
 _WHOLE = 1 << 30  # bytes of a file that a worker takes as one part where no part of it can be read alone
-_FILE = 1 << 40  # numbers of points that each file has for its own
+_FILE = 1 << 40  # the indices of file k's points begin at k times this
 
 
 @dataclass(frozen=True)
 class CloudPart:
-    """Points of a file, from one to another or all of them, as a worker is told of them."""
+    """A range of points of a file, or all of them, as it is sent to a worker."""
 
     cloud: Cloud  # of the first file, whose lattice counts, and of this one
     settings: Settings
@@ -50,8 +50,8 @@ class PlaceVoxels:
 
 
 def parts_of(cloud: Cloud, settings: Settings, threads: int) -> list[CloudPart] | None:
-    """Parts of the files, each for a worker; None where a file is too large for one and has no parts."""
-    settings = replace(settings, open=clouds.open_points)  # is not called there, and may hold what cannot be sent
+    """The files cut into parts for workers; None where a file is too large for one worker and cannot be cut."""
+    settings = replace(settings, open=clouds.open_points)  # the command's own opener may not be picklable
     if settings.max_bytes is not None:
         settings = replace(settings, max_bytes=max(1, settings.max_bytes // threads))
     sizes = [reader.points * max(reader.record.itemsize, 1) for reader in cloud.readers]
@@ -69,7 +69,7 @@ def parts_of(cloud: Cloud, settings: Settings, threads: int) -> list[CloudPart] 
 
 
 def divide(part: CloudPart) -> list[Any]:
-    """What became of a part's points, and those of each place with their cells: what a worker that reads does."""
+    """Read a part: the account of its points, and for each place (partition) its points with their cells."""
     settings, reader = part.settings, part.cloud.readers[1]
     reduction = Reduction(part.cloud, settings, expected=0)
     pieces: list[list[Any]] = [[] for _ in range(part.places)]
@@ -93,7 +93,7 @@ def divide(part: CloudPart) -> list[Any]:
 
 @dataclass(frozen=True)
 class Gather:
-    """What a worker does with the points of a place."""
+    """Reduces the points of a place: the work of a worker after the exchange."""
 
     cloud: Cloud
     settings: Settings

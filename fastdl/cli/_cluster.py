@@ -1,4 +1,4 @@
-"""Work of the command line on a Dask cluster: the files of a job, or a command as a whole."""
+"""The command line on a Dask cluster: the files of a job on its workers, or a whole command on one of them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from fastdl.errors import InputError
 if TYPE_CHECKING:
     from fastdl.streaming import ProgressEvent
 
-_RETRIES = 3  # of work whose worker died
-
-#: work(options, progress): what a command does after its checks; what is to be said of it.
+_RETRIES = 3  # times that work is repeated after its worker died
+#: work(options, progress): what a command does after its checks; it returns the text to print.
 CommandWork = Callable[[argparse.Namespace, ProgressBar], str]
 
 
@@ -32,9 +31,9 @@ def add_scheduler(command: argparse.ArgumentParser) -> None:
 
 
 def run_command(work: CommandWork, options: argparse.Namespace, unit: str, writes: Sequence[Path]) -> str:
-    """Do a command's work here or, with --scheduler, on a worker; a worker that dies is replaced by another.
+    """Do a command's work here or, with --scheduler, on a worker; if that dies, on another.
 
-    `writes` are the files it writes: what a worker that died left beside them is removed.
+    `writes` are the files it writes: temporary files that a dead worker left beside them are removed.
     """
     if not options.scheduler:
         with ProgressBar(None, unit, options.quiet) as progress:
@@ -69,7 +68,7 @@ def _sendable(value: object) -> object:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where work is sent to, and how many threads its workers have."""
+    """A client of the cluster, and the number of threads of its workers."""
 
     executor: Executor
     threads: int
@@ -82,7 +81,7 @@ class Cluster:
         writer: Callable[[Any], Any],
         progress: Callable[[ProgressEvent], Any],
     ) -> None:
-        """The parts of a file: each is read and worked on by a worker, the results are written here in order."""
+        """Have workers read and process the parts of a file; the results are written here, in order."""
         from fastdl.streaming import run
 
         run(parts, work, writer, executor=self.executor, in_flight=2 * self.threads, progress=progress)
@@ -94,10 +93,11 @@ class Cluster:
         gather: Callable[[Any], Any],
         places: int,
     ) -> Iterator[Any]:
-        """What divide(part) gives first, part by part, then gather([the pieces of a place, in order]), place by place.
+        """A shuffle: yields first the account of each part, then the result of each place (partition).
 
-        divide gives something to tell and a piece for each place. Pieces go from worker to worker, not through here; a
-        worker that dies costs what it held, which others make anew.
+        `divide(part)` gives an account and a piece for each place, `gather` turns all pieces of a place, in order, into
+        its result. Pieces go from worker to worker, not through this process; those of a worker that dies are made
+        again by others.
         """
         client, sent = self.client, {"pure": False, "retries": _RETRIES}
         divided = [client.submit(divide, part, **sent) for part in parts]
@@ -106,7 +106,7 @@ class Cluster:
             client.submit(gather, [client.submit(getitem, some, k, **sent) for some in divided], **sent)
             for k in range(1, places + 1)
         )
-        del divided  # which would keep what all pieces were cut from
+        del divided  # a reference would keep all pieces in the workers' memory
         try:
             for waiting in (told, found):
                 while waiting:
@@ -117,7 +117,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class PartWork:
-    """What a worker does with a part of a file: it reads the part itself."""
+    """The work on a part of a file, which the worker reads itself."""
 
     read: Callable[[Any], Any]
     step: Callable[[Any], Any]
@@ -128,7 +128,7 @@ class PartWork:
 
 @contextmanager
 def cluster_of(address: str, workers: int) -> Iterator[Cluster]:
-    """A Dask cluster; one on this machine is started for "local"."""
+    """The Dask cluster at an address; for "local" one is started on this machine."""
     from fastdl import _check
 
     distributed = _check.extra("distributed", "scale", "--scheduler")
@@ -150,11 +150,11 @@ def cluster_of(address: str, workers: int) -> Iterator[Cluster]:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Processes that are started within leave Ctrl-C to this one, and end when it ends."""
+    """Child processes started in this context ignore Ctrl-C, which this process handles."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which they inherit
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # children inherit it
     try:
         yield
     finally:

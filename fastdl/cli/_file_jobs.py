@@ -1,4 +1,4 @@
-"""What commands that turn files into files share: which files, where to, and what is told of them."""
+"""The common part of commands that turn files into files: sources, targets, options and reports."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from fastdl.cli._progress import ProgressBar
 from fastdl.cli._sources import Source
 from fastdl.files import temporaries
 
-_DELAY = 0.25  # seconds between two notes of what was finished
+_DELAY = 0.25  # seconds between two writes to the record of finished files
 
 
 def add_arguments(command: argparse.ArgumentParser, output: str = "folder or file to write to") -> None:
-    """SRC... -o DST and the options that every command has that turns files into files."""
+    """Add SRC... -o DST and the options that all commands have that turn files into files."""
     command.add_argument("sources", nargs="+", metavar="SRC", help="files, folders or globs; - for standard input")
     command.add_argument("-o", "--output", required=True, action=_Output, metavar="DST", help=output)
     group = command.add_argument_group("the job")
@@ -44,7 +44,7 @@ def add_arguments(command: argparse.ArgumentParser, output: str = "folder or fil
 
 
 class _Output(argparse.Action):
-    """A path, and whether it was written as a folder's; Path forgets the slash at the end."""
+    """An output path, and whether it ended with a slash, which `Path` drops."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         if values in ("", "-"):
@@ -55,26 +55,26 @@ class _Output(argparse.Action):
 
 @dataclass
 class Totals:
-    """Of all files that were done."""
+    """Totals over all files that were done."""
 
     results: list[Result]
     seconds: float
 
     @property
     def files(self) -> str:
-        """So many files."""
+        """The number of files, in words."""
         return f"{len(self.results)} file{'s' * (len(self.results) != 1)}"
 
     def sum(self, name: str) -> Any:
-        """Of a number that the work said."""
+        """The sum over the files of a detail that the work reported."""
         return sum(result.details.get(name, 0) for result in self.results)
 
     def rate(self, amount: float) -> float:
-        """For each second."""
+        """An amount per second."""
         return amount / max(self.seconds, 1e-9)
 
     def mixed(self, names: Sequence[str]) -> list[str]:
-        """What differs between the files: "2 rates: 8000 (3 files), 16000 (1 file)"."""
+        """Sentences on details that differ between the files: "2 rates: 8000 (3 files), 16000 (1 file)"."""
         told = []
         for name in names:
             counts = Counter(_text(r.details[name]) for r in self.results if name in r.details)
@@ -90,15 +90,15 @@ class FileJobs:
     Parameters
     ----------
     options
-        What `add_arguments` parsed.
+        The parsed options of `add_arguments`.
     kinds
-        The endings that a folder is searched for.
+        The suffixes of files that are searched for in a folder.
     formats
-        The endings that a result can be written with.
+        The suffixes that a result can be written with.
     suffix
-        That of the result of a source, where the output is a folder.
+        The suffix of a source's result, where the output is a folder.
     companions
-        What is written beside a target.
+        The suffixes of further files written beside a target.
     reads
         Files that the job reads beside its sources.
     """
@@ -132,11 +132,12 @@ class FileJobs:
         mixed: Sequence[str] = (),
         parts: Callable[[Path], float] | None = None,
     ) -> int:
-        """work(source, target, progress) for each file: the command's exit code.
+        """Call work(source, target, progress) for each file; returns the command's exit code.
 
-        A file that fails says so and does not stop the others. `summary` says what was done; `total` gives the amount
-        of a source in the unit of the bar; `mixed` are details that should be the same for all files. `parts` gives the
-        bytes of a source that `work` divides among the workers of `progress.cluster`, 0 for one that it does not.
+        A file that fails is reported and does not stop the others. `summary` gives the text of what was done; `total`
+        the amount of a source in the unit of the bar; `mixed` names details that should be the same for all files.
+        `parts` gives the bytes of a source that `work` divides among the workers of `progress.cluster`, 0 for one that
+        it does not divide.
         """
         options = self.options
         with ExitStack() as stack:
@@ -149,20 +150,20 @@ class FileJobs:
             stack.callback(self._record, record)
             for result in run_all(pairs, work, options, progress, parts):
                 self._count(result)
-                # Of a cluster, files take so long that each is noted at once: what was told is never done again.
+                # On a cluster, files take so long that each is recorded at once, so that none is done again.
                 if options.scheduler or time.perf_counter() - self._recorded > _DELAY:
                     self._record(record)
                 self._tell(result)
             seconds = progress.seconds
         if options.scheduler:
             for folder in {target.parent for _, target in pairs}:
-                temporaries.sweep(str(folder))  # what workers that died were writing
+                temporaries.sweep(str(folder))  # remove unfinished files of workers that died
         if not (options.quiet or options.json):
             self._summarize(Totals(self.results, seconds), summary, mixed)
         return 1 if self.failed else 0
 
     def _plan(self, spool: Path | None) -> tuple[list[tuple[Source, Path]], JobRecord | None]:
-        """What is to be done, and where it is recorded; targets' folders are made."""
+        """The (source, target) pairs to do, and the record of finished ones; makes the folders of the targets."""
         options = self.options
         sources, problems = _sources.find(options.sources, self.kinds, options.output, spool)
         for problem in problems:
@@ -194,7 +195,7 @@ class FileJobs:
         return pairs, record
 
     def _record(self, record: JobRecord | None) -> None:
-        """Remember what was finished since the last time."""
+        """Write the files finished since the last call to the record."""
         if record is not None:
             record.finish((r.source.name, r.stamp, r.target, r.made) for r in self._unrecorded)
             if not self.results:

@@ -1,4 +1,4 @@
-"""Which results of earlier runs in a folder are whole and up to date."""
+"""The record of a folder of results: which of them are complete and up to date, so that a job can be resumed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FREE |= {"scheduler", "threads", "run", "max_bytes", "parser"}
 
 
 class JobRecord:
-    """The record of a folder, which any number of jobs may add to at once."""
+    """The record of a folder; several jobs may append to it at once."""
 
     def __init__(self, folder: Path, options: argparse.Namespace, reads: Sequence[Path] = ()):
         self.folder, self.path = folder, folder / NAME
@@ -33,20 +33,20 @@ class JobRecord:
         self._new = not self.path.exists()
 
     def is_finished(self, source: str, target: Path) -> bool:
-        """Whether `target` is what this job would make of `source`, and was not changed since."""
+        """Whether `target` was made from `source` as it is now, with the same options, and not changed since."""
         known = self._read().get(self._key(target))
         return known is not None and known == json.loads(self._line(source, stamp_of(source), target))
 
     def is_unfinished(self, target: Path) -> bool:
-        """Whether an earlier run began to write `target` where nothing was, and did not come to say that it is done."""
+        """Whether an earlier run began to write `target`, which did not exist before, and never finished it."""
         return self._read().get(self._key(target), {}).get("result", ()) is None
 
     def begin(self, targets: Iterable[Path]) -> None:
-        """Remember what will be written."""
+        """Record targets that will be written."""
         self._append([f'{{"output": {_quoted(self._key(target))}, "result": null}}\n' for target in targets])
 
     def finish(self, results: Iterable[tuple[str, list[int] | None, Path, list[int] | None]]) -> None:
-        """Remember results that are whole: (source, its stamp before it was read, target, its stamp if it is known)."""
+        """Record complete results: (source, its stamp before it was read, target, its stamp if known)."""
         self._append([self._line(source, stamp, target, made) for source, stamp, target, made in results])
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class JobRecord:
     def _append(self, lines: list[str]) -> None:
         if not lines:
             return
-        with suppress(OSError):  # a record is a help, not a result
+        with suppress(OSError):  # without a record, the only loss is that a later run cannot resume
             handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
             try:
                 os.write(handle, "".join(lines).encode())
@@ -86,14 +86,14 @@ class JobRecord:
                     with suppress(ValueError, TypeError, KeyError, RecursionError):
                         line = json.loads(text)
                         self._lines[str(line["output"])] = line
-                if data and not data.endswith(b"\n"):  # a line that a killed process did not end
+                if data and not data.endswith(b"\n"):  # a killed process left an incomplete line
                     with open(self.path, "ab") as file:
                         file.write(b"\n")
         return self._lines
 
 
 def stamp_of(path: str | Path) -> list[int] | None:
-    """Size and time of a file, which change with what is in it."""
+    """The size and modification time of a file, by which changes are noticed."""
     try:
         entry = os.stat(path)
     except (OSError, ValueError):

@@ -21,18 +21,18 @@ from fastdl.cli._sources import Source
 from fastdl.errors import FastdlError
 from fastdl.files import atomic
 
-#: work(source, target, progress): what is to be said of the file.
+#: work(source, target, progress) turns a file into a file and returns details to report.
 Work = Callable[[Path, Path, ProgressBar], dict[str, Any]]
-_SMALL, _SAMPLED = 1 << 17, 32  # bytes of a file that is small; files that are looked at to tell
-_LARGE = 1 << 26  # bytes of a file whose parts are worth to be sent to several workers
-_AHEAD = 16  # files for each worker that are begun or wait
-_TOGETHER, _DELAY = 256, 0.25  # small files that get their names at once; seconds that the first of them waits
-_BATCHES = 2  # of such files that may wait for the disk while others are worked on
+_SMALL, _SAMPLED = 1 << 17, 32  # bytes up to which a file is small; files whose sizes decide whether all are
+_LARGE = 1 << 26  # bytes from which on the parts of a file are sent to several workers
+_AHEAD = 16  # files submitted for each worker
+_TOGETHER, _DELAY = 256, 0.25  # small files that are renamed to their targets at once; seconds until that is done
+_BATCHES = 2  # groups of small files that may wait for the disk while others are processed
 
 
 @dataclass
 class Result:
-    """What became of a file."""
+    """The result of the work on a file."""
 
     source: Source
     target: Path
@@ -40,9 +40,9 @@ class Result:
     seconds: float = 0.0
     error: str | None = None
     skipped: bool = False
-    group: atomic.Group | None = None  # of small files that still wait for their names
+    group: atomic.Group | None = None  # of small files that are not yet renamed to their targets
     stamp: list[int] | None = None  # of the source, before it was read
-    made: list[int] | None = None  # of the target, when it got its name, where that is known
+    made: list[int] | None = None  # stamp of the target when it was written, if known
 
     def json(self) -> str:
         """One line."""
@@ -57,7 +57,7 @@ class Result:
 
 
 def attempt(work: Work, source: Source, target: Path, progress: ProgressBar, sync: bool, together: bool) -> Result:
-    """One file; whatever goes wrong becomes a sentence that names it."""
+    """Do the work on one file; any error becomes a sentence that names the file."""
     result = Result(source, target, stamp=stamp_of(source.name))
     group = atomic.Group(sync)
     start = time.perf_counter()
@@ -102,8 +102,8 @@ def run_all(
     progress: ProgressBar,
     parts: Callable[[Path], float] | None = None,
 ) -> Iterator[Result]:
-    """The result of each file, when it has its name; `parts` are the bytes of a source that `work` can divide, or 0."""
-    from fastdl import _threads  # NumPy's import would double the time of --help
+    """Yields the result of each file once it is written; `parts` are the bytes that `work` divides, or 0."""
+    from fastdl import _threads  # imports NumPy, which would double the time of --help
 
     if options.scheduler:
         with cluster_of(options.scheduler, _threads.count(options.jobs)) as cluster:
@@ -112,7 +112,7 @@ def run_all(
         return
     workers = _threads.count(options.jobs)
     if options.jobs is None and _are_small(pairs):
-        workers = 1  # Python threads would only wait for each other
+        workers = 1  # for small files Python threads would only wait for the interpreter lock
     progress.workers = workers = max(1, min(len(pairs), workers))
     with ExitStack() as stack:
         executor = stack.enter_context(ThreadPoolExecutor(workers))
@@ -132,7 +132,7 @@ def _on_cluster(
     progress: ProgressBar,
     parts: Callable[[Path], float] | None,
 ) -> Iterator[Result]:
-    """Files that are more than a worker's share by parts, written here; each of the others by a worker."""
+    """Large files are divided into parts and written here; each other file is done by one worker."""
     sizes = [amount(parts, source.path) if parts is not None else 0 for source, _ in pairs]
     least = max(_LARGE, sum(sizes) / cluster.threads)
     for (source, target), size in zip(pairs, sizes):
@@ -145,7 +145,7 @@ def _on_cluster(
 
 
 def _are_small(pairs: Sequence[tuple[Source, Path]]) -> bool:
-    """Whether opening and naming the files takes longer than what is done with their bytes."""
+    """Whether the files are so small that opening and renaming them takes longer than processing their bytes."""
     some = pairs[:: max(1, len(pairs) // _SAMPLED)]
     return sum(amount(size_of, source.path) for source, _ in some) < _SMALL * len(some)
 
@@ -161,7 +161,7 @@ def _share(
     progress: ProgressBar,
     workers: int,
 ) -> Iterator[Result]:
-    """one(source, target) for all pairs, by the workers of an executor; Ctrl-C stops each when it next tells."""
+    """Call one(source, target) for all pairs in an executor; Ctrl-C stops each at its next report of progress."""
     todo = iter(pairs)
     waiting: dict[Future[Result], tuple[Source, Path]] = {}
     try:
@@ -184,7 +184,7 @@ def _share(
 
 
 def _named(results: Iterator[Result], namer: Executor) -> Iterator[Result]:
-    """The results, small files having been written and named together, while the next ones are worked on."""
+    """The results, after small files have been written and renamed in groups, while the next ones are processed."""
     waiting: list[Result] = []
     running: deque[Future[list[Result]]] = deque()
     since = time.perf_counter()
@@ -238,17 +238,17 @@ class _Remote:
 
 
 def _absolute(source: Source) -> Source:
-    """For a process that works in another folder."""
+    """The source with an absolute path, for a process with another working folder."""
     return Source(str(source.path.absolute()), source.relative, source.searched, source.label)
 
 
 def amount(total: Callable[[Path], float], source: Path) -> float:
-    """Zero for a file that fails; that is said when its turn comes."""
+    """The amount of a source; 0 if that fails, as the error is reported when the file's turn comes."""
     with suppress(Exception):
         return total(source)
     return 0
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers as Python's, paths as text."""
+    """A value for JSON: NumPy's numbers as Python's, paths as text."""
     return value.item() if hasattr(value, "item") else str(value)

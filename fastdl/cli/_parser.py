@@ -12,14 +12,14 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
-#: Told by `--help`.
+#: Shown by `--help`.
 EXIT_CODES = "exit codes: 0 all went well, 1 an error (other files are done), 2 a wrong use, 130 Ctrl-C, 143 SIGTERM"
 
 
 class Parser(argparse.ArgumentParser):
-    """Names the nearest command or option where one is misspelt; no abbreviations, which a new option would break."""
+    """A parser that suggests the nearest name for a misspelt one, and takes no abbreviations of options."""
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **settings: Any):
         if examples:
@@ -29,15 +29,17 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*arguments, **{"allow_abbrev": False, **settings})
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse; an option that is not there is named with the nearest one that is."""
+        """As argparse; the error for an unknown option suggests the nearest one."""
         options, unknown = self.parse_known_args(args, namespace)
         if unknown:
             parser = getattr(options, "parser", self)
             parser.error(" ".join(_unknown(word, parser) for word in unknown[:1]))
         return options
 
-    def group_commands(self, commands: Any, groups: Sequence[tuple[str, Sequence[str]]]) -> None:
-        """Show the commands by subject, (heading, names), where argparse has one list."""
+    def group_commands(
+        self, commands: argparse._SubParsersAction[Any], groups: Sequence[tuple[str, Sequence[str]]]
+    ) -> None:
+        """Show the commands in groups (heading, names) instead of argparse's one list."""
         told = {action.dest: action.help for action in commands._choices_actions}
         commands._choices_actions.clear()
         commands.help = argparse.SUPPRESS
@@ -49,7 +51,7 @@ class Parser(argparse.ArgumentParser):
         self.epilog = "\n\n".join([*parts, self.epilog or ""])
 
     def error(self, message: str) -> NoReturn:
-        """One line that says what is wrong, and where to read more."""
+        """Exit with one line that says what is wrong, and how to get help."""
         wrong = re.match(r"argument (\S+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if wrong and wrong[1] == "command":
             names = [name.strip("' ") for name in wrong[3].split(",")]
@@ -64,6 +66,13 @@ class Parser(argparse.ArgumentParser):
         if sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
             text = re.sub(r"^(\S[^\n:]*:)$|^(usage:)", lambda m: f"\033[1m{m[0]}\033[0m", text, flags=re.MULTILINE)
         return text
+
+
+class Commands(Protocol):
+    """What `register` adds its commands to: argparse's subparsers."""
+
+    def add_parser(self, name: str, **settings: Any) -> Parser:
+        """A new command."""
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -87,7 +96,7 @@ def _columns() -> int:
 
 def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
     if not word.startswith("-"):
-        return f"does not know what to do with {word!r}"
+        return f"unexpected argument {word!r}"
     name = word.partition("=")[0]
     return f"there is no option {name}{_nearest(name, list(parser._option_string_actions))}"
 

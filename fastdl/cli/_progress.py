@@ -1,4 +1,4 @@
-"""What a command tells while it works."""
+"""The progress bar of a command."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 @dataclass
 class ProgressBar:
-    """A bar with rate and time left where a terminal and tqdm are there; counts from any thread, and stops them.
+    """A bar with rate and remaining time on a terminal, if tqdm is installed; it also stops the threads that report.
 
-    `workers` is the number of files at once in this process; `helper` an executor that the work on all of them shares,
-    for what is done beside reading and writing; `cluster` is there for a file whose parts workers of a cluster take.
+    `workers` is the number of files at once in this process; `helper` an executor for work beside reading and writing,
+    which all files share; `cluster` is set for a file whose parts are sent to the workers of a cluster.
     """
 
     total: float | None = None
@@ -40,7 +40,7 @@ class ProgressBar:
         return self
 
     def advance(self, amount: float) -> None:
-        """Count what was done, in `unit`; KeyboardInterrupt once the command is stopped."""
+        """Report work done, in `unit`; raises KeyboardInterrupt once the command has been stopped."""
         if self.stopped:
             raise KeyboardInterrupt
         if self.bar is not None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from fastdl.errors import FastdlError, FileError, InputError
 from fastdl.files import temporaries
 
-#: How files of a kind begin: for those that come through a pipe and have no name to tell it.
+#: The first bytes of each kind of file, by which data from a pipe are recognised.
 _BEGINNINGS = (
     (b"RIFF", ".wav"),
     (b"RIFX", ".wav"),
@@ -48,29 +48,29 @@ _FEW = 64  # targets that are looked for one by one; for more, their folders are
 
 @dataclass
 class Source:
-    """A file to read: where it is, and its place below the folder or glob that it was found by."""
+    """A file to read: its path, and its path relative to the folder or glob that it was found by."""
 
     name: str
     relative: str
     searched: bool = False  # found in a folder, rather than named
-    label: str = ""  # what the user knows it by, where that is not its path
+    label: str = ""  # the name that the user gave, where that is not its path
 
     def __str__(self) -> str:
         return self.label or self.name
 
     @cached_property
     def path(self) -> Path:
-        """Made when it is used: of a hundred thousand files that takes a while."""
+        """The path, made only when it is used: making a hundred thousand takes a while."""
         return Path(self.name)
 
 
 def find(
     sources: Iterable[str], suffixes: Sequence[str], output: Path | None = None, spool: Path | None = None
 ) -> tuple[list[Source], list[FastdlError]]:
-    """The files that are named, match a glob, or end in `suffixes` in a folder; and what is wrong with other sources.
+    """The files that are named, match a glob, or end in `suffixes` in a folder; and the errors of other sources.
 
-    Folders that links lead to are searched once each. What `output` holds is not found; `._*` files, which macOS
-    writes beside others, neither. Pipes, and - for standard input, are copied into the folder `spool` first.
+    Folders that links lead to are searched once each. Files in `output` and `._*` files, which macOS writes beside
+    others, are left out. Pipes, and - for standard input, are copied into the folder `spool` first.
     """
     found: dict[tuple[str, str], Source] = {}
     problems: list[FastdlError] = []
@@ -91,7 +91,7 @@ def find(
         except FileError as error:
             problems.append(error)
             continue
-        place = os.path.realpath(one) if len(words) > 1 else one  # one file may be named twice
+        place = os.path.realpath(one) if len(words) > 1 else one  # a file may be given twice, by different names
         for file in files:
             found.setdefault((os.path.join(place, file.relative) if file.searched else place, file.relative), file)
     if not found and problems:
@@ -100,7 +100,7 @@ def find(
 
 
 def _expand(source: str) -> list[str]:
-    """What a word on the command line names: itself, or the matches of a glob."""
+    """The paths that a word of the command line stands for: itself, or the matches of a glob."""
     if source == "-" or os.path.lexists(source):
         return [source]
     matches = sorted(glob.glob(source, recursive=True))
@@ -164,7 +164,7 @@ def _same(a: str | Path, b: str | Path) -> bool:
 
 
 def _spooled(name: str, suffixes: Sequence[str], spool: Path | None) -> Source:
-    """A pipe's bytes as a file, with the ending of the kind that they begin like."""
+    """The bytes of a pipe as a file, with the suffix of the format that their first bytes show."""
     label = "standard input" if name == "-" else name
     if spool is None:
         raise FileError(label, "is a pipe; this command reads files")
@@ -192,12 +192,13 @@ def _spooled(name: str, suffixes: Sequence[str], spool: Path | None) -> Source:
 def is_folder(
     output: Path, said: bool, sources: Sequence[Source], formats: Sequence[str], kinds: Sequence[str]
 ) -> bool:
-    """Whether results go into a folder of that name, or one result to a file of it.
+    """Whether `output` is a folder for results, or the file of one result.
 
-    `said` where the name ends with a slash; `formats` are the endings that can be written, `kinds` those that are read.
+    `said` is true where the name ends with a slash; `formats` are the suffixes that can be written, `kinds` those that
+    are read.
     """
     ending = output.suffix.lower()
-    store = ending == ".zarr" and ending in formats  # itself a folder, and yet one result
+    store = ending == ".zarr" and ending in formats  # a folder, but a single result
     if (said or output.is_dir()) and not store:
         return True
     hint = f"for a folder of that name write {output}{os.sep}"
@@ -220,7 +221,7 @@ def check_output(
     make_folder: bool = True,
     option: str = "--output",
 ) -> None:
-    """Raise where a command's one result cannot be written to `output`, before any work is done.
+    """Raise, before any work is done, where a command's only result cannot be written to `output`.
 
     `formats` are the endings that can be written; `reads` are the files that the command reads.
     """
@@ -243,7 +244,7 @@ def check_output(
 
 @dataclass(frozen=True)
 class Plan:
-    """What is read and what is written."""
+    """The sources and their targets."""
 
     pairs: list[tuple[Source, Path]]
     there: set[Path]  # targets that will be replaced
@@ -323,7 +324,7 @@ def _folded(name: str) -> str:
 
 
 def _with_suffix(relative: str, suffix: str) -> str:
-    """As Path.with_suffix: a dot at the beginning or end of a name begins no suffix."""
+    """As Path.with_suffix: a dot at the beginning or end of a name does not begin a suffix."""
     folder, slash, name = relative.rpartition(os.sep)
     stem, dot, ending = name.rpartition(".")
     return folder + slash + (stem if dot and stem and ending else name) + suffix
@@ -349,7 +350,7 @@ def _refuse(
 
 
 def _identity(path: Path) -> object:
-    """The same for all names of a file."""
+    """A key that is the same for all names (hard links, symbolic links) of a file."""
     try:
         entry = os.stat(path)
     except OSError:

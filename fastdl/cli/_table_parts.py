@@ -1,4 +1,4 @@
-"""What fastdl fit works with: the parts of a table's rows, and the fit of a model to them."""
+"""The work of `fastdl fit`: a table's rows in training, validation and test part, and models fitted to them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,13 +22,16 @@ from fastdl.linear.fit import find_fit
 from fastdl.selection.degrees import choose_degree as choose
 from fastdl.selection.splits import split
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Blocks = Iterator[tuple[Array, Array, Array | None]]
 
 PARTS = ("training", "validation", "test")
 MISSING = ("error", "drop", "mean")
-_BLOCK_BYTES = 1 << 23  # of what the model is linear in, in one block
-_HIGHEST = {1: 12}  # degree that "auto" tries, by the number of columns; 4 for more columns
-_CATEGORIES = 256  # different texts of a column, above which it is no category
+_BLOCK_BYTES = 1 << 23  # bytes of the model's columns in one block
+_HIGHEST = {1: 12}  # the highest degree that "auto" tries, by the number of columns; 4 for more than one
+_CATEGORIES = 256  # distinct texts up to which a column is taken as a category
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,12 @@ class Roles:
 
     @property
     def all(self) -> list[str]:
-        """In the order they are kept in."""
+        """All columns, in the order in which they are stored."""
         return [*self.features, self.target, *([] if self.weight is None else [self.weight])]
 
 
 def roles(table: Table, features: str | None, target: str | None, weight: str | None) -> Roles:
-    """Of the columns by name: y or the last one is the target, "weight" of an .npz the weights, all others features."""
+    """The roles of the columns. By default y or the last one is the target, "weight" of an .npz the weights."""
     names = table.columns
     if weight is None and table.path.suffix == ".npz" and "weight" in names:
         weight = "weight"
@@ -86,10 +89,10 @@ def part_numbers(
 
 
 class Parts:
-    """The rows of a table as training, validation and test part, as often as asked for; on disk while it is open.
+    """The rows of a table as training, validation and test part, for several passes; kept on disk while it is open.
 
-    `missing` says what becomes of a row whose features or target are missing: "error" names its file and line, "drop"
-    leaves it out, "mean" puts the mean of the training part in the place of a feature's (and drops rows without y).
+    `missing` decides on rows whose features or target are missing: "error" names file and line, "drop" leaves the row
+    out, "mean" replaces a feature by its mean over the training part (and drops rows without a target).
     """
 
     def __init__(self, table: Table, roles: Roles, ratios: list[float], seed: int, missing: str = "error"):
@@ -106,7 +109,7 @@ class Parts:
         self._file.close()
 
     def read(self, source: TableSource, progress: ProgressBar) -> None:
-        """The table is read once; its numbers, and the numbers of its categories, are kept in a temporary file."""
+        """Read the table once, and keep its numbers, and the codes of its categories, in a temporary file."""
         names = self.roles.all
         writer = NpyWriter(self._file, np.float64, (len(names),))
         known: dict[str, dict[str, int]] = {}
@@ -145,7 +148,7 @@ class Parts:
             self.fill = self._means()
 
     def _rename(self, column: Array, texts: list[str], seen: dict[str, int], name: str) -> None:
-        """The numbers that categories have in a part as those they have in the table."""
+        """Replace a part's codes of categories by those of the whole table."""
         numbers = np.array([seen.setdefault(text, len(seen)) for text in texts], np.float64)
         reader = self.table.text
         if reader is not None and seen and all(map(reader.has_marks, seen)):  # 1,5 or 1,000: no names of categories
@@ -165,7 +168,7 @@ class Parts:
         column[there] = numbers[column[there].astype(int)]
 
     def _checked(self, rows: Array, start: int) -> Array:
-        """Which rows stay; a value that is not finite where it counts is an error with its line."""
+        """The mask of rows that are kept; a value that must be finite and is not is an error with its line."""
         q = self.roles
         counts = np.ones(len(rows), bool)
         if q.weight is not None:
@@ -210,7 +213,7 @@ class Parts:
     def blocks(self, part: int | None, width: int = 0) -> Blocks:
         """(X, y, weights or None) of the rows of a part; rows of weight 0 are left out.
 
-        `width` is the number of columns that will be made of a row: the more, the fewer rows come at once.
+        `width` is the number of columns that will be made from a row: the more, the fewer rows are in a block.
         """
         block = max(256, _BLOCK_BYTES // (8 * max(width, len(self.names), 1)))
         count = len(self.roles.features)
@@ -255,7 +258,7 @@ class Parts:
             middle = float(y[0]) if middle is None else middle
             s = np.ones(len(y)) if s is None else s
             r, y = np.abs(y - model.of_matrix(X)), y - middle
-            with np.errstate(over="ignore", invalid="ignore"):  # a loss beyond 1e308 is told as none
+            with np.errstate(over="ignore", invalid="ignore"):  # a loss beyond 1e308 becomes None
                 sums += [s.sum(), (s * r**model.p).sum(), (s * r).sum(), (s * r * r).sum()]
                 y_sums += [(s * y).sum(), (s * y * y).sum()]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -267,7 +270,7 @@ class Parts:
 
 
 def fit_model(parts: Parts, p: float, degree: int | None, settings: dict[str, Any]) -> TableModel:
-    """The model of the given degree, or of that which cross-validation outside the test part chooses."""
+    """The model of the given degree; for None, of the degree that cross-validation outside the test part chooses."""
     if degree is None:
         degree = choose_degree(parts, p, settings)
     low, high = parts.ranges()
@@ -290,7 +293,7 @@ def fit_model(parts: Parts, p: float, degree: int | None, settings: dict[str, An
 
 
 def choose_degree(parts: Parts, p: float, settings: dict[str, Any]) -> int:
-    """The degree, from 1 on, of the least loss in five-fold cross-validation outside the test part."""
+    """The degree, at least 1, of the smallest loss in five-fold cross-validation outside the test part."""
     if not parts.sizes[1]:
         raise _check.InputError("--degree auto needs rows to validate on: give --split like 70/20/10")
     X, y, s = parts.outside_test()
@@ -304,12 +307,12 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def save_plot(parts: Parts, model: TableModel, file: Any, path: Path) -> None:
+def save_plot(parts: Parts, model: TableModel, file: IO[bytes], path: Path) -> None:
     """Write the picture in the format that the path ends in."""
     plot(parts, model).savefig(file, format=path.suffix[1:].lower())
 
 
-def plot(parts: Parts, model: TableModel, most: int = 2000) -> Any:
+def plot(parts: Parts, model: TableModel, most: int = 2000) -> Figure:
     """The target against the feature, where there is one, or against the prediction; a sample of each part's rows."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

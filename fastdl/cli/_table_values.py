@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -16,7 +16,7 @@ _GROUP = 1 << 18  # rows of a group of a Parquet file
 
 
 class CsvColumn:
-    """Text with a heading; numbers with as many digits as give them back exactly, NaN as an empty field."""
+    """CSV with a header line; numbers have as many digits as restore them exactly, NaN is an empty field."""
 
     def __init__(self, file: IO[bytes], name: str):
         self.file = file
@@ -25,12 +25,12 @@ class CsvColumn:
         file.write(heading.getvalue().encode())
 
     def write(self, values: Array) -> None:
-        """Take in numbers."""
+        """Write numbers."""
         lines = ['""\n' if v != v else f"{v!r}\n" for v in values.tolist()]
         self.file.write("".join(lines).encode())
 
     def finish(self) -> None:
-        """Nothing is left to write."""
+        """Does nothing: CSV has no footer."""
 
 
 class ParquetColumn:
@@ -45,7 +45,7 @@ class ParquetColumn:
         self.waiting: list[Array] = []
 
     def write(self, values: Array) -> None:
-        """Take in numbers."""
+        """Write numbers."""
         self.waiting.append(values)
         if sum(map(len, self.waiting)) >= _GROUP:
             values = np.concatenate(self.waiting)
@@ -58,15 +58,15 @@ class ParquetColumn:
         self.writer.write_table(self.pa.table([self.pa.array(values)], schema=self.schema))
 
     def finish(self) -> None:
-        """Write the rest, and what closes the file."""
+        """Write the remaining rows and the footer of the file."""
         values = np.concatenate([np.empty(0), *self.waiting])
         if len(values):
             self._write(values)
         self.writer.close()
 
 
-def writer_of(suffix: str, file: IO[bytes], name: str) -> Any:
-    """What writes the format of a suffix."""
+def writer_of(suffix: str, file: IO[bytes], name: str) -> CsvColumn | ParquetColumn | NpyWriter:
+    """The writer of the format of a suffix."""
     if suffix == ".csv":
         return CsvColumn(file, name)
     return ParquetColumn(file, name) if suffix == ".parquet" else NpyWriter(file, np.float64)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from fastdl.cli._parser import Commands
+
+if TYPE_CHECKING:
+    from fastdl.streaming import ProgressEvent
 
 
-def register(commands: Any) -> None:
+def register(commands: Commands) -> None:
     demo = commands.add_parser(
         "demo",
         help="see every subject at work: writes an HTML report",
@@ -81,7 +86,7 @@ def run_report(options: argparse.Namespace) -> int:
     done = 0.0
     with ProgressBar(len(options.files), "file", options.quiet, scale=False) as progress:
 
-        def tell(event: Any) -> None:
+        def tell(event: ProgressEvent) -> None:
             nonlocal done
             progress.advance(event.done - done)
             done = event.done
@@ -106,7 +111,7 @@ def run_info(options: argparse.Namespace) -> int:
 
 
 def facts() -> dict[str, str]:
-    """What there is to know about this installation and machine."""
+    """Facts about this installation and machine, by name."""
     import platform
     from importlib import metadata
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastdl.cli import _file_jobs
 from fastdl.cli._file_jobs import FileJobs, Totals
+from fastdl.cli._parser import Commands
 from fastdl.cli._progress import ProgressBar
 
-_CHUNK = 1 << 18  # samples: a few of these are in memory of a file, and fit in a processor's cache
-_PARTS = 16  # chunks that a worker of a cluster takes at once
+if TYPE_CHECKING:
+    from fastdl._typing import Array
+    from fastdl.files.audio.codes import Coding
+    from fastdl.files.audio.conversion import SampleSource
+    from fastdl.streaming import ProgressEvent
+
+_CHUNK = 1 << 18  # samples read at once: a few chunks are in memory, and fit in a processor's cache
+_PARTS = 16  # chunks in a part of a file that is sent to a worker of a cluster
 
 
-def register(commands: Any) -> None:
+def register(commands: Commands) -> None:
     encode = commands.add_parser(
         "encode-audio",
         help="recordings to mu-law classes or G.711 codes",
@@ -103,9 +111,8 @@ def run_encode(options: argparse.Namespace) -> int:
         return *mu_law.mu_law_encode(x, q, **settings), missing
 
     def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, Any]:
-        reader: Any = open_once(source, raw=options.raw, allow_truncated=options.allow_truncated)
-        if options.mono and reader.channels > 1:
-            reader = MonoMix(reader)
+        recording = open_once(source, raw=options.raw, allow_truncated=options.allow_truncated)
+        reader: SampleSource = MonoMix(recording) if options.mono and recording.channels > 1 else recording
         if rate is not None and rate != reader.rate:
             reader = Resampled(reader, rate)
         coding = Coding(reader.rate, reader.channels, options.law or "wavenet", q, dialect)
@@ -126,7 +133,7 @@ def run_decode(options: argparse.Namespace) -> int:
     jobs = FileJobs(options, _kinds(options, (".npy", ".raw", *SUFFIXES)), (".wav",), ".wav")
 
     def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, Any]:
-        reader: Any
+        reader: SampleSource
         if source.suffix.lower() in (".npy", ".raw") and not options.raw:
             reader = CodeReader(source, options.dtype)
         else:
@@ -145,8 +152,8 @@ def run_decode(options: argparse.Namespace) -> int:
     return jobs.run(work, lambda totals: _summary(totals, "decoded"), mixed=("rate", "channels"), parts=parts)
 
 
-def _sample_bytes(reader: Any) -> int:
-    """The bytes of a file of which any part is read alone, else 0."""
+def _sample_bytes(reader: SampleSource) -> int:
+    """The bytes of a file whose parts can be read separately; 0 for others."""
     from fastdl.files.audio._raw import RawReader
     from fastdl.files.audio.codes import CodeReader
     from fastdl.files.audio.wav import WavReader
@@ -154,8 +161,8 @@ def _sample_bytes(reader: Any) -> int:
     return int(reader.path.stat().st_size) if isinstance(reader, (WavReader, RawReader, CodeReader)) else 0
 
 
-def _read_frames(reader: Any, frames: range) -> Any:
-    """A part of a file, where it is worked on."""
+def _read_frames(reader: Any, frames: range) -> Array:
+    """Read a part of a file, on the worker that processes it."""
     return reader.read(frames.start, len(frames))
 
 
@@ -170,7 +177,7 @@ def _kinds(options: argparse.Namespace, kinds: tuple[str, ...]) -> tuple[str, ..
 
 
 def _nan(options: argparse.Namespace, low: int, high: int) -> int | None:
-    """What --nan says a NaN becomes; None for an error."""
+    """The code or sample that --nan gives a NaN; None if NaN is an error."""
     from fastdl import _check
 
     if options.nan == "error":
@@ -182,8 +189,15 @@ def _nan(options: argparse.Namespace, low: int, high: int) -> int | None:
     return _check.integer("--nan", value, low, high)
 
 
-def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progress: ProgressBar) -> dict[str, Any]:
-    """Stream one file through `step`: what there is to say of it afterwards."""
+def _convert(
+    reader: SampleSource,
+    target: Path,
+    coding: Coding,
+    kind: str,
+    step: Callable[[Array], tuple[Array, int]],
+    progress: ProgressBar,
+) -> dict[str, Any]:
+    """Stream one file through `step`; returns the details to report."""
     from functools import partial
 
     from fastdl.audio.mu_law import InputNaN
@@ -207,11 +221,11 @@ def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progr
             clipped += result[1]
             missing += result[2]
 
-        # Of a long recording, one thread encodes while this one reads and writes.
+        # For a long recording, another thread encodes while this one reads and writes.
         executor = progress.helper if reader.frames > frames else None
         per_frame = size / max(reader.frames, 1)
 
-        def tell(event: Any) -> None:
+        def tell(event: ProgressEvent) -> None:
             progress.advance(len(event.details["chunk"]) * per_frame)
 
         try:
@@ -238,7 +252,7 @@ def _convert(reader: Any, target: Path, coding: Any, kind: str, step: Any, progr
 
 
 def _companions(target: Path, kind: str) -> list[str]:
-    """What is written beside codes, so that they can be decoded; a .wav says it itself."""
+    """The suffixes of files beside the codes that describe how to decode them; .wav files need none."""
     return [] if kind == "wav" else [f"{target}.json"]
 
 

@@ -1,4 +1,4 @@
-"""fastdl graph: what is in a file of edges, its rows, and features gathered over its edges."""
+"""fastdl graph: count the edges of a file, write the graph's rows, and aggregate features over its edges."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from fastdl.cli._progress import ProgressBar
 if TYPE_CHECKING:
     from fastdl._typing import Array
     from fastdl.graphs.graph import Graph
+    from fastdl.streaming import ProgressEvent
 
 REDUCTIONS = ("sum", "mean", "max", "min", "mul", "var", "std", "softmax")
 NORMS = ("gcn", "symmetric", "target", "source")
 
 
-def register(commands: Any) -> None:
+def register(commands: _parser.Commands) -> None:
     graph = commands.add_parser(
         "graph",
         help="count a graph, write its rows, or reduce the features of every node's neighbours",
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def work(options: argparse.Namespace, progress: ProgressBar) -> str:
-    """Read the graph, write what is asked for; what is in it and what was done."""
+    """Read the graph, and write what the options ask for; returns the text to print."""
     from fastdl import _threads
 
     threads = _threads.count(options.threads)
@@ -123,9 +124,9 @@ def read(
         table = read_names(options.ids) if options.ids.exists() else None
         graph, names = read_named_graph(options.edges, table, **columns, **same)
         return graph, names, progress.seconds
-    seen = 0
+    seen = 0.0
 
-    def tell(event: Any) -> None:
+    def tell(event: ProgressEvent) -> None:
         nonlocal seen
         progress.advance(event.done - seen)
         seen = event.done
@@ -135,7 +136,7 @@ def read(
 
 
 def gather(options: argparse.Namespace, graph: Graph, features: Array, threads: int) -> str:
-    """Write the reduced features, in blocks; what was done."""
+    """Write the aggregated features, in blocks; returns the text to print."""
     import numpy as np
 
     from fastdl.files.atomic import replacing
@@ -155,7 +156,7 @@ def gather(options: argparse.Namespace, graph: Graph, features: Array, threads: 
 
 
 def write_rows(path: Path, graph: Graph) -> None:
-    """The graph as `read_graph` reads it again."""
+    """Write the graph so that `read_graph` can read it."""
     import numpy as np
 
     from fastdl.files.atomic import replacing
@@ -170,7 +171,7 @@ def write_rows(path: Path, graph: Graph) -> None:
 
 
 def read_names(path: Path) -> list[str]:
-    """A name a line."""
+    """The names in a file, one per line."""
     from fastdl.errors import FileError
 
     try:
@@ -180,7 +181,7 @@ def read_names(path: Path) -> list[str]:
 
 
 def write_names(options: argparse.Namespace, names: list[str]) -> None:
-    """The table that the next run reads."""
+    """Write the table of names, which later runs read."""
     from fastdl.files.atomic import replacing
 
     with replacing(options.ids) as file:
@@ -188,7 +189,7 @@ def write_names(options: argparse.Namespace, names: list[str]) -> None:
 
 
 def load(path: Path) -> Array:
-    """The features, left on disk."""
+    """The features, memory-mapped."""
     import numpy as np
 
     from fastdl import _check

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastdl.cli._cluster import add_scheduler
+from fastdl.cli._parser import Commands
 from fastdl.cli._progress import ProgressBar
 
+if TYPE_CHECKING:
+    pass
 
-def register(commands: Any) -> None:
+
+def register(commands: Commands) -> None:
     fit = commands.add_parser(
         "fit",
         help="fit a linear model under |y - f(x)|^p to the columns of a table",
@@ -73,7 +77,7 @@ def register(commands: Any) -> None:
     predict.set_defaults(run=run_predict)
 
 
-def _add_dialect(command: Any) -> None:
+def _add_dialect(command: argparse.ArgumentParser) -> None:
     command.add_argument("--delimiter", metavar="C", help="what parts the columns of text (default: guessed)")
     command.add_argument("--decimal", choices=(".", ","), help="the decimal point (default: guessed)")
     command.add_argument("--header", choices=("yes", "no"), help="whether the first line of text has the names")

@@ -9,18 +9,25 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastdl.cli import _file_jobs, _parser
 from fastdl.cli._file_jobs import FileJobs, Result, Totals
+from fastdl.cli._job_workers import Work
 from fastdl.cli._progress import ProgressBar
 from fastdl.cli._sources import Source
 from fastdl.errors import FastdlError, FileError
 
-_CHUNK = 1 << 25  # bytes: a few tables of this size are in memory at once
+if TYPE_CHECKING:
+    from fastdl._typing import Array, DTypeLike
+    from fastdl.cli._cloud_downsampling import Settings
+    from fastdl.files.points.reader import PointReader
+    from fastdl.points.hard_voxelization import Voxels
+
+_CHUNK = 1 << 25  # bytes read at once: a few arrays of this size are in memory
 
 
-def register(commands: Any) -> None:
+def register(commands: _parser.Commands) -> None:
     voxelize = commands.add_parser(
         "voxelize",
         help="point clouds to the voxels of a detection network",
@@ -142,7 +149,7 @@ def run_voxelize(options: argparse.Namespace) -> int:
 
     size, ends = _three(options.voxel_size), options.range
     settings = {"max_points": options.max_points, "max_voxels": options.max_voxels, "order": options.order}
-    voxelize(np.zeros((0, 3), np.float32), size, ends, **settings)  # options that cannot be are found before any work
+    voxelize(np.zeros((0, 3), np.float32), size, ends, **settings)  # raises for bad options before any work
     wanted = options.columns.split(",") if options.columns is not None else None
 
     def work(source: Path, target: Path, progress: ProgressBar) -> dict[str, int]:
@@ -163,15 +170,19 @@ def run_voxelize(options: argparse.Namespace) -> int:
     return _run(options, FileJobs(options, _suffixes(), (".npz",), ".npz"), work)
 
 
-def _voxels(reader: Any, points: Any, size: Sequence[float], ends: Sequence[float], settings: dict[str, Any]) -> Any:
-    """The voxels of a whole cloud; of a LAS file by its integers, which give the cells exactly."""
+def _voxels(
+    reader: PointReader, points: Array, size: Sequence[float], ends: Sequence[float], settings: dict[str, Any]
+) -> Voxels:
+    """The voxels of a whole cloud; for LAS files computed from the integer coordinates, which give cells exactly."""
     import numpy as np
 
     from fastdl import voxelize
     from fastdl.files.points.las import LasReader
 
-    axes = reader.lattice(size, ends[:3]).axes if isinstance(reader, LasReader) else ()
-    if not axes or any(a.multiply * 2**31 + abs(a.shift) >= 2**53 or a.step >= 2**53 for a in axes):
+    if not isinstance(reader, LasReader):
+        return voxelize(points, size, ends, **settings)
+    axes = reader.lattice(size, ends[:3]).axes
+    if any(a.multiply * 2**31 + abs(a.shift) >= 2**53 or a.step >= 2**53 for a in axes):
         return voxelize(points, size, ends, **settings)
     # Quotients of whole float64 numbers floor as the integers do, so the cells are exact.
     multiply, shift, step = (np.array(v, np.float64) for v in zip(*((a.multiply, a.shift, a.step) for a in axes)))
@@ -184,7 +195,8 @@ def _voxels(reader: Any, points: Any, size: Sequence[float], ends: Sequence[floa
     return voxels
 
 
-def _whole(reader: Any, columns: Sequence[str], dtype: Any, progress: ProgressBar) -> Any:
+def _whole(reader: PointReader, columns: Sequence[str], dtype: DTypeLike, progress: ProgressBar) -> Array:
+    """Some columns of all points of a file, in memory."""
     import numpy as np
 
     from fastdl import _check
@@ -214,7 +226,7 @@ def run_downsample(options: argparse.Namespace) -> int:
     from fastdl.files.points.clouds import FORMATS, ending
 
     size, origin = _three(options.voxel_size), _three(options.origin)
-    VoxelAccumulator(size, origin=origin)  # options that cannot be are found before any work
+    VoxelAccumulator(size, origin=origin)  # raises for bad options before any work
     _check.integer("--min-points", options.min_points, 1)
     crop = None if options.crop is None else np.array(options.crop).reshape(2, 3)
     if crop is not None and not (crop[0] < crop[1]).all():
@@ -249,9 +261,9 @@ def _downsampled_ending(source: Path) -> str:
 
 
 def _downsample(
-    sources: Sequence[Path], targets: Sequence[Path], settings: Any, progress: ProgressBar
+    sources: Sequence[Path], targets: Sequence[Path], settings: Settings, progress: ProgressBar
 ) -> list[dict[str, Any]]:
-    """Reduce sources together; the accounts of every target, remarks said."""
+    """Reduce sources together and print remarks; returns the account of every target."""
     from fastdl.cli import _cloud_exchange
     from fastdl.cli._cloud_downsampling import Reduction, open_cloud, write
 
@@ -272,7 +284,7 @@ def _downsample(
     return [{**accounts, "remarks": remarks} if remarks else accounts for accounts in found]
 
 
-def _run_together(options: argparse.Namespace, settings: Any) -> int:
+def _run_together(options: argparse.Namespace, settings: Settings) -> int:
     """Many sources into one file, or into one each, on one lattice."""
     from fastdl import _threads
     from fastdl.cli import _sources
@@ -354,7 +366,7 @@ def _without(results: list[Result], error: FileError) -> list[Result]:
     return left
 
 
-def _open(source: Path, options: argparse.Namespace) -> Any:
+def _open(source: Path, options: argparse.Namespace) -> PointReader:
     from fastdl.files.points.clouds import open_points
 
     layout = options.layout.split(",") if options.layout else None
@@ -371,7 +383,7 @@ def _three(numbers: Sequence[float]) -> list[float]:
     return list(numbers) * (3 // len(numbers))
 
 
-def _run(options: argparse.Namespace, jobs: FileJobs, work: Any, parts: Any = None) -> int:
+def _run(options: argparse.Namespace, jobs: FileJobs, work: Work, parts: Callable[[Path], float] | None = None) -> int:
     return jobs.run(work, _summary, unit="points", total=lambda source: _open(source, options).points, parts=parts)
 
 
@@ -381,7 +393,7 @@ def _summary(totals: Totals) -> str:
 
 
 def _account(files: str, sums: dict[str, Any], seconds: float) -> str:
-    """What became of all points, in one line."""
+    """The account of all points, in one line."""
     sums = {name: number for name, number in sums.items() if name != "remarks"}
     points, voxels = sums.pop("in", 0), sums.pop("voxels", 0)
     parts = [f"{number} {name.replace('_', ' ')}" for name, number in sums.items() if number or name == "kept"]

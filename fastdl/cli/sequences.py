@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from fastdl.cli import _file_jobs
 from fastdl.cli._file_jobs import FileJobs, Totals
+from fastdl.cli._parser import Commands
 from fastdl.cli._progress import ProgressBar
 
+if TYPE_CHECKING:
+    from fastdl._typing import Array
+    from fastdl.files.sequences.bed import Regions
+    from fastdl.files.sequences.genome import Genome
+    from fastdl.files.sequences.genomes import LetterPart, Places, SequenceReader
+    from fastdl.sequences._settings import Encoding
+    from fastdl.streaming import ProgressEvent
+
 FORMATS = (".npy", ".zarr")
-_BASES = 1 << 20  # letters of a batch: what is in memory of a file is a few of these
-_PART = 1 << 22  # letters of a part that a worker of a cluster takes
+_BASES = 1 << 20  # letters of a batch: a few batches of a file are in memory
+_PART = 1 << 22  # letters of a part that is sent to a worker of a cluster
 _SETTINGS = ("alphabet", "unknown", "case", "layout", "dtype", "ignore", "like")
 
 
-def register(commands: Any) -> None:
+def register(commands: Commands) -> None:
     command = commands.add_parser(
         "one-hot",
         help="sequences to one-hot arrays",
@@ -91,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _divisible(source: Path, options: argparse.Namespace, windows: int) -> float:
-    """The bytes of a file, or the letters of its windows, that workers can read apart; else 0."""
+    """The bytes of a file, or the letters of its windows, if workers can read its parts separately; else 0."""
     from fastdl.files.sequences import genomes
 
     if options.windows is not None:
@@ -100,8 +109,8 @@ def _divisible(source: Path, options: argparse.Namespace, windows: int) -> float
         return source.stat().st_size if options.length is None and genomes.has_parts(reader) else 0
 
 
-def _read_part(part: Any) -> Any:
-    """The letters of a part, where they are encoded."""
+def _read_part(part: LetterPart) -> Array:
+    """Read the letters of a part, on the worker that encodes them."""
     return part.read()
 
 
@@ -117,12 +126,12 @@ def _summary(totals: Totals) -> str:
 
 
 def _beside(target: Path) -> Path:
-    """Where it is written how an array was encoded."""
+    """The path of the file beside an array that describes its encoding."""
     return target.with_name(target.name + ".json")
 
 
 def _encode(
-    source: Path, target: Path, options: argparse.Namespace, encoding: Any, progress: ProgressBar
+    source: Path, target: Path, options: argparse.Namespace, encoding: Encoding, progress: ProgressBar
 ) -> dict[str, Any]:
     """Stream one file."""
     import fastdl
@@ -136,6 +145,8 @@ def _encode(
     settings, channels = encoding.keywords(), encoding.tables.rows.shape[1]  # those of --like too
     counts = {"letters": 0, "channels": channels, "outside": 0, "empty": 0}
     places = genomes.Places()
+    chunks: Iterator[Any]
+    step: Callable[[Any], Array]
     with genomes.open_sequences(source, loose=options.loose, write_index=options.write_index) as reader:
         length, total = options.length, None
         if options.windows is not None:
@@ -157,7 +168,7 @@ def _encode(
         row = (channels,) if length is None else encoding.shape(1, length)[1:]
         reached = 0
 
-        def tell(event: Any) -> None:
+        def tell(event: ProgressEvent) -> None:
             nonlocal reached
             before, reached = reached, reader.read
             chunk = event.details["chunk"]
@@ -168,11 +179,11 @@ def _encode(
 
         with writing(target, _beside(target), encoding.dtype, row, total) as (writer, description):
 
-            def write(rows: Any) -> None:
+            def write(rows: Array) -> None:
                 writer.write(rows)
                 counts["letters"] += rows.size // channels
 
-            # One thread encodes while this one reads and writes.
+            # Another thread encodes while this one reads and writes.
             if progress.cluster is not None:
                 progress.cluster.run(chunks, step, write, tell)
             else:
@@ -181,8 +192,8 @@ def _encode(
     return counts
 
 
-def _describe(file: IO[bytes], encoding: Any, length: int | None, places: Any) -> None:
-    """Say how the array was encoded and where its sequences, or the windows of its reads, begin."""
+def _describe(file: IO[bytes], encoding: Encoding, length: int | None, places: Places) -> None:
+    """Write how the array was encoded, and where its sequences, or the windows of its reads, begin."""
     fields = {**encoding.keywords(), "dtype": encoding.dtype.name, "length": length}
     file.write(json.dumps(fields).encode()[:-1] + b', "sequences": [')
     for k in range(0, len(places.names), 4096):
@@ -192,14 +203,14 @@ def _describe(file: IO[bytes], encoding: Any, length: int | None, places: Any) -
     file.write(b"]}\n")
 
 
-def _regions(options: argparse.Namespace) -> Iterator[Any]:
+def _regions(options: argparse.Namespace) -> Iterator[Regions]:
     from fastdl.files.sequences.bed import read_regions
 
     return read_regions(options.windows, negative=options.pad is not None)
 
 
 def _length(options: argparse.Namespace) -> int:
-    """That of the windows: as asked for, or that of the first region."""
+    """The length of the windows: that of --length, or that of the first region."""
     if options.length is not None:
         return int(options.length)
     first = next(_regions(options), None)
@@ -207,19 +218,24 @@ def _length(options: argparse.Namespace) -> int:
 
 
 def _windows(
-    options: argparse.Namespace, reader: Any, length: int, settings: dict[str, Any], counts: dict[str, int]
-) -> tuple[Iterator[Any], Any]:
-    """A few regions at once, and what encodes the windows around them."""
+    options: argparse.Namespace, reader: SequenceReader, length: int, settings: dict[str, Any], counts: dict[str, int]
+) -> tuple[Iterator[Regions], Callable[[Regions], Array]]:
+    """Chunks of regions, and the function that encodes the windows around them."""
+    from fastdl.errors import FileError
+    from fastdl.files.sequences.bed import Regions
+    from fastdl.files.sequences.fastq import Fastq
     from fastdl.files.sequences.genome import Genome
 
+    if isinstance(reader, Fastq):
+        raise FileError(reader.path, "holds reads, which have no regions: --windows needs FASTA or 2bit")
     genome = Genome(reader)
 
-    def chunks() -> Iterator[Any]:
+    def chunks() -> Iterator[Regions]:
         few = max(1, _BASES // max(length, 1))
         for regions in _regions(options):
             _check_regions(options, genome, regions, length)
             for at in range(0, len(regions.names), few):
-                part = type(regions)(*(column[at : at + few] for column in regions))
+                part = Regions(*(column[at : at + few] for column in regions))  # type: ignore[arg-type]
                 starts = part.starts if options.length is None else part.windows(length, options.center)
                 ends = [genome.lengths[name] for name in part.names]
                 counts["outside"] += sum(
@@ -228,14 +244,14 @@ def _windows(
                 counts["empty"] += int((part.starts == part.stops).sum())
                 yield part._replace(starts=starts)
 
-    def step(part: Any) -> Any:
+    def step(part: Regions) -> Array:
         return genome.windows(part.names, part.starts, length, strand=part.strand, pad=options.pad, **settings)
 
     return chunks(), step
 
 
-def _check_regions(options: argparse.Namespace, genome: Any, regions: Any, length: int) -> None:
-    """An error for the first region whose sequence is not there, or whose length is another."""
+def _check_regions(options: argparse.Namespace, genome: Genome, regions: Regions, length: int) -> None:
+    """Raise for the first region whose sequence is missing, or whose length differs."""
     from fastdl.errors import FileError
     from fastdl.files.sequences.names import missing
 

@@ -1,7 +1,7 @@
-"""The scikit-learn face of fastdl: transformers, regressors and a classifier for pipelines and searches.
+"""Estimators with scikit-learn's interface: transformers, regressors and classifiers for pipelines and searches.
 
-The functions of fastdl do the work; here are `fit`, `transform` and `predict`, names of features, and scikit-learn's
-checks of input. Needs scikit-learn, which the extra `fit` brings.
+They call the functions of fastdl, and add `fit`, `transform` and `predict`, feature names, and scikit-learn's checks of
+input. They need scikit-learn, which the extra `fit` installs.
 """
 
 from fastdl import _check, _lazy

@@ -1,14 +1,14 @@
-"""Recordings as tables of classes, for pipelines of scikit-learn."""
+"""Mu-law encoding of waveforms as a scikit-learn transformer."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import Tags
 
 from fastdl import _check
+from fastdl._typing import Array, ArrayLike, DTypeLike, TableLike
 from fastdl.audio.mu_law import MU_LAW_DIALECTS, mu_law_decode, mu_law_encode
-from fastdl.estimators._validation import Array, validated_table
+from fastdl.estimators._validation import validated_table
 
 
 class MuLawEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -21,9 +21,9 @@ class MuLawEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     dialect : {"wavenet", "librosa", "nnmnkwii", "nsynth"}
         As in `fastdl.mu_law_encode`.
     bits : int
-        Bits of the samples of int32, int64 and their unsigned kin, 2 to 32; others have those of their dtype.
+        Bits of samples of int32, int64, uint32 or uint64, 2 to 32; other integers have the bits of their dtype.
     dtype : dtype
-        Of the samples that `inverse_transform` gives: float32, float64 or int16.
+        The dtype of the samples that `inverse_transform` gives: float32, float64 or int16.
     threads : int or None
         Threads to use; None means all this process may.
 
@@ -49,32 +49,32 @@ class MuLawEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         *,
         dialect: str = "wavenet",
         bits: int = 16,
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
         threads: int | None = 1,
     ):
         self.quantization_channels, self.dialect, self.dtype = quantization_channels, dialect, dtype
         self.bits, self.threads = bits, threads
 
-    def fit(self, X: Any, y: Any = None) -> MuLawEncoder:
+    def fit(self, X: TableLike, y: object = None) -> MuLawEncoder:
         """Check the settings and the waveforms (N, T); nothing is learned. Returns itself."""
         _check.integer("quantization_channels", self.quantization_channels, 2, 65536)
         _check.one_of("dialect", self.dialect, MU_LAW_DIALECTS)
         validated_table(self, X, reset=True, dtype="numeric")
         return self
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: TableLike) -> Array:
         """The classes of waveforms (N, T): integers, or floats of [-1, 1], which are clipped to it."""
         X = validated_table(self, X, reset=False, dtype="numeric")
         bits = self.bits if X.dtype.kind in "iu" and X.dtype.itemsize > 2 else None
         return mu_law_encode(X, self.quantization_channels, dialect=self.dialect, bits=bits, threads=self.threads)
 
-    def inverse_transform(self, X: Any) -> Array:
-        """The samples of classes, of their shape."""
+    def inverse_transform(self, X: ArrayLike) -> Array:
+        """The samples that the classes stand for, in the shape of X."""
         return mu_law_decode(
             X, self.quantization_channels, dialect=self.dialect, dtype=self.dtype, threads=self.threads
         )
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         tags.transformer_tags.preserves_dtype = []

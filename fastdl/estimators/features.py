@@ -1,20 +1,23 @@
-"""Columns of numbers to more columns: polynomials of each, and functions of them."""
+"""Features from columns of numbers as scikit-learn transformers: polynomials of each column, and functions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from fastdl import _check, _threads
-from fastdl.estimators._validation import Array, validated_table
+from fastdl._typing import Array, ArrayLike, TableLike
+from fastdl.estimators._validation import validated_table
 from fastdl.features import _function_blocks
 from fastdl.features.basis import BASES, vandermonde
 from fastdl.features.functions import feature_map
 
-_ROWS = 4096  # whose columns stay in the cache
+_ROWS = 4096  # of a block, whose polynomials of one column stay in the cache
 _NAMES = {"monomial": "{1}^{0}", "chebyshev": "T{0}({1})", "legendre": "P{0}({1})"}
 
 
@@ -26,10 +29,10 @@ class VandermondeFeatures(TransformerMixin, BaseEstimator):
     degree : int
         The highest degree, at least 0.
     basis : {"chebyshev", "legendre", "monomial"}
-        Powers of x grow dependent beyond a degree of some ten; the other two do not on their domain.
+        Powers of x ("monomial") are nearly dependent from a degree of about ten on; the other two are not.
     domain : "learn", (low, high) or None
-        What is mapped to [-1, 1] before the basis is evaluated: the least and the largest value of each column in
-        `fit`, the same pair for all columns, or nothing.
+        The interval that is mapped to [-1, 1] before the basis is evaluated: from the smallest to the largest value of
+        each column in `fit`, one pair for all columns, or none.
     include_bias : bool
         Whether the first column is the polynomial of degree 0: ones.
     threads : int or None
@@ -63,18 +66,18 @@ class VandermondeFeatures(TransformerMixin, BaseEstimator):
         degree: int = 3,
         *,
         basis: str = "chebyshev",
-        domain: Any = "learn",
+        domain: str | tuple[float, float] | None = "learn",
         include_bias: bool = True,
         threads: int | None = 1,
     ):
         self.degree, self.basis, self.domain = degree, basis, domain
         self.include_bias, self.threads = include_bias, threads
 
-    def fit(self, X: Any, y: Any = None) -> VandermondeFeatures:
+    def fit(self, X: TableLike, y: object = None) -> VandermondeFeatures:
         """Learn the interval of each column of X (N, D); returns itself."""
         return self._learn(validated_table(self, X, reset=True), None)
 
-    def partial_fit(self, X: Any, y: Any = None) -> VandermondeFeatures:
+    def partial_fit(self, X: TableLike, y: object = None) -> VandermondeFeatures:
         """Widen the interval of each column to hold further rows X (N, D) too; returns itself."""
         seen = getattr(self, "_extremes", None)
         return self._learn(validated_table(self, X, reset=seen is None), seen)
@@ -93,7 +96,7 @@ class VandermondeFeatures(TransformerMixin, BaseEstimator):
             self.domain_ = None if self.domain is None else np.tile(np.array(self.domain, float), (X.shape[1], 1))
         return self
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: TableLike) -> Array:
         """The polynomials of X (N, D): (N, D degree + 1), in the dtype of X where it is a float."""
         check_is_fitted(self)
         X = validated_table(self, X, reset=False)
@@ -106,13 +109,13 @@ class VandermondeFeatures(TransformerMixin, BaseEstimator):
             columns = np.empty((len(X[rows]), degree + 1), X.dtype)
             for j in range(d):
                 vandermonde(X[rows, j], degree, basis=self.basis, domain=domains[j], out=columns)
-                for k in range(degree):  # long columns: a copy of short rows is several times slower
+                for k in range(degree):  # column by column, which is several times as fast as copying short rows
                     result[rows, bias + j * degree + k] = columns[:, k + 1]
 
         _threads.split(len(X), self.threads, some, _ROWS)
         return result
 
-    def get_feature_names_out(self, input_features: Any = None) -> Array:
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
         """Names: "1", and "x0^2", "T2(x0)" or "P2(x0)"."""
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
@@ -120,14 +123,14 @@ class VandermondeFeatures(TransformerMixin, BaseEstimator):
         powers = [form.format(k, x) if k > 1 or form[0] != "{" else x for x in names for k in range(1, self.degree + 1)]
         return np.array((["1"] if self.include_bias else []) + powers, dtype=object)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
 def intervals(X: Array) -> Array:
-    """The least and the largest value of each column, (D, 2); around a column without width, an interval of some."""
+    """The smallest and largest value of each column, (D, 2); for a constant column an interval around it."""
     low, high = X.min(axis=0).astype(float), X.max(axis=0).astype(float)
     reach = np.where(low == high, np.where(low == 0, 1, np.abs(low)), 0)
     return np.stack([low - reach, high + reach], axis=1)
@@ -139,10 +142,10 @@ class FeatureMap(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     functions : list of str, callable or (str or callable, columns)
-        As in `fastdl.feature_map`. Only functions that can be pickled go to other processes, as in a search with
-        ``n_jobs``: lambdas do not.
+        As in `fastdl.feature_map`. In other processes, as in a search with ``n_jobs``, functions must be picklable:
+        lambdas are not.
     invalid : {"nan", "raise"}
-        What happens where a function is not defined, as log of 0: the feature is NaN, or an error names the row.
+        Where a function is not defined, as log of 0: whether the feature is NaN, or an error names the row.
     threads : int or None
         Threads to use; None means all this process may.
 
@@ -162,24 +165,26 @@ class FeatureMap(TransformerMixin, BaseEstimator):
     ['x0', 'x1', 'sqrt(x1)']
     """
 
-    def __init__(self, functions: Any = ("identity", "square"), *, invalid: str = "nan", threads: int | None = 1):
+    def __init__(
+        self, functions: Sequence[Any] = ("identity", "square"), *, invalid: str = "nan", threads: int | None = 1
+    ):
         self.functions, self.invalid, self.threads = functions, invalid, threads
 
-    def fit(self, X: Any, y: Any = None) -> FeatureMap:
+    def fit(self, X: TableLike, y: object = None) -> FeatureMap:
         """Learn the number of columns, and check the functions; returns itself."""
         validated_table(self, X, reset=True)
         self._steps()
         _check.one_of("invalid", self.invalid, ("nan", "raise"))
         return self
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: TableLike) -> Array:
         """The features of X (N, D): (N, M), in the dtype of X where it is a float."""
         check_is_fitted(self)
         X = validated_table(self, X, reset=False)
         functions = self._list()
         return feature_map(X, functions, invalid=self.invalid, threads=self.threads)
 
-    def get_feature_names_out(self, input_features: Any = None) -> Array:
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
         """Names: "x0" of identity, "log(x0)", "mine(x0, x1)"."""
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
@@ -190,13 +195,13 @@ class FeatureMap(TransformerMixin, BaseEstimator):
             out += [x if step.name == "identity" else f"{step.name}({x})" for x in inside]
         return np.array(out, dtype=object)
 
-    def _list(self) -> Any:
-        return list(self.functions) if isinstance(self.functions, tuple) else self.functions
+    def _list(self) -> list[Any]:
+        return list(self.functions) if isinstance(self.functions, tuple) else self.functions  # type: ignore[return-value]
 
     def _steps(self) -> list[_function_blocks.Step]:
         return _function_blocks.steps(self._list(), self.n_features_in_)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -1,7 +1,8 @@
-"""Linear models: of least Lp loss, a regressor and a classifier that fits labels as numbers; logistic regression."""
+"""Linear models with scikit-learn's interface: an Lp regressor and classifier, and logistic regression."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from fastdl import _check
-from fastdl.estimators._validation import Array, seed_of, validated_table, weights
+from fastdl._typing import Array, ArrayLike, FloatOrArray, Loss, TableLike
+from fastdl.estimators._validation import RandomState, seed_of, validated_table, weights
 from fastdl.linear._class_labels import class_weighted
 from fastdl.linear.fit import Certificate, LpFit, fit_lp
 from fastdl.linear.gram_accumulator import GramAccumulator
@@ -19,30 +21,31 @@ from fastdl.linear.logistic import fit_logistic
 from fastdl.targets.labels import BinaryTarget, ClassTarget
 
 
-def _is_least_squares(estimator: Any) -> bool:
-    """Whether the sums of products are all that a fit needs, so that it can be made of chunks."""
+def _is_least_squares(estimator: _Linear) -> bool:
+    """Whether a fit needs only sums of products, which chunks can be added to: the condition of `partial_fit`."""
     return bool(estimator.p == 2)
 
 
 class _Linear(BaseEstimator):
-    """The settings of `fit_lp`, and what it finds, as attributes."""
+    """The base of the Lp estimators: the settings of `fit_lp` as parameters, its results as attributes."""
 
     coef_: Array
-    intercept_: Any
-    loss_: Any
+    intercept_: FloatOrArray
+    loss_: FloatOrArray
+    # A Certificate, a mapping and a fit, or a list of them for several targets.
     certificate_: Any
     history_: Any
     model_: Any
 
     def __init__(
         self,
-        p: Any = 2.0,
+        p: Loss = 2.0,
         *,
         method: str = "auto",
         fit_intercept: bool = True,
         tol: float = 1e-8,
         options: dict[str, Any] | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         threads: int | None = 1,
     ):
         self.p, self.method, self.fit_intercept, self.tol = p, method, fit_intercept, tol
@@ -73,7 +76,7 @@ class _Linear(BaseEstimator):
         self.history_ = {} if targets.ndim == 1 else [{} for _ in losses]
 
     def _keep(self, fits: list[LpFit], single: bool) -> None:
-        """As attributes: of the one model, or of a list of them."""
+        """Set the attributes to those of the only fit (`single`), or to lists of those of all."""
         if single:
             (fit,) = fits
             self.coef_, self.intercept_, self.loss_ = fit.w, fit.b, fit.loss
@@ -83,13 +86,14 @@ class _Linear(BaseEstimator):
         self.loss_ = np.array([f.loss for f in fits])
         self.certificate_, self.history_, self.model_ = [f.certificate for f in fits], [f.history for f in fits], fits
 
-    def _values(self, X: Any) -> Array:
+    def _values(self, X: TableLike) -> Array:
+        """The values of the models for the rows of X."""
         check_is_fitted(self)
         return validated_table(self, X, reset=False, dtype="numeric") @ self.coef_.T + self.intercept_
 
 
 class LpRegressor(MultiOutputMixin, RegressorMixin, _Linear):
-    """The linear model of least ``sum s |y - <w, x> - b|^p``, and how far from the least it can be: `fastdl.fit_lp`.
+    """The linear model that minimizes ``sum s |y - <w, x> - b|^p``, with a certificate: `fastdl.fit_lp`.
 
     Parameters
     ----------
@@ -100,11 +104,11 @@ class LpRegressor(MultiOutputMixin, RegressorMixin, _Linear):
     fit_intercept : bool
         Whether there is a b.
     tol : float
-        The relative gap at which methods that go on step by step stop.
+        The relative gap at which iterative methods stop.
     options : dict, optional
         Further keywords of the method: those of `random_search` or `gradient_descent`.
     random_state : int, RandomState or None
-        Where the methods' random choices come from; None is 0.
+        The seed of the methods' random choices; None is 0.
     threads : int or None
         Threads to use; None means all this process may.
 
@@ -115,13 +119,14 @@ class LpRegressor(MultiOutputMixin, RegressorMixin, _Linear):
     intercept_ : float, or ndarray (K,)
         b.
     loss_ : float, or ndarray (K,)
-        The sum over the rows of the fit.
+        The sum of the losses over the rows of the fit.
     certificate_ : Certificate, or list of K
-        No linear model has a loss below ``certificate_.lower``; ``certificate_.gap`` is what can be gained at most.
+        No linear model has a loss below ``certificate_.lower``; ``certificate_.gap`` is the largest possible relative
+        improvement.
     history_ : mapping, or list of K
-        What happened on the way.
+        Values recorded step by step.
     model_ : LpFit, or list of K
-        All that is known of the fit; after `partial_fit` a `GramFit`.
+        The fit itself; after `partial_fit` a `GramFit`.
     n_features_in_ : int
         D.
 
@@ -140,7 +145,7 @@ class LpRegressor(MultiOutputMixin, RegressorMixin, _Linear):
     (array([2.]), 1.0, True)
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LpRegressor:
+    def fit(self, X: TableLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> LpRegressor:
         """Fit X (N, D) to y (N,) or (N, K); returns itself."""
         X, y = validated_table(self, X, y, reset=True, dtype="numeric", multi_output=True, y_numeric=True)
         s = weights(sample_weight, len(X))
@@ -148,30 +153,31 @@ class LpRegressor(MultiOutputMixin, RegressorMixin, _Linear):
         return self
 
     @available_if(_is_least_squares)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LpRegressor:
+    def partial_fit(self, X: TableLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> LpRegressor:
         """For p = 2: take in further rows X (N, D) and y (N,) or (N, K), anew after a `fit`; returns itself."""
         reset = not hasattr(self, "state_")
         X, y = validated_table(self, X, y, reset=reset, dtype="numeric", multi_output=True, y_numeric=True)
         self._take_in(X, y, weights(sample_weight, len(X)))
         return self
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: TableLike) -> Array:
         """The values, float64 (N,) or (N, K), of X (N, D)."""
         return self._values(X)
 
 
 class LpClassifier(ClassifierMixin, _Linear):
-    """Labels fitted as numbers by a linear model of least Lp loss.
+    """A classifier that fits labels as numbers by `fastdl.fit_lp`.
 
-    Two labels are fitted as -1 and 1, and told apart by the sign of the model; of K labels, each has a model of its
-    own, 1 for its rows and -1 for the others, and the label of the largest value wins, the first of equals.
+    Two labels are fitted as -1 and 1, and predicted by the sign of the model. Of K labels, each has a model of its own,
+    fitted to 1 for its rows and -1 for the others, and the label of the largest value is predicted, the first of
+    equals.
 
     Parameters
     ----------
     p, method, fit_intercept, tol, options, random_state, threads
         As in `LpRegressor`.
     class_weight : "balanced", or dict of label to float, optional
-        What the weights of a class's rows are multiplied by; "balanced" gives every class the same sum.
+        Factors of the rows' weights by class; "balanced" gives every class the same total weight.
 
     Attributes
     ----------
@@ -197,14 +203,14 @@ class LpClassifier(ClassifierMixin, _Linear):
 
     def __init__(
         self,
-        p: Any = 2.0,
+        p: Loss = 2.0,
         *,
         method: str = "auto",
         fit_intercept: bool = True,
         tol: float = 1e-8,
-        class_weight: Any = None,
+        class_weight: str | Mapping[Any, float] | None = None,
         options: dict[str, Any] | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         threads: int | None = 1,
     ):
         super().__init__(
@@ -213,7 +219,7 @@ class LpClassifier(ClassifierMixin, _Linear):
         )  # fmt: skip
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LpClassifier:
+    def fit(self, X: TableLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> LpClassifier:
         """Fit X (N, D) to labels y (N,); returns itself."""
         X, y = validated_table(self, X, y, reset=True, dtype="numeric")
         y = _read_labels(y)
@@ -225,11 +231,13 @@ class LpClassifier(ClassifierMixin, _Linear):
         return self
 
     @available_if(_is_least_squares)
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> LpClassifier:
+    def partial_fit(
+        self, X: TableLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> LpClassifier:
         """For p = 2: take in further rows X (N, D) and labels y (N,); returns itself.
 
-        The first call needs all `classes`, and begins anew after a `fit`. A `class_weight` of "balanced" would need
-        all rows: give a dict.
+        The first call needs all `classes`; after a `fit` it begins anew. "balanced" as `class_weight` would need all
+        rows: give a dict.
         """
         reset = not hasattr(self, "state_")
         X, y = validated_table(self, X, y, reset=reset, dtype="numeric")
@@ -247,11 +255,13 @@ class LpClassifier(ClassifierMixin, _Linear):
         return self
 
     def _learn_classes(self, y: Array) -> None:
-        self._codes: Any = ClassTarget().fit(y)
+        self._codes = ClassTarget().fit(y)
         self.classes_ = self._codes.classes_
         if len(self.classes_) < 2:
             raise _check.InputError(f"y must hold at least two classes, got one class: {self.classes_.tolist()[0]!r}")
-        self._target: Any = BinaryTarget(values=(-1, 1)).fit(y) if len(self.classes_) == 2 else self._codes
+        self._target: BinaryTarget | ClassTarget = (
+            BinaryTarget(values=(-1, 1)).fit(y) if len(self.classes_) == 2 else self._codes
+        )
 
     def _targets(self, numbers: Array) -> Array:
         """-1 and 1 for two labels, (N,); else a column for each, 1 for its rows and -1 for the others."""
@@ -259,20 +269,18 @@ class LpClassifier(ClassifierMixin, _Linear):
             return 2.0 * numbers - 1.0
         return np.where(numbers[:, None] == np.arange(len(self.classes_)), 1.0, -1.0)
 
-    def decision_function(self, X: Any) -> Array:
+    def decision_function(self, X: TableLike) -> Array:
         """The values of the models: (N,), positive for the second of two labels, or (N, K)."""
         return self._values(X)
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: TableLike) -> Array:
         """The label of each row of X (N, D)."""
         check_is_fitted(self)
         return self._target.decode(self._values(X))
 
 
 class LogisticClassifier(ClassifierMixin, BaseEstimator):
-    """Logistic regression of two classes or more, with a proof of how near to the least loss it is.
-
-    The face of `fastdl.fit_logistic`.
+    """Logistic regression of two classes or more, with a certificate: `fastdl.fit_logistic`.
 
     Parameters
     ----------
@@ -281,11 +289,11 @@ class LogisticClassifier(ClassifierMixin, BaseEstimator):
     fit_intercept : bool
         Whether there are intercepts, which have no penalty.
     class_weight : "balanced", or dict of label to float, optional
-        What the weights of a class's rows are multiplied by; "balanced" gives every class the same sum.
+        Factors of the rows' weights by class; "balanced" gives every class the same total weight.
     tol : float
         The relative gap of the certificate at which to stop.
     max_iter : int
-        Newton steps at most.
+        The largest number of steps.
     threads : int or None
         Threads to use; None means all this process may.
 
@@ -300,7 +308,7 @@ class LogisticClassifier(ClassifierMixin, BaseEstimator):
     loss_, certificate_, history_, model_
         As in `LpRegressor`; the model is a `LogisticFit`.
     n_iter_ : int
-        Newton steps that were taken.
+        The number of steps taken.
     n_features_in_ : int
         D.
 
@@ -317,7 +325,7 @@ class LogisticClassifier(ClassifierMixin, BaseEstimator):
         l2: float = 1.0,
         *,
         fit_intercept: bool = True,
-        class_weight: Any = None,
+        class_weight: str | Mapping[Any, float] | None = None,
         tol: float = 1e-8,
         max_iter: int = 100,
         threads: int | None = 1,
@@ -325,7 +333,7 @@ class LogisticClassifier(ClassifierMixin, BaseEstimator):
         self.l2, self.fit_intercept, self.class_weight = l2, fit_intercept, class_weight
         self.tol, self.max_iter, self.threads = tol, max_iter, threads
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticClassifier:
+    def fit(self, X: TableLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> LogisticClassifier:
         """Fit X (N, D) to labels y (N,); returns itself."""
         X, y = validated_table(self, X, y, reset=True, dtype="numeric")
         fit = fit_logistic(
@@ -337,24 +345,24 @@ class LogisticClassifier(ClassifierMixin, BaseEstimator):
         self.n_iter_ = len(fit.history["loss"])
         return self
 
-    def decision_function(self, X: Any) -> Array:
+    def decision_function(self, X: TableLike) -> Array:
         """The logits of X (N, D): (N,) of the second of two classes, else (N, K)."""
         check_is_fitted(self)
         return self.model_.decision_function(validated_table(self, X, reset=False, dtype="numeric"))
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: TableLike) -> Array:
         """The probability of each class, (N, K), for X (N, D)."""
         check_is_fitted(self)
         return self.model_.predict_proba(validated_table(self, X, reset=False, dtype="numeric"))
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: TableLike) -> Array:
         """The most probable label of each row of X (N, D)."""
         check_is_fitted(self)
         return self.model_.predict(validated_table(self, X, reset=False, dtype="numeric"))
 
 
 def _read_labels(y: Array) -> Array:
-    """Labels of a dtype of their own, which must be classes."""
+    """The labels as an array that is not of objects; labels that are no classes are an error."""
     y = np.array(y.tolist()) if y.dtype == object else y
     check_classification_targets(y)
     return y

@@ -1,9 +1,9 @@
-"""Small networks, for numbers and for classes."""
+"""Small neural networks with scikit-learn's interface: a regressor and a classifier."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from fastdl._typing import Array, ArrayLike, Loss
-from fastdl.estimators._validation import seed_of, validated_table, weights
+from fastdl.estimators._validation import RandomState, seed_of, validated_table, weights
 from fastdl.linear.training_options import TrainingOptions
 from fastdl.network.classification import fit_network_classifier
 from fastdl.network.fit import fit_network
@@ -23,7 +23,7 @@ _OPTIONS = (
 
 
 class _Network(BaseEstimator):
-    """What the estimators of numbers and of classes have in common: training, and the rows to predict."""
+    """The base of the network estimators: training with their parameters, and predictions."""
 
     def _train(
         self,
@@ -32,8 +32,8 @@ class _Network(BaseEstimator):
         y: Array,
         s: ArrayLike | None,
         **more: Any,
-    ) -> Any:
-        """Fit X (N, D) by `fit_network` or `fit_network_classifier`, and keep what it gives as attributes."""
+    ) -> Self:
+        """Fit X (N, D) by `train`, `fit_network` or `fit_network_classifier`, and keep its results as attributes."""
         options = TrainingOptions(**{name: getattr(self, name) for name in _OPTIONS}, seed=seed_of(self.random_state))
         self.model_ = train(
             X, y, self.hidden, activation=self.activation, weight_decay=self.weight_decay,
@@ -42,8 +42,8 @@ class _Network(BaseEstimator):
         self.loss_, self.history_ = self.model_.loss, self.model_.history
         return self
 
-    def _ask(self, method: str, X: ArrayLike) -> Array:
-        """A method of the network, of X (N, D)."""
+    def _call_model(self, method: str, X: ArrayLike) -> Array:
+        """The result of a method of the network for X (N, D)."""
         check_is_fitted(self)
         return getattr(self.model_, method)(validated_table(self, X, reset=False), threads=self.threads)
 
@@ -62,9 +62,9 @@ class NetworkRegressor(RegressorMixin, _Network):
     batch_size, epochs, learning_rate, optimizer, momentum, schedule, patience
         As in `fastdl.TrainingOptions`.
     validation_fraction : float, optional
-        The part of the rows to validate on; the fit is then that of the epoch with the least validation loss.
+        The share of the rows to validate on; the fit is then that of the epoch with the smallest validation loss.
     random_state : int, RandomState or None
-        Of the first weights, the order of the rows, and those held out; None is 0.
+        The seed of the initial weights, the order of the rows, and the validation rows; None is 0.
     threads : int or None
         Threads to use, for batches of more than 128 rows; None means all this process may.
 
@@ -73,9 +73,9 @@ class NetworkRegressor(RegressorMixin, _Network):
     model_ : NetworkFit
         The network; ``model_.features(X)`` are the values of its last hidden layer.
     loss_ : float
-        The sum over the rows it was trained on.
+        The sum of the losses over the training rows.
     history_ : mapping of str to ndarray
-        Epoch by epoch.
+        Values recorded epoch by epoch.
     n_features_in_ : int
         D.
 
@@ -105,7 +105,7 @@ class NetworkRegressor(RegressorMixin, _Network):
         patience: int | None = None,
         refit: bool = False,
         validation_fraction: float | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         threads: int | None = 1,
     ):
         self.hidden, self.p, self.activation, self.batch_size, self.epochs = hidden, p, activation, batch_size, epochs
@@ -120,11 +120,11 @@ class NetworkRegressor(RegressorMixin, _Network):
 
     def predict(self, X: ArrayLike) -> Array:
         """The network's values, float64 (N,), of X (N, D)."""
-        return self._ask("predict", X)
+        return self._call_model("predict", X)
 
 
 class NetworkClassifier(ClassifierMixin, _Network):
-    """A small multilayer perceptron of classes, trained on their cross-entropy: `fastdl.fit_network_classifier`.
+    """A small multilayer perceptron that predicts classes: `fastdl.fit_network_classifier`.
 
     Parameters
     ----------
@@ -137,9 +137,9 @@ class NetworkClassifier(ClassifierMixin, _Network):
     class_weight : "balanced", or dict of label to float, optional
         What the weights of a class's rows are multiplied by; "balanced" gives every class the same sum.
     validation_fraction : float, optional
-        The part of the rows to validate on; the fit is then that of the epoch with the least validation loss.
+        The share of the rows to validate on; the fit is then that of the epoch with the smallest validation loss.
     random_state : int, RandomState or None
-        Of the first weights, the order of the rows, and those held out; None is 0.
+        The seed of the initial weights, the order of the rows, and the validation rows; None is 0.
     threads : int or None
         Threads to use, for batches of more than 128 rows; None means all this process may.
 
@@ -150,9 +150,9 @@ class NetworkClassifier(ClassifierMixin, _Network):
     model_ : NetworkClassifierFit
         The network; ``model_.features(X)`` are the values of its last hidden layer.
     loss_ : float
-        The cross-entropy over the rows it was trained on.
+        The cross-entropy over the training rows.
     history_ : mapping of str to ndarray
-        Epoch by epoch.
+        Values recorded epoch by epoch.
     n_features_in_ : int
         D.
 
@@ -179,9 +179,9 @@ class NetworkClassifier(ClassifierMixin, _Network):
         schedule: str | Callable[[float], float] = "cosine",
         weight_decay: float = 0.0,
         patience: int | None = None,
-        class_weight: Any = None,
+        class_weight: str | Mapping[Any, float] | None = None,
         validation_fraction: float | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         threads: int | None = 1,
     ):
         self.hidden, self.activation, self.batch_size, self.epochs = hidden, activation, batch_size, epochs
@@ -199,13 +199,13 @@ class NetworkClassifier(ClassifierMixin, _Network):
         return self
 
     def decision_function(self, X: ArrayLike) -> Array:
-        """Of two classes the logit of the second less that of the first, (N,); else the logits, (N, K)."""
-        return self._ask("decision_function", X)
+        """The logits, (N, K); for two classes that of the second less that of the first, (N,)."""
+        return self._call_model("decision_function", X)
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """The probability of each class, float64 (N, K), of X (N, D)."""
-        return self._ask("predict_proba", X)
+        return self._call_model("predict_proba", X)
 
     def predict(self, X: ArrayLike) -> Array:
         """The most probable label of each row of X (N, D)."""
-        return self._ask("predict", X)
+        return self._call_model("predict", X)

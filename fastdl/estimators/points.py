@@ -1,17 +1,19 @@
-"""Clouds of points as rows of a table."""
+"""Point clouds as rows of voxels, as a scikit-learn transformer."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from fastdl import _check
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import _grid
-from fastdl.points._reductions import VoxelReductions
+from fastdl.points._reductions import Reduce, VoxelReductions
 from fastdl.points.dense_grid import voxel_grid
 
 
@@ -57,7 +59,7 @@ class VoxelGridTransformer(TransformerMixin, BaseEstimator):
         voxel_size: ArrayLike,
         point_range: ArrayLike,
         *,
-        reduce: Any = ((0, "count"),),
+        reduce: Reduce | tuple[tuple[int, str], ...] = ((0, "count"),),
         fill: float = 0.0,
         flatten: bool = True,
         threads: int | None = 1,
@@ -65,14 +67,14 @@ class VoxelGridTransformer(TransformerMixin, BaseEstimator):
         self.voxel_size, self.point_range, self.reduce = voxel_size, point_range, reduce
         self.fill, self.flatten, self.threads = fill, flatten, threads
 
-    def fit(self, X: Any, y: Any = None) -> VoxelGridTransformer:
+    def fit(self, X: Sequence[ArrayLike] | Array, y: object = None) -> VoxelGridTransformer:
         """Learn the number of columns from X, a list of clouds (N, C) or an array (n, N, C); returns itself."""
         clouds = _clouds(X)
         first = voxel_grid(clouds[0], self.voxel_size, self.point_range, reduce=self._plan(), fill=self.fill)
         self.columns_, self.grid_, self._dtype = clouds[0].shape[1], first.shape, first.dtype
         return self
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: Sequence[ArrayLike] | Array) -> Array:
         """The grids of n clouds: (n, X Y Z K), or (n, X, Y, Z, K) without `flatten`."""
         check_is_fitted(self)
         clouds = _clouds(X)
@@ -84,8 +86,8 @@ class VoxelGridTransformer(TransformerMixin, BaseEstimator):
             result[k] = voxel_grid(cloud, self.voxel_size, self.point_range, **how)
         return result.reshape(len(clouds), -1) if self.flatten else result
 
-    def get_feature_names_out(self, input_features: Any = None) -> Array:
-        """Names: the cell (x, y, z), and what it holds: "mean_0" is the mean of column 0."""
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
+        """Names: the cell (x, y, z) and the reduction: "mean_0" is the mean of column 0."""
         check_is_fitted(self)
         state = VoxelReductions(self._plan(), self.columns_, np.dtype(float), -1)
         if state.reducer:
@@ -95,17 +97,17 @@ class VoxelGridTransformer(TransformerMixin, BaseEstimator):
         cells = np.ndindex(*self.grid_[:3])
         return np.array([f"{x}_{y}_{z}_{h}" for x, y, z in cells for h in held], dtype=object)
 
-    def _plan(self) -> Any:
+    def _plan(self) -> Reduce:
         return list(self.reduce) if isinstance(self.reduce, tuple) else self.reduce
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
         tags.transformer_tags.preserves_dtype = []
         return tags
 
 
-def _clouds(X: Any) -> list[Array]:
+def _clouds(X: Sequence[ArrayLike] | Array) -> list[Array]:
     try:
         clouds = [_grid.as_cloud(cloud) for cloud in X]
     except TypeError:

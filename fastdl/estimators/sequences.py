@@ -1,17 +1,22 @@
-"""Sequences as columns of a table: one-hot rows."""
+"""One-hot encoding of sequences as a scikit-learn transformer."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from fastdl import _check
-from fastdl.estimators._validation import Array
+from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.sequences.decoding import one_hot_decode
 from fastdl.sequences.encoding import one_hot
+
+#: Sequences in a list, a series, a column of a table, or rows of letters.
+SequencesLike = Iterable[str | bytes | Array]
 
 
 class NucleotideOneHot(TransformerMixin, BaseEstimator):
@@ -22,22 +27,23 @@ class NucleotideOneHot(TransformerMixin, BaseEstimator):
     alphabet : str
         The letters of the channels, in order.
     unknown : {"zero", "uniform", "n-uniform", "iupac", "channel", "raise"}
-        What another letter becomes, as in `fastdl.one_hot`.
+        The encoding of other letters, as in `fastdl.one_hot`.
     case : {"fold", "strict"}
         Whether lower case counts as upper.
     length : int, optional
-        What sequences are padded to with zeros; by default that of the longest in `fit`. Longer ones are errors.
+        The length that sequences are padded to with zeros; by default that of the longest in `fit`. Longer sequences
+        are errors.
     flatten : bool
         Whether the result is (N, L A), a table, or (N, L, A).
     dtype : dtype
-        Of the result: bool, uint8, int8, float16, float32 or float64.
+        The dtype of the result: bool, uint8, int8, float16, float32 or float64.
     threads : int or None
         Threads to use; None means all this process may.
 
     Attributes
     ----------
     length_ : int
-        L, what sequences are padded to.
+        L, the length that sequences are padded to.
 
     Examples
     --------
@@ -60,13 +66,13 @@ class NucleotideOneHot(TransformerMixin, BaseEstimator):
         case: str = "fold",
         length: int | None = None,
         flatten: bool = True,
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
         threads: int | None = 1,
     ):
         self.alphabet, self.unknown, self.case, self.length = alphabet, unknown, case, length
         self.flatten, self.dtype, self.threads = flatten, dtype, threads
 
-    def fit(self, X: Any, y: Any = None) -> NucleotideOneHot:
+    def fit(self, X: SequencesLike, y: object = None) -> NucleotideOneHot:
         """Learn the length of the sequences of X: a list or an array of N strings or bytes; returns itself."""
         sequences = _sequences(X)
         longest = max(map(len, sequences), default=0)
@@ -76,22 +82,22 @@ class NucleotideOneHot(TransformerMixin, BaseEstimator):
         self._encoded(sequences)
         return self
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: SequencesLike) -> Array:
         """One-hot rows of N sequences: (N, L A), or (N, L, A) without `flatten`."""
         check_is_fitted(self)
         rows = self._encoded(_sequences(X))
         return rows.reshape(len(rows), -1) if self.flatten else rows
 
-    def inverse_transform(self, X: Any) -> Array:
-        """The sequences (N,) as str, of length L each; what is no letter of the alphabet is N, of proteins X."""
+    def inverse_transform(self, X: ArrayLike) -> Array:
+        """The sequences (N,) as str, each of length L; positions without a letter are N, or X for proteins."""
         check_is_fitted(self)
         X = _check.asarray("X", X)
         rows = X.reshape(len(X), self.length_, self._channels())
         letters = one_hot_decode(rows, alphabet=self.alphabet, unknown=self.unknown, threads=self.threads)
         return letters.view(f"S{self.length_}").reshape(-1).astype(str)
 
-    def get_feature_names_out(self, input_features: Any = None) -> Array:
-        """Names: the place, counted from 0, and the letter."""
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
+        """Names: the position, counted from 0, and the letter."""
         check_is_fitted(self)
         letters = [*self.alphabet, *["other"][: self._channels() - len(self.alphabet)]]
         return np.array([f"{k}_{letter}" for k in range(self.length_) for letter in letters], dtype=object)
@@ -108,14 +114,14 @@ class NucleotideOneHot(TransformerMixin, BaseEstimator):
         }
         return one_hot(sequences, **how, length=self.length_, threads=self.threads)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.one_d_array, tags.input_tags.two_d_array, tags.input_tags.string = True, False, True
         tags.transformer_tags.preserves_dtype = []
         return tags
 
 
-def _sequences(X: Any) -> list[Any]:
+def _sequences(X: SequencesLike) -> list[Any]:
     """A list of str or bytes, from a list, a series, a column of a table, or rows of letters (N, L)."""
     if isinstance(X, (str, bytes)):
         raise _check.InputTypeError("X must be a list of sequences, got one; put it in a list")

@@ -1,4 +1,4 @@
-"""Features: polynomial bases of one column, products of columns, functions of columns, the user's own among them."""
+"""Features: polynomial bases of one column, products of columns, and functions of columns, built-in or custom."""
 
 from fastdl import _lazy
 

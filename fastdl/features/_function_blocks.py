@@ -1,4 +1,4 @@
-"""What `feature_map` is told, turned into steps on blocks of columns: named functions, ufuncs, and the user's own."""
+"""The steps of `feature_map` on blocks of columns: named functions, NumPy's ufuncs, and compiled Python functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastdl.reference import features as reference
 
 kernel = _kernels.load("features") or reference
 
-_CACHED = 1 << 18  # bytes of columns in work at once: they stay in the second-level cache
+_CACHED = 1 << 18  # bytes of columns that are processed at once: they stay in the second-level cache
 
 
 def _cube(x: Array, out: Array) -> None:
@@ -24,13 +24,17 @@ def _cube(x: Array, out: Array) -> None:
     np.multiply(out, x, out=out)
 
 
-#: What NumPy does to a block of columns. Its loops are vectorised, where a C loop over libm's log or exp is not.
+#: A function by name or as a callable, or (function, columns), or several of these.
+Function = str | Callable[..., Any] | tuple[str | Callable[..., Any], int | Sequence[int]]
+Functions = Function | Sequence[Function]
+
+#: Functions that NumPy computes: its loops are vectorised, where a C loop that calls libm's log or exp is not.
 UFUNCS: dict[str, Callable[..., Any]] = {
     "identity": np.positive,
     "cube": _cube,
     **{name: getattr(np, name) for name in reference.FUNCTIONS if name not in ("identity", "cube")},
 }
-#: Where a function is defined: what the kernel's `inside` keeps.
+#: The domains of functions, as the kernel `inside` tests them.
 DOMAINS = {
     "log": ("above", 0.0),
     "log2": ("above", 0.0),
@@ -46,9 +50,9 @@ DOMAINS = {
 
 @dataclass(frozen=True)
 class Step:
-    """One function and the columns it takes: a named one gives a feature for each, a callable one of all of them."""
+    """A function and its columns: a named one gives a feature per column, a callable one feature of all columns."""
 
-    function: Any
+    function: str | Callable[..., Any]
     columns: tuple[int, ...]
 
     @property
@@ -60,12 +64,12 @@ class Step:
         return self.function if isinstance(self.function, str) else getattr(self.function, "__name__", "the function")
 
     def of(self, feature: int) -> str:
-        """How a message names one of its features."""
+        """The name of one of its features, for messages."""
         columns = self.columns if callable(self.function) else self.columns[feature : feature + 1]
         return f"{self.name} of column{'s' if len(columns) > 1 else ''} {', '.join(map(str, columns))}"
 
 
-def steps(functions: Any, d: int) -> list[Step]:
+def steps(functions: Functions, d: int) -> list[Step]:
     """The steps that `functions` asks for on d columns."""
     if isinstance(functions, str) or callable(functions):
         functions = [functions]
@@ -108,8 +112,8 @@ def _column(value: Any, d: int) -> int:
     return column + d if column < 0 else column
 
 
-def _arity(function: Any) -> int:
-    """How many numbers a function takes."""
+def _arity(function: Callable[..., Any]) -> int:
+    """The number of arguments of a function."""
     if isinstance(function, np.ufunc):
         if function.nout != 1:
             raise InputError(f"{function.__name__} gives {function.nout} numbers; a feature function gives one")
@@ -127,7 +131,7 @@ def _arity(function: Any) -> int:
 
 
 def compiled(step: Step, dtype: np.dtype) -> Any:
-    """The loop around the user's function, for columns of `dtype`: compiled where the kernels are."""
+    """The loop around the user's function for columns of `dtype`; compiled, unless the reference is used."""
     if kernel is reference:
         return reference.loop(step.function)
     from fastdl_ext.user_functions import compilation
@@ -140,9 +144,9 @@ def compiled(step: Step, dtype: np.dtype) -> Any:
 
 
 class FunctionBlock:
-    """What is done to a block of rows: read them as columns, fill columns, write these as rows.
+    """The work on a block of rows: transpose it to columns, compute the features' columns, transpose them back.
 
-    Where every function is applied to all columns in order, columns need not be told apart: a row is a run of values.
+    Where every function is applied to all columns in order, there is no need to transpose: a row is a run of values.
     """
 
     def __init__(self, steps: Sequence[Step], X: Array, result: Array):
@@ -164,7 +168,7 @@ class FunctionBlock:
             at += step.width
 
     def _filler(self, step: Step, at: int) -> Callable[[Array, Array, int, Array], Any]:
-        """do(columns, features, n, counts): fill the step's features, and count where they are not defined."""
+        """The function (columns, features, n, counts) that fills a step's features and counts undefined values."""
         function = step.function
         if callable(function):
             run = _into(function) if isinstance(function, np.ufunc) else compiled(step, self.X.dtype)
@@ -239,7 +243,7 @@ def _whole(steps: Sequence[Step], d: int) -> list[Step] | None:
 
 
 def _runs(columns: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """(first, end, place) of columns that stand side by side."""
+    """(first, end, position) of runs of neighbouring columns."""
     start = 0
     for k in range(1, len(columns) + 1):
         if k == len(columns) or columns[k] != columns[k - 1] + 1:
@@ -252,7 +256,7 @@ def _into(ufunc: np.ufunc) -> Callable[..., None]:
 
 
 def _new_nans(columns: list[Array], out: Array) -> int:
-    """How many of `out` are NaN though no column is."""
+    """The number of NaNs in `out` where no column is NaN."""
     if len(columns) == 1:
         return kernel.count_new_nans(columns[0], out)
     if not np.isnan(out).any():
@@ -261,7 +265,7 @@ def _new_nans(columns: list[Array], out: Array) -> int:
 
 
 class NotDefined(InputError):
-    """A function where it is not defined."""
+    """Raised where a function is not defined for a row."""
 
     def __init__(self, steps: Sequence[Step], counts: Array, X: Array, result: Array):
         k = int(np.flatnonzero(counts)[0])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from fastdl.reference import features as reference
 kernel = _kernels.load("features") or reference
 
 BASES = ("monomial", "chebyshev", "legendre")
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # what kernels take; other floats go to the reference
-BLOCK = 1 << 20  # values of a result in a block: some 500 microseconds, a thread's turn costs some 20
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # dtypes of the kernels; other floats go to the reference
+BLOCK = 1 << 20  # values of a result in a block: some 500 microseconds; handing a block to a thread costs some 20
 
 
 def vandermonde(
@@ -40,8 +40,8 @@ def vandermonde(
     basis : {"monomial", "chebyshev", "legendre"}
         Ascending powers 1, x, x^2, ...; Chebyshev polynomials of the first kind; Legendre polynomials.
     domain : (low, high), optional
-        Mapped to -1 and 1 before the basis is evaluated, exactly at both ends; x may lie outside. By default x is
-        taken as it is.
+        The interval that is mapped to [-1, 1] before the basis is evaluated, exactly at both ends; x may lie outside.
+        By default x is not mapped.
     out : ndarray, optional
         Where to write: shape (*x.shape, degree + 1), of the result's dtype.
     threads : int or None
@@ -63,9 +63,9 @@ def vandermonde(
 
     Notes
     -----
-    Powers of x grow dependent quickly: beyond a degree of some ten, use Chebyshev or Legendre columns with the domain
-    of the data. Rows are independent, so chunks of a stream give the rows of the whole (see the example). A large fresh
-    result takes longer to come from the system than to be filled: in a loop, give the same `out` again.
+    Powers of x are soon nearly dependent: from a degree of about ten on, use Chebyshev or Legendre columns with the
+    domain of the data. Rows are independent, so chunks of a stream give the same rows (see the example). Allocating a
+    large result takes longer than filling it: in a loop, reuse the same `out`.
 
     References
     ----------
@@ -110,7 +110,7 @@ def _ratio(count: int, char: str) -> Array:
     return k / (k + np.ones(1, char))
 
 
-def _domain(domain: Any, dtype: np.dtype) -> tuple[float, float]:
+def _domain(domain: Iterable[float], dtype: np.dtype) -> tuple[float, float]:
     try:
         low, high = domain
     except (TypeError, ValueError):

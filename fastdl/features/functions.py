@@ -1,8 +1,8 @@
-"""Functions of columns, named ones and the user's own, in one pass over the data."""
+"""Functions of columns, built-in and custom ones, in one pass over the data."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import numpy as np
 
@@ -10,13 +10,14 @@ from fastdl import _check
 from fastdl._threads import split
 from fastdl._typing import Array, ArrayLike
 from fastdl.features import _function_blocks
+from fastdl.features._function_blocks import Functions
 from fastdl.features.basis import FLOATS
 
 
 @overload
 def feature_map(
     X: ArrayLike,
-    functions: Any,
+    functions: Functions,
     *,
     invalid: str = "nan",
     return_invalid: Literal[False] = False,
@@ -26,7 +27,7 @@ def feature_map(
 @overload
 def feature_map(
     X: ArrayLike,
-    functions: Any,
+    functions: Functions,
     *,
     invalid: str = "nan",
     return_invalid: Literal[True],
@@ -35,7 +36,7 @@ def feature_map(
 ) -> tuple[Array, Array]: ...
 def feature_map(
     X: ArrayLike,
-    functions: Any,
+    functions: Functions,
     *,
     invalid: str = "nan",
     return_invalid: bool = False,
@@ -49,12 +50,13 @@ def feature_map(
     X : array_like, shape (N, D) or (N,)
         float32 or float64 keep their dtype; integers and bool become float64.
     functions : list of str, callable or (str or callable, columns)
-        What stands alone is applied to every column, a tuple to the columns it names (one index or several; negative
-        ones count from the end). Names: identity, square, cube, sqrt, cbrt, abs, sign, reciprocal, exp, expm1, log,
-        log1p, log2, log10, sin, cos, tan, tanh, arctan. Functions: in plain Python, from numbers to a number, compiled
-        by Numba; NumPy's ufuncs; functions compiled by `numba.njit`. A function of k > 1 numbers takes k columns.
+        A function alone is applied to every column, one in a tuple to the columns that the tuple names (one index or
+        several; negative ones count from the end). Names: identity, square, cube, sqrt, cbrt, abs, sign, reciprocal,
+        exp, expm1, log, log1p, log2, log10, sin, cos, tan, tanh, arctan. Functions: in plain Python, from numbers to a
+        number, compiled by Numba; NumPy's ufuncs; functions compiled by `numba.njit`. A function of k > 1 numbers takes
+        k columns.
     invalid : {"nan", "raise"}
-        What happens where a function is not defined: the feature is NaN, or an error names the first such row.
+        Where a function is not defined: whether the feature is NaN, or an error names the first such row.
         Not defined are log, log2, log10 of x <= 0, log1p of x <= -1, sqrt of x < 0, reciprocal of 0, sin, cos and tan
         of infinities; of your own functions, whatever makes NaN from numbers. NaN in X is not counted.
     return_invalid : bool
@@ -80,8 +82,8 @@ def feature_map(
 
     Notes
     -----
-    Blocks of rows that fit in the cache are turned into columns, the functions fill columns, and these leave as rows:
-    X is read once and the result written once. Named functions are NumPy's, and have its bits; your functions see
+    Blocks of rows that fit in the cache are transposed to columns, and the features' columns back to rows: X is read
+    once and the result written once. Named functions are NumPy's, and have its bits; your functions see
     float64, and their result is rounded to the dtype. Each of yours is compiled once a process, and kept on disk (in
     NUMBA_CACHE_DIR, or in fastdl of the user's cache folder) where a folder is writable. Rows are independent, so
     chunks of a stream give the rows of the whole: ``run(chunks, lambda chunk: feature_map(chunk, functions))``.

@@ -44,7 +44,7 @@ def polynomial_features(
     include_bias : bool
         Whether there is a column of ones: the product of no factors.
     max_bytes : int
-        Refuse a result that takes more, saying how much: the columns multiply quickly.
+        A larger result is an error that says how much it takes, as the number of columns grows quickly.
     out : ndarray, optional
         Where to write: shape (N, M), of the result's dtype.
     threads : int or None
@@ -108,7 +108,7 @@ def polynomial_features(
 
 
 def count_columns(d: int, degree: int, interaction_only: bool) -> int:
-    """The products of up to `degree` of d columns, that of none among them; 2^64 stands for all that is more."""
+    """The number of products of up to `degree` of d columns, the empty product included; at most 2^64 is returned."""
     if not interaction_only:
         return _choose(d + degree, min(d, degree))
     total = 0
@@ -120,7 +120,7 @@ def count_columns(d: int, degree: int, interaction_only: bool) -> int:
 
 
 def _choose(n: int, k: int) -> int:
-    """n over k, at most 2^64: digit for digit it could have millions."""
+    """The binomial coefficient, or 2^64 if it is larger: it could have millions of digits."""
     total = 1
     for i in range(1, min(k, n - k) + 1):
         total = total * (n - i + 1) // i

@@ -1,4 +1,4 @@
-"""Graphs: lists of edges to rows of neighbours (CSR), norms, reductions and their derivatives, samples, batches."""
+"""Graphs: edge lists to rows of neighbours (CSR), normalisation, aggregation and its gradient, sampling, batches."""
 
 from fastdl import _lazy
 

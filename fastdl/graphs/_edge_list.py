@@ -1,4 +1,4 @@
-"""Lists of edges, checked: their two ends as integers, the number of nodes, equal edges made one."""
+"""Checks of edge lists: both ends as integers, the number of nodes; and the merging of equal edges."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def node_counts(
 
 
 def check_size(n: int, max_bytes: int, largest: bool) -> None:
-    """Raise where the rows of n targets take more than `max_bytes`: a stray id would take all memory there is."""
+    """Raise where the rows of n targets take more than `max_bytes`: one wrong id could take all memory."""
     max_bytes = _check.integer("max_bytes", max_bytes, 0)
     if 8 * (n + 1) > max_bytes:
         why = f"the largest node is {n - 1}, so there would be {n} nodes" if largest else f"there would be {n} nodes"

@@ -1,4 +1,4 @@
-"""Edges to rows: a stable counting sort by target, in one placement where the caches hold it, else by buckets."""
+"""Edges to rows: a stable counting sort by target, in one scatter where the caches hold it, else by buckets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BUCKETS = 256  # streams that are written at once: with more, each would lose i
 
 
 def survey(x: Array, threads: int | None) -> tuple[int, int, bool]:
-    """(least, largest, whether the values never fall) of a vector that is not empty."""
+    """(minimum, maximum, whether it is sorted) of a vector that is not empty."""
     # Each block looks at the value before it too.
     parts = split(len(x), threads, lambda s: kernel.survey(x[max(s.start - 1, 0) : s.stop]), _BLOCK)
     low, high, descents = zip(*parts)

@@ -1,4 +1,4 @@
-"""One reduction over neighbours, ready to run: the checked features and weights, and the blocks that threads share."""
+"""One aggregation over neighbours: the checked features and weights, and the blocks that threads share."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _PLAIN, _WEIGHTED, _GCN = range(3)  # of a sum
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _ONE = {dtype: np.ones((1, 1), dtype) for dtype in _FLOATS}  # the weight of all edges
 _NONE = {dtype: np.empty(0, dtype) for dtype in _FLOATS}
-_WORK = 1 << 21  # values gathered in one block, about a millisecond: a thread's turn costs some 20 microseconds
-_LINE = 16  # columns that threads do not share: a cache line
-_NODES = 1 << 16  # nodes in a block where every node is little work
+_WORK = 1 << 21  # values gathered in a block, about a millisecond; handing it to a thread costs some 20 microseconds
+_LINE = 16  # columns, a cache line of float32: threads that share a row take whole multiples
+_NODES = 1 << 16  # nodes in a block, at most, where nodes have few edges
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Gather:
         1/sqrt(degree) of every node for the weights "gcn", else empty.
     reduce : str
     op : int
-        What the kernel calls the reduction.
+        The kernel's number of the reduction.
     threads : int
     """
 
@@ -62,7 +62,7 @@ class Gather:
     threads: int
 
     def into(self, first: int, last: int, result: Array) -> None:
-        """The rows first..last - 1 to `result`."""
+        """Write the rows first..last - 1 to `result`."""
         if result.size == 0:
             return
         graph = self.graph
@@ -100,7 +100,7 @@ def small_result(graph: Graph, features: ArrayLike, reduce: str) -> Array | None
 def prepare(
     graph: Any, features: ArrayLike, reduce: str, weight: ArrayLike | str | None, threads: int | None
 ) -> Gather:
-    """The reduction that a user asks for, checked."""
+    """The reduction that the user asks for, after checks of the arguments."""
     graph = as_graph(graph)
     _check.one_of("reduce", reduce, REDUCTIONS)
     x = node_features("features", features, graph.num_sources)
@@ -123,7 +123,7 @@ def prepare(
 
 def node_features(name: str, features: ArrayLike, n: int) -> Array:
     """float32 or float64 with a row for each of n nodes; float16 is read as float32, integers as float64."""
-    # The first question spares the others where features are right as they are: small graphs come by the million.
+    # This test comes first because it is the usual case, and small graphs come by the million.
     right = type(features) is np.ndarray and features.dtype in _FLOATS and features.flags.carray
     x: Array = features if right else _check.floats(name, features)  # type: ignore[assignment]
     if x.ndim == 0 or len(x) != n:
@@ -147,14 +147,14 @@ def edge_weight(graph: Graph, weight: ArrayLike | None, x: Array) -> Array:
 
 
 def flat_rows(x: Array) -> Array:
-    """x as (N, columns), also where there is nothing in it."""
+    """x as (N, columns), also where it is empty."""
     if x.ndim == 2:
         return x
     return x.reshape(len(x), -1) if x.size else np.empty((len(x), int(np.prod(x.shape[1:]))), x.dtype)
 
 
 def part(graph: Graph, weight: Array, a: int, b: int) -> tuple[Array, Array, Array]:
-    """indptr of the rows a..b with the indices and weights it counts in: all of them, or those of the rows as int32."""
+    """(indptr of rows a..b, indices, weights): the last two of all rows, or of these rows alone, copied as int32."""
     indptr = row_ends(graph, a, b)
     mapped = graph._mapped[1]
     if graph.indices.dtype == np.int32 and not mapped:
@@ -181,8 +181,8 @@ def row_ends(graph: Graph, a: int, b: int) -> Array:
 def blocks(indptr: Array, first: int, last: int, columns: int, threads: int) -> Iterator[tuple[int, int, int, int]]:
     """(row, row, column, column) of blocks of equal work.
 
-    A row is never cut, that would change the order of its sum; but where one row is much more than a block, each thread
-    takes a part of its columns. More parts would read the indices, and the rows of features in memory, more often.
+    A row is never cut, as that would change the order of its sum; but where one row is much more than a block, each
+    thread takes some of its columns. More parts would read indices and features from memory more often.
     """
     shared = -(-columns // (_LINE * threads)) * _LINE
     step = min(max(_WORK // max(columns, 1), 1 << 12), 1 << 19)
@@ -196,7 +196,7 @@ def blocks(indptr: Array, first: int, last: int, columns: int, threads: int) -> 
 
 
 def _inverse_roots(graph: Graph, weight: Array, threads: int) -> Array:
-    """1/sqrt(degree) of every node, its self loop counted."""
+    """1/sqrt(degree) of every node, self loops included."""
     root = np.empty(graph.num_nodes, weight.dtype)
 
     def run(s: slice) -> None:

@@ -1,4 +1,4 @@
-"""Arrays that nobody can change any more: kernels read what was checked once, so it must stay what it was."""
+"""Immutable arrays: kernels rely on checks made when a graph was built, so its arrays must not change afterwards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def own(x: Array) -> Array:
 
 
 def freeze(x: Array) -> Array:
-    """`x`, which nobody else holds, without a way to write to it: not even `flags.writeable` brings one back."""
+    """`x`, which nobody else holds, made permanently read-only: not even `flags.writeable` can undo it."""
     x = np.ascontiguousarray(x)
     x.flags.writeable = False
     return np.asarray(memoryview(x).toreadonly())
@@ -45,7 +45,7 @@ def is_mapped(x: Array) -> bool:
 
 
 def check_file(x: Array) -> None:
-    """Raise where the file behind a mapped array has become shorter: to read it would end the process."""
+    """Raise where the file behind a mapped array has become shorter: reading it would kill the process (SIGBUS)."""
     root = x
     if root.base is None:  # memory of its own
         return
@@ -56,7 +56,7 @@ def check_file(x: Array) -> None:
     wanted = root.offset + root.nbytes
     try:
         size = os.stat(root.filename).st_size
-    except OSError:  # it has another name now, and is still there for who has mapped it
+    except OSError:  # renamed or deleted; the mapping still works
         return
     if size < wanted:
         raise FileError(

@@ -1,4 +1,4 @@
-"""What the nodes of a graph gather from their neighbours: the sparse-dense product of a graph network."""
+"""Aggregation of neighbours' features, the sparse-dense matrix product of graph networks."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def aggregate(
         `SoftmaxAggregation`). Of a node without neighbours the product "mul" is 1, all others are 0. A NaN among the
         neighbours makes the result NaN.
     weight : array_like of floats, (E,) or (E, H), or a name, optional
-        What each neighbour is multiplied by before anything else, in the order of `graph.indices` and read in the
-        dtype of the features: an array in the order of the list of edges goes in as ``weight[graph.edge_order]``. With
-        H heads the features are (N, H, ...), each head with its own weights. By default `graph.weight`, or nothing.
-        A name is that of `normalize_edges`; "gcn", self loops included, is made on the way: no array of E weights is.
+        Factors of the neighbours' features, in the order of `graph.indices`, cast to the dtype of the features: give an
+        array in the order of the edge list as ``weight[graph.edge_order]``. With H heads the features are (N, H, ...),
+        each head with its own weights. By default `graph.weight`, or 1. Names are those of `normalize_edges`; the
+        weights of "gcn", self loops included, are computed on the fly, without an array of E weights.
     rows : (int, int), optional
         Reduce for the nodes first..last - 1 only.
     out : ndarray, optional
@@ -104,14 +104,14 @@ def aggregate_blocks(
     max_bytes: int = 1 << 26,
     threads: int | None = 1,
 ) -> Iterator[Array]:
-    """What `aggregate` returns, as blocks of rows, in order: for results larger than memory.
+    """The result of `aggregate` as blocks of rows, in order: for results larger than memory.
 
     Parameters
     ----------
     graph, features, reduce, weight, threads
         As in `aggregate`; what is memory-mapped stays on disk.
     max_bytes : int
-        The size of a block at most, where a row is not larger.
+        The largest size of a block; a block has at least one row.
 
     Yields
     ------
@@ -154,7 +154,7 @@ def aggregate_edges(
     out: Array | None = None,
     threads: int | None = 1,
 ) -> Array:
-    """Reduce, for every node, what is given for the edges into it.
+    """Reduce, for every node, values of the edges into it.
 
     Parameters
     ----------

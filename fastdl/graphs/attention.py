@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -154,7 +155,7 @@ def edge_dots(
     return result if heads else result[:, 0]
 
 
-def share_blocks(graph: Graph, threads: int | None, run: Any) -> None:
+def share_blocks(graph: Graph, threads: int | None, run: Callable[[int, int], object]) -> None:
     """run(first row, last row) for blocks of rows with about equal numbers of edges."""
     n = graph.num_targets
     borders = np.searchsorted(graph.indptr, np.arange(0, graph.num_edges, _EDGES), "right") - 1

@@ -1,4 +1,4 @@
-"""Many small graphs as one: side by side along the diagonal, and what the nodes of each are reduced to."""
+"""Batches of small graphs as one block-diagonal graph, and pooling of the nodes of each."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def pool(
     Parameters
     ----------
     features : array_like, (N, ...)
-        What the nodes have.
+        The features of the nodes.
     graph_id : array_like of integers, (N,)
         For every node its graph, in any order.
     num_graphs : int, optional

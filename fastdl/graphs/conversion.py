@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
 from fastdl.errors import InputError, InputTypeError
 from fastdl.graphs.graph import Graph
 
@@ -97,6 +97,6 @@ def both_directions(edges: Array, weight: Array | None) -> tuple[Array, Array | 
     return edges, None if weight is None else np.concatenate([weight, weight[other]])
 
 
-def _weights(values: Any) -> Array:
+def _weights(values: ArrayLike) -> Array:
     """float32 and float64 as they are, the rest as float64."""
     return cast(Array, _check.floats("weight", values))

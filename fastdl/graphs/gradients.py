@@ -1,4 +1,4 @@
-"""The derivatives of `aggregate` by the features and by the weights, in terms of NumPy arrays."""
+"""The gradient of `aggregate` by features and weights, for NumPy arrays."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from fastdl.reference import graphs as reference
 kernel = _kernels.load("graphs_aggregation") or _graph_kernels
 
 _ROWS = 1 << 12  # sources in a block
-_VALUES = 1 << 20  # messages worked on at once, 8 MB
+_VALUES = 1 << 20  # messages that are in memory at once, 8 MB
 
 
 class _Backward:
-    """A graph with its transpose, and where each edge of that is in the graph."""
+    """A graph with its transpose, and the position in the graph of each edge of the transpose."""
 
     def __init__(self, graph: Graph, threads: int | None):
         bare = Graph.__new__(Graph)._hold(graph.indptr, graph.indices, None, None, graph.num_sources)
@@ -136,7 +136,7 @@ class _Shaped:
         self.weighted = len(plan.weight) == self.graph.num_edges and plan.op != 0
 
     def sums(self, mean: bool) -> tuple[Array, Array | None]:
-        """Of a sum: the transposed graph gathers what its targets got."""
+        """The gradient of a sum or mean: the transposed graph aggregates the gradients of its targets."""
         g = self.g
         if mean:
             counts = np.maximum(np.diff(self.graph.indptr), 1).astype(g.dtype)
@@ -147,7 +147,7 @@ class _Shaped:
         return by_x, by_w
 
     def extremes(self, out: Array) -> tuple[Array, Array | None]:
-        """Of a largest or smallest value: what the target got goes to the first neighbour that has it."""
+        """The gradient of a maximum or minimum: it goes to the first neighbour that has the value."""
         graph, weight, x = self.graph, self.plan.weight, self.x
         where = np.empty(out.shape, np.int32)
         by_x = np.empty(x.shape, x.dtype)
@@ -182,7 +182,7 @@ class _Shaped:
         return by_w
 
     def messages(self, reduce: str, out: Array) -> tuple[Array, Array | None]:
-        """Of the others: the derivative by every message w x, in blocks of rows, added up at the sources."""
+        """The gradient of the other reductions: that by every message w x, in blocks of rows, summed at the sources."""
         graph, x = self.graph, self.x
         by_x = np.zeros_like(x)
         by_w = np.zeros((graph.num_edges, x.shape[1]), x.dtype) if self.by_weight else None

@@ -1,4 +1,4 @@
-"""Graphs to what a graph network reads: rows of neighbours (CSR).
+"""`Graph`: the rows of neighbours (CSR) that graph networks read.
 
 An edge (source, target) carries features from its source to its target, as PyTorch Geometric has it. Row i of a graph
 lists the sources of the edges *into* node i. So the sum that `aggregate` makes is ``A @ X`` for SciPy's
@@ -94,7 +94,7 @@ class Graph:
     ):
         indptr = _edge_list.node_array("indptr", indptr).astype(np.int64, copy=False)
         indices = _edge_list.node_array("indices", indices)
-        # What is checked is what is kept: a copy made before the checks cannot change between them and the kernel.
+        # Copy before the checks, so that nobody can change the arrays between the checks and the kernels.
         indptr, indices = own(indptr), own(indices)
         if len(indptr) == 0 or indptr[0] != 0 or indptr[-1] != len(indices):
             got = f"{indptr[0]}..{indptr[-1]}" if len(indptr) else "no value"
@@ -153,7 +153,7 @@ class Graph:
     def __copy__(self) -> Graph:
         return self
 
-    def __deepcopy__(self, memo: Any) -> Graph:
+    def __deepcopy__(self, memo: dict[int, object]) -> Graph:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -253,7 +253,7 @@ class Graph:
         return f"Graph({nodes}, num_edges={self.num_edges}{'' if self.weight is None else ', weighted'})"
 
     def summary(self) -> GraphSummary:
-        """What one looks at first: nodes, edges, self loops, duplicates, nodes without an edge, the largest degree.
+        """Counts to look at first: nodes, edges, self loops, duplicates, isolated nodes, the largest degree.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""What one looks at first in a graph: a wrong base, separator or direction shows in these numbers."""
+"""Counts that show at a glance whether a graph was read with the right base, separator and direction."""
 
 from __future__ import annotations
 

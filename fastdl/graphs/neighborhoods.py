@@ -1,4 +1,4 @@
-"""Parts of a graph: the edges between some nodes, and the nodes within some steps."""
+"""Induced subgraphs, and the nodes within k hops of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes that are called by names or by large numbers: their table, and the edges between 0..N-1."""
+"""Node names and large node ids: the table that numbers them 0..N-1, and edges in these numbers."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.errors import InputTypeError
 from fastdl.graphs._owned import freeze
 from fastdl.graphs.conversion import as_graph
@@ -71,7 +71,7 @@ def gcn_norm(
     weight: ArrayLike | None = None,
     add_self_loops: bool = True,
     improved: bool = False,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
 ) -> Graph:
     """The graph with self loops and the symmetric weights of a graph convolutional network (GCN).
 
@@ -122,7 +122,7 @@ def gcn_norm(
 
 
 def normalize_edges(
-    graph: Graph | Any, how: str = "symmetric", *, weight: ArrayLike | None = None, dtype: Any = None
+    graph: Graph | Any, how: str = "symmetric", *, weight: ArrayLike | None = None, dtype: DTypeLike | None = None
 ) -> Graph:
     """The graph with weights divided by degrees.
 
@@ -176,7 +176,7 @@ def normalize_edges(
     return Graph.__new__(Graph)._hold(graph.indptr, graph.indices, graph.edge_order, freeze(new), graph.num_sources)
 
 
-def _float_type(dtype: Any, weight: Array | None) -> np.dtype[Any]:
+def _float_type(dtype: DTypeLike | None, weight: Array | None) -> np.dtype[Any]:
     """float32 or float64: as given, or that of the weights."""
     try:
         chosen = np.dtype((np.float32 if weight is None else weight.dtype) if dtype is None else dtype)

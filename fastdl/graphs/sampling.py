@@ -1,4 +1,4 @@
-"""Draws of neighbours and random walks, which depend on the seed alone: not on threads or on what else is drawn."""
+"""Neighbour sampling and random walks; the result depends on the seed, not on threads or other draws."""
 
 from __future__ import annotations
 

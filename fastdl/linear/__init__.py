@@ -1,4 +1,4 @@
-"""Linear fits: the least sum of |y - f(x)|^p for any p > 0, with a certificate: a bound of how far from it one is."""
+"""Linear models that minimize the sum of |y - f(x)|^p for any p > 0, with a proof of how near they come."""
 
 from fastdl import _lazy
 

@@ -23,7 +23,7 @@ def read_labels(name: str, y: ArrayLike, n: int) -> Array:
 
 
 def number_classes(y: ArrayLike, n: int) -> tuple[Array, Array]:
-    """The labels, sorted, and the number of each row's."""
+    """The distinct labels, sorted, and for each row the index of its label among them."""
     classes, codes = np.unique(read_labels("y", y, n), return_inverse=True)
     if len(classes) < 2:
         raise _check.InputError(f"y must hold at least two classes, got one class: {classes.tolist()}")
@@ -31,7 +31,7 @@ def number_classes(y: ArrayLike, n: int) -> tuple[Array, Array]:
 
 
 def numbers_of(name: str, y: ArrayLike, n: int, classes: Array) -> Array:
-    """The numbers of labels that must be among known classes."""
+    """The indices of labels in `classes`, sorted and known already; a label that is not among them is an error."""
     labels = read_labels(name, y, n)
     if (labels.dtype.kind in "US") != (classes.dtype.kind in "US"):
         raise _check.InputTypeError(f"{name} must hold labels like those of y, got {labels.dtype} for {classes.dtype}")
@@ -43,8 +43,10 @@ def numbers_of(name: str, y: ArrayLike, n: int, classes: Array) -> Array:
     return codes.astype(np.float64)
 
 
-def class_weighted(given: Any, classes: Array, codes: Array, s: Array | None) -> Array | None:
-    """The rows' weights times those of their classes."""
+def class_weighted(
+    given: str | Mapping[Any, float] | None, classes: Array, codes: Array, s: Array | None
+) -> Array | None:
+    """The weights s of the rows (None: all 1), each multiplied by the weight of the row's class."""
     if given is None:
         return s
     each = np.ones(len(classes))

@@ -24,18 +24,19 @@ _MOST = 2.0**1019  # of a factor: values of 1e-307 come to 1, and weights stay i
 class Coordinates:
     """The coordinates a fit is solved in: t = [1, Z] gamma with Z = (X - shift) * factor, t = (y - y_shift) * y_factor.
 
-    Shifts are means (0 without an intercept), factors are powers of two, so that columns and t are near 1. Columns that
-    the others determine are left out; `model` brings them back with the weights of the least norm. Where columns are
-    nearly dependent, orthonormal ones take the place of [1, Z].
+    Shifts are means (0 without an intercept), factors are powers of two that bring columns and t near 1. Columns that
+    are linear combinations of the others are left out; `model` gives them weights again, choosing among equal models
+    that whose weights have the smallest norm. Where columns are nearly dependent, the orthonormal columns of their QR
+    factorisation take the place of [1, Z].
 
     Attributes
     ----------
     gram : Array, (k + 1, k + 1)
-        The sums over the rows of the products of [1, Z, t], weighted, k the rank.
+        The Gram matrix: the weighted sums over the rows of the products of [1, Z, t]; k is the rank.
     R : Array, (k, k)
         Upper triangular, R'R = gram[:k, :k].
-    start : Array, (k,)
-        The least squares solution by that factor.
+    least_squares : Array, (k,)
+        The least squares solution from that factor, not yet refined.
     """
 
     def __init__(self, rows: Rows, intercept: bool, threads: int | None):
@@ -55,15 +56,15 @@ class Coordinates:
         self.weight = float(G[0, 0])
         self._choose(self._centred_well(G))
 
-    def _near(self, X: tuple[Array, Array], y: tuple[Array, Array]) -> None:
-        """First shifts and factors, from (middle, reach) of the columns and of y."""
+    def _set_units(self, X: tuple[Array, Array], y: tuple[Array, Array]) -> None:
+        """Set provisional shifts and factors, from (middle, largest distance from it) of the columns and of y."""
         if self.intercept:
             self.shift, self.y_shift = X[0], float(y[0])
         self.factor = power_of_two(X[1] if self.intercept else X[1] + np.abs(X[0]))
         self.y_factor = float(power_of_two(y[1] if self.intercept else y[1] + np.abs(y[0])))
 
-    def _whole(self) -> Array:
-        """The Gram matrix of [1, Z, t], and the number of rows."""
+    def _sum_gram(self) -> Array:
+        """The Gram matrix of [1, Z, t] over all rows, in the provisional units; also counts the rows."""
 
         m, total, count = self.rows.columns + 2, np.zeros(()), 0
 
@@ -93,8 +94,8 @@ class Coordinates:
             centred = self._centred(self._whole())
         return centred
 
-    def _centred(self, G: Array) -> Array:
-        """The Gram matrix about the means, with columns of about unit length; also `noise`, their rounding errors."""
+    def _center_gram(self, G: Array) -> Array:
+        """The Gram matrix of columns about their means and of length near 1; sets `noise`, their rounding errors."""
         m = len(G)
         size = np.sqrt(np.maximum(G.diagonal()[1:], 0))
         if self.intercept and self.weight:
@@ -106,11 +107,11 @@ class Coordinates:
         length = np.sqrt(np.maximum(G.diagonal()[1:], 0))
         scale = power_of_two(length / np.sqrt(max(self.weight, 1e-300)))
         with np.errstate(over="ignore"):
-            scale = np.minimum(scale, _MOST / np.append(self.factor, self.y_factor))
+            scale = np.minimum(scale, _LARGEST_FACTOR / np.append(self.factor, self.y_factor))
         self.factor, self.y_factor = self.factor * scale[:-1], float(self.y_factor * scale[-1])
         self._refuse_tiny(length > 0)
         far = np.abs(np.append(self.shift * self.factor, self.y_shift * self.y_factor)) * np.sqrt(self.weight)
-        # What of a centred column is only the rounding of its values, and of taking the mean away.
+        # How long a centred column can be by the rounding of its values and of the subtraction of the mean alone.
         self.noise = 4 * EPS * (far + (size + length) * scale)
         length, size = length * scale, size * scale
         self._cancelled = (length < _DIGITS * size) & (size > 16 * EPS * far)  # and not a constant, but for rounding
@@ -118,50 +119,50 @@ class Coordinates:
         G = G * np.outer(scale, scale)
         flat = np.append(False, length <= self.noise)
         G[flat], G[:, flat] = 0, 0
-        self._flat = flat[1 : m - 1]
+        self._is_constant = flat[1 : m - 1]
         return G
 
     def _refuse_tiny(self, varies: Array) -> None:
         """Raise an error where a column, or y, is so small that float64 holds neither its digits nor weights for it."""
-        for j in np.flatnonzero(varies & (np.append(self.factor, self.y_factor) >= _MOST)):
+        for j in np.flatnonzero(varies & (np.append(self.factor, self.y_factor) >= _LARGEST_FACTOR)):
             what = "y" if j == len(self.factor) else f"column {j} of X"
             raise _check.InputError(
-                f"{what} varies by less than {4 / _MOST:.0e}, where float64 runs out of digits and of range: "
+                f"{what} varies by less than {4 / _LARGEST_FACTOR:.0e}, where float64 runs out of digits and of range: "
                 "multiply it by a power of ten"
             )
 
-    def _choose(self, G: Array) -> None:
-        """Independent columns, their factor R, the solution by it, the rank and the condition number."""
+    def _choose_columns(self, G: Array) -> None:
+        """Choose independent columns; find their factor R, the rank, the condition number and the solution."""
         first = 0 if self.intercept and self.weight else 1
-        use = np.append(np.arange(first, 1), 1 + np.flatnonzero(~self._flat)) if self.count else np.arange(0)
+        use = np.append(np.arange(first, 1), 1 + np.flatnonzero(~self._is_constant)) if self.count else np.arange(0)
         length = np.sqrt(G[use, use])
         noise = float((np.append(0.0, self.noise[:-1])[use] / length).max(initial=0))
         tolerance = 16 * np.sqrt(len(use) + 1) * EPS + 4 * noise
         C = G[np.ix_(use, use)] / np.outer(length, length)
         self.solver = "Cholesky"
         R, pivots = _cholesky(C)
-        if len(pivots) < len(use) or pivots.min(initial=1) < _TRUSTED:
+        if len(pivots) < len(use) or pivots.min(initial=1) < _SMALLEST_PIVOT:
             self.solver = "QR"
-            full = self._triangle(use)
+            full = self._qr_of_rows(use)
             R = full[: len(use), :-1] / length
             order = independent_columns(R, tolerance)
             if len(order) < len(use):
                 self.solver = "pivoted QR"
                 _, pivots = _cholesky(C[np.ix_(order, order)])
-                if pivots.min(initial=1) >= _TRUSTED and len(pivots) == len(order):
+                if pivots.min(initial=1) >= _SMALLEST_PIVOT and len(pivots) == len(order):
                     self.solver = "pivoted Cholesky"
         else:
             order = np.arange(len(use))
-        self._null(R, order, use, length)
-        self._use(use[order])
+        self._find_null_space(R, order, use, length)
+        self._keep_columns(use[order])
         self.gram = G[np.ix_(*[np.append(use[order], len(G) - 1)] * 2)]
         self.R = R * length if self.solver == "Cholesky" else _qr(full[:, order])
         self.condition = self._condition()
         if "QR" in self.solver and self.rank:
             self._orthonormalise()
-        self.start = _solve(self.R, self.gram[:-1, -1])
+        self.least_squares = _solve(self.R, self.gram[:-1, -1])
 
-    def _use(self, use: Array) -> None:
+    def _keep_columns(self, use: Array) -> None:
         """Fit these columns of [1, Z] only."""
         self.rank = len(use)
         self.ones = bool(len(use)) and use[0] == 0
@@ -170,10 +171,10 @@ class Coordinates:
         self._shift, self._factor = (a if self.kept is None else a[kept] for a in (self.shift, self.factor))
 
     def _orthonormalise(self) -> None:
-        """From here on Q = Z R^-1 are the columns; one more pass finds what they lack of being orthonormal."""
-        self._raw = self._shift, self._factor
-        self._first = self.R[int(self.ones) :, int(self.ones) :]
-        self._shift, self._factor = np.zeros(len(self._first)), np.ones(len(self._first))
+        """Take Q = Z R^-1 as the columns. One more pass sums their Gram matrix, which rounding keeps from being 1."""
+        self._raw_units = self._shift, self._factor
+        self._raw_triangle = self.R[int(self.ones) :, int(self.ones) :]
+        self._shift, self._factor = np.zeros(len(self._raw_triangle)), np.ones(len(self._raw_triangle))
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
             return self.grams(self.columns(X), self.target(y), s)
@@ -182,8 +183,8 @@ class Coordinates:
         assert total is not None
         self.gram, self.R = total, _cholesky(total[:-1, :-1])[0]
 
-    def _triangle(self, use: Array) -> Array:
-        """R of the QR factorisation of the columns `use` of [1, Z, t], by groups of blocks."""
+    def _qr_of_rows(self, use: Array) -> Array:
+        """R of the QR factorisation of the columns `use` of [1, Z, t], updated group of blocks by group of blocks."""
         R, group, rows = np.zeros((0, len(use) + 1)), [], 0
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
@@ -195,14 +196,14 @@ class Coordinates:
             nonlocal R, group, rows
             group.append(part)
             rows += len(part)
-            if rows >= _TALL * len(use):
+            if rows >= _ROWS_PER_COLUMN * len(use):
                 R, group, rows = _qr(np.concatenate([R, *group])), [], 0
 
         self.rows.each(work, take, self.threads)
         return _qr(np.concatenate([R, *group])) if group else R
 
-    def _null(self, R: Array, order: Array, use: Array, length: Array) -> None:
-        """The directions in which weights can change without changing the model, for columns in users' units."""
+    def _find_null_space(self, R: Array, order: Array, use: Array, length: Array) -> None:
+        """Find the null space: the directions in which weights, in users' units, can change and no prediction does."""
         d = self.rows.columns
         others = np.ones(len(use), bool)
         others[order] = False
@@ -212,7 +213,7 @@ class Coordinates:
             return
         depend = np.linalg.lstsq(R[:, order], R[:, left], rcond=None)[0] / length[order][:, None] * length[left]
         for i, column in enumerate(left):
-            self._still[use[column] - 1, i] = -1
+            self._null_space[use[column] - 1, i] = -1
             inside = use[order] > 0
             self._still[use[order][inside] - 1, i] = depend[inside, i]
         self._still *= self.factor[:, None]
@@ -225,7 +226,7 @@ class Coordinates:
         return w if self._equal is None else self._equal.of_least_norm(w)
 
     def _condition(self) -> float:
-        """Of the columns as they were given, each and the column of ones at unit length."""
+        """The condition number of [1, X] as given, each column scaled to unit length."""
         R = self.R.copy()
         if not len(R):
             return 1.0
@@ -235,7 +236,7 @@ class Coordinates:
             values = np.linalg.svd(R / np.sqrt((R * R).sum(axis=0)), compute_uv=False)
             return float(values[0] / values[-1])
 
-    # What the methods add up, block by block.
+    # The products that the methods of `fit_lp` sum over blocks of rows.
 
     def target(self, y: Array) -> Array:
         return (y - self.y_shift) * self.y_factor
@@ -243,7 +244,9 @@ class Coordinates:
     def columns(self, X: Array) -> Array:
         """The columns of a block that are fitted, not yet shifted and scaled."""
         X = X if self.kept is None else np.ascontiguousarray(X[:, self.kept])
-        return X if self._first is None else substitute((X - self._raw[0]) * self._raw[1], self._first)
+        if self._raw_triangle is None:
+            return X
+        return substitute((X - self._raw_units[0]) * self._raw_units[1], self._raw_triangle)
 
     def dense(self, X: Array) -> Array:
         """[1, Z] of a block's `columns`, as an array."""
@@ -278,13 +281,13 @@ class Coordinates:
         return G if self.ones else G[1:, 1:]
 
     def model(self, gamma: Array) -> tuple[Array, float]:
-        """(w, b) of coordinates gamma, in the users' units; w of least norm among the equal ones."""
+        """(w, b) of coordinates gamma, in the users' units; of equal models that with the smallest |w|."""
         w, first = np.zeros(self.rows.columns), 0.0
         if self.ones:
             first, gamma = float(gamma[0]), gamma[1:]
         w[slice(None) if self.kept is None else self.kept] = self.raw_weights(gamma)
         w *= self.factor / self.y_factor
-        w = self._of_least_norm(w)
+        w = self._minimum_norm(w)
         if not self.intercept:
             return w, 0.0
         return w, float(self.y_shift + first / self.y_factor - np.add.reduce(w * self.shift))
@@ -299,15 +302,15 @@ class Coordinates:
             b = b + float(step[0]) - float(np.add.reduce((w - now) * self.shift))
         return w, b
 
-    def of_least_norm(self, w: Array, b: float) -> tuple[Array, float]:
-        """The model of least |w| among those that give every row what (w, b) gives it."""
-        if not self._still.size:
+    def minimum_norm_model(self, w: Array, b: float) -> tuple[Array, float]:
+        """The model of the smallest |w| among those that predict what (w, b) predicts."""
+        if not self._null_space.size:
             return w, b
-        least = self._of_least_norm(w)
+        least = self._minimum_norm(w)
         return least, b + float(np.add.reduce((w - least) * self.shift)) if self.intercept else 0.0
 
     def raw_step(self, step: Array) -> Array:
-        """A step for `move_model`, in the unit of y, of one in the coordinates as they are."""
+        """A step in the coordinates of these columns as one for `move_model`, in the unit of y."""
         first = int(self.ones)
         return np.append(step[:first], self.raw_weights(step[first:])) / self.y_factor
 
@@ -333,23 +336,23 @@ class Coordinates:
         """gram[:k, :k]^-1 g."""
         return _solve(self.R, g)
 
-    def halfway(self, g: Array) -> Array:
+    def solve_transposed(self, g: Array) -> Array:
         """R'^-1 g."""
         return np.linalg.solve(self.R.T, g) if len(self.R) else g
 
     def raw_factor(self) -> Array:
-        """R of the columns before they were orthonormalised: what the rounding of the rows as given is measured by."""
-        if self._first is None:
+        """R of the columns before they were orthonormalised, by which rounding errors of the given rows are bounded."""
+        if self._raw_triangle is None:
             return self.R
         inner = np.eye(self.rank)
-        inner[int(self.ones) :, int(self.ones) :] = self._first
+        inner[int(self.ones) :, int(self.ones) :] = self._raw_triangle
         return self.R @ inner
 
     def rounding(self, gamma: Array) -> float:
-        """A bound of the weighted root sum of squares of what rounding does to residuals of the model gamma.
+        """A bound of the weighted 2-norm of the rounding errors of the residuals of the model gamma.
 
-        Of orthonormalised columns, Q R = Z + E with E about the last bits of Z: a model of Z is one of Q but for E
-        times its weights, which are large where columns are nearly dependent.
+        Orthonormalised columns satisfy Q R = Z + E, E about the last bits of Z: a model of Z differs from that of Q by
+        E times its weights, which are large where columns are nearly dependent.
         """
         size = np.sqrt(np.maximum(self.gram.diagonal(), 0))
         terms = np.abs(gamma) * size[:-1]
@@ -376,7 +379,7 @@ def _cholesky(C: Array) -> tuple[Array, Array]:
 
 
 def condition_of(R: Array) -> float:
-    """Sum over j of |R[:, j]| |R^-1[j, :]|; 1 for each column where they are orthogonal."""
+    """A condition number: the sum over columns j of |R[:, j]| |R^-1[j, :]|, a term being 1 where j is orthogonal."""
     if not len(R):
         return 0.0
     with np.errstate(all="ignore"):

@@ -1,8 +1,8 @@
-"""Columns that a fit leaves out: exact combinations of others change no bound, combinations but for rounding do.
+"""Lower bounds where a fit left out columns: nearly dependent columns can lower the minimum, exactly dependent cannot.
 
-A temperature in Celsius and the same in Fahrenheit, rounded, span one direction more than either alone: what rounding
-left of the second column. No model with weights that float64 can use has any good of it, but a lower bound is of all
-models. So it is taken from a fit in which those remainders are columns of their own.
+A temperature in Celsius and the same in Fahrenheit, rounded, span one direction more than either alone: the rounding
+errors of the second column. No model gains from it with weights that float64 can represent, but a lower bound must hold
+for all real weights. So the bound is taken from a second fit, in which those remainders are columns of their own.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from fastdl.linear.result import Certificate
 
 PRIMES = ((1 << 31) - 1, (1 << 31) - 19)  # products of residues fit in 64 bits
 _FIRST_EXPONENT = -1130  # below that of the least float's last bit
-_KNOWN = 2.0**-74  # of the terms: remainders above this have nine digits by sums of twice the precision
-_DOUBT = 1e-9  # relative: what those digits may change of a bound
+#: Relative to the terms: by sums of twice the precision (2^-104), remainders above this have nine digits (2^-30).
+_SMALLEST_REMAINDER = 2.0**-74
+_REMAINDER_ERROR = 1e-9  # relative error of a bound from remainders of nine digits
 
 
 #: A lower bound of the loss of rows, and the rank of their columns.
@@ -29,18 +30,18 @@ Bound = Callable[[Rows], tuple[float, int]]
 
 
 def bound_all_columns(certificate: Certificate, coordinates: Coordinates, bound: Bound) -> Certificate:
-    """The certificate with a lower bound that columns left out by the coordinates do not break."""
+    """The certificate with a lower bound that holds for models of all columns, those left out by the fit included."""
     whole = coordinates.rows.columns + bool(coordinates.intercept)
     if not certificate.lower > 0 or coordinates.rank == whole:
         return certificate
-    lower = _bound_of_all_columns(coordinates, bound)
+    lower = _remainder_bound(coordinates, bound)
     if lower >= certificate.lower:
         return certificate
     return Certificate.of(certificate.upper, lower, "dual" if lower > 0 else "bound")
 
 
-def _bound_of_all_columns(coordinates: Coordinates, bound: Bound) -> float:
-    """A lower bound where rounding may tell columns apart; infinity where it does not."""
+def _remainder_bound(coordinates: Coordinates, bound: Bound) -> float:
+    """A lower bound of models of all columns; infinity where those left out depend on the others exactly."""
     rows, intercept, threads = coordinates.rows, coordinates.intercept, coordinates.threads
     kept = np.arange(rows.columns) if coordinates.kept is None else coordinates.kept
     left = np.setdiff1d(np.arange(rows.columns), kept)
@@ -63,17 +64,17 @@ def _bound_of_all_columns(coordinates: Coordinates, bound: Bound) -> float:
         return 0.0
     if rank != len(kept) + len(left) + bool(intercept):
         return 0.0
-    return max(0.0, lower) * (1 - _DOUBT)
+    return max(0.0, lower) * (1 - _REMAINDER_ERROR)
 
 
 class _Remainder:
-    """What is left of column j by its least squares on the columns kept, in sums of twice the precision."""
+    """The residual of column j in its least squares fit by the columns kept, in sums of twice the precision."""
 
     def __init__(self, rows: Rows, kept: Array, j: int, intercept: bool, threads: int | None):
         self.rows, self.kept, self.j, self.models, self.scale = rows, kept, j, [], 1.0
-        for _ in range(2):  # the second model mends the rounding of the first
+        for _ in range(2):  # the second fit corrects the rounding errors of the first
             coordinates = Coordinates(Rows(self._as_target), intercept, threads)
-            self.models.append(coordinates.model(coordinates.start))
+            self.models.append(coordinates.model(coordinates.least_squares))
         largest = max((float(np.abs(self.of(X)).max(initial=0)) for X, _, _ in rows.blocks()), default=0.0)
         self.scale = float(power_of_two(np.array(largest)))
         self.largest = largest
@@ -92,20 +93,20 @@ class _Remainder:
         return (high + low) * self.scale
 
     def is_known(self) -> bool:
-        """Whether the remainder is above the errors of sums of twice the precision."""
+        """Whether the remainder is far enough above the rounding errors of its sums to have nine digits."""
         w, b = self.models[0]
         terms = 0.0
         for X, _, _ in self.rows.blocks():
             size = np.abs(X[:, self.j]) + np.abs(X[:, self.kept]) @ np.abs(w) + abs(b)
             terms = max(terms, float(size.max(initial=0)))
-        return self.largest > _KNOWN * terms
+        return self.largest > _SMALLEST_REMAINDER * terms
 
 
 def _adds_to_span(rows: Rows, intercept: bool, kept: Array, left: Array) -> Array:
-    """For each column left out, whether it is no exact combination of those kept and of those left out before it.
+    """For each column left out, whether it is linearly independent, exactly, of those kept and those left out before.
 
-    Floats are integers times powers of two: the rank is found by elimination modulo two primes. It can only come out
-    too small, and by chance does so once in 10^18 matrices.
+    Floats are integers times powers of two, so the rank can be found by elimination modulo a prime. That can only come
+    out too small, by chance once in 2^31 matrices: two primes make it once in 10^18.
     """
     found = np.zeros(len(left), bool)
     for prime in PRIMES:
@@ -114,7 +115,7 @@ def _adds_to_span(rows: Rows, intercept: bool, kept: Array, left: Array) -> Arra
 
 
 class Elimination:
-    """Row reduction of [1, kept, left] modulo a prime, of as many rows as there are independent ones."""
+    """Row reduction of [1, kept, left] modulo a prime; it holds as many rows as are independent."""
 
     def __init__(self, prime: int, ones: bool, kept: Array, left: Array):
         self.prime, self.ones, self.columns = prime, ones, np.concatenate([kept, left])
@@ -132,7 +133,7 @@ class Elimination:
             if k == 0:
                 for row in A[: 2 * self.width]:
                     self._insert(row)
-            while (wrong := self._off_the_span(A)) is not None:
+            while (wrong := self._first_outside_span(A)) is not None:
                 self._insert(A[wrong])
             if self._has_pivot().all():
                 break
@@ -161,11 +162,11 @@ class Elimination:
         self.basis = np.concatenate([basis, row[None]])
         self.pivots.append(pivot)
 
-    def _off_the_span(self, A: Array) -> int | None:
-        """The first row that is not in the span of the basis."""
+    def _first_outside_span(self, A: Array) -> int | None:
+        """The first row that is not in the span of the basis; None where all are."""
         p = np.uint64(self.prime)
         for column in np.setdiff1d(np.arange(self.width), self.pivots):
-            # Of the span, this column is the sum of the pivots' columns times its values in the basis.
+            # In a row of the span this column is the sum of the pivot columns times the column's values in the basis.
             expected = np.zeros(len(A), np.uint64)
             for pivot, known in zip(self.pivots, self.basis[:, column]):
                 if known:

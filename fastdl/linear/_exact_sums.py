@@ -1,8 +1,8 @@
 """Residuals and sums as if in twice the precision, for fits whose columns nearly depend on each other.
 
 Dekker's product and Knuth's sum give the rounding error of an operation as a second float (Ogita, Rump and Oishi,
-"Accurate sum and dot product", 2005). They cost some twenty times a plain pass, and serve where a plain one would
-leave no digit of a bound.
+"Accurate sum and dot product", 2005). They cost some twenty times a plain pass, and are used only where rounding in a
+plain pass would leave no correct digit of a lower bound.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _SPLIT = float(2**27 + 1)  # Dekker: halves of 26 bits, whose products are exact
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """The rounded sum, and what rounding took from it."""
+    """The rounded sum, and its rounding error (Knuth's two-sum)."""
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
 
 
 def two_product(a: Array, b: Array) -> tuple[Array, Array]:
-    """The rounded product, and what rounding took from it; not a number beyond 1e300."""
+    """The rounded product, and its rounding error (Dekker's two-product); NaN beyond 1e300."""
     product = a * b
     (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
     return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
@@ -43,7 +43,7 @@ def residuals(X: Array, y: Array, w: Array, b: float) -> Array:
 
 
 def residual_pairs(X: Array, y: Array, w: Array, b: float) -> tuple[Array, Array]:
-    """Y - X w - b as sums of two floats, for models whose residuals are far larger than what is to be mended."""
+    """Y - X w - b as pairs of floats whose sum is the residual, for corrections far smaller than the residuals."""
     high, low = np.array(y, np.float64), np.zeros(len(y))
     for j in range(X.shape[1]):
         product, error = two_product(X[:, j], w[j : j + 1])
@@ -54,7 +54,7 @@ def residual_pairs(X: Array, y: Array, w: Array, b: float) -> tuple[Array, Array
 
 
 def total(terms: Array) -> float:
-    """The sum, rounded once; not a number where it, or a term, is beyond the range of floats."""
+    """The exact sum, rounded once; NaN where it, or a term, is beyond the range of floats."""
     try:
         return math.fsum(terms)
     except (OverflowError, ValueError):  # a sum above the largest float, and infinities of both signs

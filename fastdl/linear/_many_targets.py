@@ -1,6 +1,6 @@
-"""Several targets of the same rows: their sums of products from one pass, and one factor of the columns for all.
+"""Several targets of the same rows: all their sums of products from one pass, and one factorisation of the columns.
 
-The sums of a target have the bits they have alone: an entry of a Gram matrix does not depend on the columns beside it.
+Each target's sums have the same bits as in a fit of its own: no entry of a Gram matrix depends on other columns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fastdl.linear.methods.closed_form import fit_in_coordinates
 from fastdl.linear.result import Certificate, LpFit
 
 
-def target_columns(X: Any, y: Any) -> Array | None:
+def target_columns(X: RowsLike, y: ArrayLike | None) -> Array | None:
     """The targets as an array (N, M) where there are several in y; None for one, or for chunks."""
     if y is None or getattr(y, "ndim", None) == 1 or hasattr(y, "dask") or hasattr(X, "dask"):
         return None
@@ -35,9 +35,14 @@ def target_columns(X: Any, y: Any) -> Array | None:
 
 
 def fit_targets(
-    X: Any, Y: Array, sample_weight: Array | None, fit: Callable[..., LpFit] | None, p: Any, settings: dict[str, Any]
+    X: RowsLike,
+    Y: Array,
+    sample_weight: ArrayLike | None,
+    fit: Callable[..., LpFit] | None,
+    p: Any,
+    settings: dict[str, Any],
 ) -> list[tuple[Rows, LpFit]]:
-    """The rows and the fit of each target: by `fit` one after the other, without it by least squares of shared sums."""
+    """The rows and the fit of each target: by `fit`, one after the other; where that is None, least squares at once."""
     rows = [Rows(X, np.ascontiguousarray(column), sample_weight) for column in Y.T]
     if fit is not None:
         return [(some, fit(some, p, **settings)) for some in rows]
@@ -66,7 +71,7 @@ def join_fits(fits: list[LpFit]) -> LpFit:
 
 
 def share_coordinates(
-    X: Any, Y: Array, s: Array | None, rows: list[Rows], intercept: bool, threads: int | None
+    X: RowsLike, Y: Array, s: ArrayLike | None, rows: list[Rows], intercept: bool, threads: int | None
 ) -> list[Coordinates]:
     """The coordinates of each target, by one pass over X and one factorisation."""
     numbered = Rows(X, np.arange(len(Y), dtype=np.float64), s)
@@ -76,7 +81,7 @@ def share_coordinates(
     starts = []
     for j, some in enumerate(rows):
         start = Coordinates.__new__(Coordinates)
-        start.rows, start.intercept, start.threads, start._first = some, intercept, threads, None
+        start.rows, start.intercept, start.threads, start._raw_triangle = some, intercept, threads, None
         start.shift, start.factor = np.zeros(some.columns), np.ones(some.columns)
         start.y_shift, start.y_factor, start.again = 0.0, 1.0, 0
         start._near(*extent_of_block(first[0], _targets_of(Y, first[1])[:, j]))
@@ -102,12 +107,12 @@ def share_coordinates(
 
 
 def _targets_of(Y: Array, numbers: Array) -> Array:
-    """The targets of rows, by their numbers."""
+    """The rows of Y that these numbers, as floats, name."""
     return np.asarray(Y[numbers.astype(np.intp)], np.float64)
 
 
 def _finished(coordinates: Coordinates, G: Array, count: int, before: list[Coordinates]) -> Coordinates:
-    """The coordinates of known sums, with the factor of an earlier one where that is Cholesky's."""
+    """The coordinates of one target from its Gram matrix; the Cholesky factor of an earlier target is used again."""
     coordinates.count, coordinates.weight = count, float(G[0, 0])
     G = coordinates._centred_well(G)
     other = next((c for c in before if not c.again), None)  # those of other shifts have a factor of their own
@@ -120,5 +125,5 @@ def _finished(coordinates: Coordinates, G: Array, count: int, before: list[Coord
     kept = np.arange(coordinates.rows.columns) if shared.kept is None else shared.kept
     use = np.append(np.zeros(int(shared.ones), int), 1 + kept)
     shared.gram = G[np.ix_(*[np.append(use, len(G) - 1)] * 2)]
-    shared.start = _solve(shared.R, shared.gram[:-1, -1])
+    shared.least_squares = _solve(shared.R, shared.gram[:-1, -1])
     return shared

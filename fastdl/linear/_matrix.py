@@ -1,4 +1,4 @@
-"""[1, Z] in memory and its products, and what solves systems of its Gram matrices."""
+"""The design matrix [1, Z] in memory and its products, and solvers for its Gram matrices."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class DesignMatrix:
 
 
 def factorize(G: Array) -> Callable[[Array], Array]:
-    """A solver of G x = g for positive definite G of any scales."""
+    """A function that solves G x = g, for positive definite G whose columns may have any scales."""
     scale = 1 / np.sqrt(np.maximum(G.diagonal(), 1e-300))
     C = G * np.outer(scale, scale)
     C[np.diag_indices(len(C))] += 1e-14 * len(C)
@@ -98,7 +98,7 @@ def factorize(G: Array) -> Callable[[Array], Array]:
 
 
 def independent_columns(R: Array, tolerance: float) -> Array:
-    """Columns of R, of unit length, of which none is determined by the others; in their order, the first one always."""
+    """A largest set of independent columns of R, all of unit length, in order; the first column is always in it."""
     Q = R.copy()
     chosen: list[int] = []
     for step in range(min(R.shape)):
@@ -115,7 +115,7 @@ def independent_columns(R: Array, tolerance: float) -> Array:
 
 
 def substitute(Z: Array, R: Array) -> Array:
-    """Q of Q R = Z, column by column: its errors are those of a change of Z's last bits."""
+    """Q of Q R = Z, column by column, backward stable: Q solves the equation for a Z changed in its last bits."""
     Q, q, still = np.zeros(Z.shape), np.empty(len(Z)), np.zeros(len(R))
     for j in range(len(R)):
         kernel.residuals(Q, np.ascontiguousarray(Z[:, j]), np.append(R[:j, j], still[j:]), 0.0, still, q)

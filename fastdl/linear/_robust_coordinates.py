@@ -1,8 +1,8 @@
-"""Coordinates of a fit of least absolute deviations: columns and y about their medians, in units of their spread.
+"""Coordinates for fits of absolute, Huber and quantile losses: columns and y about their medians, in units of spread.
 
-Means and root mean squares, which serve least squares, are ruled by a single far row: with one x of 1e8 among ordinary
-ones, the others differ only in the last digits of (x - mean) / scale. A median minus x is rounded by no more than its
-own last bit, whatever the other rows are, so that bounds proven in these coordinates hold for the rows as given.
+Means and root mean squares, which serve least squares, are dominated by a single outlier: with one x of 1e8 among
+ordinary ones, the others differ only in the last digits of (x - mean) / scale. A median minus x is rounded by no more
+than its own last bit, whatever the other rows are, so that bounds proven in these coordinates hold for the given rows.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _FAR = 1e4  # spreads: columns that reach farther are taken as they are rather t
 class RobustCoordinates:
     """Rows as Z = (X - center) * factor and t = (y - y_center) * y_factor, factors being powers of two.
 
-    The columns are those that least squares found independent. Where it had to orthonormalise nearly dependent columns,
-    and no row is far from the others, its orthonormal columns are used.
+    The columns are those that `Coordinates` found independent. Where it orthonormalised nearly dependent columns, and
+    there is no outlier, its orthonormal columns are used.
     """
 
     def __init__(self, coordinates: Coordinates, rows: Rows, seed: int = 0):
@@ -70,7 +70,7 @@ class RobustCoordinates:
         return slope if self.ones else slope[1:]
 
     def _whitening(self) -> Array:
-        """T with |R (difference of two models)| = |T (difference of their coordinates here)|, R'R the Gram matrix."""
+        """T of the Gram matrix T'T in these coordinates: |T d| is the 2-norm of the predictions of a model d."""
         R = self.coordinates.R
         if self.orthonormal or not self.rank:
             return R
@@ -84,7 +84,7 @@ class RobustCoordinates:
         if first:
             T[0, 0] = 1
         T[first:, first:] = np.diag(ratio)
-        # [1, z of least squares] = [1, z] M: a model gamma there is M gamma here.
+        # [1, z of `Coordinates`] = [1, z here] M: a model gamma there is M gamma here.
         M = T.copy()
         if first:
             M[0, 1:] = offset
@@ -95,7 +95,7 @@ class RobustCoordinates:
         return R @ np.linalg.inv(M)
 
     def from_coordinates(self, gamma: Array) -> Array:
-        """Coordinates here of a model given in those of least squares."""
+        """A model given in the coordinates of `Coordinates`, in these."""
         w, b = self.coordinates.model(gamma)
         return self.of_model(w, b)
 
@@ -113,7 +113,7 @@ class RobustCoordinates:
         return np.append((b - self.y_center + float(np.add.reduce(kept * self.center))) * self.y_factor, weights)
 
     def model(self, gamma: Array) -> tuple[Array, float]:
-        """(w, b) in the user's units; w of least norm among equal ones."""
+        """(w, b) in the user's units; of equal models that with the smallest |w|."""
         if self.orthonormal:
             inside = gamma * (self.coordinates.y_factor / self.y_factor)
             if self.ones:
@@ -128,32 +128,32 @@ class RobustCoordinates:
         )
         kept = w if self.coordinates.kept is None else w[self.coordinates.kept]
         b = self.y_center + first / self.y_factor - float(np.add.reduce(kept * self.center)) if self.ones else 0.0
-        return self.coordinates.of_least_norm(w, b)
+        return self.coordinates.minimum_norm_model(w, b)
 
     def term_sizes(self, A: DesignMatrix, gamma: Array) -> Array:
-        """The sum of the sizes of the terms of each row of [1, Z] gamma: what its rounding is measured by.
+        """For each row the sum of the absolute terms of [1, Z] gamma, which bounds its rounding error.
 
-        Orthonormal columns are rounded as those they were made of, whose weights are large where these nearly depend on
-        each other.
+        Orthonormal columns carry the rounding errors of those they were made of, whose weights are large where these
+        are nearly dependent.
         """
         return DesignMatrix(np.abs(A.Z), A.ones).dot(self.term_weights(gamma))
 
     def term_weights(self, gamma: Array) -> Array:
         """What the sizes of a row's columns are multiplied by for that."""
         size = np.abs(gamma)
-        inner = self.coordinates._first
+        inner = self.coordinates._raw_triangle
         if self.orthonormal and inner is not None:
             raw = np.linalg.solve(inner, gamma[int(self.ones) :])
             size[int(self.ones) :] = np.abs(inner) @ np.abs(raw)
         return size
 
     def condition(self) -> float:
-        """Sum of |column j of R| |row j of R^-1|: by how much rounding of the columns is enlarged."""
+        """The condition number of the columns (`condition_of`): by how much their rounding errors are amplified."""
         return condition_of(self.coordinates.raw_factor() if self.orthonormal else self.whitening)
 
 
 def median_and_factor(coordinates: Coordinates, rows: Rows, seed: int = 0) -> tuple[float, float]:
-    """The median of y, of many rows that of a sample, and a power of two that brings the spread about it near 1."""
+    """The median of y (of a sample, where rows are many), and a power of two that brings the spread about it near 1."""
     some = rows if coordinates.count <= _SAMPLE else sample_rows(rows, _SAMPLE / coordinates.count, seed)
     middle, spread = middle_and_spread(some.gathered()[1][:, None], coordinates.intercept)
     return float(middle[0]), float(power_of_two(spread)[0])

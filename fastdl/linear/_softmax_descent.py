@@ -1,9 +1,9 @@
-"""The least loss of a softmax model: quasi-Newton steps whose first matrix is the Hessian of some of the rows.
+"""Minimize the cross-entropy of a softmax model: L-BFGS preconditioned by the Hessian of a sample of the rows.
 
 The Hessian of M logits and D columns costs M (M + 1) / 2 weighted Gram matrices, a gradient 2 M products with the
-columns. So where there are many rows, the model of a sample comes first, and its Hessian stands for that of all rows:
-L-BFGS (Nocedal and Wright, "Numerical Optimization", 7.2) starts from it in place of a multiple of the identity, and
-learns what the sample does not know. Where steps bring too little, or rows are few, the Hessian is that of all rows.
+columns. So where rows are many, a sample is fitted first, and its Hessian approximates that of all rows: L-BFGS
+(Nocedal and Wright, "Numerical Optimization", 7.2) starts from it instead of a multiple of the identity and corrects it
+step by step. Where such steps gain too little, or rows are few, the steps are Newton's with the Hessian of all rows.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from fastdl.linear._matrix import factorize
 from fastdl.linear._softmax_rows import SoftmaxPoint, SoftmaxRows
 from fastdl.streaming import ProgressEvent
 
-Solver = Callable[[Array], Array]  # what the inverse of a matrix makes of a slope
-
-_DENSE = 1500  # coefficients up to which Newton's matrix is formed; above, conjugate gradients use its products
-_LARGE = 3000  # coefficients up to which that of a sample is
-_PRODUCTS = 60  # passes over the rows that conjugate gradients take
-_PATIENCE = 30  # steps before these: L-BFGS alone is mostly done by then
-_HALVES = 40
-_PAIRS = 10  # steps that L-BFGS learns from
-_LEAST_SAMPLE = 64  # rows of a sample for each coefficient of a class, and of each class
-_PART = 8  # of many rows, one in so many is in the sample
-_WORTH = 3  # with fewer rows for each of the sample, there is none
-_SLOW = 0.1  # of the distance from the least loss: what is to be left after steps for the price of a Hessian
-_NEARER = 1e-5  # of the tolerance: a loss as near as this to the least has weights that are near, too
-_HIDDEN = 2  # steps at most that bring less than rounding
-NOTHING = 64 * EPS  # of the loss without columns: a gap below is rounding
+Solver = Callable[[Array], Array]  # solves H x = gradient for a fixed matrix H
+# These thresholds decide how soon a fit converges, not what it converges to.
+_DENSE = 1500  # coefficients up to which the Hessian of all rows is formed; above, conjugate gradients use its products
+_DENSE_SAMPLE = 3000  # coefficients up to which the Hessian of a sample is formed
+_CG_PASSES = 60  # passes over the rows that conjugate gradients take, about
+_CG_AFTER = 30  # steps of L-BFGS before conjugate gradients are tried: it has mostly converged by then
+_HALVINGS = 40  # of a step, until the loss falls
+_MEMORY = 10  # steps that L-BFGS keeps
+_ROWS_PER_COEFFICIENT = 64  # in a sample, for each coefficient of a class; and so many rows of each class at least
+_SAMPLE_SHARE = 8  # of many rows, one in so many is in the sample
+_SAMPLE_WORTH = 3  # a sample is not taken where there are fewer rows than this for each of its rows
+_SLOW = 0.1  # L-BFGS is to divide the excess loss by ten in the time that a Hessian takes; otherwise one is formed
+_WEIGHTS_TOL = 1e-5  # of the tolerance of the loss: the excess at which the weights, too, have settled
+_IDLE_STEPS = 2  # steps at most whose gain is less than the rounding of the loss
+LOSS_ROUNDING = 64 * EPS  # of the loss of the model without columns: a gap below this is rounding
 
 
 @dataclass
 class Descent:
-    """The coefficients that steps led to, what no loss is below, and the losses and gaps on the way."""
+    """The coefficients found, the lower bound of the loss, and the losses and gaps step by step."""
 
     theta: Array
     lower: float = 0.0
@@ -50,7 +50,7 @@ class Descent:
 
 @dataclass
 class Goal:
-    """Where to stop: at a relative gap of `tol`, or before a step that promises less than `fall`."""
+    """When to stop: at a relative gap of `tol`, or before a step whose predicted gain is less than `fall`."""
 
     tol: float = 0.0
     fall: float = 0.0
@@ -58,8 +58,8 @@ class Goal:
     progress: Progress | None = None
 
 
-def least_softmax(sums: SoftmaxRows, goal: Goal) -> Descent:
-    """Find the coefficients of the least loss, from the model without columns on."""
+def minimize_softmax(sums: SoftmaxRows, goal: Goal) -> Descent:
+    """The coefficients that minimize the loss, by steps that start at the model without columns."""
     theta = np.zeros((sums.models, sums.rows.columns + 1))
     if sums.intercept:
         logs = np.log(sums.counts / sums.counts.sum())
@@ -70,8 +70,8 @@ def least_softmax(sums: SoftmaxRows, goal: Goal) -> Descent:
         return _descend(sums, theta, None, goal)
     few = sums if some is None else sums.with_rows(some)
     solve = _first_solver(few)
-    if some is not None and theta.size <= _LARGE:
-        # As far as this the loss of all rows is above its least at the sample's best model.
+    if some is not None and theta.size <= _DENSE_SAMPLE:
+        # The expected excess loss, over all rows, of the model that is best for the sample: no need to fit it closer.
         noise = 0.5 * theta.size * float(sums.counts.sum()) / few.size()
         theta = _descend(few, theta, solve, Goal(fall=0.1 * noise)).theta
         solve = _solver(few, few.hessian(theta))
@@ -79,11 +79,11 @@ def least_softmax(sums: SoftmaxRows, goal: Goal) -> Descent:
 
 
 def _sample(sums: SoftmaxRows) -> Rows | None:
-    """Some rows by chance, with the weights of those they stand for, all of a rare class; None where rows are few."""
-    wanted = max(_LEAST_SAMPLE * (sums.rows.columns + 1), sums.count // _PART)
-    if not sums.rows.in_memory or sums.count < _WORTH * wanted:
+    """A random sample, weighted by the rows each stands for, with all rows of a rare class; None where rows are few."""
+    wanted = max(_ROWS_PER_COEFFICIENT * (sums.rows.columns + 1), sums.count // _SAMPLE_SHARE)
+    if not sums.rows.in_memory or sums.count < _SAMPLE_WORTH * wanted:
         return None
-    shares = np.minimum(1.0, np.maximum(wanted / sums.count, _LEAST_SAMPLE / np.maximum(sums.class_sizes, 1)))
+    shares = np.minimum(1.0, np.maximum(wanted / sums.count, _ROWS_PER_COEFFICIENT / np.maximum(sums.class_sizes, 1)))
     chance = np.random.Generator(np.random.Philox(0))
     some = []
     for X, y, s in sums.rows.blocks():
@@ -97,14 +97,14 @@ def _descend(sums: SoftmaxRows, theta: Array, solve: Solver | None, goal: Goal) 
     """Steps until the goal is reached, or rounding hides what they bring; without a solver, all are Newton's."""
     found, newton, about = Descent(theta), solve is None, solve
     dense = theta.size <= _DENSE
-    price = sums.models + 1 if dense else _PRODUCTS  # of a Hessian, in steps
-    pairs: deque[tuple[Array, Array]] = deque(maxlen=_PAIRS)
+    price = sums.models + 1 if dense else _CG_PASSES  # of a Hessian, in steps
+    pairs: deque[tuple[Array, Array]] = deque(maxlen=_MEMORY)
     point, left, hidden = sums.point(theta), np.inf, 0
     for done in range(1, goal.steps + 1):
         loss, slope = point.cross_entropy + sums.penalised(theta), sums.slope(point, theta)
         found.theta = theta
         if goal.tol:
-            _judge(sums, found, point, loss, done, goal)
+            _record(sums, found, point, loss, done, goal)
         if newton or solve is None:
             solve = newton_solver(sums, theta, about)
         step = _two_loops(solve, pairs, slope)
@@ -116,10 +116,10 @@ def _descend(sums: SoftmaxRows, theta: Array, solve: Solver | None, goal: Goal) 
             left = _inner(slope, step) / 2
         if _reached(found, loss, left, newton, goal):
             break
-        if left <= 8 * EPS * loss:  # only the bound can still gain
+        if left <= 8 * EPS * loss:  # the loss has converged; only the lower bound can still improve
             hidden = 0 if len(gaps := found.gaps) < 2 or gaps[-1] < gaps[-2] / 2 else hidden + 1
         share = 1.0
-        for _ in range(_HALVES):
+        for _ in range(_HALVINGS):
             point = sums.point(theta - share * step)
             after = point.cross_entropy + sums.penalised(theta - share * step)
             if after <= loss - 2e-4 * share * left + 4 * EPS * loss:
@@ -127,7 +127,7 @@ def _descend(sums: SoftmaxRows, theta: Array, solve: Solver | None, goal: Goal) 
             share /= 2
         else:
             break
-        if hidden > _HIDDEN or not left > 0:
+        if hidden > _IDLE_STEPS or not left > 0:
             break
         if not newton:
             change = sums.slope(point, theta - share * step) - slope
@@ -140,8 +140,8 @@ def _descend(sums: SoftmaxRows, theta: Array, solve: Solver | None, goal: Goal) 
     return found
 
 
-def _judge(sums: SoftmaxRows, found: Descent, point: SoftmaxPoint, loss: float, done: int, goal: Goal) -> None:
-    """Note the loss and the lower bound, and tell of them."""
+def _record(sums: SoftmaxRows, found: Descent, point: SoftmaxPoint, loss: float, done: int, goal: Goal) -> None:
+    """Record the loss and the lower bound, and report them to `progress`."""
     found.lower = max(found.lower, sums.lower_bound(point, found.theta))
     found.losses.append(loss)
     found.gaps.append((loss - found.lower) / loss if loss > 0 else 0.0)
@@ -150,22 +150,22 @@ def _judge(sums: SoftmaxRows, found: Descent, point: SoftmaxPoint, loss: float, 
 
 
 def _reached(found: Descent, loss: float, left: float, newton: bool, goal: Goal) -> bool:
-    """Whether the goal is: for one more step of Newton's, which are cheap where they are taken, far more is asked."""
+    """Whether the goal is reached; Newton's steps, which converge quadratically, go on to a far smaller gap."""
     if not goal.tol:
         return left <= goal.fall
-    nothing, gap = NOTHING * found.losses[0], loss - found.lower
+    nothing, gap = LOSS_ROUNDING * found.losses[0], loss - found.lower
     if gap <= nothing:
         return True
-    near = left <= max(_NEARER * goal.tol, EPS) * loss
-    return near and gap <= (_NEARER if newton else 0.5) * goal.tol * loss
+    near = left <= max(_WEIGHTS_TOL * goal.tol, EPS) * loss
+    return near and gap <= (_WEIGHTS_TOL if newton else 0.5) * goal.tol * loss
 
 
 def _inner(a: Array, b: Array) -> float:
     return float(np.add.reduce((a * b).ravel()))
 
 
-def _two_loops(solve: Solver, pairs: deque[tuple[Array, Array]], slope: Array) -> Array:
-    """L-BFGS's product of the inverse Hessian with the slope."""
+def _lbfgs_direction(solve: Solver, pairs: deque[tuple[Array, Array]], slope: Array) -> Array:
+    """L-BFGS's two-loop recursion: its approximate inverse Hessian times the slope."""
     q, shares = slope, []
     for step, change in reversed(pairs):
         shares.append(_inner(step, q) / _inner(step, change))
@@ -187,7 +187,7 @@ def newton_solver(sums: SoftmaxRows, theta: Array, about: Solver | None = None) 
 
 
 def _gauge(sums: SoftmaxRows) -> float:
-    """What is the same for all classes changes no probability: a term of this size in that direction fixes it."""
+    """The size of a term that makes the Hessian definite: adding the same to all classes' logits changes nothing."""
     return 0.0 if sums.fixed else float(sums.counts.sum()) / sums.classes
 
 
@@ -196,7 +196,7 @@ def _used(sums: SoftmaxRows) -> slice:
 
 
 def _solver(sums: SoftmaxRows, hessian: Array) -> Solver:
-    """By a Hessian of the cross-entropy, to which the penalty and the gauge are added."""
+    """The solver by a Hessian of the cross-entropy, to which the penalty and `_gauge` are added."""
     M, D = hessian.shape[:2]
     hessian, used = hessian.copy(), _used(sums)
     for j in range(D):
@@ -213,17 +213,17 @@ def _solver(sums: SoftmaxRows, hessian: Array) -> Solver:
 
 
 def _first_solver(sums: SoftmaxRows) -> Solver:
-    """By the Hessian of the model without columns, which gives all rows the same probabilities.
+    """The solver by the Hessian of the model without columns, which gives all rows the same probabilities.
 
-    That is a matrix between the classes times one Gram matrix of the columns, by Kronecker: for each eigenvector of the
-    first one matrix of the columns is left.
+    That Hessian is the Kronecker product of a matrix between classes and the Gram matrix of the columns: in the
+    eigenvectors of the first it falls into one system of the size of the columns for each class.
     """
     shares = (sums.counts / sums.counts.sum())[sums.fixed :]
     sizes, vectors = np.linalg.eigh(np.diag(shares) - np.outer(shares, shares))
     G, used = sums.gram(), _used(sums)
     inverses = []
     for k, size in enumerate(sizes):
-        gauge = _gauge(sums) if k == 0 else 0.0  # the least size is 0, for what is the same for all classes
+        gauge = _gauge(sums) if k == 0 else 0.0  # the smallest eigenvalue is 0: the same change for all classes
         inverses.append(factorize((size * G + np.diag(sums.penalty + gauge))[used, used]))
 
     def solve(slope: Array) -> Array:

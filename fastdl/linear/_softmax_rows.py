@@ -30,9 +30,16 @@ _REACH = (
 
 @dataclass
 class SoftmaxPoint:
-    """Of a model the sums over the rows of s times the cross-entropy; and for its probabilities q the dual point.
+    """One model's cross-entropy, and the dual solution its probabilities q make: sums over rows, weighted by s.
 
-    That is the sum of s H(q), G = s (q - onehot(y)) [1, x], and s |q - onehot(y)|.
+    Attributes
+    ----------
+    cross_entropy, entropy : float
+        The sums of s times the cross-entropy, and of s H(q).
+    gradient : Array
+        G, the sum of s (q - onehot(y)) [1, x].
+    size : Array
+        The sum of s |q - onehot(y)|, by which rounding errors of G are bounded.
     """
 
     cross_entropy: float
@@ -51,12 +58,12 @@ class SoftmaxRows:
         self.l2, d = l2, rows.columns
         self.counts = np.zeros(classes)  # the sum of the weights of each class
         self.class_sizes = np.zeros(classes, np.int64)  # the number of rows of each class
-        self._see_values()
+        self._find_extents()
         self.use_units(np.zeros(d), power_of_two(np.maximum(np.abs(self.low), np.abs(self.high))))
         self._of_class: Array | None = None
 
-    def _see_values(self) -> None:
-        """The extents of the columns, and how many rows each class has."""
+    def _find_extents(self) -> None:
+        """One pass: the least and greatest value of each column, and the rows and weights of each class."""
         d = self.rows.columns
         self.low, self.high = np.full(d, np.inf), np.full(d, -np.inf)
 
@@ -81,7 +88,7 @@ class SoftmaxRows:
         self.largest = np.append(1.0, np.abs(far * factor))  # values of [1, x]
 
     def standardise(self, rows: Rows) -> None:
-        """Take the columns about their means and in units of their spreads among some of the rows."""
+        """Center and scale the columns by their means and standard deviations in these rows."""
         d, shift, factor = self.rows.columns, self.shift, self.factor
         reach = np.maximum(np.abs(self.low), np.abs(self.high))
         for _ in range(2):  # deviations about a value of the data, then about the mean
@@ -143,7 +150,7 @@ class SoftmaxRows:
         return z, g, loss, entropy
 
     def point(self, theta: Array) -> SoftmaxPoint:
-        """What one pass over the rows tells of a model."""
+        """One pass over the rows: the loss of a model, its gradient, and its dual solution."""
         M, D = theta.shape
 
         def work(X: Array, y: Array, s: Array | None) -> Array:
@@ -222,10 +229,11 @@ class SoftmaxRows:
         return slope
 
     def lower_bound(self, point: SoftmaxPoint, theta: Array) -> float:
-        """What no loss is below, by the probabilities of the model theta.
+        """A lower bound of the loss of all models: the dual objective at the probabilities of the model theta.
 
-        Intercepts, which have no penalty, ask that every class has the sum of probabilities that it has of rows: the
-        probabilities are mixed with a constant c, as little as that takes, and the entropy is concave.
+        Intercepts have no penalty, so a dual solution must give every class probabilities that sum to its weight. To
+        satisfy that, the probabilities are mixed with a constant c, as little as it takes; entropy is concave, so the
+        mixture's is at least the mixture of the entropies.
         """
         value, G, size = point.entropy, point.gradient, point.size
         free = self.penalty == 0

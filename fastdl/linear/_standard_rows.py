@@ -1,4 +1,4 @@
-"""The rows of a fit with their columns and y centred and scaled: what makes a method independent of units."""
+"""The rows of a fit with columns and y centred and scaled, so that a method does not depend on their units."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ import numpy as np
 
 from fastdl import _threads
 from fastdl._rows import Block, Rows, join_blocks
+from fastdl._typing import Loss
 from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._robust_coordinates import median_and_factor
 from fastdl.losses._row_sums import RowSums
-from fastdl.losses.powers import as_loss
+from fastdl.losses.powers import PowerLoss, as_loss
 
 Array = np.ndarray
 
 _ALL = slice(None)
+#: A power, or a loss as `as_loss` gives it.
+LossLike = Loss | PowerLoss
 
 
-def block_sums(X: Array, y: Array, s: Array | None, W: Array, b: Any, p: Any, *, gradient: bool = False) -> Array:
-    """Of one block and every model the loss, and with `gradient` its derivatives by b and w: (K, 1 + 1 + D)."""
+def block_sums(
+    X: Array, y: Array, s: Array | None, W: Array, b: Array, p: LossLike, *, gradient: bool = False
+) -> Array:
+    """For every model the loss on one block and, with `gradient`, its derivatives by b and w: (K, 1 + 1 + D)."""
     return RowSums(X, y, W, b, as_loss(p), sample_weight=s).block_of(_ALL, gradient)
 
 
-def block_losses(X: Array, y: Array, s: Array | None, W: Array, b: Array, p: Any) -> Array:
+def block_losses(X: Array, y: Array, s: Array | None, W: Array, b: Array, p: LossLike) -> Array:
     """The loss of one block for every model; its bits do not depend on which other models there are."""
-    few = max(0, 4 - len(W))  # fewer are taken one by one, and summed in another order
+    few = max(0, 4 - len(W))  # `RowSums` takes fewer than four models one by one, and sums in another order
     if few:
         W, b = np.concatenate([W, np.repeat(W[:1], few, 0)]), np.concatenate([b, np.repeat(b[:1], few)])
     return block_sums(X, y, s, W, b, p)[: len(W) - few, 0]
@@ -35,21 +40,21 @@ def block_losses(X: Array, y: Array, s: Array | None, W: Array, b: Array, p: Any
 class StandardRows:
     """Rows (Z, t, s) with columns of mean 0 and mean square 1, and t likewise; without an intercept only scaled.
 
-    Columns that others determine are left out. With `scale_y` false, which a loss with units of its own asks for, t is
-    only centred; with `median` it is centred and scaled by the median and the spread about it, so that one far y does
-    not take the digits of the others. A model of them is (v, c), the constant c being 0 without an intercept. Rows in
-    memory are kept as float64; a stream is gone through anew at each pass.
+    Columns that are combinations of others are left out. With `scale_y` false, for a loss that has units of its own, t
+    is only centred; with `median` it is centred and scaled by the median and the spread about it, so that an outlier
+    does not cost the other values their digits. A model of them is (v, c), the constant c being 0 without an intercept.
+    Rows in memory are kept as float64; a stream is gone through anew at each pass.
 
     Attributes
     ----------
     columns, rank : int
-        Columns of Z; and with that of ones.
+        The number of columns of Z; the same with the column of ones.
     count, weight : int, float
         The number of rows, and the sum of their weights.
     correlation : Array, (columns, columns)
         Z'SZ / weight.
     unit, scale : float
-        The root mean square of t, which is 1 where it is scaled; what 1 of t is in y.
+        The root mean square of t, which is 1 where it is scaled; the size in y of a difference of 1 in t.
     """
 
     def __init__(
@@ -129,7 +134,7 @@ class StandardRows:
         return self.coordinates.model(gamma * self._y_size)[0]
 
     def from_users_units(self, w: Array, b: float) -> tuple[Array, float]:
-        """The other way round; exact where no columns are left out."""
+        """The model (v, c) of these rows from (w, b) of the rows as given; exact where no columns are left out."""
         if not self.rank:
             return np.zeros(0), 0.0
         gamma = self.coordinates.gamma(w, b) / self._y_size
@@ -139,7 +144,7 @@ class StandardRows:
 
     def least_squares(self) -> Array:
         """The weights of the least squares fit; its constant is 0."""
-        return self.coordinates.start[int(self.intercept) :] * self._size / self._y_size
+        return self.coordinates.least_squares[int(self.intercept) :] * self._size / self._y_size
 
     def from_whitened(self, z: Array) -> tuple[Array, Array]:
         """Weights and constants of models (K, rank) whose predictions have mean square |z|^2."""

@@ -5,23 +5,23 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-_MANY = 2000  # degrees of freedom from which on the expansion about the normal quantile has all digits of a float32
+_EXPANDED = 2000  # degrees of freedom above which the expansion about the normal quantile has a float32's digits
 
 
 def normal_quantile(probability: float) -> float:
-    """What a normal variable is below with this probability (Wichura's AS 241, in the standard library)."""
+    """The quantile of the normal distribution (Wichura's AS 241, in the standard library)."""
     return NormalDist().inv_cdf(probability)
 
 
 def student_quantile(probability: float, freedom: float) -> float:
-    """What Student's t is below with this probability, for any degrees of freedom above 0.
+    """The quantile of Student's t distribution, for any degrees of freedom above 0.
 
-    Bisection of the distribution, which is a regularised incomplete beta function (DLMF 8.17); of many degrees of
-    freedom the expansion of Hill, "Student's t-quantiles" (1970).
+    Found by bisection of the distribution function, a regularised incomplete beta function (DLMF 8.17); for many
+    degrees of freedom by the expansion of Hill, "Student's t-quantiles" (1970).
     """
     if probability < 0.5:
         return -student_quantile(1 - probability, freedom)
-    if freedom > _MANY:
+    if freedom > _EXPANDED:
         z, v = normal_quantile(probability), freedom
         first = (z**3 + z) / 4
         second = (5 * z**5 + 16 * z**3 + 3 * z) / 96

@@ -1,4 +1,4 @@
-"""Ridge, lasso and elastic net: least squares with penalties, along a path, chosen by folds; each with its proof."""
+"""Ridge, lasso and elastic net: a path of penalties, cross-validation, and a proof with each fit."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import kernel
 from fastdl.linear._penalties import penalty_pairs
 from fastdl.linear.gram_accumulator import GramAccumulator, shift_gram, solve_definite, standardize_gram
-from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
+from fastdl.linear.result import Certificate, LinearModel, warn_of_gap
 
-_SWEEPS = 10  # of coordinate descent, between two tries to solve for the coefficients that are not 0
+_SWEEPS = 10  # of coordinate descent between two attempts to solve for the nonzero coefficients directly
 
 
 @dataclass(frozen=True, eq=False)
-class ElasticNetFit:
-    """A linear model of least ``sum s (y - <w, x> - b)^2 + l2 |w|^2 + l1 sum |w_j|``.
+class ElasticNetFit(LinearModel):
+    """The linear model that minimizes ``sum s (y - <w, x> - b)^2 + l2 |w|^2 + l1 sum |w_j|``.
 
     Attributes
     ----------
     w : ndarray of float64, (D,)
-        The weights; exactly 0 where l1 holds them there.
+        The weights; those that the l1 penalty keeps at 0 are exactly 0.
     b : float
         The intercept, which has no penalty.
     l1, l2 : float
         The penalties.
     loss : float
-        With the penalties, evaluated for (w, b) on the rows as they were given.
+        The sum above, penalties included, evaluated for (w, b) on the rows as they were given.
     certificate : Certificate
         No model has a loss below ``certificate.lower``, the value of a dual solution.
     converged : bool
@@ -47,23 +47,20 @@ class ElasticNetFit:
     certificate: Certificate
     converged: bool
 
-    def predict(self, X: ArrayLike) -> Array:
-        """The model's values, float64 (N,), of X (N, D)."""
-        return predict_linear(X, self.w, self.b)
-
 
 @dataclass(frozen=True, eq=False)
 class ElasticNetPath:
-    """The fits of several penalties, and which of them predicts best.
+    """The fits of several penalties and, with folds, which of them predicts best.
 
     Attributes
     ----------
     fits : tuple of ElasticNetFit
         In the order of the penalties.
     test_losses : ndarray (K, P) or None
-        With folds: the mean squared error on each fold of the model fitted to the others.
+        With folds: for each fold and each penalty the mean squared error, on that fold, of the model fitted to the
+        others.
     best : ElasticNetFit or None
-        With folds: the fit, to all rows, of the penalties whose test loss has the least mean.
+        With folds: the fit to all rows with the penalties whose mean test loss is smallest.
     """
 
     fits: tuple[ElasticNetFit, ...]
@@ -83,7 +80,7 @@ def fit_elastic_net(
     tol: float = 1e-8,
     threads: int | None = 1,
 ) -> ElasticNetFit | ElasticNetPath:
-    """Least squares with penalties: ridge (l2), lasso (l1) or both, with a proof of how near to the least it is.
+    """Least squares with penalties: ridge (l2), lasso (l1) or both, with a proof of how near to the minimum it is.
 
     Parameters
     ----------
@@ -92,15 +89,15 @@ def fit_elastic_net(
     y : array_like, (N,)
         The targets.
     l1, l2 : float or array_like (P,)
-        The penalties of ``sum |w_j|`` and ``|w|^2``, not negative, not both 0: in scikit-learn's words, Ridge's alpha
-        is l2, and Lasso's is l1 / (2 N). Arrays are a path: each fit starts at the one before.
+        The penalties of ``sum |w_j|`` and ``|w|^2``, not negative, not both 0: scikit-learn's alpha is l2 for Ridge and
+        l1 / (2 N) for Lasso. Arrays are a path: each fit starts at the one before.
     intercept : bool
         Whether to fit b; otherwise it is 0.
     sample_weight : array_like, (N,), optional
         s: finite, not negative.
     folds : array_like of integers, (N,), optional
-        The fold of each row, as `k_fold` gives them: the best penalties of the path are those whose models, fitted to
-        the other folds, predict each fold best. All from the same products of columns, in the one pass.
+        The fold of each row, as `k_fold` gives them, for cross-validation: the best penalties of the path are those
+        whose models, fitted to the other folds, predict each fold best. This takes no further pass over the rows.
     tol : float
         The relative gap that counts as converged; a fit that does not reach it warns.
     threads : int or None
@@ -198,7 +195,7 @@ def _fold_states(X: Array, y: Array, s: Array | None, folds: Array | None, inter
 
 @dataclass
 class _Products:
-    """The sums of products of [1, ([X, y] - shift) * factor]."""
+    """G, the sums of products of [1, ([X, y] - shift) * factor], and its units."""
 
     G: Array
     shift: Array
@@ -206,18 +203,18 @@ class _Products:
     intercept: bool
 
     def hessian(self) -> Array:
-        """The products of the columns of X about their means, in the users' units."""
+        """The sums of products of the columns of X about their means, in the users' units."""
         centred, _, scale = standardize_gram(self.G, self.intercept)
         unit = (self.factor * scale)[:-1]
         return np.asarray(centred[:-1, :-1] / np.outer(unit, unit))
 
 
 def _model(sums: _Products, l1: float, l2: float, start: Array | None) -> tuple[Array, float, Array]:
-    """(w, b, coordinates to start the next one at) of the least penalised loss."""
+    """(w, b) of the minimum of the penalised loss, and its standardised weights, where the next penalty starts."""
     C, mean, scale = standardize_gram(sums.G, sums.intercept)
     d = len(C) - 1
     unit = sums.factor * scale
-    # Of (y - X w)^2 in standardised units: l2 |w|^2 and l1 |w| as penalties of omega = w * unit_y / unit.
+    # The penalties l2 |w|^2 and l1 |w| as those of the standardised weights omega = w * unit_y / unit.
     second, first = l2 * unit[:d] ** 2, l1 * unit[:d] * unit[d]
     A, g = C[:d, :d] + np.diag(second), C[:d, d]
     flat = A.diagonal() <= 0
@@ -230,7 +227,7 @@ def _model(sums: _Products, l1: float, l2: float, start: Array | None) -> tuple[
 
 
 def _coordinate_descent(A: Array, g: Array, first: Array, start: Array | None, sweeps: int = 2000) -> Array:
-    """The least of x'A x - 2 g'x + <first, |x|>."""
+    """The x that minimizes x'A x - 2 g'x + <first, |x|>."""
     x = np.zeros(len(g)) if start is None else start.copy()
     slope, half, size = g - A @ x, first / 2, A.diagonal()
     for sweep in range(sweeps):
@@ -276,7 +273,7 @@ def _residual_sums(rows: Rows, w: Array, b: float, intercept: bool, threads: int
         rough, centred = np.zeros(len(w) + 1), y - middle[-1]
         kernel.products(np.abs(X - shift), np.abs(g), nothing, rough)
         some = [np.add.reduce(g * r), np.add.reduce(g * centred), np.add.reduce(np.abs(g * centred))]
-        # What rounding may do to the residuals, and by them to the slopes.
+        # A bound of the rounding errors of the residuals, and of what these make of the slopes.
         e = EPS * (len(w) + 4) * (np.abs(y) + abs(b) + np.abs(X) @ np.abs(w))
         h, lost = e if s is None else s * e, np.zeros(len(w) + 1)
         kernel.products(np.abs(X - shift), h, nothing, lost)
@@ -317,9 +314,9 @@ def _proven(
 ) -> ElasticNetFit:
     """The fit, its loss, and the lower bound of the dual solution that its residuals give.
 
-    For any alpha of weighted sum 0: sum s r^2 >= sum s (2 alpha r - alpha^2), linear in the model: with u =
-    X' (s alpha) the least over w of l2 |w|^2 + l1 |w| - 2 u w is -max(2 |u| - l1, 0)^2 / (4 l2), and without l2 it is
-    0 where 2 |u| <= l1.
+    For any alpha of weighted sum 0, sum s r^2 >= sum s (2 alpha r - alpha^2), which is linear in the model. With
+    u = X' (s alpha) the minimum over w of l2 |w|^2 + l1 |w| - 2 u w is -max(2 |u| - l1, 0)^2 / (4 l2); without l2 it
+    is 0 where 2 |u| <= l1.
     """
     (w, b), (l1, l2), intercept = model, penalties, products.intercept
     sums, found = _residual_sums(rows, w, b, intercept, threads)
@@ -329,10 +326,10 @@ def _proven(
     if l2:
         loss += l2 * float(np.add.reduce(w * w))
     mean = total[0] / sums[0] if intercept else 0.0
-    product -= mean * left  # the mean of y, and of the residuals, as far as it was rounded
+    product -= mean * left  # corrects for the rounding of the means of y and of the residuals
     slopes = total[1:] - mean * ones[1:]
     u = np.abs(slopes) + 32 * EPS * rough[1:]
-    own = squares - mean * total[0]  # the squares of the residuals less their mean
+    own = squares - mean * total[0]  # the sum of squares of the residuals about their mean
     share = 1.0
     if not l2:
         most = float(u.max(initial=0))
@@ -351,9 +348,10 @@ def _proven(
 
 
 def _parabola(hessian: Array, slopes: Array, error: Array, w: Array, l1: float, l2: float) -> float:
-    """How far below the loss at w the least can be, as a parabola of the loss's curvature has it; inf if unknown.
+    """How far below the loss at w the minimum can be, from the gradient and the Hessian at w; inf if unknown.
 
-    The bound of columns whose penalty is too small for a dual solution to be balanced to the last bit.
+    The loss is a parabola plus a convex penalty. This bound serves where l2 is so small that the rounding errors of a
+    dual solution, divided by l2, would leave nothing of the dual bound.
     """
     gradient = 2 * l2 * w - 2 * slopes
     gradient = np.where(w == 0, np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0), gradient + l1 * np.sign(w))
@@ -362,7 +360,7 @@ def _parabola(hessian: Array, slopes: Array, error: Array, w: Array, l1: float, 
     if not len(w) or not (length > 0).all():
         return 0.0 if not len(w) else np.inf
     values, vectors = np.linalg.eigh(H / np.outer(length, length))
-    if not values[0] > 1e-8 * len(w):  # the rounding of the products would show in it
+    if not values[0] > 1e-8 * len(w):  # a smaller eigenvalue is not known well enough: rounding, 1e-16, is 1e-8 of it
         return np.inf
     size = (np.abs(gradient) + 2 * error) / length
     along = np.abs(vectors.T) @ size

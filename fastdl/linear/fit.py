@@ -1,4 +1,4 @@
-"""Linear models of least Lp loss, each with a certificate of how far from the least possible loss it can be."""
+"""`fit_lp`: linear models that minimize an Lp loss, each with a certificate of how far from the minimum it can be."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Certificate", "LpFit", "fit_lp"]
 
 
 class MethodOptions(StepKeywords, total=False):
-    """The options of the methods of `fit_lp`, beside those that all have."""
+    """The options of `fit_lp` that belong to single methods."""
 
     progress: Progress | None
     # exchange
@@ -56,7 +56,7 @@ def fit_lp(
     threads: int | None = 1,
     **options: Unpack[MethodOptions],
 ) -> LpFit:
-    """Fit f(x) = <w, x> + b by the least sum of ``s |y - f(x)|^p``, and prove how near to the least it is.
+    """Fit f(x) = <w, x> + b by minimizing the sum of ``s |y - f(x)|^p``, and prove how near to the minimum it is.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def fit_lp(
         The rows; or, with y = None, chunks (X, y) or (X, y, sample_weight): a list, another iterable that can be gone
         through again, or a function that returns an iterator. Everything is computed in float64.
     y : array_like, (N,) or (N, M), optional
-        The targets; M of them give w (M, D) and b (M,), to the bit those of M fits, for p = 2 from one pass and one
-        factorisation.
+        The targets; M columns of them give w (M, D) and b (M,), with the same bits as M separate fits; for p = 2 from
+        one pass over X and one factorisation.
     p : float or CustomLoss
         The power, above 0 and at most 1000; or the loss of `custom_loss`, which is fitted by method "gradient".
     method : str
@@ -78,14 +78,14 @@ def fit_lp(
     tol : float
         The relative gap of the certificate at which "newton" stops, and up to which a fit is called `converged`.
     seed : int
-        Of the rows that methods begin with, or try; the exact methods end with the same fit for any seed, where only
-        one is best.
+        Seed of the random choice of rows that a method begins with or tries. The exact methods end with the same fit
+        for any seed where the minimum is unique.
     threads : int or None
         Threads to use; None means all this process may.
     **options
-        Of the method: "random" and "gradient" take those of `random_search` and `gradient_descent`; "exchange" takes
-        ``starts``, how many models it begins with, ``start``, one of them as (w, b) or an LpFit, and ``boxes``, how
-        many it may cut the space of models of up to three coefficients into, to bound the loss from below.
+        Options of the method: "random" and "gradient" take those of `random_search` and `gradient_descent`; "exchange"
+        takes ``starts``, the number of models it begins with, ``start``, a further one as (w, b) or an LpFit, and
+        ``boxes``, how many boxes branch and bound may divide the space of up to three coefficients into.
 
     Returns
     -------
@@ -102,21 +102,21 @@ def fit_lp(
     Warns
     -----
     NotConverged
-        Where the gap of "closed form", "vertex" or "newton" is above tol and above 1e-6, which rounding may leave.
+        Where the gap of "closed form", "vertex" or "newton" is above tol and above 1e-6; a smaller one may be rounding.
 
     Notes
     -----
     p = 2: the Gram matrix of centred and scaled columns in one pass, its Cholesky factor and a pass of refinement; QR
-    of blocks where columns are nearly dependent; of columns that others determine, the weights of least norm.
-    p = 1: the interior point method of Frisch and Newton (Portnoy and Koenker, 1997) on the rows near the solution,
-    exchanges to a vertex, and the signs of all the other rows checked.
+    of blocks where columns are nearly dependent; minimum-norm weights where columns are combinations of others.
+    p = 1: the Frisch-Newton interior point method (Portnoy and Koenker, 1997) on the rows near the solution, exchanges
+    of rows until the model is a vertex, then a check of the residual signs of all the other rows.
     p > 1: Newton's method and the dual bound of Hoelder's inequality.
     The fit does not depend on the units of y and of the columns, nor, to the bit, on the threads and on how rows are
     cut into chunks. Small matrices are factorised by NumPy's LAPACK, so that last bits may differ between CPUs.
 
-    A lower bound is that of the rows as given: what rounding may have done to it is taken off, and what that leaves of
-    the gap is what is known. Where the model goes through every row, the loss is given as 0; with p < 1 the rows it
-    goes through are named, and do not count.
+    A lower bound holds for the rows as given: a bound of its rounding errors is subtracted, which widens the gap. Where
+    the model goes through every row, the loss is given as 0; with p < 1 the rows it goes through are listed in `rows`
+    and not counted in the loss.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def find_fit(
     threads: int | None = 1,
     **options: Unpack[MethodOptions],
 ) -> LpFit:
-    """What `fit_lp` does, without its warning."""
+    """`fit_lp` without the warning about the gap, for callers that judge the fit themselves."""
     loss = as_loss(p)
     if not loss.is_custom:
         _check.number("p", loss.p, 0, 1000, above=True)
@@ -176,7 +176,7 @@ def find_fit(
 
 
 def _bound_all_columns(fit: LpFit, rows: Rows, loss: PowerLoss | CustomLoss, settings: dict[str, Any]) -> LpFit:
-    """The fit with a lower bound that columns left out do not break."""
+    """The fit with a lower bound that holds for models of all columns, those left out by the method included."""
     if loss.is_custom or not fit.certificate.lower > 0 or fit.rank == rows.columns + settings["intercept"]:
         return fit
     some = {name: settings[name] for name in ("intercept", "seed", "threads")}
@@ -189,8 +189,8 @@ def _bound_all_columns(fit: LpFit, rows: Rows, loss: PowerLoss | CustomLoss, set
     return replace(fit, certificate=bound_all_columns(fit.certificate, coordinates, bound))
 
 
-def _divide_weights(y: Any, sample_weight: Any) -> tuple[Any, float]:
-    """The weights, and a power of two that they were divided by: 1 unless all are very large or very small."""
+def _divide_weights(y: ArrayLike | None, sample_weight: ArrayLike | None) -> tuple[ArrayLike | None, float]:
+    """The weights divided by a power of two, and that power: 1 unless the weights are beyond 1e30 or below 1e-30."""
     if y is None or sample_weight is None:
         return sample_weight, 1.0
     weights = _check.array("sample_weight", sample_weight, ("f", "i", "u", "b"), 1).astype(np.float64)
@@ -201,9 +201,9 @@ def _divide_weights(y: Any, sample_weight: Any) -> tuple[Any, float]:
     return np.ldexp(weights, -exponent), float(np.ldexp(1.0, exponent))
 
 
-_ROUNDING = 1e-6  # a gap that is not warned of: it may be rounding alone where rows are nearly on the model
+_ROUNDING = 1e-6  # gaps up to this give no warning: where residuals are tiny, rounding alone may make them
 METHODS = ("closed form", "vertex", "newton", "exchange", "random", "gradient")
-#: What p must be for a method; the others take any.
+#: The condition on p of the methods that have one, in words and as a function.
 _FITS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "closed form": ("p = 2", lambda p: p == 2),
     "vertex": ("p = 1", lambda p: p == 1),
@@ -213,7 +213,7 @@ _FITS: dict[str, tuple[str, Callable[[float], bool]]] = {
 
 
 def _choose_method(method: str, loss: PowerLoss | CustomLoss) -> str:
-    """The method's name, which must fit p."""
+    """The name of the method, "auto" resolved; a method that does not take p is an error."""
     _check.one_of("method", method, ("auto", *METHODS))
     if method == "auto":
         return "gradient" if loss.is_custom else next(name for name, (_, fits) in _FITS.items() if fits(loss.power))
@@ -223,9 +223,9 @@ def _choose_method(method: str, loss: PowerLoss | CustomLoss) -> str:
 
 
 def _fit_of(method: str) -> Callable[..., LpFit]:
-    """The `fit` of a method's module, called with (rows, p, intercept=, seed=, threads=, **options).
+    """The function `fit` of a method's module, called with (rows, p, intercept=, seed=, threads=, **options).
 
-    Imported here, so that a fit loads its own method alone.
+    Imported here, so that a fit loads only the module of its own method.
     """
     if method == "closed form":
         from fastdl.linear.methods.closed_form import fit as fit_closed_form
@@ -253,7 +253,7 @@ def _fit_of(method: str) -> Callable[..., LpFit]:
 
 
 def _method_function(method: str, options: Mapping[str, Any]) -> Callable[..., LpFit]:
-    """What fits by a method, which must know the options."""
+    """The function `fit` of a method, after a check that the method has these options."""
     fit = _fit_of(method)
     shared = {"gradient": TrainingKeywords, "random": RunKeywords}.get(method)
     known = {*signature(fit).parameters, *(shared.__annotations__ if shared else ())}

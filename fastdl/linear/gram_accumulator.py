@@ -1,4 +1,4 @@
-"""Least squares and ridge of a stream in one pass: sums of products, which merge, travel, and can be written down."""
+"""Least squares and ridge of a stream in one pass: sums of products that can be merged, sent and stored."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fastdl import _check
 from fastdl._row_buffer import RowBuffer
 from fastdl._state_bytes import StateBytes
 from fastdl._superaccumulator import Superaccumulator
-from fastdl._typing import Array
+from fastdl._typing import Array, FloatOrArray
 from fastdl.linear._coordinates import power_of_two
 from fastdl.linear._matrix import gram
 
 _BLOCK = 1 << 20  # bytes of [X, y] in a block: it stays in the second-level cache
-_ROWS = 1024  # in a block at least: to add its sums without rounding costs as much as some 50 rows
+_ROWS = 1024  # in a block at least: the exact addition of its sums costs as much as some 50 rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,30 +27,31 @@ class GramFit:
     Attributes
     ----------
     w : ndarray of float64, (D,), or (M, D) for M targets
-        The weights; of columns that others determine, those of least norm in columns of unit spread.
+        The weights; where columns are combinations of others, those of the smallest norm in columns of unit spread.
     b : float, or ndarray (M,)
         The intercepts.
     loss : float, or ndarray (M,)
-        The weighted sum of squared residuals, from the sums: its rounding is some 1e-16 of the sum of (y - mean)^2.
+        The weighted sum of squared residuals, computed from the sums: its rounding error is about 1e-16 of the sum of
+        (y - mean)^2.
     count : int
         Rows of weight above 0.
     rank : int
-        Of the centred columns.
+        The rank of the centred columns.
     standard_errors : ndarray, (D + 1,) or (M, D + 1)
-        Of b and w, for residuals of equal variance; nan where the rank is short or no row is left to judge by. With a
-        penalty they are those of the least squares fit without one.
+        Standard errors of b and w, for residuals of equal variance; NaN where columns are dependent or there are no
+        more rows than coefficients. With a penalty they are those of the least squares fit without one.
     """
 
     w: Array
-    b: Any
-    loss: Any
+    b: FloatOrArray
+    loss: FloatOrArray
     count: int
     rank: int
     standard_errors: Array
 
 
 class GramAccumulator(StateBytes):
-    """The sums of products of [1, X, y] over chunks, and the least squares or ridge fit they give.
+    """Sums of products of [1, X, y] over chunks, from which a least squares or ridge fit is made.
 
     Parameters
     ----------
@@ -61,12 +62,12 @@ class GramAccumulator(StateBytes):
 
     Notes
     -----
-    Columns are taken about the means of the first block, so that far-off means do not cancel. Rows are kept until they
-    fill a block, and the sums of blocks are added without rounding: the same bits wherever the chunks are cut. States
-    that are merged, by `streaming.run` with an executor for one, agree with one state to rounding, for each has a first
-    block of its own; to the bit where all were made by `fresh` of one that has taken its first block, and each but the
-    last took a multiple of `block` rows. For data whose columns nearly depend on each other `fit_lp` keeps twice the
-    digits, from several passes.
+    The means of the first block are subtracted from the columns, so that large means cost no digits. Rows are kept
+    until they fill a block, and the sums of blocks are added without rounding: the bits do not depend on where the
+    chunks are cut. Merged states, as of `streaming.run` with an executor, agree with a single state up to rounding,
+    because each has a first block of its own; they agree to the bit where all were made by `fresh` of a state that has
+    taken its first block, and each but the last took a multiple of `block` rows. Where columns are nearly dependent,
+    `fit_lp` keeps twice as many digits, by several passes.
 
     Examples
     --------
@@ -90,7 +91,7 @@ class GramAccumulator(StateBytes):
         self._sums = Superaccumulator(0)  # of the products on and above the diagonal
 
     def fresh(self) -> GramAccumulator:
-        """An empty state with the same settings, and about the same means where they are known."""
+        """An empty state with the same settings, which subtracts the same means where they are known."""
         state = GramAccumulator(self.l2, intercept=self.intercept)
         if self._shift is not None:
             state._begin(self._shift, self._factor)
@@ -175,7 +176,7 @@ class GramAccumulator(StateBytes):
         return self
 
     def sums(self) -> tuple[int, Array, Array, Array]:
-        """(rows, shift, factor, products): the weighted products of [1, ([X, y] - shift) * factor], all rows so far."""
+        """(rows, shift, factor, G): G has the weighted products of [1, ([X, y] - shift) * factor] over all rows."""
         if self._columns is None:
             raise _check.InputError("there were no chunks: the number of columns is not known")
         state = self.fresh()
@@ -219,11 +220,12 @@ class GramAccumulator(StateBytes):
 
 
 def _upper(G: Array) -> Array:
-    """What is on and above the diagonal, as one row."""
+    """The entries on and above the diagonal, as one row."""
     return G[np.triu_indices(len(G))][None]
 
 
 def _symmetric(upper: Array) -> Array:
+    """The symmetric matrix of entries as `_upper` gives them."""
     width = (math.isqrt(8 * len(upper) + 1) - 1) // 2
     G = np.zeros((width, width))
     G[np.triu_indices(width)] = upper
@@ -231,7 +233,7 @@ def _symmetric(upper: Array) -> Array:
 
 
 def standardize_gram(G: Array, intercept: bool) -> tuple[Array, Array, Array]:
-    """(products about the means, means, scale) of sums of [1, Z]: columns times `scale`, powers of two, are near 1."""
+    """(G, means, scale) of the products of [1, Z]: G about the means, in columns times `scale`, powers of two."""
     weight = max(float(G[0, 0]), 1e-300)
     mean = G[0, 1:] / weight if intercept else np.zeros(len(G) - 1)
     centred = G[1:, 1:] - weight * np.outer(mean, mean)
@@ -240,7 +242,7 @@ def standardize_gram(G: Array, intercept: bool) -> tuple[Array, Array, Array]:
 
 
 def solve_definite(A: Array, g: Array) -> Array:
-    """The solution of A x = g for positive A; the shortest, in columns of unit length, where A is singular."""
+    """The solution of A x = g for positive semidefinite A; the minimum-norm one, in columns of unit length."""
     length = np.sqrt(np.maximum(A.diagonal(), 0))
     length = np.where(length > 0, length, 1.0)
     C = A / np.outer(length, length)
@@ -266,7 +268,7 @@ def _inverse(A: Array) -> tuple[Array, int]:
 
 
 def shift_gram(G: Array, shift: Array, factor: Array, to_shift: Array, to_factor: Array) -> Array:
-    """Sums of [1, (x - shift) * factor] as those of [1, (x - to_shift) * to_factor]."""
+    """The products of [1, (x - to_shift) * to_factor] from G, those of [1, (x - shift) * factor]."""
     change = np.eye(len(G))
     change[1:, 0] = (shift - to_shift) * to_factor
     change[1:, 1:] = np.diag(to_factor / factor)

@@ -20,8 +20,10 @@ from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
 
 
 @dataclass(frozen=True, eq=False)
-class HuberFit:
-    """A linear model of least ``sum s h(y - <w, x> - b)``: h(r) = r^2 / 2 up to delta, delta |r| - delta^2 / 2 beyond.
+class HuberFit(LinearModel):
+    """The linear model that minimizes ``sum s h(y - <w, x> - b)`` with Huber's loss h.
+
+    h(r) is r^2 / 2 for |r| up to delta, and delta |r| - delta^2 / 2 beyond.
 
     Attributes
     ----------
@@ -30,13 +32,13 @@ class HuberFit:
     b : float
         The intercept, 0 where none was fitted.
     delta : float
-        The residual, in units of y, up to which the loss is a square.
+        The absolute residual, in units of y, up to which the loss is quadratic.
     loss : float
         Evaluated for (w, b) on the rows as they were given.
     certificate : Certificate
         No model has a loss below ``certificate.lower``: the value of a dual solution.
     converged : bool
-        Whether the gap, but for what rounding may have done to it, reached `tol`.
+        Whether the gap, rounding errors aside, reached `tol`.
     history : mapping of str to ndarray
         "loss" and "gap" step by step.
     """
@@ -48,10 +50,6 @@ class HuberFit:
     certificate: Certificate
     converged: bool
     history: Mapping[str, Array] = field(default_factory=dict)
-
-    def predict(self, X: ArrayLike) -> Array:
-        """The model's values, float64 (N,), of X (N, D)."""
-        return predict_linear(X, self.w, self.b)
 
 
 def fit_huber(
@@ -67,7 +65,7 @@ def fit_huber(
     threads: int | None = 1,
     progress: Progress | None = None,
 ) -> HuberFit:
-    """Fit the model of least Huber loss, which a few wild targets hardly move, and prove how near to the least it is.
+    """Fit a linear model by Huber's loss, which is robust to outliers of y, and prove how near to the minimum it is.
 
     Parameters
     ----------
@@ -76,8 +74,8 @@ def fit_huber(
     y : array_like, (N,)
         The targets.
     delta : float
-        The residual, above 0 and in units of y, from which on the loss grows with |r| only. For 95 % of the efficiency
-        of least squares on normal errors: 1.345 times their standard deviation (Huber, 1964).
+        The absolute residual, above 0 and in units of y, from which on the loss is linear. 1.345 times the standard
+        deviation of normal errors gives 95 % of the efficiency of least squares (Huber, 1964).
     intercept : bool
         Whether to fit b; otherwise it is 0.
     sample_weight : array_like, (N,), optional
@@ -87,7 +85,7 @@ def fit_huber(
     steps : int
         Newton steps at most.
     seed : int
-        Of the rows that medians are estimated from, where there are many.
+        Seed of the sample of rows that medians are estimated from, where rows are many.
     threads : int or None
         Threads to use; None means all this process may.
     progress : callable, optional
@@ -106,10 +104,11 @@ def fit_huber(
 
     Notes
     -----
-    Newton's method on the rows within delta with an exact search along each step (Madsen and Nielsen, "Finite
-    algorithms for robust linear regression", 1990), in columns about their medians: it ends after finitely many steps.
-    The bound is the Fenchel dual: for |a| <= delta with sum s a [1, x] = 0, no loss is below sum s (a y - a^2 / 2). The
-    residuals cut at delta are such an a at the least loss; what they lack of it, and rounding, is taken off.
+    Newton's method on the rows within delta with an exact line search (Madsen and Nielsen, "Finite algorithms for
+    robust linear regression", 1990), in columns about their medians: it ends after finitely many steps. The lower bound
+    is the Fenchel dual: for |a| <= delta with sum s a [1, x] = 0, every loss is at least sum s (a y - a^2 / 2). At the
+    minimum the residuals clipped to delta are such an a; elsewhere their imbalance, and rounding errors, lower the
+    bound.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How sure the coefficients of a linear fit are: standard errors and confidence intervals."""
+"""Standard errors and confidence intervals of the coefficients of a linear fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdl import _check, _threads
 from fastdl._rows import Rows
-from fastdl._typing import Array, ArrayLike, Loss
+from fastdl._typing import Array, ArrayLike, Loss, RowsLike
 from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._matrix import kernel
 from fastdl.linear._rank_inversion import rank_intervals
@@ -28,24 +28,24 @@ _POWERS = {"kernel": 1, "rank": 1} | dict.fromkeys(COVARIANCES[:5], 2)
 class CoefficientIntervals:
     """A linear fit with the standard errors and confidence intervals of its coefficients.
 
-    Coefficients are b and then w. What the rows do not determine, as the weights of dependent columns, is NaN.
+    Coefficients are b and then w. Those that the rows do not determine, as the weights of dependent columns, are NaN.
 
     Attributes
     ----------
     fit : LpFit or QuantileFit
         The model.
     covariance : str
-        How the errors were found.
+        The estimator of the covariance that was used, "auto" resolved.
     level : float
-        The probability that an interval is to cover.
+        The confidence level: the probability that an interval covers the true coefficient.
     standard_errors : ndarray, (D + 1,)
         Of b and w; that of b is 0 without an intercept. "rank" gives none: they are NaN, as is the matrix.
     intervals : ndarray, (D + 1, 2)
-        From, to.
+        The lower and the upper end of each interval.
     covariance_matrix : ndarray, (D + 1, D + 1)
-        Of the coefficients.
+        The covariance matrix of the coefficients.
     degrees_of_freedom : float
-        Of Student's distribution that the intervals are from; inf where they are from the normal or a bootstrap.
+        Degrees of freedom of the t distribution used; inf where the normal distribution or the bootstrap was.
     """
 
     fit: LpFit | QuantileFit
@@ -58,7 +58,7 @@ class CoefficientIntervals:
 
 
 def estimate_intervals(
-    X: Any,
+    X: RowsLike,
     y: ArrayLike | None = None,
     p: Loss = 2.0,
     *,
@@ -71,14 +71,14 @@ def estimate_intervals(
     seed: int = 0,
     threads: int | None = 1,
 ) -> CoefficientIntervals:
-    """Fit a linear model of least Lp loss, with standard errors and confidence intervals of its coefficients.
+    """Fit a linear model by `fit_lp`, with standard errors and confidence intervals of its coefficients.
 
     Parameters
     ----------
     X, y, p, intercept, sample_weight, threads
         As in `fit_lp`, of one target; chunks for p = 2.
     level : float
-        The probability that an interval is to cover, above 0 and below 1.
+        The confidence level, above 0 and below 1: the probability that an interval covers the true coefficient.
     covariance : str
         For p = 2 "classical", of errors of one variance, or "HC0" to "HC3", of errors of any variances; for p = 1
         "kernel" and "rank"; for any p "bootstrap". "auto" is "classical" for p = 2, "kernel" for p = 1, else
@@ -86,9 +86,9 @@ def estimate_intervals(
     tau : float
         For p = 1 the quantile that is fitted, by `fit_quantile` unless it is the median.
     resamples : int
-        Of the bootstrap, at least 2.
+        Resamples of the bootstrap, at least 2.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
@@ -159,14 +159,14 @@ def estimate_intervals(
         errors = np.sqrt(np.maximum(matrix.diagonal(), 0)) / coordinates.y_factor
         matrix = matrix / np.float64(coordinates.y_factor) / coordinates.y_factor
     freedom = freedom if covariance in ("classical", "kernel") else float("inf")
-    half = _reach(level, freedom) * errors
+    half = _critical_value(level, freedom) * errors
     middle = np.append(fit.b, fit.w)
     intervals = np.column_stack([middle - half, middle + half])
     return CoefficientIntervals(fit, covariance, level, errors, intervals, matrix, freedom)
 
 
 def _covariance(covariance: str, p: Loss) -> str:
-    """The name, which must fit p."""
+    """The name of the estimator, "auto" resolved; one that is not for this p is an error."""
     _check.one_of("covariance", covariance, ("auto", *COVARIANCES))
     if covariance == "auto":
         return "classical" if p == 2 else "kernel" if p == 1 else "bootstrap"
@@ -212,7 +212,7 @@ def _residuals(rows: Rows, X: Array, y: Array, fit: LpFit | QuantileFit) -> Arra
 
 
 def _least_squares_covariance(coordinates: Coordinates, fit: LpFit, covariance: str) -> Array:
-    """In the coordinates of the fit."""
+    """The covariance of the coefficients in the coordinates of the fit: classical, or HC0 to HC3."""
     V, k, left = _inverse_gram(coordinates), coordinates.rank, coordinates.count - coordinates.rank
     if covariance == "classical":
 
@@ -230,7 +230,7 @@ def _least_squares_covariance(coordinates: Coordinates, fit: LpFit, covariance: 
         c = (s * _residuals(coordinates.rows, X, y, fit) * coordinates.y_factor) ** 2
         if covariance in ("HC2", "HC3"):
             h = s * ((coordinates.dense(columns) @ half) ** 2).sum(axis=1)
-            rest = np.where(1 - h > 1e-12, 1 - h, np.nan)  # a row with a coefficient of its own
+            rest = np.where(1 - h > 1e-12, 1 - h, np.nan)  # leverage 1: the row determines a coefficient alone
             c = c / (rest if covariance == "HC2" else rest * rest)
         return coordinates.grams(columns, np.zeros(len(y)), c)[:k, :k]
 
@@ -253,8 +253,8 @@ def _of_coefficients(coordinates: Coordinates, matrix: Array) -> Array:
     result = change @ matrix @ change.T
     unknown = np.ones(d, bool)
     unknown[slice(None) if coordinates.kept is None else coordinates.kept] = False
-    if coordinates._still.size:
-        share = np.abs(coordinates._still / coordinates.factor[:, None])
+    if coordinates._null_space.size:
+        share = np.abs(coordinates._null_space / coordinates.factor[:, None])
         unknown |= (share > 1e-8 * share.max(axis=0)).any(axis=1)
     unknown = np.append(bool(np.any(unknown & (coordinates.shift != 0))) and coordinates.intercept, unknown)
     result[unknown], result[:, unknown] = np.nan, np.nan
@@ -286,9 +286,17 @@ def _kernel_variance(rows: Rows, fit: LpFit | QuantileFit, unit: float, tau: flo
 
 
 def _bootstrap(
-    X: Any, y: ArrayLike | None, p: Loss, level: float, resamples: int, seed: int, *, sample_weight: Any, **how: Any
+    X: RowsLike,
+    y: ArrayLike | None,
+    p: Loss,
+    level: float,
+    resamples: int,
+    seed: int,
+    *,
+    sample_weight: ArrayLike | None,
+    **how: Any,
 ) -> CoefficientIntervals:
-    """Fits of rows drawn with replacement: a row's weight is how often it was drawn."""
+    """The fit and its bootstrap: a resample is a fit whose weights count how often each row was drawn."""
     if y is None:
         raise _check.InputError("the bootstrap is for arrays: give X and y")
     x, t = _check.rows("X", X), _check.floats("y", y, 1)

@@ -1,4 +1,4 @@
-"""Logistic regression, of two classes or more, with a proof of how near to the least loss it is."""
+"""Logistic regression, of two classes or more, with a proof of how near to the minimum of the loss it is."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import numpy as np
 
 from fastdl import _check, _threads
 from fastdl._rows import Rows
-from fastdl._typing import Array, ArrayLike, Progress
+from fastdl._typing import Array, ArrayLike, FloatOrArray, Progress
 from fastdl.linear._class_labels import class_weighted, number_classes
-from fastdl.linear._softmax_descent import NOTHING, Goal, least_softmax
+from fastdl.linear._softmax_descent import LOSS_ROUNDING, Goal, minimize_softmax
 from fastdl.linear._softmax_rows import SoftmaxRows, softmax
 from fastdl.linear.result import Certificate, warn_of_gap
 
 
 @dataclass(frozen=True, eq=False)
 class LogisticFit:
-    """Probabilities softmax(W x + b) and what is known of them; for two classes that of the second is a sigmoid.
+    """A logistic regression: class probabilities softmax(W x + b), and a certificate of the fit.
+
+    For two classes w and b are those of the second class, whose probability is the sigmoid of <w, x> + b.
 
     Attributes
     ----------
@@ -30,7 +32,7 @@ class LogisticFit:
     b : float, or ndarray of float64 (K,)
         The intercepts.
     l2 : float
-        The penalty of the fit.
+        The penalty that was used.
     loss : float
         ``sum s (-log probability of the label) + l2 / 2 |w|^2``, evaluated for (w, b) as they are here.
     certificate : Certificate
@@ -43,7 +45,7 @@ class LogisticFit:
 
     classes: Array
     w: Array
-    b: Any
+    b: FloatOrArray
     l2: float
     loss: float
     certificate: Certificate
@@ -83,7 +85,7 @@ def fit_logistic(
     threads: int | None = 1,
     progress: Progress | None = None,
 ) -> LogisticFit:
-    """Fit the probabilities of classes by the least cross-entropy, and prove how near to the least it is.
+    """Fit class probabilities by minimizing the cross-entropy, and prove how near to the minimum the fit is.
 
     The loss is ``sum s (-log probability of the label) + l2 / 2 |w|^2``; intercepts have no penalty.
 
@@ -94,15 +96,15 @@ def fit_logistic(
     y : array_like, (N,)
         Labels of any kind: numbers, bool, text.
     l2 : float
-        The penalty of the weights, at least 0: 1 / C of scikit-learn. Without one, classes that a plane separates
-        have no least loss.
+        The penalty of the weights, at least 0: 1 / C of scikit-learn. With l2 = 0 and classes that a plane separates,
+        the loss has no minimum: the weights would grow without bound.
     intercept : bool
         Whether to fit intercepts; otherwise they are 0.
     sample_weight : array_like, (N,), optional
         s: finite, not negative; a row of weight 0 counts as dropped, one of weight 2 as repeated.
     class_weight : "balanced", or mapping of label to float, optional
-        What the weights of a class's rows are multiplied by; "balanced" gives every class the same sum. A class that
-        the mapping does not name has 1.
+        Factors of the rows' weights by class; "balanced" gives every class the same total weight. A class that the
+        mapping does not name has the factor 1.
     tol : float
         The relative gap between the loss and its dual bound at which to stop.
     steps : int
@@ -126,9 +128,10 @@ def fit_logistic(
 
     Notes
     -----
-    Quasi-Newton steps (L-BFGS) in standardised columns, from the model and the Hessian of a sample; where rows are few,
-    Newton's. Steps are halved until the loss falls. The bound is the Fenchel dual at the probabilities of the model;
-    rounding is taken off to first order. Above 1500 coefficients Newton's steps are found by conjugate gradients.
+    L-BFGS in standardised columns, started at the model of a sample and preconditioned by its Hessian; where rows are
+    few, Newton's method. Steps are halved until the loss falls. The lower bound is the Fenchel dual at the model's
+    probabilities, less rounding errors to first order. Above 1500 coefficients Newton's steps are found by conjugate
+    gradients.
 
     Examples
     --------
@@ -148,13 +151,13 @@ def fit_logistic(
     if (sums.counts <= 0).any():
         missing = classes[int(np.argmin(sums.counts))]
         raise _check.InputError(f"every class must have a row of weight above 0, got none of {missing!r}")
-    found = least_softmax(sums, Goal(tol, 0.0, steps, progress))
+    found = minimize_softmax(sums, Goal(tol, 0.0, steps, progress))
     w, b = sums.model(found.theta)
     sums.use_units(np.zeros(x.shape[1]), np.ones(x.shape[1]))
     loss = sums.cross_entropy(np.column_stack([b, w])) + 0.5 * l2 * float(np.add.reduce((w * w).ravel()))
     lower, history = found.lower, {"loss": np.array(found.losses), "gap": np.array(found.gaps)}
     certificate = Certificate.of(loss, lower, "dual")
-    nothing = 0.0 if not l2 else 2 * NOTHING * float(history["loss"][0])
+    nothing = 0.0 if not l2 else 2 * LOSS_ROUNDING * float(history["loss"][0])
     converged = loss - lower <= max(max(tol, 1e-12) * loss, nothing) and (l2 > 0 or lower > 0)
     if not converged:
         why = "" if l2 else "; classes that a plane separates have no least loss without l2"

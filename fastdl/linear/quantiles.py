@@ -21,16 +21,16 @@ from fastdl.linear.methods._exact_bounds import judge_absolute, needs_exact_sums
 from fastdl.linear.methods._kept_signs import AbsoluteProblem, solve_vertex
 from fastdl.linear.methods._vertices import VertexRows
 from fastdl.linear.methods.closed_form import least_squares_start
-from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
+from fastdl.linear.result import Certificate, LinearModel, warn_of_gap
 
 _TOL = 1e-8  # a gap up to which a fit counts as converged
-_ROUNDING = 1e-6  # a gap that is not warned of: it may be rounding alone where rows are nearly on the model
-_FAR = 1e4  # spreads from the median: rows that rule least squares
+_ROUNDING = 1e-6  # gaps up to this give no warning: where residuals are tiny, rounding alone may make them
+_OUTLIER = 1e4  # spreads from the median: rows farther out dominate least squares, which is then no start
 
 
 @dataclass(frozen=True, eq=False)
-class QuantileFit:
-    """A linear model of a quantile, and what is known of it.
+class QuantileFit(LinearModel):
+    """A linear model of a conditional quantile, with a certificate.
 
     Attributes
     ----------
@@ -61,12 +61,8 @@ class QuantileFit:
 
     @property
     def converged(self) -> bool:
-        """Whether the fit is proven to be within 1e-8, relatively, of the least loss."""
+        """Whether the fit is proven to be within a relative gap of 1e-8 of the minimum."""
         return bool(self.certificate.gap <= _TOL)
-
-    def predict(self, X: ArrayLike) -> Array:
-        """The model's values, float64 (N,), of X (N, D)."""
-        return predict_linear(X, self.w, self.b)
 
 
 def fit_quantile(
@@ -81,7 +77,7 @@ def fit_quantile(
     seed: int = 0,
     threads: int | None = 1,
 ) -> QuantileFit | tuple[QuantileFit, ...]:
-    """Fit the model that a share tau of the targets is below, by the least check loss, and prove that it is the least.
+    """Fit the tau quantile of y as a linear model, by minimizing the check loss, and prove that it is the minimum.
 
     Parameters
     ----------
@@ -100,7 +96,7 @@ def fit_quantile(
     sample_weight : array_like, (N,), optional
         s: finite, not negative; a row of weight 0 counts as dropped, one of weight 2 as repeated.
     seed : int
-        Of the rows that medians are estimated from, where there are many.
+        Seed of the sample of rows that medians are estimated from, where rows are many.
     threads : int or None
         Threads to use; None means all this process may.
 
@@ -119,7 +115,7 @@ def fit_quantile(
     Warns
     -----
     NotConverged
-        Where the gap is above 1e-6; up to there it may be rounding alone.
+        Where the gap is above 1e-6; a smaller one may be rounding alone.
 
     Notes
     -----
@@ -194,7 +190,7 @@ def _penalized(
     rows = Rows(X, np.append(y, np.zeros(d)), weights)
     coordinates = Coordinates(rows, False, threads)
     gamma, through = least_squares_start(coordinates)
-    # A vertex has exact zeros; what solving its system leaves there is below the last bit of every target.
+    # Weights that are 0 at the vertex come out of its linear system as rounding errors, below every target's last bit.
     least = 16 * EPS * np.abs(y).max(initial=0) / np.maximum(np.abs(X[:n, :d]).max(axis=0, initial=0), 1e-300)
     w, _ = coordinates.model(gamma) if through is None else through
     if through is not None and (np.abs(w[:d]) <= least).all():
@@ -241,6 +237,7 @@ def weighted_quantile(values: Array, s: Array | None, tau: float) -> float:
 def _fit(
     robust: RobustCoordinates, rows: Rows, block: tuple[DesignMatrix, Array, Array], gamma: Array, tau: float
 ) -> QuantileFit:
+    """The fit of one quantile without a penalty; `block` holds the rows in the robust coordinates."""
     coordinates = robust.coordinates
     w, b, loss, lower = _solution(robust, rows, block, gamma, np.full(len(block[1]), 2 * tau - 1))
     loss = check_loss(rows, w, b, tau, coordinates.threads) if loss is None else loss
@@ -269,12 +266,15 @@ def _bound_all_columns(certificate: Certificate, coordinates: Coordinates, lean:
 def _solution(
     robust: RobustCoordinates, rows: Rows, block: tuple[DesignMatrix, Array, Array], gamma: Array, lean: Array
 ) -> tuple[Array, float, float | None, float]:
-    """(w, b, check loss where it was judged, below which no check loss is), twice of which is sum s (|r| + lean r)."""
+    """(w, b, check loss, lower bound of it): the loss, half of sum s (|r| + lean r), is None where not yet evaluated.
+
+    `lean` is 2 tau - 1 for each row, and 0 for the rows of a penalty.
+    """
     A, t, s = block
     if not robust.rank:
         return *robust.model(gamma), None, 0.0
     g = -A.products(lean * s)
-    far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max(initial=0))) > _FAR
+    far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max(initial=0))) > _OUTLIER
     if far or not np.isfinite(gamma).all():
         gamma = np.zeros(A.width)
     proof, _ = solve_vertex(AbsoluteProblem(A, t, s, np.zeros(A.width), lean), gamma)
@@ -288,10 +288,10 @@ def _solution(
 
 
 def _lower_bound(robust: RobustCoordinates, rows: VertexRows, gamma: Array, dual: Array, lean: Array) -> float:
-    """Below which twice the check loss of no model is, by dual values within -1 and 1.
+    """A lower bound of twice the check loss, by dual values within -1 and 1.
 
-    Where [1, Z]' (s dual) is not g, to rounding or more, dual values of size `change` make up for it. They may then
-    exceed 1; mixed with the constant -lean, which is a dual solution and proves 0, they do not.
+    Where [1, Z]' (s dual) differs from g, by rounding or more, the dual values are changed by up to `change` to make it
+    equal. They may then exceed 1, so they are mixed with the constant -lean, a dual solution of value 0.
     """
     A, t, s, g = rows.A, rows.t, rows.s, rows.g
     r = A.minus(t, gamma)

@@ -1,4 +1,4 @@
-"""What a fit returns: the model, its loss, and how far from the least possible loss it can be at most."""
+"""The results of linear fits: the model, its loss, and a certificate of how far from the minimum that can be."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import FloatOrArray, TableLike
 from fastdl.errors import NotConverged
 
 Array = np.ndarray
 
 
-_LEAST = 5e-324  # the least float
-_COARSE = 1e-290  # below, the least float is no longer negligible beside a bound
+_SMALLEST = 5e-324  # the smallest positive float, a subnormal one
+_COARSE = 1e-290  # below this, subnormal floats may have entered a bound, whose rounding is absolute, not relative
 
 
 def round_down(lower: float) -> float:
-    """A lower bound less what rounding may have added where floats have few digits or none."""
-    return max(0.0, lower - 16 * _LEAST) if 0 < lower < _COARSE else lower
+    """A lower bound, made smaller by what rounding may have added where floats are subnormal."""
+    return max(0.0, lower - 16 * _SMALLEST) if 0 < lower < _COARSE else lower
 
 
 def times_power(value: Any, unit: float, p: float) -> Any:
@@ -37,11 +38,11 @@ def times_power(value: Any, unit: float, p: float) -> Any:
 
 
 class Certificate(NamedTuple):
-    """Bounds of the least loss any model of the kind can have on the rows of the fit.
+    """Bounds of the minimum of the loss, over all models of the kind, on the rows of the fit.
 
-    The bounds are those of models of all columns. Where columns depend on others but for rounding, the fit leaves them
-    out, and what rounding left of them counts in the lower bound: the gap is then what a model could gain that tells
-    such columns apart by their last bits, with weights of some 1e15.
+    The bounds are for models of all columns. Where columns depend on others up to rounding errors, the fit leaves them
+    out, but the lower bound must allow for them: the gap is then what a model could gain by telling such columns apart
+    by their last bits, with weights of about 1e15.
 
     Attributes
     ----------
@@ -50,12 +51,12 @@ class Certificate(NamedTuple):
     lower : float
         No model has a loss below this; -inf where nothing is known.
     gap : float
-        (upper - lower) / upper, 0 where the two are equal: at most so much, relatively, can be gained. It does not
-        depend on the units of X and y.
+        (upper - lower) / upper, 0 where the two are equal: no model has a loss that is smaller by a larger share. It
+        does not depend on the units of X and y.
     kind : str
-        How the lower bound is known: "closed form", "vertex" (the optimality of an interpolated set of rows, proven by
-        its dual solution), "dual" (a feasible dual solution), "bound" (another lower bound), "interpolation" (the
-        loss is 0), or "none".
+        How the lower bound was proven: "closed form"; "vertex" (the model through some of the rows is optimal, by its
+        dual solution); "dual" (a feasible dual solution); "bound" (another lower bound); "interpolation" (the loss is
+        0); or "none".
     """
 
     upper: float
@@ -65,7 +66,7 @@ class Certificate(NamedTuple):
 
     @classmethod
     def of(cls, upper: float, lower: float, kind: str) -> Certificate:
-        """With the gap between the two; a lower bound above the upper by rounding is brought down to it."""
+        """The certificate of two bounds, with their gap; a lower bound above the upper by rounding is lowered to it."""
         lower = round_down(min(lower, upper))
         gap = 0.0 if upper == lower else float("inf") if upper <= 0 else (upper - lower) / upper
         return cls(float(upper), float(lower), float(gap), kind)
@@ -86,8 +87,8 @@ def predict_linear(X: Any, w: Array, b: Any) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class LpFit:
-    """A linear model f(x) = <w, x> + b and what is known of it.
+class LpFit(LinearModel):
+    """A linear model f(x) = <w, x> + b, its loss, and a certificate.
 
     Attributes
     ----------
@@ -100,11 +101,11 @@ class LpFit:
     loss : float, or ndarray (M,)
         Its sum over the rows.
     certificate : Certificate
-        How far from the least loss it can be at most; of several targets, that of the sum of their losses.
+        Bounds of the minimum of the loss; for several targets, of the sum of their losses.
     method : str
-        What found it.
+        The method that found it.
     history : mapping of str to ndarray
-        What happened on the way, step by step; its keys are those of the method ("loss" wherever there are steps).
+        Values recorded step by step, whose names depend on the method ("loss" wherever there are steps).
     rank : int or None
         The rank of X with its column of ones, where the method finds it.
     condition : float or None
@@ -114,16 +115,16 @@ class LpFit:
     tol : float
         The gap up to which the fit counts as converged.
     rows : ndarray of int or None
-        For p < 1: the numbers of the rows that the model goes through. The loss is that of (w, b) on the others: the
-        p-th power of what rounding leaves of a residual would not be small.
+        For p < 1: the indices of the rows that the model goes through. The loss is that of (w, b) on the others,
+        because the p-th power of a residual that is only rounding would not be small.
     converged : bool
-        Whether the certificate's gap is at most `tol`; False where nothing is known, as for a custom loss.
+        Whether the certificate's gap is at most `tol`; False where there is no bound, as for a custom loss.
     """
 
     w: Array
-    b: Any
+    b: FloatOrArray
     p: Any
-    loss: Any
+    loss: FloatOrArray
     certificate: Certificate
     method: str
     history: Mapping[str, Array] = field(default_factory=dict)
@@ -135,11 +136,11 @@ class LpFit:
 
     @property
     def converged(self) -> bool:
-        """Whether the fit is proven to be within `tol`, relatively, of the least loss: ``certificate.gap <= tol``."""
+        """Whether the fit is proven to be within a relative gap of `tol` of the minimum: ``certificate.gap <= tol``."""
         return bool(self.certificate.gap <= self.tol)
 
     def with_weights_times(self, unit: float) -> LpFit:
-        """The same fit of rows whose weights are all `unit` times as large."""
+        """The same fit for weights that are all `unit` times as large."""
         with np.errstate(over="ignore", under="ignore"):
             upper, lower = (float(np.float64(bound) * unit) for bound in self.certificate[:2])
             history = {**self.history, "loss": self.history["loss"] * unit}
@@ -147,7 +148,3 @@ class LpFit:
         certificate = self.certificate._replace(upper=upper, lower=round_down(lower))
         targets = tuple(fit.with_weights_times(unit) for fit in self.targets)
         return replace(self, loss=loss, certificate=certificate, history=history, targets=targets)
-
-    def predict(self, X: Any) -> Array:
-        """The model's values, float64 (N,) or (N, M), of X (N, D), by NumPy's product, of the CPU's last bits."""
-        return predict_linear(X, self.w, self.b)

@@ -1,4 +1,4 @@
-"""How a model is trained: the options that the linear methods step by step and the networks have in common."""
+"""Training options: what the iterative linear methods and the networks have in common."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._typing import Array, Progress
 
-#: The optimizers of any function that trains; each function names its own in its docstring.
+#: The optimizers of all functions that train; each function's docstring names those it takes.
 OPTIMIZERS = ("adam", "sgd", "gd", "momentum", "lbfgs")
 
 
 def half_cosine(part: Array) -> Array:
-    """Half of 1 + cos(pi part), by its series: the bits of NumPy's cosine are the processor's."""
+    """(1 + cos(pi part)) / 2, by a Taylor series, because the last bits of NumPy's cosine depend on the processor."""
     x = np.pi * (part - 0.5)
     z, sine = x * x, np.zeros_like(x)
     for k in range(23, 1, -2):
@@ -50,23 +50,23 @@ class TrainingOptions:
         `gradient_descent` also "momentum", the same, "gd", without momentum, and "lbfgs", SciPy's L-BFGS, which takes
         all rows at once and chooses its steps itself.
     learning_rate : float, optional
-        The factor of the step, where columns and y have mean 0 and spread 1. By default for networks 0.01 for Adam and
-        0.05 for gradient descent; for `gradient_descent` 0.1 for Adam, else the inverse of the curvature at the start.
+        The step size, for columns and y of mean 0 and standard deviation 1. By default for networks 0.01 with Adam and
+        0.05 with gradient descent; for `gradient_descent` 0.1 with Adam, else the inverse of the curvature at the
+        start.
     momentum : float
-        What gradient descent keeps of the last step, from 0 to below 1.
+        The share of the last step that gradient descent adds to the next, from 0 to below 1.
     schedule : {"cosine", "constant", "linear", "inverse", "step"} or callable
-        What the learning rate is multiplied by when a part t of the training, from 0 to 1, is done:
-        ``(1 + cos(pi t)) / 2``, 1, ``1 - t``, ``1 / (1 + 9 t)``, 0.1 to the number of thirds that are done; or
-        ``schedule(t)``.
+        The factor of the learning rate when a share t of the training, from 0 to 1, is done: ``(1 + cos(pi t)) / 2``;
+        1; ``1 - t``; ``1 / (1 + 9 t)``; 1, 0.1 and 0.01 in the three thirds; or ``schedule(t)``.
     batch_size : int, optional
-        Rows of a step. By default 64 for networks, and all rows for `gradient_descent`.
+        Rows in a mini-batch. By default 64 for networks, and all rows for `gradient_descent`.
     epochs : int, optional
-        How often to go through the rows, at most. By default for networks as often as makes 20,000 steps, but 20 to
-        1000 times; for `gradient_descent` 200 times.
+        The largest number of passes over the rows. By default for networks as many as make 20,000 steps, but from 20 to
+        1000; for `gradient_descent` 200.
     patience : int, optional
         Stop after so many epochs without a lower loss; by default never.
     seed : int
-        Of everything that is drawn at random; the result depends on nothing else that is.
+        Seed of all random numbers; the same seed gives the same result.
     threads : int or None
         Threads to use; None means all this process may. The result is the same to the bit.
     progress : callable, optional
@@ -118,12 +118,12 @@ class TrainingOptions:
         _threads.count(self.threads)
 
     def _set(self, **values: Any) -> None:
-        """Fields as Python's own numbers: those of NumPy would make two equal records differ."""
+        """Set fields to Python's own numbers, so that equal records also look equal: NumPy's have another repr."""
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def rate_factors(self, parts: Array) -> Array:
-        """What the learning rate is multiplied by when these parts (N,) of the training, from 0 to 1, are done."""
+        """The factors of the learning rate when these shares (N,) of the training, from 0 to 1, are done."""
         if not callable(self.schedule):
             return SCHEDULES[self.schedule](parts)
         found = [_check.number("schedule(part)", self.schedule(float(part)), 0) for part in parts]
@@ -160,7 +160,7 @@ def merge_options(
     keywords: Mapping[str, Any],
     known: type = TrainingKeywords,
 ) -> TrainingOptions:
-    """The record with the keywords of a call in it; what `known` does not list is an error that names the nearest."""
+    """The record with the keywords of a call in place of its fields; for an unknown one an error names the nearest."""
     for name in keywords:
         if name not in known.__annotations__:
             raise _unknown_keyword(function, name, [*known.__annotations__])

@@ -1,4 +1,4 @@
-"""Losses: sums of |y - <w, x> - b|^p and their gradients, for one model or many, and losses of the user's own."""
+"""Losses: sums of |y - <w, x> - b|^p and their gradients, for one model or many, and custom losses."""
 
 from fastdl import _lazy
 

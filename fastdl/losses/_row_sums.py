@@ -1,4 +1,4 @@
-"""The sums behind the losses: checked arguments, blocks of rows, and what of them goes to which kernel."""
+"""The sums behind the losses: checked arguments, blocks of rows, and the choice of the kernel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastdl import _check, _kernels, _threads
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, FloatOrArray
 from fastdl.reference import losses as reference
 
 if TYPE_CHECKING:
@@ -19,11 +19,12 @@ kernel, many_kernel = _kernels.load("losses"), _kernels.load("losses_many")
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _ALL = slice(None)
-_FEW = 4  # models from which on they are taken many at a time
+_FEW = 4  # models from which on the kernel for many models is used
 _BLOCK = 1 << 22  # bytes of X in a block
 
 
-def loss(sums: RowSums, out: Array | None, threads: int | None) -> Any:
+def loss(sums: RowSums, out: Array | None, threads: int | None) -> FloatOrArray:
+    """The result of `lp_loss`."""
     losses = _check.out("out", out, (len(sums.W),), _FLOAT64, sums.X, sums.y) if sums.many else None
     total = sums.run(False, threads)
     if losses is None:
@@ -32,7 +33,8 @@ def loss(sums: RowSums, out: Array | None, threads: int | None) -> Any:
     return losses
 
 
-def loss_grad(sums: RowSums, curvature: Any, out: Array | None, threads: int | None) -> tuple[Any, ...]:
+def loss_grad(sums: RowSums, curvature: bool | Array, out: Array | None, threads: int | None) -> tuple[Any, ...]:
+    """The result of `lp_loss_grad`."""
     gradient = _check.out("out", out, sums.shape, _FLOAT64, sums.X, sums.y)
     h = None
     if curvature is not False:
@@ -91,12 +93,12 @@ class RowSums:
         if folds is not None:
             self.folds = _ints("folds", folds, n)
             self.held = np.arange(models, dtype=np.int32) if held_out is None else _ints("held_out", held_out, models)
-        # Rows in a block: by the shapes alone.
+        # The number of rows in a block depends on the shapes alone, so that bits do not depend on threads.
         most = _BLOCK // max(1, d * self.dtype.itemsize) // max(1, -(-models // 16))
         self.block = max(1024, most // 64 * 64)
 
     def run(self, gradient: bool, threads: int | None, h: Array | None = None) -> Array:
-        """(K, 1 + 1 + D): loss, and derivatives by b and W."""
+        """The sums over all rows, (K, 1 + 1 + D): the loss, and its derivatives by b and W."""
         if threads != 1:
             _threads.count(threads)
         if 0 < len(self.X) <= self.block:
@@ -110,14 +112,14 @@ class RowSums:
         return np.zeros((len(self.W), (self.X.shape[1] + 2 if gradient else 2) + self.mean))
 
     def divided(self, total: Array) -> Array:
-        """The means, where these were asked for, of sums whose last column holds the weights."""
+        """The sums; or, with reduction "mean", the sums divided by their last column, the weights."""
         if not self.mean:
             return total
         with np.errstate(invalid="ignore"):
             return total[:, :-1] / total[:, -1:]
 
-    def result(self, total: Array) -> tuple[Any, Array, Any]:
-        """Loss, gradient by W, gradient by b."""
+    def result(self, total: Array) -> tuple[FloatOrArray, Array, FloatOrArray]:
+        """(loss, gradient by W, gradient by b) of sums."""
         by_w = total[:, 2:].reshape(self.shape)
         return (total[:, 0], by_w, total[:, 1]) if self.many else (float(total[0, 0]), by_w, float(total[0, 1]))
 
@@ -154,7 +156,7 @@ class RowSums:
         return wide._sums(X, y, s, folds, self.held, models=(wide.W, self.b), gradient=gradient, h=None)
 
     def _without_dropped(self, X: Array, y: Array, s: Array | None, folds: Array | None, total: Array) -> Array:
-        """The gradients where a dropped row holds a NaN, which times 0 is NaN: with such rows set to 0."""
+        """The sums with the rows of weight 0 set to 0: their NaN or infinities, times 0, made the gradients NaN."""
         for held in {None} if self.held is None else set(self.held.tolist()):
             models = slice(None) if self.held is None else self.held == held
             kept = np.ones(len(X), bool) if s is None else s != 0
@@ -236,7 +238,8 @@ class RowSums:
         return np.array([s[(folds == k) == self.inside].sum() for k in self.held])
 
 
-def _numbers(name: str, value: Any, ndim: tuple[int, ...]) -> Array:
+def _numbers(name: str, value: ArrayLike, ndim: tuple[int, ...]) -> Array:
+    """A value as an array of numbers of any dtype."""
     x = _check.asarray(name, value)
     if x.dtype is not _FLOAT32 and x.dtype is not _FLOAT64:
         _check.dtype(name, x.dtype, ("f", "i", "u", "b"))
@@ -246,11 +249,12 @@ def _numbers(name: str, value: Any, ndim: tuple[int, ...]) -> Array:
 
 
 def _as(x: Array, dtype: np.dtype) -> Array:
-    """C-contiguous, aligned, of `dtype`; as it is where it is that already, which NumPy takes longer to find."""
+    """x as a C-contiguous, aligned array of `dtype`; this check is faster than NumPy's where nothing is to be done."""
     return x if x.dtype is dtype and x.flags.c_contiguous and x.flags.aligned else _check.contiguous(x, dtype)
 
 
-def _ints(name: str, value: Any, n: int) -> Array:
+def _ints(name: str, value: ArrayLike, n: int) -> Array:
+    """n integers as int32."""
     x = _check.asarray(name, value)
     if x.size:
         _check.dtype(name, x.dtype, ("i", "u"))

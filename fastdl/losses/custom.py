@@ -1,4 +1,4 @@
-"""Losses of the user's own: compiled once, run inside the loops of the built-in ones."""
+"""Custom losses: Python functions, compiled once and called in the loops of the built-in losses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import ArrayLike, FloatOrArray
 from fastdl.losses._row_sums import RowSums, loss, loss_grad
 
 Array = np.ndarray
@@ -16,48 +17,64 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class CustomLoss:
-    """A loss of the user's own: made by `custom_loss`, used like `lp_loss` and `lp_loss_grad`, or as their p."""
+    """A custom loss, made by `custom_loss`; it has methods like `lp_loss` and `lp_loss_grad`, and can be given as p."""
 
     function: Callable[[float], float]
     derivative: Callable[[float], float] | None = None
     _compiled: list[Any] = field(default_factory=list, repr=False, compare=False)
 
-    # The face of `as_loss`: nothing is known of the function but its values and slopes.
+    # The interface of `as_loss`: only values and slopes of the function are known, so it may not be convex.
     power = 0.0
     is_custom = True
     is_convex = is_homogeneous = False
 
     @property
     def p(self) -> CustomLoss:
-        """Itself, as `as_loss` was given it."""
+        """The loss itself: what `as_loss` was given."""
         return self
 
     @property
     def definition(self) -> Callable[[Array], tuple[Array, Array]]:
-        """What the reference takes for p."""
+        """The function that the reference takes for p."""
         return self.terms
 
     def scale(self, by: float) -> float:
-        """1: residuals keep their units, as the function may treat a large one in another way than a small one."""
+        """1, for by = 1: residuals cannot be scaled, as the loss of a scaled residual is not a multiple of the loss."""
         if by != 1:
             raise ValueError(f"a custom loss has no units to change, got {by}")
         return 1.0
 
     def loss(
-        self, X: Any, y: Any, W: Any, b: Any = 0.0, *, out: Array | None = None, threads: int | None = 1, **rows: Any
-    ) -> Any:
-        """As `lp_loss` and with its keywords, with ``function(r)`` for ``|r|^p``."""
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        W: ArrayLike,
+        b: ArrayLike = 0.0,
+        *,
+        out: Array | None = None,
+        threads: int | None = 1,
+        **rows: Any,
+    ) -> FloatOrArray:
+        """`lp_loss`, with all its keywords, for ``function(r)`` in place of ``|r|^p``."""
         return loss(RowSums(X, y, W, b, self, **rows), out, threads)
 
     def loss_grad(
-        self, X: Any, y: Any, W: Any, b: Any = 0.0, *, out: Array | None = None, threads: int | None = 1, **rows: Any
-    ) -> Any:
-        """As `lp_loss_grad` and with its keywords but for the curvature, with ``function(r)`` for ``|r|^p``."""
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        W: ArrayLike,
+        b: ArrayLike = 0.0,
+        *,
+        out: Array | None = None,
+        threads: int | None = 1,
+        **rows: Any,
+    ) -> tuple[Any, ...]:
+        """`lp_loss_grad`, with its keywords except `curvature`, for ``function(r)`` in place of ``|r|^p``."""
         return loss_grad(RowSums(X, y, W, b, self, **rows), False, out, threads)
 
     @property
     def address(self) -> int:
-        """Where the compiled function is: void (const double* r, ssize_t n, double* value, double* slope)."""
+        """The address of the compiled void (const double* r, ssize_t n, double* value, double* slope)."""
         return self._compile().address
 
     def terms(self, r: Array) -> tuple[Array, Array]:
@@ -79,13 +96,13 @@ class CustomLoss:
                 raise _check.InputError(str(error)) from error.__cause__
         return self._compiled[0]
 
-    def check(self, residuals: Any = None, *, rtol: float = 1e-4) -> float:
+    def check(self, residuals: ArrayLike | None = None, *, rtol: float = 1e-4) -> float:
         """Compare the derivative with differences of the function.
 
         Parameters
         ----------
         residuals : array_like, optional
-            Where; by default 200 values from -10 to 10, none of them 0.
+            The residuals to compare at; by default 200 values from -10 to 10, none of them 0.
         rtol : float
             The largest deviation allowed, relative to the largest slope.
 
@@ -105,7 +122,7 @@ class CustomLoss:
             else _check.array("residuals", residuals, ndim=1).astype(float)
         )
         step = 1e-4 * np.maximum(1, np.abs(r))
-        # Fourth order, as the kinks of a loss are few and its steep parts many.
+        # Differences of fourth order: losses are steep in many places and have few kinks, where these would be worse.
         f = [self.terms(r + k * step)[0] for k in (-2, -1, 1, 2)]
         slope = (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * step)
         given = self.terms(r)[1]
@@ -121,16 +138,15 @@ class CustomLoss:
 
 
 def custom_loss(function: Callable[[float], float], derivative: Callable[[float], float] | None = None) -> CustomLoss:
-    """A loss of your own, compiled into the loop of the built-in ones.
+    """Make a loss from a Python function, compiled to run in the loops of the built-in losses.
 
     Parameters
     ----------
     function : callable
-        The loss of one residual, r = y - prediction: float to float, of what Numba compiles (arithmetic, `math`,
-        NumPy's functions of numbers, if and for).
+        The loss of one residual, r = y - prediction: a function of a float that returns a float and that Numba can
+        compile (arithmetic, `math`, NumPy's functions of numbers, if and for).
     derivative : callable, optional
-        Its derivative by r. By default a central difference of the function, good to some eight digits in
-        any unit of r.
+        Its derivative by r. By default a central difference of the function, with about eight digits in any unit of r.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Losses of linear models, |y - X w - b|^p and the user's own, and their gradients, in one read of X.
+"""Losses of linear models, |y - X w - b|^p and custom ones, and their gradients, in one read of X.
 
-Products with X are in its own precision, in short sums of a fixed order; residuals, their powers, and all sums over
-rows are in float64. Work is cut at borders that depend on the shapes alone: threads and chunks do not change a bit.
+Products with X are computed in its own precision, in short sums of a fixed order; residuals, their powers and all sums
+over rows in float64. Work is cut into blocks by the shapes alone, so that threads and chunks do not change a bit.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from fastdl import _check, _kernels
 from fastdl._row_buffer import RowBuffer
 from fastdl._state_bytes import StateBytes
 from fastdl._threads import ONE, split
+from fastdl._typing import ArrayLike, DTypeLike, FloatOrArray, Loss
 from fastdl.losses._row_sums import RowSums, loss, loss_grad
 from fastdl.losses.powers import as_loss
 from fastdl.reference import losses as reference
@@ -25,20 +26,20 @@ _SUM, _TRAIN = "sum", "train"  # the defaults
 
 
 def lp_loss(
-    X: Any,
-    y: Any,
-    W: Any,
-    b: Any = 0.0,
-    p: float = 2.0,
+    X: ArrayLike,
+    y: ArrayLike,
+    W: ArrayLike,
+    b: ArrayLike = 0.0,
+    p: Loss = 2.0,
     *,
-    sample_weight: Any = None,
-    folds: Any = None,
-    held_out: Any = None,
+    sample_weight: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    held_out: ArrayLike | None = None,
     part: str = "train",
     reduction: str = "sum",
     out: Array | None = None,
     threads: int | None = 1,
-) -> Any:
+) -> FloatOrArray:
     """Sum over rows of ``s |y - <w, x> - b|^p``, for one model or for many in one read of X.
 
     Parameters
@@ -58,9 +59,9 @@ def lp_loss(
     folds : array_like of integers, (N,), optional
         The fold of each row: model k then sees the rows that are not in fold ``held_out[k]``.
     held_out : array_like of integers, (K,), optional
-        0, 1, ... K-1 by default; a number that no row has holds out nothing.
+        The fold that each model does not see, by default 0, 1, ..., K-1; a number that no row has holds out nothing.
     part : {"train", "test"}
-        With `folds`: the rows outside the model's fold, or those inside.
+        With `folds`: whether a model's rows are those outside its fold, or those inside.
     reduction : {"sum", "mean"}
         Whether to divide by the sum of the weights a model sees.
     out : ndarray of float64, (K,), optional
@@ -105,20 +106,26 @@ def lp_loss(
         few = kernel.small_loss(X, y, W, b, p)
         if few is not None:
             return few
-    rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part, "reduction": reduction}
+    rows: dict[str, Any] = {
+        "sample_weight": sample_weight,
+        "folds": folds,
+        "held_out": held_out,
+        "part": part,
+        "reduction": reduction,
+    }
     return loss(RowSums(X, y, W, b, as_loss(p), **rows), out, threads)
 
 
 def lp_loss_grad(
-    X: Any,
-    y: Any,
-    W: Any,
-    b: Any = 0.0,
-    p: float = 2.0,
+    X: ArrayLike,
+    y: ArrayLike,
+    W: ArrayLike,
+    b: ArrayLike = 0.0,
+    p: Loss = 2.0,
     *,
-    sample_weight: Any = None,
-    folds: Any = None,
-    held_out: Any = None,
+    sample_weight: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    held_out: ArrayLike | None = None,
     part: str = "train",
     reduction: str = "sum",
     curvature: bool | Array = False,
@@ -133,10 +140,10 @@ def lp_loss_grad(
     X, y, W, b, p, sample_weight, folds, held_out, part, reduction, threads
         As in `lp_loss`.
     curvature : bool or ndarray, optional
-        Whether to return also the second derivative by the residual, ``s p (p-1) max(|r|, floor)^(p-2)``, row by row:
-        what Newton's method weighs the rows by. An array of X's dtype, (N,) or (N, K), is written to.
+        Whether to return also the second derivative by the residual of each row, ``s p (p-1) max(|r|, floor)^(p-2)``:
+        the weights of the rows in Newton's method. An array of X's dtype, (N,) or (N, K), is written to.
     floor : float
-        The least |r| of the curvature, which for p < 2 is infinite at 0.
+        The smallest |r| in the curvature, which for p < 2 is infinite at 0.
     out : ndarray of float64, of W's shape, optional
         Where to write the gradient by W.
 
@@ -164,7 +171,13 @@ def lp_loss_grad(
     >>> fastdl.lp_loss_grad([[0.0], [1.0], [2.0]], [1.0, 2.0, 5.0], [1.0], 1.0, p=2)
     (4.0, array([-8.]), -4.0)
     """
-    rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part, "reduction": reduction}
+    rows: dict[str, Any] = {
+        "sample_weight": sample_weight,
+        "folds": folds,
+        "held_out": held_out,
+        "part": part,
+        "reduction": reduction,
+    }
     sums = RowSums(X, y, W, b, as_loss(p), **rows)
     sums.floor = _check.number("floor", floor, 0) if floor else 0.0
     return loss_grad(sums, curvature, out, threads)
@@ -180,9 +193,9 @@ class LpLoss(StateBytes):
 
     Notes
     -----
-    Rows are kept until they fill a block (of at most 4 MiB, or 1024 rows). States that are merged agree to the bit with
-    one state where each but the last took a multiple of `block(D)` rows, and to rounding elsewhere. States of a power
-    can be written down by `to_bytes`; those of a `CustomLoss` hold code and cannot.
+    Rows are buffered until they fill a block (of at most 4 MiB, or 1024 rows). Merged states agree to the bit with a
+    single one where each but the last took a multiple of `block(D)` rows, and up to rounding otherwise. States of a
+    power have `to_bytes`; those of a `CustomLoss` hold code, which cannot be stored.
 
     Examples
     --------
@@ -195,25 +208,32 @@ class LpLoss(StateBytes):
 
     def __init__(
         self,
-        W: Any,
-        b: Any = 0.0,
-        p: Any = 2.0,
+        W: ArrayLike,
+        b: ArrayLike = 0.0,
+        p: Loss = 2.0,
         *,
-        held_out: Any = None,
+        held_out: ArrayLike | None = None,
         part: str = "train",
         reduction: str = "sum",
         threads: int | None = 1,
     ):
         W = _check.array("W", W)
-        self.settings = {"W": W, "b": b, "loss": as_loss(p), "held_out": held_out, "part": part, "reduction": reduction}
+        self.settings: dict[str, Any] = {
+            "W": W,
+            "b": b,
+            "loss": as_loss(p),
+            "held_out": held_out,
+            "part": part,
+            "reduction": reduction,
+        }
         self.threads = threads
-        # Without a weight a row counts once; without a fold it is held out by none.
+        # Rows of chunks without weights have weight 1; rows without a fold are held out by no model.
         self._buffer = RowBuffer((None, None, 1.0, -1))
-        self._parts: list[Array] = []  # the sums of blocks, in order; the first is all before
-        self._leads = True  # whether it starts the stream, so that blocks can be added at once
+        self._parts: list[Array] = []  # the sums of blocks, in order; the first may be that of many blocks
+        self._leads = True  # whether the stream begins here: then the sums of blocks can be added at once
 
     def to_bytes(self) -> bytes:
-        """The state as bytes, of a power: code of a user's own cannot be written down."""
+        """The state as bytes; an error for a custom loss, whose code cannot be stored."""
         if self.settings["loss"].is_custom:
             raise _check.InputError("a state of a custom loss holds code and has no bytes: pickle it")
         return super().to_bytes()
@@ -224,8 +244,8 @@ class LpLoss(StateBytes):
         state.settings, state._leads = self.settings, False
         return state
 
-    def block(self, columns: int, dtype: Any = np.float32) -> int:
-        """The number of rows in a block, for X of so many columns."""
+    def block(self, columns: int, dtype: DTypeLike = np.float32) -> int:
+        """The number of rows in a block, for X of this many columns."""
         return self._sums((np.empty((0, columns), dtype), np.empty(0), None, None)).block
 
     def _sums(self, rows: tuple[Any, ...]) -> RowSums:
@@ -267,8 +287,8 @@ class LpLoss(StateBytes):
             self.update(rows)
         return self
 
-    def finish(self) -> tuple[Any, Array, Any]:
-        """Loss, gradient by W, gradient by b, of all rows so far."""
+    def finish(self) -> tuple[FloatOrArray, Array, FloatOrArray]:
+        """(loss, gradient by W, gradient by b) of all rows so far."""
         if not (self._parts or len(self._buffer)):
             raise _check.InputError("there were no chunks: the number of columns is not known")
         columns = self.settings["W"].shape[-1]

@@ -1,14 +1,13 @@
-"""A loss as an object: the power |r|^p, or one of the user's own, with the same face."""
+"""Losses as objects with one interface: the power |r|^p, or a custom loss."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array
+from fastdl._typing import Array, Loss
 from fastdl.losses.custom import CustomLoss
 from fastdl.reference import losses as reference
 
@@ -19,16 +18,16 @@ class PowerLoss:
     Attributes
     ----------
     p : float
-        As `as_loss` was given it.
+        The power, as `as_loss` was given it.
     power : float
         The power; 0 for a custom loss.
     address : int
-        Where a compiled function is; 0 here, where the kernels know the loss.
+        The address of a compiled function; 0 for a power, which the kernels compute themselves.
     definition : float
-        What the reference takes for p.
+        The value that the reference takes for p.
     is_custom, is_convex, is_homogeneous : bool
-        Whether it is the user's own; whether it is known to be convex; whether r times c has the loss times
-        ``scale(c)``, so that rows may be put into units of their own.
+        Whether it is a custom loss; whether it is known to be convex; whether the loss of c r is ``scale(c)`` times
+        that of r, so that rows may be rescaled.
     """
 
     __slots__ = ("p",)
@@ -56,7 +55,7 @@ class PowerLoss:
         return self.p >= 1
 
     def scale(self, by: float) -> float:
-        """What the loss is multiplied by where residuals are multiplied by a number."""
+        """The factor of the loss where residuals are multiplied by `by`."""
         return float(by**self.p)
 
     def terms(self, r: Array) -> tuple[Array, Array]:
@@ -64,8 +63,8 @@ class PowerLoss:
         return reference.residual_terms(np.asarray(r, np.float64), self.p)
 
 
-def as_loss(p: Any) -> PowerLoss | CustomLoss:
-    """The loss of a power above 0, or a custom loss as it is.
+def as_loss(p: Loss | PowerLoss) -> PowerLoss | CustomLoss:
+    """The loss object of a power above 0; a loss object is returned unchanged.
 
     Parameters
     ----------

@@ -9,11 +9,11 @@ from fastdl.linear._matrix import gram
 
 
 class LastLayer:
-    """Least squares of the residuals by the features of the last layer: what its weights should change by."""
+    """The least squares fit of the residuals by the features of the last layer: the change of its weights."""
 
     def __init__(self, width: int):
         self.width = width
-        self.sums = np.zeros((width + 2, width + 2))  # of the products of 1, the features and the residual
+        self.sums = np.zeros((width + 2, width + 2))  # the Gram matrix of [1, features, residual]
 
     def add(self, features: Array, residual: Array, s: Array | None) -> None:
         """Take in rows."""
@@ -21,10 +21,10 @@ class LastLayer:
             self.sums += gram(features, residual, s, np.zeros(self.width), np.ones(self.width))
 
     def change(self) -> tuple[Array, float]:
-        """Of the weights and the bias.
+        """The change of the weights and of the bias.
 
-        Elimination by hand, so that no LAPACK decides on the bits; along directions the features hardly have, the
-        weights stay, for these would fit the rounding.
+        Gaussian elimination in NumPy, so that the bits do not depend on a LAPACK. Weights are not changed in directions
+        in which the features hardly vary, as that would fit rounding errors.
         """
         n, mean = self.width, self.sums[0] / self.sums[0, 0]
         system = (self.sums - self.sums[0, 0] * np.outer(mean, mean))[1:-1, 1:]

@@ -1,25 +1,26 @@
-"""What a network is trained to make small: a loss of the residuals, or the cross-entropy of classes."""
+"""The losses that networks are trained with: of residuals, or the cross-entropy of classes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from fastdl._typing import CustomLossLike
 from fastdl.losses.custom import CustomLoss
 from fastdl.losses.powers import PowerLoss, as_loss
 
 
 @dataclass(frozen=True)
 class ResidualLoss:
-    """``|r|^p``, or a custom loss, of the residuals r = y - f(x); `unit` times r, `pull` times the slope."""
+    """``|r|^p``, or a custom loss, of residuals y - f(x) that are multiplied by `unit`, and slopes by `pull`."""
 
     loss: PowerLoss | CustomLoss
     unit: float = 1.0
     pull: float = 1.0
 
     @classmethod
-    def checked(cls, p: Any) -> ResidualLoss:
-        """Of a power, which must be above 0, or a custom loss."""
+    def checked(cls, p: float | CustomLossLike) -> ResidualLoss:
+        """The loss of a power, which must be above 0, or of a custom loss."""
         return cls(as_loss(p))
 
     @property
@@ -29,22 +30,22 @@ class ResidualLoss:
 
     @property
     def custom(self) -> bool:
-        """Whether the loss is the user's own."""
+        """Whether it is a custom loss."""
         return self.loss.is_custom
 
     @property
     def power(self) -> float:
-        """The power; 0 where the loss is the user's own."""
+        """The power; 0 for a custom loss."""
         return self.loss.power
 
     @property
     def address(self) -> int:
-        """Where the compiled function of a custom loss is, else 0."""
+        """The address of the compiled function of a custom loss, else 0."""
         return self.loss.address
 
     @property
     def definition(self) -> Any:
-        """What the reference takes: the power, or the function of a custom loss."""
+        """The power, or the function of a custom loss, as the reference takes it."""
         return self.loss.definition
 
 

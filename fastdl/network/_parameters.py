@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _kernels, _threads
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.network._losses import Loss
 from fastdl.reference import network as reference
 
@@ -17,29 +16,29 @@ TrainingRows = tuple[Array, Array, Array | None]
 kernel = _kernels.load("network") or reference
 
 ACTIVATIONS = ("identity", "tanh", "relu", "gelu")
-_ROWS = 64  # that a kernel takes at a time
-_BLOCK = 4096  # rows of a prediction
+_ROWS = 64  # rows that a kernel takes at a time
+_BLOCK = 4096  # rows that a thread predicts at once
 
 
 def generator(seed: int, *path: int) -> np.random.Generator:
-    """Random numbers of their own for every use: they depend on nothing that was drawn before."""
+    """A random generator for one purpose, named by `path`: its numbers do not depend on what else is drawn."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, *path])))
 
 
 class ParameterLayout:
-    """Where the parameters of a network stand in one vector; layers and columns are padded with zeros for the kernels.
+    """The positions of a network's parameters in one vector; layers and columns are padded with zeros for the kernels.
 
-    For each hidden layer weights (inputs, units) and biases; then the weights and the bias of the one output, and zeros
-    to a whole vector; or, of a network of classes, weights (inputs, classes) and biases of the logits.
+    The vector has for each hidden layer weights (inputs, units) and biases; then the weights and the bias of the
+    output, padded; or, in a classifier, weights (inputs, classes) and biases of the logits.
     """
 
     def __init__(
-        self, columns: int, hidden: tuple[int, ...], dtype: Any, activation: str = "tanh", *, classes: int = 0
+        self, columns: int, hidden: tuple[int, ...], dtype: DTypeLike, activation: str = "tanh", *, classes: int = 0
     ):
         self.columns, self.hidden, self.dtype = columns, hidden, np.dtype(dtype)
         self.activation, self.activation_number = activation, ACTIVATIONS.index(activation)
         self.classes, self.lanes = classes, 64 // self.dtype.itemsize
-        self.units = (*hidden, classes) if classes else hidden  # of the layers that are products
+        self.units = (*hidden, classes) if classes else hidden  # of the layers with matrices of weights
         padded = [-(-columns // 4) * 4, *(-(-h // self.lanes) * self.lanes for h in self.units)]
         self.sizes, self.widths = np.array(padded, np.intp), np.array([columns, *self.units], np.intp)
         self.size = sum((a + 1) * b for a, b in pairwise(padded)) + (0 if classes else padded[-1] + self.lanes)
@@ -48,14 +47,14 @@ class ParameterLayout:
         self._work = self.between + _ROWS * rows + 2 * classes
 
     @classmethod
-    def of(cls, weights: Sequence[Array], dtype: Any, activation: str = "tanh") -> ParameterLayout:
-        """That of given weights: of a network of classes where the last are a matrix."""
+    def of(cls, weights: Sequence[Array], dtype: DTypeLike, activation: str = "tanh") -> ParameterLayout:
+        """The layout of given weights; where the last are a matrix, the network is a classifier."""
         classes = weights[-1].shape[1] if weights[-1].ndim == 2 else 0
         hidden = tuple(w.shape[1] for w in weights[:-1])
         return cls(weights[0].shape[0], hidden, dtype, activation, classes=classes)
 
     def work(self) -> Array:
-        """Memory for a kernel to work in."""
+        """Scratch memory for a kernel."""
         return np.empty(self._work, self.dtype)
 
     def views(self, flat: Array) -> tuple[list[Array], list[Array]]:
@@ -102,7 +101,7 @@ def values(
     *,
     threads: int | None = 1,
 ) -> None:
-    """Write the output and the values of the last layer (or the logits), each where there is an array for it."""
+    """Write the network's output to `out`, and the values of the last layer (or the logits) to `last`, if given."""
     wide = int(layout.sizes[-1])
 
     def write(s: slice) -> None:
@@ -126,7 +125,7 @@ def gradient(layout: ParameterLayout, loss: Loss, rows: TrainingRows, flat: Arra
 
 
 def terms(r: Array, loss: Loss) -> tuple[Array, Array]:
-    """The losses of residuals and their derivatives; not by NumPy's power, whose bits are the processor's."""
+    """The losses of residuals and their derivatives; not by NumPy's power, whose last bits depend on the processor."""
     value, slope = np.empty(len(r)), np.empty(len(r))
     kernel.loss_terms(_check.contiguous(r, float), loss, value, slope)
     return value, slope

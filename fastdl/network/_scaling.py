@@ -11,13 +11,13 @@ from fastdl._rows import Rows
 from fastdl._typing import Array
 from fastdl.network._parameters import ParameterLayout, TrainingRows, generator
 
-_SAMPLE = 1 << 16  # targets whose quartiles stand for those of all
+_SAMPLE = 1 << 16  # targets whose quartiles are taken for those of all
 
 
 class ColumnSpread:
-    """Mean and spread of columns, about their first row and in units of the range of the first block.
+    """The mean and standard deviation of columns, summed about their first row in units of the first block's range.
 
-    So squares neither overflow nor vanish, and an offset costs no digits.
+    So squares neither overflow nor underflow, and an offset costs no digits.
     """
 
     total = 0.0
@@ -31,21 +31,21 @@ class ColumnSpread:
         u = a - self.origin
         u *= _inverse(self.width)
         weighted = u if s is None else s[:, None] * u
-        # Sums of arrays, not BLAS, whose order of summation is the processor's.
+        # Sums of arrays, not BLAS, whose order of summation depends on the processor.
         self.total += float(len(u) if s is None else s.sum())
         self.first += weighted.sum(axis=0)
         u *= weighted
         self.second += u.sum(axis=0)
 
     def finish(self) -> tuple[Array, Array]:
-        """Mean and spread."""
+        """(mean, standard deviation) of each column."""
         mean = self.first / self.total
         spread = np.sqrt(np.maximum(self.second / self.total - mean * mean, 0))
         return self.origin + self.width * mean, self.width * spread
 
 
 class ThinnedSample:
-    """Every 1st, 2nd, 4th, ... of a stream of numbers: some 65,000 of them, over all of it."""
+    """An even sample of a stream of numbers: every 1st, 2nd, 4th, ... one, so that about 65,000 are kept."""
 
     def __init__(self) -> None:
         self.kept, self.step, self.seen = np.empty(0), 1, 0
@@ -59,10 +59,10 @@ class ThinnedSample:
 
 
 class Scaling:
-    """Shift and spread of every column and of y: what makes the fit independent of their units.
+    """The shift and spread of every column and of y, which make the fit independent of their units.
 
-    Those of y are by its "mean" or its "median", or y is "a class" and stays as it is. `valid` is the part of the rows
-    to hold out.
+    Those of y are taken from its "mean" or its "median"; or y is "a class" and not scaled. `valid` is the share of the
+    rows to hold out.
     """
 
     def __init__(self, rows: Rows, valid: float | None, target: str, seed: int):
@@ -110,14 +110,14 @@ class Scaling:
                 yield X[keep], y[keep], None if s is None else s[keep]
 
     def apply(self, X: Array, y: Array, s: Array | None, to: TrainingRows) -> None:
-        """Write rows in these units to the arrays of `to`."""
+        """Write scaled rows to the arrays of `to`."""
         u = X - self.mean
         np.multiply(u, self.inverse, out=to[0][:, : X.shape[1]], casting="same_kind")
         to[1][:] = (y - self.centre) * self.y_inverse
         if to[2] is not None:
             to[2][:] = 1.0 if s is None else s / self.weight
 
-    def undone(self, layout: ParameterLayout, flat: Array) -> tuple[list[Array], list[Array]]:
+    def to_users_units(self, layout: ParameterLayout, flat: Array) -> tuple[list[Array], list[Array]]:
         """Weights and biases, float64, for X and y in the user's units."""
         weights, biases = ([np.array(a, float) for a in part] for part in layout.views(flat))
         weights[0] *= self.inverse[:, None]

@@ -14,11 +14,11 @@ from fastdl.linear.training_options import TrainingOptions
 from fastdl.network._losses import Loss
 from fastdl.network._parameters import ACTIVATIONS
 
-# Bytes of X whose order is drawn together, unless the user says otherwise.
+# The default of `max_bytes`: bytes of X that are shuffled together.
 WINDOW_BYTES = 1 << 28
 
 
-#: The part of the rows to validate on, or other rows for it: (X, y) or (X, y, sample_weight).
+#: The share of the rows to validate on, or validation rows: (X, y) or (X, y, sample_weight).
 Validation = float | Sequence[ArrayLike | None] | None
 
 
@@ -54,7 +54,7 @@ class TrainingSettings:
         weight_decay: float,
         max_bytes: int | None = None,
     ) -> TrainingSettings:
-        """Of a user's arguments, with the defaults of networks in place of None."""
+        """The settings from a user's arguments, with the networks' defaults in place of None."""
         optimizer = _check.one_of("optimizer", options.optimizer, ("adam", "sgd"))
         return cls(
             loss=loss,
@@ -76,17 +76,17 @@ class TrainingSettings:
 
     @property
     def first(self) -> float:
-        """What is kept of the first moment."""
+        """The decay rate of the first moment: beta1 of Adam, or the momentum."""
         return self.momentum
 
     @property
     def momentum_only(self) -> bool:
-        """Whether there is one moment alone: gradient descent, not Adam."""
+        """Whether only the first moment is used: gradient descent with momentum, not Adam."""
         return self.optimizer == "sgd"
 
 
 def validation_rows(valid: Validation, columns: int) -> tuple[float | None, Rows | None]:
-    """The part of the rows to hold out, or other rows to validate on."""
+    """(share of the rows to hold out, None) or (None, given validation rows)."""
     if valid is None or isinstance(valid, (int, float)):
         return None if valid is None else _check.number("valid", valid, 0, 1), None
     if not isinstance(valid, (tuple, list)) or len(valid) not in (2, 3):

@@ -1,4 +1,4 @@
-"""The training of a network: steps of an optimizer, epochs, and the parameters that are best in the end."""
+"""The training of a network: steps of the optimizer, epochs, and the choice of the best parameters."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from fastdl.streaming import ProgressEvent
 kernel = _kernels.load("network_training") or reference
 
 _CALL = 1 << 28  # multiplications in a call of the kernel, some tens of milliseconds: Ctrl-C waits for its end
-_PIECE = 128  # rows of a batch whose gradient one thread sums: as in the kernel
-_ENDED = 24  # where its counters say that all is done
-_STEPS = 20_000  # that few epochs should come to
-_LOWER = 8  # times in a row that the rate is halved before training is given up
-_FAR = 1000.0  # times the loss of a constant: no start is so bad
+_PIECE = 128  # rows of a batch whose gradient one thread sums, the same as in the kernel
+_ENDED = 24  # the index of the counter that tells threads that the work is done
+_STEPS = 20_000  # steps that the default number of epochs makes, about
+_LOWER = 8  # times in a row that the learning rate is halved before training is given up
+_DIVERGED = 1000.0  # a loss of so many times that of a constant means that training diverged
 
 
 class SharedMemory:
-    """What the threads of one training share: gradients of the pieces of a batch, a room for each thread, counters."""
+    """Memory that the threads of one training share: gradients of the pieces of a batch, scratch, counters."""
 
     def __init__(self, layout: ParameterLayout, settings: TrainingSettings):
         pieces = -(-settings.batch_size // _PIECE)
@@ -38,36 +38,36 @@ class SharedMemory:
         self.totals = np.zeros((pieces, 2))
         self.rooms = np.stack([layout.work() for _ in range(self.threads)])
         self.turned = np.empty(max(1, layout.between), layout.dtype)
-        self.counters = np.zeros(32, np.int64)  # on cache lines of their own
+        self.counters = np.zeros(32, np.int64)  # each counter in use has a cache line of its own
 
     def reset(self) -> None:
-        """Ready for a call of the kernel."""
+        """Reset the counters for a call of the kernel."""
         self.counters[:] = 0
 
     def end(self) -> None:
-        """Send the threads home that share the work."""
+        """Tell the threads that share the work to return."""
         self.counters[_ENDED] = 1
 
 
 class Steps:
-    """The parameters on their way, and what the optimizer keeps of it."""
+    """The current parameters and the optimizer's moments, and steps that update them."""
 
     def __init__(self, layout: ParameterLayout, flat: Array, settings: TrainingSettings):
         self.layout, self.flat, self.settings = layout, flat, settings
         self.moments = np.zeros((2, layout.size), layout.dtype)
-        self.powers = np.ones(2)  # of what Adam keeps of its moments, as many as steps were taken
+        self.powers = np.ones(2)  # beta1 and beta2 of Adam, to the power of the number of steps
         self._shared = SharedMemory(layout, settings)
 
     def state(self) -> tuple[Array, ...]:
-        """What `back` takes."""
+        """A copy of the state, for `back`."""
         return self.flat.copy(), self.moments.copy(), self.powers.copy()
 
     def back(self, state: tuple[Array, ...]) -> None:
-        """To an earlier state."""
+        """Return to an earlier state."""
         self.flat[:], self.moments[:], self.powers[:] = state
 
     def run(self, rows: TrainingRows, order: Array, rates: Array, loss: Loss) -> Array:
-        """One step for each of `rates`; the sums of the losses met and of the weights."""
+        """Take one step for each of `rates`; returns the sums of the batches' losses and of their weights."""
         q, total = self.settings, np.zeros(2)
         steps = np.ones((len(rates), 3))
         steps[:, 0], steps[:, 2] = rates, 1 - rates * q.weight_decay
@@ -87,7 +87,7 @@ class Steps:
         return total
 
     def _call(self, rows: TrainingRows, order: Array, steps: Array, loss: Loss, total: Array) -> None:
-        """The kernel on all threads: the first leads, the others share its work."""
+        """Call the kernel on all threads: the first one leads, the others take pieces of its work."""
         shared = self._shared
         shared.reset()
         task = (self.layout, loss, self.settings, shared)
@@ -96,14 +96,14 @@ class Steps:
             try:
                 kernel.train(part, task, rows, order, steps, self.flat, self.moments, total)
             finally:
-                if part == 0:  # Ctrl-C may come before the kernel: the others must not go on
+                if part == 0:  # after Ctrl-C in the leading thread the others must not wait for work
                     shared.end()
 
         _threads.share(shared.threads, shared.threads, take_part)
 
 
 class Training:
-    """Epochs over the windows of the rows, and what they bring."""
+    """The epochs of a training, over the windows of the rows, and their history."""
 
     def __init__(
         self,
@@ -121,24 +121,24 @@ class Training:
         self.loss, self.factor = settings.loss, 1.0
         y = next(iter(windows))[1].astype(float)
         if isinstance(self.loss, CrossEntropy):
-            self.limit = _FAR * max(1.0, np.log(layout.classes))
+            self.limit = _DIVERGED * max(1.0, np.log(layout.classes))
         else:
             self._scale_loss(y)
         names = ["train", "learning_rate", *([] if held is None else ["valid"])]
         self.history: dict[str, list[float]] = {name: [] for name in names}
 
     def _scale_loss(self, y: Array) -> None:
-        """Bring the loss to the units of training: |r|^p needs but a factor, a custom loss has y's own units."""
+        """Scale the loss: |r|^p needs only a factor, a custom loss must get residuals in y's units."""
         spread = self.units.spread
         if self.loss.custom:
             size = np.abs(terms(spread * y, self.loss)[1]).mean()
             self.loss = replace(self.loss, unit=spread, pull=1 / size if size > 0 else 1.0)
         else:
             self.factor = float(terms(np.array([spread]), self.loss)[0][0])
-        self.limit = _FAR * max(1.0, float(terms(self.loss.unit * y, self.loss)[0].mean()))
+        self.limit = _DIVERGED * max(1.0, float(terms(self.loss.unit * y, self.loss)[0].mean()))
 
     def run(self) -> tuple[Array, int]:
-        """The parameters, and the epoch they are from."""
+        """Train; returns the parameters and the epoch they are from."""
         q, lower, best, kept, at = self.settings, 1.0, np.inf, self.steps.flat, 0
         for epoch in range(self.epochs):
             before = self.steps.state()
@@ -202,9 +202,9 @@ class Training:
 
 
 def initial_parameters(layout: ParameterLayout, settings: TrainingSettings) -> Array:
-    """First parameters: weights of a spread that keeps that of the values from layer to layer.
+    """Initial parameters: random weights, scaled so that values keep their spread from layer to layer.
 
-    The biases of the first layer put the bends of its units all over the data, not only in their middle.
+    The biases of the first layer spread the bends of its units over the range of the data.
     """
     flat = np.zeros(layout.size, layout.dtype)
     random = generator(settings.seed, 0)
@@ -220,7 +220,7 @@ def initial_parameters(layout: ParameterLayout, settings: TrainingSettings) -> A
 def train_network(
     rows: Rows, settings: TrainingSettings, units: Scaling, others: Rows | None, *, validated: bool, classes: int = 0
 ) -> tuple[list[Array], list[Array], dict[str, Array], int]:
-    """Weights and biases in the users' units, the history, and the epoch they are from."""
+    """Train a network: (weights, biases) in the users' units, the history, and the epoch they are from."""
     dtype = np.float32 if rows.dtype.kind == "f" and rows.dtype.itemsize <= 4 else np.float64
     layout = ParameterLayout(rows.columns, settings.hidden, dtype, settings.activation, classes=classes)
     window = max(1, settings.max_bytes // (layout.dtype.itemsize * int(layout.sizes[0])))
@@ -228,4 +228,4 @@ def train_network(
     training = Training(settings, layout, units, windows, windows.held(others) if validated else None)
     flat, best = training.run()
     history = {name: np.array(values) for name, values in training.history.items()}
-    return *units.undone(layout, flat), history, best
+    return *units.to_users_units(layout, flat), history, best

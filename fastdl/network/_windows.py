@@ -1,4 +1,4 @@
-"""The rows to train on, as many at a time as memory is given for, in units of their spread."""
+"""Windows of scaled training rows: as many rows at a time as `max_bytes` allows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastdl.network._scaling import Scaling
 
 
 class TrainingWindows:
-    """The rows to train on, in units of their spread, as many at a time as a window holds."""
+    """Iterates over the training rows, scaled, `window` of them at a time."""
 
     def __init__(self, units: Scaling, layout: ParameterLayout, window: int):
         self.units, self.layout, self.window = units, layout, min(window, units.count)
@@ -21,7 +21,7 @@ class TrainingWindows:
         self._all: TrainingRows | None = None
 
     def lengths(self) -> list[int]:
-        """The number of rows of each."""
+        """The number of rows of each window."""
         n = self.units.count
         return [min(self.window, n - i) for i in range(0, n, self.window)]
 
@@ -52,7 +52,7 @@ class TrainingWindows:
             yield _cut(room, slice(0, have))
 
     def held(self, valid: Rows | None) -> TrainingRows:
-        """The rows to validate on, all in memory: those held out, or others."""
+        """The validation rows, all in memory: those held out, or those given."""
         try:
             parts = [p for p in (self.units.parts(True) if valid is None else valid.blocks()) if len(p[1])]
         except _check.InputError as error:

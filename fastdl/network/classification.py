@@ -24,7 +24,7 @@ from fastdl.network.result import network_input
 
 @dataclass(frozen=True, eq=False)
 class NetworkClassifierFit:
-    """A network whose K outputs are the logits of classes: their probabilities are the softmax.
+    """A classifier network: the softmax of its K outputs, the logits, gives the probabilities of the classes.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class NetworkClassifierFit:
     biases : list of ndarray of float64
         (H1,), (H2,), ..., and (K,).
     activation : str
-        Of all hidden layers.
+        The activation of all hidden layers.
     loss : float
         ``sum s (-log probability of the label)`` over the rows it was trained on.
     history : mapping of str to ndarray
@@ -60,7 +60,7 @@ class NetworkClassifierFit:
         return out
 
     def decision_function(self, X: ArrayLike, *, threads: int | None = 1) -> Array:
-        """Of two classes the logit of the second less that of the first, (N,); else the logits, (N, K)."""
+        """The logits, (N, K); for two classes that of the second less that of the first, (N,)."""
         z = self.logits(X, threads=threads)
         return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
 
@@ -96,7 +96,7 @@ def fit_network_classifier(
     options: TrainingOptions | None = None,
     **keywords: Unpack[TrainingKeywords],
 ) -> NetworkClassifierFit:
-    """Train a small network by mini-batches on the cross-entropy of two classes or more.
+    """Train a small network on the cross-entropy of two or more classes, in mini-batches.
 
     Parameters
     ----------
@@ -111,11 +111,11 @@ def fit_network_classifier(
     sample_weight : array_like, (N,), optional
         s: finite, not negative; a row of weight 0 counts as dropped.
     class_weight : "balanced", or mapping of label to float, optional
-        What the weights of a class's rows are multiplied by; "balanced" gives every class the same sum. A class that
-        the mapping does not name has 1.
+        Factors of the rows' weights by class; "balanced" gives every class the same total weight. A class that the
+        mapping does not name has the factor 1.
     valid : float, (X, y) or (X, y, sample_weight), optional
-        Rows to validate on, with labels of y: the part of the rows to hold out (drawn by `seed`), or others. The fit is
-        then that of the epoch with the least validation loss.
+        The share of the rows to validate on (drawn by `seed`), or validation rows with labels of y. The fit is then
+        that of the epoch with the smallest validation loss.
 
     Returns
     -------
@@ -132,8 +132,8 @@ def fit_network_classifier(
 
     Notes
     -----
-    The loss is ``sum s (log sum_k exp(z_k) - z_y)`` of the logits z; of two classes too there are two logits, whose
-    difference is that of a logistic model. X is brought to mean 0 and spread 1, and the parameters brought back.
+    The loss is ``sum s (log sum_k exp(z_k) - z_y)`` of the logits z; two classes have two logits, too, whose difference
+    is the logit of a logistic model. X is scaled to mean 0 and spread 1, and the parameters scaled back.
     The result has the same bits for any threads and any CPU, and depends on `seed` alone.
 
     Examples

@@ -1,6 +1,6 @@
-"""A small multilayer perceptron, trained with any Lp loss or your own, and the features it learns.
+"""`fit_network`: a small multilayer perceptron, trained with any Lp loss or a custom one.
 
-The products are the kernels' own, in a fixed order, not BLAS: the same bits for any threads, any chunks, on any CPU.
+Matrix products are our kernels', in a fixed order, not BLAS: the same bits for any threads, any chunks, on any CPU.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fastdl.network.result import NetworkFit
 
 
 class NetworkKeywords(TrainingKeywords, total=False):
-    """The keywords of `fit_network`, but for `sample_weight`."""
+    """The keywords of `fit_network`, without `sample_weight`."""
 
     activation: str
     valid: Validation
@@ -65,25 +65,25 @@ def fit_network(
     p : float or CustomLoss
         The power, above 0; or a loss of your own from `custom_loss`, of the residual in y's units.
     activation : {"tanh", "relu", "gelu", "identity"}
-        Of the hidden layers. "gelu" is its form by tanh, ``z/2 (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3)))``.
+        The activation of the hidden layers. "gelu" is ``z/2 (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3)))``.
     sample_weight : array_like, (N,), optional
         s: finite, not negative; a row of weight 0 counts as dropped.
     valid : float, (X, y) or (X, y, sample_weight), optional
-        Rows to validate on, held in memory: the part of the rows to hold out (drawn by `seed`), or others. The fit is
-        then that of the epoch with the least validation loss.
+        The share of the rows to validate on (drawn by `seed`), or validation rows; they are kept in memory. The fit is
+        then that of the epoch with the smallest validation loss.
     weight_decay : float
-        What the weights (not the biases) lose in a step: this times the rate (AdamW).
+        Decoupled weight decay (AdamW): in each step the weights, not the biases, lose this share times the rate.
     refit : bool
-        For p = 2: solve the output layer by least squares in the end, and keep the solution where it is better, on the
+        For p = 2: solve the output layer by least squares at the end, and keep the solution if it is better, on the
         validation rows if there are any.
     max_bytes : int, optional
-        Memory for the rows whose order is drawn together, by default 256 MiB. Rows that are sorted over more than that
-        should be shuffled before.
+        Memory for the rows that are shuffled together, by default 256 MiB. If rows are sorted over longer stretches,
+        shuffle them before.
     options : TrainingOptions, optional
         How to train: `optimizer` ("adam" or "sgd"), `learning_rate`, `momentum`, `schedule`, `batch_size`, `epochs`,
         `patience` (needs `valid`), `seed`, `threads`, `progress`.
     **keywords
-        Fields of `TrainingOptions`, which come before those of `options`.
+        Fields of `TrainingOptions`, which override those of `options`.
 
     Returns
     -------
@@ -100,11 +100,10 @@ def fit_network(
     Notes
     -----
     Batches of more than 128 rows are trained on by several threads: their gradients are summed in pieces of 128 rows.
-    In the `details` of the events that `progress` is told are "train", "learning_rate", and "valid" where there are
-    rows to validate on.
-    X and y are brought to mean 0 and spread 1 (y, for p < 2, by its median and quartiles), and the parameters brought
-    back: units do not matter. An epoch whose loss is not finite, or a thousand times that of a constant, is gone back
-    on, and the rate halved from there; the history shows it.
+    The `details` of `progress` events have "train", "learning_rate", and "valid" if there are validation rows.
+    X and y are scaled to mean 0 and spread 1 (y, for p < 2, by its median and quartiles), and the parameters scaled
+    back: units do not matter. An epoch whose loss is not finite, or a thousand times that of a constant, is undone, and
+    the learning rate halved from there; the history shows it.
     The result has the same bits for any threads, any chunks and any CPU, and depends on `seed` alone.
 
     References
@@ -144,7 +143,7 @@ def fit_network(
 
 
 def _refitted(fit: NetworkFit, loss: float, units: Scaling, others: Rows | None) -> tuple[NetworkFit, float]:
-    """With the output layer of least squares, where that is better; and the loss."""
+    """The fit with its output layer solved by least squares, if that is better; and its loss."""
     last = LastLayer(len(fit.weights[-1]))
     for X, y, s in units.parts():
         last.add(fit.features(X), y - fit.predict(X), s)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _threads
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, Loss
 from fastdl.network._losses import ResidualLoss
 from fastdl.network._parameters import ACTIVATIONS, ParameterLayout, gradient
 
@@ -15,14 +16,14 @@ _BLOCK = 1024  # rows whose gradients are summed in the network's precision
 
 
 def network_loss_grad(
-    X: Any,
-    y: Any,
-    weights: Any,
-    biases: Any,
-    p: Any = 2.0,
+    X: ArrayLike,
+    y: ArrayLike,
+    weights: Sequence[ArrayLike],
+    biases: Sequence[ArrayLike],
+    p: Loss = 2.0,
     *,
     activation: str = "tanh",
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     reduction: str = "sum",
     threads: int | None = 1,
 ) -> tuple[float, list[Array], list[Array]]:
@@ -41,7 +42,7 @@ def network_loss_grad(
     p : float or CustomLoss
         The power, above 0, or a loss of your own.
     activation : {"tanh", "relu", "gelu", "identity"}
-        Of the hidden layers.
+        The activation of the hidden layers.
     sample_weight : array_like, (N,), optional
         Finite, not negative.
     reduction : {"sum", "mean"}
@@ -108,8 +109,10 @@ def network_loss_grad(
     return float(total[0]), by_weights, by_biases
 
 
-def _parameters(columns: int, weights: Any, biases: Any) -> tuple[list[Array], list[Array]]:
-    """As arrays whose shapes fit together."""
+def _parameters(
+    columns: int, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]
+) -> tuple[list[Array], list[Array]]:
+    """The weights and biases as arrays, whose shapes must fit together."""
     weights, biases = (
         [_check.array(f"{name}[{k}]", a, ("f", "i", "u", "b")) for k, a in enumerate(given)]
         for name, given in (("weights", weights), ("biases", biases))

@@ -12,7 +12,7 @@ from fastdl.network.result import NetworkFit
 
 
 class LearnedFeatures:
-    """The last hidden layer of a network as columns, to be used like those of `vandermonde` in a linear fit.
+    """The last hidden layer of a trained network as features of a linear fit, like the columns of `vandermonde`.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class LearnedFeatures:
         self.hidden, self.p, self.keywords = hidden, p, keywords
 
     def fit(self, X: RowsLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> LearnedFeatures:
-        """Train the network, on what `fit_network` takes; returns itself."""
+        """Train the network by `fit_network`; returns itself."""
         self.network = fit_network(X, y, self.hidden, self.p, sample_weight=sample_weight, **self.keywords)
         return self
 

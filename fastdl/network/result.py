@@ -16,7 +16,7 @@ from fastdl.network._parameters import ParameterLayout
 
 @dataclass(frozen=True, eq=False)
 class NetworkFit:
-    """A network f(x) = <w, a(... a(x W1 + b1) ...)> + b, and what is known of it.
+    """A trained network f(x) = <w, a(... a(x W1 + b1) ...)> + b.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class NetworkFit:
         For each epoch "train": the mean loss of the batches, each before its step; "valid": the mean loss of the
         validation rows after the epoch (where there are any); "learning_rate": the rate of its first step.
     best_epoch : int
-        The epoch the parameters are from, counted from 0: that of the least validation loss, or the last.
+        The epoch the parameters are from, counted from 0: that of the smallest validation loss, or the last.
     """
 
     weights: list[Array]

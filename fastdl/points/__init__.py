@@ -1,4 +1,4 @@
-"""Point clouds: (x, y, z, ...) to voxels as detectors take them, reductions per voxel, dense grids; also in streams."""
+"""Point clouds: voxels as 3D object detectors take them, reductions per voxel and dense grids, also from streams."""
 
 from fastdl import _lazy
 

@@ -1,4 +1,4 @@
-"""An accumulator's state as bytes: a line that says what they are, a line of JSON, and arrays as NumPy's .npz."""
+"""An accumulator's state as bytes: a line with the format's name, a checksum, a line of JSON, and arrays as .npz."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from fastdl.points._spill import PARTS, Spill
 if TYPE_CHECKING:
     from fastdl.points.accumulator import VoxelAccumulator
 
-MAGIC = b"fastdl voxels 1\n"  # the number is the version of what follows
-#: What NumPy, zipfile and json raise at bytes that are not theirs.
+MAGIC = b"fastdl voxels 1\n"  # the number is the version of the format
+#: The exceptions that NumPy, zipfile and json raise for damaged bytes.
 _DAMAGE = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError,
     zipfile.BadZipFile, zlib.error,
@@ -32,7 +32,7 @@ _COUNTS = ("_seen", "_out_of_range", "_non_finite", "_depth", "_holds")
 
 
 def to_bytes(state: VoxelAccumulator) -> bytes:
-    """What `from_bytes` makes the same state of."""
+    """The state as bytes, for `from_bytes`."""
     if hasattr(state.reduce, "state_size"):
         raise _check.InputTypeError("a custom VoxelReducer cannot be written as bytes; pickle the state instead")
     head: dict[str, Any] = {

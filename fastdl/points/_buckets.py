@@ -1,4 +1,4 @@
-"""Voxels of large clouds: points sent to buckets by their key, each bucket small enough for the caches."""
+"""Voxels of large clouds: points are partitioned into buckets by their key, each small enough for the caches."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fastdl.reference import _point_buckets as reference_kernel
 kernel = _kernels.load("points_buckets") or reference_kernel
 
 _ROWS = 1 << 18  # points of a block of the two passes over the cloud
-_BUCKET = 16384  # points a bucket is meant to have
-_BLOCKS = 64  # blocks of buckets, to share among threads
+_BUCKET = 16384  # points that a bucket has on average: its hash table then fits a core's L2 cache
+_BLOCKS = 64  # blocks of buckets that threads share: enough to keep many busy, whatever their sizes
 
 
 class BucketedVoxels:

@@ -1,4 +1,4 @@
-"""Voxel grids: the checks of their settings, cells, and the keys of cells."""
+"""Voxel grids: checked sizes and ranges, the cell of a point, and the key (one integer) of a cell."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ box_kernel = _kernels.load("points_grid") or reference_kernel
 AXES = "xyz"
 _UINT32, _UINT64 = np.dtype(np.uint32), np.dtype(np.uint64)
 NONE = {_UINT32: np.uint32(2**32 - 1), _UINT64: np.uint64(2**64 - 1)}
-#: The strides, and the z cells, of a key of 32 bits. Times the golden ratio they leave neighbours on every axis, and so
-#: the voxels of a surface, far apart in a hash table; a grid's own strides may send them to the same place.
+#: The x and y strides of a 32-bit key, and the z cells that leaves: 2226 * 2118 * 910 < 2^32. With Fibonacci hashing
+#: (times the golden ratio) neighbours on every axis, and so the voxels of a surface, land far apart in the hash table;
+#: the strides of a grid's own shape may send them to the same place.
 SPREAD = (2226, 2118, 910)
-_ROOM = 2_000_003  # cells on each axis: the most of which 64 bits hold the cube
-_WHOLE = 1e-3  # of a voxel: how far a range may be from a whole number of them, as peers have it
+_ROOM = 2_000_003  # cells on each axis of a grid with room to grow: its cube, 8e18, is just below 2^63
+_WHOLE = 1e-3  # of a voxel: how far a range may be from a whole number of voxels without a warning, as in peers
 _PLAIN = frozenset((float, int))
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def as_cloud(points: ArrayLike, name: str = "points") -> Array:
-    """Points as a C-contiguous (N, C >= 3) array of float32 or float64, and nothing copied that is that already."""
+    """Points as a C-contiguous (N, C >= 3) array of float32 or float64; not copied if they are one already."""
     x = points if type(points) is np.ndarray else _check.asarray(name, points)
     if x.ndim == 2 and x.dtype in _FLOATS and x.shape[1] >= 3 and x.flags.carray:
         return x  # no question is left
@@ -59,7 +60,7 @@ def check_integers(name: str, x: Array) -> None:
 
 
 def kept_dtype(given: Array, x: Array) -> np.dtype:
-    """The dtype that values of points come out in: their own, float32 for float16."""
+    """The dtype of results that are values of points: the points' own, float32 for float16."""
     return given.dtype.newbyteorder("=") if given.dtype.kind in "iu" else x.dtype
 
 
@@ -82,7 +83,7 @@ def three(name: str, value: ArrayLike) -> Array:
 
 
 def is_plain(value: ArrayLike) -> TypeGuard[Hashable]:
-    """Whether a setting is a number or a tuple of numbers of Python's: equal ones of those make the same grid."""
+    """Whether a setting is a Python number or tuple of them, which can be the key of a cache of grids."""
     return type(value) in _PLAIN or (type(value) is tuple and _PLAIN.issuperset(map(type, value)))
 
 
@@ -100,11 +101,11 @@ def _make_three(name: str, value: ArrayLike, above_zero: bool) -> Array:
     for axis, v in zip(AXES, x):
         if not math.isfinite(v) or (above_zero and v <= 0):
             raise _check.InputError(f"{name} must be {'above 0' if above_zero else 'finite'}, got {v} on axis {axis}")
-    x.flags.writeable = False  # many grids may have it
+    x.flags.writeable = False  # it is cached, so that many grids may share it
     return x
 
 
-#: The last settings: to check one takes longer than a hundred points do.
+#: `_make_three` with a cache: the checks take longer than voxelizing a hundred points.
 _known_three = lru_cache(maxsize=32)(_make_three)
 
 
@@ -129,15 +130,15 @@ class Grid:
     Attributes
     ----------
     low, size : ndarray of float64, shape (3,)
-        The corner that cells are counted from, and the edges of a voxel.
+        The corner of cell (0, 0, 0) before `base` is subtracted, and the edges of a voxel.
     base, shape : tuple of three int
-        The least cell (x, y, z), and the cells on each axis.
+        The smallest cell (x, y, z), and the number of cells on each axis.
     single : bool
         Whether cells of float32 points are computed in float32.
     long_keys : bool
-        Whether keys have 64 bits in any case, for a table that outlives this grid.
+        Whether keys always have 64 bits: for a hash table that is kept when the grid grows.
     tight : bool
-        Whether keys run from 0 to the number of cells, for a table with an entry a cell.
+        Whether keys run from 0 to the number of cells: for a table with one entry per cell.
     """
 
     low: Array
@@ -159,13 +160,13 @@ class Grid:
     @cached_property
     def numbers(self) -> Array:
         """The grid as kernels take it: low, size, base, shape, strides."""
-        # Of Python's own numbers: NumPy's, one by one, would take twice as long.
+        # From Python's own numbers: converting NumPy scalars one by one would take twice as long.
         ends = (*self.low.tolist(), *self.size.tolist())
         return np.array([*ends, *self.base, *self.shape, *self.strides], np.float64)
 
     @cached_property
     def narrow(self) -> bool:
-        """Whether 32 bits hold every key."""
+        """Whether every key fits in 32 bits."""
         return not self.long_keys and math.prod(self.shape) < 2**32 - 1
 
     @cached_property
@@ -192,7 +193,7 @@ class Grid:
         return (self.decode(keys) + 0.5) * self.size + self.low
 
     def encode(self, cells: Array) -> Array:
-        """Keys of int64 cells (x, y, z), all ones outside the grid."""
+        """Keys of int64 cells (x, y, z); for cells outside the grid the key with all bits set."""
         c = cells - np.array(self.base, np.int64)
         inside = ((c >= 0) & (c < np.array(self.shape, np.int64))).all(axis=1)
         keys = (c[:, 2] * self.strides[1] + c[:, 1]) * self.strides[0] + c[:, 0]
@@ -204,7 +205,7 @@ class Grid:
 def grid_of_range(
     voxel_size: ArrayLike, point_range: ArrayLike, dtype: np.dtype, arithmetic: str = "float32", warn: bool = True
 ) -> Grid:
-    """The grid of a range, as detectors use it."""
+    """The grid of a point range, as 3D object detectors define it."""
     global _last
     last = _last  # one read, since other threads write it
     if last[0] is voxel_size and last[1] is point_range and last[2] is dtype and last[3] is arithmetic:
@@ -225,7 +226,7 @@ def grid_of_range(
 def _make_grid(
     voxel_size: ArrayLike, point_range: ArrayLike, dtype: np.dtype, arithmetic: str
 ) -> tuple[Grid, tuple[str, ...]]:
-    """The grid, and what there is to warn of."""
+    """The grid, and the texts of its warnings."""
     size, ends = sizes(voxel_size), ranges(point_range)
     rounded, edges, cells = reference.grid_of(size, ends.reshape(6), dtype, arithmetic)
     texts = []
@@ -250,14 +251,14 @@ def _make_grid(
 
 #: The settings of the last call, numbers and tuples of them that cannot have changed since, and their grid.
 _last: tuple[Any, ...] = (None, None, None, None, None)
-#: The grids of the last settings: to make one takes longer than to voxelize a hundred points.
+#: `_make_grid` with a cache: making a grid takes longer than voxelizing a hundred points.
 _known_grid = lru_cache(maxsize=16)(_make_grid)
 
 
 def _ratio_as_typed(size: float, ends: Array, cells: float) -> float:
-    """The number of voxels in a range, by the numbers as they were typed, nearest to the number of cells.
+    """The number of voxels in a range computed from the decimals the user typed, the one nearest to `cells`.
 
-    Rounded to float32 the ratio is off by up to cells / 2^23, and 0.1 given as float32 means the decimal 0.1 too.
+    Rounded to float32 the ratio is off by up to cells / 2^23; and a float32 0.1 may mean the decimal 0.1 or itself.
     """
     meant = ({float(v), float(str(np.float32(v)))} if np.float32(v) == v else {float(v)} for v in (*ends, size))
     ratios = [(high - low) / step for low, high, step in itertools.product(*meant)]
@@ -265,7 +266,7 @@ def _ratio_as_typed(size: float, ends: Array, cells: float) -> float:
 
 
 def grid_shape(grid: Sequence[float] | Array) -> tuple[int, ...]:
-    """The grid as integers; an error where its cells cannot be numbered."""
+    """The numbers of cells as integers; an error where cells cannot be numbered by 63-bit integers."""
     counts = tuple(int(g) for g in grid)
     for axis, g in zip(AXES, counts):
         if g >= 2**31:
@@ -309,8 +310,10 @@ def grid_around(points: Array, voxel_size: ArrayLike, origin: ArrayLike, threads
 
 
 def grid_with_room(origin: Array, size: Array, low: Array, high: Array) -> Grid:
-    """A grid that holds the cells from `low` to `high`, with room on every side where keys allow it: a cloud that grows
-    then seldom needs new keys."""
+    """A grid of the cells from `low` to `high` with room on every side, so that a growing cloud seldom needs new keys.
+
+    There is no room where the keys would not fit in 63 bits.
+    """
     grid = [int(h) - int(a) + 1 for a, h in zip(low, high)]
     grid_shape(grid)
     for least in (_ROOM, 0):
@@ -322,7 +325,7 @@ def grid_with_room(origin: Array, size: Array, low: Array, high: Array) -> Grid:
 
 
 def sort_cells(cells: Array, shape: tuple[int, ...] | None = None) -> Array:
-    """The order of different cells (x, y, z) by z, then y, then x; those of a grid may be told its shape."""
+    """The order of distinct cells (x, y, z) by z, then y, then x; `shape` is the grid's, where they begin at 0."""
     m = len(cells)
     if not m:
         return np.zeros(0, np.int64)

@@ -1,4 +1,4 @@
-"""The table that numbers the keys of voxels."""
+"""The hash table that numbers the keys of voxels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONG = _SLOT = np.dtype(np.uint64)
 
 
 class KeyTable:
-    """A hash table that numbers keys in order of first appearance, and grows where it is half full."""
+    """A hash table that numbers keys in order of first appearance; it grows when it is half full."""
 
     def __init__(self, key: np.dtype, expected: int, take: Callable[..., Array] | None = None):
         self.narrow = key.itemsize == 4
@@ -22,7 +22,7 @@ class KeyTable:
         self.size = np.zeros(1, np.int64)
         if take is None:
             self.slots = self._empty()
-        else:  # memory that is used again costs no page faults
+        else:  # memory of an earlier call, which costs no page faults
             self.slots = take("slots", (1 if self.narrow else 2) << self.bits, _SLOT)
             self.slots.fill(0)
 
@@ -33,7 +33,7 @@ class KeyTable:
         return np.zeros((1 if self.narrow else 2) << self.bits, np.uint64)
 
     def assign(self, keys: Array, ids: Array) -> None:
-        """Fill `ids`, which may be the memory of `keys`."""
+        """Write the number of each key to `ids`, which may share the memory of `keys`."""
         start = 0
         while start < len(keys):
             start = kernel.assign(keys, ids, start, self.slots, self.bits, self.size, 1 << (self.bits - 1))
@@ -58,9 +58,9 @@ class KeyTable:
 def cover_cells(
     old: Grid | None, table: KeyTable, ends: tuple[Array, Array], units: tuple[Any, Any]
 ) -> tuple[Grid, KeyTable]:
-    """A box that holds the cells of `old` and those from ends[0] to ends[1], and the table for it.
+    """A grid that holds the cells of `old` and those from ends[0] to ends[1], and the table with keys of that grid.
 
-    units: the origin and the size of the cells.
+    `units` are the origin and the size of the cells.
     """
     low, high = ends
     if old is not None:
@@ -72,5 +72,5 @@ def cover_cells(
     if old is None or not len(table):
         return box, table
     wide = KeyTable(_LONG, len(table))
-    wide.assign(box.encode(old.decode(table.keys())), np.empty(len(table), np.int32))  # their numbers stay
+    wide.assign(box.encode(old.decode(table.keys())), np.empty(len(table), np.int32))  # in order: numbers stay
     return box, wide

@@ -1,4 +1,4 @@
-"""Columns with a row per voxel that grow, and the counts of labels of every voxel."""
+"""State arrays that grow with the number of voxels, and label counts for every voxel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ColumnName = str | tuple[str, int]
 
 _LONG = np.dtype(np.uint64)
 _NONE = np.uint64(2**64 - 1)
-_NO_NUMBER = 2**31 - 1  # more labels than there are points
+_NO_NUMBER = 2**31 - 1  # stands for the label -1: no table of labels gets as long
 
 
 class GrowingColumns:
@@ -24,12 +24,12 @@ class GrowingColumns:
         self.room = 0
 
     def add(self, name: ColumnName, start: float, dtype: DTypeLike = np.float64, width: tuple[int, ...] = ()) -> None:
-        """A column that begins as `start` in every row."""
+        """Add a column whose rows all begin as `start`."""
         if name not in self.arrays:
             self.arrays[name], self.starts[name] = np.full((self.room, *width), start, dtype), start
 
     def reserve(self, rows: int) -> None:
-        """Make room for this many rows, and for some more."""
+        """Make room for at least this many rows."""
         if rows > self.room:
             room = rows if not self.room else max(rows, self.room + self.room // 2, 1024)
             for name, old in self.arrays.items():
@@ -52,7 +52,7 @@ class GrowingColumns:
 
 
 class LabelCounts:
-    """How many points of every voxel have each label."""
+    """For every voxel the number of points of each label, in a hash table of (voxel, label) pairs."""
 
     def __init__(self, dtype: np.dtype):
         self.dtype = dtype
@@ -65,15 +65,15 @@ class LabelCounts:
         return self.labels.slots.nbytes + self.pairs.slots.nbytes + self.counts.nbytes
 
     def add(self, labels: Array, ids: Array, points: Array | int = 1) -> None:
-        """Count labels of voxels, each for as many points as told."""
+        """Count labels in voxels, each `points` times."""
         if not len(labels):
             return
         numbers = np.empty(len(labels), np.int32)
-        # float32 labels are counted as float64; one label has one pattern of bits in either.
+        # float32 labels are counted as float64, so that keys have 64 bits; equal labels have equal bits in either.
         wide = labels.astype(np.float64) if labels.dtype.kind == "f" else labels
         keys = np.ascontiguousarray(wide).view(np.uint64)
         self.labels.assign(keys, numbers)
-        numbers[keys == _NONE] = _NO_NUMBER  # -1 has the pattern that tables take for no key
+        numbers[keys == _NONE] = _NO_NUMBER  # the bits of the integer -1 are what a KeyTable takes for "no key"
         self.pairs.assign(ids.astype(np.uint64) << np.uint64(32) | numbers.astype(np.uint64), numbers)
         self.counts.reserve(len(self.pairs))
         np.add.at(self.counts["points"], numbers, points)
@@ -89,7 +89,7 @@ class LabelCounts:
         return (keys >> np.uint64(32)).astype(np.int64), label, self.counts["points"][: len(keys)]
 
     def winners(self, m: int) -> tuple[Array, Array]:
-        """The label of most points of each of m voxels, of equals the least, and whether there is one."""
+        """For each of m voxels the label of most points (the smallest of equals), and whether there is one."""
         voxel, label, points = self.rows()
         order = np.lexsort((label, -points, voxel))
         first = order[np.flatnonzero(np.diff(voxel[order], prepend=-1))]

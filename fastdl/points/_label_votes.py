@@ -1,4 +1,4 @@
-"""The votes of points on their voxels' labels, kept only where they differ from the first point's."""
+"""Majority votes on voxels' labels, in little memory: only labels that differ from the first point's are counted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ reduction_kernel = _kernels.load("points_reduction") or reference_reductions
 
 _LONG = np.dtype(np.uint64)
 _HALF = np.uint64(32)
-_MANY = 16  # labels: with a row of more counts a voxel would take more memory than its pairs
+_MANY = 16  # labels in a row of counts: with more, a voxel takes more memory than its (voxel, label) pairs would
 
 
 class LabelVotes:
-    """How often each label is there among the points of a voxel whose label is not that of its first one.
+    """For each voxel the counts of labels, among points whose label differs from that of the voxel's first point.
 
     A hash table of (voxel, label) pairs; `ByteVotes` does the same for labels of a byte.
     """
@@ -43,7 +43,7 @@ class LabelVotes:
         self._count(voxels, _words(labels), None)
 
     def _count(self, voxels: Array, words: Array, votes: Array | None) -> None:
-        """Count pairs, each once or as often as told."""
+        """Count (voxel, label) pairs, each once or `votes` times."""
         if self._names is not None:
             numbers = np.empty(len(words), np.int32)
             self._names.assign(words, numbers)
@@ -66,9 +66,10 @@ class LabelVotes:
         return (keys >> _HALF).astype(np.int64), words, self._votes[: len(keys)].astype(np.int64)
 
     def elect(self, first: Array, counts: Array) -> tuple[Array, Array]:
-        """The voxels of more than one label, and the label that most points have; of equals the least, and NaN is none.
+        """The voxels of more than one label, and the label of most of their points.
 
-        `first` are the labels of all voxels' first points and `counts` the points of each.
+        Of equally frequent labels the smallest wins; NaN is no label. `first` are the labels of all voxels' first
+        points, `counts` the points of each voxel.
         """
         voxel, words, votes = self.pairs()
         met = np.zeros(len(first), bool)
@@ -85,10 +86,10 @@ class LabelVotes:
 
 
 class ByteVotes(LabelVotes):
-    """Votes on labels of a byte, of which clouds have few: a row of counts for each voxel that wants one.
+    """Votes on labels of one byte, of which clouds have few: a row of counts for each voxel with several labels.
 
-    Direct places instead of a hash of pairs, which for 10 M points of six classes was a third of the work. Labels above
-    the sixteenth make it a table of pairs like the others.
+    Rows of counts replace the hash table of pairs, which for 10 M points of six classes took a third of the time. Once
+    there are more than sixteen labels it changes to the table of pairs.
     """
 
     def __init__(self, dtype: np.dtype):
@@ -122,7 +123,7 @@ class ByteVotes(LabelVotes):
         self._used = kernel.count_votes(voxels, numbers, self._rows, self._counts, self._used)
 
     def _learn(self, labels: list[int]) -> None:
-        """Number labels that are new, and make a column of counts for each."""
+        """Number labels that are new, and add a column of counts for each."""
         for label in labels:
             if self._numbers[label] == _MANY:
                 if len(self._labels) == _MANY:
@@ -152,7 +153,7 @@ class ByteVotes(LabelVotes):
 
 
 def label_votes(dtype: np.dtype) -> LabelVotes:
-    """Where votes on labels of this type are counted."""
+    """The counter of votes for labels of this type."""
     return ByteVotes(dtype) if dtype.itemsize == 1 else LabelVotes(dtype)
 
 
@@ -163,12 +164,12 @@ def _words(labels: Array) -> Array:
 
 
 def _labels(words: Array, dtype: np.dtype) -> Array:
-    """The labels of words of bits."""
+    """The labels whose bits these words are."""
     return words.astype(f"u{dtype.itemsize}").view(dtype)
 
 
 def _ordered(words: Array, dtype: np.dtype, *, back: bool = False) -> Array:
-    """Words that are in the order of the labels whose bits they are, or from those back to the bits."""
+    """The bits of labels changed so that unsigned order is the labels' order; with `back` the inverse."""
     sign = np.uint64(1 << (8 * dtype.itemsize - 1))
     if dtype.kind == "u":
         return words.copy()
@@ -180,9 +181,9 @@ def _ordered(words: Array, dtype: np.dtype, *, back: bool = False) -> Array:
 
 
 def grow(old: Array, room: int, start: float | None = None) -> Array:
-    """The array with more rows. Large memory is moved by the system, not copied; nothing else may hold it."""
+    """The array with more rows, by `realloc`, which moves large memory without copying; no other array may view it."""
     size = len(old)
-    if room > 8 * size:  # memory that is not touched costs nothing
+    if room > 8 * size:  # zeroed pages cost nothing until they are written
         new = np.zeros((room, *old.shape[1:]), old.dtype)
         new[:size] = old
     else:

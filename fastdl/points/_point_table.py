@@ -1,4 +1,4 @@
-"""Points as they were given: a matrix of numbers, or records with fields; every column in its own dtype."""
+"""Points as they were given: a matrix of numbers, or records with named fields; each column keeps its dtype."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _PLACE = ("x", "y", "z")
 
 @dataclass(frozen=True)
 class PointTable:
-    """Points, and where they are.
+    """Points as given, and their coordinates as floats.
 
     Attributes
     ----------
     given : ndarray
         A C-contiguous matrix (N, C), or records (N,), in the machine's byte order.
     floats : ndarray of float32 or float64, shape (N, 3 or C)
-        What cells are computed from: x, y, z first; all columns of a matrix.
+        The coordinates that cells are computed from: x, y, z first; for a matrix all its columns.
     """
 
     given: Array
@@ -55,7 +55,7 @@ class PointTable:
         return _check.native(x.view(np.uint8) if x.dtype == np.bool_ else x)  # fields are often not aligned
 
     def copy_unless_own(self, points: ArrayLike) -> PointTable:
-        """These points in memory that is not the user's."""
+        """These points in memory of our own, which the user cannot change."""
         source = np.asarray(points)
         if not np.may_share_memory(source, self.given) and not np.may_share_memory(source, self.floats):
             return self
@@ -67,7 +67,7 @@ class PointTable:
         return self.given if self.names is None else self.given.view(np.uint8).reshape(len(self), -1)
 
     def restore(self, rows: Array) -> PointTable:
-        """Points whose `as_rows` these are."""
+        """The points from what `as_rows` gave."""
         if self.names is None:
             return point_table(rows)
         return point_table(np.ascontiguousarray(rows).view(self.given.dtype).reshape(-1))

@@ -1,4 +1,4 @@
-"""The state of every voxel's reductions: takes in points by their voxel's id, in input order."""
+"""The reductions of every voxel: a state that takes in points with the ids of their voxels, in input order."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ Plan = tuple[tuple[int, str], ...]
 
 
 class CustomReducer(Protocol):
-    """What a reduction of the user's own must offer: `fastdl.VoxelReducer` is one."""
+    """The interface of a custom reduction: `fastdl.VoxelReducer` implements it."""
 
     state_size: int
     columns: int
 
     def fold(self, points: Array, ids: Array, states: Array, known: int, size: int) -> None:
-        """Take in points by their voxel's id; those from `known` are new."""
+        """Take in points by their voxel's id; voxels from `known` on are new."""
 
     def values(self, states: Array, counts: Array) -> Array:
         """The results, a row per voxel."""
 
     def join(self, states: Array, others: Array, ids: Array, new: Array) -> None:
-        """Take in other states, `new` ones as they are."""
+        """Merge other states into those of their voxels `ids`; where `new`, the voxel had none."""
 
 
-#: A reduction for all columns, one for each, (column, name) pairs, or the user's own.
+#: A reduction for all columns, one for each, (column, name) pairs, or a custom one.
 Reduce = str | Sequence[str | tuple[int | str, str]] | CustomReducer
-#: Gives the centres of the voxels of some points of a chunk, by their places in it.
+#: The function that gives the centres of the voxels of some points, which it takes as indices into the chunk.
 Centres = Callable[[Array], Array]
 
 
@@ -69,9 +69,9 @@ def column_reductions(reduce: Reduce, columns: int, names: tuple[str, ...] | Non
 
 
 class VoxelReductions:
-    """Reductions of points that look like `dtype`, a matrix of `columns` columns or records.
+    """Reductions of points of one `dtype`: a matrix of `columns` columns, or records.
 
-    A column's state is of a type that holds its values exactly: int64, uint64, float32 or float64; sums are float64.
+    A column's state has a type that holds its values exactly: int64, uint64, float32 or float64; sums are float64.
     """
 
     def __init__(self, reduce: Reduce, columns: int, dtype: np.dtype, ignore: float = -1, seed: int = 0):
@@ -128,7 +128,7 @@ class VoxelReductions:
         return self.state.nbytes + held + sum(v.nbytes for v in self.votes.values())
 
     def update(self, points: PointTable, ids: Array, size: int, centres: Centres, index: Array | None = None) -> None:
-        """Take in points; there are `size` voxels now, and `index` tells the points' places in the whole input."""
+        """Take in points; there are now `size` voxels. `index` are the points' indices in the whole input."""
         if not len(points):
             return
         state, known = self.state, self.size
@@ -166,7 +166,7 @@ class VoxelReductions:
             own = points.column(column)
             x = own.astype(_state_dtype(own.dtype), copy=False)
             if name in ("sum", "mean"):
-                if (column, "sum") not in self.plan or name == "sum":  # one sum serves both
+                if (column, "sum") not in self.plan or name == "sum":  # "sum" and "mean" share one sum
                     kernel.add_column(_as_floats(own), ids, state["sum", column])
             elif name in _EXTREMES:
                 self._extremes(column, name, x, ids, new, first)
@@ -190,13 +190,13 @@ class VoxelReductions:
     def _extremes(self, column: int, name: str, x: Array, ids: Array, new: slice, first: Array) -> None:
         for part in _EXTREMES[name]:
             if name == "consensus" and (column, part) in self.plan:
-                continue  # which takes it in
+                continue  # that reduction updates the same state
             state = self.state[part, column]
             state[new] = x[first]
             kernel.fold_extremes(x, part == "max", ids, state)
 
     def _chosen(self, ids: Array, pick: Array, size: int) -> tuple[Array, Array]:
-        """The voxels whose choice is a point of this chunk, and these points."""
+        """The voxels whose picked point is in this chunk, and the indices of those points."""
         if size > 4 * len(ids):  # few points among many voxels
             here = np.flatnonzero(ids >= 0)
             points = here[pick[ids[here]] == here + self.clock]
@@ -252,7 +252,7 @@ class VoxelReductions:
         return self._or_ignored(column, label, known)
 
     def _or_ignored(self, column: int, labels: Array, known: Array) -> Array:
-        """Labels, and `ignore` where there is none, in a dtype that holds both."""
+        """The labels, `ignore` where not `known`, in a dtype that holds both."""
         try:
             with np.errstate(invalid="ignore"):
                 return reference.or_ignored(labels.astype(self.dtypes[column], copy=False), known, self.ignore)
@@ -260,7 +260,7 @@ class VoxelReductions:
             raise _check.InputError(str(error)) from None
 
     def merge(self, other: VoxelReductions, ids: Array, size: int) -> None:
-        """Take in a state that saw later points; `ids` are its voxels' numbers here, of `size` in all."""
+        """Merge a state of later points; `ids` are its voxels' ids here, and `size` is the number of voxels then."""
         a, b, m, known = self.state, other.state, other.size, self.size
         a.reserve(size)
         new = ids >= known
@@ -305,7 +305,7 @@ class VoxelReductions:
 
 
 def _join_spread(counts: Pair, centres: Pair, distances: Pair, ids: Array) -> None:
-    """Means and squared distances of two sets of points together, by Chan, Golub and LeVeque (1979)."""
+    """Merge the means and sums of squared deviations of two sets (Chan, Golub and LeVeque, 1979)."""
     (n, n2), (centre, c2), (squares, s2) = counts, centres, distances
     n1, whole = n[ids], n[ids] + n2
     with np.errstate(invalid="ignore", over="ignore"):
@@ -317,7 +317,7 @@ def _join_spread(counts: Pair, centres: Pair, distances: Pair, ids: Array) -> No
 
 
 def _state_dtype(dtype: np.dtype) -> np.dtype:
-    """A type that kernels know and that holds all values of `dtype`."""
+    """The dtype of a state, one that kernels are compiled for and that holds all values of `dtype`."""
     if dtype.kind == "f":
         return dtype
     return np.dtype(np.int64 if dtype.kind == "i" else np.uint64)

@@ -1,4 +1,4 @@
-"""Points set aside in temporary files until there is memory for their voxels."""
+"""Temporary files for points whose voxels do not fit in memory, partitioned by cell as in a hash join."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fastdl._typing import Array
 from fastdl.errors import FileError
 from fastdl.reference import points as reference
 
-PARTS = 16  # temporary files at each level of spilling
-_ROWS = 1 << 16  # read at once
+PARTS = 16  # temporary files at each level of spilling, chosen by four bits of a cell's hash
+_ROWS = 1 << 16  # points read at once
 
 
 def _close(files: list[IO[bytes]]) -> None:
@@ -43,10 +43,10 @@ def mix_cells(seed: int, cells: Array) -> Array:
 
 
 class Spill:
-    """Points set aside by the place they are in, in files that vanish with the process.
+    """Points partitioned by their cell into temporary files, which vanish with the process.
 
-    Files are read and written at places that are known here, never at the file's own position: processes that were
-    forked share that position, and each would read what the others leave.
+    Files are read and written at explicit offsets, never at the file's own position: forked processes share that
+    position, and each would read what the others leave.
     """
 
     def __init__(self, columns: int, dtype: np.dtype, depth: int):
@@ -55,14 +55,14 @@ class Spill:
         self.files: list[IO[bytes]] = []
         weakref.finalize(self, _close, self.files)
         for _ in range(PARTS):
-            # Without a buffer: what is written is in the file, or it is an error here.
+            # Unbuffered, so that a full disk is an error at the write, not later.
             self.files.append(tempfile.TemporaryFile(prefix="fastdl-", buffering=0))  # noqa: SIM115
         self.sizes = [0] * PARTS
         self.owner = os.getpid()
         self.depth = depth
 
     def write(self, when: Array, cells: Array, points: Array) -> None:
-        """Set points aside, each with its number in the input, in the file of its cell."""
+        """Write points, each with its index in the input and its cell, to the file of the cell."""
         if os.getpid() != self.owner:
             self._copy()
         rows = np.empty(len(when), self.row)
@@ -75,7 +75,7 @@ class Spill:
                 self.sizes[k] = self._write(k, rows[a:b].view(np.uint8), self.sizes[k])
 
     def _write(self, part: int, data: Array, at: int) -> int:
-        """Write all bytes at a place of a file; where they end."""
+        """Write all bytes at an offset of a file; returns the offset where they end."""
         left = memoryview(data)
         try:
             while left:
@@ -87,7 +87,7 @@ class Spill:
         return at
 
     def _copy(self) -> None:
-        """Take files of this process's own: those of before the fork are the other process's too."""
+        """Copy the files after a fork: those of before are shared with the parent process."""
         own = [tempfile.TemporaryFile(prefix="fastdl-", buffering=0) for _ in range(PARTS)]  # noqa: SIM115
         shared = self.files[:]
         for k in range(PARTS):
@@ -118,7 +118,7 @@ class Spill:
             yield np.frombuffer(data, self.row)
 
     def read(self, part: int) -> Iterator[tuple[Array, Array, Array]]:
-        """What one file holds, in the order it was written: numbers in the input, cells, points."""
+        """(indices in the input, cells, points) of one file, in the order they were written."""
         for rows in self.rows(part):
             yield rows["when"].copy(), rows["cell"].copy(), np.ascontiguousarray(rows["point"])
 

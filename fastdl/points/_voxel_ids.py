@@ -1,4 +1,4 @@
-"""Which voxel each point is in: the way that suits the size of the cloud."""
+"""The voxel id of each point, by a table of cells or a hash table, whichever suits the size of the grid."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from fastdl._typing import Array, DTypeLike
 from fastdl.points._grid import Grid, kernel
 from fastdl.points._key_table import KeyTable
 
-_DIRECT = 1 << 18  # cells that have a table of their own: 1 MiB, what a core's L2 holds
+_DIRECT = 1 << 18  # cells of the largest grid with a table entry per cell: 1 MiB, what a core's L2 cache holds
 _BLOCK = 1 << 17  # points of a block
-_LARGEST = (1 << 25) - 4096  # bytes: the most for which glibc raises its threshold, with room for its header
-_KEEP = 1 << 24  # bytes: a larger array is made anew, and given back
+_LARGEST = (1 << 25) - 4096  # bytes: glibc raises its mmap threshold up to 32 MiB, header included
+_KEEP = 1 << 24  # bytes of the largest array that is kept between calls
 
 
 class Workspace(threading.local):
-    """Arrays that outlive a call; each thread has its own, and pickling leaves them behind."""
+    """Scratch arrays that are kept between calls; each thread has its own, and pickling drops them."""
 
     def __init__(self) -> None:
         self.arrays: dict[str, Array] = {}
-        self.last: dict[str, Array] = {}  # parts of these, as they were taken: loops ask for the same again
-        self.largest = 0  # bytes of a result that was expected
-        self.voxels = 16  # what the last cloud had: the next is likely to have as many
+        self.last: dict[str, Array] = {}  # views of these that were taken last: loops ask for the same again
+        self.largest = 0  # bytes of the largest result that `expect_result` was told of
+        self.voxels = 16  # of the last cloud: the next is likely to have about as many
 
     def take(self, name: str, size: int, dtype: DTypeLike) -> Array:
-        """An array of any content."""
+        """An uninitialised array."""
         dtype = np.dtype(dtype)
         last = self.last.get(name)
         if last is not None and len(last) == size and last.dtype is dtype:
@@ -44,19 +44,20 @@ class Workspace(threading.local):
         return part
 
     def expect_result(self, size: int) -> None:
-        """Have the allocator keep memory of this many bytes when a result is freed: the next then has no page faults.
+        """Make the allocator keep freed memory of this many bytes, so that the next result causes no page faults.
 
-        glibc maps blocks above a threshold anew for each array, and raises it to the largest such block that was freed,
-        up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD). Results that are cut to their length are freed smaller than they
-        were asked for, and would never raise it: this frees a block of twice the size, untouched, once. Twice, for
-        what is free beyond two thresholds goes back to the system, and a result has other arrays beside it.
+        glibc maps blocks above a threshold anew for each array, and raises the threshold to the largest such block that
+        was freed, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD). Results that are cut to their length are freed smaller
+        than they were allocated, and would never raise it: so this frees an untouched block, once. The block has twice
+        the size because free memory beyond twice the threshold is returned to the system, and a result has other arrays
+        beside it.
         """
         if self.largest < size <= _LARGEST:
             self.largest = size
             np.empty(min(2 * size, _LARGEST), np.uint8)
 
     def direct(self, cells: int) -> Array:
-        """A table of -1, which the user leaves as it was."""
+        """A table of at least this many cells, all -1; the caller must reset what it changes."""
         found = self.arrays.get("direct")
         if found is None or len(found) < cells:
             found = self.arrays["direct"] = np.full(cells, -1, np.int32)
@@ -66,12 +67,12 @@ class Workspace(threading.local):
         return Workspace, ()
 
 
-#: For calls that have none of their own.
+#: The workspace of calls that are not given one.
 SHARED_WORKSPACE = Workspace()
 
 
 def keys_of(points: Array, grid: Grid, keys: Array, threads: int | None) -> int:
-    """Fill in the keys; the number of points that are not finite."""
+    """Write the key of each point to `keys`; returns the number of points that are not finite."""
     numbers, single = grid.numbers, grid.single
     counts = _threads.split_rows(
         lambda some, to: kernel.keys_of(some, numbers, single, to), (points, keys), threads, _BLOCK
@@ -80,7 +81,7 @@ def keys_of(points: Array, grid: Grid, keys: Array, threads: int | None) -> int:
 
 
 def grid_table(grid: Grid, points: int, workspace: Workspace) -> Array | None:
-    """A table with an entry a cell, all -1, where the grid is small enough for one; to be left as it is found."""
+    """A table with one entry per cell, all -1, where the grid is small enough; the caller resets what it changes."""
     cells = math.prod(grid.shape)
     return workspace.direct(cells) if cells <= _DIRECT and cells <= 8 * points else None
 
@@ -111,7 +112,7 @@ def voxel_ids(
 
 
 def cells_of(points: Array, ids: Array, size: int, grid: Grid, axes: str = "xyz") -> Array:
-    """Cells of the first `size` voxels without the grid's base, as int32 rows (x, y, z) or (z, y, x)."""
+    """Cells of the first `size` voxels, counted from the grid's base, as int32 rows (x, y, z) or (z, y, x)."""
     cells = np.empty((size, 3), np.int32)
     if size:
         kernel.voxel_cells(points, ids, size, grid.numbers, grid.single, axes == "zyx", cells)

@@ -1,4 +1,4 @@
-"""Voxels of a cloud that comes in chunks: the same bytes as of the whole cloud, in bounded memory."""
+"""Voxels of a cloud that comes in chunks: the same bits as from the whole cloud, in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from fastdl.points._reductions import Reduce, VoxelReductions
 from fastdl.points._spill import PARTS, Spill
 from fastdl.points.voxel_summary import SummaryPart, VoxelSummary, summary_of
 
-_STEP = 1 << 16  # points between two looks at the memory
+_STEP = 1 << 16  # points after which the memory is compared with `max_bytes`
 _LONG = np.dtype(np.uint64)
 
 
 class VoxelAccumulator:
     """Reduce a cloud to its voxels, chunk by chunk.
 
-    The result has the bytes that `voxel_reduce` gives for the whole cloud, whatever the chunks are.
+    The result has the bits that `voxel_reduce` gives for the whole cloud, whatever the chunks are.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class VoxelAccumulator:
     order : {"first", "sorted"}
         Voxels in order of first appearance, or by (z, y, x).
     max_bytes : int, optional
-        Bytes the voxels' state may take. When it is full, points of voxels not yet seen go to temporary files by place,
-        and are reduced at the end, a part at a time; the files have no name, so that nothing is left behind however
-        the process ends.
+        Bytes that the voxels' state may take. Beyond that, points of voxels not yet seen are written to temporary
+        files, partitioned by cell, and reduced at the end, one file at a time. The files have no name, so that nothing
+        is left behind however the process ends.
     arithmetic : {"float32", "exact"}, optional
         As in `voxel_reduce`.
     ignore, seed
@@ -48,9 +48,9 @@ class VoxelAccumulator:
 
     Notes
     -----
-    `fresh()` gives a state that holds its chunks, numbered, until it is merged or finished: merged in order, the sums
-    are those of one pass, to the bit. Merging a state that was filled directly adds its sums: for voxels that both have
-    seen the last bit may then differ from one pass where float64 sums are not exact, and "random" takes another point.
+    `fresh()` gives a state that keeps its chunks until it is merged or finished: merged in order, such states give the
+    bits of one pass. Merging a state that was filled directly adds up sums: in voxels that both have seen the last bit
+    may then differ from one pass where float64 sums round, and "random" takes another point.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class VoxelAccumulator:
         self._out_of_range = self._non_finite = 0
 
     def fresh(self) -> VoxelAccumulator:
-        """An empty state with the same settings, which holds its chunks until it is merged or finished."""
+        """An empty state with the same settings, which keeps its chunks until it is merged or finished."""
         other = VoxelAccumulator(
             self.voxel_size,
             self.point_range,
@@ -122,8 +122,8 @@ class VoxelAccumulator:
         points : array_like, shape (N, C), or records (N,)
             x, y, z and any other columns; every chunk has the same columns and dtype.
         cells : array_like of integers, shape (N, 3), optional
-            The points' cells (x, y, z) where the caller knows them exactly, as on LAS's integer lattice; with a range
-            they count from its lower corner.
+            The points' cells (x, y, z) where the caller knows them exactly, as from the integer coordinates of LAS
+            files; with a range, counted from its lower corner.
         """
         table = point_table(points)
         known = None
@@ -195,13 +195,13 @@ class VoxelAccumulator:
             self._spill = Spill(rows.shape[1], rows.dtype, self._depth)
 
     def _needs(self) -> int:
-        """The bytes of the state when it next grows."""
+        """The bytes that the state may take when its arrays grow the next time."""
         full = len(self._table) + _STEP > 1 << (self._table.bits - 1)
         state = self._state.nbytes if self._state is not None else 0
         return self._table.slots.nbytes * (3 if full else 1) + state * 5 // 2
 
     def _cover(self, points: Array, cells: Array | None) -> Grid:
-        """A box of cells that holds what was seen and these points."""
+        """The grid, enlarged if need be to hold these points or cells."""
         if self.point_range is not None:
             return self._box  # type: ignore[return-value]
         if cells is None:
@@ -216,7 +216,7 @@ class VoxelAccumulator:
         return self._box
 
     def merge(self, other: VoxelAccumulator) -> VoxelAccumulator:
-        """Take in a state that saw the chunks after this one's."""
+        """Merge a state of the chunks after this one's; returns itself."""
         if not isinstance(other, VoxelAccumulator):
             raise _check.InputTypeError(f"merge takes a VoxelAccumulator, got {type(other).__name__}")
         if other is self:
@@ -268,19 +268,19 @@ class VoxelAccumulator:
         self._seen = start + other._seen
 
     def to_bytes(self) -> bytes:
-        """The state as bytes that `from_bytes` makes a state of, on any machine, in this version and later ones.
+        """The state as bytes, which `from_bytes` reads on any machine, in this version and later ones.
 
-        Points that were set aside in temporary files are among them.
+        Points in temporary files are among them.
         """
         return _accumulator_bytes.to_bytes(self)
 
     @staticmethod
     def from_bytes(data: bytes) -> VoxelAccumulator:
-        """The state that `to_bytes` wrote; it goes on, and finishes, with the same bits."""
+        """The state that `to_bytes` wrote; continued, it gives the same bits as the original."""
         return _accumulator_bytes.from_bytes(data, VoxelAccumulator)
 
     def finish(self) -> VoxelSummary:
-        """The voxels; the state stays as it was and can take in more."""
+        """The voxels so far; the state is not changed and can take in more."""
         if self._held:
             state = self.fresh()
             state._holds = False
@@ -299,8 +299,8 @@ class VoxelAccumulator:
         Yields
         ------
         (first, points, coords, counts)
-            Each voxel's first point as its number in the input, and the rows of `finish()`. A part is in order of first
-            appearance, and the parts have no voxel in common.
+            The index in the input of each voxel's first point, and rows as in `finish()`. Each part is in order of
+            first appearance, and no voxel is in two parts.
         """
         if self._held or self._dtype is None:
             found = self.finish()

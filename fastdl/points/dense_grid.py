@@ -1,4 +1,4 @@
-"""The voxels of a range as a dense array, as convolutions take them."""
+"""The voxels of a range as a dense array, as input of 3D convolutions."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def voxel_grid(
     axes : str
         Order of the first three axes: "xyz" or any other, "zyx" for most networks.
     fill : float
-        The value of empty cells; a (0, "count") among the reductions tells them.
+        The value of empty cells; add (0, "count") to the reductions to tell them from others.
     max_bytes : int
-        An error instead of a larger array.
+        A larger array is an error.
     out : ndarray, optional
         Where to write.
     threads : int or None
@@ -51,7 +51,7 @@ def voxel_grid(
     Returns
     -------
     ndarray, shape (X, Y, Z, D) for axes "xyz"
-        In the dtype `voxel_reduce` gives, or one that holds `fill` too.
+        In the dtype of `voxel_reduce`, or one that also holds `fill`.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def voxel_grid(
     depth = state.reducer.columns if state.reducer else len(state.plan)
     dtype = np.dtype(np.float64)
     if not state.reducer:
-        # One voxel might hold all points: the dtype is known before the work, and so is whether `out` fits.
+        # The dtype of counts if one voxel held all points: then `out` can be checked before the work.
         dtype = reference.result_dtype(state.dtype, state.plan, ignore, len(table))
     dtype = reference.column_dtype(dtype, "majority", _grid.plain_number("fill", fill))
     if out is None:

@@ -1,4 +1,4 @@
-"""One point per occupied voxel, on fastdl's lattice or on that of a known library."""
+"""Voxel down-sampling: one point per occupied voxel, by fastdl's rules or those of another library."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from fastdl.reference import _point_reductions as reference_reductions
 
 kernel = _kernels.load("points_reduction") or reference_reductions
 
-_SNAP = 64  # cells that a window moves by, so that the next cloud finds it made
-_FEW = 512  # points for which room for a voxel each costs less than to make room twice
+_SNAP = 64  # cells: a window's corner is a multiple, so that the next cloud's window is likely to be in the cache
+_FEW = 512  # points up to which there is room for a voxel per point at once, which is cheaper than growing
 _FLOAT64, _INT32 = np.dtype(np.float64), np.dtype(np.int32)
 _MEAN, _FIRST = "mean", "first"  # the defaults
 LIKES = ("open3d", "open3d_t", "kiss_icp", "pcl", "pdal")
@@ -47,10 +47,10 @@ def voxel_downsample(
     voxel_size, origin, reduce, order, seed
         As in `voxel_reduce`.
     like : {"open3d", "open3d_t", "kiss_icp", "pcl", "pdal"}, optional
-        The lattice, the reduction and the order of that library: Open3D's legacy cloud (lattice half a voxel below the
-        cloud, mean), its tensor cloud (cells in the points' dtype, mean), KISS-ICP (first point), PCL's VoxelGrid
-        (float32 times 1/size, mean, sorted), PDAL's voxeldownsize in mode "first" (lattice around the first point).
-        Where their order follows a hash, it is that of first appearance here; sums are float64.
+        The lattice, reduction and order of that library: Open3D's legacy cloud (lattice half a voxel below the cloud,
+        mean), its tensor cloud (cells in the points' dtype, mean), KISS-ICP (first point), PCL's VoxelGrid (float32
+        times 1/size, mean, sorted), PDAL's voxeldownsize in mode "first" (lattice around the first point). Where their
+        order follows a hash table, it is that of first appearance here; sums are float64.
     row_splits : array_like of integers, optional
         Cloud k of a batch is points[row_splits[k]:row_splits[k + 1]].
     threads : int or None
@@ -60,7 +60,7 @@ def voxel_downsample(
     -------
     ndarray, shape (M, C), or records (M,)
         In the points' dtype; float64 for sums and means of integers. For a list of clouds a list of these; with
-        `row_splits` a pair: the points of all clouds, and their row_splits.
+        `row_splits` a pair: the points of all clouds, and their new row_splits.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def _kept_points(
     settings: reduction.ReductionSettings,
     threads: int | None,
 ) -> Array | None:
-    """The first or the nearest point of every voxel, whole; None where columns are not floats of one type."""
+    """The first or the nearest point of every voxel, all columns at once; None where they are not of one float type."""
     given = _check.asarray("points", points)
     if given.dtype.names is not None or given.dtype.kind != "f":
         return None
@@ -193,8 +193,8 @@ def _totals(x: Array, ids: Array, size: int, mean: bool) -> Array:
 def _sum_around_first(
     x: Array, voxel_size: ArrayLike, origin: ArrayLike, threads: int | None, mean: bool
 ) -> Array | None:
-    """Sums or means of a cloud that fits a grid around its first point, whose bounds need no search; else None."""
-    # Python's own floats: ten operations of NumPy on three numbers would take as long as a hundred points.
+    """Sums or means in a grid around the first point, which saves a pass for the bounds; None if points are outside."""
+    # Python's own floats: ten NumPy operations on three numbers would take as long as a hundred points.
     size, low = tuple(_grid.sizes(voxel_size).tolist()), tuple(_grid.three("origin", origin).tolist())
     base, (n, c) = [], x.shape
     for p, zero, step, cells in zip(x[0, :3].tolist(), low, size, _grid.SPREAD):
@@ -231,7 +231,7 @@ def _sum_around_first(
 
 @lru_cache(maxsize=32)
 def _window(low: tuple[float, ...], size: tuple[float, ...], base: tuple[int, ...]) -> Grid:
-    """A grid of the most cells whose keys spread well; clouds that follow each other mostly have the same."""
+    """The largest grid of 32-bit keys at this place; successive clouds of a sensor mostly share it."""
     return Grid(np.array(low), np.array(size), base, _grid.SPREAD)
 
 
@@ -250,8 +250,8 @@ def _downsample_like(x: Array, size: Array, like: str, threads: int | None) -> A
 
 
 def _downsample_scaled(x: Array, size: Array, pcl: bool, threads: int | None) -> Array:
-    """Means by cells that are computed in float32 (PCL: times 1 / size) or in the points' dtype (Open3D: over size)."""
-    _grid.cell_bounds(x, np.zeros(3), size, threads)  # an error where cells are beyond 2^52
+    """Means per cell, computed in float32 as p * (1 / size) for PCL, or in the points' dtype as p / size for Open3D."""
+    _grid.cell_bounds(x, np.zeros(3), size, threads)  # raises where cells are beyond 2^52
     wide = np.float32 if pcl else x.dtype.type
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         xyz, edge = x[:, :3].astype(wide), size.astype(wide)

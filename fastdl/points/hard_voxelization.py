@@ -30,12 +30,12 @@ _SMALL = 1 << 18  # bytes of a result: to have room for a voxel a point costs le
 
 @dataclass
 class Voxels:
-    """What `voxelize` gives.
+    """The result of `voxelize`.
 
     Attributes
     ----------
     voxels : ndarray, shape (M, T, C)
-        The points of each voxel, then zeros.
+        The points of each voxel, padded with zeros.
     coords : ndarray of int32, shape (M, 3), or (M, 4) of a batch
         Cells as (z, y, x), after the cloud's number in a batch.
     counts : ndarray of int32, shape (M,)
@@ -43,7 +43,7 @@ class Voxels:
     true_counts : ndarray of int32, shape (M,)
         Points that fell into each voxel.
     inverse : ndarray of int32, shape (N,)
-        The voxel of every point, kept or over T; -1 where it has none.
+        The voxel of every point, whether the point was kept or not; -1 where it has none.
     accounting : dict
         "in" = "kept" + "over_points" + "over_voxels" + "out_of_range" + "non_finite".
     """
@@ -71,7 +71,7 @@ class VoxelSettings:
     max_bytes: int
 
     def __post_init__(self) -> None:
-        if self.like is not None:  # both libraries do what the defaults are
+        if self.like is not None:  # the defaults are what both libraries do
             _check.one_of("like", self.like, LIKES)
             self.sample, self.order, self.arithmetic, self.axes = "first", "first", "float32", "zyx"
         if self.max_points is not None:
@@ -109,7 +109,7 @@ def hard_voxels(
     threads: int | None,
     warn: bool = True,
 ) -> Voxels:
-    """Voxels of a cloud, or of a batch, as `voxelize` says."""
+    """`voxelize` with checked settings: the voxels of a cloud, or of a batch."""
     clouds = _batches.split_batch(points, row_splits)
     if clouds is None:
         x = _grid.as_cloud(points)
@@ -185,7 +185,7 @@ def _few_points(x: Array, grid: Grid, s: VoxelSettings) -> Voxels | None:
 def _one_pass(
     x: Array, grid: Grid, s: VoxelSettings, out: Array | None, workspace: _voxel_ids.Workspace
 ) -> Voxels | None:
-    """Voxels as the points come, or None where another way is wanted: keys of 64 bits, a result that is too large."""
+    """Voxels filled in one pass over the points; None where keys need 64 bits or the result would be too large."""
     t, c, n = s.max_points or 1, x.shape[1], len(x)
     table = _voxel_ids.grid_table(grid, n, workspace)
     if table is None and not grid.narrow:
@@ -194,12 +194,12 @@ def _one_pass(
     row_bytes = t * c * x.itemsize
     expected = max(n // 8, workspace.voxels * 3 // 2, min(n, max(64, _SMALL // row_bytes)))
     if table is None:
-        # A quarter full, few look-ups find the slot of another voxel, which a processor does not foresee.
+        # At most a quarter full, few look-ups meet another voxel's slot, a branch the processor would mispredict.
         bits = (expected * 8 // 3 + _BLOCK).bit_length()
         table = workspace.take("slots", 1 << bits, _SLOT)
         table.fill(0)
     most = min(n, grid.cells, s.max_voxels or n)
-    # A voxel more than that is an error, which the other way words.
+    # One voxel more than max_bytes allows is enough to know: `_two_passes` then raises the error.
     most_rows = min(most, s.max_bytes // row_bytes + 1)
     rows = most if out is not None else min(expected + _BLOCK, most_rows)
     if out is None:
@@ -220,9 +220,9 @@ def _one_pass(
                 break
             rows = min(max(2 * rows, size + _BLOCK), most_rows)
             voxels, coords, counts = (_enlarge(a, size, rows) for a in (voxels, coords, counts))
-        else:  # the table is too full, or crowded
+        else:  # the table is too full, or has too long a run of occupied slots
             table, bits = _enlarge_table(table, bits)
-    if not bits:  # the workspace's table of cells is left as it was found
+    if not bits:  # reset the workspace's table of cells to -1
         kernel.clear(coords[: int(state[0])], turned, numbers, table)
     if out is None and size * row_bytes > s.max_bytes:
         return None
@@ -243,7 +243,7 @@ def _one_pass(
 
 
 def _truncate(x: Array, size: int) -> Array:
-    """The first rows, without the memory of the others."""
+    """The first rows; the memory of the others is freed."""
     if len(x) > size:
         x.resize((size, *x.shape[1:]), refcheck=False)
     return x
@@ -269,9 +269,9 @@ def _sort(v: Voxels, s: VoxelSettings) -> Voxels:
     place = _grid.sort_cells(v.coords if s.axes == "xyz" else v.coords[:, ::-1])
     rank = np.empty(len(place) + 1, np.int32)
     rank[place], rank[len(place)] = np.arange(len(place), dtype=np.int32), -1
-    inverse = rank[v.inverse]  # -1 finds the last
+    inverse = rank[v.inverse]  # id -1 indexes the last entry of rank, which is -1
     rows = v.voxels[place]
-    if v.voxels.base is not None:  # the user's array
+    if v.voxels.base is not None:  # a view of the user's `out`: write there
         v.voxels[:] = rows
         rows = v.voxels
     return Voxels(rows, v.coords[place], v.counts[place], v.true_counts[place], inverse, v.accounting)
@@ -285,7 +285,7 @@ def _two_passes(
     threads: int | None,
     workspace: _voxel_ids.Workspace,
 ) -> Voxels:
-    """Ids of all points first, then counts, then the points into their voxels."""
+    """Voxels in two passes: the ids of all points first, then the points are copied into their voxels."""
     ids, size, missing = _voxel_ids.voxel_ids(x, grid, threads, workspace)
     keep = size if s.max_voxels is None else min(size, s.max_voxels)
     coords = _voxel_ids.cells_of(x, ids, keep, grid, s.axes)
@@ -298,7 +298,7 @@ def _two_passes(
         place = _grid.sort_cells(coords if s.axes == "xyz" else coords[:, ::-1])
         rank = np.empty(keep + 1, np.int32)
         rank[place], rank[keep] = np.arange(keep, dtype=np.int32), -1
-        coords, ids = coords[place], rank[ids]  # -1 finds the last
+        coords, ids = coords[place], rank[ids]  # id -1 indexes the last entry of rank, which is -1
     true_counts = np.zeros(keep, np.int32)
     chosen, t = ids, s.max_points
     if keep and (t is None or s.sample == "random"):
@@ -334,7 +334,7 @@ def _rows(x: Array, keep: int, t: int, s: VoxelSettings, out: Array | None) -> A
 
 
 def check_bytes(what: str, shape: tuple[int, ...], dtype: np.dtype, max_bytes: int) -> None:
-    """Raise where an array would be larger than it may be."""
+    """Raise where an array would take more than `max_bytes`."""
     size = np.dtype(dtype).itemsize
     for k in shape:
         size *= int(k)
@@ -346,7 +346,7 @@ def check_bytes(what: str, shape: tuple[int, ...], dtype: np.dtype, max_bytes: i
 
 
 def _random(ids: Array, counts: Array, t: int, seed: int) -> Array:
-    """Ids, -1 for the points that the sample leaves out."""
+    """The ids, set to -1 for the points that random sampling leaves out."""
     crowded = np.flatnonzero((counts > t)[ids] & (ids >= 0))
     if not len(crowded):
         return ids

@@ -1,4 +1,4 @@
-"""Voxels of a cloud of records that comes in chunks: every column reduced in its own type, in bounded memory."""
+"""Voxels of a cloud of records that comes in chunks: each column is reduced in its own type, in bounded memory."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from fastdl.reference import _point_reductions as reference_reductions
 kernel = _kernels.load("points_records") or reference_kernel
 reduction_kernel = _kernels.load("points_reduction") or reference_reductions
 
-_STEP = 1 << 16  # points between two looks at the memory
-_BLOCK = 512  # rows of sums that the kernel may take into use at once
+_STEP = 1 << 16  # points after which the memory is compared with `max_bytes`
+_BLOCK = 512  # rows of sums for which the kernel needs room before it goes on
 _KINDS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
 _LONG = np.dtype(np.uint64)
 REDUCTIONS = ("mean", "first", "last", "nearest", "min", "max", "majority")
@@ -30,9 +30,9 @@ REDUCTIONS = ("mean", "first", "last", "nearest", "min", "max", "majority")
 
 @dataclass(frozen=True)
 class RecordColumn:
-    """A column of a record, and what its voxels' values are.
+    """A column of a record, and its reduction.
 
-    `mask` and `shift` say which bits of a byte are the column's; without a mask it has all of them.
+    `mask` and `shift` select the column's bits where it is a bit field of a byte; without a mask it has all bits.
     """
 
     name: str
@@ -44,7 +44,7 @@ class RecordColumn:
 
     @property
     def numbers(self) -> Array:
-        """What the kernel wants to know."""
+        """The column as the kernel takes it: offset, type, shift, mask."""
         return np.array([self.offset, _KINDS.index(self.dtype.str[1:]), self.shift, self.mask], np.int64)
 
     @property
@@ -68,7 +68,7 @@ class RecordColumn:
 
 @dataclass(frozen=True)
 class RecordPart:
-    """Voxels in order of first appearance: each one's first point, number of points, record, row of sums; the sums."""
+    """Voxels in order of first appearance: the index of each one's first point, its points, record and row of sums."""
 
     first: Array
     counts: Array
@@ -79,7 +79,7 @@ class RecordPart:
     cells: Callable[[], Array]  # (x, y, z) of every voxel
 
     def finish(self, start: int, stop: int) -> Array:
-        """Records of voxels, with means in their places, rounded where those are integers."""
+        """The records of voxels, with means written into them, rounded where the column is of integers."""
         records = self.records[start:stop].copy()
         if self.means:
             numbers = np.stack([c.numbers for c in self.means])
@@ -87,7 +87,7 @@ class RecordPart:
         return records
 
     def take(self, rows: Array) -> RecordPart:
-        """Some of the voxels."""
+        """The part of these voxels only."""
         first, counts, records, slots = (x[rows] for x in (self.first, self.counts, self.records, self.slots))
         return RecordPart(first, counts, records, slots, self.words, self.means, lambda: self.cells()[rows])
 
@@ -103,22 +103,22 @@ class RecordPart:
 class RecordAccumulator:
     """Reduce a cloud of records to one record a voxel, chunk by chunk.
 
-    Every column is reduced in its own type: integers of 64 bits are exact, means of integers of up to 32 bits are sums
-    of integers, divided once. The result does not depend on the chunks, nor on the memory.
+    Every column is reduced in its own type: 64-bit integers stay exact, and means of integers of up to 32 bits are
+    exact integer sums, divided once. The result depends neither on the chunks nor on `max_bytes`.
 
     Parameters
     ----------
     dtype : numpy.dtype
         Of the records.
     columns : sequence of RecordColumn
-        The columns that are reduced, coordinates first; what else is in a record is that of the voxel's first point.
+        The columns to reduce, coordinates first; everything else in a record is copied from the voxel's first point.
     voxel_size : float or three
     origin : float or three
         A corner of the voxels.
     max_bytes : int, optional
-        Bytes the voxels' state may take; when it is full, points of voxels not yet seen go to temporary files.
+        Bytes that the voxels' state may take; beyond that, points of voxels not yet seen go to temporary files.
     expected : int
-        Points that are to come, as far as is known: memory that will be needed is then taken at once.
+        The number of points to come, if known: memory for their voxels is then allocated at once.
 
     Examples
     --------
@@ -228,7 +228,7 @@ class RecordAccumulator:
             self._spill = Spill(self.dtype.itemsize, np.dtype(np.uint8), self._depth)
 
     def _foresee(self) -> None:
-        """Take the memory at once that many small voxels will need, if their share among the points stays."""
+        """Where voxels are many, allocate at once what all will need if there stay as many per point as so far."""
         points, self._to_come = self._to_come, 0
         voxels = min(points, int(points * len(self._table) / self.seen))
         row = self.dtype.itemsize + 20
@@ -325,7 +325,7 @@ class RecordAccumulator:
         self._used = int(state[2])
 
     def _fold_nearest(self, columns: list[RecordColumn], records: Array, ids: Array, keys: Array, box: Grid) -> None:
-        """The columns of the point nearest to the voxel's centre; the first of equals."""
+        """Take the columns of the point nearest to the voxel's centre; of equally near points the first."""
         inside = np.flatnonzero(ids >= 0)
         centre = (box.decode(keys[inside]) + 0.5) * box.size + box.low
         points = np.stack([self._scaled(c, records[inside]) for c in self.columns[:3]], axis=1)
@@ -339,21 +339,21 @@ class RecordAccumulator:
         for c in columns:
             c.write(self._records, rows, c.read(records[pick[rows]]))
 
-    scale: Sequence[tuple[float, float]] = ((1.0, 0.0),) * 3  # of the coordinates, where they are steps
+    scale: Sequence[tuple[float, float]] = ((1.0, 0.0),) * 3  # (scale, offset) of coordinates stored as integers
 
     def _scaled(self, column: RecordColumn, records: Array) -> Array:
         scale, zero = self.scale[self.columns.index(column)]
         return column.read(records) * scale + zero
 
     def _needs(self) -> int:
-        """The bytes of the state when it next grows."""
+        """The bytes that the state may take when its arrays grow the next time."""
         full = len(self._table) + _STEP > 1 << (self._table.bits - 1)
         state = self._records.nbytes + self._when.nbytes + self._counts.nbytes + self._slots.nbytes + self._best.nbytes
         ballots = sum(b.nbytes for b in self._votes.values())
         return self._table.slots.nbytes * (3 if full else 1) + (state + self._sums.nbytes) * 3 // 2 + 2 * ballots
 
     def parts(self) -> Iterator[RecordPart]:
-        """The voxels, a part at a time; the parts have no voxel in common."""
+        """The voxels, a part at a time; no voxel is in two parts."""
         m = len(self._table)
         for c in self.columns:
             if c.reduction == "majority":
@@ -375,7 +375,7 @@ class RecordAccumulator:
         return self._box.decode(self._table.keys())
 
     def _elect(self, column: RecordColumn) -> None:
-        """Write the label that most points of a voxel have; of equals the least. NaN is no label."""
+        """Write the label of most points into each voxel's record; the smallest of equals. NaN is no label."""
         if self._size:
             labels = column.read(self._records[: self._size])
             column.write(self._records, *self._votes[column.name].elect(labels, self._counts[: self._size]))

@@ -1,4 +1,4 @@
-"""Voxels of a cloud with one row each: any reduction of any columns."""
+"""Voxel reductions: one row per occupied voxel, by any reduction of any columns."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from fastdl.points._grid import Grid
 from fastdl.points._point_table import PointTable, point_table
 from fastdl.points._reductions import Reduce, VoxelReductions
 
-#: Points from which a cloud is partitioned: below, one table that fits the caches is faster.
+#: Points from which a cloud is partitioned into buckets; below, one hash table that fits the caches is faster.
 LARGE = 1 << 20
 
 
 @dataclass
 class VoxelReduction:
-    """What `voxel_reduce` gives.
+    """The result of `voxel_reduce`.
 
     Attributes
     ----------
     points : ndarray, shape (M, K), or records (M,)
-        The reductions. Values of points keep the points' dtype; it is float64 for sums, means and the like of integers,
-        int64 for a count of them, and wider where `ignore` wants it. Of records every field has its own.
+        The reductions. Values of points keep the points' dtype. Of integers, sums, means and the like are float64 and
+        counts int64; the dtype is wider where `ignore` needs it. With records every field has its own.
     coords : ndarray of int64, shape (M, 3), or (M, 4) of a batch
         Cells as (x, y, z), from the origin or from the range's lower corner; after the cloud's number in a batch.
     counts : ndarray of int64, shape (M,)
@@ -91,7 +91,7 @@ class VoxelReducer:
         _check.integer("columns", self.columns, 1)
 
     def fold(self, points: Array, ids: Array, states: Array, known: int, size: int) -> None:
-        """Take in points by their voxel's id; those from `known` are new."""
+        """Take in points by their voxel's id; voxels from `known` on are new."""
         from fastdl_ext.user_functions import compilation
         from fastdl_ext.user_functions import points as user_points
 
@@ -113,7 +113,7 @@ class VoxelReducer:
         return out
 
     def join(self, states: Array, others: Array, ids: Array, new: Array) -> None:
-        """Take in other states, `new` ones as they are."""
+        """Merge other states into those of their voxels `ids`; where `new`, the voxel had none."""
         states[ids[new]] = others[new]
         if self.merge is None and not new.all():
             raise _check.InputError(
@@ -125,7 +125,7 @@ class VoxelReducer:
 
 @dataclass(frozen=True)
 class ReductionSettings:
-    """How voxels are reduced; `voxel_reduce` says what each setting means."""
+    """The settings of a reduction, as `voxel_reduce` documents them."""
 
     reduce: Reduce = "mean"
     order: str = "first"
@@ -134,7 +134,7 @@ class ReductionSettings:
     arithmetic: str | None = None
 
     def state(self, table: PointTable) -> VoxelReductions:
-        """The reductions of points that look like these, before the first."""
+        """The empty state of these reductions, for points of this table's dtype and columns."""
         dtype = table.given.dtype
         return VoxelReductions(self.reduce, table.columns, dtype, self.ignore, self.seed)
 
@@ -166,21 +166,21 @@ def voxel_reduce(
     reduce : str, sequence, or VoxelReducer
         One reduction for all columns, one for each, or (column, name) pairs, a column being a number or a field's
         name. "count"; "sum", "mean" (float64 sums in input order, one division, one cast); "std" (of the population,
-        by Welford's formula); "min", "max" (NaN wins; the first of equals); "median" (NaN if any is); "first", "last";
-        "nearest" (the value of the point nearest to the cell's centre, the first of equals); "random" (of the point of
-        the least hash(seed, index)); "majority" (ties to the smaller label; NaN has no vote); "consensus" (the value
-        if all agree, else `ignore`).
+        by Welford's formula); "min", "max" (NaN wins; the first of equals); "median" (NaN if any value is); "first",
+        "last"; "nearest" (the value of the point nearest to the cell's centre, the first of equals); "random" (the
+        value of the point with the smallest hash(seed, index)); "majority" (ties to the smaller label; NaN has no
+        vote); "consensus" (the value if all agree, else `ignore`).
     origin : float or three
-        A corner of the lattice where there is no range.
+        A corner of the voxel lattice, where there is no range.
     order : {"first", "sorted"}
         Voxels in order of first appearance, or by (z, y, x).
     arithmetic : {"float32", "exact"}, optional
         With a range, "float32" (default) computes cells as `voxelize` does, "exact" in float64. Without one it is
         always float64.
     ignore : float
-        The label without a vote, and the result where there is no majority or no consensus.
+        The label that has no vote, and the result where there is no majority or no consensus.
     seed : int
-        Of "random".
+        Seed of "random".
     row_splits : array_like of integers, optional
         Cloud k of a batch is points[row_splits[k]:row_splits[k + 1]].
     threads : int or None
@@ -262,7 +262,8 @@ def reduce_table(table: PointTable, grid: Grid, settings: ReductionSettings, thr
         place = _grid.sort_cells(coords)
         rank = np.empty(voxels + 1, np.int32)
         rank[place], rank[voxels] = np.arange(voxels, dtype=np.int32), -1
-        values, coords, counts, ids = values[place], coords[place], counts[place], rank[ids]  # -1 finds the last
+        values, coords, counts = values[place], coords[place], counts[place]
+        ids = rank[ids]  # id -1 indexes the last entry of rank, which is -1
     kept = int(counts.sum())
     accounting = {"in": len(x), "kept": kept, "out_of_range": len(x) - kept - missing, "non_finite": missing}
     return VoxelReduction(values, coords, counts, ids, accounting)

@@ -1,4 +1,4 @@
-"""The voxels of an accumulator, put together from parts."""
+"""The result of a `VoxelAccumulator`, put together from parts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _inverse(order: Array) -> Array:
 
 
 def _place(parts: list[list[Any]], field: int, rank: Array | None) -> Array:
-    """One field of all parts, each row at its rank; the parts let go of it as it is taken, for memory's sake."""
+    """One field of all parts, each row at its rank; parts drop the field as it is copied, to save memory."""
     if len(parts) == 1 and rank is None:
         return parts[0][field]
     rows = sum(len(part[field]) for part in parts)
@@ -67,7 +67,7 @@ class SummaryPart(NamedTuple):
 def summary_of(found: Iterable[SummaryPart], order: str, out_of_range: int, non_finite: int) -> VoxelSummary:
     """All parts as one, in order of first appearance or sorted by (z, y, x)."""
     parts: list[list[Any]] = [list(part) for part in found]
-    common = np.result_type(*(part[1].dtype for part in parts))  # a count may want a wider one in some part
+    common = np.result_type(*(part[1].dtype for part in parts))  # large counts may need a wider dtype in some parts
     rank = None
     if order == "sorted":
         coords = np.concatenate([part[2] for part in parts])

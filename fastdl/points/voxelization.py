@@ -1,4 +1,4 @@
-"""Points to voxels as detectors take them: bit-equal to spconv, mmcv and OpenPCDet, every point accounted for."""
+"""Voxelization for 3D object detectors: bit-equal to spconv, mmcv and OpenPCDet, with every point accounted for."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def voxel_coords(
     Raises
     ------
     InputError
-        For a size that is not above 0, a range upside down, a grid too large.
+        For a size that is not above 0, a range whose ends do not rise, a grid that is too large.
 
     Examples
     --------
@@ -128,19 +128,20 @@ def voxelize(
     voxel_size, point_range, arithmetic, axes, row_splits
         As in `voxel_coords`.
     max_points : int, optional
-        T, the points kept per voxel; by default as many as the fullest has.
+        T, the points kept per voxel; by default the number of points in the fullest voxel.
     max_voxels : int, optional
-        V, per cloud. When V voxels exist, points of new ones are dropped, those of existing ones still enter.
+        V, the voxels kept per cloud. Once V voxels exist, points that would open another are dropped.
     sample : {"first", "random"}
-        Which T points of a voxel are kept, always in input order: the first, or those of the least hash(seed, index).
+        Which T points of a voxel are kept, always in input order: the first, or those of the smallest hash(seed,
+        index).
     seed : int
-        Of the random sample.
+        Seed of the random sample.
     order : {"first", "sorted"}
         Voxels in order of first appearance, or by (z, y, x); the caps act in input order either way.
     like : {"spconv", "mmcv"}, optional
         Sets `sample`, `order`, `arithmetic` and `axes` to what that library does.
     max_bytes : int
-        An error instead of a larger result.
+        A larger result is an error.
     out : ndarray of the points' dtype, shape (V, T, C), optional
         Where to write; `voxels` is then its first M rows. Not for a batch.
     threads : int or None
@@ -180,9 +181,9 @@ def voxelize(
 
 
 class Voxelizer:
-    """`voxelize` for a loop: settings are checked once, and memory is used again.
+    """`voxelize` for a loop: settings are checked once, and scratch memory is reused.
 
-    Safe to share between threads, to pickle, and to fork; results never alias what is kept. Parameters are those of
+    It may be shared between threads, pickled and forked; results never share memory with it. Parameters are those of
     `voxelize`.
 
     Examples
@@ -212,7 +213,7 @@ class Voxelizer:
         self.voxel_size, self.point_range = _grid.sizes(voxel_size), _grid.ranges(point_range)
         self.settings = VoxelSettings(max_points, max_voxels, sample, seed, order, arithmetic, axes, like, max_bytes)
         self.threads = threads
-        # As Python's numbers, of which the grid is looked up and not made again.
+        # As Python numbers, for which `_grid` has a cache of grids.
         self._lattice = tuple(self.voxel_size.tolist()), tuple(self.point_range.reshape(6).tolist())
         self._workspace = _voxel_ids.Workspace()
         _grid.grid_of_range(voxel_size, point_range, _FLOAT32, self.settings.arithmetic)
@@ -231,7 +232,7 @@ class Voxelizer:
         seed: int | None = None,
         out: Array | None = None,
     ) -> Voxels:
-        """Voxels of a cloud, or of a batch; `seed` is another one for this call alone."""
+        """The voxels of a cloud, or of a batch; `seed` replaces that of the settings in this call."""
         return hard_voxels(
             points,
             *self._lattice,
@@ -270,9 +271,9 @@ def voxel_features(
     voxel_size, point_range, arithmetic
         As given to `voxelize`.
     kind : {"voxelnet", "pointpillars9", "pointpillars10"}
-        After the C columns: the offset from the mean of the voxel's points (3 columns); for pillars then the offset
-        from the
-        centre of the cell, on x and y (the paper's 9 for C = 4), or on x, y and z (OpenPCDet's 10).
+        Columns after the C of the points: the offset from the mean of the voxel's points (3 columns); for pillars then
+        the offset from the centre of the cell, on x and y (the paper's 9 columns for C = 4), or on x, y and z
+        (OpenPCDet's 10).
     axes : {"zyx", "xyz"}
         Order of the columns of `coords`.
     out : ndarray, shape (M, T, C + 3, C + 5 or C + 6), optional
@@ -327,7 +328,7 @@ def voxel_features(
 
 
 def _int32(name: str, x: Array, low: int, high: int) -> Array:
-    """Integers as int32, which are within its range and these ends before they are cast."""
+    """Integers as int32, after a check that all are between `low` and `high`."""
     if x.size and (x.min() < low or x.max() > high):
         raise _check.InputError(f"{name} must be between {low} and {high}, got {x.min()} to {x.max()}")
     return np.ascontiguousarray(x, dtype=np.int32)

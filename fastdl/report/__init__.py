@@ -1,4 +1,4 @@
-"""The pages of `fastdl demo` and `fastdl report`: a chapter a subject, a chapter a file; one HTML file, no network."""
+"""The pages of `fastdl demo` (a chapter per subject) and `fastdl report` (a chapter per file), each one HTML file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def build(path: str | Path, chapters: Iterable[str] = CHAPTERS, progress: Progre
 
 
 def write(path: str | Path, chapters: list[Chapter], title: str, lead: str) -> Path:
-    """The page appears whole under its name, or not at all."""
+    """Write the page; after an error there is no file, never a part of one."""
     from fastdl.files.atomic import replacing
 
     with replacing(Path(path)) as file:

@@ -1,9 +1,10 @@
-"""The chapter on audio: a synthesised voice, its codes to see and to hear, and what each way to encode loses."""
+"""The chapter on audio: a synthesised voice, its codes as pictures and sounds, and the loss of each encoding."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from fastdl.audio.mu_law import G711_DIALECTS, LAWS, MU_LAW_DIALECTS
 from fastdl.report.figures import SERIES, Panel, histogram
 from fastdl.report.page import Chapter
 from fastdl.report.samples import RATE, voice
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SIZES = (16, 32, 64, 128, 256)
 
@@ -53,7 +57,7 @@ def chapter() -> Chapter:
     return page
 
 
-def round_trip(fastdl: Any, x: Array) -> tuple[Array, Array]:
+def round_trip(fastdl: ModuleType, x: Array) -> tuple[Array, Array]:
     codes = fastdl.mu_law_encode(x)  # int16 samples to classes 0 to 255
     samples = fastdl.mu_law_decode(codes)  # and back to float32 in [-1, 1]
     return codes, samples
@@ -66,7 +70,7 @@ def snr(x: Array, y: Array) -> float:
 
 
 def decoded(x: Array, q: int, dialect: str = "wavenet") -> Array:
-    """What is left of int16 samples after q classes, as int16."""
+    """int16 samples encoded as q classes and decoded again."""
     codes = fastdl.mu_law_encode(x, q, dialect=dialect)
     return fastdl.mu_law_decode(codes, q, dialect=dialect, dtype=np.int16)
 
@@ -81,15 +85,15 @@ def _decoded(x: Array) -> list[tuple[str, Array]]:
     ]
 
 
-def _waveform(axes: Any, x: Array) -> None:
-    """The least and the largest sample of each stretch: what a line through all samples would show."""
+def _waveform(axes: Axes, x: Array) -> None:
+    """The waveform, as the minimum and maximum of each stretch of samples."""
     stretches = x[: len(x) // 400 * 400].reshape(400, -1) / 32768
     t = (np.arange(400) + 0.5) * stretches.shape[1] / RATE
     axes.fill_between(t, stretches.min(axis=1), stretches.max(axis=1), color=SERIES[0], lw=0.5)
     axes.set(xlabel="time (s)", ylabel="sample (of full scale)")
 
 
-def _part(axes: Any, x: Array) -> None:
+def _part(axes: Axes, x: Array) -> None:
     window = slice(int(0.2 * RATE), int(0.208 * RATE))
     t = np.arange(len(x))[window] / RATE * 1e3
     axes.plot(t, x[window] / 32768, label="recorded", color=SERIES[6])
@@ -103,7 +107,7 @@ def _histograms(x: Array) -> tuple[list[Panel], str]:
     law = np.bincount(fastdl.mu_law_encode(x), minlength=256)
     top = 2 * max(even.max(), law.max())
 
-    def draw(axes: Any, counts: Array, colour: str, name: str) -> None:
+    def draw(axes: Axes, counts: Array, colour: str, name: str) -> None:
         histogram(axes, counts, np.arange(257) - 0.5, colour, "samples")
         axes.set(xlabel=name, ylabel="samples", yscale="log", ylim=(0.7, top), xlim=(-1, 256))
 
@@ -118,7 +122,7 @@ def _histograms(x: Array) -> tuple[list[Panel], str]:
     return drawn, f"Both on the same scales. {words}"
 
 
-def _against_size(axes: Any, x: Array) -> None:
+def _against_size(axes: Axes, x: Array) -> None:
     for dialect in MU_LAW_DIALECTS:
         axes.plot(SIZES, [snr(x, decoded(x, q, dialect)) for q in SIZES], "o-", ms=4, label=dialect)
     axes.set_xscale("log", base=2)

@@ -1,9 +1,9 @@
-"""A chapter on a recording: what is in it, what mu-law classes make of it, and how it then sounds."""
+"""A chapter on a recording: its properties, what mu-law encoding loses, and how the decoded sound is."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,12 +15,15 @@ from fastdl.report.figures import SERIES, Panel, histogram
 from fastdl.report.inspection import Inspection
 from fastdl.report.page import Chapter
 
-_FRAMES = 1 << 18  # of a chunk
-_STRETCHES = 800  # of the picture of the waveform
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FRAMES = 1 << 18  # frames of a chunk
+_STRETCHES = 800  # stretches of which the picture of the waveform shows minimum and maximum
 
 
 class Account:
-    """What is counted of a recording while it streams by: in memory is a chunk of it, and an excerpt."""
+    """Counts over a recording that is read in chunks, and an excerpt of it."""
 
     def __init__(self, frames: int, excerpt: tuple[int, int]):
         self.frames, self.clipped, self.nan, self.beyond, self.peak = 0, 0, 0, 0, 0.0
@@ -33,7 +36,7 @@ class Account:
         self.excerpt = excerpt
 
     def update(self, x: Array) -> None:
-        """A chunk of samples, (n,) or (n, channels), of any dtype."""
+        """Take in a chunk of samples, (n,) or (n, channels), of any dtype."""
         full = scaled(x)
         missing = ~np.isfinite(full)
         self.nan += int(missing.sum())
@@ -57,14 +60,14 @@ class Account:
         self.frames += len(pcm)
 
     def signal_to_noise(self, q: int) -> float:
-        """In dB; infinite where nothing is lost."""
+        """The signal-to-noise ratio of q mu-law classes in dB; infinite where nothing is lost."""
         if self.noise[q] == 0 or self.square == 0:
             return float("inf")
         return float(10 * np.log10(self.square / self.noise[q]))
 
 
 def scaled(x: Array) -> Array:
-    """Samples as float64 of full scale."""
+    """Samples as float64, full scale being 1."""
     if x.dtype.kind == "f":
         return x.astype(np.float64)
     if x.dtype.kind == "u":
@@ -130,19 +133,19 @@ def _pictures(page: Chapter, found: Account, rate: int) -> None:
         page.code(round_trip, excerpt[:200_000])
 
 
-def _waveform(axes: Any, found: Account, rate: int) -> None:
+def _waveform(axes: Axes, found: Account, rate: int) -> None:
     there = np.isfinite(found.low)
     t = (np.flatnonzero(there) + 0.5) * found.step / rate
     axes.fill_between(t, found.low[there], found.high[there], color=SERIES[0], lw=0.5)
     axes.set(xlabel="time (s)", ylabel="sample (of full scale)")
 
 
-def _codes(axes: Any, found: Account) -> None:
+def _codes(axes: Axes, found: Account) -> None:
     histogram(axes, found.codes, np.arange(257) - 0.5, SERIES[0], "samples")
     axes.set(xlabel="mu-law class", ylabel="samples", yscale="log", ylim=(0.7, 2 * found.codes.max()))
 
 
-def _loss(axes: Any, found: Account) -> None:
+def _loss(axes: Axes, found: Account) -> None:
     axes.plot(SIZES, [found.signal_to_noise(q) for q in SIZES], "o-", ms=4, label="signal to noise")
     axes.set_xscale("log", base=2)
     axes.set_xticks(SIZES)

@@ -1,9 +1,10 @@
-"""The chapter on features: bases of polynomials and their conditioning, fits through points, functions of columns."""
+"""The chapter on features: polynomial bases and their condition numbers, curve fits, functions of columns."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from fastdl._typing import Array
 from fastdl.report.figures import INK, MUTED, SERIES, Panel
 from fastdl.report.page import Chapter
 from fastdl.report.samples import rising_curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def chapter() -> Chapter:
@@ -32,7 +36,7 @@ def chapter() -> Chapter:
     return page
 
 
-def make_columns(fastdl: Any, x: Array) -> Array:
+def make_columns(fastdl: ModuleType, x: Array) -> Array:
     columns = fastdl.vandermonde(x, 12, basis="chebyshev", domain=(0, 10))
     return columns  # (len(x), 13): degree 0 to 12
 
@@ -40,7 +44,7 @@ def make_columns(fastdl: Any, x: Array) -> Array:
 def _bases(page: Chapter) -> None:
     x = np.linspace(-1, 1, 161)
 
-    def draw(axes: Any, basis: str) -> None:
+    def draw(axes: Axes, basis: str) -> None:
         for k, column in enumerate(features.vandermonde(x, 5, basis=basis).T):
             axes.plot(x, column, label=f"degree {k}")
         axes.set(xlabel="x", ylabel="value of the column", ylim=(-1.1, 1.1))
@@ -72,7 +76,7 @@ def _conditioning(page: Chapter, x: Array) -> None:
         triangle = np.asarray(np.linalg.qr(features.vandermonde(x, 30, basis=basis, domain=domain), mode="r"))
         curves.append([np.linalg.cond(triangle[: d + 1, : d + 1]) for d in degrees])
 
-    def draw(axes: Any) -> None:
+    def draw(axes: Axes) -> None:
         for (_, _, label), curve, line in zip(cases, curves, ("-", "-", "-", "--")):
             axes.semilogy(degrees, curve, line, label=label)
         axes.axhline(1 / np.finfo(float).eps, color=MUTED, linestyle=":")
@@ -95,7 +99,7 @@ def _fits(page: Chapter) -> None:
     grid = np.linspace(0, 10, 200)
     errors = []
 
-    def draw(axes: Any, degree: int) -> None:
+    def draw(axes: Axes, degree: int) -> None:
         columns = features.vandermonde(x, degree, basis="chebyshev", domain=(0, 10))
         coefficients = np.linalg.lstsq(columns, y, rcond=None)[0]
         curve = features.vandermonde(grid, degree, basis="chebyshev", domain=(0, 10)) @ coefficients
@@ -122,11 +126,11 @@ def _functions(page: Chapter) -> None:
         return x if x > 0 else 0.25 * x
 
     x = np.linspace(-2.0, 4.0, 241)
-    names = ["square", "log", "sqrt", "sin", "tanh", step]
+    names: list[Any] = ["square", "log", "sqrt", "sin", "tanh", step]
     columns, counts = fastdl.feature_map(x, names, return_invalid=True)
     labels = [*names[:-1], "your own: x if x > 0 else x / 4"]
 
-    def draw(axes: Any) -> None:
+    def draw(axes: Axes) -> None:
         for column, label, colour in zip(columns.T, labels, SERIES):
             axes.plot(x, column, label=label, color=colour)
         axes.axhline(0, color=INK, lw=0.6)

@@ -1,7 +1,7 @@
-"""Panels of figures as SVG: drawn by matplotlib, coloured by the page's style sheet, with values to hover.
+"""Figures as SVG panels: drawn by matplotlib, coloured by the page's style sheet, showing values under the pointer.
 
-Each panel is a picture of its own, some 400 units wide, that the page's grid puts beside or below others: text stays
-readable at any width, and no second picture is needed for phones but where a panel fills the whole width.
+Each panel is a picture of its own, some 400 units wide, which the page's grid puts beside or below others: text stays
+readable at any width. Only panels that fill the whole width are drawn a second time for phones.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastdl import _check
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: Colours that stay apart for colour-blind readers (Okabe and Ito); the page has brighter ones for dark schemes.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777")
@@ -55,7 +59,7 @@ _STYLE = {
     "hatch.color": MUTED,
     "axes.prop_cycle": f"cycler('color', {list(SERIES)})",
 }
-_HOVERED = 4000  # points of a curve, above which it has no values to hover
+_HOVERED = 4000  # points up to which a curve shows values under the pointer: more would make the page too large
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Panel:
     draw : callable
         `draw(axes)`, with matplotlib axes; `draw(figure)` for a panel that is `free`.
     alt : str
-        What is seen, for those who do not see it.
+        The text alternative, for screen readers.
     title : str
         Stands above the picture.
     height : float
@@ -87,7 +91,7 @@ class Panel:
 
 
 def panels(drawn: Sequence[Panel], key: str) -> str:
-    """The HTML of panels that stand beside each other; `key` is no other figure's."""
+    """The HTML of panels that stand beside each other; `key`, the prefix of their ids, is unique in the page."""
     matplotlib = _check.extra("matplotlib", "report", "the report")
     count = 3 if len(drawn) % 3 == 0 else 2
     with matplotlib.rc_context(_STYLE):
@@ -143,7 +147,7 @@ def _draw(panel: Panel, key: str, width: float, height: float) -> tuple[str, str
 
 
 def _number(value: float, _: Any = None) -> str:
-    """A tick of a logarithmic axis, in one size of text: powers of ten with small digits of Unicode."""
+    """The label of a tick of a logarithmic axis: powers of ten, with superscript digits of Unicode."""
     if 1e-3 <= value < 1e6:
         return f"{value:,.6g}"
     power = np.log10(value)
@@ -153,13 +157,13 @@ def _number(value: float, _: Any = None) -> str:
 
 
 def as_script(values: Any) -> str:
-    """Values for the page's script; no text among them can end it."""
+    """Values as JSON in a script element; texts among them cannot end the element."""
     text = json.dumps(values, separators=(",", ":")).replace("<", "\\u003c")
     return f"<script type=application/json>{text}</script>"
 
 
 def _clean(svg: str, key: str) -> str:
-    """Short, its colours named, its ids no others'."""
+    """The SVG made shorter, its colours replaced by names of the style sheet, its ids made unique."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style type=.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
@@ -178,8 +182,8 @@ def _clean(svg: str, key: str) -> str:
     return re.sub(r"\s*\n\s*", " ", svg).strip()
 
 
-def _legend(figure: Any) -> str:
-    """What has a label, below each other where there is no room beside: never over the data."""
+def _legend(figure: Figure) -> str:
+    """The legend of everything that has a label, as HTML above the picture, so that it never covers data."""
     entries: dict[str, str] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels()):
@@ -216,8 +220,8 @@ def _named(colour: Any) -> str:
     return _NAMES.get(text, text)
 
 
-def _readout(axes: Any, height: float) -> dict[str, Any] | None:
-    """Where the axes are in the picture, their limits and the values of their curves and bars."""
+def _readout(axes: Axes, height: float) -> dict[str, Any] | None:
+    """The position and limits of the axes, and the values of their curves and bars, for the page's script."""
     from matplotlib.container import BarContainer
 
     series = []
@@ -256,7 +260,7 @@ def _short(values: Any) -> list[float | None]:
     return [float(f"{v:.4g}") if np.isfinite(v) else None for v in values]
 
 
-def histogram(axes: Any, counts: Any, edges: Any, colour: str, name: str) -> None:
-    """Counts between edges as a filled outline, with values to hover."""
+def histogram(axes: Axes, counts: Any, edges: Any, colour: str, name: str) -> None:
+    """Draw counts between edges as a filled outline that shows its values under the pointer."""
     axes.stairs(counts, edges, fill=True, color=colour, alpha=0.75, lw=0)
     axes.plot((edges[1:] + edges[:-1]) / 2, counts, " ", color=colour, label=name)

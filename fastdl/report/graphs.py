@@ -1,10 +1,11 @@
-"""The chapter on graphs: a small social network, and what its members hear from their friends."""
+"""The chapter on graphs: a small social network, and features aggregated over its edges."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,11 @@ from fastdl._typing import Array
 from fastdl.report.figures import LINE, PAPER, SERIES, Panel
 from fastdl.report.page import Chapter
 from fastdl.report.samples import KARATE_INSTRUCTOR, karate_club
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fastdl.graphs.graph import Graph
 
 SIDES = ("with the instructor", "with the president")
 
@@ -48,7 +54,7 @@ def chapter() -> Chapter:
 
 
 def places(graph: fastdl.Graph) -> Array:
-    """Where to draw the nodes: as far from each other as their shortest paths are long, as far as a plane allows."""
+    """Positions in a plane, at distances near the shortest paths: classical multidimensional scaling."""
     targets = np.repeat(np.arange(graph.num_nodes), np.diff(graph.indptr))
     far = np.full((graph.num_nodes,) * 2, float(graph.num_nodes))
     np.fill_diagonal(far, 0)
@@ -61,7 +67,7 @@ def places(graph: fastdl.Graph) -> Array:
     return vectors[:, -2:][:, ::-1] * np.sqrt(values[-2:][::-1])
 
 
-def _network(axes: Any, graph: fastdl.Graph, side: Array) -> None:
+def _network(axes: Axes, graph: fastdl.Graph, side: Array) -> None:
     friends = fastdl.degree(graph).astype(float)
     targets = np.repeat(np.arange(graph.num_nodes), np.diff(graph.indptr))
     place = places(graph)
@@ -70,28 +76,29 @@ def _network(axes: Any, graph: fastdl.Graph, side: Array) -> None:
             axes.plot(*place[[a, b]].T, color=LINE, lw=1, zorder=1)
     for s, name in enumerate(SIDES):
         which = side == s
-        axes.scatter(*place[which].T, s=30 + 16 * friends[which], color=SERIES[s], edgecolors=PAPER, label=name,
+        across, up = place[which].T
+        axes.scatter(across, up, s=30 + 16 * friends[which], color=SERIES[s], edgecolors=PAPER, label=name,
                      zorder=2)  # fmt: skip
     for node in (0, 33):
         axes.annotate(str(node), place[node], ha="center", va="center", color=PAPER)
     axes.set_axis_off()
 
 
-def _degrees(axes: Any, graph: fastdl.Graph, side: Array) -> None:
+def _degrees(axes: Axes, graph: fastdl.Graph, side: Array) -> None:
     friends = fastdl.degree(graph)
     for s, name in enumerate(SIDES):
         axes.bar(np.flatnonzero(side == s), friends[side == s], color=SERIES[s], label=name)
     axes.set(xlabel="member", ylabel="friends")
 
 
-def gather(fastdl: Any, graph: Any, features: Array) -> tuple[Array, Array]:
+def gather(fastdl: ModuleType, graph: Graph, features: Array) -> tuple[Array, Array]:
     sums = fastdl.aggregate(graph, features)
     means = fastdl.aggregate(graph, features, reduce="mean")
     return sums, means
 
 
 def _rounds(page: Chapter, graph: fastdl.Graph, side: Array) -> None:
-    """What three rounds of each reduction make of two leaders' news."""
+    """Three rounds of aggregation of the two leaders' features, by each reduction."""
     page.section("Three rounds of news")
     start = np.zeros((graph.num_nodes, 2), np.float32)
     start[0, 0] = start[33, 1] = 1
@@ -123,13 +130,14 @@ def _rounds(page: Chapter, graph: fastdl.Graph, side: Array) -> None:
     )
 
 
-def _heard(axes: Any, x: Array, side: Array) -> None:
+def _heard(axes: Axes, x: Array, side: Array) -> None:
     rng = np.random.default_rng(0)
     top = float(x.max())
     axes.plot([0, top], [0, top], "--", color=SERIES[6], lw=1)
     for s, name in enumerate(SIDES):
         spread = rng.uniform(-0.012, 0.012, (int((side == s).sum()), 2)) * top
-        axes.scatter(*(x[side == s] + spread).T, s=34, color=SERIES[s], edgecolors=PAPER, lw=0.5, label=name)
+        across, up = (x[side == s] + spread).T
+        axes.scatter(across, up, s=34, color=SERIES[s], edgecolors=PAPER, lw=0.5, label=name)
     axes.set(xlabel="of the instructor", ylabel="of the president", xlim=(-0.05 * top, 1.07 * top),
              ylim=(-0.05 * top, 1.07 * top))  # fmt: skip
 

@@ -1,9 +1,9 @@
-"""A chapter on a graph: what is in its edges, degrees, components, and what neighbours tell each other."""
+"""A chapter on a graph: its edges, degrees and components, and how fast aggregation smooths features."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from fastdl.report.figures import SERIES, Panel
 from fastdl.report.graphs import gather
 from fastdl.report.inspection import Inspection
 from fastdl.report.page import Chapter
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 _TIMED = 500_000  # edges of the graph that is timed
 
@@ -60,7 +64,7 @@ def chapter(asked: Inspection) -> Chapter:
 
 
 def components(graph: fastdl.Graph) -> Array:
-    """The least node that each node is connected to, edges taken both ways: labels are halved until none changes."""
+    """Connected components: the smallest node connected to each node, by label propagation and pointer jumping."""
     targets = np.repeat(np.arange(graph.shape[0], dtype=np.int64), np.diff(graph.indptr))
     sources = np.asarray(graph.indices, np.int64)
     label = np.arange(max(graph.shape), dtype=np.int64)
@@ -103,7 +107,7 @@ def _pictures(page: Chapter, graph: fastdl.Graph, sizes: Array) -> None:
         page.code(gather, graph, spread)
 
 
-def _degrees(axes: Any, into: Array, out: Array) -> None:
+def _degrees(axes: Axes, into: Array, out: Array) -> None:
     for counts, name, colour in ((into, "edges into a node", SERIES[0]), (out, "edges out of a node", SERIES[1])):
         values, times = np.unique(counts[counts > 0], return_counts=True)
         at_least = 100 * times[::-1].cumsum()[::-1] / len(counts)
@@ -111,7 +115,7 @@ def _degrees(axes: Any, into: Array, out: Array) -> None:
     axes.set(xlabel="edges", ylabel="nodes with as many or more (%)", xscale="log", yscale="log")
 
 
-def _components(axes: Any, sizes: Array) -> None:
+def _components(axes: Axes, sizes: Array) -> None:
     few = sizes[:1000]
     axes.plot(np.arange(1, len(few) + 1), few, "o-", ms=3, label="nodes")
     axes.set(xlabel="component, largest first", ylabel="nodes", xscale="log", yscale="log")

@@ -26,20 +26,20 @@ _ROOM = 3_000_000
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a chapter on a file is asked for.
+    """The request for a chapter on a file.
 
     Parameters
     ----------
     path : Path
         The file.
     key : str
-        Of the chapter.
+        The key of the chapter.
     target : str, optional
-        Of a table, the column to predict.
+        For a table, the column to predict.
     room : int
         Bytes that its sound or scene may take.
     tell : callable
-        Called with the part of the work that is done, 0 to 1.
+        Called with the share of the work that is done, 0 to 1.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Inspection:
 
 
 def kind_of(path: Path) -> str:
-    """What a file holds, by its name, and by its columns or arrays where names are shared."""
+    """The kind of a file, by the ending of its name, or by its columns or arrays where kinds share an ending."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     suffix = next((s for s in reversed(suffixes) if s not in (".gz", ".bgz", ".bz2", ".xz")), "")
     if suffix in recordings.SUFFIXES:

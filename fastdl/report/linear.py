@@ -1,10 +1,11 @@
-"""The chapter on fits: the same points under four powers, and how the proof of each closes in."""
+"""The chapter on fits: the same points under four powers, and how loss and lower bound converge."""
 
 from __future__ import annotations
 
 from functools import partial
 from time import perf_counter
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +15,11 @@ from fastdl.report.figures import INK, SERIES, Panel
 from fastdl.report.listings import duration
 from fastdl.report.page import Chapter
 from fastdl.report.samples import heavy_tails, line_with_false_readings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fastdl.linear.result import LpFit
 
 COLOURS = {0.5: SERIES[2], 1.0: SERIES[1], 2.0: SERIES[0], 4.0: SERIES[3]}
 
@@ -56,12 +62,12 @@ def chapter() -> Chapter:
     return page
 
 
-def fit_with_proof(fastdl: Any, X: Array, y: Array) -> Any:
+def fit_with_proof(fastdl: ModuleType, X: Array, y: Array) -> Any:
     fit = fastdl.fit_lp(X, y, p=1)  # fit.w, fit.b, fit.loss; no model is below fit.certificate.lower
     return fit
 
 
-def fit_all(X: Array, y: Array, powers: tuple[float, ...]) -> dict[float, tuple[Any, float]]:
+def fit_all(X: Array, y: Array, powers: tuple[float, ...]) -> dict[float, tuple[LpFit, float]]:
     """For each power (fit, seconds)."""
     found = {}
     for p in powers:
@@ -70,12 +76,12 @@ def fit_all(X: Array, y: Array, powers: tuple[float, ...]) -> dict[float, tuple[
     return found
 
 
-def _row(p: float, rows: int, fit: Any, seconds: float) -> list[Any]:
+def _row(p: float, rows: int, fit: LpFit, seconds: float) -> list[Any]:
     kind, gap = fit.certificate.kind, fit.certificate.gap
     return [f"|r|^{p:g}", rows, float(f"{fit.loss:.6g}"), f"{100 * gap:.2g} %", kind, duration(seconds)]
 
 
-def _lines(axes: Any, x: Array, y: Array, fits: dict[float, Any]) -> None:
+def _lines(axes: Axes, x: Array, y: Array, fits: dict[float, tuple[LpFit, float]]) -> None:
     axes.plot(x, y, "o", color=INK, ms=3, label="points")
     for p, (fit, _) in fits.items():
         line = fit.predict(x[:, None])
@@ -83,7 +89,7 @@ def _lines(axes: Any, x: Array, y: Array, fits: dict[float, Any]) -> None:
     axes.set(xlabel="x", ylabel="y")
 
 
-def _residuals(axes: Any, x: Array, y: Array, fits: dict[float, Any]) -> None:
+def _residuals(axes: Axes, x: Array, y: Array, fits: dict[float, tuple[LpFit, float]]) -> None:
     for p, (fit, _) in fits.items():
         r = np.sort(np.abs(y - fit.predict(x[:, None])))
         axes.plot(np.maximum(r, 1e-2), 100 * np.arange(1, len(r) + 1) / len(r), color=COLOURS[p], label=f"|r|^{p:g}")
@@ -91,19 +97,19 @@ def _residuals(axes: Any, x: Array, y: Array, fits: dict[float, Any]) -> None:
 
 
 def _closing(page: Chapter, X: Array, t: Array) -> None:
-    """Loss and lower bound by step, on so few rows that all steps are taken on them."""
+    """Loss and lower bound by step, on few enough rows that no step uses a sample only."""
     fit = fastdl.fit_lp(X, t, 1)
     steps = np.arange(1, len(fit.history["loss"]) + 1)
     upper = fit.history["loss"] / fit.loss
     powers = (1.0, 1.2, 1.5, 4.0)
     gaps = {p: np.maximum(fastdl.fit_lp(X, t, p, tol=1e-12).history["gap"], 1e-16) for p in powers}
 
-    def bounds(axes: Any) -> None:
+    def bounds(axes: Axes) -> None:
         axes.plot(steps, upper, "o-", ms=4, color=SERIES[0], label="upper: the loss")
         axes.plot(steps, upper * (1 - fit.history["gap"]), "s-", ms=4, color=SERIES[1], label="lower: the dual bound")
         axes.set(xlabel="step", ylabel="of the least loss")
 
-    def gap(axes: Any) -> None:
+    def gap(axes: Axes) -> None:
         for (p, values), colour in zip(gaps.items(), (SERIES[1], SERIES[4], SERIES[0], SERIES[3])):
             axes.semilogy(np.arange(1, len(values) + 1), values, "o-", ms=4, color=colour, label=f"|r|^{p:g}")
         axes.set(xlabel="step", ylabel="gap (of the loss)", ylim=(1e-17, 10))

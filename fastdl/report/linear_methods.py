@@ -1,11 +1,12 @@
-"""The chapter on training by trying: the paths of gradient descent and random search over the loss of all lines."""
+"""The chapter on iterative training: paths of gradient descent and random search over the loss of all lines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from fastdl.report.figures import PAPER, SERIES, Panel
 from fastdl.report.losses import POWERS
 from fastdl.report.page import Chapter
 from fastdl.report.samples import heavy_tails, line_with_outlier
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 WAYS = {"gd": "gradient descent", "momentum": "with momentum", "adam": "Adam", "lbfgs": "L-BFGS"}
 #: On a dark ground that is the same in both schemes.
@@ -58,13 +62,13 @@ def chapter() -> Chapter:
     return page
 
 
-def search(fastdl: Any, X: Array, y: Array) -> Any:
+def search(fastdl: ModuleType, X: Array, y: Array) -> Any:
     fit = fastdl.random_search(X, y, 1, candidates=512, refine=8)
     return fit
 
 
-def _landscape(axes: Any, x: Array, y: Array, p: float) -> None:
-    """Where the losses are, and who goes where."""
+def _landscape(axes: Axes, x: Array, y: Array, p: float) -> None:
+    """The loss of all lines as shades, with the paths of the optimizers."""
     X = x[:, None]
     w, b = (grid.ravel() for grid in np.meshgrid(np.linspace(*SLOPES, 161), np.linspace(*SHIFTS, 161)))
     losses = fastdl.lp_loss(X, y, w[:, None], b, p).reshape(161, 161)
@@ -112,7 +116,7 @@ def timed(run: Callable[[], Any]) -> tuple[Any, float]:
     return run(), perf_counter() - start
 
 
-def _race(axes: Any, paths: dict[str, Array]) -> None:
+def _race(axes: Axes, paths: dict[str, Array]) -> None:
     for k, (name, above) in enumerate(paths.items()):
         best = np.maximum(np.minimum.accumulate(above), 1e-9)
         axes.semilogy(np.arange(len(best)), best, "o-" if "random" in name else "-", ms=4, color=SERIES[k], label=name)

@@ -1,4 +1,4 @@
-"""The code that made a figure: run, timed beside the reference, and shown with the colours of an editor."""
+"""Code listings: run, timed beside the reference, and shown with syntax colours."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _MOST = 15  # repetitions
 
 @dataclass(frozen=True)
 class Run:
-    """What a function gave, and the seconds that it took at least."""
+    """The result of a function, and the shortest of its times in seconds."""
 
     result: Any
     seconds: float
 
 
 def least_time(call: Callable[[], Any], budget: float = _BUDGET) -> Run:
-    """Call until the budget is spent, at least once: the shortest time is the least disturbed."""
+    """Call until the budget of seconds is spent, at least once; the shortest time is the least disturbed one."""
     spent, seconds, result = 0.0, float("inf"), None
     for _ in range(_MOST):
         start = perf_counter()
@@ -91,7 +91,7 @@ def _kind(token: tokenize.TokenInfo) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Three digits, in the unit that suits."""
+    """A time with three digits, in seconds, milliseconds or microseconds."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"

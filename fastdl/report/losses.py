@@ -1,9 +1,10 @@
-"""The chapter on losses: what they make of a residual, and which line is best under each when one point is far off."""
+"""The chapter on losses: their values and slopes, and the best line under each when there is an outlier."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from fastdl._typing import Array
 from fastdl.report.figures import INK, MUTED, PAPER, SERIES, Panel
 from fastdl.report.page import Chapter
 from fastdl.report.samples import line_with_outlier
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 POWERS = (0.5, 1.0, 2.0)
 COLOURS = dict(zip(POWERS, (SERIES[2], SERIES[1], SERIES[0])))
@@ -61,12 +65,12 @@ _SEEN = {
 }
 
 
-def score_lines(fastdl: Any, X: Array, y: Array, W: Array, b: Array) -> Array:
+def score_lines(fastdl: ModuleType, X: Array, y: Array, W: Array, b: Array) -> Array:
     losses = fastdl.lp_loss(X, y, W, b, p=1)  # of all lines at once
     return losses
 
 
-def _lines(axes: Any, x: Array, y: Array, lines: dict[float, Any]) -> None:
+def _lines(axes: Axes, x: Array, y: Array, lines: dict[float, Any]) -> None:
     axes.plot(x, y, "o", color=INK, ms=4, label="points")
     for p, (w, b, _) in lines.items():
         axes.plot(x, w * x + b, "--" if p == 0.5 else "-", color=COLOURS[p], label=f"|r|^{p:g}: {w:.2f} x + {b:.2f}")
@@ -78,12 +82,12 @@ def _pull(page: Chapter) -> None:
     nothing = np.zeros((1, 1))
     pairs = {p: [fastdl.lp_loss_grad(nothing, [v], [0.0], 0.0, p) for v in r] for p in POWERS}
 
-    def loss(axes: Any) -> None:
+    def loss(axes: Axes) -> None:
         for p in POWERS:
             axes.plot(r, [value for value, _, _ in pairs[p]], color=COLOURS[p], label=f"|r|^{p:g}")
         axes.set(xlabel="residual r", ylabel="loss", ylim=(0, 5))
 
-    def slope(axes: Any) -> None:
+    def slope(axes: Axes) -> None:
         for p in POWERS:
             by_b = np.array([-g for _, _, g in pairs[p]])
             axes.plot(r, np.where(np.abs(r) < 1e-9, np.nan, by_b), color=COLOURS[p], label=f"|r|^{p:g}")
@@ -101,7 +105,7 @@ def _pull(page: Chapter) -> None:
     )  # fmt: skip
 
 
-def _landscape(axes: Any, losses: Array, best: Any) -> None:
+def _landscape(axes: Axes, losses: Array, best: Any) -> None:
     z = np.log(losses.reshape(_STEPS, _STEPS))
     axes.imshow(z, origin="lower", extent=(*SLOPES, *SHIFTS), aspect="auto", cmap="magma", interpolation="bilinear")
     axes.plot(best[0], best[1], "o", ms=9, mfc="none", mec=PAPER, mew=2)

@@ -1,10 +1,11 @@
-"""The chapter on networks: one curve fitted on x, on its powers and on learned features, and how these were learned."""
+"""The chapter on networks: a curve fitted on x, on powers of x and on learned features, and the training of these."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,11 @@ from fastdl._typing import Array
 from fastdl.report.figures import MUTED, SERIES, Panel
 from fastdl.report.page import Chapter
 from fastdl.report.samples import noisy_step, wave_with_step
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fastdl.network.learned_features import LearnedFeatures
 
 UNITS = 12
 NOISE = 0.1
@@ -51,7 +57,7 @@ def chapter() -> Chapter:
     return page
 
 
-def one_gradient(fastdl: Any, X: Array, y: Array, weights: list[Array], biases: list[Array]) -> Any:
+def one_gradient(fastdl: ModuleType, X: Array, y: Array, weights: list[Array], biases: list[Array]) -> Any:
     loss, by_weights, by_biases = fastdl.network_loss_grad(X, y, weights, biases, 2.0)
     return loss, by_weights, by_biases  # what every step of training needs
 
@@ -60,7 +66,7 @@ def _fits(page: Chapter, x: Array, y: Array, others: Array, bases: dict[str, Cal
     grid = np.linspace(-2, 2, 401)
     models = {name: linear_fit(basis, x, y) for name, basis in bases.items()}
 
-    def draw(axes: Any, name: str) -> None:
+    def draw(axes: Axes, name: str) -> None:
         axes.plot(x, y, "o", color=SERIES[6], ms=2, alpha=0.6, label="points")
         axes.plot(grid, wave_with_step(grid), ":", color=MUTED, lw=1.4, label="truth")
         axes.plot(grid, models[name](grid), color=SERIES[1], lw=2, label="fit")
@@ -78,15 +84,15 @@ def _fits(page: Chapter, x: Array, y: Array, others: Array, bases: dict[str, Cal
     )
 
 
-def _learning(page: Chapter, learned: Any) -> None:
+def _learning(page: Chapter, learned: LearnedFeatures) -> None:
     grid = np.linspace(-2, 2, 201)
     history = learned.network.history
 
-    def columns(axes: Any) -> None:
+    def columns(axes: Axes) -> None:
         axes.plot(grid, learned.transform(grid[:, None]), lw=1.2)
         axes.set(xlabel="x", ylabel="value of the column")
 
-    def training(axes: Any) -> None:
+    def training(axes: Axes) -> None:
         epochs = np.arange(1, len(history["train"]) + 1)
         axes.semilogy(epochs, history["train"], label="points trained on")
         axes.semilogy(epochs, history["valid"], label="points held apart")

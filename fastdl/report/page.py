@@ -1,4 +1,4 @@
-"""What a chapter is made of, and the page they are put on: one HTML file that needs no other file and no network."""
+"""Chapters and the page they are put on: one HTML file that needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastdl.report import figures, listings, scenes, sounds
 
 __all__ = ["Chapter", "render"]
 
-_LONG = 28  # letters of a table's cell, above which it may be broken between words
+_LONG = 28  # letters of a table's cell above which it may wrap
 
 
 @dataclass
@@ -27,11 +27,11 @@ class Chapter:
     Parameters
     ----------
     key : str
-        Its name in links, and the beginning of every id within it.
+        Its name in links, and the prefix of every id within it.
     title : str
-        Of the heading and the contents.
+        The title in the heading and the table of contents.
     claim : str
-        One sentence.
+        The sentence under the heading that says what there is to see.
     """
 
     key: str
@@ -76,7 +76,7 @@ class Chapter:
         self.blocks.append(f"<figure>{shown}<figcaption>{marked(caption)}</figcaption></figure>")
 
     def sounds(self, recordings: Sequence[tuple[str, Array]], rate: int) -> None:
-        """Players of int16 samples, each with what it is."""
+        """Players of int16 samples, each with a label."""
         players = "".join(sounds.player(label, samples, rate) for label, samples in recordings)
         self.blocks.append(f"<ul class=sounds>{players}</ul>")
 
@@ -91,7 +91,7 @@ class Chapter:
         """Run `function(fastdl, *arguments)`, time it beside the reference, and show its body; returns its result.
 
         The reference is the same function with fastdl.reference in place of fastdl, or `reference(*arguments)`, which
-        is called `other`; `compare` takes what is to be compared from a result, where that is not the whole.
+        the page calls `other`. Results are compared, by `compare(result)` if given.
         """
         ours = listings.least_time(lambda: function(fastdl, *arguments))
         call = (lambda: function(fastdl.reference, *arguments)) if reference is None else lambda: reference(*arguments)
@@ -116,7 +116,7 @@ def marked(words: str) -> str:
 
 
 def number(value: Any) -> str:
-    """As it is read best: thousands apart, four digits of what is no whole number."""
+    """A number for readers: thousands separated, four digits where it is not whole."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return f"{value:,}"
     if not isinstance(value, (float, np.floating)):
@@ -136,7 +136,7 @@ def _cell(tag: str, value: Any, right: bool) -> str:
 
 
 def render(chapters: Sequence[Chapter], title: str, lead: str, facts: Sequence[tuple[str, str]] = ()) -> str:
-    """The page, whole."""
+    """The HTML of the whole page."""
     folder = Path(__file__).parent
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     links = "".join(f'<li><a href="#{c.key}">{html.escape(c.title)}</a></li>' for c in chapters)
@@ -166,7 +166,7 @@ def _section(k: int, chapter: Chapter) -> str:
 
 
 def machine() -> list[tuple[str, str]]:
-    """What a time depends on."""
+    """Facts about the machine that times depend on."""
     import platform
     from datetime import date
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,13 +15,16 @@ from fastdl.report.page import Chapter
 from fastdl.report.samples import STREET_RANGE, street_scan
 from fastdl.report.scenes import Layer
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 SIZE = 0.4
-SHOWN = 36_000  # points of the scene to turn: more make the page larger, not clearer
+SHOWN = 36_000  # points of the rotatable scene: more make the page larger, not clearer
 HEIGHTS = (-1.8, 3.0)  # metres, of the darkest and the lightest colour
 
 
 def chapter() -> Chapter:
-    """The scan to turn, its account, the channels of a dense grid, and how many voxels each size makes."""
+    """The rotatable scan, the account of its points, a dense grid's channels, and the number of voxels by size."""
     points = street_scan()
     page = Chapter(
         "points",
@@ -56,13 +60,13 @@ def chapter() -> Chapter:
     return page
 
 
-def put_into_voxels(fastdl: Any, points: Array, point_range: tuple[float, ...]) -> Any:
+def put_into_voxels(fastdl: ModuleType, points: Array, point_range: tuple[float, ...]) -> Any:
     voxels = fastdl.voxelize(points, 0.4, point_range, max_points=8, max_voxels=20_000)
     return voxels
 
 
 def cloud(points: Array, shown: int = SHOWN) -> Layer:
-    """Every so many-th point, coloured by height."""
+    """A regular sample of the points, coloured by height."""
     some = points[:: max(1, -(-len(points) // shown))]
     low, high = np.array(STREET_RANGE[:3]), np.array(STREET_RANGE[3:])
     inside = some[((some[:, :3] >= low) & (some[:, :3] < high)).all(axis=1)]
@@ -82,7 +86,7 @@ def _pillars(page: Chapter, points: Array) -> None:
     grid = fastdl.voxel_grid(points, tall, STREET_RANGE, reduce=names, fill=np.nan)[:, :, 0]
     x0, y0, _, x1, y1, _ = STREET_RANGE
 
-    def draw(axes: Any, k: int, label: str) -> None:
+    def draw(axes: Axes, k: int, label: str) -> None:
         channel = np.log10(grid[..., k]) if k == 3 else grid[..., k]
         picture = axes.imshow(channel.T, origin="lower", extent=(x0, x1, y0, y1), cmap="viridis", interpolation="none")
         bar = axes.figure.colorbar(picture, ax=axes, orientation="horizontal", aspect=40, pad=0.02, label=label)
@@ -103,7 +107,7 @@ def _pillars(page: Chapter, points: Array) -> None:
     page.code(reduce_pillars, points, STREET_RANGE)
 
 
-def reduce_pillars(fastdl: Any, points: Array, point_range: tuple[float, ...]) -> Array:
+def reduce_pillars(fastdl: ModuleType, points: Array, point_range: tuple[float, ...]) -> Array:
     channels = [(2, "max"), (2, "min"), (3, "mean"), (0, "count")]  # a column and what is made of it
     grid = fastdl.voxel_grid(points, (0.4, 0.4, 6.0), point_range, reduce=channels)
     return grid[:, :, 0]  # (X, Y, 4)
@@ -113,7 +117,7 @@ def _sizes(page: Chapter, points: Array) -> None:
     sizes = np.geomspace(0.05, 3.2, 13)
     left = np.array([len(fastdl.voxel_downsample(points, size)) for size in sizes])
 
-    def draw(axes: Any) -> None:
+    def draw(axes: Axes) -> None:
         axes.loglog(sizes, left, "o-", ms=4, label="voxels")
         axes.loglog(sizes, left[-4] * (sizes[-4] / sizes) ** 2, "--", color=SERIES[1], label="falling with the square")
         axes.axhline(len(points), color=SERIES[6], lw=1, label="all points")

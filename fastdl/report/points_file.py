@@ -1,8 +1,9 @@
-"""A chapter on a point cloud: its columns, the cloud to turn, and what voxels of some sizes keep of it."""
+"""A chapter on a point cloud: its columns, the rotatable cloud, and how many voxels of each size it occupies."""
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +15,11 @@ from fastdl.report.inspection import Inspection
 from fastdl.report.page import Chapter
 from fastdl.report.scenes import Layer
 
-_CHUNK = 1 << 17  # points
-_SAMPLE = 400_000  # points that voxels are made of; a larger cloud is thinned to every so many-th
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_CHUNK = 1 << 17  # points read at once
+_SAMPLE = 400_000  # points that voxels are made of, at most: of larger clouds every k-th point is taken
 _BYTES = 10  # of a point in a scene, in base64
 
 
@@ -54,7 +58,7 @@ def chapter(asked: Inspection) -> Chapter:
 
 
 class Column:
-    """Least, mean, largest of a column while it streams by."""
+    """The minimum, mean and maximum of a column that is read in chunks."""
 
     def __init__(self, name: str):
         self.name, self.low, self.high, self.total = name, np.inf, -np.inf, 0.0
@@ -73,7 +77,7 @@ class Column:
 
 
 def steps(points: Array) -> Array:
-    """Six sizes of voxels, round numbers, from some hundredth to some fifth of the extent."""
+    """Six voxel sizes, round numbers, from about a hundredth to about a fifth of the extent."""
     low, high = np.percentile(points, [1, 99], axis=0)
     extent = float(np.max(high - low)) or 1.0
     first = extent / 200
@@ -122,7 +126,7 @@ def _sizes(page: Chapter, sample: Array, every: int) -> None:
         left.append(count)
         rows.append([float(size), count, round(len(good) / count, 1), len(good) - over, over, len(sample) - len(good)])
 
-    def draw(axes: Any) -> None:
+    def draw(axes: Axes) -> None:
         axes.loglog(sizes, left, "o-", ms=4, label="voxels")
         axes.axhline(len(good), color=SERIES[6], lw=1, label="points")
         axes.set_xticks(sizes)
@@ -141,6 +145,6 @@ def _sizes(page: Chapter, sample: Array, every: int) -> None:
     page.code(reduce_points, good[:200_000].astype(np.float32), float(sizes[2]))
 
 
-def reduce_points(fastdl: Any, points: Array, size: float) -> Array:
+def reduce_points(fastdl: ModuleType, points: Array, size: float) -> Array:
     means = fastdl.voxel_downsample(points, size)
     return means  # a point for each occupied voxel

@@ -1,4 +1,4 @@
-"""What the report, the tests and the benchmarks make up: a voice, a street, a club, a gene, noisy points, incomes."""
+"""Synthetic data for the report, tests and benchmarks: a voice, a street, a club, a gene, noisy points, incomes."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def heavy_tails(rows: int, weights: Array, freedom: float, seed: int) -> tuple[A
 
 
 def wave(x: Array) -> Array:
-    """What `noisy_wave` observes."""
+    """The curve that `noisy_wave` observes with errors."""
     return np.sin(1.3 * x)
 
 
@@ -186,7 +186,7 @@ def noisy_wave() -> tuple[Array, Array]:
 
 
 def wave_with_step(x: Array) -> Array:
-    """What `noisy_step` observes."""
+    """The curve that `noisy_step` observes with errors."""
     return 0.5 * np.sin(3 * x) + (x > 0.4)
 
 

@@ -1,4 +1,4 @@
-"""Clouds and voxels that one can turn: arrays packed for the page's viewer, and a still picture where it cannot run."""
+"""Rotatable scenes of points and voxels: arrays packed for the page's viewer, and a still picture as fallback."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _STILL = (880, 460)  # pixels
 
 @dataclass(frozen=True)
 class Layer:
-    """What the viewer shows at a time: points, or boxes of one size.
+    """One selectable layer of a scene: points, or boxes of one size.
 
     Parameters
     ----------
     name : str
-        What it is called beside the viewer.
+        Its name beside the viewer.
     positions : ndarray, (N, 3)
-        In metres; of boxes, their centres.
+        Positions in metres; for boxes, their centres.
     values : ndarray, (N,)
-        What colours it, clipped to `limits` of the scene.
+        The values shown as colours, clipped to `limits` of the scene.
     size : tuple of float
         Edges of the boxes; empty for points.
     """

@@ -1,9 +1,10 @@
-"""The chapter on selection: what fits too little or too much look like, and the curves that tell them apart."""
+"""The chapter on selection: underfitting and overfitting, and the loss curves that tell them apart."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,11 @@ from fastdl._typing import Array
 from fastdl.report.figures import MUTED, SERIES, Panel
 from fastdl.report.page import Chapter
 from fastdl.report.samples import noisy_wave, wave
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fastdl.selection.degree_selection import DegreeSelection
 
 SEED = 2
 NOISE = 0.4**2  # the variance of the errors of noisy_wave
@@ -58,7 +64,7 @@ def chapter() -> Chapter:
     return page
 
 
-def choose(fastdl: Any, x: Array, y: Array, folds: Array) -> Any:
+def choose(fastdl: ModuleType, x: Array, y: Array, folds: Array) -> Any:
     choice = fastdl.select_degree(x, y, range(12), folds=folds, test=0)
     return choice  # choice.best, choice.one_se, choice.model.predict(x)
 
@@ -70,11 +76,11 @@ def _refit_all(x: Array, y: Array, folds: Array) -> Array:
     return np.average(valid, axis=1, weights=np.bincount(folds))
 
 
-def _fits(page: Chapter, x: Array, y: Array, choice: Any) -> None:
+def _fits(page: Chapter, x: Array, y: Array, choice: DegreeSelection) -> None:
     grid = np.linspace(0, 8, 300)
     test = fastdl.split(len(x), (0.9, 0.1), seed=SEED).test
 
-    def draw(axes: Any, degree: int) -> None:
+    def draw(axes: Axes, degree: int) -> None:
         axes.plot(grid, wave(grid), "--", color=MUTED, lw=1.2, label="the wave")
         axes.plot(grid, choice.models[degree].predict(grid), color=SERIES[1], label="fit")
         axes.plot(np.delete(x, test), np.delete(y, test), "o", ms=3.5, color=SERIES[0], label="seen by the fit")
@@ -89,7 +95,7 @@ def _fits(page: Chapter, x: Array, y: Array, choice: Any) -> None:
     )  # fmt: skip
 
 
-def _curves(axes: Any, choice: Any) -> None:
+def _curves(axes: Axes, choice: DegreeSelection) -> None:
     degrees = choice.degrees
     for name, mean, error, colour in (
         ("training", choice.train, choice.train_se, SERIES[0]),
@@ -106,7 +112,7 @@ def _curves(axes: Any, choice: Any) -> None:
     axes.set_yticks([0.1, 0.2, 0.5, 1])
 
 
-def _table(page: Chapter, choice: Any) -> None:
+def _table(page: Chapter, choice: DegreeSelection) -> None:
     marks = {choice.best: "least validation loss", choice.one_se: "lowest within one standard error"}
     if choice.best == choice.one_se:
         marks[choice.best] = "both the least and the lowest"

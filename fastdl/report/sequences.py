@@ -1,9 +1,10 @@
-"""The chapter on sequences: a gene as a one-hot picture, windows, variants, minimizers, and where peers differ."""
+"""The chapter on sequences: one-hot encoding of a gene, windows, variants, minimizers, and how peers differ."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,10 @@ from fastdl.report.figures import INK, MUTED, SERIES, Panel
 from fastdl.report.page import Chapter
 from fastdl.report.samples import GENE
 from fastdl.sequences.encoding import LIKE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: Colours of A, C, G and T.
 BASES = (SERIES[2], SERIES[0], SERIES[4], SERIES[1])
@@ -42,7 +47,7 @@ def chapter() -> Chapter:
     return page
 
 
-def squares(axes: Any, rows: Array, letters: str) -> None:
+def squares(axes: Axes, rows: Array, letters: str) -> None:
     """(4, L) as squares in the colours of the bases, the letters below."""
     for k, colour in enumerate(BASES):
         at = np.flatnonzero(rows[k] > 0)
@@ -56,7 +61,7 @@ def squares(axes: Any, rows: Array, letters: str) -> None:
     axes.set(xlim=(-0.6, len(letters) - 0.4), ylim=(-0.6, 3.6))
 
 
-def _gene(figure: Any, gene: str) -> None:
+def _gene(figure: Figure, gene: str) -> None:
     lines = 2 if figure.get_figwidth() * 72 > 600 else 4
     figure.set_figheight(130 * lines / 72)
     length = -(-len(gene) // lines)
@@ -96,7 +101,7 @@ def _windows(page: Chapter, gene: str) -> None:
     page.code(fetch_windows, genome.encode(), many, rng.choice(["+", "-"], 500))
 
 
-def fetch_windows(fastdl: Any, genome: bytes, starts: Array, strands: Array) -> Array:
+def fetch_windows(fastdl: ModuleType, genome: bytes, starts: Array, strands: Array) -> Array:
     windows = fastdl.one_hot_windows(genome, starts, 1000, strand=strands)
     return windows  # (500, 1000, 4) uint8, each on its strand
 
@@ -130,7 +135,7 @@ def _minimizers(page: Chapter) -> None:
     found = [fastdl.minimizers(text, k, w) for text in (first, "".join(other))]
     shared = set(found[0].numbers.tolist()) & set(found[1].numbers.tolist())
 
-    def draw(axes: Any) -> None:
+    def draw(axes: Axes) -> None:
         for row, m in enumerate(found):
             common = np.isin(m.numbers, list(shared))
             for which, colour, label in ((common, SERIES[0], "in both"), (~common, SERIES[1], "in one alone")):
@@ -151,7 +156,7 @@ def _minimizers(page: Chapter) -> None:
     page.code(index_words, text)
 
 
-def index_words(fastdl: Any, sequence: bytes) -> tuple[Array, Array]:
+def index_words(fastdl: ModuleType, sequence: bytes) -> tuple[Array, Array]:
     words = fastdl.kmer_index(sequence, 6, canonical=True)  # a number for each 6-mer, both strands alike
     positions = fastdl.minimizers(sequence, 15, 10)[0]
     return words, positions
@@ -166,7 +171,7 @@ def _kmers(page: Chapter) -> None:
     counts = np.asarray(fastdl.kmer_count(text, 6, canonical=True))
     peak = int(fastdl.kmer_index("TATAAA", 6, canonical=True)[0])
 
-    def draw(axes: Any) -> None:
+    def draw(axes: Axes) -> None:
         there = np.flatnonzero(counts)
         axes.vlines(there, 0, counts[there], color=SERIES[6], lw=0.5, rasterized=True)
         axes.plot([peak], [counts[peak]], "o", color=SERIES[1])

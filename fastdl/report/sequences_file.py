@@ -1,11 +1,12 @@
-"""A chapter on sequences of FASTA, FASTQ or 2bit: lengths, letters, windows, and the first of them as one-hot rows."""
+"""A chapter on a FASTA, FASTQ or 2bit file: lengths, letters, windows, and the first letters as one-hot rows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,13 +19,17 @@ from fastdl.report.inspection import Inspection
 from fastdl.report.page import Chapter
 from fastdl.report.sequences import BASES, squares
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 _WINDOW = 1000
 _SHOWN = 60  # letters of the picture
 _NAMED = 20  # sequences in the table
 
 
 class Account:
-    """What is counted while sequences stream by: letters, lengths, qualities and the first letters."""
+    """Counts over sequences that are read in pieces: letters, lengths, qualities; and the first letters."""
 
     def __init__(self) -> None:
         self.letters = np.zeros(256, np.int64)
@@ -36,19 +41,19 @@ class Account:
         self.first = b""
 
     def start(self, name: str) -> None:
-        """A new sequence."""
+        """Begin a new sequence."""
         self.finish()
         self.current = (name, 0)
 
     def finish(self) -> None:
-        """The last sequence is whole."""
+        """End the current sequence."""
         if self.current[1] >= 0:
             self.lengths[self.current[1]] += 1
             if len(self.named) < _NAMED:
                 self.named.append(self.current)
 
     def add(self, letters: Array) -> None:
-        """Letters of the last sequence."""
+        """Take in letters of the current sequence."""
         self.letters += np.bincount(letters, minlength=256)
         self.words += np.asarray(fastdl.kmer_count(letters, 4, canonical=True))
         self.current = (self.current[0], self.current[1] + len(letters))
@@ -158,12 +163,12 @@ def _pictures(page: Chapter, found: Account, kind: str) -> None:
     page.code(encode, found.first[:100_000])
 
 
-def encode(fastdl: Any, letters: bytes) -> Array:
+def encode(fastdl: ModuleType, letters: bytes) -> Array:
     rows = fastdl.one_hot(letters)
     return rows  # (L, 4) uint8
 
 
-def _first(figure: Any, text: str) -> None:
+def _first(figure: Figure, text: str) -> None:
     lines = 2 if figure.get_figwidth() * 72 > 600 else 3
     figure.set_figheight(130 * lines / 72)
     length = -(-len(text) // lines)
@@ -173,7 +178,7 @@ def _first(figure: Any, text: str) -> None:
         squares(axes, rows[:, part], text[part].ljust(length))
 
 
-def _composition(axes: Any, found: Account) -> None:
+def _composition(axes: Axes, found: Account) -> None:
     upper = found.letters.copy()
     upper[65:91] += upper[97:123]
     upper[97:123] = 0
@@ -185,7 +190,7 @@ def _composition(axes: Any, found: Account) -> None:
     axes.set(xlabel="letter", ylabel="of all (%)")
 
 
-def _lengths(axes: Any, counts: Counter[int]) -> None:
+def _lengths(axes: Axes, counts: Counter[int]) -> None:
     lengths, times = (np.array(v, np.int64) for v in zip(*sorted(counts.items())))
     low, high = max(int(lengths.min()), 1), max(int(lengths.max()), 2)
     edges = np.geomspace(low, high + 1, 25) if high > 20 * low else np.linspace(low - 0.5, high + 0.5, 25)
@@ -193,7 +198,7 @@ def _lengths(axes: Any, counts: Counter[int]) -> None:
     axes.set(xlabel="letters", ylabel="sequences", xscale="log" if high > 20 * low else "linear", ylim=(0, None))
 
 
-def _qualities(axes: Any, found: Account) -> None:
+def _qualities(axes: Axes, found: Account) -> None:
     scores = np.arange(-33, 223)
     there = np.flatnonzero(found.qualities)
     low, high = there.min(), there.max() + 1

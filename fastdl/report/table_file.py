@@ -1,10 +1,11 @@
-"""A chapter on a table: its columns and what could be a target; with a target, fits with certificates and a degree."""
+"""A chapter on a table: its columns, and which could be targets; with a target, fits and the choice of a degree."""
 
 from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,17 +19,22 @@ from fastdl.report.linear import COLOURS
 from fastdl.report.listings import duration, least_time
 from fastdl.report.page import Chapter
 
-_ROWS = 100_000  # that are kept for pictures and fits; of more, every second, fourth, ...
-_HARD_ROWS = 2_000  # for p < 1, whose fits take longest
-_DISTINCT = 1_000  # texts or numbers of a column that are told apart
-_CLASSES = 20  # distinct whole numbers, up to which they may be classes
-_SHOWN = 40  # columns of the table, and
-_HISTOGRAMS = 6  # of the pictures
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fastdl.linear.result import LpFit
+
+_ROWS = 100_000  # rows kept for pictures and fits, at most: of more, every second, fourth, ... row
+_HARD_ROWS = 2_000  # rows of fits with p < 1, which take longest
+_DISTINCT = 1_000  # distinct values of a column that are counted
+_CLASSES = 20  # distinct whole numbers up to which a column may hold classes
+_SHOWN = 40  # columns that the page lists
+_HISTOGRAMS = 6  # columns that the page draws
 _FEATURES = 50
 
 
 class Column:
-    """What is known of a column while it streams by."""
+    """Statistics of a column that is read in chunks."""
 
     def __init__(self, name: str):
         self.name, self.rows, self.missing, self.infinite = name, 0, 0, 0
@@ -38,7 +44,7 @@ class Column:
         self.values: Counter[Any] = Counter()
 
     def update(self, column: Any) -> Array:
-        """Numbers of the rows, NaN where there are none."""
+        """Take in the values of a chunk; returns them as numbers, NaN where there is none."""
         values = column.to_numpy(zero_copy_only=False) if hasattr(column, "to_pylist") else np.asarray(column)
         self.rows += len(values)
         if values.dtype.kind not in "fiub":
@@ -72,11 +78,11 @@ class Column:
 
     @property
     def distinct(self) -> str:
-        """How many values differ, as far as they are counted."""
+        """The number of distinct values, as far as they are counted."""
         return f"{len(self.values):,}" if len(self.values) <= _DISTINCT else f"more than {_DISTINCT:,}"
 
     def as_target(self) -> str:
-        """What `fastdl` would make of it as a target."""
+        """The target that `fastdl.targets` has for such a column."""
         if len(self.values) < 2:
             return "none: it does not vary" if self.values else "none: it is empty"
         if len(self.values) == 2:
@@ -86,7 +92,7 @@ class Column:
         return "ClassTarget or StandardTarget" if self.whole and len(self.values) <= _CLASSES else "StandardTarget"
 
     def line(self) -> list[Any]:
-        """Of the table of columns."""
+        """The column's line in the table of columns."""
         kind = "text" if self.is_text else "whole numbers" if self.whole and self.count else "numbers"
         mean = self.total / self.count if self.count and not self.is_text else ""
         low, high = (self.low, self.high) if mean != "" else ("", "")
@@ -94,7 +100,7 @@ class Column:
 
 
 class Sample:
-    """So many rows of a stream, evenly: of twice as many every second is kept, and so on."""
+    """An even sample of a stream of rows: whenever it has twice `limit` rows, every second one is dropped."""
 
     def __init__(self, limit: int):
         self.limit, self.every, self.seen = limit, 1, 0
@@ -150,13 +156,13 @@ def chapter(asked: Inspection) -> Chapter:
     return page
 
 
-def standard_columns(fastdl: Any, values: Array) -> Array:
+def standard_columns(fastdl: ModuleType, values: Array) -> Array:
     columns = fastdl.vandermonde(values, 5, basis="chebyshev", domain=(values.min(), values.max()))
     return columns  # a column for each degree, 0 to 5
 
 
 def _histograms(page: Chapter, columns: list[tuple[Column, Array]]) -> None:
-    def draw(axes: Any, column: Column, values: Array) -> None:
+    def draw(axes: Axes, column: Column, values: Array) -> None:
         good = values[np.isfinite(values)]
         edges = np.unique(np.linspace(good.min(), good.max(), 41))  # fewer where there are fewer floats between
         counts = np.histogram(good, edges)[0]
@@ -217,11 +223,11 @@ def _fits(page: Chapter, asked: Inspection, columns: dict[str, Array], every: in
     _degree(page, X, y, features, target)
 
 
-def _residuals(page: Chapter, X: Array, y: Array, fits: dict[float, Any]) -> None:
+def _residuals(page: Chapter, X: Array, y: Array, fits: dict[float, LpFit]) -> None:
     middle = min(float(np.median(np.abs(y - fit.predict(X)))) for fit in fits.values())
     least = max(middle / 100, 1e-12)
 
-    def draw(axes: Any) -> None:
+    def draw(axes: Axes) -> None:
         part = 100 * np.linspace(0, 1, 101)
         for p, fit in fits.items():
             far = np.quantile(np.abs(y - fit.predict(X)), part / 100)
@@ -236,7 +242,7 @@ def _residuals(page: Chapter, X: Array, y: Array, fits: dict[float, Any]) -> Non
 
 
 def _degree(page: Chapter, X: Array, y: Array, features: list[str], target: str) -> None:
-    """The choice of a degree for the column that goes most with the target."""
+    """The choice of a degree for the column of the largest correlation with the target."""
     with np.errstate(invalid="ignore", divide="ignore"):
         together = np.abs([np.corrcoef(x, y)[0, 1] if x.std() > 0 and y.std() > 0 else 0.0 for x in X.T])
     best = int(np.nan_to_num(together).argmax())
@@ -247,7 +253,7 @@ def _degree(page: Chapter, X: Array, y: Array, features: list[str], target: str)
         return
     choice = fastdl.select_degree(x, y, range(highest + 1))
 
-    def draw(axes: Any) -> None:
+    def draw(axes: Axes) -> None:
         for name, mean, colour in (("training", choice.train, SERIES[0]), ("validation", choice.valid, SERIES[1])):
             axes.plot(choice.degrees, mean, "o-", ms=4, color=colour, label=name)
         axes.axvline(choice.best, color=MUTED, lw=1, ls="--")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +16,11 @@ from fastdl.report.page import Chapter
 from fastdl.report.samples import incomes
 from fastdl.targets.bins import STRATEGIES, VALUES
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 COUNTS = (2, 4, 8, 16, 32, 64, 128, 256)
-_TOP = 200  # thousands: where the pictures of the edges end
+_TOP = 200  # thousands: the end of the axis in the pictures of the edges
 _NAMES = {"uniform": "even width", "quantile": "quantiles", "kmeans": "k-means"}
 _SEEN = {
     "uniform": "most edges stand where there is hardly anybody",
@@ -64,7 +68,7 @@ def chapter() -> Chapter:
     return page
 
 
-def cut_and_code(fastdl: Any, y: Array) -> Array:
+def cut_and_code(fastdl: ModuleType, y: Array) -> Array:
     target = fastdl.BinnedTarget(64, "quantile").fit(y)
     return target.encode(y)  # classes 0 to 63; target.decode(classes) gives means back
 
@@ -73,7 +77,7 @@ def _cut_by_numpy(y: Array) -> Array:
     return reference.targets.bin_encode(y, reference.targets.quantile(np.sort(y), 64))
 
 
-def _edges(axes: Any, y: Array, strategy: str) -> None:
+def _edges(axes: Axes, y: Array, strategy: str) -> None:
     target = fastdl.BinnedTarget(12, strategy).fit(y)
     counts, at = np.histogram(y[y < _TOP], bins=80)
     axes.stairs(counts, at, fill=True, color=SERIES[5], alpha=0.7)
@@ -95,7 +99,7 @@ def _errors(page: Chapter, y: Array) -> None:
     every = np.array([*by_strategy.values(), *by_value.values()])
     limits = (every.min() / 1.3, every.max() * 1.3)
 
-    def draw(axes: Any, curves: dict[str, list[float]]) -> None:
+    def draw(axes: Axes, curves: dict[str, list[float]]) -> None:
         for name, values in curves.items():
             axes.loglog(COUNTS, values, "o-", ms=4, label=name)
         axes.set_xscale("log", base=2)
@@ -119,7 +123,7 @@ def rms(y: Array, back: Array) -> float:
 
 
 def two_values() -> list[list]:
-    """Losses of one linear score against the same labels, in both codes."""
+    """Losses of one linear score for the same labels, encoded as {0, 1} and as {-1, 1}."""
     rng = np.random.default_rng(0)
     score = rng.standard_normal((200, 1))
     labels = np.where(score[:, 0] + rng.standard_normal(200) > 0, "yes", "no")

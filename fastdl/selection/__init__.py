@@ -1,4 +1,4 @@
-"""Evaluation: training, validation and test parts, folds, polynomials of all degrees in one pass, their choice."""
+"""Evaluation: splits into training, validation and test rows, folds, and the choice of a polynomial's degree."""
 
 from fastdl import _lazy
 

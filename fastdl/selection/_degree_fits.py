@@ -1,4 +1,4 @@
-"""The fits of every degree without each fold: from sums of one pass or two, from factors, or by fit_lp."""
+"""Cross-validation fits: each degree without each fold, from sums of products, QR factors, or by fit_lp."""
 
 from __future__ import annotations
 
@@ -22,27 +22,32 @@ from fastdl.selection.degree_selection import DegreeSelection, select
 from fastdl.selection.polynomial import Polynomial
 from fastdl.selection.polynomial_stats import PolynomialStats
 
-_LOSS = 1e-10  # the relative error of a squared error that a pass may leave
-_FEW = 10  # rows for each coefficient, up to which orthogonal factors are as cheap as sums
+_LARGEST_ERROR = 1e-10  # relative, of a mean squared error: beyond, another pass or QR is used
+_FEW = 10  # rows for each coefficient, up to which QR factors are as cheap as sums
 
 
-def _joined(a: Any, b: Any) -> Any:
-    return type(a).joined((a, b))
+Sums = ChebyshevSums | TriangularFactor
+
+
+def _joined(a: Sums, b: Sums) -> Sums:
+    """The sums over the rows of both."""
+    return type(a).joined((a, b))  # type: ignore[arg-type]
 
 
 @dataclass
 class _Losses:
-    """Sums of one pass: those of each fold and of the test part, joined to what each fit sees."""
+    """The mean squared errors of all fits, from the sums of each fold and, last, of the test part."""
 
-    parts: Sequence[Any]
-    subtracted: Array  # the polynomial that the sums' y is less by
+    parts: Sequence[Sums]
+    subtracted: Array  # the polynomial that was subtracted from y before the sums were taken
     degrees: Sequence[int]
 
     def __post_init__(self) -> None:
-        *folds, self.test = self.parts
-        self.folds = folds
-        # Each fit sees the folds before its own and those after it: two running sums, and no subtraction.
-        before, after = (list(accumulate(order, _joined)) for order in (folds, folds[::-1]))
+        folds: list[Sums] = list(self.parts[:-1])
+        self.folds, self.test = folds, self.parts[-1]
+        # The training rows of a fold are the folds before and after it: two running sums, without a subtraction.
+        before: list[Sums] = list(accumulate(folds, _joined))
+        after: list[Sums] = list(accumulate(folds[::-1], _joined))
         self.all = before[-1]
         inner = [_joined(a, b) for a, b in zip(before, after[-3::-1])]
         self.train = [after[-2], *inner, before[-2]]
@@ -68,7 +73,7 @@ class _Losses:
 def least_squares(
     points: FoldedPoints, degrees: list[int], p: float, rule: str, threads: int | None
 ) -> DegreeSelection:
-    """Sums of one pass; of a second where they have lost digits; factors where these would not do either."""
+    """The choice for p = 2: sums of one pass; of a second where digits were lost; QR factors where that fails too."""
     assert points.domain is not None
     P, method = degrees[-1], "QR"
     offset = 0.0
@@ -77,7 +82,7 @@ def least_squares(
         method = "moments"
         if not sound and losses.determined > P:
             first = losses.all.fits(losses.subtracted, [P])[0]
-            offset, first[0] = offset + first[0], 0.0  # one subtraction, so that y is rounded once
+            offset, first[0] = offset + first[0], 0.0  # subtract both constants at once, so that y is rounded once
             losses, offset, sound = _sums(points, degrees, Polynomial(first, points.domain), threads, offset)
             method = "moments, two passes"
         if not sound:
@@ -86,7 +91,7 @@ def least_squares(
         factors = QrPass(P, points.domain, points.count + 1, offset)
         for chunk in points.chunks():
             factors.update(chunk)
-        _rows_in(triangles := factors.triangles())
+        _check_folds(triangles := factors.triangles())
         losses = _Losses(triangles, np.zeros(P + 1), degrees)
     (train, valid), (coefficients, test) = losses.curves, losses.models()
     coefficients[:, 0] += offset
@@ -102,7 +107,7 @@ def _sums(
     threads: int | None,
     offset: float | None = None,
 ) -> tuple[_Losses, float, bool]:
-    """The sums of a pass, the offset of y, and whether squared errors from them keep their digits."""
+    """The sums of a pass, the offset of y, and whether squared errors computed from them are accurate enough."""
     P = degrees[-1]
     stats = PolynomialStats(
         P, domain=points.domain, folds=points.count + 1, offset=offset, subtracted=subtracted, threads=threads
@@ -110,7 +115,7 @@ def _sums(
     for chunk in points.chunks():
         stats.update(chunk)
     grams = stats.grams()
-    _rows_in(grams)
+    _check_folds(grams)
     losses = _Losses(grams, stats._subtracted, degrees)
     if losses.determined <= P:
         return losses, stats.offset or 0.0, False
@@ -118,20 +123,22 @@ def _sums(
     lost = 0.0
     for k, (rest, held) in enumerate(zip(losses.train, losses.folds)):
         for part, curve in ((rest, train[:, k]), (held, valid[:, k])):
+            assert isinstance(part, ChebyshevSums)  # as `grams` are
             least = curve.min() * part.weight
             ratio = part.yy / least if least > 0 else np.inf
             lost = max(lost, EPS * ratio, EPS * rest.condition * np.sqrt(ratio))
-    return losses, stats.offset or 0.0, lost < _LOSS or (subtracted is not None and losses.all.condition < ILL)
+    return losses, stats.offset or 0.0, lost < _LARGEST_ERROR or (subtracted is not None and losses.all.condition < ILL)
 
 
-def _rows_in(parts: Sequence[ChebyshevSums | TriangularFactor]) -> None:
+def _check_folds(parts: Sequence[Sums]) -> None:
+    """Raise where a fold has no row of weight above 0."""
     for k, part in enumerate(parts[:-1]):
         if not part.weight:
             raise _check.InputError(f"every fold must have rows of weight above 0, got none in fold {k}")
 
 
 def least_powers(points: FoldedPoints, degrees: list[int], p: float, rule: str, threads: int | None) -> DegreeSelection:
-    """Every degree and fold fitted by `fit_lp`; their losses from one read of the columns."""
+    """The choice for other p: every degree and fold is fitted by `fit_lp`, and all losses come from one read of X."""
     assert points.domain is not None
     parts: list[tuple[Any, ...]] = [
         tuple(None if a is None else np.array(a) for a in chunk) for chunk in points.chunks()
@@ -155,7 +162,7 @@ def least_powers(points: FoldedPoints, degrees: list[int], p: float, rule: str, 
         return np.array([fit.b, *fit.w, *np.zeros(degrees[-1] - degree)])
 
     def losses(rows: Array, C: Array, **more: Any) -> Array:
-        # Without columns there is nothing to multiply; a column of zeros does no harm.
+        # `lp_loss` needs a column: for degree 0 that is one of zeros.
         wide = X[rows] if X.shape[1] else np.zeros((int(rows.sum()), 1))
         W = C[:, 1:] if X.shape[1] else np.zeros((len(C), 1))
         return lp_loss(
@@ -177,9 +184,10 @@ def least_powers(points: FoldedPoints, degrees: list[int], p: float, rule: str, 
 
 
 def _differences(held_out: list[tuple[Array, Array, Array]], C: Array, p: float) -> Array | None:
-    """How much the mean losses of models C (degrees, folds, coefficients) exceed that of the lowest degree.
+    """By how much the mean losses of models C (degrees, folds, coefficients) exceed that of the lowest degree.
 
-    Row by row, as one far y in a sum takes the digits of all the others. None where a loss is beyond the largest float.
+    Differences are taken row by row, before they are summed: in a sum of losses an outlier would take the digits of all
+    other rows. None where a loss is beyond the largest float.
     """
     out = np.empty(C.shape[:2])
     with np.errstate(over="ignore", invalid="ignore"):

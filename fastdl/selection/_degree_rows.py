@@ -1,4 +1,4 @@
-"""The rows from which a degree is chosen, each in its fold, gone through as often as it takes."""
+"""The rows from which a degree is chosen, with the fold of each, read in as many passes as the method needs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._row_buffer import select_rows
 from fastdl._rows import source
+from fastdl._typing import ArrayLike, RowsLike
 from fastdl.selection._row_blocks import checked_chunk
 from fastdl.selection.polynomial import interval
 from fastdl.selection.polynomial_stats import PolynomialStats
@@ -19,7 +20,15 @@ from fastdl.selection.splits import Split
 class FoldedPoints:
     """x, y and weights, from arrays or chunks; their domain, number, and folds."""
 
-    def __init__(self, x: Any, y: Any, sample_weight: Any, domain: Any, n: int | None, threads: int | None):
+    def __init__(
+        self,
+        x: RowsLike,
+        y: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        domain: tuple[float, float] | None,
+        n: int | None,
+        threads: int | None,
+    ):
         self._again: Callable[[], Iterable[Any]]
         if y is None:
             self._again = source(x, None, sample_weight)
@@ -49,8 +58,8 @@ class FoldedPoints:
             wide = (high - low) or max(abs(low), 1.0)
             self.domain = (low, high) if high > low else (low - wide, high + wide)
 
-    def given_folds(self, folds: Any) -> None:
-        """The fold of each row by the user; -1 for the test part."""
+    def given_folds(self, folds: ArrayLike) -> None:
+        """Use the folds that the user gives for each row; -1 stands for the test part."""
         folds = _check.array("folds", folds, ("i", "u"), 1)
         if len(folds) != self.n:
             raise _check.InputError(f"folds must have one number for each of {self.n} rows, got {len(folds)}")
@@ -63,7 +72,7 @@ class FoldedPoints:
         self._folds = lambda start, stop: codes[start:stop]
 
     def split_by(self, split: Split, count: int) -> None:
-        """The first `count` parts are the folds; what is left is the test part."""
+        """Use the first `count` parts of a split as the folds; the rest is the test part."""
         if split.n != self.n:
             raise _check.InputError(f"folds must be of {self.n} rows, got folds of {split.n}")
         self.count = count
@@ -78,7 +87,7 @@ class FoldedPoints:
         start = 0
         for chunk in self._again():
             rows = checked_chunk(chunk, start)
-            for first in range(0, len(rows[0]), 1 << 22):  # the folds of so many at once
+            for first in range(0, len(rows[0]), 1 << 22):  # so that the array of folds stays small
                 x, y, s, _ = select_rows(rows, slice(first, first + (1 << 22)))
                 stop = start + len(x)
                 if expected and stop > expected:

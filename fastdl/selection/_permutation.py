@@ -1,29 +1,29 @@
-"""The parts of rows: by a keyed permutation, or dealt out class by class and group by group."""
+"""The part of each row in a split: by a keyed permutation, or stratified by classes and kept together by groups."""
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
 from fastdl.reference import _selection_kernels
 from fastdl.reference import selection as reference
 
 kernel = _kernels.load("selection") or _selection_kernels
 
-BYTE = 256  # parts that a byte numbers
+BYTE = 256  # parts that one byte can number
 _MANY = 64  # parts from which on a binary search is faster than a comparison with every bound
-_MOVES = 10_000  # of groups between parts, each an improvement; some ten are made
+_MOVES = 10_000  # of groups between parts, at most; each is an improvement, and some ten are made
 
 
-def ranks(rows: Any, n: int, keys: Array) -> Array:
-    """The places of rows, an int64 array or a range, in the keyed permutation of n."""
+def ranks(rows: Array | range, n: int, keys: Array) -> Array:
+    """The ranks of rows, an int64 array or a range, in the keyed permutation of n."""
     out = np.empty(len(rows), np.int64)
     start, numbers = (rows.start, None) if isinstance(rows, range) else (0, rows)
     if len(rows):
@@ -57,13 +57,13 @@ def even_sizes(n: int, k: int) -> Array:
 
 
 def whole_ratios(ratios: list[float]) -> list[int]:
-    """Ratios, as the decimals they are written as, in whole numbers: what is a tie on paper is one here."""
+    """Ratios as whole numbers, from the decimals they are written as, so that ties on paper are ties here."""
     exact = [Fraction(repr(r)) for r in ratios]
     unit = math.lcm(*(r.denominator for r in exact))
     return [int(r * unit) for r in exact]
 
 
-def class_numbers(name: str, labels: Any, n: int) -> Array:
+def class_numbers(name: str, labels: ArrayLike, n: int) -> Array:
     """Labels or groups (numbers, bool, text, categories, dates) as 0..m-1, in sorted order."""
     values = _sortable(name, labels)
     if values.shape != (n,):
@@ -75,8 +75,8 @@ def class_numbers(name: str, labels: Any, n: int) -> Array:
     return np.unique(values, return_inverse=True)[1]
 
 
-def sort_order(order: Any, n: int) -> Array:
-    """The row numbers in ascending `order`; equals as they stand."""
+def sort_order(order: ArrayLike, n: int) -> Array:
+    """The row numbers that sort `order`; equal values keep their order."""
     if isinstance(order, str):
         _check.one_of("order", order, ("rows",))
         return np.arange(n)
@@ -86,8 +86,8 @@ def sort_order(order: Any, n: int) -> Array:
     return np.argsort(values, kind="stable")
 
 
-def _sortable(name: str, labels: Any) -> Array:
-    """Labels as an array that sorts: numbers, dates, or an object array of texts; a missing one is refused."""
+def _sortable(name: str, labels: ArrayLike) -> Array:
+    """Labels as an array that can be sorted: numbers, dates, or an object array of texts; missing ones are errors."""
     texts = _check.texts(name, labels)
     if texts is not None:
         if len(set(map(type, texts))) > 1:
@@ -96,7 +96,7 @@ def _sortable(name: str, labels: Any) -> Array:
         values[:] = texts
         return values
     if hasattr(labels, "categories") or hasattr(getattr(labels, "dtype", None), "categories"):
-        labels = np.asarray(labels)  # of pandas, whose categories are no text
+        labels = np.asarray(labels)  # pandas categories that are not text
     try:
         values = np.asarray(labels)
         if values.dtype.kind not in "mM":
@@ -112,7 +112,7 @@ def _sortable(name: str, labels: Any) -> Array:
 
 
 def ordered(order: Array, sizes: Array) -> Array:
-    """The first sizes[0] rows of `order` are part 0, and so on."""
+    """The part of each row: the first sizes[0] rows of `order` are part 0, and so on."""
     codes = np.empty(len(order), _dtype(sizes))
     codes[order] = np.repeat(np.arange(len(sizes)), sizes)
     return codes
@@ -121,13 +121,13 @@ def ordered(order: Array, sizes: Array) -> Array:
 def stratified(labels: Array, sizes: Array, ratios: list[int], keys: Array) -> Array:
     """Parts of the given sizes, in each of which every class has its share, rounded down or up.
 
-    Shares are rounded down first. What is left of each class goes to the parts that lack most rows, of equals to that
-    which the class's own share was rounded down for most: Gale and Ryser's construction of a 0/1 matrix with given row
-    and column sums.
+    Shares are rounded down first. The rest of each class goes to the parts that lack most rows; among equals, to that
+    where rounding took most from the class. This is Gale and Ryser's construction of a 0/1 matrix with given row and
+    column sums.
     """
     counts = np.bincount(labels)
     total = sum(ratios)
-    shares = [[int(m) * r for r in ratios] for m in counts]  # Python's integers: products of two may be long
+    shares = [[int(m) * r for r in ratios] for m in counts]  # Python integers: products may exceed 64 bits
     dealt = np.array([[share // total for share in row] for row in shares], np.int64).reshape(len(counts), len(ratios))
     lack = np.asarray(sizes) - dealt.sum(axis=0)
     for c in np.flatnonzero(counts - dealt.sum(axis=1)):
@@ -136,7 +136,7 @@ def stratified(labels: Array, sizes: Array, ratios: list[int], keys: Array) -> A
             to = min(range(len(ratios)), key=lambda j: (taken[j], -lack[j], -(shares[c][j] % total), j))
             dealt[c, to] += 1
             lack[to] -= 1
-    while lack.any():  # a part is full, and a class has its share of the other: one row more moves
+    while lack.any():  # rounding up alone could not fill every part: move rows from the fullest to the emptiest
         high, low = int(lack.argmin()), int(lack.argmax())
         over = np.array([dealt[c, high] * total - shares[c][high] for c in range(len(counts))], float)
         row = int(np.where(dealt[:, high] > 0, over, -np.inf).argmax())
@@ -149,7 +149,7 @@ def stratified(labels: Array, sizes: Array, ratios: list[int], keys: Array) -> A
 
 
 def stratified_folds(labels: Array, k: int, keys: Array) -> Array:
-    """Rows dealt out one by one, class after class: folds, and the classes in them, differ by a row at most."""
+    """Deal rows to the folds in turn, class after class: sizes, of classes too, differ by at most 1."""
     codes = np.empty(len(labels), np.int32)
     codes[_by_class(labels, keys)] = np.arange(len(labels)) % k
     return codes
@@ -162,9 +162,8 @@ def _by_class(labels: Array, keys: Array) -> Array:
 def grouped(groups: Array, sizes: Array, keys: Array) -> Array:
     """Whole groups in parts whose sizes are near the given ones.
 
-    At first each group, in the order of the permutation, goes to the part in which the middle of its rows falls. Then
-    groups move, and change places, between the fullest part and the emptiest, as long as that brings the sizes nearer:
-    sum (rows - size)^2 / size falls.
+    At first each group, in the order of the permutation, goes to the part where the middle of its rows would be. Then
+    groups are moved or swapped between too full and too empty parts as long as that lowers sum (rows - size)^2 / size.
     """
     count = np.bincount(groups)
     order = np.argsort(ranks(range(len(count)), len(count), keys))
@@ -180,10 +179,10 @@ def grouped(groups: Array, sizes: Array, keys: Array) -> Array:
 
 
 def _move(part: Array, count: Array, excess: Array, inverse: Array) -> bool:
-    """Move a group, or change two, between the first two parts for which that is better, the least even pair first."""
+    """Move a group, or swap two, between the most uneven pair of parts for which that helps; whether there was one."""
     pairs = np.argwhere(excess[:, None] > excess)
     for j, i in sorted(pairs.tolist(), key=lambda p: excess[p[1]] - excess[p[0]])[:32]:
-        best = (excess[j] - excess[i]) / (inverse[j] + inverse[i])  # rows to move; better up to twice as many
+        best = (excess[j] - excess[i]) / (inverse[j] + inverse[i])  # rows to move; less than twice as many still help
         here, there = np.flatnonzero(part == j), np.flatnonzero(part == i)
         if not len(here):
             continue
@@ -209,9 +208,9 @@ def _move(part: Array, count: Array, excess: Array, inverse: Array) -> bool:
 
 
 def stratified_groups(labels: Array, groups: Array, sizes: Array, keys: Array) -> Array:
-    """Whole groups, large ones first, each to the part whose classes it brings nearest to their share.
+    """Assign whole groups, large ones first, each to the part whose class counts it brings nearest to their share.
 
-    Groups of like size (the same power of two) come in the order of the permutation.
+    Groups of similar size (the same power of two) are taken in the order of the permutation.
     """
     classes, number, parts = int(labels.max()) + 1 if len(labels) else 0, int(groups.max(initial=-1)) + 1, len(sizes)
     held = np.bincount(groups * classes + labels, minlength=number * classes).reshape(number, classes)
@@ -229,12 +228,13 @@ def stratified_groups(labels: Array, groups: Array, sizes: Array, keys: Array) -
     return part[groups]
 
 
-def _dtype(sizes: Any) -> np.dtype:
+def _dtype(sizes: Sized) -> np.dtype:
+    """The dtype of the numbers of so many parts."""
     return np.dtype(np.uint8 if len(sizes) <= BYTE else np.int32)
 
 
 def grouped_folds(groups: Array, k: int, keys: Array) -> Array:
-    """The largest group first, each to the fold that has the fewest rows; equals in the order of the permutation."""
+    """Assign groups, the largest first, each to the fold with the fewest rows; equals in the permutation's order."""
     count = np.bincount(groups)
     part = np.empty(len(count), np.int32)
     have = [(0, fold) for fold in range(k)]

@@ -1,4 +1,4 @@
-"""The choice of a degree for several columns: the products of each degree fitted without each fold."""
+"""The choice of a degree for several columns: products of columns up to each degree, fitted without each fold."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ProductRows:
 def fit_products(
     rows: ProductRows, degrees: list[int], fold: Array, count: int, *, p: float, rule: str, threads: int | None
 ) -> DegreeSelection:
-    """Every degree and fold fitted by `fit_lp`; a degree counts where its columns are independent without each fold."""
+    """Fit every degree without each fold by `fit_lp`. Only degrees whose columns are then independent can be chosen."""
     X, y, s, fold = (a[rows.counts] for a in (rows.X, rows.y, rows.s, fold))
     outside = fold < count
     train, valid = np.full((2, len(degrees), count), np.nan)

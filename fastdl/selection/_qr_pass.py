@@ -1,4 +1,4 @@
-"""Triangular factors of the points of each fold, block after block: for x so clustered that sums lose their digits."""
+"""QR factors of each fold, updated block by block, for x so clustered that sums of products lose their digits."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from fastdl.selection._solvers import TriangularFactor
 
 
 class QrPass(RowBlocks):
-    """QR of the columns T_0 .. T_P, y - offset of each fold, its Q forgotten: stable, and of bounded memory."""
+    """The R of the QR factorisation of the columns T_0 .. T_P, y - offset of each fold: stable, in bounded memory."""
 
-    block = 1 << 14
+    block = 1 << 14  # rows of one factorisation
 
     def __init__(self, degree: int, domain: tuple[float, float], folds: int, offset: float):
         super().__init__()
@@ -35,7 +35,7 @@ class QrPass(RowBlocks):
                     self._refuse(rows, start)
 
     def _one(self, k: int, x: Array, y: Array, s: Array | None) -> bool:
-        """Take in rows of one fold; whether they are finite."""
+        """Take in rows of one fold; returns whether they are finite."""
         columns = np.empty((len(x), self.degree + 2))
         columns[:, :-1] = vandermonde(x.astype(float), self.degree, basis="chebyshev", domain=self.domain)
         columns[:, -1] = y - self.offset

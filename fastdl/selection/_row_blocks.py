@@ -1,25 +1,27 @@
-"""Chunks of (x, y, sample_weight, folds) cut at fixed borders: what one pass of moments or of factors has in common."""
+"""Chunks of (x, y, sample_weight, folds) cut into blocks at fixed borders, for passes that sum or factorise them."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 
 from fastdl import _check
 from fastdl._row_buffer import Columns, RowBuffer
+from fastdl._typing import RowsLike
 
 BLOCK = 4096  # rows
 _FILL = (None, None, 1.0, np.int32(0))
 
 
 class RowBlocks:
-    """Rows wait until they fill a block; `_add` takes whole blocks, in their order."""
+    """Rows are buffered until they fill a block; `_add` then gets whole blocks, in order."""
 
     block = BLOCK
 
     def __init__(self) -> None:
-        self.rows = 0  # taken in so far
+        self.rows = 0  # so far, those in the buffer included
         self._buffer = RowBuffer(_FILL)
 
     def update(self, chunk: Columns) -> Self:
@@ -50,13 +52,13 @@ class RowBlocks:
 
     @staticmethod
     def _refuse(rows: Columns, start: int) -> None:
-        """Name the first row that is not finite; without one, the sums themselves overflowed."""
+        """Raise an error that names the first row that is not finite; without one, the sums overflowed."""
         RowBlocks._check_finite(rows, start)
         raise _check.InputError("the sums overflow: x is too far outside the domain, or y too large to be squared")
 
     @staticmethod
     def _check_finite(rows: Columns, start: int) -> None:
-        """Name the first row that counts and is not finite."""
+        """Raise an error that names the first row that is not finite, has weight and is in a fold."""
         x, y, s, fold = rows
         counts = np.ones(len(x), bool)
         for a in (s, fold):
@@ -68,7 +70,7 @@ class RowBlocks:
                 raise _check.InputError(f"{name} must be finite, got {a[bad[0]]} in row {start + bad[0]}")
 
 
-def checked_chunk(chunk: Any, start: int = 0) -> Columns:
+def checked_chunk(chunk: Sequence[RowsLike | None], start: int = 0) -> Columns:
     """(x, y, sample_weight or None, folds or None) as real arrays of one length; weights checked."""
     if not isinstance(chunk, (tuple, list)) or not 2 <= len(chunk) <= 4:
         raise _check.InputTypeError(
@@ -92,7 +94,7 @@ def checked_chunk(chunk: Any, start: int = 0) -> Columns:
 
 
 def _first(rows: Columns) -> float | None:
-    """The first y of a weight above 0, or 0 where it is not finite; None where no weight is."""
+    """The y of the first row of weight above 0, or 0 where it is not finite; None where there is no such row."""
     _, y, s, _ = rows
     at = 0 if s is None or s[0] else int(np.argmax(s != 0))
     if s is not None and not s[at]:

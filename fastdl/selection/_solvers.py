@@ -1,7 +1,7 @@
-"""Least squares of every degree from what a pass over the points leaves: Chebyshev sums, or triangular factors.
+"""Least squares of every degree from the result of a pass over the points: Chebyshev sums, or triangular factors.
 
-Both know the squared error of any polynomial on their rows and the best one of each degree, for y less a known
-polynomial `subtracted`: what is looked for is v, and the fit is subtracted + v.  Sums of several folds are joined.
+Both give the squared error of any polynomial on their rows, and the best polynomial of each degree. A known polynomial
+`subtracted` may have been subtracted from y: they then solve for v, and the fit is subtracted + v.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 from fastdl._typing import Array
 
 EPS = float(np.finfo(float).eps)
-ILL = 1e6  # the condition of Chebyshev sums up to which squared errors keep ten digits
+ILL = 1e6  # ill-conditioned: beyond, squared errors from Chebyshev sums have fewer than ten digits
 
 
 class ChebyshevSums:
-    """The sums of one or more folds: (3P + 4,) as `fastdl.reference.selection.sums` gives them."""
+    """Sums over one or more folds, (3P + 4,), as `fastdl.reference.selection.sums` defines them."""
 
     def __init__(self, sums: Array):
         self.sums = sums
@@ -38,11 +38,11 @@ class ChebyshevSums:
 
     @cached_property
     def condition(self) -> float:
-        """The condition of the columns' products, each column at unit length."""
+        """The condition number of the columns' Gram matrix, each column at unit length."""
         return self._conditions([self.degree + 1])[0]
 
     def conditions(self) -> list[float]:
-        """The condition for each degree."""
+        """The condition number for each degree."""
         return self._conditions(range(1, self.degree + 2))
 
     def _conditions(self, sizes: Sequence[int]) -> list[float]:
@@ -59,9 +59,9 @@ class ChebyshevSums:
         return self.degree + 1 if self.condition <= ILL else sum(c <= ILL for c in self.conditions())
 
     def fits(self, subtracted: Array, degrees: Sequence[int]) -> Array:
-        """v of each degree: the best below it, and what takes `subtracted` away above it."""
+        """v for each degree: the least squares solution, which cancels the coefficients of `subtracted` above it."""
         V = np.zeros((len(degrees), self.degree + 1))
-        # The inverse of a triangle's leading block is that of the triangle: one serves every degree.
+        # The leading block of a triangular inverse is the inverse of the leading block: one serves every degree.
         inverse = np.linalg.inv(np.linalg.cholesky(self.G[: max(degrees) + 1, : max(degrees) + 1]))
         for v, d in zip(V, degrees):
             v[d + 1 :] = -subtracted[d + 1 :]
@@ -72,7 +72,7 @@ class ChebyshevSums:
 
 
 class TriangularFactor:
-    """The triangular factor (P + 2, P + 2) of the columns T_0 .. T_P, y: each row times the root of its weight."""
+    """The R (P + 2, P + 2) of the QR factorisation of columns T_0 .. T_P, y, rows times the root of their weight."""
 
     def __init__(self, R: Array, rows: int, weight: float):
         self.R, self.rows, self.weight = R, rows, weight
@@ -94,7 +94,7 @@ class TriangularFactor:
 
     @cached_property
     def condition(self) -> float:
-        """The square of the columns' condition, each at unit length: what `ChebyshevSums.condition` is."""
+        """The square of the columns' condition number, to be compared with `ChebyshevSums.condition`."""
         values = np.linalg.svd(self.R[:, :-1] / self._scale[:-1], compute_uv=False)
         return float((values[0] / values[-1]) ** 2) if values[-1] > 0 else np.inf
 
@@ -107,7 +107,7 @@ class TriangularFactor:
         return full.index(False) if False in full else len(full)
 
     def fits(self, subtracted: Array, degrees: Sequence[int]) -> Array:
-        """v of each degree; of the smallest norm where the points leave a choice."""
+        """v for each degree; that of the smallest norm where the points do not determine it."""
         V = np.zeros((len(degrees), self.degree + 1))
         for v, d in zip(V, degrees):
             v[d + 1 :] = -subtracted[d + 1 :]

@@ -1,29 +1,32 @@
-"""What the choice of a degree gives: curves over the degrees, the models, the two degrees."""
+"""The result of a choice of degree: loss curves over the degrees, the models, and the chosen degrees."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
 from fastdl.selection.polynomial import Polynomial, ProductPolynomial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
 class DegreeSelection:
-    """What `select_degree` finds.
+    """The result of `select_degree`.
 
     Attributes
     ----------
     degrees : ndarray of int, (M,)
         Ascending.
     train, valid : ndarray of float64, (M,)
-        The mean over folds of the mean loss |y - f(x)|^p, of the fit without the fold: on the rows of the fit, and on
-        those of the fold.
+        The mean loss |y - f(x)|^p of fits without one fold, averaged over the folds: on the rows of the fit, and on the
+        rows of the fold.
     train_se, valid_se : ndarray of float64, (M,)
         Their standard errors: the standard deviation over folds, divided by the root of their number.
     test : ndarray of float64, (M,)
@@ -31,23 +34,23 @@ class DegreeSelection:
     train_folds, valid_folds : ndarray of float64, (M, K)
         The losses fold by fold.
     best : int
-        The degree of the least validation loss.
+        The degree of the smallest validation loss.
     one_se : int
-        The lowest degree whose validation loss is within a standard error of the least.
+        The lowest degree whose validation loss is within one standard error of the smallest.
     models : list of Polynomial, or of ProductPolynomial for several columns
-        Of each degree, fitted to all rows outside the test part.
+        The fit of each degree to all rows outside the test part.
     model : Polynomial or ProductPolynomial
-        That of the chosen degree.
+        The model of the chosen degree.
     determined : int
-        Degrees below this have one fit only, in every fold.
+        The rows of every fit determine the coefficients of degrees below this.
     method : str
         "moments", "moments, two passes", "QR" or "fit_lp".
     passes : int
-        How often the data were read.
+        The number of passes over the data.
     p : float
         The power.
     notes : list of str
-        What was warned of.
+        The texts of the warnings.
 
     Examples
     --------
@@ -76,13 +79,13 @@ class DegreeSelection:
     p: float = 2.0
     notes: list[str] = field(default_factory=list)
 
-    def predict(self, x: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+    def predict(self, x: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The values of `model` at x."""
         if isinstance(self.model, ProductPolynomial):
             return self.model.predict(x, threads=threads)
         return self.model.predict(x, out=out, threads=threads)
 
-    def plot(self, axes: Any = None) -> Any:
+    def plot(self, axes: Axes | None = None) -> Axes:
         """Draw the curves on matplotlib axes (new ones by default), with both degrees marked; returns the axes.
 
         The loss on the test part is shown for the chosen degree alone.
@@ -92,7 +95,7 @@ class DegreeSelection:
         for name, mean, error in (("training", self.train, self.train_se), ("validation", self.valid, self.valid_se)):
             axes.errorbar(self.degrees, mean, error, marker="o", markersize=4, capsize=3, label=name)
         at = int(np.flatnonzero(self.degrees == self.model.degree)[0])
-        if np.isfinite(self.test[at]):  # of the chosen degree alone: the others' would invite a choice by it
+        if np.isfinite(self.test[at]):  # not for other degrees, lest somebody choose one by its test loss
             axes.plot(self.degrees[at], self.test[at], "s", markersize=6, label="test, of the chosen degree")
         for degree, line, label in (
             (self.best, "-", "least validation loss"),
@@ -119,10 +122,10 @@ def select(
     rule: str,
     against: Array | None = None,
 ) -> DegreeSelection:
-    """The result: means and standard errors over folds, and the two degrees.
+    """The result: means and standard errors over folds, and the best and the one-standard-error degree.
 
-    The best degree is that of the least validation loss, or of the least mean of `against`, where that is known: by
-    how much the losses of the folds exceed those of the lowest degree.
+    The best degree has the smallest validation loss; or, where `against` is known, the smallest mean difference between
+    its folds' losses and those of the lowest degree.
     """
     root = np.sqrt(train.shape[1])
     mean, error = valid.mean(axis=1), valid.std(axis=1, ddof=1) / root

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, RowsLike
 from fastdl.reference import selection as reference
 from fastdl.selection import _permutation
 from fastdl.selection._degree_fits import least_powers, least_squares
@@ -19,21 +19,21 @@ from fastdl.selection.degree_selection import DegreeSelection
 from fastdl.selection.polynomial import Polynomial
 from fastdl.selection.splits import KFold, Split
 
-_DEGREE = 60  # the highest
-_POWER = 1000  # above it |r|^p is 0 or infinite for almost every r within float64
-_EXPONENT = 300  # of y, as a power of two: squares of numbers up to it, and their sums, stay within float64
+_DEGREE = 60  # the highest degree
+_POWER = 1000  # the largest p: above it |r|^p is 0 or infinite in float64 for almost every r
+_EXPONENT = 300  # values of y beyond 2^300, or below 2^-300, are scaled, so that sums of squares stay in range
 
 
 def select_degree(
-    x: Any,
-    y: Any = None,
-    degrees: Any = range(16),
+    x: RowsLike,
+    y: ArrayLike | None = None,
+    degrees: Iterable[int] = range(16),
     *,
-    folds: Any = 5,
+    folds: int | KFold | ArrayLike = 5,
     p: float = 2.0,
     test: float = 0.1,
     seed: int = 0,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     domain: tuple[float, float] | None = None,
     n: int | None = None,
     rule: str = "min",
@@ -47,9 +47,9 @@ def select_degree(
     Parameters
     ----------
     x : array_like, (N,) or (N, D), or chunks
-        Numbers. Of several columns, a polynomial is all products of up to `degree` of them, and each degree and fold is
-        fitted by `fit_lp`, in memory. Without y: chunks (x, y) or (x, y, sample_weight) of one column, as a list,
-        another iterable that can be gone through again, or a function that returns an iterator.
+        The predictors. A polynomial of several columns has all products of up to `degree` of them, and each degree and
+        fold is fitted by `fit_lp`, in memory. Without y: chunks (x, y) or (x, y, sample_weight) of one column, as a
+        list, another iterable that can be gone through again, or a function that returns an iterator.
     y : array_like, (N,), optional
         Targets.
     degrees : sequence of int
@@ -58,20 +58,21 @@ def select_degree(
         The number of folds, at least 2; or those of `k_fold`; or the fold of each row, -1 where it belongs to the test
         part.
     p : float
-        The loss is |y - f(x)|^p. Powers other than 2 hold the rows in memory and fit each degree and fold.
+        The loss is |y - f(x)|^p. For powers other than 2 the rows are kept in memory, and each degree and fold fitted.
     test : float
-        The part of the rows that is set aside, below 1: that of ``split(N, (1 - test, test), seed=seed)``. The choice
-        does not see it; the test curve does. 0 for none.
+        The share of the rows that is set aside for the test curve, below 1: that of ``split(N, (1 - test, test),
+        seed=seed)``. It has no part in the choice. 0 for none.
     seed : int
-        What the folds and the test part are drawn by.
+        Seed of the folds and of the test part.
     sample_weight : array_like, (N,), optional
         Finite, not negative; a row of weight 0 counts as dropped, whatever it holds.
     domain : (low, high), optional
-        The interval whose ends the Chebyshev polynomials have at -1 and 1; the least and the largest x by default.
+        The interval that is mapped to [-1, 1], where Chebyshev polynomials live; by default from the smallest to the
+        largest x.
     n : int, optional
         The number of rows in the chunks. With `domain` too, chunks are not gone through to find them.
     rule : {"min", "one_se"}
-        Whether `model` has the degree of the least validation loss, or the lowest one within a standard error of it.
+        Whether `model` has the degree of the smallest validation loss, or the lowest one within a standard error of it.
     threads : int or None
         Threads to use; None means all this process may.
 
@@ -95,15 +96,13 @@ def select_degree(
 
     Notes
     -----
-    Sums of Chebyshev polynomials T_0 .. T_2P per fold hold all that is needed, since T_j T_k = (T_(j+k) + T_|j-k|) / 2;
-    K folds and degree P take K (3P + 4) numbers. One Cholesky factor for each fold serves every degree. Where y is far
-    larger than what the fits leave of it, a second pass takes the sums of the residuals of a first fit; where x is
-    so clustered that the sums have lost too many digits, or rows are few, a pass of orthogonal factors (QR) replaces
-    them. These are LAPACK's, and their last bits may differ between CPUs. `method` says which it was. Otherwise the
-    result has the same bits for any threads and chunks.
-
-    The domain is that of all rows, of the test part too: it is the coordinate that polynomials are written in, and
-    changes none of them.
+    Sums of Chebyshev polynomials T_0 .. T_2P per fold are all that is needed, since T_j T_k = (T_(j+k) + T_|j-k|) / 2:
+    K (3P + 4) numbers for K folds and degree P. One Cholesky factor per fold serves every degree. Where y is far larger
+    than its residuals, a second pass sums the residuals of a first fit; where x is so clustered that the sums have lost
+    too many digits, or rows are few, QR factors replace the sums. Those are LAPACK's, and their last bits may differ
+    between CPUs; otherwise the result has the same bits for any threads and chunks. `method` says which was used.
+    The domain covers all rows, those of the test part too: it only fixes the coordinate that polynomials are written
+    in, and changes no fit.
 
     References
     ----------
@@ -129,21 +128,21 @@ def select_degree(
 
 
 def choose_degree(
-    x: Any,
-    y: Any,
-    degrees: Any,
+    x: RowsLike,
+    y: ArrayLike | None,
+    degrees: Iterable[int],
     *,
-    folds: Any = 5,
+    folds: int | KFold | ArrayLike = 5,
     p: float = 2.0,
     test: float = 0.1,
     seed: int = 0,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     domain: tuple[float, float] | None = None,
     n: int | None = None,
     rule: str = "min",
     threads: int | None = 1,
 ) -> DegreeSelection:
-    """What `select_degree` does, without its warnings."""
+    """`select_degree` without its warnings."""
     degrees = sorted({_check.integer("degrees", d, 0, _DEGREE) for d in _permutation.items("degrees", degrees)})
     seed, p = _check.integer("seed", seed, 0), _check.number("p", p, 0, _POWER, above=True)
     test = _check.number("test", test, 0)
@@ -173,8 +172,8 @@ def choose_degree(
     return _in_units(choice, exponent) if exponent else choice
 
 
-def _fold_codes(n: int, folds: Any, test: float, seed: int) -> tuple[Array, int]:
-    """The fold of each row, the number of folds for the test part; and that number."""
+def _fold_codes(n: int, folds: int | KFold | ArrayLike, test: float, seed: int) -> tuple[Array, int]:
+    """The fold of each row, K standing for the test part; and K, the number of folds."""
     if isinstance(folds, KFold):
         if folds.n != n:
             raise _check.InputError(f"folds must be of {n} rows, got folds of {folds.n}")
@@ -189,8 +188,8 @@ def _fold_codes(n: int, folds: Any, test: float, seed: int) -> tuple[Array, int]
     return parts.parts().astype(np.int64), k
 
 
-def _draw_folds(n: int, folds: Any, test: float, seed: int) -> tuple[Split, int]:
-    """So many folds of all rows but the test part, which comes last; and their number."""
+def _draw_folds(n: int, folds: int | ArrayLike, test: float, seed: int) -> tuple[Split, int]:
+    """A random split into that many folds and, last, the test part; and the number of folds."""
     k = _check.integer("folds", folds, 2)
     size, rest = reference.part_sizes(n, _permutation.whole_ratios([1 - test, test]))
     if size < k:

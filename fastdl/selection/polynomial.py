@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _kernels, _threads
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
 from fastdl.features.products import polynomial_features
 from fastdl.reference import _selection_kernels
 
 kernel = _kernels.load("selection_polynomials") or _selection_kernels
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 18  # values of a block that a thread evaluates
 
 
 class Polynomial:
@@ -24,9 +24,9 @@ class Polynomial:
     Attributes
     ----------
     coefficients : ndarray of float64, (degree + 1,)
-        Of T_0, T_1, ... at ``t = ((x - low) - (high - x)) / (high - low)``.
+        Coefficients of T_0, T_1, ... at ``t = ((x - low) - (high - x)) / (high - low)``.
     domain : (float, float)
-        low and high, where t is -1 and 1.
+        low and high, which t maps to -1 and 1.
 
     Examples
     --------
@@ -38,7 +38,7 @@ class Polynomial:
     array([-1. ,  0.4])
     """
 
-    def __init__(self, coefficients: Any, domain: tuple[float, float] = (-1.0, 1.0)):
+    def __init__(self, coefficients: ArrayLike, domain: tuple[float, float] = (-1.0, 1.0)):
         self.coefficients = _check.array("coefficients", coefficients, ("f", "i", "u"), 1).astype(float)
         if not len(self.coefficients):
             raise _check.InputError("coefficients must not be empty")
@@ -52,7 +52,7 @@ class Polynomial:
     def __repr__(self) -> str:
         return f"Polynomial(degree={self.degree}, domain={self.domain})"
 
-    def predict(self, x: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+    def predict(self, x: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The values at x, float64 of its shape, by Clenshaw's recurrence; outside the domain it extrapolates.
 
         Raises
@@ -75,8 +75,8 @@ class Polynomial:
         Warns
         -----
         UserWarning
-            Where on the domain the terms are so much larger than their sum that more than half the digits are lost
-            in adding them. The terms grow by some (1 + sqrt 2)^degree, far more where the domain is off zero: to
+            Where the terms are so much larger than their sum on the domain that adding them loses more than half the
+            digits. The terms grow like (1 + sqrt 2)^degree, and far faster where the domain is away from zero: to
             evaluate, use `predict`.
         """
         low, high = map(Fraction, self.domain)
@@ -116,8 +116,8 @@ def real(x: Array) -> Array:
     return x if x.dtype in (np.dtype(np.float32), np.dtype(np.float64)) else x.astype(np.float64)
 
 
-def interval(domain: Any) -> tuple[float, float]:
-    """(low, high), checked."""
+def interval(domain: Iterable[float]) -> tuple[float, float]:
+    """The pair (low, high) of a domain, after a check."""
     try:
         low, high = domain
     except (TypeError, ValueError):
@@ -136,9 +136,9 @@ class ProductPolynomial:
     degree : int
         The highest number of factors.
     coefficients : ndarray of float64
-        Of the columns that `polynomial_features` makes, that of ones first.
+        Coefficients of the columns that `polynomial_features` makes, the column of ones first.
     low, high : ndarray of float64, (D,)
-        What is mapped to -1 and 1.
+        The values of each column that are mapped to -1 and 1.
 
     Examples
     --------
@@ -154,7 +154,7 @@ class ProductPolynomial:
     def __init__(self, coefficients: Array, degree: int, low: Array, high: Array):
         self.coefficients, self.degree, self.low, self.high = coefficients, degree, low, high
 
-    def predict(self, X: Any, *, threads: int | None = 1) -> Array:
+    def predict(self, X: ArrayLike, *, threads: int | None = 1) -> Array:
         """The values, float64 (N,), of X (N, D)."""
         X = _check.floats("X", X, 2).astype(np.float64, copy=False)
         if X.shape[1] != len(self.low):
@@ -163,6 +163,6 @@ class ProductPolynomial:
 
 
 def product_columns(X: Array, degree: int, low: Array, high: Array, threads: int | None = 1) -> Array:
-    """The products of up to `degree` columns of X, each mapped from [low, high] to [-1, 1]; that of none first."""
+    """All products of up to `degree` columns of X, each mapped from [low, high] to [-1, 1]; ones first."""
     span = np.where(high > low, high - low, 1.0)
     return polynomial_features(((X - low) - (high - X)) / span, degree, threads=threads)

@@ -22,8 +22,8 @@ __all__ = ["Polynomial", "PolynomialPath", "PolynomialStats"]
 kernel = _kernels.load("selection_polynomials") or _selection_kernels
 
 HIGHEST = 60  # the highest degree
-_JOB = 64 * BLOCK  # rows of one call of the kernel
-_SPAN = 64 * _JOB  # rows whose sums, block by block, are held at once
+_JOB = 64 * BLOCK  # rows of one call of the kernel, the unit of work of a thread
+_SPAN = 64 * _JOB  # rows whose block sums are in memory at once
 
 
 class PolynomialPath:
@@ -36,7 +36,7 @@ class PolynomialPath:
     loss : ndarray of float64, (P + 1,)
         The weighted sum of squared residuals of each.
     condition : ndarray of float64, (P + 1,)
-        Of the columns' products, each column at unit length.
+        The condition number of the columns' Gram matrix, each column at unit length.
     rows, weight : int, float
         The number of rows, and the sum of their weights.
     domain : (float, float)
@@ -77,20 +77,20 @@ class PolynomialPath:
 class PolynomialStats(RowBlocks, StateBytes):
     """Sums over points (x, y) from which every polynomial fit up to a degree follows, for each of several folds.
 
-    A state that streams: O(folds x degree) numbers, whatever the number of points.
+    The state takes O(folds x degree) numbers, however many points it has seen.
 
     Parameters
     ----------
     degree : int
         The highest degree P, 0 to 60.
     domain : (low, high), optional
-        Mapped to -1 and 1, between which the points should spread; x is taken as it is by default.
+        The interval that is mapped to [-1, 1], and should be about that of the points; by default x is not mapped.
     folds : int
         The number of folds.
     offset : float, optional
-        Taken from y, so that a large mean of it does not cost digits; by default the first y.
+        Subtracted from y, so that a large mean does not cost digits; by default the first y.
     subtracted : Polynomial, optional
-        Taken from y as well (on the same domain): a fit from a first pass, which a second one makes more accurate.
+        Subtracted from y as well (on the same domain): a fit of a first pass, which a second pass makes more accurate.
     threads : int or None
         Threads to use; None means all this process may.
 
@@ -104,8 +104,8 @@ class PolynomialStats(RowBlocks, StateBytes):
     A row of weight 0 counts as dropped, whatever it holds, and so does one of a fold outside 0..folds-1; any other
     value that is not finite is an `InputError` that names its row.
 
-    The sums carry half the digits of a QR factorization: squared errors below some 1e-10 of the sum of y^2, and x
-    within a small corner of the domain, ask for a second pass with `subtracted`. `select_degree` sees to both.
+    The sums have half the digits of a QR factorization: where squared errors are below some 1e-10 of the sum of y^2, or
+    x fills a small part of the domain only, a second pass with `subtracted` is needed. `select_degree` does it.
 
     Examples
     --------
@@ -154,7 +154,7 @@ class PolynomialStats(RowBlocks, StateBytes):
 
     @property
     def _subtracted(self) -> Array:
-        """Coefficients of what is subtracted from y, but the offset."""
+        """Coefficients (P + 1,) of the polynomial that is subtracted from y, without the offset."""
         subtracted = np.zeros(self.degree + 1)
         if self.subtracted is not None:
             subtracted[: len(self.subtracted.coefficients)] = self.subtracted.coefficients
@@ -169,7 +169,7 @@ class PolynomialStats(RowBlocks, StateBytes):
         n = len(rows[0])
         for first in range(0, n, _SPAN):
             span = select_rows(rows, slice(first, first + _SPAN))
-            if not self.degree:  # no sum holds x
+            if not self.degree:  # no sum contains x, so none would show that it is not finite
                 self._check_finite(span, start + first)
             blocks = _threads.split(len(span[0]), self.threads, lambda s, span=span: self._blocks(span, s), _JOB)  # type: ignore[misc]
             for part in blocks:
@@ -178,7 +178,7 @@ class PolynomialStats(RowBlocks, StateBytes):
                 self._sums.add(part)
 
     def _blocks(self, rows: tuple[Any, ...], where: slice) -> Array:
-        """(blocks, folds * (3P + 4))."""
+        """The sums of each block, (blocks, folds * (3P + 4))."""
         x, y, s, fold = select_rows(rows, where)
         single = all(a is None or (a.dtype.kind == "f" and a.dtype.itemsize <= 4) for a in (x, y, s))
         dtype = np.float32 if single else np.float64
@@ -208,7 +208,7 @@ class PolynomialStats(RowBlocks, StateBytes):
         return self
 
     def _shifted(self, flat: Array, offset: float) -> Array:
-        """Sums for y less another offset as sums for y less this one's."""
+        """Sums for y - offset as sums for y less this state's offset."""
         sums = flat.reshape(self.folds, -1)
         P, by = self.degree, offset - (self.offset or 0.0)
         cross = sums[:, 2 * P + 1 : 3 * P + 2]

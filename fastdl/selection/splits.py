@@ -1,19 +1,19 @@
-"""Training, validation and test parts, and folds: the part of any row, without index arrays where none are needed."""
+"""Splits into training, validation and test rows, and into folds; random ones without an index array."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, overload
 
 import numpy as np
 
 from fastdl import _check, _threads
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.reference import selection as reference
 from fastdl.selection import _permutation
 
-_MOST = 1 << 62
-_BLOCK = 1 << 18  # rows whose parts are found in one go
+_MOST = 1 << 62  # rows: arithmetic on their numbers stays within 64 bits
+_BLOCK = 1 << 18  # rows whose parts a thread computes at once
 
 
 class Split:
@@ -26,7 +26,7 @@ class Split:
     sizes : ndarray of int64
         Rows of each part.
     seed : int
-        What the permutation is keyed by.
+        The key of the permutation.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class Split:
         self.sizes = np.asarray(sizes, np.int64)
         self._bounds = np.cumsum(self.sizes)[:-1]
         self._keys = reference.keys(seed, self._stream)
-        self._codes = codes  # of every row, where labels or groups decide
+        self._codes = codes  # the part of every row, where classes, groups or an order decide
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -55,7 +55,11 @@ class Split:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(n={self.n}, sizes={self.sizes.tolist()}, seed={self.seed})"
 
-    def part(self, i: Any) -> Any:
+    @overload
+    def part(self, i: int | np.integer) -> int: ...
+    @overload
+    def part(self, i: Sequence[int] | Array) -> Array: ...
+    def part(self, i: ArrayLike) -> int | Array:
         """The part of row i: an int, or an array for an array of row numbers.
 
         Raises
@@ -106,7 +110,7 @@ class Split:
         dtype = np.uint8 if len(self.sizes) <= _permutation.BYTE else np.int32
         return np.searchsorted(self._bounds, places, side="right").astype(dtype)
 
-    def _range(self, start: Any, stop: Any, dtype: Any, out: Array | None, threads: int | None) -> Array:
+    def _range(self, start: int, stop: int | None, dtype: DTypeLike, out: Array | None, threads: int | None) -> Array:
         start = _check.integer("start", start, 0, self.n)
         stop = self.n if stop is None else _check.integer("stop", stop, start, self.n)
         codes = _check.out("out", out, (stop - start,), dtype)
@@ -124,7 +128,7 @@ class Split:
 class KFold(Split):
     """The fold of each of n rows: what `k_fold` returns.
 
-    It serves as scikit-learn's ``cv=``, and its numbers as the `folds` of `lp_loss` and `select_degree`.
+    It can be given to scikit-learn as ``cv=``, and its fold numbers to `lp_loss` and `select_degree` as `folds`.
 
     Examples
     --------
@@ -136,7 +140,11 @@ class KFold(Split):
 
     _stream = 1
 
-    def fold(self, i: Any) -> Any:
+    @overload
+    def fold(self, i: int | np.integer) -> int: ...
+    @overload
+    def fold(self, i: Sequence[int] | Array) -> Array: ...
+    def fold(self, i: Any) -> int | Array:
         """The fold of row i: an int, or an array for an array of row numbers."""
         return self.part(i)
 
@@ -153,7 +161,7 @@ class KFold(Split):
             yield np.flatnonzero(~held), np.flatnonzero(held)
 
     def split(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[tuple[Array, Array]]:
-        """(train, test) row numbers of each fold, as scikit-learn calls for them; X must have n rows."""
+        """(train, test) row numbers of each fold, with the signature of scikit-learn; X must have n rows."""
         if X is not None and (X.shape[0] if hasattr(X, "shape") else len(X)) != self.n:
             raise _check.InputError(f"X must have the {self.n} rows of the folds, got {X.shape[0]}")
         return iter(self)
@@ -168,32 +176,32 @@ def split(
     ratios: Iterable[float] = (0.7, 0.2, 0.1),
     *,
     seed: int | None = None,
-    stratify: Any = None,
-    groups: Any = None,
-    order: Any = None,
+    stratify: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    order: ArrayLike | None = None,
 ) -> Split:
-    """Rows 0..n-1 in random parts of exact sizes, without an index array.
+    """Split rows 0..n-1 into random parts of exact sizes, without an index array.
 
-    The part of a row is computed from its number, by a permutation that the seed is the key of. So a stream can be
-    split chunk by chunk, in any order and by many processes, and a row never changes sides.
+    The part of a row is computed from its number by a keyed permutation; the seed is the key. So a stream can be split
+    chunk by chunk, in any order and by many processes, and a row is always in the same part.
 
     Parameters
     ----------
     n : int
         The number of rows, at most 2^62.
     ratios : sequence of float
-        The parts, in proportion: (0.7, 0.2, 0.1) for training, validation, test; (4, 1) does as well.
+        The sizes of the parts, in proportion: (0.7, 0.2, 0.1) for training, validation and test, or (4, 1).
     seed : int
         At least 0. Only a split by `order` needs none.
     stratify : array_like, (n,), optional
-        Labels (numbers, text, categories, dates): the parts have the sizes they have without, and each holds of every
-        class its share, to a row.
+        Labels (numbers, text, categories, dates): the parts keep their sizes, and in each every class has its share,
+        to within one row.
     groups : array_like, (n,), optional
-        Rows of one group come to the same part; sizes are then as near as whole groups allow. With `stratify` too, so
-        are those of every class.
+        Rows of one group get the same part; sizes are then as near as whole groups allow, and with `stratify` too the
+        class counts.
     order : array_like, (n,), or "rows", optional
-        Times, or what else sorts the rows: the first part then has the earliest, the last part the latest; rows of one
-        time keep their order. "rows": as they stand.
+        Times, or other sort keys: the first part then has the earliest rows, the last part the latest; rows of equal
+        time keep their order. "rows" means the order they are in.
 
     Returns
     -------
@@ -207,9 +215,9 @@ def split(
 
     Notes
     -----
-    Sizes are those of the largest remainder: rounded down, and the rows left over to the parts that lost most, the
-    first among equals; 0.7 is seven tenths here, not the float beside it. A row costs some nanoseconds, and no memory;
-    with labels or groups a byte.
+    Sizes are found by the method of largest remainders: rounded down, and the rows left over given to the parts that
+    lost most, the first among equals; 0.7 means exactly seven tenths, not the nearest float. A row takes some
+    nanoseconds, and no memory; with labels or groups one byte.
 
     References
     ----------
@@ -254,7 +262,7 @@ def split(
     return Split(n, sizes, seed, codes)
 
 
-def k_fold(n: int, k: int, *, seed: int, stratify: Any = None, groups: Any = None) -> KFold:
+def k_fold(n: int, k: int, *, seed: int, stratify: ArrayLike | None = None, groups: ArrayLike | None = None) -> KFold:
     """Rows 0..n-1 in k random folds whose sizes differ by one at most, without an index array.
 
     Parameters
@@ -268,8 +276,8 @@ def k_fold(n: int, k: int, *, seed: int, stratify: Any = None, groups: Any = Non
     stratify : array_like, (n,), optional
         Labels: the rows of every class are then spread evenly over the folds.
     groups : array_like, (n,), optional
-        Rows of one group come to the same fold; the largest group first, each to the fold with the fewest rows. With
-        `stratify` too, each to the fold whose classes it makes most even.
+        Rows of one group get the same fold: groups are assigned from the largest on, each to the fold with the fewest
+        rows or, with `stratify`, to the fold whose class counts it makes most even.
 
     Returns
     -------

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import ArrayLike
 
 Array = np.ndarray
 _BYTE = np.dtype(np.uint8)
 _FIRST_PRINTED = 32  # of ASCII: smaller numbers are no letters
 
 
-def letters_and_offsets(seq: Any, name: str = "seq") -> tuple[Array, Array | None]:
+def letters_and_offsets(seq: ArrayLike, name: str = "seq") -> tuple[Array, Array | None]:
     """(bytes, None): uint8 of the shape given, letters on the last axis; or (bytes end to end, offsets) of a list."""
     if type(seq) is str or type(seq) is bytes or (type(seq) is np.ndarray and seq.dtype == _BYTE):
         return as_letters(seq, name), None
@@ -30,7 +32,7 @@ def letters_and_offsets(seq: Any, name: str = "seq") -> tuple[Array, Array | Non
     return as_letters(seq, name), None
 
 
-def as_letters(seq: Any, name: str = "seq") -> Array:
+def as_letters(seq: ArrayLike, name: str = "seq") -> Array:
     """One sequence, or an array of them, as uint8; a copy only of a str and of what is not contiguous."""
     if isinstance(seq, str):
         return np.frombuffer(_ascii(seq, name), _BYTE)
@@ -68,7 +70,7 @@ def _ascii(seq: str, name: str) -> bytes:
         raise _check.InputError(f"{name} must be ASCII, got {letter!r} at index {error.start}") from None
 
 
-def _join(seqs: Any, name: str) -> tuple[Array, Array]:
+def _join(seqs: Sequence[Any], name: str) -> tuple[Array, Array]:
     if all(isinstance(s, str) for s in seqs):
         text = "".join(seqs)
         if not text.isascii():
@@ -86,14 +88,14 @@ def _join(seqs: Any, name: str) -> tuple[Array, Array]:
     return data, offsets_of(lengths)
 
 
-def offsets_of(lengths: Any) -> Array:
+def offsets_of(lengths: Sequence[int] | Array) -> Array:
     """Where sequences of these lengths begin end to end, and the end: int64, one more than the lengths."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
 
 
-def check_offsets(given: Any, size: int) -> Array:
+def check_offsets(given: ArrayLike, size: int) -> Array:
     """Where each of the sequences in `size` bytes begins, and the end: checked."""
     at = _check.array("offsets", given, ("i", "u"), 1)
     # Compared, not subtracted: a difference of integers may wrap.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import DTypeLike
 from fastdl.reference import sequences as reference
 from fastdl.reference.sequences import complement
 
@@ -68,14 +69,14 @@ class Encoding:
 
 
 def settings(
-    alphabet: Any,
+    alphabet: str,
     *,
-    unknown: Any = None,
-    case: Any = None,
-    layout: Any = None,
-    dtype: Any = None,
-    ignore: Any = None,
-    like: Any = None,
+    unknown: str | None = None,
+    case: str | None = None,
+    layout: str | None = None,
+    dtype: DTypeLike | None = None,
+    ignore: str | None = None,
+    like: str | None = None,
 ) -> Encoding:
     """The settings as given, else the peer's, else the default: checked, and built once."""
     global _last

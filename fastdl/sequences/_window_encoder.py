@@ -8,6 +8,7 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import split
+from fastdl._typing import ArrayLike
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.sequences._settings import Encoding, padding_row
 from fastdl.sequences.packed import PackedSequence
@@ -51,7 +52,7 @@ def encode_windows(
     flat, length = out.reshape(len(out), -1).view(np.uint8), windows.length
     block = max(1, _BLOCK // length)
 
-    def run(s: slice) -> Any:
+    def run(s: slice) -> int:
         spans = windows.starts[s], windows.lows[s], windows.highs[s], windows.backwards[s]
         return kernel.encode_windows(source, spans, forward, reverse, encoding.first, length, flat[s])
 
@@ -60,7 +61,7 @@ def encode_windows(
             raise _unknown(genome, windows, found[0] + k * block, found[1])
 
 
-def _unknown(genome: Any, windows: Windows, which: int, place: int) -> _check.InputError:
+def _unknown(genome: Array | PackedSequence, windows: Windows, which: int, place: int) -> _check.InputError:
     """The error that names a letter which is not in the alphabet."""
     inside = windows.length - 1 - place if windows.backwards[which] else place
     at = int(windows.starts[which]) + inside
@@ -69,7 +70,7 @@ def _unknown(genome: Any, windows: Windows, which: int, place: int) -> _check.In
     return _check.InputError(f"{windows.what} {which} holds {letter!r} at index {base}, which is not in the alphabet")
 
 
-def strands(strand: Any, n: int) -> Array:
+def strands(strand: ArrayLike | None, n: int) -> Array:
     """1 for each of n windows on the reverse strand, as uint8."""
     if strand is None or (isinstance(strand, str) and strand in ("+", ".")):
         return np.zeros(n, np.uint8)
@@ -95,7 +96,7 @@ def strands(strand: Any, n: int) -> Array:
     return (each == reverse).astype(np.uint8)
 
 
-def window_starts(starts: Any, low: int, high: int) -> Array:
+def window_starts(starts: ArrayLike, low: int, high: int) -> Array:
     """Starts as int64 within [low, high]: what lies farther out is padding all the same."""
     at = _check.array("starts", starts, ("i", "u"), 1) if np.size(starts) else np.zeros(0, np.int64)
     if at.dtype == np.uint64:

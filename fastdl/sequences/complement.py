@@ -8,6 +8,7 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import split
+from fastdl._typing import ArrayLike
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.reference.sequences import reverse_complement as reference_reverse_complement
 from fastdl.sequences import _settings
@@ -21,7 +22,7 @@ _BYTE = np.dtype(np.uint8)
 
 
 def reverse_complement(
-    seq: Any,
+    seq: ArrayLike,
     *,
     alphabet: str = "ACGT",
     layout: str | None = None,
@@ -96,7 +97,7 @@ def _reverse(x: Array, t: int, out: Array, threads: int | None) -> None:
     split(n, threads, lambda s: kernel.complement_letters(x[n - s.stop : n - s.start], t, out[s]), _BLOCK)
 
 
-def _reverse_rows(seq: Any, alphabet: str, layout: str, out: Array | None, threads: int | None) -> Array:
+def _reverse_rows(seq: ArrayLike, alphabet: str, layout: str, out: Array | None, threads: int | None) -> Array:
     x = _check.array("seq", seq, ("b", "i", "u", "f"))
     axis = -1 if layout == "last" else -2
     if x.ndim < 2 or x.shape[axis] < 4:

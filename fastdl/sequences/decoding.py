@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import split
+from fastdl._typing import ArrayLike
 from fastdl.reference import _sequence_kernels as reference_kernels
 from fastdl.reference import sequences as reference
 from fastdl.sequences import _settings
@@ -22,7 +22,7 @@ _MOST_TABULATED = 8  # channels: the kernel's table has a place for each set of 
 
 
 def one_hot_decode(
-    x: Any,
+    x: ArrayLike,
     *,
     alphabet: str = "ACGT",
     unknown: str = "zero",
@@ -88,7 +88,7 @@ def one_hot_decode(
     return letters
 
 
-def _unknown_char(given: Any, alphabet: str) -> str:
+def _unknown_char(given: str | None, alphabet: str) -> str:
     """The letter for what is unknown: one that no row of the alphabet has."""
     if given is None:
         return next(c for c in "NX?-*." if c not in alphabet.upper())

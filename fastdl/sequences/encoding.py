@@ -8,6 +8,7 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import ONE, split
+from fastdl._typing import ArrayLike, DTypeLike
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.reference.sequences import LIKE as _LIKE
 from fastdl.sequences import _settings
@@ -25,16 +26,16 @@ _BYTE = np.dtype(np.uint8)
 
 
 def one_hot(
-    seq: Any,
+    seq: ArrayLike,
     *,
     alphabet: str = "ACGT",
     unknown: str | None = None,
     case: str | None = None,
     layout: str | None = None,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     ignore: str | None = None,
     like: str | None = None,
-    offsets: Any = None,
+    offsets: ArrayLike | None = None,
     ragged: bool = False,
     length: int | None = None,
     pad: str | None = None,
@@ -184,8 +185,8 @@ def _padded(
     starts: Array,
     encoding: _settings.Encoding,
     *,
-    length: Any,
-    pad: Any,
+    length: int | None,
+    pad: str | None,
     out: Array | None,
     inputs: tuple[Array, ...],
     threads: int | None,

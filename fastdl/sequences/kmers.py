@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import split
+from fastdl._typing import ArrayLike
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.sequences._letters import as_letters, letters_and_offsets
 
@@ -22,7 +23,7 @@ _CODE[list(b"ACGTacgt")] = [0, 1, 2, 3] * 2
 
 
 def kmer_index(
-    seq: Any, k: int, *, canonical: bool = False, out: Array | None = None, threads: int | None = 1
+    seq: ArrayLike, k: int, *, canonical: bool = False, out: Array | None = None, threads: int | None = 1
 ) -> Array:
     """Number every k-mer of a sequence: its bases as digits of base 4, the first the highest, A, C, G, T = 0..3.
 
@@ -84,7 +85,7 @@ class KmerCounts(NamedTuple):
 
 
 def kmer_count(
-    seq: Any, k: int, *, canonical: bool = False, sparse: bool = False, out: Array | None = None
+    seq: ArrayLike, k: int, *, canonical: bool = False, sparse: bool = False, out: Array | None = None
 ) -> Array | KmerCounts:
     """Count the k-mers of a sequence, or of many.
 
@@ -146,7 +147,7 @@ class Minimizers(NamedTuple):
     strands: Array  # int8: 1, or -1 where the number is that of the reverse complement
 
 
-def minimizers(seq: Any, k: int, w: int, *, canonical: bool = True, order: str = "hash") -> Minimizers:
+def minimizers(seq: ArrayLike, k: int, w: int, *, canonical: bool = True, order: str = "hash") -> Minimizers:
     """The (w, k)-minimizers of a sequence: of each w neighbouring k-mers the least, the first of equals.
 
     Two sequences that share w + k - 1 bases share a minimizer, so that a small part of all k-mers, some 2 / (w + 1),

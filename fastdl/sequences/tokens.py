@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import ArrayLike
 from fastdl.sequences._letters import check_offsets, letters_and_offsets
 from fastdl.sequences.kmers import kmer_index
 
@@ -27,7 +29,7 @@ class KmerTokens(NamedTuple):
 
 
 def kmer_tokens(
-    seq: Any,
+    seq: ArrayLike,
     k: int,
     *,
     stride: int = 1,
@@ -131,7 +133,7 @@ def kmer_vocabulary(k: int, *, letters: str = "ACGT", special: tuple[str, ...] =
     return [*special, *("".join(word) for word in product(letters, repeat=k))]
 
 
-def padding_mask(seq: Any, *, length: int | None = None, offsets: Any = None) -> Array:
+def padding_mask(seq: ArrayLike, *, length: int | None = None, offsets: ArrayLike | None = None) -> Array:
     """Where a padded batch holds letters: the mask beside ``one_hot(seq, length=length, offsets=offsets)``.
 
     Parameters
@@ -166,7 +168,7 @@ def padding_mask(seq: Any, *, length: int | None = None, offsets: Any = None) ->
     return np.arange(width) < lengths[:, None]
 
 
-def _check_vocabulary(letters: Any, special: Any) -> None:
+def _check_vocabulary(letters: str, special: Sequence[str]) -> None:
     if not isinstance(letters, str) or sorted(letters.upper()) not in (list("ACGT"), list("ACGU")):
         raise _check.InputError(f"letters must be A, C, G, T (or U) in some order, got {letters!r}")
     wrong = not isinstance(special, (tuple, list)) or len(set(special)) < len(special)

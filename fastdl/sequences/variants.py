@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import ArrayLike
 from fastdl.sequences._letters import as_letters
 
 Array = np.ndarray
@@ -38,7 +39,7 @@ class Variants:
     Variants(2 on 1 sequence)
     """
 
-    def __init__(self, chroms: Any, positions: Any, refs: Any, alts: Any):
+    def __init__(self, chroms: ArrayLike, positions: ArrayLike, refs: ArrayLike, alts: ArrayLike):
         at = _check.array("positions", positions, ("i", "u"), 1) if np.size(positions) else np.zeros(0, np.int64)
         if len(at) and (at.min() < 0 or at.max() >= 1 << 60):
             raise _check.InputError(f"positions must be 0 or more, got {at.min()} to {at.max()}")
@@ -74,7 +75,7 @@ class Variants:
         return iter(rows[int(places.searchsorted(start - longest)) :].tolist())
 
 
-def apply_variants(seq: Any, positions: Any, refs: Any, alts: Any) -> Array:
+def apply_variants(seq: ArrayLike, positions: ArrayLike, refs: ArrayLike, alts: ArrayLike) -> Array:
     """Put variants into a sequence, as `bcftools consensus` does.
 
     Parameters

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import ArrayLike, DTypeLike
 from fastdl.sequences import _settings
 from fastdl.sequences._letters import as_letters
 from fastdl.sequences._window_encoder import Windows, encode_windows, strands, window_starts
@@ -16,16 +15,16 @@ Array = np.ndarray
 
 
 def one_hot_windows(
-    genome: Any,
-    starts: Any,
+    genome: ArrayLike | PackedSequence,
+    starts: ArrayLike,
     length: int,
     *,
-    strand: Any = None,
+    strand: ArrayLike | None = None,
     alphabet: str = "ACGT",
     unknown: str | None = None,
     case: str | None = None,
     layout: str | None = None,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     ignore: str | None = None,
     like: str | None = None,
     pad: str | None = None,

@@ -1,4 +1,4 @@
-"""Targets: labels as 0/1, -1/1 or classes, numbers standardised or in bins; and predictions decoded to them."""
+"""Targets: encode labels as 0/1, -1/1 or class numbers, standardise or bin numbers; and decode predictions."""
 
 from fastdl import _lazy
 

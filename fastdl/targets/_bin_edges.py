@@ -1,4 +1,4 @@
-"""Edges of bins, and what the bins hold, from sorted values: all of them, or a sketch of them with weights."""
+"""The edges of bins, and counts, means and medians in them, from sorted values or a weighted sketch of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from fastdl._typing import Array
 from fastdl.reference import targets as reference
 from fastdl.targets._quantile_sketch import SortedValues
 
-_ROUNDS = 10_000  # of Lloyd's iteration, which ends by itself long before
+_ROUNDS = 10_000  # of Lloyd's iteration, at most; it converges long before
 
 
 def edges_of(sample: SortedValues, bins: int, strategy: str) -> Array:
-    """Edges by strategy, in ascending order but for duplicates."""
+    """The edges by a strategy, ascending; there may be duplicates."""
     ends = np.array([sample.low, sample.high])
     if strategy == "uniform":
         return reference.uniform(ends, bins)
@@ -24,7 +24,7 @@ def edges_of(sample: SortedValues, bins: int, strategy: str) -> Array:
 
 
 def quantile(sample: SortedValues, q: Array) -> Array:
-    """np.quantile of the values; of weighted ones, the first whose values and those before stand for more than q."""
+    """np.quantile of the values; of weighted ones, the first value up to which the weights exceed q of their sum."""
     values, weights, low, high = sample
     if weights is not None:
         upto = np.cumsum(weights)
@@ -39,7 +39,10 @@ def quantile(sample: SortedValues, q: Array) -> Array:
 
 
 def k_means(sample: SortedValues, bins: int) -> Array:
-    """Lloyd's iteration from the quantiles, and from edges as dense as the cube root of the density: the better end."""
+    """One-dimensional k-means: Lloyd's iteration from two starts, of which the lower squared error wins.
+
+    The starts are the quantiles, and edges as dense as the cube root of the density (Panter and Dite).
+    """
     values, weights, low, high = sample
     run = np.concatenate([[0], np.flatnonzero(values[1:] > values[:-1]) + 1])
     distinct, shift = values[run].astype(np.float64), 0.5 * low + 0.5 * high
@@ -54,7 +57,7 @@ def k_means(sample: SortedValues, bins: int) -> Array:
         _lloyd(distinct, upto, sums, shift, _apart(np.searchsorted(distinct, s[1:-1]), len(distinct))) for s in starts
     ]
     width = high - low or 1.0
-    # Of all partitions the one with the least squared error has the largest sum of n mean^2.
+    # The partition of the smallest squared error has the largest sum of n mean^2.
     best = max(ends, key=lambda e: np.sum(np.square(np.diff(sums[e]) / width) / np.diff(upto[e])))
     start = np.append(run, len(values))[best]
     means = _means(sample, start[:-1], np.diff(upto[best]))
@@ -62,7 +65,7 @@ def k_means(sample: SortedValues, bins: int) -> Array:
 
 
 def _apart(cut: Array, count: int) -> Array:
-    """Places to cut `count` values at, moved so that no part is empty where there are values enough."""
+    """The places to cut `count` values at, moved apart so that no part is empty where there are enough values."""
     cut = cut[: max(0, count - 1)]
     k = np.arange(len(cut))
     cut = np.maximum.accumulate(np.maximum(cut, 1) - k) + k
@@ -70,7 +73,7 @@ def _apart(cut: Array, count: int) -> Array:
 
 
 def _lloyd(distinct: Array, upto: Array, sums: Array, shift: float, cut: Array) -> Array:
-    """Where the parts begin and end when no value moves any more; parts that become empty are dropped."""
+    """Lloyd's iteration until no value changes its bin: the borders of the bins; empty ones are dropped."""
     for _ in range(_ROUNDS):
         ends = np.unique(np.concatenate([[0], cut, [len(distinct)]]))
         means = np.diff(sums[ends]) / np.diff(upto[ends]) + shift
@@ -82,7 +85,7 @@ def _lloyd(distinct: Array, upto: Array, sums: Array, shift: float, cut: Array) 
 
 
 def _means(sample: SortedValues, start: Array, count: Array) -> Array:
-    """The mean of each run of values, from its own values alone."""
+    """The mean of each run of values, summed over the run itself: no difference of running sums loses digits."""
     values, weights = sample.values, sample.weights
     first, last = values[start], values[np.append(start[1:], len(values)) - 1]
     weighted = values if weights is None else values * weights.astype(np.float64)
@@ -90,7 +93,7 @@ def _means(sample: SortedValues, start: Array, count: Array) -> Array:
 
 
 def contents(sample: SortedValues, edges: Array) -> tuple[Array, Array, Array]:
-    """Count, mean and median of each bin; a bin without values has its middle for both."""
+    """The count, mean and median of each bin; for an empty bin both are its middle."""
     values, weights = sample.values, sample.weights
     cut = np.concatenate([[0], np.searchsorted(values, edges[1:-1]), [len(values)]])
     start, stop = cut[:-1], cut[1:]

@@ -1,4 +1,4 @@
-"""How to find the bin of a value without a long search: the plan of an encode, built once for edges and dtype."""
+"""Fast look-up of a value's bin: a table of buckets that leaves only a short binary search, built once per dtype."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from fastdl.reference import _target_kernels
 
 kernel = _kernels.load("targets_bins") or _target_kernels
 
-_FEW = 64  # bytes of edges up to which they are all compared
-_BUCKETS = 1 << 16  # at most
-_PAD = 64  # NaN at the end of the edges: below no value, so that a search may look beyond them
+_FEW = 64  # bytes of edges, a cache line, up to which a value is compared with all of them
+_BUCKETS = 1 << 16  # at most: a table of uint16 of 128 KiB, which stays in the second-level cache
 
 
 class BinSearch(NamedTuple):
-    """A kernel's name and its arguments between the values and the codes."""
+    """The kernel that finds the bins, by name, and its arguments between the values and the codes."""
 
     kernel: str
     arguments: tuple[Any, ...]
 
     def run(self, y: Array, codes: Array) -> int:
-        """Fill `codes`; the number of NaNs, whose codes mean nothing."""
+        """Write the codes; returns the number of NaNs, whose codes are undefined."""
         return getattr(kernel, self.kernel)(y, *self.arguments, codes)
 
     def run_few(self, y: Array, dtype: np.dtype) -> Array | None:
@@ -35,7 +34,7 @@ class BinSearch(NamedTuple):
 
 
 def bin_search(edges: Array, dtype: np.dtype) -> BinSearch:
-    """The plan for values of `dtype`, float32 or float64, and edges in float64."""
+    """The fastest search for values of `dtype`, float32 or float64, among float64 edges."""
     inner = rounded_up(edges[1:-1], dtype)
     if inner.nbytes <= _FEW:
         return BinSearch("encode_few", (_padded(inner, -len(inner) % 4 or 4 * (not len(inner))),))
@@ -45,20 +44,21 @@ def bin_search(edges: Array, dtype: np.dtype) -> BinSearch:
 
 
 def rounded_up(edges: Array, dtype: np.dtype) -> Array:
-    """For each edge the lowest number of `dtype` at or above it: the same values reach it."""
+    """For each edge the smallest number of `dtype` that is at least the edge: comparisons then give the same."""
     with np.errstate(over="ignore"):
         near = edges.astype(dtype)
     return np.where(near < edges, np.nextafter(near, dtype.type(np.inf)), near).astype(dtype)
 
 
 def _padded(edges: Array, count: int) -> Array:
+    """The edges and `count` NaNs, which compare as above every value: a search may then read beyond the last edge."""
     return np.concatenate([edges, np.full(count, np.nan, edges.dtype)])
 
 
 def _candidates(inner: Array) -> Iterator[tuple[int, Array, str, tuple[Any, ...]]]:
-    """Steps of the search inside a bucket, the number of edges below each bucket, a kernel and its arguments.
+    """The possible searches: steps inside a bucket, edges below each bucket, the kernel and its arguments.
 
-    A bucket is a monotone function of the value, computed here by the operations of the kernel.
+    The bucket is a monotone function of the value, computed here by the same operations as in the kernel.
     """
     yield len(inner).bit_length(), np.zeros(1, np.uint16), "encode_even", (0.0, 0.0)  # no buckets: a search of all
     if not np.isfinite(inner).all() or inner[0] == inner[-1]:
@@ -76,7 +76,7 @@ def _candidates(inner: Array) -> Iterator[tuple[int, Array, str, tuple[Any, ...]
 
 
 def _by_bits(inner: Array) -> Iterator[tuple[int, Array, str, tuple[Any, ...]]]:
-    """Buckets by the upper bits of the distance from the place where edges are densest."""
+    """Buckets by the upper bits of the float distance from where edges are densest: finer the nearer a value is."""
     gaps = np.diff(inner)
     centre = inner[min(int(gaps.argmin()), len(inner) - 1)]
     bits = np.dtype(f"u{inner.itemsize}")
@@ -94,7 +94,7 @@ def _by_bits(inner: Array) -> Iterator[tuple[int, Array, str, tuple[Any, ...]]]:
 
 
 def _searched(bucket: Array, count: int) -> tuple[int, Array]:
-    """The steps of a search in the fullest bucket, and the number of edges in the buckets below each."""
+    """The steps of a binary search in the fullest bucket, and the number of edges in the buckets below each."""
     held = np.bincount(bucket, minlength=count)
     below = np.cumsum(held) - held
     return max(1, int(held.max()).bit_length()), below.astype(np.uint16)

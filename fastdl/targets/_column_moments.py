@@ -1,42 +1,44 @@
-"""Mean and variance of columns, of rows that come in chunks: the same bits wherever the chunks are cut."""
+"""Means and variances of columns, from rows that come in chunks: the same bits wherever the chunks are cut."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._row_buffer import RowBuffer
 from fastdl._threads import split
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
 from fastdl.reference import _target_kernels
 from fastdl.reference import targets as reference
 
 kernel = _kernels.load("targets_moments") or _target_kernels
 
-_LANES = 64  # sums side by side, at least
+_LANES = 64  # independent running sums in the kernel, at least, so that it vectorises
 _FILL = (None, 1.0)
 _VALUES = 1 << 18  # in a block
 
 
 class ColumnMoments:
-    """Rows to blocks, blocks to moments; the moments of all before, or one after another for a state to be merged."""
+    """The moments of columns, block by block.
+
+    With `leads` the moments of a block are merged into those of all before; without, they are kept one by one, so that
+    merging them into another state later gives the same bits as if that state had seen the rows.
+    """
 
     def __init__(self, skip: bool, leads: bool):
         self.skip, self._leads = skip, leads
         self.single = True  # whether y has one dimension
         self.columns: int | None = None
-        self._rows = 0  # how many came, for the messages
+        self._rows = 0  # rows so far, for the messages
         self._buffer = RowBuffer(_FILL)
         self._parts: list[Array] = []
 
     @staticmethod
     def block(columns: int) -> int:
-        """Rows in a block: by the number of columns alone."""
+        """The number of rows in a block, which depends on the number of columns alone."""
         return max(64, _VALUES // max(1, columns) // 64 * 64)
 
-    def add(self, y: Any, weight: Any, threads: int | None = 1) -> None:
+    def add(self, y: ArrayLike, weight: ArrayLike | None, threads: int | None = 1) -> None:
         """Take in rows; all are checked before any is kept."""
         came, y, weight, where = self._read(y, weight)
         kept = list(self._buffer.parts)
@@ -53,8 +55,8 @@ class ColumnMoments:
             self._append(part)
         self._rows += came
 
-    def _read(self, y: Any, weight: Any) -> tuple[int, Array, Array | None, Array | None]:
-        """The number of rows, those of weight above 0 as (N, D), their weights, and which they are (None: all)."""
+    def _read(self, y: ArrayLike, weight: ArrayLike | None) -> tuple[int, Array, Array | None, Array | None]:
+        """The number of rows; those of weight above 0, (N, D); their weights, and their indices (None: all rows)."""
         given = _check.asarray("y", y)
         _check.dtype("y", given.dtype, ("f", "i", "u", "b"))
         if given.ndim not in (1, 2):
@@ -132,7 +134,7 @@ class ColumnMoments:
             self.add(y[:, 0] if self.single else y, weight)
 
     def result(self) -> tuple[Standardizer, tuple[Array, ...]]:
-        """The table to standardise by, and weight, mean, variance and scale."""
+        """The standardiser, and (weight, mean, variance, scale)."""
         parts = list(self._parts)
         if len(self._buffer):
             parts.append(self._of(*self._buffer.peek()))
@@ -171,14 +173,14 @@ def _moments(y: Array, weight: Array | None) -> Array:
 
 
 class Standardizer:
-    """Mean and scale, repeated over the lanes of a loop."""
+    """Means and scales of columns, repeated so that one vectorised loop runs over flat rows."""
 
     def __init__(self, high: Array, low: Array, scale: Array):
         self.columns = max(1, len(high))
         self.lanes = np.tile(np.stack([high, low, scale]), (1, max(1, 4 * _LANES // self.columns)))
 
     def apply(self, y: Array, back: bool, out: Array) -> None:
-        """Standardise whole rows, given flat, or turn them back."""
+        """Standardise whole rows, given flat, or (`back`) undo it."""
         kernel.standardise(y, self.lanes, back, out)
 
     def apply_few(self, y: Any, back: bool) -> Array | None:

@@ -1,30 +1,29 @@
-"""Labels of any kind (numbers, str, bytes): their distinct values, and the look-up that turns each into a value."""
+"""Labels of any kind (numbers, str, bytes): their distinct values, and look-up tables from labels to codes and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import split_rows
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
 from fastdl.reference import _target_kernels
 from fastdl.reference import audio as audio_reference
 
 kernel = _kernels.load("targets") or _target_kernels
 audio = _kernels.load("audio") or audio_reference
 
-_BLOCK = 1 << 18  # labels: large enough to hide the cost of a turn, small enough for an even split
-_FEW = 1 << 10  # codes for which NumPy's look-up is done before a table of full size is filled
-_CACHED_BITS = 18  # of a number of classes whose sparse table, of 4 bytes a place, stays in the last cache
-_RANGE = 1 << 16  # entries of a table that is worth its place for a few integer labels
+_BLOCK = 1 << 18  # labels of a block: large beside the cost of handing it to a thread, small enough for an even split
+_FEW = 1 << 10  # codes up to which NumPy's look-up is faster than filling a table of full size for the kernel
+_CACHED_BITS = 18  # bits of the number of classes up to which a hash table of 8 slots each, 4 bytes a slot, is cached
+_RANGE = 1 << 16  # entries of a table indexed by integer labels that is always worth its memory
 _UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 _KINDS = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numbers", "U": "str", "S": "bytes"}
 
 
-def read(name: str, y: Any) -> Array:
+def read(name: str, y: ArrayLike) -> Array:
     """`y` as an array of labels, contiguous and in the machine's byte order."""
     if not isinstance(y, np.ndarray):
         y = _texts(name, y)
@@ -47,8 +46,8 @@ def read(name: str, y: Any) -> Array:
     return _check.array(name, y)
 
 
-def _texts(name: str, y: Any) -> Any:
-    """The texts of a column of pandas, polars or pyarrow as a list; anything else as it is."""
+def _texts(name: str, y: ArrayLike) -> ArrayLike:
+    """The texts of a column of pandas, polars or pyarrow as a list; anything else unchanged."""
     if isinstance(y, (list, tuple)):
         return y
     found = _check.texts(name, y)
@@ -56,7 +55,7 @@ def _texts(name: str, y: Any) -> Any:
 
 
 def _array_of_texts(name: str, y: Sequence[str] | Sequence[bytes]) -> Array:
-    """Texts as an array. Each distinct one is read once: for NumPy to read all takes several times as long."""
+    """Texts as an array. NumPy converts each distinct one once, which is several times as fast as converting all."""
     places = {text: k for k, text in enumerate(dict.fromkeys(y))}
     distinct = np.array(list(places))
     if sum(map(len, places)) != int(np.char.str_len(distinct).sum()):
@@ -64,8 +63,8 @@ def _array_of_texts(name: str, y: Sequence[str] | Sequence[bytes]) -> Array:
     return distinct[np.fromiter(map(places.__getitem__, y), np.intp, len(y))]
 
 
-def _refuse_nul(name: str, y: Any) -> None:
-    """Raise for text that ends in NUL: NumPy's fixed width would make it equal to the text without."""
+def _refuse_nul(name: str, y: Iterable[object]) -> None:
+    """Raise for text that ends in NUL: NumPy's fixed-width text drops it, which would make two labels equal."""
     for at, v in enumerate(y):
         if isinstance(v, (str, bytes)) and v[-1:] in ("\0", b"\0"):
             raise _check.InputError(
@@ -73,8 +72,8 @@ def _refuse_nul(name: str, y: Any) -> None:
             )
 
 
-def _mixed(y: Any) -> bool:
-    """Whether a list holds text and something else, which NumPy would make text of."""
+def _mixed(y: Iterable[object]) -> bool:
+    """Whether a list holds text and something else, which NumPy would turn into text."""
     kinds = set()
     for v in y:
         if isinstance(v, (list, tuple)):
@@ -86,7 +85,7 @@ def _mixed(y: Any) -> bool:
 
 
 def same_kind(name: str, y: Array, classes: Array) -> None:
-    """Raise where labels could never equal the classes."""
+    """Raise where labels are of another kind than the classes (numbers, str, bytes) and could never equal them."""
     got, known = _KINDS[y.dtype.kind], _KINDS[classes.dtype.kind]
     if got != known and y.size:
         raise _check.InputTypeError(f"{name} must hold {known}, as the labels before did, got {got}")
@@ -114,7 +113,7 @@ def learn(name: str, classes: Array | None, y: Array) -> Array | None:
 
 
 def union(name: str, a: Array, b: Array) -> Array:
-    """The sorted distinct labels of both, in the first dtype that holds them exactly."""
+    """The sorted distinct labels of both, in a dtype that holds all of them exactly."""
     same_kind(name, b, a)
     common = np.result_type(a, b)
     if common.kind == "f" and a.dtype.kind in "biu" and b.dtype.kind in "biu":
@@ -128,7 +127,7 @@ def union(name: str, a: Array, b: Array) -> Array:
 
 
 def _held(x: Array, dtype: np.dtype) -> Array:
-    """Where a value of x stays the same in `dtype`."""
+    """A mask of the values of x that `dtype` holds exactly."""
     with np.errstate(invalid="ignore", over="ignore"):
         cast = x.astype(dtype)
         same = cast.astype(x.dtype) == x
@@ -136,11 +135,15 @@ def _held(x: Array, dtype: np.dtype) -> Array:
 
 
 class LabelEncoder:
-    """values[k] for labels of one dtype that equal classes[k], else `missing`; None where every value is in use."""
+    """Encodes labels of one dtype: values[k] for a label that equals classes[k], `missing` for one that equals none.
+
+    A `missing` of None says that every value of the dtype is in use: codes are then found in int64, with -1 for
+    missing.
+    """
 
     _run: Callable[[Array, Array], int]
 
-    def __init__(self, classes: Array, values: Array, missing: Any, dtype: np.dtype):
+    def __init__(self, classes: Array, values: Array, missing: float | np.generic | None, dtype: np.dtype):
         self.missing = missing
         if missing is None:
             self._run = LabelEncoder(classes, values.astype(np.int64), -1, dtype)._narrowed
@@ -159,7 +162,7 @@ class LabelEncoder:
             self._run = self._by_keys()
 
     def encode(self, y: Array, out: Array, threads: int | None) -> int:
-        """Fill `out`, of values' dtype; the number of labels that equal none, right where `missing` is no value."""
+        """Write codes to `out`; returns the number of labels that equal no class (exact if `missing` is no value)."""
         y = y.view(np.uint8) if y.dtype.kind == "b" else y
         return sum(split_rows(self._run, (y, out), threads, _BLOCK))
 
@@ -176,29 +179,32 @@ class LabelEncoder:
     def _span(self) -> int:
         return int(self.keys[-1]) - int(self.keys[0]) + 1
 
-    def _by_range(self) -> Any:
+    def _by_range(self) -> Callable[[Array, Array], int]:
+        """The look-up of integers in a table indexed by label."""
         low = int(self.keys[0])
         wide = np.full(self._span() + 1, self.table[-1], self.table.dtype)
         wide[[int(k) - low for k in self.keys.tolist()]] = self.table[:-1]
         low, wide = low % (1 << 8 * self.dtype.itemsize), _bits(wide)
         return lambda y, out: kernel.encode_range(_bits(y), low, wide, _bits(out))
 
-    def _by_keys(self) -> Any:
+    def _by_keys(self) -> Callable[[Array, Array], int]:
+        """The look-up of numbers in a hash table."""
         shift, slots = self._slots()
         keys, table = _keys(self.keys), _bits(self.table)
         kernel.hash_keys(keys, shift, slots)
         return lambda y, out: kernel.encode_keys(_keys(y), keys, shift, slots, table, _bits(out))
 
-    def _by_items(self) -> Any:
+    def _by_items(self) -> Callable[[Array, Array], int]:
+        """The look-up of texts in a hash table."""
         shift, slots = self._slots()
         items, size, table = self.keys.view(np.uint8), self.dtype.itemsize, _bits(self.table)
         kernel.hash_items(items, size, shift, slots)
         return lambda y, out: kernel.encode_items(y.view(np.uint8), items, size, shift, slots, table, _bits(out))
 
     def _slots(self) -> tuple[int, Array]:
-        """Places for eight times as many keys, or twice as many where those would leave the caches; all empty.
+        """An empty hash table of eight slots per key, or of two where eight would not fit the caches.
 
-        A label that meets another's place costs a wrong guess of the CPU, five times a look-up.
+        A sparse table is worth its memory: each collision is a branch misprediction, as costly as five look-ups.
         """
         bits = len(self.keys).bit_length()
         bits += 3 if bits <= _CACHED_BITS else 1
@@ -206,7 +212,7 @@ class LabelEncoder:
 
 
 def _keys(y: Array) -> Array:
-    """Numbers as 64 bits that are equal where the numbers are: integers widened, floats without a negative zero."""
+    """Numbers as 64-bit keys that are equal where the numbers are: integers widened, -0.0 replaced by 0.0."""
     if y.dtype.kind == "f":
         return (y.astype(np.float64, copy=False) + 0.0).view(np.uint64)
     return y.astype(f"{y.dtype.kind}8", copy=False).view(np.uint64)
@@ -216,21 +222,21 @@ def _bits(x: Array) -> Array:
     return x.view(_UNSIGNED[x.itemsize])
 
 
-def free(values: Array) -> Any:
-    """A value of values' dtype that is none of them, or None."""
+def free(values: Array) -> np.generic | None:
+    """A value of the dtype that is not among the values; None where all are."""
     bits = _bits(values)
     unused = np.setdiff1d(np.arange(min(len(bits) + 1, 1 << 8 * bits.itemsize), dtype=bits.dtype), bits)
     return unused[:1].view(values.dtype)[0] if len(unused) else None
 
 
-def first(bad: Array, shape: tuple[int, ...]) -> tuple[int, Any]:
-    """The place of the first that is set, in flat order and as an index into an array of `shape`."""
+def first(bad: Array, shape: tuple[int, ...]) -> tuple[int, int | tuple[int, ...]]:
+    """The position of the first True: its flat index, and its index into an array of `shape`."""
     at = int(np.flatnonzero(bad)[0])
     return at, at if len(shape) == 1 else tuple(map(int, np.unravel_index(at, shape)))
 
 
-def codes(name: str, z: Any, count: int) -> Array:
-    """Integers 0 to count - 1 as they are, or the place of the largest of the last axis of floats (..., count)."""
+def codes(name: str, z: ArrayLike, count: int) -> Array:
+    """The class numbers: integers 0 to count - 1 unchanged, or the argmax over the last axis of scores (..., count)."""
     z = _check.array(name, z, ("i", "u", "f")) if np.size(z) else np.empty(np.shape(z), np.int64)
     if z.dtype.kind != "f":
         if z.size and not (z.dtype.kind == "u" and count >> 8 * z.itemsize) and _beyond(z, count):
@@ -247,7 +253,7 @@ def codes(name: str, z: Any, count: int) -> Array:
 
 
 def _beyond(z: Array, count: int) -> bool:
-    """Whether a code is not within 0 to count - 1: as an unsigned number a negative one is larger than all that are."""
+    """Whether a code is outside 0 to count - 1; seen as unsigned, a negative one is larger than any that is inside."""
     most = int(_bits(z).max())
     return most >= count
 

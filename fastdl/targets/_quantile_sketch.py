@@ -1,4 +1,4 @@
-"""Values of a stream in ascending order: all of them, or a sketch of bounded size with weights."""
+"""The values of a stream in ascending order: all of them, or a weighted sketch of bounded size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastdl._typing import Array
 
 
 class SortedValues(NamedTuple):
-    """Values in ascending order; how many each stands for (None: one); the least and the greatest there were."""
+    """Values in ascending order; their weights, the number of values each stands for (None: 1); minimum and maximum."""
 
     values: Array
     weights: Array | None
@@ -19,11 +19,12 @@ class SortedValues(NamedTuple):
 
 
 class ValueSample:
-    """The values of a stream: all, or with `limit` a sketch of buffers of so many values, each for 2^level others.
+    """The values of a stream: all of them, or with `limit` a sketch in buffers of `limit` values.
 
-    Munro and Paterson's scheme: when two buffers of a level are full, every second value of both goes one level up;
-    first the odd ones, then the even ones, so that errors cancel. The first raise the rank of a value by at most what a
-    value of the level stands for, the others lower it: N log2(N / limit) / (2 limit) in all, at most.
+    Munro and Paterson's scheme: a value in a buffer of level l stands for 2^l values. When there are two full buffers
+    of a level, they are merged and every second value goes one level up: the odd ones and the even ones in turn, so
+    that errors cancel. The odd ones raise ranks by at most 2^l, the even ones lower them; in all the error is at most
+    N log2(N / limit) / (2 limit).
     """
 
     def __init__(self, limit: int | None):
@@ -33,10 +34,10 @@ class ValueSample:
         self._waiting: list[Array] = []
         self._levels: list[Array | None] = []
         self._odd: list[int] = []
-        self._raised = self._lowered = 0  # the most that any rank was moved by, either way
+        self._raised = self._lowered = 0  # bounds of the error of any rank, in either direction
 
     def add(self, values: Array, low: float, high: float, *, copy: bool = True) -> None:
-        """Take in finite values from `low` to `high`; without a copy where they stay as they are until `sorted`."""
+        """Take in finite values from `low` to `high`; `copy` may be False if nobody changes them before `sorted`."""
         if not len(values):
             return
         self._seen(values.dtype, len(values), low, high)
@@ -78,11 +79,11 @@ class ValueSample:
 
     @property
     def rank_error(self) -> int:
-        """By how much the number of values up to any x may be wrong."""
+        """The largest possible error of a rank, the number of values up to some x."""
         return max(self._raised, self._lowered)
 
     def frozen(self, *, copy: bool) -> ValueSample:
-        """This state as it is now, whatever is added later; with values of its own where `copy` says so."""
+        """A snapshot of the state, which later values do not change; with its own copy of the values if `copy`."""
         state = ValueSample(self.limit)
         state.count, state.low, state.high, state.dtype = self.count, self.low, self.high, self.dtype
         state._waiting = [values.copy() for values in self._waiting] if copy else list(self._waiting)
@@ -106,7 +107,7 @@ class ValueSample:
                 self._buffer(values)
 
     def sorted(self) -> SortedValues:
-        """What is known of the values."""
+        """The values, or the weighted sketch of them, in ascending order."""
         levels = [(1 << i, buffer) for i, buffer in enumerate(self._levels) if buffer is not None]
         parts = [*self._waiting, *(buffer for _, buffer in levels)]
         if not levels:

@@ -1,4 +1,4 @@
-"""Numbers as classes: a regression target in bins, and classes back as numbers."""
+"""Binned targets: numbers of a regression as classes of bins, and classes decoded to numbers."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from fastdl.targets._quantile_sketch import SortedValues, ValueSample
 STRATEGIES = ("uniform", "quantile", "mu-law", "kmeans")
 VALUES = ("mean", "median", "middle")
 
-_BLOCK = 1 << 18  # values: large enough to hide the cost of a turn, small enough for an even split
-_KEPT = 1 << 24  # values that wait to be counted; more are sorted at once
+_BLOCK = 1 << 18  # values of a block: large beside the cost of handing it to a thread, small enough for an even split
+_KEPT = 1 << 24  # values up to which sorting for counts, means and medians is put off until somebody asks
 _UINT8, _UINT16 = np.dtype(np.uint8), np.dtype(np.uint16)
 
 
 class MergedBins(UserWarning):
-    """Edges fell together, so that there are fewer bins than were asked for."""
+    """Warned where edges coincided and were merged, so that there are fewer bins than were asked for."""
 
 
 class BinnedTarget(StateBytes):
-    """Numbers to the classes 0 to K - 1 of bins, and classes back to numbers.
+    """Bin numbers into classes 0 to K - 1, and decode classes to numbers.
 
-    Bin k holds ``edges_[k] <= y < edges_[k + 1]``, the last one its upper edge too; what lies outside all of them goes
-    to the bin at that end. The code is that of ``np.searchsorted(edges_[1:-1], y, side="right")``.
+    Bin k holds ``edges_[k] <= y < edges_[k + 1]``, the last bin its upper edge too; values beyond the edges go to the
+    first or the last bin. The code is that of ``np.searchsorted(edges_[1:-1], y, side="right")``.
 
     Parameters
     ----------
     bins : int
         The number of bins, 1 to 65536.
     strategy : {"uniform", "quantile", "mu-law", "kmeans"}
-        "uniform": edges evenly from the least to the greatest value, as np.linspace. "quantile": as many values in
-        each, edges as np.quantile. "mu-law": the classes of `mu_law_encode`, of y as a fraction of its largest
-        magnitude: fine about 0, on both sides of it alike. "kmeans": edges midway between the means of neighbouring
-        bins, by Lloyd's iteration until no value moves, from the quantiles and from edges as dense as the cube root of
-        the density (Panter and Dite, 1951), whichever ends with the lesser squared error: deterministic, though not
-        always the optimum.
+        "uniform": equal widths from the minimum to the maximum, as np.linspace. "quantile": equal counts, edges as
+        np.quantile. "mu-law": the classes of `mu_law_encode` for y divided by its largest magnitude, fine about 0 on
+        both sides. "kmeans": edges midway between the means of neighbouring bins, by Lloyd's iteration until no value
+        changes its bin. It starts from the quantiles, and from edges as dense as the cube root of the density (Panter
+        and Dite, 1951), and takes the result with the lower squared error: deterministic, but not always the optimum.
     nan : "error" or int
-        The code of NaN, if it is to have one. In `fit` and `update` NaN is then left out.
+        The code of NaN, if it has one. In `fit` and `update` NaN is then left out.
     dtype : integer dtype, optional
-        Of the codes: by default uint8 for up to 256 bins, else uint16.
+        The dtype of codes: by default uint8 for up to 256 bins, else uint16.
     sketch : int, optional
-        Keep so many values at a time, for streams larger than memory; by default all are kept, 4 or 8 bytes each.
+        The size of a quantile sketch, for streams larger than memory; by default all values are kept, 4 or 8 bytes
+        each.
 
     Attributes
     ----------
@@ -58,12 +58,12 @@ class BinnedTarget(StateBytes):
     bins_ : int
         The number of bins after duplicate edges were merged.
     merged_ : int
-        How many fewer these are than asked for: where values repeat often, quantiles fall together. Edges are merged
-        where they are equal, with the warning `MergedBins`; "kmeans" drops bins that no value is left in likewise.
+        How many fewer there are than asked for. Equal edges, which quantiles of often repeated values are, are merged,
+        with the warning `MergedBins`; "kmeans" also drops bins that end up empty.
     counts_ : ndarray of int64 (bins_,)
         Training values in each bin.
     means_, medians_, middles_ : ndarray of float64 (bins_,)
-        What `decode` can give for each bin; in an empty bin all three are the middle.
+        The values that `decode` can give for each bin; in an empty bin all three are the middle.
 
     Raises
     ------
@@ -73,11 +73,11 @@ class BinnedTarget(StateBytes):
     Notes
     -----
     Without `sketch`, edges and bins depend on the values alone: chunks, their order, merges and threads change no bit.
-    With `sketch=s`, the rank of a quantile among N values is wrong by at most N log2(N / s) / (2 s) (0.01 % for
-    s = 65536 and N = 10^9), means, medians and counts are those of the sketch, and states merged from other chunks
-    may differ within that bound; least and greatest value stay exact, and with them uniform and mu-law edges.
-    Up to s values a sketch is exact. Of uniform and mu-law bins, counts, means and medians are made when first asked
-    for: until then up to 2^24 values are kept. float32 y decodes to float32, all else to float64.
+    With `sketch=s`, the rank of a quantile among N values is off by at most N log2(N / s) / (2 s) (0.01 % for s = 65536
+    and N = 10^9), means, medians and counts are those of the sketch, and states merged from other chunks may differ
+    within that bound; minimum and maximum, and so uniform and mu-law edges, stay exact. Up to s values a sketch is
+    exact. For uniform and mu-law bins, counts, means and medians are computed when first asked for: until then up to
+    2^24 values are kept. float32 y decodes to float32, all else to float64.
 
     References
     ----------
@@ -100,7 +100,13 @@ class BinnedTarget(StateBytes):
     edges_: Array
 
     def __init__(
-        self, bins: int, strategy: str = "quantile", *, nan: Any = "error", dtype: Any = None, sketch: int | None = None
+        self,
+        bins: int,
+        strategy: str = "quantile",
+        *,
+        nan: str | int = "error",
+        dtype: DTypeLike | None = None,
+        sketch: int | None = None,
     ):
         self.bins = _check.integer("bins", bins, 1, 65536)
         self.strategy = _check.one_of("strategy", strategy, STRATEGIES)
@@ -114,7 +120,7 @@ class BinnedTarget(StateBytes):
         self._sample = ValueSample(self.sketch)
         self._rows = 0
         self._contents: tuple[Array, Array, Array] | None = None
-        self._uncounted: ValueSample | None = None  # what the contents are still to be made of
+        self._uncounted: ValueSample | None = None  # the values from which `_contents` is made when first asked for
         self._searches: dict[np.dtype, BinSearch] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -126,17 +132,17 @@ class BinnedTarget(StateBytes):
         """An empty state with the same settings."""
         return BinnedTarget(self.bins, self.strategy, nan=self.nan, dtype=self.dtype, sketch=self.sketch)
 
-    def update(self, chunk: Any) -> BinnedTarget:
+    def update(self, chunk: ArrayLike) -> BinnedTarget:
         """Take in numbers of any shape; returns itself."""
         self._take(chunk, copy=True)
         return self
 
-    def _take(self, chunk: Any, copy: bool) -> None:
+    def _take(self, chunk: ArrayLike, copy: bool) -> None:
         y = _numbers("y", chunk).reshape(-1)
         kept = ~np.isnan(y) if self.nan != "error" and np.isnan(y).any() else slice(None)
         values = y[kept]
         low, high = (float(values.min()), float(values.max())) if len(values) else (np.inf, -np.inf)
-        if len(values) and not (np.isfinite(low) and np.isfinite(high)):  # NaN is the least and the greatest
+        if len(values) and not (np.isfinite(low) and np.isfinite(high)):  # min and max of NaN are NaN
             at = int(np.flatnonzero(np.isinf(y) if self.nan != "error" else ~np.isfinite(y))[0])
             hint = " (or name a code for it by nan=)" if np.isnan(y[at]) else ""
             raise _check.InputError(f"y must be finite{hint}, got {y[at]} at index {self._rows + at}")
@@ -150,17 +156,17 @@ class BinnedTarget(StateBytes):
         return self
 
     def finish(self) -> BinnedTarget:
-        """Make bins of the values so far; returns itself."""
+        """Make the bins from the values so far; returns itself."""
         return self._make_bins(self._sample)
 
     def _make_bins(self, sample: ValueSample, *, copy: bool = False) -> BinnedTarget:
-        """Bins of a sample, whose values are copied where they are needed later and are not ours."""
+        """Make the bins from a sample; with `copy`, values that are needed later are copied, as they are the user's."""
         if not sample.count:
             raise _check.InputError("there were no values to make bins of")
         if not np.isfinite(sample.high - sample.low):
             raise _check.InputError(f"y must have a width within float64, got {sample.low} to {sample.high}")
         self._contents = self._uncounted = None
-        if self.strategy in ("uniform", "mu-law") and sample.count <= _KEPT:  # the ends say all
+        if self.strategy in ("uniform", "mu-law") and sample.count <= _KEPT:  # minimum and maximum give the edges
             values = SortedValues(np.empty(0), None, sample.low, sample.high)
             self._uncounted = sample.frozen(copy=copy)
         else:
@@ -179,10 +185,10 @@ class BinnedTarget(StateBytes):
             )
         return self
 
-    def fit(self, y: Any) -> BinnedTarget:
-        """Make bins of `y`, of any shape, and nothing else; returns itself.
+    def fit(self, y: ArrayLike) -> BinnedTarget:
+        """Make the bins from `y`, of any shape, alone; returns itself.
 
-        An `update` after it starts anew.
+        A later `update` begins a new stream.
         """
         self._sample, self._rows = ValueSample(self.sketch), 0
         self._take(y, copy=False)
@@ -192,7 +198,7 @@ class BinnedTarget(StateBytes):
             self._sample, self._rows = ValueSample(self.sketch), 0
 
     def _counted(self) -> tuple[Array, Array, Array]:
-        """Count, mean and median of each bin; of bins that the ends alone make, sorted for when first asked."""
+        """The count, mean and median of each bin, computed when first asked for."""
         edges, found, uncounted = self.edges_, self._contents, self._uncounted
         if found is None and uncounted is not None:
             self._contents = found = contents(uncounted.sorted(), edges)
@@ -206,12 +212,12 @@ class BinnedTarget(StateBytes):
 
     @property
     def means_(self) -> Array:
-        """Their means; in an empty bin the middle."""
+        """The mean of the training values in each bin; in an empty bin its middle."""
         return self._counted()[1]
 
     @property
     def medians_(self) -> Array:
-        """Their medians; in an empty bin the middle."""
+        """The median of the training values in each bin; in an empty bin its middle."""
         return self._counted()[2]
 
     @property
@@ -219,7 +225,7 @@ class BinnedTarget(StateBytes):
         """The middles of the bins."""
         return 0.5 * self.edges_[:-1] + 0.5 * self.edges_[1:]
 
-    def encode(self, y: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+    def encode(self, y: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The bin of each number.
 
         Parameters
@@ -267,7 +273,7 @@ class BinnedTarget(StateBytes):
             raise _check.InputError(f"y must not hold NaN (or name a code for it by nan=), got one at index {place}")
         return codes
 
-    def decode(self, z: Any, value: str = "mean", *, out: Array | None = None, threads: int | None = 1) -> Array:
+    def decode(self, z: ArrayLike, value: str = "mean", *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The number each class stands for.
 
         Parameters
@@ -275,7 +281,7 @@ class BinnedTarget(StateBytes):
         z : array_like of integers, any shape; or of floats, (N, bins_)
             Codes, or scores of each bin; of equal scores the lowest bin wins.
         value : {"mean", "median", "middle"}
-            Of the training values in the bin, or of its edges.
+            Which number: the mean or median of the training values in the bin, or the middle of its edges.
         out : ndarray, optional
             Where to write: of the codes' shape, float32 after a fit of float32, else float64.
         threads : int or None
@@ -304,7 +310,7 @@ class BinnedTarget(StateBytes):
             raise _check.InputError("the BinnedTarget is not fitted: call fit(y) or finish() first")
 
 
-def _numbers(name: str, y: Any) -> Array:
+def _numbers(name: str, y: ArrayLike) -> Array:
     """`y` as float32 or float64."""
     x = _check.array(name, y, ("f", "i", "u", "b"))
     return x.astype(np.float32 if x.dtype.kind == "f" and x.itemsize <= 4 else np.float64, copy=False)

@@ -1,69 +1,70 @@
-"""Labels as a model wants them, two values or classes, and predictions back as the labels that people gave.
+"""Label targets: labels encoded as two values or as class numbers, and predictions decoded to labels.
 
-Each target is a state that streams: `update` takes in a chunk, `merge` another state, `finish` makes it ready to
-`encode` and `decode`; `fit` is all of that for one array.
+Each target is an accumulator: `update` takes in a chunk, `merge` another state, `finish` makes it ready to `encode` and
+`decode`; `fit` does all of that for one array.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
 import numpy as np
 
 from fastdl import _check
 from fastdl._state_bytes import StateBytes
 from fastdl._threads import count
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.targets import _label_codes
 
 
 class _Labels(StateBytes):
-    """What the targets of labels share: a sorted set of those seen, and a table of what they become."""
+    """The base of label targets: the sorted labels seen so far, and the value that encodes each."""
 
     classes_: Array
-    unknown: Any
+    unknown: str | float
 
     def __init__(self) -> None:
         self._seen: Array | None = None
-        self._table: Array | None = None  # what each class becomes
-        self._encoders: dict[np.dtype, _label_codes.LabelEncoder] = {}  # made when the first labels of a dtype come
+        self._table: Array | None = None  # the encoded value of each class
+        self._encoders: dict[np.dtype, _label_codes.LabelEncoder] = {}  # made at the first labels of a dtype
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_encoders": {}}
 
-    def fresh(self) -> Any:
+    def fresh(self) -> Self:
         """An empty state with the same settings."""
         state = object.__new__(type(self))
         state.__dict__.update({k: v for k, v in vars(self).items() if not k.endswith("_")})
         _Labels.__init__(state)
         return state
 
-    def update(self, chunk: Any) -> Any:
+    def update(self, chunk: ArrayLike) -> Self:
         """Take in labels of any shape; returns itself."""
         self._seen = _label_codes.learn("y", self._seen, _label_codes.read("y", chunk).reshape(-1))
         return self
 
-    def merge(self, other: Any) -> Any:
+    def merge(self, other: Self) -> Self:
         """Take in the labels another state saw; returns itself."""
         if other._seen is not None:
             self._seen = other._seen if self._seen is None else _label_codes.union("y", self._seen, other._seen)
         return self
 
-    def finish(self) -> Any:
+    def finish(self) -> Self:
         raise NotImplementedError
 
-    def _become(self, values: Array) -> Any:
-        """Make the labels so far the classes, in sorted order, and `values` what they become; returns itself."""
+    def _set_classes(self, values: Array) -> Self:
+        """Make the labels so far the classes, in sorted order, encoded as `values`; returns itself."""
         self.classes_, self._table, self._encoders = np.array(self._seen), values, {}
         return self
 
-    def fit(self, y: Any) -> Any:
-        """Learn the labels of `y`, of any shape, and nothing else; returns itself."""
+    def fit(self, y: ArrayLike) -> Self:
+        """Learn the labels of `y`, of any shape, alone; returns itself."""
         self._seen = None
         return self.update(y).finish()
 
-    def encode(self, y: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
-        """What each label becomes.
+    def encode(self, y: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
+        """The encoded value of each label.
 
         Parameters
         ----------
@@ -81,7 +82,7 @@ class _Labels(StateBytes):
         Raises
         ------
         InputError
-            For a label that was not seen, naming it and its index, unless `unknown` says what it becomes.
+            For a label that was not seen, naming it and its index, unless `unknown` gives it a value.
         InputTypeError
             For text where the labels are numbers, and the like.
         """
@@ -94,8 +95,7 @@ class _Labels(StateBytes):
             return result
         encoder = self._encoders.get(labels.dtype)
         if encoder is None:
-            strict = isinstance(self.unknown, str)
-            missing = _label_codes.free(table) if strict else self.unknown
+            missing = _label_codes.free(table) if isinstance(self.unknown, str) else self.unknown
             encoder = _label_codes.LabelEncoder(self.classes_, table, missing, labels.dtype)
             self._encoders[labels.dtype] = encoder
         missed = encoder.encode(flat, target, threads)
@@ -108,25 +108,26 @@ class _Labels(StateBytes):
             )
         return result
 
-    def _labels_of(self, codes: Array, z: Any, out: Array | None, threads: int | None) -> Array:
+    def _labels_of(self, codes: Array, z: ArrayLike, out: Array | None, threads: int | None) -> Array:
+        """The labels of class numbers; `out` must not overlap z."""
         result = _check.out("out", out, codes.shape, self.classes_.dtype, z)
         _label_codes.gather(self.classes_, codes.ravel(), result.ravel(), threads)
         return result
 
 
 class BinaryTarget(_Labels):
-    """Two labels as two numbers: {0, 1}, {-1, 1}, or as you like.
+    """Two labels as two numbers: {0, 1}, {-1, 1}, or any other pair.
 
     Parameters
     ----------
     values : (float, float)
-        What the negative and the positive label become.
+        The values that encode the negative and the positive label.
     positive : label, optional
-        Which of the two is the positive one; by default the later in sorted order (True, 1, "yes").
+        The positive label; by default the later of the two in sorted order (True, 1, "yes").
     unknown : "error" or float
-        What becomes of a label that was not seen.
+        The value of a label that was not seen, if that is not an error.
     dtype : dtype, optional
-        Of the encoded array: by default int8 for whole numbers that fit, else the float that holds the values
+        The dtype of the encoded array: by default int8 for whole numbers that fit, else the float that holds the values
         exactly, float32 or float64.
 
     Attributes
@@ -143,8 +144,8 @@ class BinaryTarget(_Labels):
 
     Notes
     -----
-    A stream in chunks, in any order, and merged states give the same as one array. Where values and predictions both go
-    from {0, 1} to {-1, 1}, residuals double: a loss |r|^p differs by the factor 2^p, and nothing else does.
+    A stream in chunks, in any order, and merged states give the same as one array. Changing values and predictions from
+    {0, 1} to {-1, 1} doubles the residuals: a loss |r|^p changes by the factor 2^p, and nothing else does.
 
     Examples
     --------
@@ -157,7 +158,12 @@ class BinaryTarget(_Labels):
     """
 
     def __init__(
-        self, values: tuple[float, float] = (0, 1), *, positive: Any = None, unknown: Any = "error", dtype: Any = None
+        self,
+        values: tuple[float, float] = (0, 1),
+        *,
+        positive: object = None,
+        unknown: str | float = "error",
+        dtype: DTypeLike | None = None,
     ):
         super().__init__()
         try:
@@ -168,10 +174,10 @@ class BinaryTarget(_Labels):
         if pair[0] == pair[1]:
             raise _check.InputError(f"values must differ, got {values!r}")
         self.values, self.positive, self.unknown = values, positive, _unknown(unknown)
-        self.dtype = _number_dtype(pair if isinstance(unknown, str) else [*pair, self.unknown], values, dtype)
+        self.dtype = _number_dtype(pair if isinstance(self.unknown, str) else [*pair, self.unknown], values, dtype)
 
-    def finish(self) -> BinaryTarget:
-        """Make the labels so far the two; returns itself."""
+    def finish(self) -> Self:
+        """Take the labels so far, which must be two, as the classes; returns itself."""
         seen = [] if self._seen is None else self._seen.tolist()
         if len(seen) != 2:
             what = ", ".join(map(repr, seen[:10])) or "none"
@@ -180,16 +186,16 @@ class BinaryTarget(_Labels):
             _check.one_of("positive", self.positive, seen)
         up = self.positive is None or self.positive == seen[1]
         self.positive_ = seen[1 if up else 0]
-        return self._become(np.array(self.values if up else self.values[::-1]).astype(self.dtype))
+        return self._set_classes(np.array(self.values if up else self.values[::-1]).astype(self.dtype))
 
-    def decode(self, z: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+    def decode(self, z: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The label of each value or score.
 
         Parameters
         ----------
         z : array_like of numbers, any shape
-            Encoded values, or scores: the positive label lies on its value's side of the middle of the two values.
-            The middle itself is negative, as the lower class of equal scores.
+            Encoded values, or scores: the label is that of the nearer of the two values. The middle itself gives the
+            negative label, like the lower class of equal scores.
         out : ndarray, optional
             Where to write: of z's shape and the labels' dtype.
         threads : int or None
@@ -224,9 +230,9 @@ class ClassTarget(_Labels):
     Parameters
     ----------
     unknown : "error" or -1
-        What becomes of a label that was not seen.
+        The code of a label that was not seen, if that is not an error.
     dtype : integer dtype
-        Of the encoded array: int64, which most losses and indexing want, by default; a narrow one is faster.
+        The dtype of the encoded array: by default int64, which most losses and indexing need; a narrow one is faster.
 
     Attributes
     ----------
@@ -236,7 +242,7 @@ class ClassTarget(_Labels):
     Raises
     ------
     InputError
-        For no labels, a NaN among them, and more classes than the dtype counts.
+        For no labels, a NaN among them, and more classes than the dtype can number.
     InputTypeError
         For a mix of numbers and text.
 
@@ -257,21 +263,21 @@ class ClassTarget(_Labels):
     array(['dog', 'cat'], dtype='<U3')
     """
 
-    def __init__(self, *, unknown: Any = "error", dtype: Any = np.int64):
+    def __init__(self, *, unknown: str | int = "error", dtype: DTypeLike = np.int64):
         super().__init__()
         self.unknown = _check.one_of("unknown", unknown, ("error", -1))
         self.dtype = np.dtype(dtype)
         _check.dtype("dtype", self.dtype, ("i",) if unknown == -1 else ("i", "u"))
 
-    def finish(self) -> ClassTarget:
-        """Make classes of the labels so far; returns itself."""
+    def finish(self) -> Self:
+        """Take the labels so far as the classes; returns itself."""
         if self._seen is None:
             raise _check.InputError("there were no labels to make classes of")
         if len(self._seen) - 1 > np.iinfo(self.dtype).max:
             raise _check.InputError(f"{self.dtype} cannot count {len(self._seen)} classes; choose a wider dtype")
-        return self._become(np.arange(len(self._seen), dtype=self.dtype))
+        return self._set_classes(np.arange(len(self._seen), dtype=self.dtype))
 
-    def decode(self, z: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+    def decode(self, z: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """The label of each class, or of the largest score.
 
         Parameters
@@ -295,24 +301,25 @@ class ClassTarget(_Labels):
         return self._labels_of(_label_codes.codes("z", z, len(_fitted(self))), z, out, threads)
 
 
-def _fitted(target: Any) -> Any:
-    """The table that finish() makes."""
+def _fitted(target: _Labels) -> Array:
+    """The encoded values of the classes; an error before finish()."""
     if target._table is None:
         raise _check.InputError(f"the {type(target).__name__} is not fitted: call fit(y) or finish() first")
     return target._table
 
 
-def _unknown(value: Any) -> Any:
+def _unknown(value: str | float) -> str | float:
+    """The setting `unknown`, checked: "error" or a number."""
     if isinstance(value, str):
         return _check.one_of("unknown", value, ("error",))
     return _check.number("unknown", value)
 
 
-def _number_dtype(numbers: list[float], given: Any, dtype: Any) -> np.dtype:
-    """The dtype asked for, which must hold the numbers exactly, or a small one that does."""
+def _number_dtype(numbers: list[float], given: Iterable[float], dtype: DTypeLike | None) -> np.dtype:
+    """The dtype asked for, which must hold the numbers exactly; by default the smallest that does."""
     whole = all(isinstance(v, (int, np.integer)) for v in given) and all(n == int(n) for n in numbers)
     candidates = [dtype] if dtype is not None else ["i1", "i2", "i4", "i8"] if whole else ["f4", "f8"]
-    for candidate in map(np.dtype, candidates):
+    for candidate in [np.dtype(name) for name in candidates]:
         _check.dtype("dtype", candidate, ("i", "u", "f"))
         with np.errstate(all="ignore"):
             if np.array_equal(np.array(numbers).astype(candidate).astype(np.float64), numbers):

@@ -1,4 +1,4 @@
-"""Quantiles of a stream larger than memory."""
+"""Quantiles of a stream larger than memory, with a certain bound of the error."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from fastdl.targets._quantile_sketch import SortedValues, ValueSample
 
 
 class QuantileSketch(StateBytes):
-    """Quantiles and ranks of a stream of numbers, in memory for some of them, with a bound of the error.
+    """A sketch of a stream of numbers that gives quantiles and ranks, with a certain bound of their error.
 
     Parameters
     ----------
     size : int
-        Values of a buffer. Up to `size` - 1 values are all kept, and quantiles are those of np.quantile.
+        The number of values in a buffer. Up to `size` - 1 values are all kept, and quantiles are those of np.quantile.
 
     Attributes
     ----------
     count : int
-        How many values it has seen.
+        The number of values seen.
     min_, max_ : float
-        The least and the greatest of them, exactly.
+        The exact minimum and maximum.
     rank_error : int
-        By how much a rank may be wrong: not an estimate, but what was lost at most, counted as it was lost. It is 0
+        The largest possible error of a rank: not an estimate but a bound, added up whenever values are dropped. It is 0
         while all values are kept.
 
     Raises
@@ -38,14 +38,12 @@ class QuantileSketch(StateBytes):
 
     Notes
     -----
-    Munro and Paterson's scheme. Full buffers are sorted; of two buffers of a level every second value goes one level
-    up, where it stands for twice as many. Instead of at random, as in KLL, the odd and the even ones are taken in turn,
+    Munro and Paterson's scheme. Full buffers are sorted; when a level has two, every second value of both goes one
+    level up, where it stands for twice as many. The odd and the even ones are taken in turn, not at random as in KLL,
     so that errors cancel and the bound is certain: `rank_error` is at most N (log2(N / size) + 2) / (4 size), and at
-    most twice that of merged states. For N = 10^9 and size = 65536 that is 0.006 % of N, in log2(N / size) + 2 buffers:
-    8 MB.
-
-    Nothing is drawn: the same values in the same order give the same bits, whatever the chunks. States that are merged
-    may answer differently from one that saw all, each within its own `rank_error`.
+    most twice that for merged states. For N = 10^9 and size = 65536 that is 0.006 % of N, in log2(N / size) + 2
+    buffers: 8 MB. There are no random numbers: the same values in the same order give the same bits, whatever the
+    chunks. Merged states may answer differently from one that saw all values, each within its own `rank_error`.
 
     References
     ----------
@@ -75,22 +73,22 @@ class QuantileSketch(StateBytes):
 
     @property
     def count(self) -> int:
-        """How many values it has seen."""
+        """The number of values seen."""
         return self._sample.count
 
     @property
     def min_(self) -> float:
-        """The least value."""
+        """The smallest value."""
         return self._some().low
 
     @property
     def max_(self) -> float:
-        """The greatest value."""
+        """The largest value."""
         return self._some().high
 
     @property
     def rank_error(self) -> int:
-        """By how much a rank may be wrong."""
+        """The largest possible error of a rank."""
         return self._sample.rank_error
 
     def fresh(self) -> QuantileSketch:
@@ -102,7 +100,7 @@ class QuantileSketch(StateBytes):
         y = _check.floats("values", chunk).reshape(-1)
         if len(y):
             low, high = float(y.min()), float(y.max())
-            if not (np.isfinite(low) and np.isfinite(high)):  # NaN is the least and the greatest
+            if not (np.isfinite(low) and np.isfinite(high)):  # min and max of NaN are NaN
                 at = int(np.flatnonzero(~np.isfinite(y))[0])
                 raise _check.InputError(f"values must be finite, got {y[at]} at index {self.count + at}")
             self._sample.add(y, low, high)
@@ -119,7 +117,7 @@ class QuantileSketch(StateBytes):
         return self
 
     def finish(self) -> QuantileSketch:
-        """The state itself, which can be asked at any time."""
+        """The state itself, which can answer at any time."""
         self._some()
         return self
 
@@ -129,8 +127,8 @@ class QuantileSketch(StateBytes):
         Parameters
         ----------
         q : array_like of floats in [0, 1]
-            0 and 1 give the least and the greatest value exactly. The rank of what any other q gives is wrong by
-            `rank_error` + 1 at most.
+            0 and 1 give the exact minimum and maximum. For any other q the rank of the result is off by at most
+            `rank_error` + 1.
         """
         wanted = _check.array("q", q, ("f", "i", "u")).astype(np.float64, copy=False)
         if wanted.size and not (wanted.min() >= 0 and wanted.max() <= 1):
@@ -141,14 +139,14 @@ class QuantileSketch(StateBytes):
         return found.reshape(wanted.shape)
 
     def rank(self, x: ArrayLike) -> Array:
-        """How many of the values are x or less, int64 of x's shape; wrong by `rank_error` at most."""
+        """The number of values that are x or less, int64 of x's shape; off by at most `rank_error`."""
         wanted = _check.array("x", x, ("f", "i", "u"))
         sample, upto = self._ready()
         found = upto[np.searchsorted(sample.values, wanted, side="right")]
         return np.where(wanted < sample.low, 0, np.where(wanted >= sample.high, self.count, found))[()]
 
     def _ready(self) -> tuple[SortedValues, Array]:
-        """The values kept, in order, and how many values those before each stand for."""
+        """The sorted sketch, and the running sums of its weights."""
         if self._sorted is None:
             sample = self._some().sorted()
             weights = np.ones(len(sample.values), np.int64) if sample.weights is None else sample.weights

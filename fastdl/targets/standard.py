@@ -1,8 +1,6 @@
-"""Numbers with mean 0 and variance 1, for models that want them so; and predictions back in their own units."""
+"""Standardised targets: numbers with mean 0 and variance 1, and predictions turned back into their own units."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -12,11 +10,11 @@ from fastdl._threads import ONE, split_rows
 from fastdl._typing import Array
 from fastdl.targets._column_moments import ColumnMoments, Standardizer
 
-_BLOCK = 1 << 18  # values in a call of the kernel, by thread
+_BLOCK = 1 << 18  # values of a block that a thread standardises
 
 
 class StandardTarget(StateBytes):
-    """Numbers with mean 0 and variance 1.
+    """Standardise numbers to mean 0 and variance 1, and turn predictions back.
 
     Parameters
     ----------
@@ -29,21 +27,21 @@ class StandardTarget(StateBytes):
     mean_, var_, scale_ : float, or ndarray (D,)
         The mean, the variance (divided by the sum of weights) and its root, or 1 where all values are equal.
     weight_ : float, or ndarray (D,)
-        The sum of the weights, or the number of values.
+        The sum of the weights; without weights the number of values.
 
     Raises
     ------
     InputError
-        For no values, NaN and infinities (naming their index), negative weights, and values that spread too far to
-        square: beyond 1e154; where they spread less than 1e-154 they count as equal.
+        For no values, NaN and infinities (naming their index), negative weights, and values whose deviations are too
+        large to be squared, above 1e154; deviations below 1e-154 count as 0.
 
     Notes
     -----
     Sums are in float64, of deviations from the mean of a few thousand rows at a time, merged pairwise; the mean is kept
-    as a sum of two floats. So an offset costs no accuracy: encoded values of y + 1e9 have mean 0 and variance 1 to
-    1e-12. Rows are kept until they fill a block, whose size depends on the number of columns alone: a stream in chunks
-    has the bits of one array, for any threads. States merged into it that began with `fresh` keep them where each but
-    the last took a multiple of `block(D)` rows of weight above 0; elsewhere they agree to rounding.
+    as a sum of two floats. So a large offset costs no accuracy: encoded values of y + 1e9 have mean 0 and variance 1 to
+    1e-12. Rows are buffered until they fill a block, whose size depends on the number of columns alone: a stream in
+    chunks gives the bits of one array, for any threads. Merging states made by `fresh` gives the same bits where each
+    but the last took a multiple of `block(D)` rows of weight above 0; otherwise it agrees up to rounding.
     float32 stays float32 (and float16 becomes it); other numbers become float64.
 
     References
@@ -60,10 +58,10 @@ class StandardTarget(StateBytes):
     array([25.  , 36.18])
     """
 
-    mean_: Any
-    var_: Any
-    scale_: Any
-    weight_: Any
+    mean_: FloatOrArray
+    var_: FloatOrArray
+    scale_: FloatOrArray
+    weight_: FloatOrArray
 
     def __init__(self, *, nan: str = "error"):
         self._table: Standardizer | None = None
@@ -80,7 +78,9 @@ class StandardTarget(StateBytes):
         state._moments = ColumnMoments(self.nan == "skip", leads=False)
         return state
 
-    def update(self, chunk: Any, *, threads: int | None = 1) -> StandardTarget:
+    def update(
+        self, chunk: ArrayLike | tuple[ArrayLike, ArrayLike | None], *, threads: int | None = 1
+    ) -> StandardTarget:
         """Take in y, (N,) or (N, D), or a tuple (y, sample_weight); returns itself."""
         if isinstance(chunk, tuple) and len(chunk) != 2:
             raise _check.InputError(f"chunk must be y or (y, sample_weight), got a tuple of {len(chunk)}")
@@ -94,7 +94,7 @@ class StandardTarget(StateBytes):
         return self
 
     def finish(self) -> StandardTarget:
-        """Make mean and scale of the rows so far; returns itself."""
+        """Compute mean and scale from the rows so far; returns itself."""
         self._table, (weight, mean, variance, scale) = self._moments.result()
         single = self._moments.single
         self.weight_, self.mean_, self.var_, self.scale_ = (
@@ -102,15 +102,15 @@ class StandardTarget(StateBytes):
         )
         return self
 
-    def fit(self, y: Any, *, sample_weight: Any = None, threads: int | None = 1) -> StandardTarget:
-        """Learn mean and scale of `y`, (N,) or (N, D), and of nothing else; returns itself.
+    def fit(self, y: ArrayLike, *, sample_weight: ArrayLike | None = None, threads: int | None = 1) -> StandardTarget:
+        """Learn mean and scale from `y`, (N,) or (N, D), alone; returns itself.
 
         A row of weight 0 counts as dropped, one of weight 2 as repeated.
         """
         self._moments = ColumnMoments(self.nan == "skip", leads=True)
         return self.update((y, sample_weight), threads=threads).finish()
 
-    def encode(self, y: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+    def encode(self, y: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """``(y - mean) / scale``.
 
         Parameters
@@ -128,11 +128,11 @@ class StandardTarget(StateBytes):
         """
         return self._apply("y", y, False, out, threads)
 
-    def decode(self, z: Any, *, out: Array | None = None, threads: int | None = 1) -> Array:
+    def decode(self, z: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
         """``z * scale + mean``: the inverse of `encode`, to rounding. Parameters as there."""
         return self._apply("z", z, True, out, threads)
 
-    def _apply(self, name: str, y: Any, back: bool, out: Array | None, threads: int | None) -> Array:
+    def _apply(self, name: str, y: ArrayLike, back: bool, out: Array | None, threads: int | None) -> Array:
         if self._table is None:
             raise _check.InputError("the StandardTarget is not fitted: call fit(y) or finish() first")
         table = self._table

@@ -19,9 +19,11 @@ SUFFIXES = (*fasta.SUFFIXES, *fastq.SUFFIXES, *twobit.SUFFIXES)
 _SIGNATURES = (b"\x43\x27\x41\x1a", b"\x1a\x41\x27\x43")
 
 
-def open_sequences(
-    path: str | Path, *, loose: bool = False, write_index: bool = False
-) -> fasta.Fasta | fastq.Fastq | twobit.TwoBit:
+#: What `open_sequences` returns.
+SequenceReader = fasta.Fasta | fastq.Fastq | twobit.TwoBit
+
+
+def open_sequences(path: str | Path, *, loose: bool = False, write_index: bool = False) -> SequenceReader:
     """A reader of a FASTA, FASTQ or 2bit file, by what the file begins with; an empty one by its name.
 
     Parameters

@@ -1,1 +1,1 @@
-"""The methods of `fit_lp`: a module for each value of `method=`, and what they share."""
+"""The methods of `fit_lp`: a module for each value of `method=`, and private modules that they share."""

@@ -1,7 +1,7 @@
-"""Branch and bound for p < 1: what the loss of lines and planes cannot be below, by ever smaller boxes of them.
+"""Branch and bound for p < 1: a lower bound of the loss of models with few coefficients, from ever smaller boxes.
 
-A row whose residual has one sign in a box adds a concave term, so the sum of these is least at a corner of the box; the
-other rows add 0 or more.
+In a box of models, each row whose residual does not change sign adds a concave function to the loss, and the sum of
+concave functions is smallest at a corner of the box. The other rows, which cross the box, add 0 or more.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from fastdl.linear.methods._elemental_fits import ElementalFits
 
 Array = np.ndarray
 
-_GAP = 1e-6  # relative: boxes that cannot be better by more are done
-_CELLS = 1 << 24  # rows that cross boxes, at most: beyond, boxes are left as they are
+_GAP = 1e-6  # relative: boxes whose models cannot be better than the best one by more than this are not divided
+_CROSSINGS = 1 << 24  # pairs of a box and a row that crosses it, at most: all are in memory at once
 
 
 def least_in_boxes(fits: ElementalFits, loss: float, boxes: int) -> float:
-    """A lower bound of the loss of every model, after looking at no more than so many boxes."""
+    """A lower bound of the loss of every model, from at most `boxes` boxes; `loss` is that of the best model known."""
     center, half = _all_models(fits, loss)
     goal, done = loss * (1 - _GAP), 0
     least = np.zeros(1)
-    # Which rows cross which box; those of a part of it are among them.
+    # Which rows cross which box. Rows that cross a part of a box cross the box, so only these are looked at again.
     box, row = np.zeros(fits.n, np.intp), np.arange(fits.n)
     A = fits.A.rows(row)
-    while len(center) and done + 2 * len(center) <= boxes and 2 * len(row) <= _CELLS:
+    while len(center) and done + 2 * len(center) <= boxes and 2 * len(row) <= _CROSSINGS:
         center, half = _split(center, half)
         done += len(center)
         box, row = np.concatenate([2 * box, 2 * box + 1]), np.tile(row, 2)
@@ -41,7 +41,7 @@ def least_in_boxes(fits: ElementalFits, loss: float, boxes: int) -> float:
 
 
 def _all_models(fits: ElementalFits, loss: float) -> tuple[Array, Array]:
-    """A box of every model whose loss may be below this: no row alone exceeds it."""
+    """A box that holds every model whose loss is below `loss`: no single row's term may exceed it."""
     size = np.sqrt((fits.A.rows(np.arange(fits.n)) ** 2).sum(1))
     s = np.ones(fits.n) if fits.s is None else fits.s
     basis = fits.determining_rows(size)
@@ -51,7 +51,7 @@ def _all_models(fits: ElementalFits, loss: float) -> tuple[Array, Array]:
 
 
 def _split(center: Array, half: Array) -> tuple[Array, Array]:
-    """Each box in two, across its longest side."""
+    """Each box divided in two, across its longest side."""
     side = half.argmax(1)
     half = half.copy()
     half[np.arange(len(half)), side] /= 2
@@ -61,7 +61,7 @@ def _split(center: Array, half: Array) -> tuple[Array, Array]:
 
 
 def bounds(fits: ElementalFits, A: Array, center: Array, half: Array, box: Array, row: Array) -> Array:
-    """The lower bound of each box, crossed by the rows that are named."""
+    """The lower bound of each box; row[i], whose columns are A[i], crosses box[i]."""
     s = 1.0 if fits.s is None else fits.s[row]
     least = np.full(len(center), np.inf)
     for signs in product((-1.0, 1.0), repeat=center.shape[1]):

@@ -1,4 +1,4 @@
-"""Models through as many rows as they have coefficients: the corners where a loss with p < 1 can be least."""
+"""Elemental fits: models through as many rows as they have coefficients, one of which minimizes a loss with p < 1."""
 
 from __future__ import annotations
 
@@ -18,44 +18,48 @@ from fastdl.losses.powers import as_loss
 
 Array = np.ndarray
 
-_SINGULAR = -23.0  # log of what a determinant of unit rows must exceed
-_SAMPLE = 4096  # rows that first decide
-_POLISH = 1 << 16  # rows that models are polished on at most
-_TRIED = 32  # rows tried in place of another, of those that seem best
-_BATCH = 1 << 14
-_MENDS = 3  # of the floats of the best model
-_NEAR = 512  # models that are judged by sums of twice the precision, at most
+_SINGULAR = -23.0  # log of 1e-10: rows of unit length with a smaller determinant count as dependent
+_SAMPLE = 4096  # rows of the first round that screens random models
+_POLISH = 1 << 16  # rows that models are polished on, at most
+_TRIED = 32  # rows on either side that are tried in place of another
+_BATCH = 1 << 14  # models that are evaluated at once
+_CORRECTIONS = 3  # of the coefficients of the best model, whose floats miss the rows they should go through
+_CANDIDATES = 512  # models that are judged by sums of twice the precision, at most
 
 
 class _Candidates:
-    """Models that may be the best, as far as losses with errors tell; `dropped` is what the others are not below."""
+    """Models that may be the best within the errors of their losses; `dropped` is a lower bound of all others."""
 
     def __init__(self, exact: ExactVertices):
         self.exact, self.dropped = exact, np.inf
         self.least, self.most, self.bases = np.zeros(0), np.zeros(0), np.zeros((0, exact.fits.k), np.intp)
 
     def add(self, losses: Array, gammas: Array, bases: Array, determinants: Array) -> None:
-        """Models through rows `bases`, their losses, and the determinants of those rows at unit length."""
+        """Add models through the rows `bases`, by their losses and the determinants of those rows at unit length."""
         shifts = self.exact.shifts(gammas, bases, determinants)
         errors = self.exact.errors(shifts, gammas)
         least, most = losses - errors, losses + errors
         best = min(self.most.min(initial=np.inf), most.min(initial=np.inf))
-        able = np.flatnonzero(~(least > best))  # what is no number stays
+        able = np.flatnonzero(~(least > best))  # NaN stays: nothing is known of it
         least, most = least[able], most[able]
-        if len(able) > _NEAR:
+        if len(able) > _CANDIDATES:
             least, most = self.exact.bounds(gammas[able], bases[able], shifts[able])
         least, most = np.append(self.least, least), np.append(self.most, most)
         bases = np.concatenate([self.bases, bases[able]])
         able = np.flatnonzero(~(least > most.min(initial=np.inf)))
         able = able[np.argsort(most[able], kind="stable")]
-        left = least[able[_NEAR:]]
+        left = least[able[_CANDIDATES:]]
         if len(left):
             self.dropped = min(self.dropped, float(np.where(np.isnan(left), -np.inf, left).min()))
-        self.least, self.most, self.bases = least[able[:_NEAR]], most[able[:_NEAR]], bases[able[:_NEAR]]
+        self.least, self.most, self.bases = (
+            least[able[:_CANDIDATES]],
+            most[able[:_CANDIDATES]],
+            bases[able[:_CANDIDATES]],
+        )
 
 
 class ElementalFits:
-    """The rows in memory, [1, Z] and t, and models gamma of them."""
+    """The rows in memory, [1, Z] and t, and searches among the models gamma through k of them."""
 
     def __init__(self, standard: StandardRows, p: float, seed: int):
         self.standard, self.p, self.threads = standard, p, standard.threads
@@ -86,7 +90,7 @@ class ElementalFits:
         return losses if self.far is None else losses + self.far.of_models(gammas)
 
     def models(self, bases: Array) -> tuple[Array, Array, Array]:
-        """The models (K, k) through rows (Q, k), which of these determine one, and their determinants, of unit rows."""
+        """The models (K, k) through rows (Q, k), which of the Q have one, and their determinants at unit length."""
         rows = self.A.rows(bases.ravel()).reshape(len(bases), self.k, self.k)
         with np.errstate(divide="ignore", invalid="ignore"):
             # Rows beside one of a huge weight are as long as 1e8: at about one length each is met as well as another.
@@ -99,7 +103,7 @@ class ElementalFits:
         return gammas, fine, np.exp(determinants[fine])
 
     def through(self, basis: Array) -> Array:
-        """The model through these rows, its rounding mended once."""
+        """The model through these rows, its rounding errors corrected once."""
         rows = self.A.rows(basis)
         unit = power_of_two(np.abs(rows).max(1, initial=0))
         rows, aim = rows * unit[:, None], self.t[basis] * unit
@@ -121,7 +125,7 @@ class ElementalFits:
         return float(np.add.reduce(value[~self.is_far]) + self.far.changes(m[None])[0])
 
     def best_of_all(self) -> tuple[ExactVertex, float]:
-        """The best of all models through k rows, and what their losses are not below; -inf where rounding hides one."""
+        """The best of all models through k rows, and a lower bound of their losses: -inf if rounding may hide one."""
         exact = ExactVertices(self)
         if not self.k:
             vertex = exact.judge(np.zeros(0, np.intp))
@@ -144,7 +148,7 @@ class ElementalFits:
         return exact.judge(found.bases[best], _MENDS), -np.inf if hidden else lower
 
     def screen(self, count: int, keep: int) -> list[Array]:
-        """The best of `count` random models through k rows: on ever more rows, for ever fewer models."""
+        """The best `keep` of `count` random models through k rows: ever fewer models are compared on ever more rows."""
         gammas, *_ = self.models(self.random.integers(0, self.n, (count, self.k)))
         rows = _SAMPLE
         while len(gammas) > keep:
@@ -155,7 +159,10 @@ class ElementalFits:
         return list(gammas)
 
     def polish(self, gamma: Array) -> Array:
-        """The rows of a vertex below a model: by majorisation of a smoothed loss, less and less smooth."""
+        """The rows of a vertex near a model, by reweighted least squares of a loss that is smoothed less and less.
+
+        Each step minimizes a parabola above the smoothed loss, which therefore falls (majorisation).
+        """
         some = np.sort(self.order[:_POLISH])
         A, t = (self.A, self.t) if len(some) == self.n else (DesignMatrix(self.Z[some], self.A.ones), self.t[some])
         s = 1.0 if self.s is None else self.s[some]
@@ -168,7 +175,7 @@ class ElementalFits:
             gamma = gamma + np.linalg.lstsq(A.gram(h), A.products(h * r), rcond=None)[0]
             r = A.minus(t, gamma)
         basis = independent_rows(A, 1 / (np.abs(r) + 1e-12 * middle))
-        return self.nearest_rows(gamma) if basis is None else some[basis]  # a rare column may be 0 in the sample
+        return self.nearest_rows(gamma) if basis is None else some[basis]  # a column may be all 0 in the sample
 
     def nearest_rows(self, gamma: Array) -> Array:
         """The rows nearest to a model."""
@@ -176,7 +183,7 @@ class ElementalFits:
         return self.determining_rows(1 / (r + 1e-12 * (r.mean() or 1.0)))
 
     def determining_rows(self, preference: Array) -> Array:
-        """Rows that determine a model, preferred ones where these do; some do, as the columns are independent."""
+        """Rows that determine a model, if possible those of high preference; some do, as columns are independent."""
         basis = independent_rows(self.A, preference)
         if basis is None:
             basis = independent_rows(self.A, np.ones(self.n))
@@ -184,7 +191,7 @@ class ElementalFits:
         return basis
 
     def exchange(self, basis: Array, loss: float) -> tuple[Array, float]:
-        """The rows of a vertex none of whose neighbours that were tried is better, and its loss."""
+        """Exchange single rows of a vertex while that lowers the loss: the rows it ends with, and their loss."""
         basis, still, column = basis.copy(), 0, 0
         while still < self.k:
             row, after = self._neighbour(basis, column, loss)
@@ -215,7 +222,7 @@ class ElementalFits:
         return int(basis[column]), loss
 
     def _promising_rows(self, r: Array, along: Array, able: Array, steps: Array) -> tuple[Array, Array]:
-        """The shortest steps, and those nearest to the best ones for a sample of the rows."""
+        """The rows, and steps, worth trying: the shortest steps, and those near the best of a sample of the rows."""
         some = self.order[: _SAMPLE // 2]
         some = some[along[some] != 0]
         best = r[some] / along[some]

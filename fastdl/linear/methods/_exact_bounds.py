@@ -1,6 +1,6 @@
-"""Bounds of fits whose columns nearly depend on each other, by sums of twice the precision.
+"""Bounds of fits whose columns are nearly dependent, by sums of twice the precision.
 
-A bound is judged on the rows and on the model as they are returned: what rounding did on the way does not matter.
+A bound is evaluated on the rows as given and the model as returned, so that rounding errors of the fit do not matter.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _CORRECTIONS = 4  # of a model by sums of twice the precision
 
 
 def needs_exact_sums(coordinates: Coordinates) -> bool:
-    """Whether columns depend so nearly on each other that plain sums say little, and the rows are few enough."""
+    """Whether columns are so nearly dependent that plain sums lose too many digits, and the rows are few enough."""
     few = coordinates.count * (coordinates.rank + 1) <= EXACT
-    return few and coordinates.rank > 0 and EPS * condition_of(coordinates.raw_factor()) > _DULL
+    return few and coordinates.rank > 0 and EPS * condition_of(coordinates.raw_factor()) > _BLUR
 
 
 def blurs(coordinates: Coordinates, gamma: Array, loss: float) -> bool:
@@ -46,14 +46,14 @@ def exact_slopes(coordinates: Coordinates, X: Array, g: Array) -> Array:
 
 
 def judge_squares(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
-    """The fit corrected, and its loss and the bound, by sums of twice the precision of the model as it is returned.
+    """A least squares fit corrected, with loss and bound by sums of twice the precision for the model as returned.
 
-    The loss of any model exceeds the least by |R'^-1 [1, Z]'r|^2, r its residuals; the same sums correct the model.
+    The loss of any model exceeds the minimum by |R'^-1 [1, Z]'r|^2, r its residuals; the same sums correct the model.
     """
     X, y, s = rows.gathered()
     s = np.ones(len(y)) if s is None else s
     R, w, b = coordinates.raw_factor(), fit.w, fit.b
-    # R itself is rounded: the nearer columns are to dependent, the less of it is known.
+    # R itself has rounding errors, which grow as columns come near to dependent: a bound of the factor they make.
     doubt = 1 + 64 * EPS * condition_of(R)
     best, before = (fit.loss, fit.certificate.lower, w, b), np.inf
     with np.errstate(all="ignore"):
@@ -65,7 +65,7 @@ def judge_squares(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
             half = np.linalg.solve(R.T, slopes)
             gain = float(half @ half)
             lower = loss - doubt * doubt * gain - 64 * EPS * loss
-            # The loss may be the same in all its digits where the model is still mended: what is left to gain tells.
+            # A correction may be too small to change the loss; so the gain that is left decides whether to go on.
             if not np.isfinite(lower) or (turn and not (loss <= best[0] * (1 + 4 * EPS) and gain < before)):
                 break
             best, before = (loss, lower, w, b), gain
@@ -81,10 +81,10 @@ def judge_squares(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
 def judge_absolute(
     coordinates: Coordinates, rows: Rows, model: tuple[Array, float], dual: Array, lean: Array | float = 0.0
 ) -> tuple[float, float]:
-    """The sum of s (|r| + lean r) of a model as it is returned, and a lower bound of it by dual values within -1 and 1.
+    """The sum of s (|r| + lean r) of a model as returned, and a lower bound of it by dual values within -1 and 1.
 
-    Both by sums of twice the precision. Where [1, Z]' s (dual + lean) is not 0, a change of the dual values makes up
-    for it. They may then exceed 1; mixed with -lean, a dual solution that proves 0, they do not.
+    Both are by sums of twice the precision. Where [1, Z]' s (dual + lean) is not 0, the dual values are changed to make
+    it 0. They may then exceed 1, so they are mixed with -lean, a dual solution of value 0.
     """
     X, y, s = rows.gathered()
     s = np.ones(len(y)) if s is None else s
@@ -107,10 +107,10 @@ def judge_absolute(
 
 
 def judge_power(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
-    """A fit with p > 1 and its loss and bound, by sums of twice the precision of the model as it is returned.
+    """A fit with p > 1, its loss and bound by sums of twice the precision for the model as returned.
 
-    The slopes a of the loss are mended until [1, Z]'a is 0 but for rounding e; then no model has a p-norm of residuals
-    below (<a, r> - |R'^-1 e| |R (change of the model)|) / |a|_q, by Hoelder's inequality.
+    The slopes a of the loss are corrected until [1, Z]'a is a mere rounding error e; then no model has a p-norm of
+    residuals below (<a, r> - |R'^-1 e| |R (change of the model)|) / |a|_q, by Hoelder's inequality.
     """
     p = float(fit.p)
     X, y, s = rows.gathered()
@@ -130,7 +130,7 @@ def judge_power(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
         whitened = np.linalg.solve(R.T, Z.T).T
         for _ in range(3):
             half = np.linalg.solve(R.T, exact_slopes(coordinates, X, a))
-            if not np.isfinite(half).all():  # beyond the range of floats: nothing is known
+            if not np.isfinite(half).all():  # beyond the range of floats: there is no bound
                 break
             a = a - bend * (whitened @ np.linalg.lstsq((whitened * bend[:, None]).T @ whitened, half, rcond=None)[0])
         half = np.linalg.solve(R.T, exact_slopes(coordinates, X, a))

@@ -1,7 +1,8 @@
-"""What the least loss over all models through k rows cannot be below, for p < 1: by sums of twice the precision.
+"""Losses of models through k rows for p < 1, and lower bounds of them, by sums of twice the precision.
 
-The p-th power of a residual that is 0 but for rounding is not small: (1e-16)^0.1 is 0.025. So the residuals of a model
-through k rows are those of its floats, less what these miss the k rows by, and they come with a bound of their error.
+The p-th power of a residual that is only a rounding error is not small: (1e-16)^0.1 is 0.025. So the residuals of the
+model exactly through k rows are computed as those of its floats, corrected by what these miss the k rows by, with a
+bound of their error.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ if TYPE_CHECKING:
     from fastdl.linear.methods._elemental_fits import ElementalFits
 
 _PART = 1024  # models whose residuals are in memory at once
-_SMALL = 1e-6  # of what y varies by: a residual up to this may be rounding
-_ILL = 1e-5  # relative error of a product with an inverse: determinants of unit rows are above e^-23
+_SMALL = 1e-6  # of the mean deviation of y: only residuals up to this can count as rounding errors
+_INVERSE_ERROR = 1e-5  # relative error of a product with an inverse, as determinants of unit rows are above 1e-10
 
 
 class ExactVertex(NamedTuple):
-    """A model through k rows, in floats and as it is.
+    """A model through k rows: its coefficients rounded to floats, and bounds of the exact model's loss.
 
     Attributes
     ----------
     w, b : Array (D,), float
-        Its floats.
+        The coefficients, rounded.
     rows : Array of int
-        The rows it goes through, the k and others.
+        The rows it goes through: the k, and any others whose residuals are rounding errors.
     loss : float
-        Of the floats, without those rows.
+        The loss of the rounded coefficients on the other rows.
     lower : float
         What the loss of the model through the k rows is not below.
     compared : float
@@ -50,7 +51,7 @@ class ExactVertex(NamedTuple):
 
 
 class ExactVertices:
-    """The rows as given, of which models through k rows are judged."""
+    """The rows as given, and what evaluates models through k of them."""
 
     def __init__(self, fits: ElementalFits):
         self.fits, standard = fits, fits.standard
@@ -72,7 +73,7 @@ class ExactVertices:
         self._sums = float(near @ self._size[self._near]), float(near @ targets), float(near.sum())
 
     def judge(self, basis: Array, mends: int = 0) -> ExactVertex:
-        """The model through the rows `basis`; its floats are mended so often to go nearer to them."""
+        """The model through the rows `basis`; its floats are corrected up to `mends` times to come nearer to them."""
         fits, p = self.fits, self.fits.p
         gamma = fits.through(basis)
         c, v = (float(gamma[0]), gamma[1:]) if fits.standard.intercept else (0.0, gamma)
@@ -88,11 +89,11 @@ class ExactVertices:
                 (w, b), r, size = after, now, around
             A = fits.A.rows(np.arange(fits.n))
             missed = r[basis]
-            doubt = min(1.0, _ILL + 64 * EPS * self.condition)
+            doubt = min(1.0, _INVERSE_ERROR + 64 * EPS * self.condition)
             error = doubt * (np.abs(A) @ (np.abs(inverse) @ np.abs(missed))) + 2 * EPS * np.abs(r)
             least = np.maximum(np.abs(r - A @ (inverse @ missed)) - error - 64 * EPS * EPS * size, 0)
             least[basis] = 0
-            # Weights may be so large that their rounding is more than y: such floats go through no row.
+            # Weights can be so large that their rounding exceeds y: such a model must not count as through all rows.
             others = ~((least <= 0) & (np.abs(r) <= self.small))
             unit = np.float64(self.unit) ** p
             loss = float(exact_sums.total(self.s[others] * np.abs(r[others]) ** p) / unit)
@@ -117,23 +118,23 @@ class ExactVertices:
             return near + float(FarRows(fits.far.A, t, fits.far.s, p).changes(m[None])[0])
 
     def _residuals(self, w: Array, b: float) -> tuple[Array, Array]:
-        """The residuals of floats, times the unit, and the sizes of their terms."""
+        """The residuals of (w, b), times the unit, and for each the sum of its absolute terms."""
         shares = w * self.unit / self.units
         r = exact_sums.residuals(self.scaled, self.y, shares, b * self.unit)
         return r, np.abs(self.y) + np.abs(self.scaled) @ np.abs(shares) + abs(b * self.unit)
 
     def _mend(self, basis: Array, inverse: Array, w: Array, b: float) -> tuple[Array, float]:
-        """(w, b) less what they miss the rows of the basis by."""
+        """(w, b) corrected by their residuals in the rows of the basis."""
         standard = self.fits.standard
         step = inverse @ (self._residuals(w, b)[0][basis] / self.unit / standard.scale)
         w = w + standard.weights_of_step(step[int(standard.intercept) :])
-        if standard.intercept:  # all of the rows are then missed by the same, but for rounding
+        if standard.intercept:  # the residuals in these rows now differ by rounding alone: b takes them away
             r, size = self._residuals(w, b)
             b = b + float(r[basis[size[basis].argmin()]] / self.unit)
         return w, b
 
     def shifts(self, gammas: Array, bases: Array, determinants: Array) -> Array:
-        """How far residuals of models (K, k) through rows (K, k) may be wrong, for each unit of a row's length."""
+        """Error bounds of the residuals of models (K, k) through rows (K, k), divided by the length of a row."""
         length = np.hypot.reduce(gammas, axis=1)  # squares may overflow
         with np.errstate(all="ignore"):
             terms = (np.abs(self.fits.t[bases]) / self._size[bases]).max(axis=1, initial=0) + length

@@ -1,6 +1,6 @@
-"""Least absolute deviations by the Frisch-Newton interior point method, then to a vertex by exchanges.
+"""The Frisch-Newton interior point method for least absolute deviations.
 
-The method of Portnoy and Koenker (1997) with Mehrotra's steps, for rows of any weight and a linear term:
+The method of Portnoy and Koenker (1997) with Mehrotra's predictor and corrector, for weighted rows and a linear term:
 min sum s |t - [1, Z] gamma| + <g, gamma>, whose dual is max <t, s a> for -1 <= a <= 1 and [1, Z]' (s a) = g.
 
 A step takes one weighted Gram matrix, whose last column is the right side of the first system, three residuals and two
@@ -19,15 +19,15 @@ from fastdl.reference import _linear_kernels
 Array = np.ndarray
 kernel = _kernels.load("linear_interior") or _linear_kernels
 
-_STEPS = 100
-_STALLED = 8  # steps without a tenth less: rounding has taken over, and exchanges do the rest
-_SHORT = 0.99995  # of the way to the border
+_STEPS = 100  # at most
+_STALLED = 8  # steps in which the gap does not fall by a tenth: rounding dominates, and exchanges of rows do the rest
+_SHORT = 0.99995  # of the way to where a variable becomes 0, as in Portnoy and Koenker's code
 
 
 def interior(
     A: DesignMatrix, t: Array, s: Array, g: Array, gamma: Array, gap: float = 1e-10
 ) -> tuple[Array, Array, Array, list[tuple[float, float]]]:
-    """(gamma, preference, dual, steps): preference says which rows gamma goes through; steps are (loss, gap)."""
+    """(gamma, preference, dual, steps): preference is large for rows that gamma goes through; steps are (loss, gap)."""
     with np.errstate(all="ignore"):  # where there is no solution, the steps go to infinity
         return _interior(A, t, s, g, gamma, gap)
 

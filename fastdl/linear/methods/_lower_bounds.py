@@ -1,12 +1,12 @@
-"""A loss that no linear model can go below, from any model: by duality for p >= 1, by subadditivity below.
+"""Lower bounds of the loss of all linear models, from any one of them: by duality for p >= 1, by subadditivity below.
 
-For p >= 1 and any a with X'a = 0, every model has ``||r||_p >= r'a / ||a||_q`` (Hoelder; 1/p + 1/q = 1, weights left
-out here). The slopes of the loss are such an a at the least loss; near it they are mended so that X'a = 0.
+For p >= 1 and any a with X'a = 0, every model has ``||r||_p >= r'a / ||a||_q`` (Hoelder; 1/p + 1/q = 1; weights left
+out here). At the minimum the slopes of the loss are such an a; near it they are corrected so that X'a = 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,11 +20,16 @@ from fastdl.losses.powers import as_loss
 
 Array = np.ndarray
 
-_SMOOTH = (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-5)  # of the mean |r|: below it slopes are straightened, for p < 2
+#: For p < 2, whose slopes bend sharply at 0: shares of the mean |r| below which slopes are taken as linear in r. Each
+#: gives a dual solution, and the best of these bounds is returned.
+_SMOOTH = (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-5)
 
 
 class DualGuess(NamedTuple):
-    """Slopes a(r) and the weights h(r) by which they are mended."""
+    """A first dual solution, the slopes a(r), and the weights h(r) of the least squares that makes it feasible.
+
+    Below `below` slopes are linear in r; with `flat` all weights are 1.
+    """
 
     below: float
     flat: bool = False
@@ -36,13 +41,13 @@ class DualGuess(NamedTuple):
         a = r * bend
         if self.flat:
             return a, np.ones_like(r)
-        if p == 1:  # a may go to 1 and no further
+        if p == 1:  # dual values must stay within -1 and 1: those near the ends are moved least
             return a, np.maximum(0, 1 - np.abs(a))
         return a, np.where(np.abs(r) < self.below, 1.0, p - 1) * bend
 
 
 def certificate(upper: float, standard: StandardRows, w: Array, b: float, p: Any) -> Certificate:
-    """What is known of a fit of these rows by a model that is not proven to be the best."""
+    """The certificate of a model that no method has proven to be optimal."""
     if as_loss(p).is_custom:
         return Certificate.of(upper, -np.inf, "none")
     if upper == 0:
@@ -51,16 +56,16 @@ def certificate(upper: float, standard: StandardRows, w: Array, b: float, p: Any
 
 
 def lower_bound(rows: Rows, w: Array, b: float, p: float, intercept: bool = True, threads: int | None = 1) -> float:
-    """The loss that no model can go below, the closer to the least one the better the model (w, b) is.
+    """A lower bound of the loss of all models, the closer to the minimum the better the model (w, b) is.
 
-    True up to rounding, and for every p > 0; for p < 1 it is that of a fit with p = 1, and loose.
+    It holds up to rounding, for every p > 0; for p < 1 it comes from a fit with p = 1, and is loose.
     """
     standard = StandardRows(rows, intercept, threads)
     return bound(standard, *standard.from_users_units(np.asarray(w, float), b), p)
 
 
 def bound(standard: StandardRows, v: Array, c: float, p: float) -> float:
-    """As `lower_bound`, of a model in the coordinates of `standard`."""
+    """As `lower_bound`, for a model in the coordinates of `standard`."""
     if p < 1:
         return subadditive(standard, p, least_absolute(standard, p))
     one, constant = v[None], np.array([c])
@@ -70,13 +75,13 @@ def bound(standard: StandardRows, v: Array, c: float, p: float) -> float:
     gamma = np.append(c, v) if standard.intercept else v
     sizes = standard.map(lambda Z, t, s: _sizes(DesignMatrix(Z, standard.intercept).minus(t, gamma), s))
     most, mean = max(size[0] for size in sizes), sum(size[1] for size in sizes) / standard.weight
-    if not most > 0:  # the loss above is of residuals that are rounding alone
+    if not most > 0:  # the loss above came from residuals that are mere rounding errors
         return 0.0
     smooth = _SMOOTH if p < 1.25 else _SMOOTH[3::3]
     guesses = [DualGuess(k * mean / most) for k in smooth] if p < 2 else [DualGuess(0.0), DualGuess(0.0, True)]
     mends = _mends(standard, gamma, p, most, guesses)
     blocks = standard.map(lambda *rows: _block(rows, standard, gamma, p, most=most, guesses=guesses, mends=mends))
-    # |b* - b| in whitened coordinates is at most this, as the best model's residuals are no larger than these.
+    # The optimal model's residuals are no larger than these, so its distance, whitened, is at most this.
     least = min(size[2] for size in sizes)
     reach = 2 * loss ** (1 / p) * (standard.weight if p >= 2 else least) ** (0.5 - 1 / p) / standard.weight**0.5
     norms = [_norm([block[k] for block in blocks], p, reach, standard) for k in range(len(guesses))]
@@ -84,12 +89,13 @@ def bound(standard: StandardRows, v: Array, c: float, p: float) -> float:
 
 
 def _sizes(r: Array, s: Array | None) -> tuple[float, float, float]:
+    """The largest |r|, the sum of s |r|, and the smallest weight."""
     u = np.abs(r)
     return float(u.max()), float((u if s is None else s * u).sum()), 1.0 if s is None else float(s.min())
 
 
 def _mends(standard: StandardRows, gamma: Array, p: float, most: float, guesses: list[DualGuess]) -> list[Array]:
-    """For each guess the model x with X'(a - s h X x) = 0."""
+    """For each guess the coefficients x with X'(a - s h X x) = 0: a - s h X x is then a dual solution."""
 
     def work(Z: Array, t: Array, s: Array | None) -> Array:
         A = DesignMatrix(Z, standard.intercept)
@@ -105,7 +111,7 @@ def _mends(standard: StandardRows, gamma: Array, p: float, most: float, guesses:
 
 
 def _solve_scaled(G: Array, e: Array) -> Array:
-    """G^-1 e where G can be inverted, of its least squares otherwise."""
+    """G^-1 e; where G is singular, the least squares solution."""
     scale = np.sqrt(np.maximum(G.diagonal(), 0))
     scale[scale == 0] = 1
     return np.linalg.lstsq(G / np.outer(scale, scale), e / scale, rcond=1e-13)[0] / scale
@@ -121,7 +127,7 @@ def _block(
     guesses: Sequence[DualGuess],
     mends: Sequence[Array],
 ) -> list[tuple[float, float, float, Array]]:
-    """Of each guess, mended: r'a, the largest |a|/s, the sum of s (|a| / s / largest)^q, and what is left of X'a."""
+    """For each corrected guess: r'a, the largest |a|/s, the sum of s (|a| / s / largest)^q, and X'a, about 0."""
     Z, t, s = rows
     A, out = DesignMatrix(Z, standard.intercept), []
     r = A.minus(t, gamma)
@@ -137,7 +143,7 @@ def _block(
 
 
 def _norm(blocks: list[tuple[float, float, float, Array]], p: float, reach: float, standard: StandardRows) -> float:
-    """The bound of the p-norm of the residuals."""
+    """The lower bound of the p-norm of the residuals, from one guess's values in all blocks."""
     value, largest = sum(block[0] for block in blocks), max(block[1] for block in blocks)
     if largest == 0:
         return 0.0
@@ -149,10 +155,10 @@ def _norm(blocks: list[tuple[float, float, float, Array]], p: float, reach: floa
 
 
 def least_absolute(standard: StandardRows, p: float = 1.0) -> LpFit:
-    """The model of least sum of s^(1/p) |r|, in the coordinates of `standard`; the largest weight counts as 1."""
+    """The fit that minimizes the sum of s^(1/p) |r|, in the coordinates of `standard`, the largest weight being 1."""
     most = _most(standard)
 
-    def chunks() -> Any:
+    def chunks() -> Iterator[Block]:
         for Z, t, s in standard.blocks():
             yield Z, t, None if s is None else (s / most) ** (1 / p)
 
@@ -160,7 +166,7 @@ def least_absolute(standard: StandardRows, p: float = 1.0) -> LpFit:
 
 
 def subadditive(standard: StandardRows, p: float, absolute: LpFit) -> float:
-    """sum s |r|^p >= (sum s^(1/p) |r|)^p, where of the right side the least is known from `least_absolute`."""
+    """A lower bound for p < 1: sum s |r|^p >= (sum s^(1/p) |r|)^p, whose minimum `absolute` bounds."""
     return _most(standard) * (max(0.0, absolute.certificate.lower) * standard.scale) ** p
 
 

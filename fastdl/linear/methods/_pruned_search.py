@@ -1,23 +1,22 @@
-"""The best of many models: their losses on the same rows, without those that cannot win."""
+"""The best of many models: their losses are summed piece by piece of the rows, and models that cannot win dropped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 
 from fastdl import _threads
 from fastdl._rows import Block
-from fastdl.linear._standard_rows import StandardRows, block_losses, block_sums
+from fastdl.linear._standard_rows import LossLike, StandardRows, block_losses, block_sums
 from fastdl.losses.custom import CustomLoss
 from fastdl.losses.powers import PowerLoss
 
 Array = np.ndarray
 
-_PIECE = 2048  # rows after which models are dropped
+_PIECE = 2048  # rows of a piece, after which models are dropped
 _GROUP = 256  # models a thread takes at a time
-_MARGIN = 1e-9  # relative: no model is dropped for less, which might be rounding
+_MARGIN = 1e-9  # relative: a model must exceed the limit by more than this, which rounding may be, to be dropped
 
 
 def cut_pieces(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -29,10 +28,10 @@ def cut_pieces(blocks: Iterable[Block]) -> Iterator[Block]:
 
 
 class TangentBound:
-    """A model's loss by piece, and for a convex loss the gradient: what bounds the loss of others on unread rows.
+    """A lower bound of models' losses on rows not yet read, from one model's loss and gradient on each piece.
 
-    A convex loss lies above its tangent, so what a model has yet to lose on the rows to come is at least the anchor's
-    loss on them plus gradient times distance; any loss of this kind is at least 0.
+    A convex loss lies above its tangent: on the rows to come, a model's loss is at least that of this model plus the
+    gradient times the distance. For a loss that is not convex the bound is 0.
     """
 
     def __init__(self, standard: StandardRows, w: Array, b: float, loss: PowerLoss | CustomLoss):
@@ -48,10 +47,10 @@ class TangentBound:
         blocks = standard.map(lambda *block: [piece(*part) for part in cut_pieces([block])])
         parts = np.array([*(part for block in blocks for part in block), np.zeros(d + 2)])
         self.loss = float(sum(parts[:, 0], 0.0))
-        self.rest = np.cumsum(parts[::-1], axis=0)[::-1]  # of each piece and those after it
+        self.rest = np.cumsum(parts[::-1], axis=0)[::-1]  # sums over each piece and those after it
 
     def to_come(self, k: int, W: Array, b: Array) -> Array:
-        """The least that models can lose on the pieces after piece k."""
+        """Lower bounds of the losses of models on the pieces after piece k."""
         after = self.rest[k + 1]
         if not self.convex:
             return np.zeros(len(W))
@@ -66,9 +65,9 @@ def _dot(W: Array, g: Array) -> Array:
 
 
 class PrunedSearch:
-    """The losses of models that may be among the best `keep`: numbers, weights, losses so far."""
+    """The search for the `keep` best models. Those still in it are (numbers, weights, constants, losses so far)."""
 
-    def __init__(self, standard: StandardRows, p: Any, *, keep: int, prune: bool):
+    def __init__(self, standard: StandardRows, p: LossLike, *, keep: int, prune: bool):
         self.standard, self.p, self.keep, self.prune = standard, p, keep, prune
         self.read = 0  # rows times models that were looked at
 
@@ -96,7 +95,7 @@ class PrunedSearch:
     def _begin(
         self, batches: Iterable[tuple[Array, Array]], first: Block | None, limit: float, tangent: TangentBound | None
     ) -> tuple[Array, ...]:
-        """The models that live on after the first piece: the batches are not kept."""
+        """The models that are left after the first piece of rows, batch by batch: the others are not kept in memory."""
         survivors, number = [], 0
         for W, b in batches:
             alive: tuple[Array, ...] = (np.arange(number, number + len(W)), W, b, np.zeros(len(W)))
@@ -107,7 +106,7 @@ class PrunedSearch:
         return tuple(np.concatenate(a) for a in zip(*survivors))
 
     def _take(self, alive: tuple[Array, ...], part: Block) -> tuple[Array, ...]:
-        """With the losses of one more piece."""
+        """The models with their losses on one more piece added."""
         number, W, b, so_far = alive
         if not len(W):
             return alive
@@ -123,7 +122,7 @@ class PrunedSearch:
     def _still_possible(
         self, alive: tuple[Array, ...], k: int, limit: float, tangent: TangentBound | None
     ) -> tuple[Array, ...]:
-        """Those that may still be within the limit after piece k."""
+        """The models whose loss on all rows may still be within the limit, after piece k."""
         if limit == np.inf or not self.prune:
             return alive
         least = alive[3] + tangent.to_come(k, alive[1], alive[2]) if tangent is not None else alive[3]
@@ -131,7 +130,7 @@ class PrunedSearch:
         return alive if keep.all() else tuple(a[keep] for a in alive)
 
     def _leaders(self, alive: tuple[Array, ...]) -> Array:
-        """The losses on all rows of those that lead after the first piece, but for model 0."""
+        """The losses on all rows of the best models after the first piece; without model 0, which `known` holds."""
         order = np.lexsort((alive[0], alive[3]))[: self.keep + 1]
         order = order[alive[0][order] > 0][: self.keep]
         W, b = alive[1][order], alive[2][order]

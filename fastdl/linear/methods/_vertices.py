@@ -1,4 +1,4 @@
-"""From about the least sum of absolute deviations to a vertex of it: a model through k rows, proven by its dual."""
+"""The last steps of least absolute deviations: exchange rows until a model through k of them is optimal by its dual."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from fastdl._typing import Array
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._matrix import DesignMatrix, factorize
 
-_NUDGE = 1e-11  # of the median residual: what ties are broken by, far above rounding and far below what is proven
-_TIGHT = 1e-10  # of a dual value: what it may exceed its bounds by
-_DRAWS = 4  # ways to break ties, before the dual of the interior method has to do
+_NUDGE = 1e-11  # of the median residual: breaks ties; far above rounding, and far below the gap to be proven
+_TIGHT = 1e-10  # by so much a dual value may exceed 1: rounding
+_DRAWS = 4  # random perturbations that are tried before the dual of the interior point method is used
 
 
 @dataclass
 class Proof:
-    """A model and dual values: a lower bound of the loss, as good as [1, Z]' (s dual) is near g."""
+    """A model and dual values, which give a lower bound of the loss if [1, Z]' (s dual) = g; near it, about one."""
 
     gamma: Array
     dual: Array
     basis: Array | None = None
 
     def slack(self, A: DesignMatrix, t: Array, s: Array) -> float:
-        """How much the loss of gamma exceeds <s dual, residuals>, which a dual solution makes a lower bound."""
+        """How much the loss of gamma exceeds <s dual, residuals>, the lower bound that a dual solution gives."""
         r = A.minus(t, self.gamma)
         return float(np.add.reduce(s * (np.abs(r) - self.dual * r)))
 
@@ -35,9 +35,9 @@ class Proof:
 
 
 class Vertex:
-    """The model through the k rows `basis`, where t is shaken by `shake`, and its dual values.
+    """The model through the k rows `basis`, t perturbed by `shake`, and its dual values.
 
-    `excess` is the largest dual value less 1: where it is not above 0, but for rounding, no model is better.
+    `excess` is the largest absolute dual value less 1: where it is 0 or less, up to rounding, the model is optimal.
     """
 
     def __init__(self, rows: VertexRows, basis: Array, shake: Array | None = None):
@@ -58,13 +58,13 @@ class Vertex:
         return gamma + self.inverse @ (aim[self.basis] - self.rows.A.rows(self.basis) @ gamma)
 
     def proof(self) -> Proof:
-        """Of the model through the rows as they are."""
+        """The proof for the model through the rows of the basis, without the perturbation."""
         return Proof(self._through(self.rows.t), np.clip(self.dual, -1, 1), self.basis)
 
     def balance(self, tied: Array, dual: Array) -> Proof | None:
-        """With dual values for all `tied` rows, those the model goes through, from about such values.
+        """A proof where the model goes through more than k rows: `dual`, about right for the `tied` rows, is corrected.
 
-        None where no such values within -1 and 1 are found.
+        None where no dual values within -1 and 1 are found.
         """
         A, s, g = self.rows.A, self.rows.s, self.rows.g
         dual = np.where(tied, np.clip(dual, -1, 1), np.sign(self.r))
@@ -78,16 +78,16 @@ class Vertex:
         return proof if self.rows.shift(proof.imbalance(A, s, g)) <= _TIGHT else None
 
     def exchange(self, column: int) -> Array | None:
-        """The basis after moving along the edge that leaves its row `column`, to the least loss on it.
+        """The basis after the model leaves the row at `column` and moves along the edge to the minimum on it.
 
-        None where the edge does not end: the linear term is then not balanced by the rows.
+        None where the loss falls without end: the linear term then outweighs the rows.
         """
         s = self.rows.s
         row = self.basis[column]
         side = np.sign(self.dual[row])
         edge = -side * self.inverse[:, column]  # the residual of that row becomes `side` times the step
         along = self.rows.A.dot(edge)  # r - step * along
-        along[np.abs(along) <= 1e-13 * self.rows.sizes(edge)] = 0  # of rows that the edge is within
+        along[np.abs(along) <= 1e-13 * self.rows.sizes(edge)] = 0  # rounding: the residual is constant along the edge
         along[self.basis] = 0
         with np.errstate(divide="ignore", invalid="ignore"):
             step = self.r / along
@@ -112,19 +112,19 @@ class VertexRows:
         self._solve: Callable[[Array], Array] | None = None
 
     def sizes(self, gamma: Array) -> Array:
-        """The sum of the sizes of the terms of [1, Z] gamma: what its rounding is measured by."""
+        """For each row the sum of the absolute terms of [1, Z] gamma, which bounds its rounding error."""
         if self._absolute is None:
             self._absolute = DesignMatrix(np.abs(self.A.Z), self.A.ones)
         return self._absolute.dot(np.abs(gamma))
 
     def shift(self, imbalance: Array) -> float:
-        """By how much dual values must change, the largest of them, to make up for an imbalance."""
+        """The largest change of a dual value in the correction that takes an imbalance away."""
         if self._solve is None:
             self._solve = factorize(self.A.gram(self.s))
         return float(np.abs(self.A.dot(self._solve(imbalance))).max(initial=0))
 
     def improve(self, basis: Array, shake: Array | None) -> tuple[Vertex | None, bool]:
-        """The vertex where exchanges from `basis` end, and whether it is optimal; None where the loss has no least."""
+        """The vertex where exchanges from `basis` end, and whether it is optimal; None if the loss is unbounded."""
         seen: set[frozenset[int]] = set()
         for _ in range(20 * self.A.width + 200 + len(self.t) // 8):
             now = Vertex(self, basis, shake)
@@ -141,7 +141,7 @@ class VertexRows:
 
 
 def vertex(A: DesignMatrix, t: Array, s: Array, g: Array, preference: Array, dual: Array) -> Proof | None:
-    """The optimal vertex, from how likely it goes through each row, and about its dual; None where there is none."""
+    """The optimal vertex; `preference` is large for rows it may go through, `dual` about its dual. None: unbounded."""
     preference = np.where(np.isfinite(preference) & (preference > 0), preference, 1e-300)
     basis = independent_rows(A, preference)
     if basis is None:
@@ -149,7 +149,7 @@ def vertex(A: DesignMatrix, t: Array, s: Array, g: Array, preference: Array, dua
     rows = VertexRows(A, t, s, g)
     try:
         return _optimal_vertex(rows, basis, dual)
-    except np.linalg.LinAlgError:  # rows that determine a model, but for rounding
+    except np.linalg.LinAlgError:  # rows that are dependent up to rounding
         return None
 
 
@@ -175,21 +175,21 @@ def _optimal_vertex(rows: VertexRows, basis: Array, dual: Array) -> Proof | None
         if optimal:
             return end.proof()
         basis = end.basis
-    # Exchanges turned in a circle within rounding: what is known is the dual of the interior method.
+    # Exchanges cycled within rounding: the dual of the interior point method is the best that is known.
     known = np.clip(np.where(np.isfinite(dual), dual, 0.0), -1, 1)
     assert end is not None
     return Proof(end.proof().gamma, known, end.basis)
 
 
 def independent_rows(A: DesignMatrix, preference: Array) -> Array | None:
-    """k rows that determine a model, those of high preference first; None where no rows do."""
+    """k independent rows, which determine a model, chosen by pivoting in order of preference; None where none are."""
     k = A.width
     order = np.argsort(-preference, kind="stable")
     for count in (min(8 * k, len(order)), min(64 * k, len(order)), len(order)):
         some = order[:count]
         rows = A.rows(some)
         Q = rows * (preference[some] / preference[order[0]])[:, None]
-        least = 1e-20 * (Q * Q).sum(axis=1)  # rounding, of a row that others determine
+        least = 1e-20 * (Q * Q).sum(axis=1)  # squared length below which a row is dependent on those chosen: rounding
         chosen: list[int] = []
         for _ in range(k):
             size = (Q * Q).sum(axis=1)

@@ -1,4 +1,4 @@
-"""p = 2: one pass for the Gram matrix, its factor, and a second pass that refines the solution and proves it."""
+"""p = 2: one pass sums the Gram matrix, which is factorised; a second pass refines the solution and proves it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from fastdl.linear.result import Certificate, LpFit, round_down, times_power
 #: (w, b)
 Model = tuple[Array, float]
 
-_SMALL = 1e-6  # of what y varies by
-_MENDS = 3  # of a model that goes through every row
-_PASSES = 4  # of refinement, at most: one does for all but columns that are nearly dependent
+_SMALL = 1e-6  # of the deviation of y: a model goes through the rows only if it misses them by less
+_CORRECTIONS = 3  # of a model that goes through every row, at most
+_PASSES = 4  # of refinement, at most: one is enough unless columns are nearly dependent
 
 
 def fit(rows: Rows, p: float = 2.0, *, intercept: bool, seed: int = 0, threads: int | None) -> LpFit:
@@ -70,8 +70,8 @@ def evaluated(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
 
 
 def refine(coordinates: Coordinates) -> tuple[Array, float, float, dict[str, Array]]:
-    """(gamma, loss, lower bound of the loss, history): the solution by the factor, corrected by its own residuals."""
-    gamma, history, gain = coordinates.start, [], np.inf
+    """(gamma, loss, lower bound, history): iterative refinement of the solution by its residuals."""
+    gamma, history, gain = coordinates.least_squares, [], np.inf
     for _ in range(_PASSES):
         before = gain
         loss, slope = residual_sums(coordinates, gamma)
@@ -82,7 +82,7 @@ def refine(coordinates: Coordinates) -> tuple[Array, float, float, dict[str, Arr
         if gain <= 1e-3 * EPS * loss or not gain < min(loss, before / 2):
             break
     loss = max(loss - gain, 0.0)
-    # No model is below the minimum of this parabola; what rounding may have done to it is taken off.
+    # The loss is a parabola, and this is its minimum; a bound of its rounding errors is subtracted.
     error = coordinates.rounding(gamma)
     lower = loss - 2 * np.sqrt(loss) * error - error * error - 256 * EPS * loss
     if gain > EPS * loss:  # steps did not come to an end: neither is known what is left to gain
@@ -92,8 +92,8 @@ def refine(coordinates: Coordinates) -> tuple[Array, float, float, dict[str, Arr
 
 
 def least_squares_start(coordinates: Coordinates) -> tuple[Array, Model | None]:
-    """The least squares solution for other powers to start from, and as a model where it goes through every row."""
-    gamma, squares = coordinates.start, coordinates.gram[-1, -1]
+    """The least squares solution, where other methods start; and the model (w, b), if it goes through every row."""
+    gamma, squares = coordinates.least_squares, coordinates.gram[-1, -1]
     if squares - gamma @ coordinates.gram[:-1, -1] > 1e-6 * squares:  # far more than rounding
         return gamma, None
     gamma, loss, _, _ = refine(coordinates)
@@ -111,29 +111,29 @@ def residual_sums(coordinates: Coordinates, gamma: Array) -> tuple[float, Array]
 
 
 def interpolating_model(coordinates: Coordinates, gamma: Array, squares: float) -> Model | None:
-    """The model (w, b) through every row, where the residuals, of this sum of squares, are no more than rounding.
+    """The model (w, b) through every row, if the residuals, of this sum of squares, are no more than rounding errors.
 
-    It is judged, and mended, as it is returned: in floats and the user's units.
+    It is corrected and judged in the form it is returned in: floats, in the user's units.
     """
     if not np.sqrt(squares) <= 8 * coordinates.rounding(gamma):
         return None
     w, b = coordinates.model(gamma)
     with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(1 + _MENDS):
+        for _ in range(1 + _CORRECTIONS):
             off, size, given = _distance(coordinates, w, b)
             if not np.isfinite(size) or (off <= 8 * EPS * size and off <= given):
                 return w, b
             step = coordinates.move_model(np.zeros(len(w)), 0.0, _step_to_rows(coordinates, w, b))
-            change = coordinates.of_least_norm(*step)
+            change = coordinates.minimum_norm_model(*step)
             w, b = w + change[0], b + change[1]
     return None
 
 
 def _distance(coordinates: Coordinates, w: Array, b: float) -> Array:
-    """Sums over the rows of a model as it is returned: of |r|, of the sizes of its terms, and what beside y is small.
+    """Sums over the rows for a model as returned: of |r|, of its absolute terms, and of what is small beside y.
 
-    Where columns nearly depend on each other, weights may be so large that the rounding of their terms is more than y:
-    such a model goes through nothing.
+    Where columns are nearly dependent, weights can be so large that the rounding of their terms exceeds y: the third
+    sum keeps such a model from counting as one that goes through the rows.
     """
     nothing, size = np.zeros(len(w)), np.abs(w)
 
@@ -148,7 +148,7 @@ def _distance(coordinates: Coordinates, w: Array, b: float) -> Array:
 
 
 def _step_to_rows(coordinates: Coordinates, w: Array, b: float) -> Array:
-    """Least squares of the residuals of (w, b), by sums of twice the precision, as a step of `move_model`."""
+    """The least squares fit of the residuals of (w, b), by sums of twice the precision, as a step for `move_model`."""
 
     def work(X: Array, y: Array, s: Array | None) -> Array:
         r = exact_sums.residuals(X, y, w, b) * coordinates.y_factor
@@ -178,7 +178,7 @@ def fit_in_users_units(
     history: dict[str, Array],
     unit: float = 1.0,
 ) -> LpFit:
-    """The fit in the users' units, of losses of residuals in those of the coordinates, or in `unit` of these."""
+    """The fit in the users' units. Losses are those of residuals in units of `unit` times that of the coordinates."""
     w, b = coordinates.model(gamma)
     certificate = Certificate.of(loss, lower, kind)
 

@@ -1,19 +1,21 @@
-"""p < 1: the loss is concave between the rows, so its least value is at a model through k of them.
+"""p < 1: the loss is concave as long as no residual changes sign, so a model through k rows minimizes it.
 
-All such models are tried where they are few. Otherwise many starts are polished to a vertex, and vertices exchanged for
-better neighbours; for lines and planes a search over boxes bounds what is left.
+All such models are tried where they are few. Otherwise the method starts at many models, moves each to a vertex (a
+model through k rows) and exchanges rows while that lowers the loss; up to three coefficients, branch and bound gives a
+bound.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from math import comb
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._rows import Rows
+from fastdl._rows import Block, Rows
+from fastdl._typing import ArrayLike
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._standard_rows import StandardRows
 from fastdl.linear.methods._branch_and_bound import least_in_boxes
@@ -27,10 +29,10 @@ from fastdl.linear.result import Certificate, LpFit
 
 Array = np.ndarray
 
-_ALL = 2e8  # rows times models up to which every model through k rows is tried
-_CELLS = 4e7  # rows times boxes of the search for a bound, unless more are asked for
-_POLISHED = 16  # starts that are polished
-_CLIMBED = 3  # vertices from which neighbours are tried
+_ALL = 2e8  # rows times models up to which every model through k rows is tried: seconds
+_BOX_ROWS = 4e7  # rows times boxes of branch and bound, unless the user asks for more boxes
+_POLISHED = 16  # random models that are moved to a vertex
+_CLIMBED = 3  # best vertices from which rows are exchanged
 
 
 def fit(
@@ -41,14 +43,14 @@ def fit(
     seed: int = 0,
     threads: int | None = 1,
     starts: int | None = None,
-    start: Any = None,
+    start: LpFit | tuple[ArrayLike, float] | None = None,
     boxes: int | None = None,
 ) -> LpFit:
-    """The model of least loss that is found, and a bound.
+    """The best model that is found, and a lower bound.
 
-    `starts` is the number of random models through k rows; by default what hits k good rows with probability 0.999 if
-    half of the rows are good, at most 4096. `start` is a further one. `boxes` limits the search that bounds the loss
-    of one with up to three coefficients from below: by default 20,000, and fewer from 2,000 rows on.
+    `starts` is the number of random models through k rows. By default there are as many as draw k inliers at least once
+    with probability 0.999 if half of the rows are inliers (as RANSAC chooses it), from 64 to 4096. `start` is a further
+    model. `boxes` limits branch and bound for up to three coefficients: by default 20,000, fewer above 2,000 rows.
     """
     if starts is not None:
         _check.integer("starts", starts, 0)
@@ -70,7 +72,7 @@ def fit(
     else:
         count = _starts(k) if starts is None else starts
         absolute = least_absolute(standard)
-        basis, loss, history = _climb(fits, _first(fits, absolute, first, count))
+        basis, loss, history = _climb(fits, _first_vertices(fits, absolute, first, count))
         least = _subadditive(rows, p, intercept, threads)
         if k <= 3:
             most = int(min(20_000, _CELLS / n)) if boxes is None else boxes
@@ -85,10 +87,10 @@ def fit(
 
 
 def _subadditive(rows: Rows, p: float, intercept: bool, threads: int | None) -> float:
-    """sum s |r|^p >= (sum s^(1/p) |r|)^p, of which the least is that of p = 1."""
+    """A lower bound from a fit with p = 1: sum s |r|^p >= (sum s^(1/p) |r|)^p, by subadditivity of the p-th power."""
     most = max((float(s.max()) for _, _, s in rows.blocks() if s is not None and len(s)), default=1.0)
 
-    def chunks() -> Any:
+    def chunks() -> Iterator[Block]:
         for X, y, s in rows.blocks():
             yield X, y, None if s is None else (s / most) ** (1 / p)
 
@@ -97,11 +99,12 @@ def _subadditive(rows: Rows, p: float, intercept: bool, threads: int | None) -> 
 
 
 def _starts(k: int) -> int:
+    """The default number of random models, as `fit` explains it."""
     return int(min(4096, max(64, np.ceil(np.log(0.001) / np.log1p(-(0.5**k))))))
 
 
-def _first(fits: ElementalFits, absolute: LpFit, start: tuple[Array, float] | None, count: int) -> list[Array]:
-    """Vertices: of least absolute deviations, the user's model, and below these, least squares and random vertices."""
+def _first_vertices(fits: ElementalFits, absolute: LpFit, start: tuple[Array, float] | None, count: int) -> list[Array]:
+    """The first vertices: near the fits of p = 1 and p = 2, the user's model, and random models, polished or not."""
     given = [(absolute.w, absolute.b)] if start is None else [(absolute.w, absolute.b), start]
     vertices = [fits.gamma(v, c) for v, c in given]
     smooth = [fits.gamma(fits.standard.least_squares(), 0.0), *vertices, *fits.screen(count, _POLISHED)]
@@ -109,7 +112,7 @@ def _first(fits: ElementalFits, absolute: LpFit, start: tuple[Array, float] | No
 
 
 def _climb(fits: ElementalFits, bases: list[Array]) -> tuple[Array, float, dict[str, Array]]:
-    """The best vertex come to, its loss, and what became of every start."""
+    """The best vertex that exchanges reach, its loss, and the history of all starts."""
     before = np.array([fits.loss(basis) for basis in bases])
     reached: dict[tuple[int, ...], tuple[float, Array]] = {}
     for k in np.argsort(before, kind="stable"):

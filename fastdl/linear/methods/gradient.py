@@ -1,4 +1,4 @@
-"""Gradient descent: full or in mini-batches, plain, with momentum, Adam, or L-BFGS."""
+"""Gradient descent, on all rows or in mini-batches: plain, with momentum, Adam, or L-BFGS."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def gradient_descent(
     options: TrainingOptions | None = None,
     **keywords: Unpack[TrainingKeywords],
 ) -> LpFit:
-    """The linear model with the least loss ``sum s |y - <w, x> - b|^p`` that steps against the gradient come to.
+    """Minimize ``sum s |y - <w, x> - b|^p`` over linear models by gradient descent, Adam or L-BFGS.
 
     Parameters
     ----------
@@ -44,27 +44,27 @@ def gradient_descent(
     p : float or CustomLoss
         The power, above 0, or a loss of the user's own.
     tol : float
-        With `patience`: a loss, that on `valid` if given, is lower where it is so by this part.
+        With `patience`: the share by which the loss (on `valid`, if given) must fall to count as lower.
     valid : tuple (X, y) or (X, y, sample_weight), optional
-        Rows whose loss decides which model is best, and when to stop.
+        Validation rows, whose loss decides which model is best and when to stop.
     start : LpFit or (w, b), optional
         The first model; by default w = 0, and b the mean of y.
     sample_weight : array_like, (N,), optional
-        s: 0 counts as dropped, 2 as repeated.
+        s: a row of weight 0 counts as dropped, one of weight 2 as repeated.
     intercept : bool
         Whether the model has a constant b.
     options : TrainingOptions, optional
         How to train: `optimizer` ("adam", "gd", "momentum", "lbfgs"), `learning_rate`, `momentum`, `schedule`,
         `batch_size`, `epochs`, `patience`, `seed`, `threads`, `progress`.
     **keywords
-        Fields of `TrainingOptions`, which come before those of `options`.
+        Fields of `TrainingOptions`, which override those of `options`.
 
     Returns
     -------
     LpFit
-        The best model seen. Its history has an entry for the start and each epoch: "loss", "gradient_norm" (of the mean
-        loss, in the coordinates of `learning_rate`), "learning_rate" (the next epoch's first), "w", "b", and
-        "valid_loss" with `valid`.
+        The best model of any epoch. Its history has an entry for the start and each epoch: "loss", "gradient_norm" (of
+        the mean loss, in the standardised coordinates that `learning_rate` refers to), "learning_rate" (at the start of
+        the next epoch), "w", "b", and "valid_loss" with `valid`.
 
     Raises
     ------
@@ -76,9 +76,9 @@ def gradient_descent(
     Notes
     -----
     A residual of 0 has gradient 0. With mini-batches the losses of the history are those of all rows at the end of the
-    epoch, not sums over models on the way. Mini-batches are of arrays in an order that `seed` and the epoch give, of
-    chunks in theirs. The epochs of L-BFGS are its iterations. `progress` is called before the first epoch too. For
-    p < 1 there are many local minima, and any vertex may be one.
+    epoch, not averages over the epoch's models. Rows of arrays are shuffled into mini-batches by `seed` and the epoch;
+    chunks are taken in their order. The epochs of L-BFGS are its iterations. `progress` is called before the first
+    epoch too. For p < 1 there are many local minima: every model through as many rows as coefficients may be one.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def fit(
     options: TrainingOptions | None = None,
     **keywords: Unpack[TrainingKeywords],
 ) -> LpFit:
-    """As `gradient_descent`, of rows."""
+    """`gradient_descent` for rows that are read already."""
     options = merge_options(gradient_descent, options, keywords)
     loss = as_loss(p)
     optimizer, batch_size = options.optimizer, options.batch_size
@@ -142,7 +142,7 @@ class Problem:
         return self.standard.to_users_units(x[:-1] * self.unit, float(x[-1] * self.unit))
 
     def block(self, x: Array, Z: Array, t: Array, s: Array | None) -> Array:
-        """The loss, and the derivatives by c and v, of a block."""
+        """The loss on a block, and its derivatives by c and v."""
         return block_sums(Z, t, s, x[None, :-1] * self.unit, x[-1:] * self.unit, self.loss, gradient=True)[0]
 
     def __call__(self, x: Array) -> tuple[float, Array]:
@@ -154,7 +154,7 @@ class Problem:
         return float(total[0]), np.append(total[2:], total[1] * self.standard.intercept) * self.unit
 
     def rate(self, x: Array) -> float:
-        """The inverse of the largest curvature, were all residuals of the size they have in the mean at x."""
+        """A learning rate: the inverse of the largest curvature, for residuals of their p-mean size at x."""
         loss, _ = self(x)
         top = float(np.linalg.eigvalsh(self.standard.correlation).max(initial=0))
         bend = (max(top, float(self.standard.intercept)) or 1.0) * self.unit**2
@@ -165,7 +165,7 @@ class Problem:
         return 1 / (p * max(1.0, p - 1) * bend * size ** (p - 2))
 
     def batches(self, size: int, seed: int, epoch: int) -> Iterator[tuple[Array, Array, Array | None]]:
-        """Rows in memory in an order of their own each epoch, chunks in theirs."""
+        """The mini-batches of an epoch: rows in memory are shuffled anew, chunks taken in their order."""
         if not self.standard.rows.in_memory:
             for Z, t, s in self.standard.blocks():
                 for i in range(0, len(t), size):
@@ -186,9 +186,16 @@ class Problem:
 
 
 class TrainingHistory:
-    """What was seen on the way: the history, the best model, and whether to stop."""
+    """The history of a training run, the best model so far, and whether to stop early."""
 
-    def __init__(self, problem: Problem, valid: Any, tol: float, patience: int | None, progress: Progress | None):
+    def __init__(
+        self,
+        problem: Problem,
+        valid: Callable[[Array, float], float] | None,
+        tol: float,
+        patience: int | None,
+        progress: Progress | None,
+    ):
         self.problem, self.valid, self.tol, self.patience, self.progress = problem, valid, tol, patience, progress
         self.seen: dict[str, list[Any]] = {"loss": [], "gradient_norm": [], "learning_rate": [], "w": [], "b": []}
         if valid is not None:
@@ -197,7 +204,7 @@ class TrainingHistory:
         self.best: tuple[Array, float] | None = None
 
     def add(self, x: Array, loss: float, gradient: Array, rate: float) -> bool:
-        """Note a model; whether to go on."""
+        """Record a model; returns whether to go on."""
         w, b = self.problem.to_users_units(x)
         standard = self.problem.standard
         factor = self.problem.loss.scale(standard.scale)
@@ -229,9 +236,9 @@ class TrainingHistory:
 
 
 def _validation_loss(
-    valid: Any, columns: int, loss: PowerLoss | CustomLoss, threads: int | None
+    valid: Sequence[ArrayLike] | None, columns: int, loss: PowerLoss | CustomLoss, threads: int | None
 ) -> Callable[[Array, float], float] | None:
-    """The mean loss on the rows held out for it."""
+    """The function (w, b) -> mean loss on the validation rows; None without such rows."""
     if valid is None:
         return None
     if not isinstance(valid, (tuple, list)) or len(valid) not in (2, 3):
@@ -253,7 +260,7 @@ def _validation_loss(
 
 
 class Momentum:
-    """Against the gradient, with a part of the last step."""
+    """Gradient descent with momentum: each step adds a share of the one before."""
 
     def __init__(self, momentum: float):
         self.momentum, self.velocity = momentum, np.zeros(1)
@@ -264,11 +271,11 @@ class Momentum:
 
 
 class Adam:
-    """Kingma and Ba, 2015, with their constants.
+    """Adam (Kingma and Ba, 2015), with their constants 0.9, 0.999 and 1e-8.
 
-    As each derivative is divided by its own size, one that is 0 but for rounding would become a step like any other:
-    what is below 1e-13 of the largest so far counts as 0. Their 1e-8 is taken of the largest so far too, so that the
-    unit of the loss does not matter.
+    Each derivative is divided by its own size, so that a mere rounding error would become a step like any other:
+    derivatives below 1e-13 of the largest so far count as 0. The 1e-8 is relative to the largest so far, too, so that
+    the unit of the loss does not matter.
     """
 
     def __init__(self) -> None:
@@ -313,9 +320,9 @@ def _descend(
 
 
 def _lbfgs(problem: Problem, seen: TrainingHistory, x: Array, epochs: int) -> None:
-    """SciPy's, every model it asks for noted; it ends where it cannot go down further, as at a kink."""
+    """SciPy's L-BFGS-B, with every model it evaluates recorded; it stops where a line search fails, as at a kink."""
     optimize = _check.extra("scipy.optimize", "fit", "optimizer='lbfgs'")
-    # Its tolerances are absolute: the loss is divided by what it is at the start, where that is far from 1.
+    # SciPy's tolerances are absolute: dividing the loss by its value at the start makes them relative.
     unit = abs(problem(x)[0])
     unit = unit if 0 < unit < np.inf else 1.0
 

@@ -1,10 +1,10 @@
-"""p > 1: Newton's method, each step with the lower bound of Hoelder's inequality.
+"""p > 1: Newton's method, with a lower bound of the loss from Hoelder's inequality at each step.
 
 For any a with [1, Z]' a = 0 and any model, with q = p / (p - 1),
 sum a t = sum a r <= (sum s |r|^p)^(1/p) (sum s |a / s|^q)^(1/q).
-The slopes a = s |r|^(p-1) sgn r, less what Newton's step changes them by, give a bound that meets the loss at the
-minimum. For p < 2 the loss is a parabola where |r| is below a floor, which goes to 0 as the steps go on; for p > 2 the
-power goes up in stages.
+The slopes a = s |r|^(p-1) sgn r, plus their change by Newton's step to first order, satisfy [1, Z]' a = 0 and give a
+bound that equals the loss at the minimum. For p < 2, whose second derivative is infinite at 0, the loss is replaced by
+a parabola where |r| is below a floor, which is lowered as the steps go on. For p > 2 the power is raised in stages.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from fastdl.linear.result import LpFit
 
 Array = np.ndarray
 
-_STEPS = 200
-_SAMPLE = 100_000  # rows; of many more, so many are solved first
-_STAGE = 1.5  # from one power to the next
-_GRID = 2.0 ** np.arange(1, 7)
-_SEARCHES = 8
-_BLUR = 1e-12  # of a bound: what rounding may take before sums of twice the precision are worth their time
-_LEVEL = 0.4  # of the slope at its start: what the end of a step may have
+_STEPS = 200  # at most
+_SAMPLE = 100_000  # rows of a sample that is solved first, where there are more than four times as many
+_STAGE = 1.5  # factor from one power to the next: a model of the one is then a good start for the other
+_LENGTHS = 2.0 ** np.arange(1, 7)  # of a step, tried in one pass of the line search
+_SEARCHES = 8  # passes of a line search
+_BLUR = 1e-12  # of a bound: where rounding takes more, sums of twice the precision are worth their time
+_CURVATURE = 0.4  # the strong Wolfe condition: how large the slope may be at a step's end, relative to its start
 
 
 def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None, tol: float = 1e-8) -> LpFit:
-    """The fit of least |r|^p."""
+    """The fit that minimizes the sum of |r|^p."""
     coordinates = Coordinates(rows, intercept, threads)
     gamma, through = least_squares_start(coordinates)
     if through is not None:
@@ -60,17 +60,17 @@ def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None
 
 @dataclass
 class Point:
-    """What a pass over the rows says of a model: its loss, the slope against the columns, Newton's step."""
+    """One pass over the rows at a model: its loss, the negative gradient (the slope), and Newton's step."""
 
     gamma: Array
     loss: float
     slope: Array
     step: Array
-    low: float  # the most that parabolas make of it, for p < 2
+    low: float  # for p < 2: at most so much of the loss is due to the parabolas below the floor
 
 
 class NewtonSteps:
-    """Newton's steps on one loss. Residuals are divided by `unit`, about the largest, so that powers stay in range."""
+    """Newton's method for one power. Residuals are divided by `unit`, about the largest, so that powers are finite."""
 
     def __init__(self, coordinates: Coordinates, rows: Rows, p: float, gamma: Array):
         self.coordinates, self.rows, self.p = coordinates, rows, p
@@ -95,21 +95,21 @@ class NewtonSteps:
             slow = len(losses) > 1 and gaps[-1] > 0.9 * gaps[-2] and not losses[-1] < (1 - 1e-12) * losses[-2]
             still = still + 1 if slow else 0
             gain = float(here.slope @ here.step)
-            if self.floor > self.least and gain <= 0.05 * here.low:  # what is left is due to the floor
+            if self.floor > self.least and gain <= 0.05 * here.low:  # steps gain less than the floor adds: lower it
                 self.floor *= 0.1
                 here = self._evaluate(here.gamma + here.step)
             else:
                 here = self._step(here, gain)
-        if best.loss < losses[-1]:  # by rounding, as a rule
+        if best.loss < losses[-1]:  # usually by rounding only
             losses.append(best.loss)
             gaps.append(1 - lower / best.loss if best.loss else 0.0)
         return best.gamma * self.unit, best.loss, lower, {"loss": np.array(losses), "gap": np.array(gaps)}
 
     def less_rounding(self, lower: float, gamma: Array) -> float:
-        """The lower bound of the rows as given: those of the coordinates are rounded.
+        """The lower bound less what the rounding of rows into the coordinates may have added to it.
 
-        That moves the p-norm of residuals by no more than the p-norm of what it does to each; of that the norm for
-        p = 2 is known.
+        By the triangle inequality, rounding changes the p-norm of the residuals by at most the p-norm of its errors,
+        which is bounded by their 2-norm.
         """
         p = self.p
         weight = self.coordinates.weight if p < 2 else self.least_weight
@@ -118,15 +118,15 @@ class NewtonSteps:
         return max(0.0, norm - off) ** p if np.isfinite(off) else 0.0
 
     def _step(self, here: Point, gain: float) -> Point:
-        """Newton's step, made longer or shorter where the loss along it is still steep at its end."""
+        """Take Newton's step; where the loss along it is still steep at its end, a line search changes its length."""
         after = self._evaluate(here.gamma + here.step)
         end = -float(after.slope @ here.step) if after.loss < np.inf else np.inf
-        if abs(end) <= _LEVEL * gain:
+        if abs(end) <= _CURVATURE * gain:
             return after
         return self._evaluate(here.gamma + self._search(here, -gain, end) * here.step)
 
     def _measure(self, gamma: Array) -> tuple[float, float, float]:
-        """The unit, a power of two, and the floor, from the residuals of the start; and the least weight."""
+        """The unit, a power of two, and the floor, from the residuals of the start; and the smallest weight."""
         parts: list[tuple[float, float, float]] = []
 
         def work(X: Array, y: Array, s: Array | None) -> tuple[float, float, float]:
@@ -175,7 +175,7 @@ class NewtonSteps:
         return (h if s is None else s * h), np.where(size > self.floor, self.p - 1, 1.0)
 
     def _below(self, r: Array, h: Array, s: Array | None) -> float:
-        """What the powers are above the parabolas."""
+        """The difference of the powers and the parabolas, over rows below the floor."""
         low = np.flatnonzero(np.abs(r) < self.floor)
         if not len(low):
             return 0.0
@@ -184,7 +184,7 @@ class NewtonSteps:
         return float(np.add.reduce((value if s is None else s[low] * value) - h[low] * r[low] ** 2))
 
     def _low(self, r: Array, s: Array | None) -> float:
-        """The most that parabolas may be above the powers."""
+        """A bound of how much the parabolas exceed the powers."""
         low = np.abs(r) < self.floor
         count = np.count_nonzero(low) if s is None else np.add.reduce(s[low])
         return float(count * (1 - self.p / 2) * self.floor**self.p)
@@ -219,9 +219,9 @@ class NewtonSteps:
         low, high = ((0.0, first), (1.0, end)) if end > 0 else ((1.0, end), (np.inf, np.inf))
         for _ in range(_SEARCHES):
             if not low[0]:
-                lengths = high[0] / _GRID[::-1]
+                lengths = high[0] / _LENGTHS[::-1]
             elif np.isinf(high[0]):
-                lengths = low[0] * _GRID
+                lengths = low[0] * _LENGTHS
             else:
                 lengths = np.linspace(low[0], high[0], 8)[1:-1]
             for length, slope in zip(lengths, self._slopes(here, lengths)):

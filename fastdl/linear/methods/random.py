@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from fastdl.losses.custom import CustomLoss
 from fastdl.losses.powers import PowerLoss, as_loss
 from fastdl.streaming import ProgressEvent
 
-_GROUP = 64  # candidates whose numbers come from one counter
+_GROUP = 64  # candidates drawn from one counter of the generator: their numbers do not depend on the batch
 _BATCH = 64 * _GROUP  # candidates scored at once
 
 
@@ -40,7 +40,7 @@ def random_search(
     options: TrainingOptions | None = None,
     **keywords: Unpack[RunKeywords],
 ) -> LpFit:
-    """The linear model with the least loss ``sum s |y - <w, x> - b|^p`` among many drawn at random.
+    """Minimize ``sum s |y - <w, x> - b|^p`` over linear models by random search, round by round.
 
     Parameters
     ----------
@@ -53,33 +53,33 @@ def random_search(
     candidates : int
         Models in a round.
     refine : int
-        Rounds after the first, each about the best model so far and `shrink` times as wide as the one before.
+        Rounds after the first, each centred at the best model so far and `shrink` times as wide as the one before.
     keep : int
         How many of the best models are returned in the history.
     scale : float
-        How far candidates of the first round are from its centre: their predictions differ from those of the centre by
-        `scale` times the residuals' root mean square, in the root mean square over rows and candidates.
+        The width of the first round: the root mean square difference between the predictions of a candidate and of the
+        centre, as a multiple of the root mean square residual of the centre.
     shrink : float
-        What a round's width is multiplied by for the next, above 0 and at most 1.
+        The factor of the width from one round to the next, above 0 and at most 1.
     center : LpFit or (w, b), optional
-        The centre of the first round; that of least squares by default. It is a candidate itself.
+        The centre of the first round, by default the least squares model. It is a candidate itself.
     sample_weight : array_like, (N,), optional
         s: 0 counts as dropped, 2 as repeated.
     intercept : bool
         Whether the model has a constant b.
     prune : bool, optional
-        Whether to give a candidate up once it cannot be among the best `keep`; by default for powers. True for a loss
-        of your own says that it is never negative. The result is the same.
+        Whether to drop a candidate once it cannot be among the best `keep`; the result is the same. By default done for
+        powers; True for a custom loss states that the loss is never negative.
     options : TrainingOptions, optional
-        Of which it uses `seed` (of the candidates), `threads` and `progress` (called after each round).
+        Its `seed` (of the candidates), `threads` and `progress` (called after each round) are used.
     **keywords
-        These three fields of `TrainingOptions`, which come before those of `options`.
+        These three fields of `TrainingOptions`, which override those of `options`.
 
     Returns
     -------
     LpFit
-        With history "loss", "scale" and "read" of each round, where "read" is the share of rows times candidates that
-        was looked at, and "top_w" (keep, D), "top_b", "top_loss": the best models.
+        Its history has "loss", "scale" and "read" of each round, "read" being the share of the (row, candidate) pairs
+        that was evaluated, and "top_w" (keep, D), "top_b", "top_loss": the best models.
 
     Raises
     ------
@@ -88,12 +88,12 @@ def random_search(
 
     Notes
     -----
-    Candidates are normal in coordinates where the columns are uncorrelated and of unit variance: units do not matter.
-    Candidate k of a round is the same for any batches, threads and chunks.
-    Giving up is exact. Terms are never negative, so a candidate whose loss on some of the rows exceeds the least loss
-    on all is out. For p >= 1 the loss on rows not yet read is bounded by the tangent at the round's centre as well, and
-    most candidates are out after the first 2048 rows. For p = 2 the losses follow from one matrix of sums, and
-    no candidate reads any rows.
+    Candidates are normally distributed in coordinates where the columns are uncorrelated and of unit variance, so that
+    units do not matter. Candidate k of a round is the same for any batches, threads and chunks.
+    Pruning is exact. Terms are never negative, so a candidate is dropped when its loss on some of the rows exceeds the
+    smallest loss on all. For p >= 1 the loss on rows not yet read is bounded by the tangent at the round's centre as
+    well, and most candidates are dropped after the first 2048 rows. For p = 2 all losses follow from the Gram matrix,
+    and no rows are read.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def fit(
     options: TrainingOptions | None = None,
     **keywords: Unpack[RunKeywords],
 ) -> LpFit:
-    """As `random_search`, of rows."""
+    """`random_search` for rows that are read already."""
     options = merge_options(random_search, options, keywords, RunKeywords)
     loss = as_loss(p)
     _check.integer("candidates", candidates, 1)
@@ -146,7 +146,7 @@ def fit(
     return search.result(trace)
 
 
-def model(given: Any, standard: StandardRows) -> tuple[Array, float] | None:
+def model(given: LpFit | tuple[ArrayLike, float] | None, standard: StandardRows) -> tuple[Array, float] | None:
     """A fit, or (w, b), as a model in the coordinates of `standard`."""
     if given is None:
         return None
@@ -161,7 +161,7 @@ def model(given: Any, standard: StandardRows) -> tuple[Array, float] | None:
 
 
 def draw_candidates(seed: int, turn: int, count: int, size: int) -> Iterator[Array]:
-    """The numbers (K, size) of a round's candidates, batch by batch; the first candidate is 0, the centre."""
+    """Standard normal numbers (K, size) of a round's candidates, by batches; the first candidate is 0, the centre."""
     for start in range(0, count, _BATCH):
         groups = range(start // _GROUP, -(-min(start + _BATCH, count) // _GROUP))
         z = np.concatenate([_group(seed, turn, group, size) for group in groups])[: count - start]
@@ -224,7 +224,7 @@ class _Search:
         self.W, self.b, self.losses = W[order], c[order], values[order]
 
     def _by_products(self, batches: Iterator[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
-        """For p = 2: the least loss, and what the distance from its model adds."""
+        """For p = 2: by how much each candidate's loss exceeds the minimum, from the Gram matrix alone."""
         best, C = self.standard.least_squares(), self.standard.correlation
         found = []
         for W, b in batches:
@@ -236,7 +236,7 @@ class _Search:
         return W, b, more
 
     def result(self, trace: list[tuple[float, float, float]]) -> LpFit:
-        """The best, with losses in the units of y."""
+        """The best model, with losses in the units of y."""
         models = [self.standard.to_users_units(w, float(b)) for w, b in zip(self.W, self.b)]
         W, b = np.array([w for w, _ in models]), np.array([b for _, b in models])
         total = self.standard.rows.total(
@@ -244,7 +244,7 @@ class _Search:
         )
         top = np.zeros(len(W)) if total is None else total
         loss, width, share = (np.array(column) for column in zip(*trace))
-        if self.loss.power == 2:  # what the sums do not say
+        if self.loss.power == 2:  # `round` recorded only how much losses exceed the minimum
             loss = loss - self.losses[0]
         factor = self.loss.scale(self.standard.scale)
         history = {"loss": loss * factor, "scale": width, "read": share, "top_w": W, "top_b": b, "top_loss": top}

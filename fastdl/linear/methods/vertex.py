@@ -1,4 +1,4 @@
-"""p = 1: exact to a vertex. Few rows are solved at once; of many, all but a band about the solution are linear.
+"""p = 1: an optimal vertex, a model through k rows. Where rows are many, only a band of them is solved for.
 
 Rows whose residual is surely above 0, or below, add a linear term to the loss (Portnoy and Koenker, 1997). Signs that
 turn out to be wrong put their rows into the band; until then the dual solution gives a lower bound of the whole loss.
@@ -77,13 +77,13 @@ def evaluate_loss(rows: Rows, w: Array, b: float, threads: int | None) -> float:
 
 
 def solve_in_memory(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int = 0) -> Solution:
-    """The solution of all rows in memory, and (loss, gap) step by step."""
+    """The solution with all rows in memory, and (loss, gap) step by step."""
     A, t, s = in_memory(robust, [robust.scaled(*rows.gathered())])
     if not robust.rank:
         return gamma, [(float(np.add.reduce(s * np.abs(t))), 0.0)], None, None
     g = np.zeros(A.width)
-    far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _FAR
-    if far or not np.isfinite(gamma).all():  # the least squares model is ruled by those rows: begin at the median
+    far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _OUTLIER
+    if far or not np.isfinite(gamma).all():  # outliers dominate the least squares model: begin at the median
         gamma = np.zeros(A.width)
     # A residual that is far out on one side is there for every model near: its size does not matter to the solution.
     near = np.clip(t, -_OUT, _OUT)
@@ -96,7 +96,7 @@ def solve_in_memory(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: i
 
 
 def _solve_by_exchanges(A: DesignMatrix, t: Array, s: Array, g: Array, gamma: Array) -> tuple[Proof | None, Array]:
-    """By exchanges alone, from the rows nearest to the start."""
+    """The solution by exchanges alone, beginning with the rows nearest to the start."""
     near = s / (np.abs(A.minus(t, gamma)) + 1e-6)
     return vertex(A, t, s, g, near, np.zeros(len(t))), gamma
 
@@ -104,7 +104,7 @@ def _solve_by_exchanges(A: DesignMatrix, t: Array, s: Array, g: Array, gamma: Ar
 def _judge(
     robust: RobustCoordinates, A: DesignMatrix, t: Array, s: Array, proof: Proof | None, gamma: Array
 ) -> tuple[float, float, Array, Array | None]:
-    """(loss, gap, gamma, dual values) of a proof, or of a model with none, on all rows."""
+    """(loss, gap, gamma, dual values) on all rows of a proof; without one, of the model gamma, whose gap is inf."""
     if proof is None:
         return float(np.add.reduce(s * np.abs(A.minus(t, gamma)))), float("inf"), gamma, None
     loss = float(np.add.reduce(s * np.abs(A.minus(t, proof.gamma))))
@@ -123,7 +123,7 @@ def _judge(
 
 
 def _rounding(robust: RobustCoordinates, weight: float, leverage: float) -> float:
-    """A bound of the change of dual values by which the rounding of the columns and of [1, Z]' (s dual) is made up."""
+    """A bound of the change of dual values that makes up for rounding in the columns and in [1, Z]' (s dual)."""
     return 8 * EPS * np.sqrt(weight) * robust.condition() * leverage
 
 
@@ -133,7 +133,7 @@ def solve_by_band(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int
     k = coordinates.rank
     some = sample_rows(rows, _SAMPLE * np.sqrt(k) * coordinates.count ** (-1 / 3), seed)
     A, t, s = in_memory(robust, [robust.scaled(*block) for block in some.blocks()])
-    if max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _FAR or not np.isfinite(gamma).all():
+    if max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _OUTLIER or not np.isfinite(gamma).all():
         gamma = np.zeros(A.width)
     gamma = near_model(AbsoluteProblem(A, np.clip(t, -_OUT, _OUT), s, np.zeros(A.width)), gamma)
     r = np.abs(A.minus(t, gamma))
@@ -145,7 +145,7 @@ def solve_by_band(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int
     band.collect()
     steps: list[tuple[float, float]] = []
     for _ in range(_ROUNDS):
-        if band.count > coordinates.count // 2:  # most rows lie on the model: there is little to leave out
+        if band.count > coordinates.count // 2:  # most rows are near the model: a band would save little
             return solve_in_memory(robust, rows, gamma)
         A, t, s = in_memory(robust, band.parts)
         found, _ = solve_vertex(AbsoluteProblem(A, t, s, -band.slope), gamma)
@@ -169,7 +169,7 @@ def solve_by_band(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int
 
 
 def _shift(robust: RobustCoordinates, band: Band, imbalance: Array, loss: float) -> float:
-    """What dual values that do not balance may cost the bound, rounding included."""
+    """A bound of what an imbalance of the dual values, and rounding, may take from the lower bound."""
     T, weight = robust.whitening, robust.coordinates.weight
     with np.errstate(all="ignore"):
         try:
