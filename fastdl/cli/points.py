@@ -44,9 +44,7 @@ def register(commands: _parser.Commands) -> None:
     )
     voxelize.add_argument("--max-points", type=int, metavar="T", help="points kept of a voxel (default: the fullest's)")
     voxelize.add_argument("--max-voxels", type=int, metavar="V", help="voxels kept (default: all)")
-    voxelize.add_argument(
-        "--order", choices=("first", "sorted"), default="first", help="of the voxels (default: first)"
-    )
+    voxelize.add_argument("--order", choices=("first", "sorted"), default="first", help="of voxels (default: first)")
     voxelize.add_argument(
         "--columns", metavar="NAME,...", help="beside x, y, z (default: intensity, where there is one)"
     )
@@ -114,9 +112,7 @@ def _common(command: argparse.ArgumentParser) -> None:
         metavar="NAME,...",
         help='columns of files that do not name them, such as x,y,z,_,ring ("_": left out)',
     )
-    command.add_argument(
-        "--any-bounds", action="store_true", help="read LAZ points outside the bounds their header gives, too"
-    )
+    command.add_argument("--any-bounds", action="store_true", help="read LAZ points outside their header's bounds, too")
 
 
 def _floats(*lengths: int) -> Callable[[str], list[float]]:

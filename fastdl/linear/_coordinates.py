@@ -12,13 +12,15 @@ from fastdl.linear._equal_models import EqualModels
 from fastdl.linear._matrix import gram, gram_sums, independent_columns, kernel, substitute, whole_matrix
 
 EPS = float(np.finfo(float).eps)
-#: The smallest squared pivot of a correlation matrix that a Cholesky factor is trusted with: below, columns are
-#: factorised by QR, whose pivots are not squared.
-_TRUSTED = 1e-9
-_TALL = 4  # times as many rows as columns in one factorisation: fewer, and most work would be for the rows of R
+#: The smallest squared pivot of a correlation matrix for which the Cholesky factor is used; below it columns are
+#: factorised by QR, whose pivots are not squared. Some seven digits are left of such a pivot.
+_SMALLEST_PIVOT = 1e-9
+#: Rows for each column that are gathered before a QR factorisation: with fewer, most of the work would be to factorise
+#: again the rows of the R so far.
+_ROWS_PER_COLUMN = 4
 _DIGITS = 1e-2  # of the length of a column, left by centring: below, four digits of its square are lost and more
 _AGAIN = 2  # passes for sums about better shifts
-_MOST = 2.0**1019  # of a factor: values of 1e-307 come to 1, and weights stay in range
+_LARGEST_FACTOR = 2.0**1019  # brings values of 1e-307 to 1; a larger factor would take weights out of float64's range
 
 
 class Coordinates:
@@ -42,19 +44,19 @@ class Coordinates:
     def __init__(self, rows: Rows, intercept: bool, threads: int | None):
         self.rows, self.intercept, self.threads = rows, intercept, threads
         d = rows.columns
-        self._first: Array | None = None
+        self._raw_triangle: Array | None = None
         self._equal: EqualModels | None = None
         self.again = 0  # passes to sum about better shifts
         self.shift, self.factor, self.y_shift, self.y_factor = np.zeros(d), np.ones(d), 0.0, 1.0
         first = next(iter(rows.blocks()), None)
         if first is not None and len(first[0]):
-            self._near(*extent_of_block(first[0], first[1]))
-        G = self._whole()
+            self._set_units(*extent_of_block(first[0], first[1]))
+        G = self._sum_gram()
         if not np.isfinite(G).all():
-            self._near(*extents_of_rows(rows))
-            G = self._whole()
+            self._set_units(*extents_of_rows(rows))
+            G = self._sum_gram()
         self.weight = float(G[0, 0])
-        self._choose(self._centred_well(G))
+        self._choose_columns(self._center_again(G))
 
     def _set_units(self, X: tuple[Array, Array], y: tuple[Array, Array]) -> None:
         """Set provisional shifts and factors, from (middle, largest distance from it) of the columns and of y."""
@@ -65,7 +67,6 @@ class Coordinates:
 
     def _sum_gram(self) -> Array:
         """The Gram matrix of [1, Z, t] over all rows, in the provisional units; also counts the rows."""
-
         m, total, count = self.rows.columns + 2, np.zeros(()), 0
 
         def work(X: Array, y: Array, s: Array | None) -> tuple[Array, int]:
@@ -83,15 +84,13 @@ class Coordinates:
             self.rows.all_are_finite()
         return G
 
-    def _centred_well(self, G: Array) -> Array:
-        """The Gram matrix about the means; summed again about them where they took most digits of it.
-
-        So they do where one weight is that of all other rows and more, and the first shifts are not those of its row.
-        """
-        centred = self._centred(G)
+    def _center_again(self, G: Array) -> Array:
+        """The Gram matrix about the means; summed again about them where most of its digits cancelled."""
+        # So they do where one row outweighs all others, and the provisional shifts are far from its values.
+        centred = self._center_gram(G)
         while self._cancelled.any() and self.again < _AGAIN:
             self.again += 1
-            centred = self._centred(self._whole())
+            centred = self._center_gram(self._sum_gram())
         return centred
 
     def _center_gram(self, G: Array) -> Array:
@@ -208,22 +207,22 @@ class Coordinates:
         others = np.ones(len(use), bool)
         others[order] = False
         left = np.flatnonzero(others)
-        self._still, self._equal = np.zeros((d, len(left))), None
+        self._null_space, self._equal = np.zeros((d, len(left))), None
         if not len(left):
             return
         depend = np.linalg.lstsq(R[:, order], R[:, left], rcond=None)[0] / length[order][:, None] * length[left]
         for i, column in enumerate(left):
             self._null_space[use[column] - 1, i] = -1
             inside = use[order] > 0
-            self._still[use[order][inside] - 1, i] = depend[inside, i]
-        self._still *= self.factor[:, None]
-        self._still /= np.abs(self._still).max(axis=0)
+            self._null_space[use[order][inside] - 1, i] = depend[inside, i]
+        self._null_space *= self.factor[:, None]
+        self._null_space /= np.abs(self._null_space).max(axis=0)
         kept = use[order[use[order] > 0]] - 1
-        self._equal = EqualModels(self._still, kept, use[left] - 1, self.factor)
+        self._equal = EqualModels(self._null_space, kept, use[left] - 1, self.factor)
 
-    def _of_least_norm(self, w: Array) -> Array:
+    def _minimum_norm(self, w: Array) -> Array:
         """The weights of least norm among those that give the same model."""
-        return w if self._equal is None else self._equal.of_least_norm(w)
+        return w if self._equal is None else self._equal.minimum_norm(w)
 
     def _condition(self) -> float:
         """The condition number of [1, X] as given, each column scaled to unit length."""
@@ -316,18 +315,18 @@ class Coordinates:
 
     def raw_units(self) -> tuple[Array, Array]:
         """Shift and factor of the columns before they were orthonormalised."""
-        return (self._shift, self._factor) if self._first is None else self._raw
+        return (self._shift, self._factor) if self._raw_triangle is None else self._raw_units
 
     def raw_weights(self, weights: Array) -> Array:
         """The weights of the columns before they were orthonormalised."""
-        return weights if self._first is None else np.linalg.solve(self._first, weights)
+        return weights if self._raw_triangle is None else np.linalg.solve(self._raw_triangle, weights)
 
     def gamma(self, w: Array, b: float) -> Array:
         """The coordinates of a model; exact where no columns are left out."""
         weights = (w if self.kept is None else w[self.kept]) * self.y_factor
         weights = weights / self.raw_units()[1]
-        if self._first is not None:
-            weights = self._first @ weights
+        if self._raw_triangle is not None:
+            weights = self._raw_triangle @ weights
         if not self.ones:
             return weights
         return np.append((b - self.y_shift + float(np.add.reduce(w * self.shift))) * self.y_factor, weights)
@@ -356,9 +355,9 @@ class Coordinates:
         """
         size = np.sqrt(np.maximum(self.gram.diagonal(), 0))
         terms = np.abs(gamma) * size[:-1]
-        if self._first is not None:
+        if self._raw_triangle is not None:
             raw = self.raw_weights(gamma[int(self.ones) :])
-            terms[int(self.ones) :] += np.abs(raw) * np.sqrt((self._first**2).sum(axis=0))
+            terms[int(self.ones) :] += np.abs(raw) * np.sqrt((self._raw_triangle**2).sum(axis=0))
         return 2 * EPS * (len(gamma) + 4) * float(size[-1] + terms.sum())
 
 

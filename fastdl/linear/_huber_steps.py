@@ -23,9 +23,9 @@ from fastdl.linear._matrix import factorize, gram_sums, kernel, whole_matrix
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.streaming import ProgressEvent
 
-_OUT = 1e9  # spreads from the median: beyond, how far a target is does not matter to the model
-_FAR = 1e4  # spreads from the median: rows that rule least squares, which is then no start
-_HALVES = 60  # cuts of the bracket of a line search
+_CLIPPED = 1e9  # spreads from the median: beyond, how far a target is does not matter to the model
+_OUTLIER = 1e4  # spreads from the median: rows that rule least squares, which is then no start
+_BRACKETINGS = 60  # cuts of the bracket of a line search
 _LEVEL = 0.4  # of the slope at the start of a step: with less at its end, no better length is looked for
 _SAMPLE = 4000  # rows of a sample, and for each coefficient, whose model is the start
 _SAMPLE_OF_EACH = 50
@@ -72,8 +72,8 @@ class HuberProblem:
         rows.each(self._block, self.blocks.append, self.threads, raw=True)
         self.width, self.reach = robust.rank, self._reach()
         targets = max((float(np.abs(t).max()) for _, t, _ in self.blocks), default=0.0)
-        self.far = max(targets, float(self.reach.max(initial=0))) > _FAR
-        self.clips = targets > _OUT
+        self.far = max(targets, float(self.reach.max(initial=0))) > _OUTLIER
+        self.clips = targets > _CLIPPED
         self.least_weight = min((1.0 if s is None else float(s.min()) for _, _, s in self.blocks), default=1.0)
 
     def _block(self, X: Array, y: Array, s: Array | None) -> tuple[Array, Array, Array | None]:
@@ -98,7 +98,7 @@ class HuberProblem:
 
         def one(k: int) -> Any:
             X, t, s = self.blocks[k]
-            return work(X, np.clip(t, -_OUT, _OUT) if self.clips else t, s)
+            return work(X, np.clip(t, -_CLIPPED, _CLIPPED) if self.clips else t, s)
 
         return _threads.share(len(self.blocks), self.threads, one)
 
@@ -243,7 +243,7 @@ def _least_share(r: Array, change: Array, s: Array, delta: float) -> float:
         low, high, at_low = high, 4 * high, at_high
         at_high = falls(high)
     side = 0
-    for _ in range(_HALVES):  # regula falsi; an end that stays twice counts half (Dowell and Jarratt, 1971)
+    for _ in range(_BRACKETINGS):  # regula falsi; an end that stays twice counts half (Dowell and Jarratt, 1971)
         middle = low + (high - low) * at_low / (at_low - at_high) if at_low > at_high else (low + high) / 2
         here = falls(middle)
         if abs(here) <= enough or not low < middle < high:

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._rows import Rows
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, RowsLike
 from fastdl.linear._column_extents import extent_of_block
 from fastdl.linear._coordinates import Coordinates, _solve
 from fastdl.linear._matrix import gram
@@ -84,7 +84,7 @@ def share_coordinates(
         start.rows, start.intercept, start.threads, start._raw_triangle = some, intercept, threads, None
         start.shift, start.factor = np.zeros(some.columns), np.ones(some.columns)
         start.y_shift, start.y_factor, start.again = 0.0, 1.0, 0
-        start._near(*extent_of_block(first[0], _targets_of(Y, first[1])[:, j]))
+        start._set_units(*extent_of_block(first[0], _targets_of(Y, first[1])[:, j]))
         starts.append(start)
     shift = np.append(starts[0].shift, [start.y_shift for start in starts])
     factor = np.append(starts[0].factor, [start.y_factor for start in starts])
@@ -114,10 +114,10 @@ def _targets_of(Y: Array, numbers: Array) -> Array:
 def _finished(coordinates: Coordinates, G: Array, count: int, before: list[Coordinates]) -> Coordinates:
     """The coordinates of one target from its Gram matrix; the Cholesky factor of an earlier target is used again."""
     coordinates.count, coordinates.weight = count, float(G[0, 0])
-    G = coordinates._centred_well(G)
+    G = coordinates._center_again(G)
     other = next((c for c in before if not c.again), None)  # those of other shifts have a factor of their own
     if coordinates.again or other is None or other.solver != "Cholesky":
-        coordinates._choose(G)
+        coordinates._choose_columns(G)
         return coordinates
     shared = copy.copy(other)
     for name in ("rows", "shift", "factor", "y_shift", "y_factor", "noise"):

@@ -22,7 +22,7 @@ from fastdl.linear.methods import vertex as least_absolute
 from fastdl.linear.methods._kept_signs import AbsoluteProblem, solve_vertex
 from fastdl.linear.methods._vertices import Vertex, VertexRows
 
-_OUT = 1e9  # spreads from the median: beyond, the size of a residual is left out
+_CLIPPED = 1e9  # spreads from the median: beyond, the size of a residual is left out
 _SHAKE = 1e-10  # of the median residual, so that no two values of the tests are the same
 _TURNS = 1000  # values that are taken for one
 
@@ -36,7 +36,7 @@ def rank_intervals(coordinates: Coordinates, rows: Rows, tau: float, reach: Arra
         return intervals
     nothing = np.append(*robust.model(np.zeros(robust.rank))[::-1])
     change = np.array([np.append(*robust.model(unit)[::-1]) - nothing for unit in np.eye(robust.rank)]).T
-    t = np.clip(t, -_OUT, _OUT)
+    t = np.clip(t, -_CLIPPED, _CLIPPED)
     shake = np.random.Generator(np.random.Philox(0)).uniform(-1, 1, len(t))
     t = t + _SHAKE * float(np.median(np.abs(t - np.median(t)))) * shake
     problem = VertexRows(A, t, s, -A.products((2 * tau - 1) * s))

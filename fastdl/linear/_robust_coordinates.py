@@ -16,7 +16,7 @@ from fastdl.linear._matrix import DesignMatrix
 
 _SAMPLE = 4000  # rows that give the medians: their error is then a fiftieth of the spread
 _SEEN = 20_000  # rows that tell whether some are far, where that matters
-_FAR = 1e4  # spreads: columns that reach farther are taken as they are rather than orthonormalised
+_OUTLIER = 1e4  # spreads: columns that reach farther are taken as they are rather than orthonormalised
 
 
 class RobustCoordinates:
@@ -28,7 +28,7 @@ class RobustCoordinates:
 
     def __init__(self, coordinates: Coordinates, rows: Rows, seed: int = 0):
         self.coordinates, self.rank, self.ones = coordinates, coordinates.rank, coordinates.ones
-        wanted = _SAMPLE if coordinates._first is None else _SEEN
+        wanted = _SAMPLE if coordinates._raw_triangle is None else _SEEN
         some = rows if coordinates.count <= wanted else sample_rows(rows, wanted / coordinates.count, seed)
         X, y, _ = some.gathered()
         X = X if coordinates.kept is None else X[:, coordinates.kept]
@@ -36,8 +36,8 @@ class RobustCoordinates:
         self.factor = power_of_two(spread)
         y_center, y_spread = middle_and_spread(y[:, None], bool(self.ones))
         self.y_center, self.y_factor = float(y_center[0]), float(power_of_two(y_spread)[0])
-        dependent = coordinates._first is not None
-        far = dependent and X.size > 0 and bool((np.abs(X - self.center) * self.factor).max() > _FAR)
+        dependent = coordinates._raw_triangle is not None
+        far = dependent and X.size > 0 and bool((np.abs(X - self.center) * self.factor).max() > _OUTLIER)
         self.orthonormal = dependent and not far
         self.whitening = self._whitening()
 
@@ -75,7 +75,7 @@ class RobustCoordinates:
         if self.orthonormal or not self.rank:
             return R
         first = int(self.ones)
-        inner = self.coordinates._first
+        inner = self.coordinates._raw_triangle
         shift, factor = self.coordinates.raw_units()
         # z of least squares = z of these * ratio + offset
         ratio = factor / self.factor

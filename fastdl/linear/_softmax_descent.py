@@ -107,9 +107,9 @@ def _descend(sums: SoftmaxRows, theta: Array, solve: Solver | None, goal: Goal) 
             _record(sums, found, point, loss, done, goal)
         if newton or solve is None:
             solve = newton_solver(sums, theta, about)
-        step = _two_loops(solve, pairs, slope)
+        step = _lbfgs_direction(solve, pairs, slope)
         before, left = left, _inner(slope, step) / 2  # about what the loss is above its least
-        if not newton and (dense or done > _PATIENCE) and not left < _SLOW ** (1 / price) * before:
+        if not newton and (dense or done > _CG_AFTER) and not left < _SLOW ** (1 / price) * before:
             solve = newton_solver(sums, theta, about)
             pairs.clear()
             step = solve(slope)

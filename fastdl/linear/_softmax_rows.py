@@ -22,7 +22,7 @@ from fastdl.linear._column_extents import column_extents
 from fastdl.linear._coordinates import EPS, power_of_two
 from fastdl.linear._matrix import gram, kernel
 
-_NEAR = 256  # rows
+_CACHED_ROWS = 256  # rows taken together for all classes: they stay in the cache
 _REACH = (
     40.0  # standardised coefficients of the least loss that rounding errors of G are multiplied by: e^-40 is rounding
 )
@@ -128,9 +128,9 @@ class SoftmaxRows:
     def _products(self, X: Array, g: Array) -> Array:
         """The rows of g, (K, n), times [1, x]: (K, D + 1)."""
         out = np.zeros((len(g), X.shape[1] + 1))
-        for i in range(0, len(X), _NEAR):  # rows that are still in the cache for the next class
+        for i in range(0, len(X), _CACHED_ROWS):  # rows that are still in the cache for the next class
             for k in range(len(g)):
-                kernel.products(X[i : i + _NEAR], g[k, i : i + _NEAR], self.shift, out[k])
+                kernel.products(X[i : i + _CACHED_ROWS], g[k, i : i + _CACHED_ROWS], self.shift, out[k])
         out[:, 1:] *= self.factor
         return out
 

@@ -16,7 +16,7 @@ from fastdl.linear._huber_steps import HuberProblem, newton, start_near
 from fastdl.linear._matrix import kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
 from fastdl.linear.methods.closed_form import least_squares_start
-from fastdl.linear.result import Certificate, predict_linear, warn_of_gap
+from fastdl.linear.result import Certificate, LinearModel, warn_of_gap
 
 
 @dataclass(frozen=True, eq=False)

@@ -186,14 +186,14 @@ def _by_ranks(coordinates: Coordinates, fit: LpFit | QuantileFit, tau: float, le
     unknown = np.full(coordinates.rows.columns + 1, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = _of_coefficients(coordinates, _inverse_gram(coordinates)).diagonal() if freedom > 0 else unknown
-        reach = _reach(level, freedom) * np.sqrt(tau * (1 - tau) / variance)
+        reach = _critical_value(level, freedom) * np.sqrt(tau * (1 - tau) / variance)
     intervals = rank_intervals(coordinates, coordinates.rows, tau, reach)
     if not coordinates.intercept:
         intervals[0] = 0.0
     return CoefficientIntervals(fit, "rank", level, unknown, intervals, np.diag(unknown) * np.nan, freedom)
 
 
-def _reach(level: float, freedom: float) -> float:
+def _critical_value(level: float, freedom: float) -> float:
     if freedom <= 0:
         return float("nan")
     probability = (1 + level) / 2

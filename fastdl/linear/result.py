@@ -78,12 +78,18 @@ def warn_of_gap(name: str, certificate: Certificate, tol: float, why: str = "", 
     warnings.warn(text, NotConverged, stacklevel=stacklevel)
 
 
-def predict_linear(X: Any, w: Array, b: Any) -> Array:
-    """The values X w + b of a model, float64 (N,), or (N, M) where w is (M, D)."""
-    x = _check.rows("X", X)
-    if x.shape[1] != w.shape[-1]:
-        raise _check.InputError(f"X must have {w.shape[-1]} columns, got shape {x.shape}")
-    return np.asarray(x @ w.T + b)
+class LinearModel:
+    """The base of the results of linear fits: a model f(x) = <w, x> + b, of one target or several."""
+
+    w: Array
+    b: FloatOrArray
+
+    def predict(self, X: TableLike) -> Array:
+        """The model's values, float64 (N,) or (N, M), for X (N, D); by NumPy's product, whose last bits vary by CPU."""
+        x = _check.rows("X", X)
+        if x.shape[1] != self.w.shape[-1]:
+            raise _check.InputError(f"X must have {self.w.shape[-1]} columns, got shape {x.shape}")
+        return np.asarray(x @ self.w.T + self.b)
 
 
 @dataclass(frozen=True, eq=False)

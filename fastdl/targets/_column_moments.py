@@ -183,7 +183,7 @@ class Standardizer:
         """Standardise whole rows, given flat, or (`back`) undo it."""
         kernel.standardise(y, self.lanes, back, out)
 
-    def apply_few(self, y: Any, back: bool) -> Array | None:
+    def apply_few(self, y: ArrayLike, back: bool) -> Array | None:
         """The same for few values by one call of the kernel, or None where they are not for that."""
         found: Array | None = kernel.small_standardise(y, self.lanes, back)
         return found

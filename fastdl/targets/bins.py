@@ -10,7 +10,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._state_bytes import StateBytes
 from fastdl._threads import ONE, split_rows
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.targets import _label_codes
 from fastdl.targets._bin_edges import contents, edges_of
 from fastdl.targets._bin_search import BinSearch, bin_search

@@ -7,7 +7,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._state_bytes import StateBytes
 from fastdl._threads import ONE, split_rows
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, FloatOrArray
 from fastdl.targets._column_moments import ColumnMoments, Standardizer
 
 _BLOCK = 1 << 18  # values of a block that a thread standardises

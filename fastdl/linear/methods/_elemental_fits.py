@@ -145,7 +145,7 @@ class ElementalFits:
         dropped = (found.dropped + self.base) * (1 if self.far is None else 1 - 16 * EPS)
         lower = min(dropped * factor, *(vertex.lower for vertex in judged))
         best = int(np.argmin([vertex.loss if self.far is None else vertex.compared for vertex in judged]))
-        return exact.judge(found.bases[best], _MENDS), -np.inf if hidden else lower
+        return exact.judge(found.bases[best], _CORRECTIONS), -np.inf if hidden else lower
 
     def screen(self, count: int, keep: int) -> list[Array]:
         """The best `keep` of `count` random models through k rows: ever fewer models are compared on ever more rows."""

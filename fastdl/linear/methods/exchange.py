@@ -75,7 +75,7 @@ def fit(
         basis, loss, history = _climb(fits, _first_vertices(fits, absolute, first, count))
         least = _subadditive(rows, p, intercept, threads)
         if k <= 3:
-            most = int(min(20_000, _CELLS / n)) if boxes is None else boxes
+            most = int(min(20_000, _BOX_ROWS / n)) if boxes is None else boxes
             least = max(least, least_in_boxes(fits, loss + fits.base, most) * standard.scale**p)
         vertex = ExactVertices(fits).judge(basis, mends=3)
         unit = standard.scale**p

@@ -33,8 +33,8 @@ _WHOLE = 40_000  # rows that are solved at once
 _WIDE = 4.25  # distances between the models of a sample and of all rows: how far the band reaches (see _kept_signs)
 _SAMPLE = 0.5  # of sqrt(k) n^(2/3) rows
 _ROUNDS = 50
-_FAR = 1e4  # spreads from the median: rows that rule least squares
-_OUT = 1e9  # spreads from the median: beyond, the size of a residual is left out
+_OUTLIER = 1e4  # spreads from the median: rows that rule least squares
+_CLIPPED = 1e9  # spreads from the median: beyond, the size of a residual is left out
 _PROVEN = 1e-9  # a gap up to this is rounding; above, no vertex was proven
 
 
@@ -86,7 +86,7 @@ def solve_in_memory(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: i
     if far or not np.isfinite(gamma).all():  # outliers dominate the least squares model: begin at the median
         gamma = np.zeros(A.width)
     # A residual that is far out on one side is there for every model near: its size does not matter to the solution.
-    near = np.clip(t, -_OUT, _OUT)
+    near = np.clip(t, -_CLIPPED, _CLIPPED)
     proof, steps = solve_vertex(AbsoluteProblem(A, near, s, g), gamma)
     best = _judge(robust, A, t, s, proof, gamma)
     if far and not best[1] <= _PROVEN * best[0]:
@@ -135,7 +135,7 @@ def solve_by_band(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int
     A, t, s = in_memory(robust, [robust.scaled(*block) for block in some.blocks()])
     if max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _OUTLIER or not np.isfinite(gamma).all():
         gamma = np.zeros(A.width)
-    gamma = near_model(AbsoluteProblem(A, np.clip(t, -_OUT, _OUT), s, np.zeros(A.width)), gamma)
+    gamma = near_model(AbsoluteProblem(A, np.clip(t, -_CLIPPED, _CLIPPED), s, np.zeros(A.width)), gamma)
     r = np.abs(A.minus(t, gamma))
     share = min(1.0, _WIDE * np.sqrt(k / len(t)))
     reach = max(float(np.quantile(r, share)), 1e-6 * float(np.quantile(r, 0.9)))
