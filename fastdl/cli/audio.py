@@ -102,7 +102,7 @@ def run_encode(options: argparse.Namespace) -> int:
         companions=lambda target: _companions(target, kind),
     )
 
-    def encode(x: Any) -> tuple[Any, int, int]:
+    def encode(x: Array) -> tuple[Array, int, int]:
         bits = 32 if x.dtype.kind == "i" and x.dtype.itemsize == 4 else None
         missing = 0 if nan is None else count_nan(x)
         settings: Any = {"dialect": dialect, "bits": bits, "nan": nan, "return_clipped": True}
@@ -194,7 +194,7 @@ def _convert(
     target: Path,
     coding: Coding,
     kind: str,
-    step: Callable[[Array], tuple[Array, int]],
+    step: Callable[[Array], tuple[Array, int, int]],
     progress: ProgressBar,
 ) -> dict[str, Any]:
     """Stream one file through `step`; returns the details to report."""
@@ -214,7 +214,7 @@ def _convert(
     with replacing_together(target, *_companions(target, kind)) as (file, *description):
         writer = CodeWriter(file, coding, kind)
 
-        def write(result: tuple[Any, int, int]) -> None:
+        def write(result: tuple[Array, int, int]) -> None:
             nonlocal clipped, written, missing
             writer.write(result[0])
             written += len(result[0])

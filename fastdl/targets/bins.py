@@ -246,10 +246,10 @@ class BinnedTarget(StateBytes):
         InputError
             For NaN, naming its index, unless `nan` gives it a code.
         """
-        search = self._searches.get(y.dtype) if out is None and threads is ONE and type(y) is np.ndarray else None
-        few = None if search is None else search.run_few(y, self.dtype)
-        if few is not None:
-            return few
+        if out is None and threads is ONE and isinstance(y, np.ndarray) and y.dtype in self._searches:
+            few = self._searches[y.dtype].run_few(y, self.dtype)
+            if few is not None:
+                return few
         self._fitted()
         values = _numbers("y", y)
         codes = _check.out("out", out, values.shape, self.dtype, y)

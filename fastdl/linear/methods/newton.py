@@ -209,7 +209,7 @@ class NewtonSteps:
             # [1, Z]' a is 0 but for rounding: what that can make between this model and the best, both of which have
             # residuals of no more than this p-norm, and of no more than so many times it in squares.
             reach = 2 * here.loss ** (1 / p) * self.norms
-            product -= reach * np.sqrt(np.sum(coordinates.halfway(total[2:]) ** 2))
+            product -= reach * np.sqrt(np.sum(coordinates.solve_transposed(total[2:]) ** 2))
             if not (product > 0 and 0 < conjugate < np.inf):
                 return 0.0
             return float(np.exp(p * np.log(product) - (p - 1) * np.log(conjugate)))
