@@ -82,10 +82,15 @@ def test_reads_of_a_fastq_are_cut_and_padded(tmp_path, capsys):
     code, said = run(capsys, source, "-o", target, "--length", 4)
     assert code == 0, said.err
     np.testing.assert_array_equal(np.load(target), one_hot(["ACGT", "", "ACGT", "ACGT", "AC", "NNA"], length=4))
-    for wrong, words in (((), "holds reads: --length"), (("--windows", source), "holds reads, which have no regions")):
+    (tmp_path / "a.bed").write_text("r0\t0\t2\n")
+    for wrong, words in (
+        ((), "holds reads: --length"),
+        (("--windows", tmp_path / "a.bed"), "have no regions: --windows needs FASTA or 2bit"),
+        (("--windows", source), "a.fq at line 1"),
+    ):
         code, said = run(capsys, source, "-o", tmp_path / "y.npy", *wrong)
         assert code == 1
-        assert words in said.err or "a.fq at line 1" in said.err
+        assert words in said.err and not (tmp_path / "y.npy").exists()
 
 
 @pytest.mark.parametrize("pack", ["plain", "bgzip", "2bit"])
