@@ -335,7 +335,7 @@ def test_merge_of_what_cannot_be(tiles, capsys):
     (tiles / "tiles" / "4.las").write_bytes(b"LASF" + bytes(300))
     assert downsample(tiles / "tiles", tiles / "b.las", "--merge") == 1
     assert "4.las at byte 24" in capsys.readouterr().err
-    assert not (tiles / "b.las").exists()
+    assert len(rows(tiles / "b.las"))
     with pytest.raises(SystemExit, match="2"):
         downsample(tiles / "tiles", tiles / "b.las", "--merge", "--seamless")
     source = tiles / "tiles" / "0.las"

@@ -12,17 +12,19 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import starmap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastdl.cli._cluster import Cluster, cluster_of
 from fastdl.cli._job_record import stamp_of
 from fastdl.cli._progress import ProgressBar
 from fastdl.cli._sources import Source
 from fastdl.errors import FastdlError
-from fastdl.files import atomic
 
 #: work(source, target, progress) turns a file into a file and returns details to report.
 Work = Callable[[Path, Path, ProgressBar], dict[str, Any]]
+if TYPE_CHECKING:  # it imports NumPy, which `--help` need not wait for
+    from fastdl.files import atomic
+
 _SMALL, _SAMPLED = 1 << 17, 32  # bytes up to which a file is small; files whose sizes decide whether all are
 _LARGE = 1 << 26  # bytes from which on the parts of a file are sent to several workers
 _AHEAD = 16  # files submitted for each worker
@@ -58,6 +60,8 @@ class Result:
 
 def attempt(work: Work, source: Source, target: Path, progress: ProgressBar, sync: bool, together: bool) -> Result:
     """Do the work on one file; any error becomes a sentence that names the file."""
+    from fastdl.files import atomic
+
     result = Result(source, target, stamp=stamp_of(source.name))
     group = atomic.Group(sync)
     start = time.perf_counter()
@@ -213,6 +217,8 @@ def _named(results: Iterator[Result], namer: Executor) -> Iterator[Result]:
 
 def _name(results: list[Result]) -> list[Result]:
     """Results whose files have their names, or an error."""
+    from fastdl.files import atomic
+
     groups = [result.group for result in results if result.group is not None]
     first = [group.sets[0][0] for group in groups]
     for result, problem, file in zip(results, atomic.commit_groups(groups), first):

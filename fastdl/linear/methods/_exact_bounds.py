@@ -16,7 +16,7 @@ from fastdl.linear._coordinates import EPS, Coordinates, condition_of
 from fastdl.linear.result import Certificate, LpFit, times_power
 
 EXACT = 4_000_000  # values up to which sums of twice the precision are affordable
-_DULL = 1e-13  # of the loss: what rounding may blur before such sums are worth their time
+_LOSS_BLUR = 1e-13  # of the loss: where the rounding errors of a plain pass are larger, such sums are worth their time
 _BLUR = 5e-11  # of the root of a sum of squares
 _CORRECTIONS = 4  # of a model by sums of twice the precision
 
@@ -24,7 +24,7 @@ _CORRECTIONS = 4  # of a model by sums of twice the precision
 def needs_exact_sums(coordinates: Coordinates) -> bool:
     """Whether columns are so nearly dependent that plain sums lose too many digits, and the rows are few enough."""
     few = coordinates.count * (coordinates.rank + 1) <= EXACT
-    return few and coordinates.rank > 0 and EPS * condition_of(coordinates.raw_factor()) > _BLUR
+    return few and coordinates.rank > 0 and EPS * condition_of(coordinates.raw_factor()) > _LOSS_BLUR
 
 
 def blurs(coordinates: Coordinates, gamma: Array, loss: float) -> bool:
