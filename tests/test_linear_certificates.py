@@ -144,3 +144,24 @@ def test_data_that_once_came_out_wrong(why):
     least, own = judged.least(), judged.own_loss()
     assert Fraction(judged.fit.certificate.lower) <= min(least, own)
     assert abs(own - Fraction(judged.fit.loss)) <= own / 10**9 + judged.rounding() + Fraction(1, 2**1000)
+
+
+def test_many_equal_squares_round_the_same_way():
+    """Their plain sum was off by 8e-14 of it, more than the bound allowed for."""
+    counts = (10896, 11000, 10991, 10832, 11045, 10771)
+    values = ((1, 0), (-2, 2), (-2, 2), (1, -2), (1, -1), (1, 2))
+    X, y = np.repeat(np.array(values, float), counts, axis=0).T
+    xy, xx = (sum(n * v[0] * v[k] for n, v in zip(counts, values)) for k in (1, 0))
+    least = sum(n * v[1] ** 2 for n, v in zip(counts, values)) - Fraction(xy * xy, xx)
+    fit = fastdl.fit_lp(X[:, None], y, intercept=False)
+    assert Fraction(fit.certificate.lower) <= least
+    assert abs(Fraction(fit.loss) - least) <= least * Fraction(1, 10**15)
+
+
+@pytest.mark.filterwarnings("ignore::fastdl.errors.NotConverged")
+@pytest.mark.parametrize("p", [3.0, 8.0, 10.0])
+def test_slopes_that_underflow_prove_nothing(p):
+    X = np.array([[-0.9097811134217152, -0.1693924548143408], [1.5441570109368041, -1.1337926903433615], [-9999.0] * 2])
+    y = np.array([9.96921e36, -0.7984356103589031, -1.027132665372192])
+    fit = fastdl.fit_lp(X, y, p, sample_weight=[1.0, 32768.0, 1.0])
+    assert fit.certificate.lower <= fit.loss

@@ -170,3 +170,17 @@ def test_a_small_lasso_of_as_many_columns_as_rows_ends_at_its_least(seed):
         peer = linear_model.Lasso(alpha=l1 / (2 * n), tol=1e-12, max_iter=20_000).fit(X, y)
     other = ((y - peer.predict(X)) ** 2).sum() + l1 * np.abs(peer.coef_).sum()
     assert fit.certificate.lower <= other and fit.loss <= other * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("penalty", [{"l1": 512.0}, {"l2": 512.0}, {"l1": 0.5, "l2": 0.004}])
+@pytest.mark.filterwarnings("ignore::fastdl.errors.NotConverged")
+def test_penalties_beside_weights_of_any_size_and_a_constant_column(penalty):
+    """The penalty is nothing beside the weights: what is left is least squares, whose residuals are orthogonal."""
+    X = np.array([[1.0, -2.0, 7.0], [0.0, -2.0, 7.0], [1.0, -1.0, 7.0], [0.0, -1.0, 7.0]])
+    y, s = np.array([1.0, -2.0, 2.0, -2.0]), np.array([1.0, 3.0, 2.0, 3.0])
+    fit = fastdl.fit_elastic_net(X, y, sample_weight=s * 2.0**500, **penalty)
+    r = y - X @ fit.w - fit.b
+    np.testing.assert_allclose([s @ r, *(X[:, :2].T @ (s * r))], 0, atol=1e-12)
+    assert fit.w[2] == 0
+    assert fit.loss == pytest.approx(float(s @ r**2) * 2.0**500)
+    assert fit.certificate.lower <= fit.loss

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,10 +11,11 @@ from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.linear._active_set import least_by_signs
 from fastdl.linear._coordinates import EPS
+from fastdl.linear._extreme_weights import divide_weights
 from fastdl.linear._matrix import kernel
 from fastdl.linear._penalties import penalty_pairs
 from fastdl.linear.gram_accumulator import GramAccumulator, shift_gram, solve_definite, standardize_gram
-from fastdl.linear.result import Certificate, LinearModel, warn_of_gap
+from fastdl.linear.result import Certificate, LinearModel, round_down, warn_of_gap
 
 _SWEEPS = 10  # of coordinate descent between two attempts to solve for the nonzero coefficients directly
 
@@ -46,6 +47,13 @@ class ElasticNetFit(LinearModel):
     loss: float
     certificate: Certificate
     converged: bool
+
+    def with_weights_times(self, unit: float, l1: float, l2: float) -> ElasticNetFit:
+        """The same fit for weights that are all `unit` times as large, and these penalties, which are too."""
+        with np.errstate(over="ignore", under="ignore"):
+            loss, upper, lower = (float(np.float64(v) * unit) for v in (self.loss, *self.certificate[:2]))
+        certificate = self.certificate._replace(upper=upper, lower=round_down(lower))
+        return replace(self, l1=l1, l2=l2, loss=loss, certificate=certificate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +144,9 @@ def fit_elastic_net(
     x, t = _check.rows("X", X), _check.floats("y", y, 1)
     if len(x) != len(t):
         raise _check.InputError(f"y has {len(t)} values but X has {len(x)} rows")
-    s = _check.sample_weight(sample_weight, len(x))
+    weights, unit = divide_weights(t, _check.sample_weight(sample_weight, len(x)))
+    s = None if weights is None else np.asarray(weights)
+    scaled = [(float(np.float64(a) / unit), float(np.float64(b) / unit)) for a, b in penalties]
     parts = _fold_states(x, t, s, _fold_numbers(folds, len(x)), bool(intercept))
     total = GramAccumulator(intercept=intercept)
     for part in parts:
@@ -146,7 +156,7 @@ def fit_elastic_net(
         raise _check.InputError("there must be a row of weight above 0")
     products = _Products(G, shift, factor, bool(intercept))
     rows, fits, start = Rows(x, t, s), [], None
-    for first, second in penalties:
+    for first, second in scaled:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # bounds that are beyond any float are none
             w, b, start = _model(products, first, second, start)
             fit = _proven(rows, (w, b), (first, second), products, tol=tol, threads=threads)
@@ -155,6 +165,8 @@ def fit_elastic_net(
                 again = _proven(rows, model, (first, second), products, tol=tol, threads=threads)
                 fit = again if again.certificate.gap < fit.certificate.gap else fit
         fits.append(fit)
+    if unit != 1:
+        fits = [fit.with_weights_times(unit, *given) for fit, given in zip(fits, penalties)]
     for fit in fits:
         if not fit.converged:
             warn_of_gap("fit_elastic_net", fit.certificate, tol)
@@ -162,7 +174,7 @@ def fit_elastic_net(
         return fits[0]
     if folds is None:
         return ElasticNetPath(tuple(fits), None, None)
-    losses = _test_losses(parts, products, penalties)
+    losses = _test_losses(parts, products, scaled) * unit
     return ElasticNetPath(tuple(fits), losses, fits[int(losses.mean(axis=0).argmin())])
 
 
@@ -216,8 +228,12 @@ def _model(sums: _Products, l1: float, l2: float, start: Array | None) -> tuple[
     unit = sums.factor * scale
     # The penalties l2 |w|^2 and l1 |w| as those of the standardised weights omega = w * unit_y / unit.
     second, first = l2 * unit[:d] ** 2, l1 * unit[:d] * unit[d]
-    A, g = C[:d, :d] + np.diag(second), C[:d, d]
-    flat = A.diagonal() <= 0
+    A, g = C[:d, :d] + np.diag(second), C[:d, d].copy()
+    # What varies by some last bits of its mean is a constant, whose weight the penalty makes 0.
+    variance = C.diagonal()[:d] / (scale[:d] ** 2 * max(float(sums.G[0, 0]), 1e-300))
+    flat = (variance <= (4 * EPS * sums.shift[:d] * sums.factor[:d]) ** 2) & sums.intercept
+    flat |= A.diagonal() <= 0
+    A[flat], A[:, flat], g[flat] = 0.0, 0.0, 0.0
     A[flat, flat] = 1.0
     omega = solve_definite(A, g) if not l1 else _coordinate_descent(A, g, first, start)
     omega = np.where(flat, 0.0, omega)

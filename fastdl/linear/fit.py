@@ -7,13 +7,12 @@ from dataclasses import replace
 from inspect import signature
 from typing import Any, Unpack
 
-import numpy as np
-
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import ArrayLike, Loss, Progress, RowsLike
 from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._dependent_columns import bound_all_columns
+from fastdl.linear._extreme_weights import divide_weights
 from fastdl.linear._many_targets import fit_targets, join_fits, target_columns
 from fastdl.linear.result import Certificate, LpFit, warn_of_gap
 from fastdl.linear.training_options import RunKeywords, StepKeywords, TrainingKeywords
@@ -163,7 +162,7 @@ def find_fit(
     settings: dict[str, Any] = {"intercept": bool(intercept), "seed": seed, "threads": threads, **options}
     if method == "newton":
         settings["tol"] = tol
-    weights, unit = _divide_weights(y, sample_weight)
+    weights, unit = divide_weights(y, sample_weight)
     many, single = target_columns(X, y), _method_function(method, options)
     if many is None:
         rows = Rows(X, y, weights)
@@ -187,18 +186,6 @@ def _bound_all_columns(fit: LpFit, rows: Rows, loss: PowerLoss | CustomLoss, set
 
     coordinates = Coordinates(rows, some["intercept"], some["threads"])
     return replace(fit, certificate=bound_all_columns(fit.certificate, coordinates, bound))
-
-
-def _divide_weights(y: ArrayLike | None, sample_weight: ArrayLike | None) -> tuple[ArrayLike | None, float]:
-    """The weights divided by a power of two, and that power: 1 unless the weights are beyond 1e30 or below 1e-30."""
-    if y is None or sample_weight is None:
-        return sample_weight, 1.0
-    weights = _check.array("sample_weight", sample_weight, ("f", "i", "u", "b"), 1).astype(np.float64)
-    most = float(weights.max(initial=0))
-    if not 0 < most < np.inf or 1e-30 < most < 1e30:
-        return sample_weight, 1.0
-    exponent = int(np.frexp(most)[1])
-    return np.ldexp(weights, -exponent), float(np.ldexp(1.0, exponent))
 
 
 _ROUNDING = 1e-6  # gaps up to this give no warning: where residuals are tiny, rounding alone may make them

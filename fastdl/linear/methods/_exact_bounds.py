@@ -138,7 +138,8 @@ def judge_power(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
         size = exact_sums.total(s * (np.abs(a) / s) ** q) ** (1 / q)
         weight = float(s.sum()) if p >= 2 else float(s.min())
         reach = 2 * loss ** (1 / p) * weight ** (0.5 - 1 / p)
-        norm = (exact_sums.total(a * r / most) - doubt * reach * float(np.sqrt(half @ half))) / size
+        dual = exact_sums.total(a * r / most) - doubt * reach * float(np.sqrt(half @ half))
+        norm = dual / size if size > 0 else 0.0  # slopes that underflow prove nothing
         lower = max(norm, 0.0) ** p * (1 - 64 * p * EPS)
         loss, lower = (float(times_power(bound, most, p)) for bound in (loss, lower))
     if not np.isfinite(loss):  # what the fit knows by itself stays
