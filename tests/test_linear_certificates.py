@@ -165,3 +165,16 @@ def test_slopes_that_underflow_prove_nothing(p):
     y = np.array([9.96921e36, -0.7984356103589031, -1.027132665372192])
     fit = fastdl.fit_lp(X, y, p, sample_weight=[1.0, 32768.0, 1.0])
     assert fit.certificate.lower <= fit.loss
+
+
+@pytest.mark.filterwarnings("ignore::fastdl.errors.NotConverged")
+@pytest.mark.parametrize("p", [1.37, 3.0])
+def test_powers_beside_a_heavy_row_have_the_loss_of_their_floats(p):
+    X = np.array([[10000001.0, 9999999.0], [-2.0, -1.0], [10000000.0, 10000001.0]])
+    y, s = np.array([0.0, -2.0, -1.0]), np.array([2.0**53, 1.0, 1.0])
+    fit = fastdl.fit_lp(X, y, p, sample_weight=s)
+    terms = [zip(map(Fraction, row), map(Fraction, fit.w.tolist())) for row in X.tolist()]
+    r = [abs(Fraction(t) - Fraction(fit.b) - sum(a * w for a, w in row)) for t, row in zip(y.tolist(), terms)]
+    with mpmath.workdps(40):
+        exact = sum(weight * (mpmath.mpf(v.numerator) / v.denominator) ** p for weight, v in zip(s.tolist(), r))
+    assert fit.loss == pytest.approx(float(exact), rel=1e-12)

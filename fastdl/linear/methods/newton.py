@@ -54,8 +54,12 @@ def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None
     found = fit_in_users_units(
         coordinates, gamma, p, loss=loss, lower=lower, kind="dual", method="newton", history=history, unit=steps.unit
     )
-    blurred = coordinates.count * (coordinates.rank + 1) <= EXACT and not lower >= (1 - _BLUR) * before
-    return judge_power(coordinates, rows, found) if blurred or needs_exact_sums(coordinates) else found
+    few = coordinates.count * (coordinates.rank + 1) <= EXACT
+    # Without a bound above 0, rounding may have taken the digits of the loss as well; columns that are left out get
+    # weights again, of which rows have what they had but for rounding.
+    short = coordinates.rank < rows.columns + coordinates.ones
+    blurred = short or not lower > 0 or not lower >= (1 - _BLUR) * before or not np.isfinite(loss)
+    return judge_power(coordinates, rows, found) if (few and blurred) or needs_exact_sums(coordinates) else found
 
 
 @dataclass
