@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,21 @@ def _fill(into: memoryview, path: Path, file: io.RawIOBase, offset: int) -> None
         done += got
 
 
+def read_windows(recordings: Sequence[Recording], starts: Sequence[int], out: np.ndarray) -> None:
+    """Fill each row of (B, n) values with the mono samples of a recording from a frame on.
+
+    The recordings share their `files`, all hold samples of out's dtype as they stand (`plain`), and the windows lie
+    within them: nothing but the system's reads remains to be done for a row.
+    """
+    values, size = memoryview(out).cast("B"), out.itemsize * out.shape[1]
+    files = recordings[0].files.each((recording.path for recording in recordings), RawFile)
+    for row, (recording, start, file) in enumerate(zip(recordings, starts, files)):
+        offset = recording.offset + start * out.itemsize
+        into = values[row * size : (row + 1) * size]
+        if _read_at(file, into, offset) != size:
+            _fill(into, recording.path, file, offset)
+
+
 def unpack_24(x: np.ndarray, little: bool) -> np.ndarray:
     """Bytes, three a sample, as int32 that hold the samples in their upper bits."""
     out = np.empty(len(x) // 3, np.int32)
@@ -87,14 +102,6 @@ class Recording:
     def read(self, start: int = 0, frames: int | None = None) -> np.ndarray:
         """Samples of `frames` frames (by default all) from frame `start` on: (n,) mono or (n, channels)."""
         raise NotImplementedError
-
-    def read_into(self, out: np.ndarray, start: int) -> None:
-        """Fill (n,) values with the mono samples from a frame on: from an open file without a copy, where they fit."""
-        if out.dtype == self.plain and self.files is not None and 0 <= start <= self.frames - len(out):
-            file = self.files.get(self.path, RawFile)
-            _fill(memoryview(out).cast("B"), self.path, file, self.offset + start * out.itemsize)
-        else:
-            out[...] = self.read(start, len(out))
 
     def chunks(self, frames: int) -> Iterator[np.ndarray]:
         """Samples of at most `frames` frames, in order: (n,) mono or (n, channels)."""
