@@ -14,9 +14,8 @@ from fastdl._typing import Array
 from fastdl.audio.mu_law import mu_law_encode
 from fastdl.errors import FileError, InputError, InputTypeError
 from fastdl.files.audio._open_files import OpenFiles
-from fastdl.files.audio._recording import read_windows
 from fastdl.files.audio.conversion import as_floats
-from fastdl.files.audio.recordings import SUFFIXES, open_audio
+from fastdl.files.audio.recordings import SUFFIXES, open_audio, read_windows
 from fastdl.reference import audio as reference
 from fastdl.torch._batches import BatchMemory, WholeBatch
 from fastdl.torch._epochs import Draws, Epochs, row_numbers
@@ -99,9 +98,9 @@ class AudioWindows(Epochs, Dataset):
         if self.dtype == torch.uint8 and codes.dtype != np.uint8:
             raise InputError(f"dtype must be int32 or int64 for {quantization_channels} classes, got uint8")
         self.recordings = [open_audio(path) for path in _paths(source)]
-        files = OpenFiles()
+        self._files = OpenFiles()
         for recording in self.recordings:
-            recording.files = files
+            recording.files = self._files
         kinds = {recording.plain for recording in self.recordings}
         self._plain = (
             kinds.pop() if len(kinds) == 1 else None
@@ -158,7 +157,7 @@ class AudioWindows(Epochs, Dataset):
             rows = [self._encode(self._samples(k, start)) for k, start in zip(which, starts)]
             return np.stack(rows)
         x = x[: len(which)]
-        read_windows([self.recordings[k] for k in which], starts, x)
+        read_windows([self.recordings[k] for k in which], starts, self._files, x)
         return self._encode(x)
 
     def _places(self, indices: Array) -> tuple[list[int], list[int]]:

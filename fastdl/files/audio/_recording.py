@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,10 @@ def read_values(path: Path, dtype: np.dtype, offset: int, count: int, files: Ope
     x = np.empty(count, dtype)
     into = memoryview(x.view(np.uint8))
     if files is not None:
-        _fill(into, path, files.get(path, RawFile), offset)
+        fill(into, path, files.get(path, RawFile), offset)
         return x
     with open(path, "rb", buffering=0) as file:
-        _fill(into, path, file, offset)
+        fill(into, path, file, offset)
     return x
 
 
@@ -43,7 +43,7 @@ def _read_at(file: io.RawIOBase, into: memoryview, offset: int) -> int:
     return file.readinto(into) or 0
 
 
-def _fill(into: memoryview, path: Path, file: io.RawIOBase, offset: int) -> None:
+def fill(into: memoryview, path: Path, file: io.RawIOBase, offset: int) -> None:
     """Fill a buffer with the bytes of a file from one on."""
     done = 0
     while done < len(into):
@@ -51,21 +51,6 @@ def _fill(into: memoryview, path: Path, file: io.RawIOBase, offset: int) -> None
         if not got:
             raise FileError(path, "became shorter while it was read", offset + done)
         done += got
-
-
-def read_windows(recordings: Sequence[Recording], starts: Sequence[int], out: np.ndarray) -> None:
-    """Fill each row of (B, n) values with the mono samples of a recording from a frame on.
-
-    The recordings share their `files`, all hold samples of out's dtype as they stand (`plain`), and the windows lie
-    within them: nothing but the system's reads remains to be done for a row.
-    """
-    values, size = memoryview(out).cast("B"), out.itemsize * out.shape[1]
-    files = recordings[0].files.each((recording.path for recording in recordings), RawFile)
-    for row, (recording, start, file) in enumerate(zip(recordings, starts, files)):
-        offset = recording.offset + start * out.itemsize
-        into = values[row * size : (row + 1) * size]
-        if _read_at(file, into, offset) != size:
-            _fill(into, recording.path, file, offset)
 
 
 def unpack_24(x: np.ndarray, little: bool) -> np.ndarray:

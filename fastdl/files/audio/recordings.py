@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import numpy as np
 from fastdl import _check
 from fastdl._typing import Array
 from fastdl.errors import FastdlError, FileError
+from fastdl.files.audio._open_files import OpenFiles, RawFile
 from fastdl.files.audio._raw import BY_SUFFIX, RawReader
-from fastdl.files.audio._recording import Recording
+from fastdl.files.audio._recording import Recording, fill
 from fastdl.files.audio._wav_header import UnreadFormatError
 from fastdl.files.audio.wav import WavReader
 
@@ -239,3 +240,16 @@ def _sample_type(subtype: str) -> str:
     if subtype.startswith(("PCM_", "ALAC_")):
         return "int32"
     return "float64" if subtype == "DOUBLE" else "float32"
+
+
+def read_windows(recordings: Sequence[Recording], starts: Sequence[int], files: OpenFiles, out: np.ndarray) -> None:
+    """Fill each row of (B, n) values with the mono samples of a recording from a frame on.
+
+    `files` stay open for the next call; all recordings hold samples of out's dtype as they stand (`plain`), and the windows lie
+    within them: nothing but the system's reads remains to be done for a row.
+    """
+    values, size = memoryview(out).cast("B"), out.itemsize * out.shape[1]
+    opened = files.each((recording.path for recording in recordings), RawFile)
+    for row, (recording, start, file) in enumerate(zip(recordings, starts, opened)):
+        into = values[row * size : (row + 1) * size]
+        fill(into, recording.path, file, recording.offset + start * out.itemsize)
