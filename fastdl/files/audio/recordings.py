@@ -245,8 +245,8 @@ def _sample_type(subtype: str) -> str:
 def read_windows(recordings: Sequence[Recording], starts: Sequence[int], files: OpenFiles, out: np.ndarray) -> None:
     """Fill each row of (B, n) values with the mono samples of a recording from a frame on.
 
-    `files` stay open for the next call; all recordings hold samples of out's dtype as they stand (`plain`), and the windows lie
-    within them: nothing but the system's reads remains to be done for a row.
+    `files` stay open for the next call. All recordings hold samples of out's dtype as they stand (`plain`), and the
+    windows lie within them: nothing but the system's reads remains to be done for a row.
     """
     values, size = memoryview(out).cast("B"), out.itemsize * out.shape[1]
     opened = files.each((recording.path for recording in recordings), RawFile)
