@@ -37,7 +37,7 @@ def named_parquet_chunks(path: Path, choice: ColumnChoice, names: dict[str, int]
 
 
 def _batches(path: Path, choice: ColumnChoice) -> Iterator[tuple[ColumnLayout, Any]]:
-    """Rows with the columns source, target and perhaps weight, in this order."""
+    """Batches of the columns source, target and, if there is one, weight, in this order."""
     parquet = _check.extra("pyarrow.parquet", "tables", "reading Parquet files")
     arrow = _check.extra("pyarrow", "tables", "reading Parquet files")
     try:
