@@ -1,4 +1,4 @@
-"""E57, the exchange format of terrestrial scanners, by pye57: every scan of the file, in the file's common frame."""
+"""E57, the exchange format of terrestrial scanners, by pye57: all scans of a file, in its common coordinates."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SPHERICAL = ("sphericalRange", "sphericalAzimuth", "sphericalElevation")
 class E57Reader(PointReader):
     """The points of all scans of an E57 file, each scan held in memory while it is read.
 
-    Points that the scanner marked invalid have coordinates that are not numbers.
+    Points that the scanner marked as invalid have NaN coordinates.
     """
 
     def __init__(self, path: str | Path):
@@ -50,7 +50,7 @@ class E57Reader(PointReader):
             return run()
         except FastdlError:
             raise
-        except Exception as error:  # pye57 passes on what libE57 throws
+        except Exception as error:  # pye57 passes on every exception of libE57
             raise FileError(self.path, f"not an E57 file that can be read: {error}", 0) from None
 
     def chunks(self, points: int) -> Iterator[Array]:
@@ -62,7 +62,7 @@ class E57Reader(PointReader):
                 yield rows[start : start + points]
 
     def _scan(self, scan: dict[str, Array], header: Any) -> Array:
-        """One scan in the file's common frame."""
+        """The points of one scan, transformed to the file's common coordinates."""
         if set(_CARTESIAN) <= scan.keys():
             xyz = np.stack([scan[name] for name in _CARTESIAN], axis=1).astype(np.float64)
             invalid = scan.get("cartesianInvalidState")
