@@ -303,7 +303,7 @@ def choose_degree(parts: Parts, p: float, settings: dict[str, Any]) -> int:
     return choose(X, y, degrees, p=p, **how).best
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -9,10 +9,13 @@ import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastdl.errors import FileError
 from fastdl.files import temporaries
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer
 
 _BUFFER = 1 << 16  # bytes of one write; a file that is smaller stays in memory
 _COPY = 1 << 20  # bytes of one copy, to a target that is a pipe or a device
@@ -34,7 +37,7 @@ class TemporaryFile(io.BufferedIOBase):
         self._memory: io.BytesIO | None = io.BytesIO()
         self._file: io.BytesIO | io.BufferedWriter = self._memory
 
-    def write(self, data: Any) -> int:
+    def write(self, data: Buffer) -> int:
         """Append, or replace where the position is not the end."""
         if self._memory is not None and self._memory.tell() + memoryview(data).nbytes > _BUFFER:
             self._spill(self._memory)

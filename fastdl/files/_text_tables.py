@@ -8,9 +8,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from types import ModuleType
+from typing import IO, TYPE_CHECKING
 
 from fastdl import _check
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import csv as csv_reader
 
 _DELIMITERS = (",", ";", "\t", "|")
 _LINES = 20  # lines from which the delimiter and the decimal point are guessed
@@ -72,8 +77,8 @@ class TextTable:
         return bool(_MARKED.fullmatch(text.strip())) and not self.is_number(text)
 
     def batches(
-        self, columns: Sequence[str], types: dict[str, Any] | None = None, part: tuple[int, int] | None = None
-    ) -> Iterator[Any]:
+        self, columns: Sequence[str], types: dict[str, pa.DataType] | None = None, part: tuple[int, int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Record batches of the named columns, each float64, bool or text: as `types` says, else by the first rows.
 
         `part` is a range of bytes between two of the `borders`; by default the whole file.
@@ -91,15 +96,15 @@ class TextTable:
         except (OSError, EOFError) as error:
             raise _check.FileError(self.path, f"is damaged: {error}") from None
 
-    def types(self, columns: Sequence[str]) -> dict[str, Any]:
+    def types(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
         """The pyarrow types of the named columns, from the first rows; raises pyarrow's errors for a damaged file."""
         pa = _check.extra("pyarrow", "tables", "a table of text")
         with self._opened(pa, columns, None, None) as first:
             return {f.name: self._type(pa, f.type) for f in first.schema}
 
     def _opened(
-        self, pa: Any, columns: Sequence[str], types: dict[str, Any] | None, part: tuple[int, int] | None
-    ) -> Any:
+        self, pa: ModuleType, columns: Sequence[str], types: dict[str, pa.DataType] | None, part: tuple[int, int] | None
+    ) -> csv_reader.CSVStreamingReader:
         from pyarrow import csv as reader
 
         if part is None:
@@ -144,7 +149,7 @@ class TextTable:
         return data
 
     @staticmethod
-    def _type(pa: Any, kind: Any) -> Any:
+    def _type(pa: ModuleType, kind: pa.DataType) -> pa.DataType:
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
             return pa.float64()
         return kind if pa.types.is_boolean(kind) else pa.string()
@@ -174,7 +179,9 @@ class TextTable:
         at = self.columns.index(column)
         return next(((line, f[at]) for line, f in self.rows() if len(f) > at and wrong(f[at].strip())), (0, ""))
 
-    def _fault(self, columns: Sequence[str], types: dict[str, Any] | None, error: Exception) -> _check.FileError:
+    def _fault(
+        self, columns: Sequence[str], types: dict[str, pa.DataType] | None, error: Exception
+    ) -> _check.FileError:
         """The error for the first line that pyarrow cannot parse."""
         types = types or {}
         numeric = [(self.columns.index(c), c) for c in columns if str(types.get(c, "double")) == "double"]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from fastdl import __version__, _check, _kernels
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, TableLike
 from fastdl.features.basis import vandermonde
 from fastdl.features.products import polynomial_features
 from fastdl.files.tables import Table
@@ -74,7 +75,7 @@ class TableModel:
     fill: dict[str, float] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
 
-    def predict(self, table: Any) -> Array:
+    def predict(self, table: Table | str | Path | TableLike | Mapping[str, ArrayLike]) -> Array:
         """Predictions, float64 (N,), for a `Table`, its path, a DataFrame, a table of pyarrow, or a dict of columns."""
         if isinstance(table, (str, Path)):
             table = Table(table)
@@ -85,12 +86,13 @@ class TableModel:
         names = _check.column_names(table)
         if names is None and not isinstance(table, dict):
             raise _check.InputTypeError(f"table must have named columns, got {type(table).__name__}")
-        missing = [name for name in self.features if name not in (table if names is None else names)]
+        columns = cast(Mapping[str, ArrayLike], table)
+        missing = [name for name in self.features if name not in (columns if names is None else names)]
         if missing:
             raise _check.InputError(f"the table lacks the columns {', '.join(missing)} of the model")
-        return self.values([table[name] for name in self.features])
+        return self.values([columns[name] for name in self.features])
 
-    def values(self, columns: list[Any]) -> Array:
+    def values(self, columns: Sequence[ArrayLike]) -> Array:
         """Predictions for the columns of the features, in their order."""
         return self.of_matrix(self.matrix(columns))
 
@@ -106,7 +108,7 @@ class TableModel:
         """The columns in which the model is linear: X, or polynomials of its columns, scaled to the training range."""
         return model_columns(X, self.degree, np.array(self.low), np.array(self.high))
 
-    def matrix(self, columns: list[Any]) -> Array:
+    def matrix(self, columns: Sequence[ArrayLike]) -> Array:
         """Columns as numbers (N, D); a text column becomes one of 0 and 1 for each category but the first."""
         parts: list[Array] = []
         for name, column in zip(self.features, columns):

@@ -37,8 +37,9 @@ def as_floats(x: Array) -> Array:
     if x.dtype.kind == "f":
         return _check.native(x)
     half = 1 << (8 * x.dtype.itemsize - 1)
-    dtype = np.float32 if x.dtype.itemsize <= 2 else np.float64
-    return (x.astype(dtype) - dtype(half if x.dtype.kind == "u" else 0)) / dtype(half)
+    floats: Array = x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64)
+    number = floats.dtype.type
+    return (floats - number(half if x.dtype.kind == "u" else 0)) / number(half)
 
 
 class MonoMix:

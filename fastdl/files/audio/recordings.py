@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from fastdl.files.audio._raw import BY_SUFFIX, RawReader
 from fastdl.files.audio._recording import Recording
 from fastdl.files.audio._wav_header import UnreadFormatError
 from fastdl.files.audio.wav import WavReader
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
 
 #: File name endings that a folder is searched for.
 SUFFIXES = (
@@ -184,7 +187,7 @@ class SoundfileReader(Recording):
         return x
 
     @contextmanager
-    def _opened(self) -> Iterator[Any]:
+    def _opened(self) -> Iterator[SoundFile]:
         """The file. With `files`, one whose decoder keeps no state between frames stays open for the next read."""
         if self.files is None or not self._is_exact:
             with self._soundfile.SoundFile(self.path) as file:
@@ -202,7 +205,7 @@ class SoundfileReader(Recording):
     def _is_kept(self) -> bool:
         return self.files is not None and self._is_exact
 
-    def _skip(self, file: Any, frames: int) -> None:
+    def _skip(self, file: SoundFile, frames: int) -> None:
         """Go to a frame: by seeking, or by decoding the frames before it where the format cannot seek."""
         try:
             file.seek(frames)

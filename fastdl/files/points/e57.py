@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from fastdl import _check
 from fastdl._typing import Array
 from fastdl.errors import FastdlError, FileError
 from fastdl.files.points.reader import PointReader, fields_of
+
+T = TypeVar("T")
 
 _ATTRIBUTES = {
     "intensity": ("intensity", np.float32),
@@ -36,7 +39,7 @@ class E57Reader(PointReader):
     def __init__(self, path: str | Path):
         self.path = _check.existing(path)
         self._file: Any = self._guarded(lambda: _check.extra("pye57", "e57", str(self.path)).E57(str(self.path)))
-        self.scans = [self._guarded(lambda k=k: self._file.get_header(k)) for k in range(self._file.scan_count)]
+        self.scans = [self._guarded(partial(self._file.get_header, k)) for k in range(self._file.scan_count)]
         fields = {name for header in self.scans for name in header.point_fields}
         kept = [_ATTRIBUTES[name] for name in _ATTRIBUTES if name in fields]
         dtype = np.dtype([("x", np.float64), ("y", np.float64), ("z", np.float64), *kept])
@@ -45,7 +48,8 @@ class E57Reader(PointReader):
         if left := sorted(fields - set(_ATTRIBUTES) - set(_CARTESIAN) - set(_SPHERICAL)):
             self.remarks.append(f"fields that are not read: {', '.join(left)}")
 
-    def _guarded(self, run: Any) -> Any:
+    def _guarded(self, run: Callable[[], T]) -> T:
+        """run(), with its errors raised as those of the file."""
         try:
             return run()
         except FastdlError:
@@ -56,7 +60,7 @@ class E57Reader(PointReader):
     def chunks(self, points: int) -> Iterator[Array]:
         """Structured arrays of at most `points` points."""
         for number, header in enumerate(self.scans):
-            scan = self._guarded(lambda k=number: self._file.read_scan_raw(k))
+            scan = self._guarded(partial(self._file.read_scan_raw, number))
             rows = self._scan(scan, header)
             for start in range(0, len(rows), points):
                 yield rows[start : start + points]

@@ -11,7 +11,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from types import ModuleType
+from typing import IO, TypeVar
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class Chunk:
     size: int
 
 
-def import_lazrs(purpose: object) -> Any:
+def import_lazrs(purpose: object) -> ModuleType:
     """The module lazrs, or the error that says how to install it."""
     return _check.extra("lazrs", "points", f"{purpose}: a compressed LAS file")
 

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
 from fastdl.files.sequences.compressed_text import CompressedText
-
-Array = np.ndarray
 
 _CENTERS = ("middle", "summit")
 _TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")

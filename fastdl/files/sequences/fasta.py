@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fastdl import _check, _kernels
+from fastdl._typing import Array
 from fastdl.files.sequences.compressed_text import BgzipBlocks, CompressedText
 from fastdl.files.sequences.fasta_index import Entry, IndexIgnored, Mismatch, check_index, first_strange, read_index
 from fastdl.files.sequences.fasta_index import write_index as write_fai
@@ -18,7 +19,6 @@ from fastdl.files.sequences.names import missing
 from fastdl.files.sequences.source_file import SourceFile
 from fastdl.reference import _sequence_text as reference
 
-Array = np.ndarray
 kernel = _kernels.load("files_sequences") or reference
 
 _PLAIN = (".fa", ".fasta", ".fna", ".ffn", ".faa", ".frn", ".fas", ".fsa", ".mfa")
@@ -292,7 +292,7 @@ class Fasta:
 _NO_RECORDS = np.empty((1, 9), np.int64)
 
 
-def _enter(index: dict[str, Entry], name: str, line: int, start: int, shape: Any) -> None:
+def _enter(index: dict[str, Entry], name: str, line: int, start: int, shape: Sequence[int]) -> None:
     """Add a sequence to the index; a repeated name makes windows of that name an error."""
     length, bases, width, uneven = shape
     if name in index:

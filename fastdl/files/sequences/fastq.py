@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdl import _check, _kernels
+from fastdl._typing import Array
 from fastdl.files.sequences.compressed_text import CompressedText
 from fastdl.reference import _sequence_text as reference
 
-Array = np.ndarray
 kernel = _kernels.load("files_sequences") or reference
 
 SUFFIXES = (".fastq", ".fq", ".fastq.gz", ".fq.gz")

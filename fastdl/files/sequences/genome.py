@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.files.sequences.fasta import Fasta
 from fastdl.files.sequences.fastq import Fastq
 from fastdl.files.sequences.genomes import open_sequences
@@ -18,8 +20,6 @@ from fastdl.sequences import _settings
 from fastdl.sequences._letters import offsets_of
 from fastdl.sequences._window_encoder import Windows, encode_windows, strands, window_starts
 from fastdl.sequences.variants import Variants, alter_window
-
-Array = np.ndarray
 
 _FARTHEST = 1 << 60
 
@@ -79,11 +79,11 @@ class Genome:
 
     def windows(
         self,
-        chroms: Any,
-        starts: Any,
+        chroms: str | Iterable[str],
+        starts: ArrayLike,
         length: int,
         *,
-        strand: Any = None,
+        strand: ArrayLike | None = None,
         jitter: int = 0,
         seed: int | None = None,
         variants: Variants | str | Path | None = None,
@@ -91,7 +91,7 @@ class Genome:
         unknown: str | None = None,
         case: str | None = None,
         layout: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         ignore: str | None = None,
         like: str | None = None,
         pad: str | None = None,
@@ -188,7 +188,7 @@ class Genome:
         encode_windows(letters, windows, how, settings.get("pad"), alternative, settings.get("threads", 1))
         return reference, alternative
 
-    def _names(self, chroms: Any, count: int) -> list[str]:
+    def _names(self, chroms: str | Iterable[str], count: int) -> list[str]:
         if isinstance(chroms, str):
             names: list[Any] = [chroms] * count
         else:
@@ -247,7 +247,9 @@ def _as_variants(variants: Variants | str | Path | None) -> Variants | None:
     return variants
 
 
-def one_hot_regions(genome: Fasta | TwoBit | Genome, names: Any, starts: Any, length: int, **settings: Any) -> Array:
+def one_hot_regions(
+    genome: Fasta | TwoBit | Genome, names: str | Iterable[str], starts: ArrayLike, length: int, **settings: Any
+) -> Array:
     """Encode windows of a genome in a file: a shorthand for `Genome.windows`.
 
     Parameters

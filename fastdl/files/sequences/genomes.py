@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
 from fastdl.files.sequences import fasta, fastq, twobit
 from fastdl.files.sequences.compressed_text import CompressedText
-
-Array = np.ndarray
 
 SUFFIXES = (*fasta.SUFFIXES, *fastq.SUFFIXES, *twobit.SUFFIXES)
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array, DTypeLike
 from fastdl.files import temporaries
 from fastdl.files.atomic import replacing, replacing_folder, replacing_together
 from fastdl.files.npy import NpyWriter
-
-Array = np.ndarray
 
 _CHUNK = 1 << 22  # bytes of a chunk of zarr, before it is compressed
 
@@ -84,14 +83,14 @@ class _Zarr:
 
 @contextmanager
 def writing(
-    path: Path, beside: Path, dtype: Any, row: tuple[int, ...], total: int | None = None
-) -> Iterator[tuple[Any, IO[bytes]]]:
+    path: Path, beside: Path, dtype: DTypeLike, row: tuple[int, ...], total: int | None = None
+) -> Iterator[tuple[NpyWriter | _Planes | _Zarr, IO[bytes]]]:
     """A writer of the array, and the open file `beside` for its description, which always belong to the same job.
 
     The writer's `write` takes rows (n, *row); with `total`, the next columns (A, n) of (A, total), where `row` is (A,).
     """
     dtype = np.dtype(dtype)
-    writer: Any
+    writer: NpyWriter | _Planes | _Zarr
     if path.suffix == ".zarr":
         with replacing(beside) as description, replacing_folder(path) as folder:
             writer = _Zarr(folder, dtype, row, 0 if total is None else 1)

@@ -54,7 +54,7 @@ class SourceFile:
     def __init__(self, path: str | Path):
         self.path = _check.existing(path)
         self._descriptor = -1
-        self._finalizer: Any = None
+        self._finalizer: weakref.finalize | None = None
         descriptor = self._opened()
         try:
             self.identity = _identity(descriptor)

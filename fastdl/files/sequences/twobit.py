@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _check, _kernels
+from fastdl._typing import Array
 from fastdl.files.sequences.fasta import Batch, Piece
 from fastdl.files.sequences.names import missing
 from fastdl.files.sequences.source_file import SourceFile
@@ -17,7 +18,6 @@ from fastdl.reference import _sequence_kernels as reference
 from fastdl.sequences._settings import letters_of_packed_byte
 from fastdl.sequences.packed import PackedSequence
 
-Array = np.ndarray
 kernel = _kernels.load("sequences_windows") or reference
 
 SUFFIXES = (".2bit",)
