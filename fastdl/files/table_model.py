@@ -1,17 +1,18 @@
-"""The model that `fastdl fit` writes: linear in the columns of a table, or in their powers and products."""
+"""The model that `fastdl fit` writes: linear in the columns of a table, or polynomial in them."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from fastdl import __version__, _check, _kernels
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, TableLike
 from fastdl.features.basis import vandermonde
 from fastdl.features.products import polynomial_features
 from fastdl.files.tables import Table
@@ -19,7 +20,7 @@ from fastdl.reference import linear as reference
 
 kernel = _kernels.load("linear") or reference
 _KIND = "fastdl linear model"
-_ROUNDING = 1e-11  # a gap that is none
+_ROUNDING = 1e-11  # a relative gap up to here is rounding: the model is optimal
 
 
 @dataclass(frozen=True)
@@ -31,21 +32,21 @@ class TableModel:
     features, target : list of str, str
         The columns.
     categories : dict of str to list of str
-        Of a text column its values, in sorted order: for each but the first the model has a column of 0 and 1.
+        The sorted values of each text column; for each but the first the model has a column of 0 and 1.
     fill : dict of str to float
-        What stands for a missing number of a column; without it a row with one has the value NaN.
+        The number that replaces missing ones of a column; without it, a row with a missing number has the value NaN.
     degree : int
         1 for the columns themselves.
     low, high : list of float
-        The range of each column that the polynomials are written on.
+        The range of each column in the training part, to which the polynomials are scaled.
     w, b : list of float, float
         The coefficients.
     p : float
         The loss is |y - f(x)|^p.
     method, certificate
-        As `fit_lp` gives them.
+        As in the result of `fit_lp`.
     scores : dict
-        Of each part: rows, mean loss, mean |r|, R^2; None where a part does not determine one.
+        For each part of the rows: their number, mean loss, mean |r| and R^2; None where a part does not determine one.
 
     Examples
     --------
@@ -74,8 +75,8 @@ class TableModel:
     fill: dict[str, float] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
 
-    def predict(self, table: Any) -> Array:
-        """The values, float64 (N,), for a `Table`, its path, a DataFrame, a table of pyarrow, or a dict of columns."""
+    def predict(self, table: Table | str | Path | TableLike | Mapping[str, ArrayLike]) -> Array:
+        """Predictions, float64 (N,), for a `Table`, its path, a DataFrame, a table of pyarrow, or a dict of columns."""
         if isinstance(table, (str, Path)):
             table = Table(table)
         if isinstance(table, Table):
@@ -85,17 +86,18 @@ class TableModel:
         names = _check.column_names(table)
         if names is None and not isinstance(table, dict):
             raise _check.InputTypeError(f"table must have named columns, got {type(table).__name__}")
-        missing = [name for name in self.features if name not in (table if names is None else names)]
+        columns = cast(Mapping[str, ArrayLike], table)
+        missing = [name for name in self.features if name not in (columns if names is None else names)]
         if missing:
             raise _check.InputError(f"the table lacks the columns {', '.join(missing)} of the model")
-        return self.values([table[name] for name in self.features])
+        return self.values([columns[name] for name in self.features])
 
-    def values(self, columns: list[Any]) -> Array:
-        """The values for the columns of the features, in their order."""
+    def values(self, columns: Sequence[ArrayLike]) -> Array:
+        """Predictions for the columns of the features, in their order."""
         return self.of_matrix(self.matrix(columns))
 
     def of_matrix(self, X: Array) -> Array:
-        """The values for what `matrix` gives."""
+        """Predictions for the rows of a `matrix`."""
         terms = np.ascontiguousarray(self.terms(X), np.float64)
         out, w = np.empty(len(terms)), np.array(self.w, np.float64)
         if len(out):  # NumPy's product would depend on the CPU, and on how many rows come at once
@@ -103,11 +105,11 @@ class TableModel:
         return out
 
     def terms(self, X: Array) -> Array:
-        """What the model is linear in: the columns, or polynomials of them over the range of the training part."""
+        """The columns in which the model is linear: X, or polynomials of its columns, scaled to the training range."""
         return model_columns(X, self.degree, np.array(self.low), np.array(self.high))
 
-    def matrix(self, columns: list[Any]) -> Array:
-        """Columns as numbers (N, D): those of text as 0 and 1 for each category but the first."""
+    def matrix(self, columns: Sequence[ArrayLike]) -> Array:
+        """Columns as numbers (N, D); a text column becomes one of 0 and 1 for each category but the first."""
         parts: list[Array] = []
         for name, column in zip(self.features, columns):
             if name in self.categories:
@@ -126,13 +128,13 @@ class TableModel:
             raise _check.FileError(table.path, f"lacks the columns {', '.join(missing)} of the model")
 
     def text(self) -> str:
-        """The model as JSON, in which what is not finite is null."""
+        """The model as JSON; numbers that are not finite become null."""
         fields = {"kind": _KIND, "fastdl": __version__, **vars(self)}
         return json.dumps(_finite(fields), indent=1, allow_nan=False) + "\n"
 
     @classmethod
     def read(cls, path: str | Path) -> TableModel:
-        """From a file that fastdl fit wrote."""
+        """Read a model from a file that `fastdl fit` wrote."""
         try:
             fields = json.loads(_check.existing(path).read_text())
             if fields.pop("kind") != _KIND:
@@ -143,7 +145,7 @@ class TableModel:
             raise _check.FileError(path, "is no model that fastdl fit wrote") from None
 
     def summary(self) -> str:
-        """For the terminal: what was fitted, how it does on each part, and what is proven of it."""
+        """Lines for the terminal: what was fitted, its scores on each part, and what its certificate proves."""
         of = ", ".join(self.features[:6]) + (f", ... ({len(self.features)} columns)" if len(self.features) > 6 else "")
         degree = f" up to degree {self.degree}" if self.degree > 1 else ""
         lines = [f"{self.target} from {of}{degree}; loss |r|^{self.p:g}; {self.method}"]
@@ -161,7 +163,7 @@ class TableModel:
 
 
 def model_columns(X: Array, degree: int, low: Array, high: Array) -> Array:
-    """Columns; for a higher degree Chebyshev polynomials of one column, or products of several, from [-1, 1]."""
+    """X for degree 1; for higher ones, Chebyshev polynomials of one column, or products of several, on [-1, 1]."""
     X = np.ascontiguousarray(X)
     if degree == 1:
         return X
@@ -185,7 +187,7 @@ def indicators(name: str, column: Any, categories: list[str]) -> list[Array]:
 
 
 def category_codes(column: Any, known: dict[str, int], *, grow: bool = False) -> Array:
-    """The number of each text, -1 where it is missing and -2 where it is not known; `grow` takes new ones in."""
+    """The code of each text by `known`, -1 for a missing one, -2 for an unknown one; with `grow` that is added."""
     codes = np.empty(len(column), np.int64)
     for k, text in enumerate(as_texts(column)):
         if text is None:
@@ -196,7 +198,7 @@ def category_codes(column: Any, known: dict[str, int], *, grow: bool = False) ->
 
 
 def as_texts(column: Any) -> list[str | None]:
-    """A column as texts, None where it is missing."""
+    """A column as texts, None for a missing value."""
     for method in ("to_pylist", "to_list", "tolist"):
         if hasattr(column, method):
             column = getattr(column, method)()

@@ -1,4 +1,4 @@
-"""Losses of residuals: what the sums and their derivatives are."""
+"""Losses of residuals: their sums and derivatives."""
 
 import numpy as np
 
@@ -61,4 +61,4 @@ def residual_terms(r, p):
 
 
 def small_loss(*arguments):
-    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
+    """Returns None: NumPy has no faster way for few items, so the shell takes its general one."""

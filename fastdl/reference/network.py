@@ -66,7 +66,7 @@ def _loss_grad(X, y, s, weights, biases, activation, *, p, unit, pull):
     return float((s * value).sum()), by_weights, by_biases
 
 
-# In the place of the kernel, with its arguments.
+# The kernels in NumPy, with the names and arguments of the compiled ones.
 
 
 def values(net, X, params, out, features):
@@ -104,9 +104,9 @@ def loss_grad(net, loss, X, y, s, params, grad, total):
 def train(part, task, rows, order, step, params, moments, total):
     """A step for each batch of `order`, in place; add to total the losses met and the weights.
 
-    task: the records (net, loss, rule, share); rows: X, y and weights or None. Residuals are taken `loss.unit` times,
-    slopes `loss.pull` times. Each of `step` is a rate, what keeps the quotient of Adam finite, and what is left of the
-    weights by their decay. Part 0 does it all, without `share`, which is for threads.
+    task: the records (net, loss, rule, share); rows: X, y and weights or None. Residuals are multiplied by `loss.unit`,
+    slopes by `loss.pull`. A row of `step` is the learning rate, Adam's epsilon, and the factor of the weights' decay.
+    `part` is the thread's number: part 0 does all the work here, and `share`, the threads' barrier, is not used.
     """
     if part:
         return

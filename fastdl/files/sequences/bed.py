@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
 from fastdl.files.sequences.compressed_text import CompressedText
-
-Array = np.ndarray
 
 _CENTERS = ("middle", "summit")
 _TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
 _LONGEST = 1 << 20  # bytes of a line
-_FARTHEST = 1 << 60  # far beyond every genome, and far from where integers wrap
+_FARTHEST = 1 << 60  # positions beyond are an error: no genome is so long, and sums of two stay within int64
 _COLUMNS = {
     "name": ("chrom", "chr", "chromosome", "seqnames", "seqname", "contig", "sequence", "name"),
     "start": ("start", "chromstart", "begin"),
@@ -61,12 +60,12 @@ def read_bed(path: str | Path, count: int = 4096, *, negative: bool = False) -> 
     Parameters
     ----------
     path : str or Path
-        Columns apart by tabs, or by blanks; the sixth is the strand, the tenth of ten the summit (narrowPeak). Empty
-        lines, and those that begin with #, or with the word track or browser, are skipped.
+        Columns are separated by tabs, or by blanks; the sixth is the strand, and the tenth of ten the summit
+        (narrowPeak). Empty lines, and those that begin with #, or with the word track or browser, are skipped.
     count : int
-        Regions to give at once.
+        The number of regions of a batch.
     negative : bool
-        Whether regions may begin before 0, as those that were widened do: what lies there is padding.
+        Whether regions may begin before 0, as those that were widened do: bases before 0 are padding.
 
     Yields
     ------
@@ -76,7 +75,7 @@ def read_bed(path: str | Path, count: int = 4096, *, negative: bool = False) -> 
     Raises
     ------
     FileError
-        For a line that is no region, naming it.
+        For a line that is not a region, naming it.
 
     Examples
     --------
@@ -97,8 +96,8 @@ def read_regions(path: str | Path, count: int = 4096, *, negative: bool = False)
     Parameters
     ----------
     path : str or Path
-        The columns of a table are found by name: chrom, start, end, and where they are there strand and summit (a
-        place, not a distance), in any order and among others.
+        The columns of a table are found by name, in any order: chrom, start, end, and optionally strand and summit (a
+        position in the sequence, not a distance from the start).
     count, negative
         As in `read_bed`.
 
@@ -143,7 +142,7 @@ def _regions(rows: list[_Row]) -> Regions:
 
 
 def text_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a plain or gzip file, without their ends; one beyond a limit is an error."""
+    """The lines of a plain or gzip file, without line ends; a line that is too long is an error."""
     with CompressedText(path) as file:
         rest, number = b"", 0
         while block := file.read(1 << 20):
@@ -196,7 +195,7 @@ def _integer(path: Path, number: int, text: str) -> int:
 
 
 def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
-    """The rows of a table in text, by the names of its columns; its separator is that of its first line."""
+    """The rows of a table in text as dicts by column name; the separator is guessed from the first line."""
     lines = (line.decode("utf-8-sig", "replace") for line in text_lines(path))
     heading = next(lines, "")
     separator = max("\t,;", key=heading.count)
@@ -233,7 +232,7 @@ def _table_rows(path: Path, rows: Iterator[dict[str, Any]], negative: bool) -> I
 
 
 def _columns(path: Path, names: list[str]) -> dict[str, str]:
-    """The columns of a table that are meant."""
+    """The columns of a table, by what they hold."""
     folded = {name.strip().lower(): name for name in names}
     found = {what: folded[n] for what, known in _COLUMNS.items() for n in reversed(known) if n in folded}
     for what in ("name", "start", "stop"):
