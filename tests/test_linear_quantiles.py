@@ -223,3 +223,19 @@ def test_penalties_of_squares_reach_extreme_quantiles(tau, seed):
     l1, l2 = float(rng.choice([0.0, 1.0])), float(10.0 ** rng.uniform(-3, 4))
     fit = fastdl.fit_quantile(X, y, tau, l1=l1, l2=l2, intercept=bool(seed % 4))
     assert fit.certificate.gap < 1e-8
+
+
+@pytest.mark.parametrize(
+    "preference", [[np.inf, np.inf, 1e153, 1e154, 0.0, 9e-154], [np.nan] * 6, [0.0] * 6, [1e308] * 6]
+)
+def test_rows_are_found_whatever_the_interior_point_method_prefers(preference):
+    from fastdl.linear._matrix import DesignMatrix
+    from fastdl.linear.methods._vertices import vertex
+
+    rng = np.random.default_rng(0)
+    X, t = rng.normal(size=(6, 3)), rng.normal(size=6)
+    A, s, g = DesignMatrix(X, 1), np.ones(6), np.zeros(4)
+    proof = vertex(A, t, s, g, np.array(preference), np.zeros(6))
+    assert proof is not None
+    least = fastdl.fit_quantile(X, t, tau=0.5).loss * 2
+    assert np.abs(A.minus(t, proof.gamma)).sum() == pytest.approx(least, rel=1e-12)

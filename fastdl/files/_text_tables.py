@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ _COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _POINT = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
 #: A number with a decimal comma or thousands separators: 1,5 or 1,000 or 1.000,5; not a date or a version.
 _MARKED = re.compile(r"[+-]?(\d*,\d+(e[+-]?\d+)?|\d{1,3}([,' ]\d{3})+(\.\d+)?|\d{1,3}(\.\d{3})+,\d+)", re.IGNORECASE)
+#: The errors that reading, unpacking and parsing a damaged file raise.
+_DAMAGED = (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error)
 _BLOCK_BYTES = 1 << 20  # bytes of text that pyarrow parses at once
 
 
@@ -47,7 +50,10 @@ class TextTable:
         self.decimal = dialect.decimal or _guess_decimal(lines, self.delimiter)
         if len(self.delimiter) != 1:
             raise _check.InputError(f"delimiter must be one character, got {self.delimiter!r}")
-        fields = [name.strip() for name in next(csv.reader(lines[:1], delimiter=self.delimiter))]
+        try:
+            fields = [name.strip() for name in next(csv.reader(lines[:1], delimiter=self.delimiter))]
+        except csv.Error as error:
+            raise _check.FileError(path, f"has no line of column names: {error}", line=1) from None
         self.header = dialect.header is not False
         if dialect.header is None and any(self.is_number(f) for f in fields):
             raise _check.FileError(
@@ -93,7 +99,9 @@ class TextTable:
             if "Empty CSV" in str(error):
                 return
             raise self._fault(columns, types, error) from None
-        except (OSError, EOFError) as error:
+        except _check.FileError:
+            raise
+        except _DAMAGED as error:
             raise _check.FileError(self.path, f"is damaged: {error}") from None
 
     def types(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
@@ -156,13 +164,18 @@ class TextTable:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """(line number, fields) of every row; blank lines are skipped."""
-        with self._open() as file:
-            reader = csv.reader(file, delimiter=self.delimiter)
-            if self.header:
-                next(reader, None)
-            for fields in reader:
-                if fields:
-                    yield reader.line_num, fields
+        line = 0
+        try:
+            with self._open() as file:
+                reader = csv.reader(file, delimiter=self.delimiter)
+                if self.header:
+                    next(reader, None)
+                for fields in reader:
+                    line = reader.line_num
+                    if fields:
+                        yield line, fields
+        except _DAMAGED as error:
+            raise _check.FileError(self.path, f"is damaged: {error}", line=line + 1) from None
 
     def not_a_number(self, name: str, field: str) -> str:
         """The message for a field of a numeric column that is not a number."""
@@ -185,16 +198,13 @@ class TextTable:
         """The error for the first line that pyarrow cannot parse."""
         types = types or {}
         numeric = [(self.columns.index(c), c) for c in columns if str(types.get(c, "double")) == "double"]
-        try:
-            for line, fields in self.rows():
-                if len(fields) != len(self.columns):
-                    problem = f"must have {len(self.columns)} fields, got {len(fields)}"
-                    return _check.FileError(self.path, problem, line=line)
-                for k, name in numeric:
-                    if fields[k].strip() and not self.is_number(fields[k]):
-                        return _check.FileError(self.path, self.not_a_number(name, fields[k]), line=line)
-        except (OSError, EOFError, UnicodeDecodeError, csv.Error) as damage:
-            return _check.FileError(self.path, f"is damaged: {damage}")
+        for line, fields in self.rows():
+            if len(fields) != len(self.columns):
+                problem = f"must have {len(self.columns)} fields, got {len(fields)}"
+                return _check.FileError(self.path, problem, line=line)
+            for k, name in numeric:
+                if fields[k].strip() and not self.is_number(fields[k]):
+                    return _check.FileError(self.path, self.not_a_number(name, fields[k]), line=line)
         return _check.FileError(self.path, f"is no table: {error}")
 
     def _compressed(self) -> bool:
@@ -208,7 +218,7 @@ class TextTable:
         try:
             with self._open() as file:
                 lines = [line for line in (file.readline(1 << 20) for _ in range(_LINES)) if line]
-        except (OSError, EOFError, UnicodeDecodeError) as error:
+        except _DAMAGED as error:
             raise _check.FileError(self.path, f"is no text: {error}", line=1) from None
         if not lines or not lines[0].strip():
             raise _check.FileError(self.path, "must begin with a line of column names", line=1)

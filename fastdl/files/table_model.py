@@ -21,6 +21,8 @@ from fastdl.reference import linear as reference
 kernel = _kernels.load("linear") or reference
 _KIND = "fastdl linear model"
 _ROUNDING = 1e-11  # a relative gap up to here is rounding: the model is optimal
+_DEGREES = 1 << 16  # more than any fit reaches
+_LARGEST = np.finfo(np.float64).max
 
 
 @dataclass(frozen=True)
@@ -140,9 +142,13 @@ class TableModel:
             if fields.pop("kind") != _KIND:
                 raise KeyError
             del fields["fastdl"]
-            return cls(**fields)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            model = cls(**fields)
+            wrong = _what_is_wrong(model)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise _check.FileError(path, "is no model that fastdl fit wrote") from None
+        if wrong:
+            raise _check.FileError(path, f"is no model that fastdl fit wrote: {wrong}")
+        return model
 
     def summary(self) -> str:
         """Lines for the terminal: what was fitted, its scores on each part, and what its certificate proves."""
@@ -160,6 +166,37 @@ class TableModel:
         elif c["gap"] is not None and np.isfinite(c["gap"]):
             known = f"at most {c['gap']:.2g} of it can be gained by another model of these columns (proof: {c['kind']})"
         return "\n".join([*lines, f"training loss {c['upper']:.9g}; {known}"])
+
+
+def _what_is_wrong(model: TableModel) -> str:
+    """What cannot be in a model that was read; nothing where all fits together: its sizes lead through memory."""
+    names = model.features
+    if not (_are(names, str) and names and len(set(names)) == len(names) and _are([model.target, model.method], str)):
+        return "features must be names that differ, target and method be texts"
+    if type(model.degree) is not int or not 0 <= model.degree < _DEGREES:
+        return f"degree must be between 0 and {_DEGREES - 1}, got {model.degree!r}"
+    if not (_are_numbers(model.w) and _are_numbers(model.low) and _are_numbers(model.high)):
+        return "w, low and high must be lists of finite numbers"
+    if not _are_numbers([model.b, model.p, *model.fill.values()]) or not set(model.fill) <= set(names):
+        return "b, p and fill must be finite numbers, fill those of features"
+    texts = model.categories.values()
+    if not set(model.categories) <= set(names) or not all(_are(some, str) and some for some in texts):
+        return "categories must be lists of texts, of features"
+    width = sum(len(model.categories[name]) - 1 if name in model.categories else 1 for name in names)
+    if not len(model.low) == len(model.high) == width:
+        return f"low and high must have a number for each of {width} columns, got {len(model.low)}, {len(model.high)}"
+    terms = math.comb(width + model.degree, width) - 1 if width > 1 else width * model.degree
+    if (width if model.degree == 1 else terms) != len(model.w):
+        return f"w must have {terms} numbers, got {len(model.w)}"
+    return "" if type(model.certificate) is dict and type(model.scores) is dict else "certificate and scores are none"
+
+
+def _are(values: Any, kind: type) -> bool:
+    return type(values) is list and all(type(value) is kind for value in values)
+
+
+def _are_numbers(values: Any) -> bool:
+    return type(values) is list and all(type(v) in (int, float) and abs(v) <= _LARGEST for v in values)
 
 
 def model_columns(X: Array, degree: int, low: Array, high: Array) -> Array:

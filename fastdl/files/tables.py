@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from fastdl import _check
 from fastdl._typing import Array
 from fastdl.files._text_tables import Dialect, TextTable
 from fastdl.files.npy import NpyReader
+from fastdl.files.numpy_files import load_npz
 
 #: The endings that are read; text may be compressed (.gz).
 TEXT = (".csv", ".tsv", ".txt")
@@ -102,6 +102,8 @@ class Table:
             self.columns = _unnamed(reader.shape[1])
         else:
             self.columns = list(_arrow_source(self.path, suffix).names)
+            if twice := sorted({name for name in self.columns if self.columns.count(name) > 1}):
+                raise _check.FileError(self.path, f"column names must differ, got {twice} more than once")
 
     def parts(self, columns: Sequence[str] | None = None, section: TableSection | None = None) -> Iterator[list[Any]]:
         """All rows in order, at most 32,768 at a time: each time a list of the columns.
@@ -208,11 +210,7 @@ class Table:
             raise _check.FileError(self.path, self.text.not_a_number(name, text), line=line) from None
 
     def _held(self) -> dict[str, Array]:
-        try:
-            with np.load(self.path, allow_pickle=False) as held:
-                arrays = {name: held[name] for name in held.files}
-        except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-            raise _check.FileError(self.path, f"is no whole .npz file: {error}") from None
+        arrays = load_npz(self.path)
         X = arrays.pop("X", None)
         if X is not None and X.ndim == 2:
             arrays = {**dict(zip(_unnamed(X.shape[1]), X.T)), **arrays}

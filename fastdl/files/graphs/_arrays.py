@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from fastdl._typing import Array
 from fastdl.errors import FastdlError, FileError
 from fastdl.files.graphs._columns import Chunk
+from fastdl.files.numpy_files import load_npz, map_npy
 from fastdl.graphs.graph import Graph
 
-#: What NumPy raises for a truncated or damaged file, whose header it parses as Python.
-_DAMAGED = (ValueError, TypeError, EOFError, OSError, SyntaxError, tokenize.TokenError, MemoryError, OverflowError)
 _INT64 = np.iinfo(np.int64).max
 _EDGES = 1 << 20  # edges of a chunk
 _EDGE_NAMES = ("edges", "edge_index")
@@ -58,14 +53,8 @@ class EdgeArrays:
 
 def from_npy(path: Path, base: int) -> Iterator[Chunk]:
     """The edges of a .npy file, which is memory-mapped."""
-    try:
-        edges = np.load(path, mmap_mode="r", allow_pickle=False)
-    except _DAMAGED as error:
-        raise FileError(path, f"is no whole .npy file: {error}") from None
-    if not isinstance(edges, np.ndarray):
-        raise FileError(path, "is an .npz file by another name")
     first = 0
-    for part, weight in edge_chunks(EdgeArrays(_oriented(path, edges), None, None), base):
+    for part, weight in edge_chunks(EdgeArrays(_oriented(path, map_npy(path)), None, None), base):
         _check_nodes(path, part, first)
         first += part.shape[1]
         yield part, weight
@@ -88,7 +77,7 @@ def edge_chunks(held: EdgeArrays | Graph, base: int = 0) -> Iterator[Chunk]:
 
 def read_npz(path: Path, base: int = 0) -> EdgeArrays | Graph:
     """What an .npz file holds: a Graph where it has rows (CSR), else its edges."""
-    held = _load(path)
+    held = load_npz(path, _OTHER)
     try:
         if "format" in held:
             return _sparse(path, held)
@@ -112,44 +101,6 @@ def read_npz(path: Path, base: int = 0) -> EdgeArrays | Graph:
     _check_nodes(path, edges, 0)
     edges, shape = _nodes(path, held, edges)
     return EdgeArrays(edges, _weight(path, held, edges.shape[1]), shape)
-
-
-def _load(path: Path) -> dict[str, Array]:
-    """All arrays of the archive; a member that is smaller than its header announces is an error before it is read."""
-    try:
-        with open(path, "rb") as raw, _archive(raw) as file:
-            archive = file.zip
-            assert archive is not None
-            names = {name: name if name in archive.namelist() else f"{name}.npy" for name in file.files}
-            wanted = [name for name in file.files if name not in _OTHER]
-            for name in wanted:
-                _check_member(archive, names[name])
-            return {name: np.asarray(file[name]) for name in wanted} | {
-                n: np.empty(0) for n in file.files if n in _OTHER
-            }
-    except (*_DAMAGED, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise FileError(path, f"is no whole .npz file: {error}") from None
-
-
-def _archive(raw: IO[bytes]) -> np.lib.npyio.NpzFile:
-    file = np.load(raw, allow_pickle=False)
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise ValueError("is a .npy file by another name")
-    return file
-
-
-def _check_member(archive: zipfile.ZipFile, name: str) -> None:
-    """Raise where the header of an array announces more bytes than the archive's member holds."""
-    with archive.open(name) as member:
-        version = np.lib.format.read_magic(member)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(member)
-        count = 1
-        for n in shape:
-            count *= n
-        size, announced = archive.getinfo(name).file_size - member.tell(), count * dtype.itemsize
-    if not dtype.hasobject and announced > size:
-        raise ValueError(f"{name} announces {announced} bytes and has {size}")
 
 
 def _only(path: Path, held: Mapping[str, Array], known: tuple[str, ...]) -> None:

@@ -77,6 +77,9 @@ def choose_columns(
     """The layout of a table: as the user chose, else by the usual names of such columns, else by their places."""
     names = None if heading is None else tuple(name.strip() for name in heading)
     given = (choice.source, choice.target, choice.weight)
+    meant = {*SOURCES, *TARGETS, *WEIGHTS, *map(_folded, map(str, given))}
+    if names is not None and (twice := sorted({n for n in names if _folded(n) in meant and names.count(n) > 1})):
+        raise FileError(path, f"has the column {twice[0]!r} more than once", line=line)
     found = [_find(path, line, fields, names, wanted) for wanted in given]
     if names is not None:
         known = [_known(names, words) for words in (SOURCES, TARGETS, WEIGHTS)]
@@ -115,8 +118,12 @@ def _find(path: Path, line: int, fields: int, names: tuple[str, ...] | None, wan
 
 def _known(names: tuple[str, ...], words: Sequence[str]) -> int | None:
     """The place of the one column whose name is among `words`; None if there is none or more than one."""
-    places = [k for k, name in enumerate(names) if name.casefold().replace(" ", "").lstrip("~:") in words]
+    places = [k for k, name in enumerate(names) if _folded(name) in words]
     return places[0] if len(places) == 1 else None
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace(" ", "").lstrip("~:")
 
 
 def _list(names: Sequence[str]) -> str:

@@ -48,6 +48,8 @@ def _batches(path: Path, choice: ColumnChoice) -> Iterator[tuple[ColumnLayout, p
         names = [field.name for field in file.schema_arrow]
         layout = choose_columns(path, 0, len(names), names, choice)
         wanted = [names[k] for k in (layout.source, layout.target, layout.weight) if k is not None]
+        if any(names.count(name) > 1 for name in wanted):  # as chosen by place
+            raise FileError(path, f"has columns of one name, of which one is chosen: {', '.join(wanted)}")
         for batch in file.iter_batches(_ROWS, columns=wanted):
             if any(batch.column(k).null_count for k in range(batch.num_columns)):
                 raise FileError(path, "has empty cells among the edges")

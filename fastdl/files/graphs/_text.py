@@ -146,8 +146,10 @@ class EdgeLines:
         """The fields of a line, without quotes and blanks around them."""
         text = row.decode("utf-8", "replace").strip("\r")
         if not self.delimiter:
-            return next(csv.reader([" ".join(text.split())], delimiter=" "))
+            text = " ".join(text.split())
         try:
+            if not self.delimiter:
+                return next(csv.reader([text], delimiter=" "))
             return [
                 f.strip() for f in next(csv.reader([text], delimiter=self.delimiter.decode(), skipinitialspace=True))
             ]

@@ -166,7 +166,10 @@ def _bed_rows(path: Path, negative: bool) -> Iterator[_Row]:
             raise _check.FileError(path, "needs a name, a start and an end, apart by tabs", line=number)
         row = _row(path, number, text[:3], text[5] if len(text) > 5 else ".", negative)
         offset = text[9] if len(text) == 10 else "-1"
-        if offset != "-1" and offset.isascii() and offset.isdigit() and len(offset) < 19:
+        if offset != "-1" and offset.isascii() and offset.isdigit():
+            if len(offset) > 18 or int(offset) > row.stop - row.start:
+                problem = f"a summit {offset[:20]} bases behind a start lies beyond the end of the region"
+                raise _check.FileError(path, problem, line=number)
             row = row._replace(summit=row.start + int(offset))
         yield row
 
@@ -194,31 +197,50 @@ def _integer(path: Path, number: int, text: str) -> int:
     return value
 
 
-def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
-    """The rows of a table in text as dicts by column name; the separator is guessed from the first line."""
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, row as a dict by column name) of a table in text; the separator is guessed from the first line."""
     lines = (line.decode("utf-8-sig", "replace") for line in text_lines(path))
     heading = next(lines, "")
     separator = max("\t,;", key=heading.count)
-    names = next(csv.reader([heading], delimiter=separator), [])
     try:
-        for fields in csv.reader(lines, delimiter=separator):
-            yield dict(zip(names, fields)) if fields else {}
+        names = next(csv.reader([heading], delimiter=separator), [])
+        _check_names(path, names)
+        reader = csv.reader(lines, delimiter=separator)
+        for fields in reader:
+            if fields and len(fields) != len(names):  # one comma too many would move every column behind it
+                problem = f"must have {len(names)} fields, as its heading, got {len(fields)}"
+                raise _check.FileError(path, problem, line=reader.line_num + 1)
+            yield reader.line_num + 1, dict(zip(names, fields))
     except csv.Error as error:
         raise _check.FileError(path, f"cannot be read as a table: {error}") from None
 
 
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     parquet = _check.extra("pyarrow.parquet", "tables", "reading .parquet")
     try:
-        for batch in parquet.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
+        file = parquet.ParquetFile(path)
+        _check_names(path, file.schema_arrow.names)
+        number = 2  # as in text, whose heading is line 1
+        for batch in file.iter_batches():
+            yield from enumerate(batch.to_pylist(), number)
+            number += batch.num_rows
+    except _check.FileError:
+        raise
     except (OSError, ValueError) as error:  # what pyarrow raises for what is no Parquet
         raise _check.FileError(path, f"not a Parquet file: {error}") from None
 
 
-def _table_rows(path: Path, rows: Iterator[dict[str, Any]], negative: bool) -> Iterator[_Row]:
+def _check_names(path: Path, names: list[str]) -> None:
+    """Raise where a column that could be meant is there twice."""
+    known = [name.strip().lower() for name in names]
+    twice = sorted({n for n in known if known.count(n) > 1 and any(n in some for some in _COLUMNS.values())})
+    if twice:
+        raise _check.FileError(path, f"has the column {twice[0]!r} more than once", line=1)
+
+
+def _table_rows(path: Path, rows: Iterator[tuple[int, dict[str, Any]]], negative: bool) -> Iterator[_Row]:
     columns: dict[str, str] | None = None
-    for number, row in enumerate(rows, 2):  # the heading is line 1
+    for number, row in rows:
         if not row:
             continue
         if columns is None:
