@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-#: The doors in the order of the lecture: inputs, outputs, training, features, evaluation; then files and faces.
+#: The doors in the order of the work: inputs, outputs, training, features, evaluation; then files and faces.
 DOORS = (
     "audio", "points", "sequences", "graphs", "targets", "losses", "linear", "network", "features", "selection",
     "files", "streaming", "errors", "estimators", "torch", "report", "reference",
