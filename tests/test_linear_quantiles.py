@@ -213,7 +213,9 @@ def test_a_path_of_penalties_and_many_columns():
     assert zero.loss == pytest.approx(np.abs(y).sum() / 2)
 
 
-@pytest.mark.parametrize("preference", [[np.inf, np.inf, 1e153, 1e154, 0.0, 9e-154], [np.nan] * 6, [0.0] * 6, [1e308] * 6])
+@pytest.mark.parametrize(
+    "preference", [[np.inf, np.inf, 1e153, 1e154, 0.0, 9e-154], [np.nan] * 6, [0.0] * 6, [1e308] * 6]
+)
 def test_rows_are_found_whatever_the_interior_point_method_prefers(preference):
     from fastdl.linear._matrix import DesignMatrix
     from fastdl.linear.methods._vertices import vertex
