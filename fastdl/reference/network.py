@@ -15,7 +15,9 @@ def activated(name, z):
     if name == "gelu":  # by the hyperbolic tangent, in the place of the normal distribution
         c = 0.7978845608028654
         t = np.tanh(c * (z + 0.044715 * z * z * z))
-        return 0.5 * z * (1 + t), 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * c * (1 + 0.134145 * z * z)
+        above = np.maximum(z, -100)  # as beyond 100 t is 1 or -1, and infinity times 0 would be NaN
+        u = np.minimum(above, 100)
+        return 0.5 * above * (1 + t), 0.5 * (1 + t) + 0.5 * u * (1 - t * t) * c * (1 + 0.134145 * u * u)
     return z, np.ones_like(z)
 
 
