@@ -11,11 +11,11 @@ from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.linear._active_set import least_by_signs
 from fastdl.linear._coordinates import EPS
-from fastdl.linear._extreme_weights import divide_weights
+from fastdl.linear._extreme_units import Units, divide_weights, divided, target_exponent
 from fastdl.linear._matrix import kernel
 from fastdl.linear._penalties import penalty_pairs
 from fastdl.linear.gram_accumulator import GramAccumulator, shift_gram, solve_definite, standardize_gram
-from fastdl.linear.result import Certificate, LinearModel, round_down, warn_of_gap
+from fastdl.linear.result import Certificate, LinearModel, warn_of_gap
 
 _SWEEPS = 10  # of coordinate descent between two attempts to solve for the nonzero coefficients directly
 
@@ -48,12 +48,12 @@ class ElasticNetFit(LinearModel):
     certificate: Certificate
     converged: bool
 
-    def with_weights_times(self, unit: float, l1: float, l2: float) -> ElasticNetFit:
-        """The same fit for weights that are all `unit` times as large, and these penalties, which are too."""
-        with np.errstate(over="ignore", under="ignore"):
-            loss, upper, lower = (float(np.float64(v) * unit) for v in (self.loss, *self.certificate[:2]))
-        certificate = self.certificate._replace(upper=upper, lower=round_down(lower))
-        return replace(self, l1=l1, l2=l2, loss=loss, certificate=certificate)
+    def in_units(self, units: Units, l1: float, l2: float) -> ElasticNetFit:
+        """The same fit in the units of the rows, and with these penalties, which are the user's."""
+        return replace(
+            self, w=units.target(self.w), b=float(units.target(self.b)), l1=l1, l2=l2,
+            loss=float(units.loss(self.loss, 2)), certificate=units.certificate(self.certificate, 2),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +144,11 @@ def fit_elastic_net(
     x, t = _check.rows("X", X), _check.floats("y", y, 1)
     if len(x) != len(t):
         raise _check.InputError(f"y has {len(t)} values but X has {len(x)} rows")
-    weights, unit = divide_weights(t, _check.sample_weight(sample_weight, len(x)))
+    weights, exponent = divide_weights(_check.sample_weight(sample_weight, len(x)))
     s = None if weights is None else np.asarray(weights)
-    scaled = [(float(np.float64(a) / unit), float(np.float64(b) / unit)) for a, b in penalties]
+    units = Units(exponent, target_exponent(t, s, 2.0))
+    t, both = divided(t, units.targets) if units.targets else t, units.weights + units.targets
+    scaled = [(float(divided(a, both)), float(divided(b, units.weights))) for a, b in penalties]
     parts = _fold_states(x, t, s, _fold_numbers(folds, len(x)), bool(intercept))
     total = GramAccumulator(intercept=intercept)
     for part in parts:
@@ -165,16 +167,14 @@ def fit_elastic_net(
                 again = _proven(rows, model, (first, second), products, tol=tol, threads=threads)
                 fit = again if again.certificate.gap < fit.certificate.gap else fit
         fits.append(fit)
-    if unit != 1:
-        fits = [fit.with_weights_times(unit, *given) for fit, given in zip(fits, penalties)]
+    if units:
+        fits = [fit.in_units(units, *given) for fit, given in zip(fits, penalties)]
     for fit in fits:
         if not fit.converged:
             warn_of_gap("fit_elastic_net", fit.certificate, tol)
-    if folds is None and not np.ndim(l1) and not np.ndim(l2):
-        return fits[0]
     if folds is None:
-        return ElasticNetPath(tuple(fits), None, None)
-    losses = _test_losses(parts, products, scaled) * unit
+        return ElasticNetPath(tuple(fits), None, None) if np.ndim(l1) or np.ndim(l2) else fits[0]
+    losses = Units(0, units.targets).loss(_test_losses(parts, products, scaled), 2)  # means: of weights of any unit
     return ElasticNetPath(tuple(fits), losses, fits[int(losses.mean(axis=0).argmin())])
 
 
