@@ -1,10 +1,13 @@
 """Fits whose weights and targets are extreme each, and whose losses are not: against sums of 50 digits."""
 
+from fractions import Fraction
+
 import mpmath
 import numpy as np
 import pytest
 
 import fastdl
+from tests.fuzz._exact_fits import ExactRows
 
 #: Units of y and of the weights: squares or tenth powers of the one are beyond any float, times the other they are not.
 UNITS = [(1e37, 1e-151), (1e31, 1e-20), (1e-37, 1e151), (1e170, 1e-200), (1e-170, 1e200), (1e250, 1e-300), (1.0, 1e300)]
@@ -115,3 +118,14 @@ def test_classes(weight):
     assert fit.loss / weight == pytest.approx(base.loss, rel=1e-9)
     assert fit.certificate.gap < 1e-8
     np.testing.assert_allclose(fit.w, base.w, rtol=1e-5, atol=1e-8)
+
+
+def test_ridge_of_columns_beside_which_the_penalty_is_beyond_any_float():
+    X = [[0.0, -2.0], [0.0, -1.0], [0.0, -2.0], [-1.0, 1.0], [0.0, 2.0], [2.0, 1.0]] * np.array([2.0**236, 2.0**-379])
+    y, s = np.array([-1.0, 1.0, 1.0, 1.0, 2.0, 2.0]) * 2.0**-20, np.array([1.0, 3, 3, 1, 1, 1]) * 2.0**-500
+    for l1, l2 in ((0.0, 2.0**-38), (2.0**-300, 2.0**-38)):
+        fit = fastdl.fit_elastic_net(X, y, l1=l1, l2=l2, sample_weight=s)
+        least = float(ExactRows(X, y, s).least_elastic_net(Fraction(l1), Fraction(l2)) * 2**500)
+        assert fit.certificate.lower * 2.0**500 <= least * (1 + 1e-15)
+        assert fit.loss * 2.0**500 == pytest.approx(least, rel=1e-9)
+        assert fit.certificate.gap < 1e-8

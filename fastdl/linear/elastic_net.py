@@ -9,15 +9,13 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
-from fastdl.linear._active_set import least_by_signs
+from fastdl.linear._active_set import coordinate_descent
 from fastdl.linear._coordinates import EPS
 from fastdl.linear._extreme_units import Units, divide_weights, divided, target_exponent
 from fastdl.linear._matrix import kernel
 from fastdl.linear._penalties import penalty_pairs
 from fastdl.linear.gram_accumulator import GramAccumulator, shift_gram, solve_definite, standardize_gram
 from fastdl.linear.result import Certificate, LinearModel, warn_of_gap
-
-_SWEEPS = 10  # of coordinate descent between two attempts to solve for the nonzero coefficients directly
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,43 +224,25 @@ def _model(sums: _Products, l1: float, l2: float, start: Array | None) -> tuple[
     C, mean, scale = standardize_gram(sums.G, sums.intercept)
     d = len(C) - 1
     unit = sums.factor * scale
-    # The penalties l2 |w|^2 and l1 |w| as those of the standardised weights omega = w * unit_y / unit.
-    second, first = l2 * unit[:d] ** 2, l1 * unit[:d] * unit[d]
-    A, g = C[:d, :d] + np.diag(second), C[:d, d].copy()
+    # The penalties l2 |w|^2 and l1 |w| as those of the standardised weights omega = w * unit_y / unit. Where the square
+    # alone would leave the range of floats, its root is a part of the unit.
+    root = np.sqrt(l2) * unit[:d]
+    more = np.where(root > 1e50, root, 1.0)
+    unit[:d] /= more
+    second, first = (root / more) ** 2, l1 * unit[:d] * unit[d]
+    A, g = C[:d, :d] / np.outer(more, more) + np.diag(second), C[:d, d] / more
     # What varies by some last bits of its mean is a constant, whose weight the penalty makes 0.
     variance = C.diagonal()[:d] / (scale[:d] ** 2 * max(float(sums.G[0, 0]), 1e-300))
     flat = (variance <= (4 * EPS * sums.shift[:d] * sums.factor[:d]) ** 2) & sums.intercept
     flat |= A.diagonal() <= 0
     A[flat], A[:, flat], g[flat] = 0.0, 0.0, 0.0
     A[flat, flat] = 1.0
-    omega = solve_definite(A, g) if not l1 else _coordinate_descent(A, g, first, start)
+    begin = None if start is None else start * more
+    omega = solve_definite(A, g) if not l1 else coordinate_descent(A, g, first, begin)
     omega = np.where(flat, 0.0, omega)
     w = omega * unit[:d] / unit[d]
     means = sums.shift + mean / sums.factor
-    return w, float(means[d] - w @ means[:d]) if sums.intercept else 0.0, omega
-
-
-def _coordinate_descent(A: Array, g: Array, first: Array, start: Array | None, sweeps: int = 2000) -> Array:
-    """The x that minimizes x'A x - 2 g'x + <first, |x|>."""
-    x = np.zeros(len(g)) if start is None else start.copy()
-    slope, half, size = g - A @ x, first / 2, A.diagonal()
-    for sweep in range(sweeps):
-        moved_by = 0.0
-        for j in range(len(x)):
-            z = slope[j] + size[j] * x[j]
-            new = np.sign(z) * max(abs(z) - half[j], 0.0) / size[j]
-            if new != x[j]:
-                moved_by = max(moved_by, abs(new - x[j]))
-                slope -= A[:, j] * (new - x[j])
-                x[j] = new
-        if moved_by == 0 or sweep % _SWEEPS == 0:
-            x, optimal = least_by_signs(A, g, half, x, 2 * len(x) + 20 if sweep else 4)
-            if optimal:
-                return x
-            slope = g - A @ x
-        if moved_by <= EPS * np.abs(x).max(initial=0):
-            break
-    return x
+    return w, float(means[d] - w @ means[:d]) if sums.intercept else 0.0, omega / more
 
 
 def _residual_sums(rows: Rows, w: Array, b: float, intercept: bool, threads: int | None) -> tuple[Array, Array]:
