@@ -320,7 +320,7 @@ def _proven(
     total, ones, rough, lost = found[5:].reshape(4, -1)
     loss = squares + l1 * float(np.abs(w).sum())
     if l2:
-        loss += l2 * float(np.add.reduce(w * w))
+        loss += float(np.add.reduce(l2 * w * w))
     mean = total[0] / sums[0] if intercept else 0.0
     product -= mean * left  # corrects for the rounding of the means of y and of the residuals
     slopes = total[1:] - mean * ones[1:]

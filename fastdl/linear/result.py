@@ -68,7 +68,10 @@ class Certificate(NamedTuple):
     def of(cls, upper: float, lower: float, kind: str) -> Certificate:
         """The certificate of two bounds, with their gap; a lower bound above the upper by rounding is lowered to it."""
         lower = round_down(min(lower, upper))
-        gap = 0.0 if upper == lower else float("inf") if upper <= 0 else (upper - lower) / upper
+        if upper == np.inf:  # beyond the range of floats, which the lower bound is not
+            gap = 0.0 if lower == np.inf else 1.0
+        else:
+            gap = 0.0 if upper == lower else float("inf") if upper <= 0 else (upper - lower) / upper
         return cls(float(upper), float(lower), float(gap), kind)
 
 
