@@ -113,3 +113,12 @@ def test_exact_dependence_is_found_among_many_rows(rows):
     fit = fastdl.fit_lp(X, rng.standard_normal(len(X)))
     assert fit.rank == 2
     assert np.abs(fit.w).max() < 1
+
+
+def test_low_powers_of_remainders_that_rounding_moves_off_a_row():
+    # The bound once came from rows with the second column's remainder, in which the best model missed a row by 1e-16.
+    k = 2.0**-44
+    X = [[-1, -3 + k], [-2, -6 + k / 2], [1, 3 + k / 2], [2, 6], [2, 6 + k]]
+    y, s = [-1.0, -1.0, -1.0, -2.0, 2.0], [1.0, 1.0, 1.0, 2.0**48, 1.0]
+    fit = fastdl.fit_lp(X, y, 0.3, sample_weight=s)
+    assert Fraction(fit.certificate.lower) <= ExactRows(X, y, s).least_power(0.3)

@@ -239,3 +239,15 @@ def test_rows_are_found_whatever_the_interior_point_method_prefers(preference):
     assert proof is not None
     least = fastdl.fit_quantile(X, t, tau=0.5).loss * 2
     assert np.abs(A.minus(t, proof.gamma)).sum() == pytest.approx(least, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_penalties_of_squares_beside_a_row_that_is_far_out(seed):
+    # The dual value of a row with x of 1e6 must be known to 1e-16 for its product with the column to be small.
+    rng = np.random.default_rng([11, seed])
+    n, d = int(rng.integers(5, 30)), int(rng.integers(1, 4))
+    X, y, s = rng.standard_normal((n, d)), rng.standard_t(2, n), np.ones(n)
+    X[rng.integers(n)] *= 1e5
+    fit = fastdl.fit_quantile(X, y, 0.5, l1=1.0, l2=1e-2)
+    assert fit.certificate.gap < 1e-8
+    assert fit.loss == pytest.approx(least_with_squares(X, y, 0.5, s, l1=1.0, l2=1e-2, intercept=True), rel=1e-5)

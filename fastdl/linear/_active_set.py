@@ -14,6 +14,7 @@ from fastdl._typing import Array
 from fastdl.linear._coordinates import EPS
 
 _SINGULAR = 1e-13  # of a pivot of columns of length 1
+_SWEEPS = 10  # of coordinate descent between two attempts to solve for the nonzero coefficients directly
 
 
 def least_by_signs(A: Array, g: Array, half: Array, x: Array, steps: int) -> tuple[Array, bool]:
@@ -76,3 +77,26 @@ def _step(B: Array, slope: Array) -> tuple[Array | None, bool]:
         pass
     way = np.linalg.eigh(C)[1][:, 0] / length
     return way if slope @ way >= 0 else -way, False
+
+
+def coordinate_descent(A: Array, g: Array, first: Array, start: Array | None, sweeps: int = 2000) -> Array:
+    """The x that minimizes x'A x - 2 g'x + <first, |x|>."""
+    x = np.zeros(len(g)) if start is None else start.copy()
+    slope, half, size = g - A @ x, first / 2, A.diagonal()
+    for sweep in range(sweeps):
+        moved_by = 0.0
+        for j in range(len(x)):
+            z = slope[j] + size[j] * x[j]
+            new = np.sign(z) * max(abs(z) - half[j], 0.0) / size[j]
+            if new != x[j]:
+                moved_by = max(moved_by, abs(new - x[j]))
+                slope -= A[:, j] * (new - x[j])
+                x[j] = new
+        if moved_by == 0 or sweep % _SWEEPS == 0:
+            x, optimal = least_by_signs(A, g, half, x, 2 * len(x) + 20 if sweep else 4)
+            if optimal:
+                return x
+            slope = g - A @ x
+        if moved_by <= EPS * np.abs(x).max(initial=0):
+            break
+    return x

@@ -40,13 +40,15 @@ def fit_targets(
     sample_weight: ArrayLike | None,
     fit: Callable[..., LpFit] | None,
     p: Any,
-    settings: dict[str, Any],
+    settings: list[dict[str, Any]],
 ) -> list[tuple[Rows, LpFit]]:
-    """The rows and the fit of each target: by `fit`, one after the other; where that is None, least squares at once."""
+    """The rows and the fit of each target, with the settings of each: by `fit`, one after the other; by least squares
+    at once where that is None, with the settings of the first.
+    """
     rows = [Rows(X, np.ascontiguousarray(column), sample_weight) for column in Y.T]
     if fit is not None:
-        return [(some, fit(some, p, **settings)) for some in rows]
-    each = share_coordinates(X, Y, sample_weight, rows, settings["intercept"], settings["threads"])
+        return [(some, fit(some, p, **own)) for some, own in zip(rows, settings)]
+    each = share_coordinates(X, Y, sample_weight, rows, settings[0]["intercept"], settings[0]["threads"])
     return [(some, fit_in_coordinates(coordinates, some, p)) for coordinates, some in zip(each, rows)]
 
 
@@ -55,13 +57,16 @@ def join_fits(fits: list[LpFit]) -> LpFit:
     first = fits[0]
     upper, lower = sum(fit.certificate.upper for fit in fits), sum(fit.certificate.lower for fit in fits)
     kinds = {fit.certificate.kind for fit in fits}
+    certificate = Certificate.of(upper, lower, kinds.pop() if len(kinds) == 1 else "bound")
+    if not 0 < upper < np.inf:  # where losses are beyond the range of floats, or below it, gaps are still known
+        certificate = certificate._replace(gap=max(fit.certificate.gap for fit in fits))
     losses = np.array([fit.loss for fit in fits])
     return LpFit(
         np.stack([fit.w for fit in fits]),
         np.array([fit.b for fit in fits]),
         first.p,
         losses,
-        Certificate.of(upper, lower, kinds.pop() if len(kinds) == 1 else "bound"),
+        certificate,
         first.method,
         {"loss": losses},
         first.rank,

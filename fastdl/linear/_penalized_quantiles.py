@@ -21,6 +21,11 @@ from fastdl.linear._robust_coordinates import middle_and_spread
 _STEPS = 100
 _SHORT = 0.9995  # of the way to the border
 _GAP = 1e-13  # of the loss
+_ENOUGH = 1e-11  # of the loss: a gap below which the rows that the model goes through are not looked for
+_LEAST_REACH = 0.1  # of a step
+_CHANGES = 10  # of these rows
+_MOST_THROUGH = 500
+_SCALINGS = 8  # of rows and columns of a system of equations, after each of which their sizes differ by the root
 
 
 @dataclass
@@ -99,17 +104,19 @@ def _interior(A: DesignMatrix, t: Array, s: Array, lean: Array, Q: Array, ones: 
     singular that the dual values may get worse where `now`, the complementarity, still falls.
     """
     rhs, gamma = (A.products(s) - A.products(s * lean)) / 2, np.zeros(A.width)
-    x = (1 - lean) / 2  # dual values that are feasible: of no bound, but within the borders
+    x = (1 - 0.9 * lean) / 2  # near dual values that are feasible, and off the borders
     v, r = 1 - x, s * A.minus(t, gamma)
     # z - w = -r, none far smaller than others: from a start near a border the steps would be short.
     size = np.hypot(r / 2, float(np.abs(r).mean()) + 1e-300)
     z, w = size - r / 2, size + r / 2
-    ends, best, stalled = _Ends(A, t, s, lean, Q, ones), np.inf, 0
+    ends, nearest = _Ends(A, t, s, lean, Q, ones), (2 * x - 1, r)
+    best, least, stalled = np.inf, np.inf, 0
     for _ in range(_STEPS):
         now = float(np.add.reduce(x * z) + np.add.reduce(v * w))
         gap = ends.see(2 * x - 1, gamma, r)
-        stalled = 0 if now < 0.9 * best else stalled + 1
-        best = min(best, now)
+        stalled = 0 if now < 0.9 * best or gap < 0.9 * least else stalled + 1
+        nearest = (2 * x - 1, r) if now < best else nearest
+        best, least = min(best, now), min(least, gap)
         if not gap > _GAP * ends.loss or not 2 * now > EPS * _GAP * ends.loss or stalled > 5:
             break
         short = rhs + Q * gamma / 2 - A.products(s * x)
@@ -123,17 +130,65 @@ def _interior(A: DesignMatrix, t: Array, s: Array, lean: Array, Q: Array, ones: 
         after += float(np.add.reduce((v - reach * dx) * (w + reach * dw)))
         mu = now * (after / now) ** 3 / (2 * len(t))
         xz, vw = dx * dz / x, dx * dw / v
-        center = mu * (1 / x - 1 / v) - xz - vw
-        dy = solve(short - A.products(s * q * (r + center)))
-        dx = q * (s * A.dot(dy) + r + center)
-        dz, dw = -z + (mu - z * dx) / x - xz, -w + (mu + w * dx) / v + vw
-        reach = min(_reach(x, dx), _reach(v, -dx), _reach(z, dz), _reach(w, dw))
+        for share in (1.0, 0.0):  # of the second order, without which steps are longer where it is far off
+            center = mu * (1 / x - 1 / v) - share * (xz + vw)
+            dy = solve(short - A.products(s * q * (r + center)))
+            dx = q * (s * A.dot(dy) + r + center)
+            dz, dw = -z + (mu - z * dx) / x - share * xz, -w + (mu + w * dx) / v + share * vw
+            reach = min(_reach(x, dx), _reach(v, -dx), _reach(z, dz), _reach(w, dw))
+            if reach > _LEAST_REACH:
+                break
+            mu = now / (4 * len(t))
         if not (np.isfinite(dy).all() and np.isfinite(dx).all()):
             break
         x, v, z, w = x + reach * dx, v - reach * dx, z + reach * dz, w + reach * dw
         gamma = gamma - reach * dy
         r = s * A.minus(t, gamma)
+    if ends.loss - ends.bound > _ENOUGH * ends.loss:
+        _finish(ends, *nearest)
     return ends.a, ends.gamma
+
+
+def _finish(ends: _Ends, a: Array, r: Array) -> None:
+    """Show `ends` the solution for the rows that the model seems to go through, and for those it is above and below of.
+
+    Steps keep too few digits where a row is far out, whose dual value its columns enlarge; a system of equations keeps
+    them. Rows whose dual value or side comes out wrong change places, a few times.
+    """
+    A, t, s, lean = ends.A, ends.t, ends.s, ends.lean
+    size = float(np.abs(r).mean()) + 1e-300
+    free, side = 1 - np.abs(a) > np.abs(r) / (np.abs(r) + size), np.sign(r)
+    for _ in range(_CHANGES):
+        through = np.flatnonzero(free)
+        if len(through) > _MOST_THROUGH:
+            return
+        alpha = np.where(free, 0.0, s * (side + lean))
+        B, k = A.rows(through), A.width
+        K = np.block([[np.diag(ends.Q), -B.T], [-B, np.zeros((len(B), len(B)))]])
+        gamma_and_alpha = _solve_scaled(K, np.append(A.products(alpha), -t[through]))
+        gamma, alpha[through] = gamma_and_alpha[:k], gamma_and_alpha[k:]
+        if not np.isfinite(gamma_and_alpha).all():
+            return
+        a, r = alpha / s - lean, s * A.minus(t, gamma)
+        ends.see(np.clip(a, -1, 1), gamma, r)
+        over = free & (np.abs(a) > 1)
+        wrong = ~free & (side * r < 0)
+        if not (over | wrong).any():
+            return
+        side = np.where(over, np.sign(a), side)
+        free = (free & ~over) | wrong
+
+
+def _solve_scaled(K: Array, g: Array) -> Array:
+    """The solution of a symmetric system of equations in any units, corrected once; the least where there are many."""
+    scale = np.ones(len(K))
+    for _ in range(_SCALINGS):
+        most = np.abs(K * np.outer(scale, scale)).max(axis=1)
+        scale *= np.sqrt(power_of_two(most))
+    S = K * np.outer(scale, scale)
+    inverse = np.linalg.pinv(S, rcond=1e-14, hermitian=True)
+    x = inverse @ (g * scale)
+    return (x + inverse @ (g * scale - S @ x)) * scale
 
 
 class _Ends:

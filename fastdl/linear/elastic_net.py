@@ -9,15 +9,13 @@ import numpy as np
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
-from fastdl.linear._active_set import least_by_signs
+from fastdl.linear._active_set import coordinate_descent
 from fastdl.linear._coordinates import EPS
-from fastdl.linear._extreme_weights import divide_weights
+from fastdl.linear._extreme_units import Units, divide_weights, divided, target_exponent
 from fastdl.linear._matrix import kernel
 from fastdl.linear._penalties import penalty_pairs
 from fastdl.linear.gram_accumulator import GramAccumulator, shift_gram, solve_definite, standardize_gram
-from fastdl.linear.result import Certificate, LinearModel, round_down, warn_of_gap
-
-_SWEEPS = 10  # of coordinate descent between two attempts to solve for the nonzero coefficients directly
+from fastdl.linear.result import Certificate, LinearModel, warn_of_gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +46,12 @@ class ElasticNetFit(LinearModel):
     certificate: Certificate
     converged: bool
 
-    def with_weights_times(self, unit: float, l1: float, l2: float) -> ElasticNetFit:
-        """The same fit for weights that are all `unit` times as large, and these penalties, which are too."""
-        with np.errstate(over="ignore", under="ignore"):
-            loss, upper, lower = (float(np.float64(v) * unit) for v in (self.loss, *self.certificate[:2]))
-        certificate = self.certificate._replace(upper=upper, lower=round_down(lower))
-        return replace(self, l1=l1, l2=l2, loss=loss, certificate=certificate)
+    def in_units(self, units: Units, l1: float, l2: float) -> ElasticNetFit:
+        """The same fit in the units of the rows, and with these penalties, which are the user's."""
+        return replace(
+            self, w=units.target(self.w), b=float(units.target(self.b)), l1=l1, l2=l2,
+            loss=float(units.loss(self.loss, 2)), certificate=units.certificate(self.certificate, 2),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +142,11 @@ def fit_elastic_net(
     x, t = _check.rows("X", X), _check.floats("y", y, 1)
     if len(x) != len(t):
         raise _check.InputError(f"y has {len(t)} values but X has {len(x)} rows")
-    weights, unit = divide_weights(t, _check.sample_weight(sample_weight, len(x)))
+    weights, exponent = divide_weights(_check.sample_weight(sample_weight, len(x)))
     s = None if weights is None else np.asarray(weights)
-    scaled = [(float(np.float64(a) / unit), float(np.float64(b) / unit)) for a, b in penalties]
+    units = Units(exponent, target_exponent(t, s, 2.0))
+    t, both = divided(t, units.targets) if units.targets else t, units.weights + units.targets
+    scaled = [(float(divided(a, both)), float(divided(b, units.weights))) for a, b in penalties]
     parts = _fold_states(x, t, s, _fold_numbers(folds, len(x)), bool(intercept))
     total = GramAccumulator(intercept=intercept)
     for part in parts:
@@ -165,16 +165,14 @@ def fit_elastic_net(
                 again = _proven(rows, model, (first, second), products, tol=tol, threads=threads)
                 fit = again if again.certificate.gap < fit.certificate.gap else fit
         fits.append(fit)
-    if unit != 1:
-        fits = [fit.with_weights_times(unit, *given) for fit, given in zip(fits, penalties)]
+    if units:
+        fits = [fit.in_units(units, *given) for fit, given in zip(fits, penalties)]
     for fit in fits:
         if not fit.converged:
             warn_of_gap("fit_elastic_net", fit.certificate, tol)
-    if folds is None and not np.ndim(l1) and not np.ndim(l2):
-        return fits[0]
     if folds is None:
-        return ElasticNetPath(tuple(fits), None, None)
-    losses = _test_losses(parts, products, scaled) * unit
+        return ElasticNetPath(tuple(fits), None, None) if np.ndim(l1) or np.ndim(l2) else fits[0]
+    losses = Units(0, units.targets).loss(_test_losses(parts, products, scaled), 2)  # means: of weights of any unit
     return ElasticNetPath(tuple(fits), losses, fits[int(losses.mean(axis=0).argmin())])
 
 
@@ -226,43 +224,25 @@ def _model(sums: _Products, l1: float, l2: float, start: Array | None) -> tuple[
     C, mean, scale = standardize_gram(sums.G, sums.intercept)
     d = len(C) - 1
     unit = sums.factor * scale
-    # The penalties l2 |w|^2 and l1 |w| as those of the standardised weights omega = w * unit_y / unit.
-    second, first = l2 * unit[:d] ** 2, l1 * unit[:d] * unit[d]
-    A, g = C[:d, :d] + np.diag(second), C[:d, d].copy()
+    # The penalties l2 |w|^2 and l1 |w| as those of the standardised weights omega = w * unit_y / unit. Where the square
+    # alone would leave the range of floats, its root is a part of the unit.
+    root = np.sqrt(l2) * unit[:d]
+    more = np.where(root > 1e50, root, 1.0)
+    unit[:d] /= more
+    second, first = (root / more) ** 2, l1 * unit[:d] * unit[d]
+    A, g = C[:d, :d] / np.outer(more, more) + np.diag(second), C[:d, d] / more
     # What varies by some last bits of its mean is a constant, whose weight the penalty makes 0.
     variance = C.diagonal()[:d] / (scale[:d] ** 2 * max(float(sums.G[0, 0]), 1e-300))
     flat = (variance <= (4 * EPS * sums.shift[:d] * sums.factor[:d]) ** 2) & sums.intercept
     flat |= A.diagonal() <= 0
     A[flat], A[:, flat], g[flat] = 0.0, 0.0, 0.0
     A[flat, flat] = 1.0
-    omega = solve_definite(A, g) if not l1 else _coordinate_descent(A, g, first, start)
+    begin = None if start is None else start * more
+    omega = solve_definite(A, g) if not l1 else coordinate_descent(A, g, first, begin)
     omega = np.where(flat, 0.0, omega)
     w = omega * unit[:d] / unit[d]
     means = sums.shift + mean / sums.factor
-    return w, float(means[d] - w @ means[:d]) if sums.intercept else 0.0, omega
-
-
-def _coordinate_descent(A: Array, g: Array, first: Array, start: Array | None, sweeps: int = 2000) -> Array:
-    """The x that minimizes x'A x - 2 g'x + <first, |x|>."""
-    x = np.zeros(len(g)) if start is None else start.copy()
-    slope, half, size = g - A @ x, first / 2, A.diagonal()
-    for sweep in range(sweeps):
-        moved_by = 0.0
-        for j in range(len(x)):
-            z = slope[j] + size[j] * x[j]
-            new = np.sign(z) * max(abs(z) - half[j], 0.0) / size[j]
-            if new != x[j]:
-                moved_by = max(moved_by, abs(new - x[j]))
-                slope -= A[:, j] * (new - x[j])
-                x[j] = new
-        if moved_by == 0 or sweep % _SWEEPS == 0:
-            x, optimal = least_by_signs(A, g, half, x, 2 * len(x) + 20 if sweep else 4)
-            if optimal:
-                return x
-            slope = g - A @ x
-        if moved_by <= EPS * np.abs(x).max(initial=0):
-            break
-    return x
+    return w, float(means[d] - w @ means[:d]) if sums.intercept else 0.0, omega / more
 
 
 def _residual_sums(rows: Rows, w: Array, b: float, intercept: bool, threads: int | None) -> tuple[Array, Array]:
@@ -340,7 +320,7 @@ def _proven(
     total, ones, rough, lost = found[5:].reshape(4, -1)
     loss = squares + l1 * float(np.abs(w).sum())
     if l2:
-        loss += l2 * float(np.add.reduce(w * w))
+        loss += float(np.add.reduce(l2 * w * w))
     mean = total[0] / sums[0] if intercept else 0.0
     product -= mean * left  # corrects for the rounding of the means of y and of the residuals
     slopes = total[1:] - mean * ones[1:]

@@ -7,12 +7,14 @@ from dataclasses import replace
 from inspect import signature
 from typing import Any, Unpack
 
+import numpy as np
+
 from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import ArrayLike, Loss, Progress, RowsLike
 from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._dependent_columns import bound_all_columns
-from fastdl.linear._extreme_weights import divide_weights
+from fastdl.linear._extreme_units import Units, divide_weights, divided, target_exponents
 from fastdl.linear._many_targets import fit_targets, join_fits, target_columns
 from fastdl.linear.result import Certificate, LpFit, warn_of_gap
 from fastdl.linear.training_options import RunKeywords, StepKeywords, TrainingKeywords
@@ -162,16 +164,36 @@ def find_fit(
     settings: dict[str, Any] = {"intercept": bool(intercept), "seed": seed, "threads": threads, **options}
     if method == "newton":
         settings["tol"] = tol
-    weights, unit = divide_weights(y, sample_weight)
+    weights, exponent = (sample_weight, 0) if y is None else divide_weights(sample_weight)
     many, single = target_columns(X, y), _method_function(method, options)
-    if many is None:
-        rows = Rows(X, y, weights)
-        fit = _bound_all_columns(single(rows, loss.p, **settings), rows, loss, settings)
-    else:
-        fits = fit_targets(X, many, weights, None if method == "closed form" else single, loss.p, settings)
-        fit = join_fits([_bound_all_columns(one, some, loss, settings) for some, one in fits])
-    fit = replace(fit, tol=tol, targets=tuple(replace(target, tol=tol) for target in fit.targets))
-    return fit if unit == 1 else fit.with_weights_times(unit)
+
+    def fit_all(targets: list[int]) -> list[LpFit]:
+        """The fit of each target, divided by these powers of two."""
+        units = [Units(exponent, target) for target in targets]
+        each = [unit.settings(settings) for unit in units]
+        if many is None:
+            rows = Rows(X, divided(y, targets[0]) if targets[0] else y, weights)
+            found = [(rows, single(rows, loss.p, **each[0]))]
+        else:
+            Y = np.column_stack([divided(column, target) for column, target in zip(many.T, targets)])
+            use = None if method == "closed form" else single
+            found = fit_targets(X, Y if any(targets) else many, weights, use, loss.p, each)
+        fits = [_bound_all_columns(fit, rows, loss, settings) for rows, fit in found]
+        return [replace(unit.fit(fit), tol=tol) for unit, fit in zip(units, fits)]
+
+    powers = not loss.is_custom and loss.power > 1
+    nothing = [0] * (1 if many is None else many.shape[1])
+    # Least squares takes one pass; another one for the largest target would be felt.
+    late = not powers or method == "closed form"
+    fits = fit_all(nothing if late else target_exponents(y, many, weights, loss.power))
+    if (
+        powers
+        and late
+        and not all(fit.certificate.kind == "interpolation" or _LEAST < fit.loss < _MOST for fit in fits)
+    ):
+        exponents = target_exponents(y, many, weights, loss.power)
+        fits = fit_all(exponents) if any(exponents) else fits
+    return fits[0] if many is None else replace(join_fits(fits), tol=tol)
 
 
 def _bound_all_columns(fit: LpFit, rows: Rows, loss: PowerLoss | CustomLoss, settings: dict[str, Any]) -> LpFit:
@@ -181,6 +203,10 @@ def _bound_all_columns(fit: LpFit, rows: Rows, loss: PowerLoss | CustomLoss, set
     some = {name: settings[name] for name in ("intercept", "seed", "threads")}
 
     def bound(other: Rows) -> tuple[float, int]:
+        if loss.power < 1:  # where a model goes through a row, rounding of a remainder would leave a power of itself
+            from fastdl.linear.methods.exchange import bound_by_absolute
+
+            return bound_by_absolute(other, loss.power, some["intercept"], some["threads"])
         again = _fit_of(_choose_method("auto", loss))(other, loss.p, **some)
         return again.certificate.lower, again.rank or 0
 
@@ -188,6 +214,7 @@ def _bound_all_columns(fit: LpFit, rows: Rows, loss: PowerLoss | CustomLoss, set
     return replace(fit, certificate=bound_all_columns(fit.certificate, coordinates, bound))
 
 
+_LEAST, _MOST = 1e-280, 1e280  # losses that are surely neither too small nor too large for floats
 _ROUNDING = 1e-6  # gaps up to this give no warning: where residuals are tiny, rounding alone may make them
 METHODS = ("closed form", "vertex", "newton", "exchange", "random", "gradient")
 #: The condition on p of the methods that have one, in words and as a function.

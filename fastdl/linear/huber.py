@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike, Progress
 from fastdl.linear._coordinates import Coordinates
 from fastdl.linear._dependent_columns import bound_all_columns
+from fastdl.linear._extreme_units import MOST, Units, divide_weights, divided, exponent_of
 from fastdl.linear._huber_steps import HuberProblem, newton, start_near
 from fastdl.linear._matrix import kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
@@ -122,12 +123,49 @@ def fit_huber(
     steps, threads = _check.integer("steps", steps, 1), _threads.count(threads)
     x, t = _check.rows("X", X), _check.floats("y", y, 1)
     _check.same_length(X=x, y=t)
-    rows = Rows(x, t, _check.sample_weight(sample_weight, len(t)))
-    coordinates = Coordinates(rows, bool(intercept), threads)
+    seed = _check.integer("seed", seed, 0)
+    weights, exponent = divide_weights(_check.sample_weight(sample_weight, len(t)))
+    units = Units(exponent, _target_exponent(t, weights, delta))
+    rows = Rows(x, divided(t, units.targets) if units.targets else t, weights)
+    fit = _fit(
+        rows, float(divided(delta, units.targets)), bool(intercept),
+        tol=tol, steps=steps, seed=seed, threads=threads, progress=progress,
+    )  # fmt: skip
+    if units:
+        history = dict(fit.history)
+        if "loss" in history:
+            history["loss"] = units.loss(history["loss"], 2)
+        fit = replace(
+            fit, w=units.target(fit.w), b=float(units.target(fit.b)), delta=delta, loss=float(units.loss(fit.loss, 2)),
+            certificate=units.certificate(fit.certificate, 2), history=history,
+        )  # fmt: skip
+    if not fit.converged:
+        warn_of_gap("fit_huber", fit.certificate, tol)
+    return fit
+
+
+def _target_exponent(y: Array, weights: ArrayLike | None, delta: float) -> int:
+    """By which power of two to divide targets and delta, so that losses are floats; 0 where they are."""
+    most = exponent_of(y, weights)
+    both = most + min(most, int(np.frexp(delta)[1]))
+    return 0 if abs(both) <= MOST else (both - int(np.copysign(MOST, both))) // 2
+
+
+def _fit(
+    rows: Rows,
+    delta: float,
+    intercept: bool,
+    *,
+    tol: float,
+    steps: int,
+    seed: int,
+    threads: int | None,
+    progress: Progress | None,
+) -> HuberFit:
+    coordinates = Coordinates(rows, intercept, threads)
     gamma, through = least_squares_start(coordinates)
     if through is not None:
         return HuberFit(*through, delta, 0.0, Certificate.of(0.0, 0.0, "interpolation"), True)
-    seed = _check.integer("seed", seed, 0)
     robust = RobustCoordinates(coordinates, rows, seed)
     problem = HuberProblem(robust, rows, delta)
     gamma = start_near(robust, rows, problem, robust.from_coordinates(gamma), seed)
@@ -139,7 +177,7 @@ def fit_huber(
         certificate = Certificate.of(loss, float(lower / unit / unit), "dual")
 
     def bound(other: Rows) -> tuple[float, int]:
-        again = Coordinates(other, bool(intercept), threads)
+        again = Coordinates(other, intercept, threads)
         robust = RobustCoordinates(again, other)
         problem = HuberProblem(robust, other, delta)
         start = start_near(robust, other, problem, robust.from_coordinates(least_squares_start(again)[0]), seed)
@@ -148,8 +186,6 @@ def fit_huber(
 
     certificate = bound_all_columns(certificate, coordinates, bound)
     converged = float(history["gap"][-1]) <= max(tol, 1e-12)
-    if not converged:
-        warn_of_gap("fit_huber", certificate, tol)
     return HuberFit(w, b, delta, loss, certificate, converged, history)
 
 

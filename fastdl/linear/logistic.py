@@ -12,6 +12,7 @@ from fastdl import _check, _threads
 from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike, FloatOrArray, Progress
 from fastdl.linear._class_labels import class_weighted, number_classes
+from fastdl.linear._extreme_units import Units, divide_weights, divided
 from fastdl.linear._softmax_descent import LOSS_ROUNDING, Goal, minimize_softmax
 from fastdl.linear._softmax_rows import SoftmaxRows, softmax
 from fastdl.linear.result import Certificate, warn_of_gap
@@ -146,15 +147,16 @@ def fit_logistic(
     x = _check.rows("X", X)
     classes, codes = number_classes(y, len(x))
     s = class_weighted(class_weight, classes, codes, _check.sample_weight(sample_weight, len(x)))
-    rows = Rows(x, codes, s)
-    sums = SoftmaxRows(rows, len(classes), intercept=bool(intercept), l2=l2, threads=threads)
+    weights, exponent = divide_weights(s)
+    units, rows, penalty = Units(exponent), Rows(x, codes, weights), float(divided(l2, exponent))
+    sums = SoftmaxRows(rows, len(classes), intercept=bool(intercept), l2=penalty, threads=threads)
     if (sums.counts <= 0).any():
         missing = classes[int(np.argmin(sums.counts))]
         raise _check.InputError(f"every class must have a row of weight above 0, got none of {missing!r}")
     found = minimize_softmax(sums, Goal(tol, 0.0, steps, progress))
     w, b = sums.model(found.theta)
     sums.use_units(np.zeros(x.shape[1]), np.ones(x.shape[1]))
-    loss = sums.cross_entropy(np.column_stack([b, w])) + 0.5 * l2 * float(np.add.reduce((w * w).ravel()))
+    loss = sums.cross_entropy(np.column_stack([b, w])) + 0.5 * float(np.add.reduce((penalty * w * w).ravel()))
     lower, history = found.lower, {"loss": np.array(found.losses), "gap": np.array(found.gaps)}
     certificate = Certificate.of(loss, lower, "dual")
     nothing = 0.0 if not l2 else 2 * LOSS_ROUNDING * float(history["loss"][0])
@@ -162,6 +164,8 @@ def fit_logistic(
     if not converged:
         why = "" if l2 else "; classes that a plane separates have no least loss without l2"
         warn_of_gap("fit_logistic", certificate, tol, why)
+    certificate, loss = units.certificate(certificate, 1), float(units.loss(loss, 1))
+    history["loss"] = units.loss(history["loss"], 1)
     single = len(classes) == 2
     return LogisticFit(
         classes, w[0] if single else w, float(b[0]) if single else b, l2, loss, certificate, converged, history

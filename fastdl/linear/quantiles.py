@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.linear._coordinates import EPS, Coordinates
 from fastdl.linear._dependent_columns import bound_all_columns
+from fastdl.linear._extreme_units import Units, divide_weights, divided
 from fastdl.linear._matrix import DesignMatrix, kernel
 from fastdl.linear._penalized_quantiles import PenalizedQuantile
 from fastdl.linear._penalties import penalty_pairs
@@ -143,19 +144,29 @@ def fit_quantile(
         raise _check.InputError(f"a path of penalties must be of one tau, got {len(taus)}")
     x, t = _check.rows("X", X), _check.floats("y", y, 1)
     _check.same_length(X=x, y=t)
-    given = Rows(x, t, _check.sample_weight(sample_weight, len(t)))
+    weights, exponent = divide_weights(_check.sample_weight(sample_weight, len(t)))
+    given = Rows(x, t, weights)
     fits: list[QuantileFit] = []
     how: dict[str, Any] = {"intercept": bool(intercept), "seed": _check.integer("seed", seed, 0), "threads": threads}
-    for first, second in penalties:
+    for first, second in [tuple(float(divided(v, exponent)) for v in pair) for pair in penalties]:
         if not first and not second:
             fits += _fit_all(given, taus.tolist(), **how)
         else:
             some = _penalized_squares if second else _penalized
             fits += [some(given, value, first, second, **how) for value in taus.tolist()]
+    if exponent:
+        pairs = [pair for pair in penalties for _ in taus]
+        fits = [_in_units(fit, Units(exponent), *pair) for fit, pair in zip(fits, pairs)]
     for fit in fits:
         if not fit.certificate.gap <= _ROUNDING:
             warn_of_gap("fit_quantile", fit.certificate, _TOL)
     return tuple(fits) if np.ndim(tau) or path else fits[0]
+
+
+def _in_units(fit: QuantileFit, units: Units, l1: float, l2: float) -> QuantileFit:
+    """The fit for the weights as given, and with the user's penalties."""
+    certificate = units.certificate(fit.certificate, 1)
+    return replace(fit, loss=float(units.loss(fit.loss, 1)), certificate=certificate, l1=l1, l2=l2)
 
 
 def find_quantile(
@@ -218,7 +229,7 @@ def _penalized_squares(
 
     def fitted(w: Array) -> tuple[float, float, Array]:
         b = weighted_quantile(y - X @ w, s, tau) if intercept and len(y) else 0.0
-        penalty = l1 * float(np.add.reduce(np.abs(w))) + l2 * float(np.add.reduce(w * w))
+        penalty = l1 * float(np.add.reduce(np.abs(w))) + float(np.add.reduce(l2 * w * w))
         return check_loss(given, w, b, tau, threads) + penalty, b, w
 
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,7 +68,10 @@ class Certificate(NamedTuple):
     def of(cls, upper: float, lower: float, kind: str) -> Certificate:
         """The certificate of two bounds, with their gap; a lower bound above the upper by rounding is lowered to it."""
         lower = round_down(min(lower, upper))
-        gap = 0.0 if upper == lower else float("inf") if upper <= 0 else (upper - lower) / upper
+        if upper == np.inf:  # beyond the range of floats, which the lower bound is not
+            gap = 0.0 if lower == np.inf else 1.0
+        else:
+            gap = 0.0 if upper == lower else float("inf") if upper <= 0 else (upper - lower) / upper
         return cls(float(upper), float(lower), float(gap), kind)
 
 
@@ -105,7 +108,7 @@ class LpFit(LinearModel):
     p : float or CustomLoss
         The loss that was fitted: ``|y - f(x)|^p``, or the user's own.
     loss : float, or ndarray (M,)
-        Its sum over the rows.
+        Its sum over the rows; inf, or 0, where that is beyond the range of floats, and the certificate's gap is known.
     certificate : Certificate
         Bounds of the minimum of the loss; for several targets, of the sum of their losses.
     method : str
@@ -144,13 +147,3 @@ class LpFit(LinearModel):
     def converged(self) -> bool:
         """Whether the fit is proven to be within a relative gap of `tol` of the minimum: ``certificate.gap <= tol``."""
         return bool(self.certificate.gap <= self.tol)
-
-    def with_weights_times(self, unit: float) -> LpFit:
-        """The same fit for weights that are all `unit` times as large."""
-        with np.errstate(over="ignore", under="ignore"):
-            upper, lower = (float(np.float64(bound) * unit) for bound in self.certificate[:2])
-            history = {**self.history, "loss": self.history["loss"] * unit}
-            loss = self.loss * unit if self.targets else float(np.float64(self.loss) * unit)
-        certificate = self.certificate._replace(upper=upper, lower=round_down(lower))
-        targets = tuple(fit.with_weights_times(unit) for fit in self.targets)
-        return replace(self, loss=loss, certificate=certificate, history=history, targets=targets)

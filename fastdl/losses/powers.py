@@ -55,8 +55,9 @@ class PowerLoss:
         return self.p >= 1
 
     def scale(self, by: float) -> float:
-        """The factor of the loss where residuals are multiplied by `by`."""
-        return float(by**self.p)
+        """The factor of the loss where residuals are multiplied by `by`; inf where it is beyond any float."""
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.float64(by) ** self.p)
 
     def terms(self, r: Array) -> tuple[Array, Array]:
         """The losses and their derivatives of residuals."""

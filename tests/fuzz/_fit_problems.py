@@ -208,7 +208,7 @@ class JudgedClasses:
                 slope[a * D + i] += mpmath.mpf(self.fit.l2) * theta[a][i] * (i > 0)
         try:
             step = mpmath.lu_solve(H, slope)
-        except ZeroDivisionError:
+        except (ZeroDivisionError, TypeError):  # mpmath finds no pivot where a column is 0 in 50 digits
             return None
         return [[step[a * D + i] for i in range(D)] for a in range(K)]
 

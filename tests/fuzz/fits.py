@@ -31,14 +31,15 @@ def failure(seed, number):
     rng = np.random.default_rng([seed, number])
     data = _fit_data.draw(rng)
     try:
-        judged = _fit_problems.judged_fits(rng, data)
+        for one in _fit_problems.judged_fits(rng, data):
+            if wrong := _wrong(one, data):
+                return f"{one.name} {getattr(one, 'p', '')}, {data}: {wrong}"
     except InputError as error:
         return None if _may_be_refused(str(error)) else f"{data}: InputError: {error}"
-    except Exception as error:  # any: the number of the data set must be told
+    except _TooLong:
+        raise
+    except Exception as error:  # any, of the judge too: the number of the data set must be told
         return f"{data}: {type(error).__name__}: {error}"
-    for one in judged:
-        if wrong := _wrong(one, data):
-            return f"{one.name} {getattr(one, 'p', '')}, {data}: {wrong}"
     return None
 
 

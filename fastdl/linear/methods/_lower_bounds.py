@@ -85,7 +85,8 @@ def bound(standard: StandardRows, v: Array, c: float, p: float) -> float:
     least = min(size[2] for size in sizes)
     reach = 2 * loss ** (1 / p) * (standard.weight if p >= 2 else least) ** (0.5 - 1 / p) / standard.weight**0.5
     norms = [_norm([block[k] for block in blocks], p, reach, standard) for k in range(len(guesses))]
-    return float(max(0.0, *norms) * standard.scale) ** p
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.float64(max(0.0, *norms) * standard.scale) ** p)
 
 
 def _sizes(r: Array, s: Array | None) -> tuple[float, float, float]:

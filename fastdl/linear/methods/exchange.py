@@ -68,12 +68,12 @@ def fit(
         vertex, least = fits.best_of_all()
         history = {"loss": np.array([vertex.loss])}
         if np.isinf(least):
-            least = _subadditive(rows, p, intercept, threads)
+            least = bound_by_absolute(rows, p, intercept, threads)[0]
     else:
         count = _starts(k) if starts is None else starts
         absolute = least_absolute(standard)
         basis, loss, history = _climb(fits, _first_vertices(fits, absolute, first, count))
-        least = _subadditive(rows, p, intercept, threads)
+        least = bound_by_absolute(rows, p, intercept, threads)[0]
         if k <= 3:
             most = int(min(20_000, _BOX_ROWS / n)) if boxes is None else boxes
             least = max(least, least_in_boxes(fits, loss + fits.base, most) * standard.scale**p)
@@ -86,8 +86,11 @@ def fit(
     return replace(found, rows=rows.numbers()[vertex.rows])
 
 
-def _subadditive(rows: Rows, p: float, intercept: bool, threads: int | None) -> float:
-    """A lower bound from a fit with p = 1: sum s |r|^p >= (sum s^(1/p) |r|)^p, by subadditivity of the p-th power."""
+def bound_by_absolute(rows: Rows, p: float, intercept: bool, threads: int | None) -> tuple[float, int]:
+    """A lower bound from a fit with p = 1, and the rank of the columns.
+
+    By subadditivity of the p-th power, sum s |r|^p >= (sum s^(1/p) |r|)^p.
+    """
     most = max((float(s.max()) for _, _, s in rows.blocks() if s is not None and len(s)), default=1.0)
 
     def chunks() -> Iterator[Block]:
@@ -95,7 +98,7 @@ def _subadditive(rows: Rows, p: float, intercept: bool, threads: int | None) -> 
             yield X, y, None if s is None else (s / most) ** (1 / p)
 
     fit = least_absolute_fit(Rows(chunks), intercept=intercept, seed=0, threads=threads)
-    return most * fit.certificate.lower**p * (1 - 64 * EPS)
+    return most * fit.certificate.lower**p * (1 - 64 * EPS), fit.rank or 0
 
 
 def _starts(k: int) -> int:
