@@ -337,3 +337,47 @@ def test_colours_in_the_text_of_a_pcd_file(tmp_path, kind):
     (chunk,) = reader.chunks(10)
     got = reader.rows(chunk)
     np.testing.assert_array_equal(np.stack([got[c] for c in ("red", "green", "blue")], axis=1), colours)
+
+
+def test_columns_of_an_array_of_six_are_no_intensity(tmp_path):
+    np.save(tmp_path / "six.npy", np.arange(18.0).reshape(3, 6))
+    assert open_points(tmp_path / "six.npy").columns == ("x", "y", "z", "column3", "column4", "column5")
+
+
+@pytest.mark.parametrize("columns_first", [False, True])
+def test_attributes_of_open3d_archives(tmp_path, columns_first):
+    """As Open3D's tensor clouds are written: an array (N, k) for each attribute."""
+    rng = np.random.default_rng(0)
+    held = {
+        "labels": np.arange(30, dtype=np.int32)[:, None],
+        "intensities": rng.random((30, 1), np.float32),
+        "normals": rng.normal(size=(30, 3)),
+        "colors": rng.integers(0, 256, (30, 3), np.uint8),
+        "features": rng.random((30, 2)),
+        "odd": rng.random((29, 3)),
+        "positions": rng.random((30, 3), np.float32),
+    }
+    if columns_first:
+        held["colors"] = np.asfortranarray(held["colors"])
+    np.savez_compressed(tmp_path / "a.npz", **held)
+    reader, got = read(tmp_path / "a.npz")
+    colours = () if columns_first else ("red", "green", "blue")
+    assert reader.columns == (
+        "x", "y", "z", "labels", "intensity", "nx", "ny", "nz", *colours, "features_0", "features_1"
+    )  # fmt: skip
+    for name, columns in (("positions", "x y z"), ("normals", "nx ny nz"), ("features", "features_0 features_1")):
+        assert np.array_equal(np.stack([got[c] for c in columns.split()], 1), held[name])
+    assert np.array_equal(got["labels"], held["labels"][:, 0]) and got["labels"].dtype == np.int32
+    assert all(np.array_equal(got[c], held["colors"][:, k]) for k, c in enumerate(colours))
+    assert any("odd" in remark for remark in reader.remarks)
+    assert any("colors" in remark.split("not ")[-1] for remark in reader.remarks) == columns_first
+
+
+def test_open3d_writes_such_archives(tmp_path):
+    o3d = pytest.importorskip("open3d")
+    cloud = o3d.t.geometry.PointCloud(o3d.core.Tensor(np.arange(90, dtype=np.float32).reshape(-1, 3)))
+    cloud.point.colors = o3d.core.Tensor(np.arange(90, dtype=np.uint8).reshape(-1, 3))
+    o3d.t.io.write_point_cloud(str(tmp_path / "a.npz"), cloud)
+    reader, got = read(tmp_path / "a.npz")
+    assert sorted(reader.columns) == ["blue", "green", "red", "x", "y", "z"]
+    assert got["green"].tolist() == list(range(1, 90, 3))

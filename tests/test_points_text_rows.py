@@ -7,6 +7,7 @@ import pytest
 
 from fastdl import _kernels
 from fastdl.errors import FileError
+from fastdl.files import open_points
 from fastdl.files.points.text_rows import TextRows, powers_of_five
 from fastdl.reference import files as reference
 
@@ -127,3 +128,25 @@ def test_the_line_is_named():
     ]:
         with pytest.raises(FileError, match=words):
             rows(text, total=total)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("separator", [",", ";", ", "])
+@pytest.mark.parametrize("heading", [True, False])
+def test_text_whose_fields_are_all_in_quotes(tmp_path, end, separator, heading):
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(40_000, 4))  # more than is read at once
+    lines = [["x", "y", "z", "label"]] * heading + [[repr(float(v)) for v in row] for row in table]
+    text = end.join(separator.join(f'"{word}"' for word in words) for words in lines)
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    reader = open_points(tmp_path / "a.csv")
+    got = np.concatenate(list(reader.chunks(10_000)))
+    assert reader.columns == ("x", "y", "z", "label" if heading else "column3")
+    assert np.array_equal(np.stack([got[name] for name in reader.columns], 1), table)
+
+
+@pytest.mark.parametrize("row", ['"1,"2","3"', '"1"2,3,4', '1"2",3,4', '"1","2","3', '1,2,"3""4"', '"a","2","3"'])
+def test_quotes_that_stand_elsewhere_are_no_numbers(tmp_path, row):
+    (tmp_path / "a.csv").write_text(f"x,y,z\n1,2,3\n{row}\n")
+    with pytest.raises(FileError, match="line 3: "):
+        list(open_points(tmp_path / "a.csv").chunks(10))

@@ -31,3 +31,18 @@ def test_tiles_that_cannot_be_read_are_left_out(tmp_path, capsys, way):
     assert main([*words[:-1], str(want), *goods]) == 0
     for name in ("a.ply", "b.ply") if way == "--seamless" else ("",):
         assert (target / name).read_bytes() == (want / name).read_bytes()
+
+
+@pytest.mark.parametrize("memory", ["1GiB", "1MB"])
+def test_tiles_tell_their_own_points_and_voxels(tmp_path, capsys, memory):
+    rng = np.random.default_rng(1)
+    counts = [500, 3000, 40, 0]
+    for k, n in enumerate(counts):
+        np.save(tmp_path / f"{k}.npy", rng.uniform(0, 9, (n, 3)))
+    words = ["downsample", "--voxel-size", "1", "-o", str(tmp_path / "out"), f"--max-bytes={memory}", "--json"]
+    assert main([*words, "--seamless", *(str(tmp_path / f"{k}.npy") for k in range(4))]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [o["in"] for o in told] == counts
+    points = np.concatenate([np.load(tmp_path / f"{k}.npy") for k in range(4)])
+    assert sum(o["voxels"] for o in told) == len(np.unique(np.floor(points), axis=0))
+    assert all(o["together"]["in"] == o["together"]["kept"] == sum(counts) for o in told)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -160,6 +160,7 @@ class Reduction:
             expected=points if expected is None else expected,
         )
         self.read = self.cropped = self.other_classes = self.few = self.kept = 0
+        self.read_of = [0] * len(cloud.readers)
         self.starts: list[int] = []
         if cloud.raw:
             self.state.scale = [(f.scale or 1.0, f.zero) for f in map(cloud.first.fields.__getitem__, "xyz")]
@@ -176,15 +177,16 @@ class Reduction:
 
     def _count(self, reader: PointReader, number: int, selected: Selected) -> None:
         """Take in the points that were selected of a chunk."""
-        self.add(*selected[1:])
+        self.add(number, *selected[1:])
         try:
             self._take(reader, selected.points, number)
         except InputError as error:
             raise FileError(reader.path, str(error)) from None
 
-    def add(self, read: int, cropped: int, other_classes: int, non_finite: int = 0) -> None:
-        """Count points that were read, and those that have no voxel."""
+    def add(self, number: int, read: int, cropped: int, other_classes: int, non_finite: int = 0) -> None:
+        """Count points that were read of a file, and those that have no voxel."""
         self.read += read
+        self.read_of[number] += read
         self.cropped += cropped
         self.other_classes += other_classes
         self.state.non_finite += non_finite
@@ -326,7 +328,7 @@ class VoxelRows:
         return np.array([x.min() for x in xyz]), np.array([x.max() for x in xyz])
 
 
-def write(reduction: Reduction, targets: Sequence[Path], progress: ProgressBar) -> list[dict[str, int]]:
+def write(reduction: Reduction, targets: Sequence[Path], progress: ProgressBar) -> list[dict[str, Any]]:
     """Write the voxels to one file, or those whose first point is of source k to file k; returns the accounts."""
     rows = VoxelRows(reduction.cloud, targets[0])
     parts = reduction.parts()
@@ -337,7 +339,7 @@ def write(reduction: Reduction, targets: Sequence[Path], progress: ProgressBar) 
         if len(targets) == 1:
             return [_save(reduction, targets[0], whole)]
         ends = np.searchsorted(part.first, reduction.starts)
-        return [_save(reduction, t, whole.part(a, b), k) for k, (t, a, b) in enumerate(zip(targets, ends, ends[1:]))]
+        return [_save_of(reduction, k, t, whole.part(a, b)) for k, (t, a, b) in enumerate(zip(targets, ends, ends[1:]))]
     # Until they can be sorted, voxels are kept on disk, as the rows of the target file.
     with closing(SortedRowFile(rows.schema)) as sorted_rows:
         while part is not None:
@@ -347,12 +349,18 @@ def write(reduction: Reduction, targets: Sequence[Path], progress: ProgressBar) 
         return save_all(reduction, targets, sorted_rows)
 
 
-def save_all(reduction: Reduction, targets: Sequence[Path], rows: SortedRowFile) -> list[dict[str, int]]:
+def save_all(reduction: Reduction, targets: Sequence[Path], rows: SortedRowFile) -> list[dict[str, Any]]:
     """Write sorted rows to one file, or those of source k to file k; returns the accounts."""
     if len(targets) == 1:
         return [_save(reduction, targets[0], rows)]
     ranges = zip(targets, reduction.starts, reduction.starts[1:])
-    return [_save(reduction, t, rows.part(a, b), k) for k, (t, a, b) in enumerate(ranges)]
+    return [_save_of(reduction, k, t, rows.part(a, b)) for k, (t, a, b) in enumerate(ranges)]
+
+
+def _save_of(reduction: Reduction, number: int, target: Path, rows: CloudRows) -> dict[str, Any]:
+    """Write the voxels whose first point is of a file: its own points and voxels, and the account of all files."""
+    together = _save(reduction, target, rows, number)
+    return {"in": reduction.read_of[number], "voxels": together.pop("voxels"), "together": together}
 
 
 def _save(reduction: Reduction, target: Path, rows: CloudRows, number: int = 0) -> dict[str, int]:

@@ -116,7 +116,7 @@ def _between(rows: Array, start: int, stop: int) -> Array:
 
 def downsample(
     cloud: Cloud, settings: Settings, targets: Sequence[Path], parts: Sequence[CloudPart], progress: ProgressBar
-) -> list[dict[str, int]]:
+) -> list[dict[str, Any]]:
     """Reduce the parts by the workers of `progress.cluster` and write the targets; the account of each."""
     reduction, rows = Reduction(cloud, settings, expected=0), VoxelRows(cloud, targets[0])
     reduction.starts = [k * _FILE for k in range(len(cloud.readers) + 1)]
@@ -126,8 +126,8 @@ def downsample(
     gather = Gather(parts[0].cloud, parts[0].settings, targets[0], points // places)
     answers = progress.cluster.exchange(parts, divide, gather, places)
     with closing(SortedRowFile(rows.schema)) as sorted_rows, closing(answers):
-        for account in islice(answers, len(parts)):
-            reduction.add(*account)
+        for part, account in zip(parts, islice(answers, len(parts))):
+            reduction.add(part.number, *account)
             progress.advance(account[0])
         for found in answers:
             progress.advance(0)

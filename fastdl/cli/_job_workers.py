@@ -51,7 +51,7 @@ class Result:
         told = self.details
         known = dict.fromkeys(("items", "rate", "clipped", "dropped"))  # null where a kind of work has none
         known["items"] = told.get("voxels", told.get("letters"))
-        if "in" in told:
+        if "kept" in told:  # of tiles that share voxels it is not known
             known["dropped"] = told["in"] - told["kept"]
         fields = {"input": str(self.source), "output": str(self.target), **known, **told}
         fields["skipped"] = self.skipped

@@ -30,6 +30,7 @@ _BEGINNINGS = (
     (b".snd", ".au"),
     (b"caff", ".caf"),
     (b"ID3", ".mp3"),
+    *((bytes([0xFF, second]), ".mp3") for second in (0xFB, 0xFA, 0xF3, 0xF2, 0xE3, 0xE2)),  # MPEG 1, 2, 2.5; layer III
     (b"LASF", ".las"),
     (b"ply", ".ply"),
     (b"# .PCD", ".pcd"),

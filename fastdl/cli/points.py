@@ -314,7 +314,7 @@ def _run_together(options: argparse.Namespace, settings: Settings) -> int:
     if options.json:
         print("\n".join(result.json() for result in (*good[: len(found)], *bad)))
     elif found and not options.quiet:
-        account = {**found[0], "voxels": sum(accounts["voxels"] for accounts in found)}
+        account = {**found[0].get("together", found[0]), "voxels": sum(accounts["voxels"] for accounts in found)}
         count = f"{len(good)} files together"
         failed = f"; {len(bad) + len(problems)} failed" if bad or problems else ""
         print(f"{_account(count, account, seconds)} -> {options.output}{failed}")

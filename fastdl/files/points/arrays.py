@@ -35,6 +35,13 @@ _RINGS = 256  # no scanner has more lasers
 _DEFLATE = 1032  # the highest compression ratio of deflate; zip's other methods do not reach it on clouds
 #: Names under which archives hold an array of points: fastdl's, Open3D's, PyTorch Geometric's, and other usual ones.
 _WHOLE = ("points", "positions", "xyz", "pos", "point_cloud", "pointcloud")
+_OPEN3D = "positions"
+#: What the columns of Open3D's attributes are called, by name and width.
+_ATTRIBUTES = {
+    ("colors", 3): ["red", "green", "blue"],
+    ("normals", 3): ["nx", "ny", "nz"],
+    ("intensities", 1): ["intensity"],
+}
 _WIDE = 32  # columns: an array of 3 rows and more columns than these is taken for transposed points
 _MOST_COLUMNS = 4096  # more are an error: a header of a few bytes may announce billions
 
@@ -157,20 +164,39 @@ class NpzPointReader(PointReader):
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
             whole_names = _WHOLE[:1] if {"x", "y", "z"} <= set(names) else _WHOLE
             one = names[0] if len(names) == 1 else next((name for name in whole_names if name in names), None)
-            found = {name: self._member(archive, name) for name in ([one] if one else names)}
+            wanted = [one] if one and (one != _OPEN3D or layout) else names
+            found = {name: self._member(archive, name) for name in wanted}
         if one:
             whole = found[one]
             self.dtype = _records(self.path, whole.dtype, whole.shape, layout)
-            self.members = {one: whole}
-            if len(names) > 1:
-                remarks.append(f"only {one} is read, not {', '.join(name for name in names if name != one)}")
+            self.members, self.names = {one: whole}, {one: list(self.dtype.names or ())}
+            if one == _OPEN3D and not whole.columns_first:
+                self._add_attributes(found)
+            if left := [name for name in names if name not in self.members]:
+                remarks.append(f"only {', '.join(self.members)} is read, not {', '.join(left)}")
         else:
             self.members = self._columns(found, remarks)
+            self.names = {name: [name] for name in self.members}
             self.dtype = np.dtype([(name, m.dtype) for name, m in self.members.items()])
         own = native_records(self.dtype)
         points = next(iter(self.members.values())).shape[0]
         self._describe(_named(own), own.itemsize, points)
         self.remarks += remarks
+
+    def _add_attributes(self, found: dict[str, _Member]) -> None:
+        """Open3D's attributes beside the positions: arrays (N, k), each with its columns."""
+        points, taken = self.members[_OPEN3D].shape[0], set(self.dtype.names or ())
+        fields = [(name, self.dtype[name]) for name in self.dtype.names or ()]
+        for name, m in found.items():
+            wide = m.shape[1] if len(m.shape) == 2 else 0
+            if name == _OPEN3D or m.shape[:1] != (points,) or not 0 < wide <= _WIDE or m.dtype.kind not in "biuf":
+                continue
+            if m.columns_first and wide > 1:
+                continue
+            known = _ATTRIBUTES.get((name, wide), [name] if wide == 1 else [f"{name}_{k}" for k in range(wide)])
+            self.members[name], self.names[name] = m, [unique(column, taken) for column in known]
+            fields += [(column, m.dtype) for column in self.names[name]]
+        self.dtype = np.dtype(fields)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -236,7 +262,10 @@ class NpzPointReader(PointReader):
                     continue
                 chunk = np.empty(n, own)
                 for name, m in self.members.items():
-                    chunk[name] = self._read(files[name], name, m.dtype, n)
+                    columns = self.names[name]
+                    held = self._read(files[name], name, m.dtype, n * len(columns)).reshape(n, -1)
+                    for k, column in enumerate(columns):
+                        chunk[column] = held[:, k]
                 yield chunk
 
     def _columns_first(self, files: dict[str, IO[bytes]], own: np.dtype, points: int) -> Iterator[Array]:
@@ -284,7 +313,9 @@ def _records(path: Path, dtype: np.dtype, shape: tuple[int, ...], layout: Sequen
         raise FileError(path, f"{problem}; name them with a layout if these are 3 points")
     if layout and len(layout) != shape[1]:
         raise FileError(path, f"has {shape[1]} columns, the layout names {len(layout)}")
-    names = list(KITTI[: shape[1]]) + [f"column{k}" for k in range(4, shape[1])]
+    # Four columns and five are those of KITTI and nuScenes; of six the fourth may be a colour or a part of a normal.
+    known = KITTI if shape[1] < 6 else KITTI[:3]
+    names = [*known[: shape[1]], *(f"column{k}" for k in range(len(known), shape[1]))]
     return np.dtype([(name, dtype) for name in (layout_names(path, layout) if layout else names)])
 
 

@@ -57,6 +57,8 @@ class TextReader(PointReader):
             text = decode(raw).lstrip("\ufeff").strip()
             self.separator = next((s for s in ",;" if s in text), "")  # tabs are blanks
             words = [w.strip() for w in text.lstrip("#/ ").split(self.separator or None)]
+            if self.separator:  # all fields may be in quotes
+                words = [w[1:-1].strip() if len(w) > 1 and w[0] == w[-1] == '"' else w for w in words]
             if text.startswith(("#", "//")):
                 named = words or named  # the column names, or a comment
             elif words and not self.heading and not _is_number(words[0]):

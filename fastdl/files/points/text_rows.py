@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from fastdl.reference import files as reference
 
 kernel = _kernels.load("files_numbers") or reference
 
+#: A number in quotes, with what parts it from the next: a field that may go on behind the bytes read is left.
+_QUOTED = re.compile(rb'(^|[,;\t])[ ]*"([-+.0-9A-Za-z ]*)"(?=[ ]*[,;\t\r\n])', re.MULTILINE)
 _READ = 1 << 20  # bytes read at once
 _LINE = 1 << 20  # bytes: a longer line is an error
 
@@ -74,6 +77,8 @@ class TextRows:
                 more = file.read(_READ)
                 ended = not more
                 buffer = rest + (more or b"\n" * bool(rest))
+                if self.separator and b'"' in buffer:
+                    buffer = _QUOTED.sub(rb"\1\2", buffer)
                 state[0] = 0
             at, filled = int(state[0]), int(state[1])
             done += filled
