@@ -15,7 +15,7 @@ _DIGIT = 32
 _MASK = np.int64((1 << _DIGIT) - 1)
 _LEAST = -1126  # the exponent of digit 0: below the last bit of the smallest float
 _FULL = 1 << 28  # terms that can be added between two passes of carries, each below 2^34
-_WAITING = 1 << 12  # numbers that are collected before they are added at once
+_BUFFER = 1 << 12  # numbers that are collected, and then added at once
 
 
 class Superaccumulator:
@@ -26,19 +26,19 @@ class Superaccumulator:
         self._first = 0  # the number of the first digit
         self._terms = 0  # added since the last pass of carries
         self._beyond = np.zeros(count)  # the sums of the terms that are not finite
-        self._waiting: list[Array] = []
+        self._buffer: list[Array] = []
 
     def add(self, rows: Array) -> None:
         """Add rows of `count` floats; they are not copied, and must not change."""
-        self._waiting.append(rows)
-        if sum(map(np.size, self._waiting)) >= _WAITING:
-            self._add_waiting()
+        self._buffer.append(rows)
+        if sum(map(np.size, self._buffer)) >= _BUFFER:
+            self._add_buffered()
 
-    def _add_waiting(self) -> None:
-        if not self._waiting:
+    def _add_buffered(self) -> None:
+        if not self._buffer:
             return
-        rows = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
-        self._waiting = []
+        rows = self._buffer[0] if len(self._buffer) == 1 else np.concatenate(self._buffer)
+        self._buffer = []
         finite = np.isfinite(rows)
         if not finite.all():
             with np.errstate(invalid="ignore"):
@@ -60,7 +60,7 @@ class Superaccumulator:
 
     def merge(self, other: Superaccumulator) -> None:
         """Add the sums of another."""
-        other._add_waiting()
+        other._add_buffered()
         with np.errstate(invalid="ignore"):
             self._beyond = self._beyond + other._beyond
         if len(other._digits):
@@ -76,7 +76,7 @@ class Superaccumulator:
 
     def totals(self) -> Array:
         """The sums as floats, to within a unit in the last place; their bits depend on the exact sum alone."""
-        self._add_waiting()
+        self._add_buffered()
         with np.errstate(invalid="ignore", over="ignore", under="ignore"):
             return self._rounded() + self._beyond
 

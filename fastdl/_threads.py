@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastdl import _check
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 #: The default of `threads`. Calls of a few items ask whether an argument is its default by identity, which takes some
 #: nanoseconds; what is equal and not the same object goes the usual way, to the same result.
@@ -37,6 +39,8 @@ if hasattr(os, "register_at_fork"):
 def thread_pool() -> ThreadPoolExecutor:
     """The one pool; its threads start as they are needed and end with the interpreter."""
     global _pool
+    from concurrent.futures import ThreadPoolExecutor  # takes 4 ms to load, which calls on one thread are spared
+
     with _lock:
         if _pool is None:
             _pool = ThreadPoolExecutor(max(32, available()), thread_name_prefix="fastdl")
@@ -102,6 +106,8 @@ def share(jobs: int, threads: int, run: Callable[[int], Any]) -> list[Any]:
         for k in range(jobs):
             results[k] = run(k)
         return results
+    from concurrent.futures import wait
+
     todo = iter(range(jobs))
     turn = threading.Lock()
     stop = False

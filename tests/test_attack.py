@@ -1,4 +1,4 @@
-"""The attack's own parts: calls that agree, a failing call made small, and what is printed of it."""
+"""The parts of `tests.attack`: calls that agree, and a failing call that is shrunk and printed."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""What only audio promises: every code of every dialect, bounds, NaN, integers and floats alike."""
+"""Audio beyond equality with the reference: every code of every dialect, bounds, NaN, integers and floats alike."""
 
 import zlib
 

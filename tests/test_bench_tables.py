@@ -1,4 +1,4 @@
-"""The tables of the benchmarks are what the kept results say, and counts of instructions are compared as promised."""
+"""The tables of benchmarks agree with the stored results, and the counts of instructions are compared as documented."""
 
 import json
 

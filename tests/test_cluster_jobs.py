@@ -1,4 +1,4 @@
-"""File jobs on a Dask cluster: the same bytes as on one machine, with a worker that dies, stopped and begun again."""
+"""File jobs on a Dask cluster: the same bytes as on one machine, also when a worker dies or the job is resumed."""
 
 import json
 import os

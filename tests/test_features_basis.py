@@ -1,4 +1,4 @@
-"""What only polynomial bases promise: the peers' columns, exact ends, numbers that are not finite, chunks."""
+"""Polynomial bases beyond the reference: the peers' columns, exact ends, numbers that are not finite, chunks."""
 
 import math
 

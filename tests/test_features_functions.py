@@ -1,4 +1,4 @@
-"""What only functions of columns promise: invalid values, choice of columns, and functions that users bring."""
+"""Functions of columns beyond the reference: invalid values, choice of columns, and custom functions."""
 
 import math
 import os

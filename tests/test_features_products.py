@@ -1,4 +1,4 @@
-"""What only products of columns promise: the columns and bits of scikit-learn, edges, sizes without bounds."""
+"""Products of columns beyond the reference: the columns and bits of scikit-learn, edges, sizes without bounds."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What every command that turns files into files does with names, with bad files, and with what is already there."""
+"""Commands that turn files into files: names of results, bad files, and files that exist already."""
 
 import json
 import os

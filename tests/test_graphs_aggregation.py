@@ -1,4 +1,4 @@
-"""What only aggregation promises: SciPy's bits, hubs, NaN, empty rows, blocks."""
+"""Aggregation beyond equality with the reference: SciPy's bits, hubs, NaN, empty rows, blocks."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What only graphs promise: stable rows, PyTorch Geometric's norm, loops, duplicates, and clear errors."""
+"""Graphs beyond the reference: stable rows, PyTorch Geometric's norm, loops, duplicates, and clear errors."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a graph has checked cannot change: by the caller's arrays, by flags, by copies, by pickles, by files."""
+"""The arrays that a graph has checked cannot change: by the caller's arrays, flags, copies, pickles or files."""
 
 import copy
 import pickle

@@ -216,7 +216,17 @@ def test_import_is_cheap():
 
 
 def test_first_calls_load_nothing_they_do_not_use():
-    heavy = {"numpy.ma", "importlib.resources", "decimal", "fractions", "numba", "scipy", "pandas"}
+    heavy = {
+        "concurrent.futures",
+        "logging",
+        "numpy.ma",
+        "importlib.resources",
+        "decimal",
+        "fractions",
+        "numba",
+        "scipy",
+        "pandas",
+    }
     code = (
         "import sys, numpy as np, fastdl; X = np.random.default_rng(0).standard_normal((200, 3)); "
         "fastdl.fit_lp(X, X.sum(1)); fastdl.voxelize(X, 0.5, (-3, -3, -3, 3, 3, 3)); "

@@ -75,7 +75,7 @@ OPTIONAL = {
 }  # fmt: skip
 ABOUT = {"estimators": {"sklearn"}, "torch": {"torch"}}
 # Modules of the standard library that load late: slow ones, and one that Windows has not.
-SLOW = {"ctypes", "datetime", "fcntl", "importlib", "importlib.resources", "platform", "zipfile"}
+SLOW = {"concurrent.futures", "ctypes", "datetime", "fcntl", "importlib", "importlib.resources", "platform", "zipfile"}
 
 
 # Imports run down.

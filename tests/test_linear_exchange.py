@@ -1,4 +1,4 @@
-"""What only p < 1 promises: the least loss of all where vertices are few, a true bound, and no worse than any start."""
+"""Fits with p < 1: the least loss of all where vertices are few, a true bound, and no worse than any start."""
 
 from itertools import combinations
 

@@ -1,4 +1,4 @@
-"""What only gradient descent promises: its steps, no units, histories, early stopping, the same for any cuts."""
+"""Gradient descent beyond the reference: its steps, no units, histories, early stopping, the same for any cuts."""
 
 import numpy as np
 import pytest

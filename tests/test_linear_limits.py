@@ -1,4 +1,4 @@
-"""Fits at the limits: tiny and huge units, one far y, fewer rows than columns, losses of the user's own in any unit."""
+"""Fits at the limits: tiny and huge units, one far y, fewer rows than columns, custom losses in any unit."""
 
 import itertools
 from fractions import Fraction

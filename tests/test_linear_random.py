@@ -1,4 +1,4 @@
-"""What only random search and the bounds by duality promise: exact pruning, no units, the same for any cuts."""
+"""Random search and the bounds by duality beyond the reference: exact pruning, no units, the same for any cuts."""
 
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What only the losses promise: accuracy for any power, gradients, weights, streams, the user's own."""
+"""The losses beyond the reference: accuracy for any power, gradients, weights, streams, the user's own."""
 
 import math
 import os

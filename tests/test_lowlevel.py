@@ -1,4 +1,4 @@
-"""The kernels as others call them: the examples of docs/lowlevel.md, run."""
+"""The kernels called from Cython and Numba: the examples of docs/lowlevel.md."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""What clouds by other programs look like: each line a kind of file that once came out wrong, with its right value."""
+"""Clouds as other programs write them: kinds of files that were once read wrong, with the right values."""
 
 import struct
 

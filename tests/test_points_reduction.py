@@ -1,4 +1,4 @@
-"""What only reductions promise: the same bytes by every path, peers' lattices, the user's own functions, spilling."""
+"""Reductions beyond the reference: the same bytes by every path, peers' lattices, custom functions, spilling."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""What only points promise: spconv's bits, the edges of cells, the account of every point, errors that say why."""
+"""Points beyond the reference: spconv's bits, the edges of cells, the account of every point, errors that say why."""
 
 import hashlib
 import pickle

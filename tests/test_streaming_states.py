@@ -1,4 +1,4 @@
-"""States of streams as bytes: written, read in another process's place, and gone on with."""
+"""States of streams as bytes: written, read as another process would, and continued."""
 
 import pickle
 

@@ -36,7 +36,7 @@ def summed(rows, cuts):
 @pytest.mark.parametrize("full", [1 << 28, 40])
 @pytest.mark.parametrize("spread", [3, 300])
 def test_sums_are_those_of_exact_rationals_in_any_grouping(spread, full, monkeypatch):
-    monkeypatch.setattr(_superaccumulator, "_WAITING", 7)
+    monkeypatch.setattr(_superaccumulator, "_BUFFER", 7)
     monkeypatch.setattr(_superaccumulator, "_FULL", full)
     rng = np.random.default_rng(spread)
     for _ in range(40):

@@ -43,10 +43,10 @@ def run_command(work: CommandWork, options: argparse.Namespace, unit: str, write
     there = argparse.Namespace(**{name: _sendable(value) for name, value in vars(options).items()})
     there.quiet = True
     with cluster_of(options.scheduler, 1) as cluster:
-        told = cluster.executor.submit(_Remote(work), there).result()
+        text = cluster.executor.submit(_Remote(work), there).result()
     for folder in {path.absolute().parent for path in writes}:
         temporaries.sweep(str(folder))
-    return told
+    return text
 
 
 class _Remote:
@@ -101,18 +101,18 @@ class Cluster:
         """
         client, sent = self.client, {"pure": False, "retries": _RETRIES}
         divided = [client.submit(divide, part, **sent) for part in parts]
-        told = deque(client.submit(getitem, some, 0, **sent) for some in divided)
+        accounts = deque(client.submit(getitem, some, 0, **sent) for some in divided)
         found = deque(
             client.submit(gather, [client.submit(getitem, some, k, **sent) for some in divided], **sent)
             for k in range(1, places + 1)
         )
         del divided  # a reference would keep all pieces in the workers' memory
         try:
-            for waiting in (told, found):
-                while waiting:
-                    yield waiting.popleft().result()
+            for futures in (accounts, found):
+                while futures:
+                    yield futures.popleft().result()
         finally:
-            client.cancel([*told, *found])
+            client.cancel([*accounts, *found])
 
 
 @dataclass(frozen=True)

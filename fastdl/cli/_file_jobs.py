@@ -81,13 +81,13 @@ class Totals:
 
     def mixed(self, names: Sequence[str]) -> list[str]:
         """Sentences on details that differ between the files: "2 rates: 8000 (3 files), 16000 (1 file)"."""
-        told = []
+        sentences = []
         for name in names:
             counts = Counter(_text(r.details[name]) for r in self.results if name in r.details)
             if len(counts) > 1:
                 few = ", ".join(f"{value} ({n} file{'s' * (n != 1)})" for value, n in counts.most_common(4))
-                told.append(f"{len(counts)} {name.rstrip('s')}s: {few}{', ...' if len(counts) > 4 else ''}")
-        return told
+                sentences.append(f"{len(counts)} {name.rstrip('s')}s: {few}{', ...' if len(counts) > 4 else ''}")
+        return sentences
 
 
 class FileJobs:

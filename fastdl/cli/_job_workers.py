@@ -48,12 +48,12 @@ class Result:
 
     def json(self) -> str:
         """One line."""
-        told = self.details
+        details = self.details
         known = dict.fromkeys(("items", "rate", "clipped", "dropped"))  # null where a kind of work has none
-        known["items"] = told.get("voxels", told.get("letters"))
-        if "kept" in told:  # of tiles that share voxels it is not known
-            known["dropped"] = told["in"] - told["kept"]
-        fields = {"input": str(self.source), "output": str(self.target), **known, **told}
+        known["items"] = details.get("voxels", details.get("letters"))
+        if "kept" in details:  # of tiles that share voxels it is not known
+            known["dropped"] = details["in"] - details["kept"]
+        fields = {"input": str(self.source), "output": str(self.target), **known, **details}
         fields["skipped"] = self.skipped
         return json.dumps({**fields, "seconds": round(self.seconds, 6), "error": self.error}, default=_plain)
 
@@ -126,7 +126,7 @@ def run_all(
             return attempt(work, source, target, progress, options.sync, together=True)
 
         results = starmap(one, pairs) if workers == 1 else _share(pairs, one, executor, progress, workers)
-        yield from _named(results, stack.enter_context(ThreadPoolExecutor(1)))
+        yield from _rename_in_groups(results, stack.enter_context(ThreadPoolExecutor(1)))
 
 
 def _on_cluster(
@@ -167,56 +167,56 @@ def _share(
 ) -> Iterator[Result]:
     """Call one(source, target) for all pairs in an executor; Ctrl-C stops each at its next report of progress."""
     todo = iter(pairs)
-    waiting: dict[Future[Result], tuple[Source, Path]] = {}
+    submitted: dict[Future[Result], tuple[Source, Path]] = {}
     try:
         while True:
-            while len(waiting) < workers * _AHEAD and (pair := next(todo, None)) is not None:
-                waiting[executor.submit(one, *pair)] = pair
-            if not waiting:
+            while len(submitted) < workers * _AHEAD and (pair := next(todo, None)) is not None:
+                submitted[executor.submit(one, *pair)] = pair
+            if not submitted:
                 return
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                source, target = waiting.pop(future)
+            for future in wait(submitted, return_when=FIRST_COMPLETED).done:
+                source, target = submitted.pop(future)
                 try:
                     yield future.result()
                 except Exception as error:  # the worker itself died, or the result could not be sent
                     yield Result(source, target, error=_sentence(error, source))
     except BaseException:
         progress.stopped = True
-        for future in waiting:
+        for future in submitted:
             future.cancel()
         raise
 
 
-def _named(results: Iterator[Result], namer: Executor) -> Iterator[Result]:
-    """The results, after small files have been written and renamed in groups, while the next ones are processed."""
-    waiting: list[Result] = []
-    running: deque[Future[list[Result]]] = deque()
+def _rename_in_groups(results: Iterator[Result], renamer: Executor) -> Iterator[Result]:
+    """The results; small files are written and renamed in groups, by another thread, while the next are processed."""
+    ready: list[Result] = []
+    renaming: deque[Future[list[Result]]] = deque()
     since = time.perf_counter()
     try:
         for result in results:
-            while running and (running[0].done() or len(running) > _BATCHES):
-                yield from running.popleft().result()
+            while renaming and (renaming[0].done() or len(renaming) > _BATCHES):
+                yield from renaming.popleft().result()
             if result.group is None or not result.group.sets:
                 yield result
                 continue
-            if not waiting:
+            if not ready:
                 since = time.perf_counter()
-            waiting.append(result)
-            if len(waiting) >= _TOGETHER or time.perf_counter() - since > _DELAY:
-                running.append(namer.submit(_name, waiting))
-                waiting = []
-        while running:
-            yield from running.popleft().result()
-        yield from _name(waiting)
-        waiting = []
+            ready.append(result)
+            if len(ready) >= _TOGETHER or time.perf_counter() - since > _DELAY:
+                renaming.append(renamer.submit(_rename_group, ready))
+                ready = []
+        while renaming:
+            yield from renaming.popleft().result()
+        yield from _rename_group(ready)
+        ready = []
     finally:
-        for result in waiting:
+        for result in ready:
             if result.group is not None:
                 result.group.discard()
 
 
-def _name(results: list[Result]) -> list[Result]:
-    """Results whose files have their names, or an error."""
+def _rename_group(results: list[Result]) -> list[Result]:
+    """Write and rename the small files of some results; what fails becomes the error of a result."""
     from fastdl.files import atomic
 
     groups = [result.group for result in results if result.group is not None]

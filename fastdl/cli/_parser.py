@@ -40,12 +40,12 @@ class Parser(argparse.ArgumentParser):
         self, commands: argparse._SubParsersAction[Any], groups: Sequence[tuple[str, Sequence[str]]]
     ) -> None:
         """Show the commands in groups (heading, names) instead of argparse's one list."""
-        told = {action.dest: action.help for action in commands._choices_actions}
+        helps = {action.dest: action.help for action in commands._choices_actions}
         commands._choices_actions.clear()
         commands.help = argparse.SUPPRESS
-        width = max(map(len, told)) + 2
+        width = max(map(len, helps)) + 2
         parts = [
-            "\n".join([f"{heading}:", *(f"  {name:{width}}{told[name]}" for name in names)])
+            "\n".join([f"{heading}:", *(f"  {name:{width}}{helps[name]}" for name in names)])
             for heading, names in groups
         ]
         self.epilog = "\n\n".join([*parts, self.epilog or ""])

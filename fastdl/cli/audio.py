@@ -260,8 +260,8 @@ def _summary(totals: Totals, verb: str) -> str:
     size, clipped = totals.sum("bytes") / 1e6, totals.sum("clipped")
     missing, dropped = totals.sum("nan"), totals.sum("dropped")
     notes = [f"{result.source}: {note}" for result in totals.results for note in result.details["notes"]]
-    told = "".join(f"{note}\n" for note in notes)
-    return told + (
+    lines = "".join(f"{note}\n" for note in notes)
+    return lines + (
         f"{verb} {totals.files}, {totals.sum('duration'):.1f} s of sound, {size:.1f} MB in {totals.seconds:.2f} s "
         f"({totals.rate(size):.0f} MB/s)"
         + (f"; {clipped} samples outside [-1, 1] were clipped" if clipped else "")

@@ -84,9 +84,9 @@ def run(options: argparse.Namespace) -> int:
     if options.output is not None:
         ending = ".npz" if features is None else ".npy"
         check_output(options.output, (ending,), reads=reads, overwrite=options.overwrite)
-    told = run_command(work, options, "edge", writes)
+    text = run_command(work, options, "edge", writes)
     if not options.quiet:
-        print(told)
+        print(text)
     return 0
 
 
@@ -98,16 +98,16 @@ def work(options: argparse.Namespace, progress: ProgressBar) -> str:
     features = None if options.features is None else load(options.features)
     writes_ids = options.ids is not None and not options.ids.exists()
     graph, names, seconds = read(options, features, threads, progress)
-    told = f"{graph.summary()} (read in {seconds:.2f} s)"
+    text = f"{graph.summary()} (read in {seconds:.2f} s)"
     if writes_ids:
         write_names(options, names)
-        told += f"; wrote {len(names)} names to {options.ids}"
+        text += f"; wrote {len(names)} names to {options.ids}"
     if features is not None:
-        told += f"; {gather(options, graph, features, threads)}; wrote {options.output}"
+        text += f"; {gather(options, graph, features, threads)}; wrote {options.output}"
     elif options.output is not None:
         write_rows(options.output, graph)
-        told += f"; wrote {options.output}"
-    return told
+        text += f"; wrote {options.output}"
+    return text
 
 
 def read(

@@ -102,9 +102,9 @@ def run_fit(options: argparse.Namespace) -> int:
         check_output(options.plot, (".png", ".svg", ".pdf"), reads=reads, overwrite=options.overwrite, option="--plot")
         _check.extra("matplotlib", "report", "--plot")
         writes.append(options.plot)
-    told = _table_sections.run_sections(fit_table, options, "row", writes)
+    text = _table_sections.run_sections(fit_table, options, "row", writes)
     if not options.quiet:
-        print(told)
+        print(text)
     return 0
 
 
@@ -129,12 +129,12 @@ def fit_table(options: argparse.Namespace, progress: ProgressBar) -> str:
             with replacing_together(options.plot, options.output) as (picture, file):
                 _table_parts.save_plot(parts, model, picture, options.plot)
                 file.write(model.text().encode())
-        told = [model.summary()]
+        lines = [model.summary()]
         if parts.dropped:
-            told.append(f"{parts.dropped} rows with missing values were left out")
+            lines.append(f"{parts.dropped} rows with missing values were left out")
         took = progress.seconds - seconds
-        told.append(f"read in {seconds:.2f} s, fitted in {took:.2f} s; wrote {options.output}")
-        return "\n".join(told)
+        lines.append(f"read in {seconds:.2f} s, fitted in {took:.2f} s; wrote {options.output}")
+        return "\n".join(lines)
 
 
 def run_predict(options: argparse.Namespace) -> int:
@@ -143,9 +143,9 @@ def run_predict(options: argparse.Namespace) -> int:
 
     formats, reads = (".npy", ".csv", ".parquet"), [options.model, options.table]
     check_output(options.output, formats, reads=reads, overwrite=options.overwrite)
-    told = _table_sections.run_sections(predict_table, options, "row", [options.output])
+    text = _table_sections.run_sections(predict_table, options, "row", [options.output])
     if not options.quiet:
-        print(told)
+        print(text)
     return 0
 
 
@@ -176,11 +176,11 @@ def predict_table(options: argparse.Namespace, progress: ProgressBar) -> str:
 
         _table_sections.run_parts(source, model.features, partial(_values, model), take, progress)
         writer.finish()
-    told = [f"{rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}"]
+    lines = [f"{rows} values of {model.target} in {progress.seconds:.2f} s; wrote {options.output}"]
     if bad:
         some = ", ".join(f"{k} (line {table.place(k)['line']})" if table.text else str(k) for k in bad[:10])
-        told.append(f"not finite, as a feature is missing or not finite: row {some}{', ...' if len(bad) > 10 else ''}")
-    return "\n".join(told)
+        lines.append(f"not finite, as a feature is missing or not finite: row {some}{', ...' if len(bad) > 10 else ''}")
+    return "\n".join(lines)
 
 
 def _values(model: TableModel, table: Table, columns: list[Any]) -> Array:

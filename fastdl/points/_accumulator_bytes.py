@@ -93,9 +93,9 @@ def from_bytes(data: bytes, make: type[VoxelAccumulator]) -> VoxelAccumulator:
     if not data.startswith(MAGIC):
         got = data[: len(MAGIC)]
         raise _check.InputError(f"data must begin with {MAGIC!r}, as VoxelAccumulator.to_bytes writes, got {got!r}")
-    told, _, body = data[len(MAGIC) :].partition(b"\n")
-    if told != b"%08x" % zlib.crc32(body):
-        raise _check.InputError(f"data is damaged: its checksum is {zlib.crc32(body):08x}, not {told[:8]!r}")
+    checksum, _, body = data[len(MAGIC) :].partition(b"\n")
+    if checksum != b"%08x" % zlib.crc32(body):
+        raise _check.InputError(f"data is damaged: its checksum is {zlib.crc32(body):08x}, not {checksum[:8]!r}")
     text, _, packed = body.partition(b"\n")
     try:
         head = json.loads(text)

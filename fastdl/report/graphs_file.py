@@ -32,33 +32,33 @@ def chapter(asked: Inspection) -> Chapter:
             raise
         graph, names = read_named_graph(asked.path)
     asked.tell(0.5)
-    told = graph.summary()
+    summary = graph.summary()
     nodes = max(graph.shape)
     parts = components(graph) if nodes else np.zeros(0, np.int64)
     sizes = np.sort(np.bincount(parts, minlength=nodes)[np.unique(parts)])[::-1] if nodes else parts
     page = Chapter(
         asked.key,
         f"Graph: {asked.path.name}",
-        f"{nodes:,} nodes, {told.num_edges:,} edges, {len(sizes):,} component{'s' * (len(sizes) != 1)}"
+        f"{nodes:,} nodes, {summary.num_edges:,} edges, {len(sizes):,} component{'s' * (len(sizes) != 1)}"
         + (f"; the largest holds {100 * int(sizes[0]) / nodes:.3g} % of the nodes." if len(sizes) else "."),
     )
-    largest = names[told.largest_node] if names and told.largest_node >= 0 else told.largest_node
+    largest = names[summary.largest_node] if names and summary.largest_node >= 0 else summary.largest_node
     page.table(
         ["what", "how many"],
         [
-            ["targets", told.num_targets],
-            ["sources", told.num_sources],
-            ["edges", told.num_edges],
-            ["edges from a node to itself", told.self_loops],
-            ["edges that are there before, kept (--coalesce merges them)", told.duplicates],
-            ["nodes without an edge", told.isolated],
+            ["targets", summary.num_targets],
+            ["sources", summary.num_sources],
+            ["edges", summary.num_edges],
+            ["edges from a node to itself", summary.self_loops],
+            ["edges that are there before, kept (--coalesce merges them)", summary.duplicates],
+            ["nodes without an edge", summary.isolated],
             ["components, edges taken both ways", len(sizes)],
-            [f"edges into the node that has most of them ({largest})", max(told.largest_degree, 0)],
+            [f"edges into the node that has most of them ({largest})", max(summary.largest_degree, 0)],
             ["weighted edges", 0 if graph.weight is None else len(graph.weight)],
         ],
         "What is in it" + ("; nodes have names, and are numbered in the order they come" if names else ""),
     )
-    if told.num_edges:
+    if summary.num_edges:
         _pictures(page, graph, sizes)
     return page
 

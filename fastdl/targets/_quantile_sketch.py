@@ -31,7 +31,7 @@ class ValueSample:
         self.limit = limit
         self.count, self.low, self.high = 0, np.inf, -np.inf
         self.dtype: np.dtype | None = None
-        self._waiting: list[Array] = []
+        self._buffer: list[Array] = []
         self._levels: list[Array | None] = []
         self._odd: list[int] = []
         self._raised = self._lowered = 0  # bounds of the error of any rank, in either direction
@@ -42,23 +42,23 @@ class ValueSample:
             return
         self._seen(values.dtype, len(values), low, high)
         if self.limit is None:
-            self._waiting.append(values.copy() if copy else values)
+            self._buffer.append(values.copy() if copy else values)
         else:
-            self._buffer(values)
+            self._fill_buffer(values)
 
     def _seen(self, dtype: np.dtype, count: int, low: float, high: float) -> None:
         self.dtype = dtype if self.dtype is None else np.result_type(self.dtype, dtype)
         self.count, self.low, self.high = self.count + count, min(self.low, low), max(self.high, high)
 
-    def _buffer(self, values: Array) -> None:
+    def _fill_buffer(self, values: Array) -> None:
         assert self.limit is not None
-        have = sum(map(len, self._waiting))
+        have = sum(map(len, self._buffer))
         while have + len(values) >= self.limit:
             cut = self.limit - have
-            self._push(0, np.sort(np.concatenate([*self._waiting, values[:cut]])))
-            self._waiting, have, values = [], 0, values[cut:]
+            self._push(0, np.sort(np.concatenate([*self._buffer, values[:cut]])))
+            self._buffer, have, values = [], 0, values[cut:]
         if len(values):
-            self._waiting.append(values.copy())
+            self._buffer.append(values.copy())
 
     def _push(self, level: int, buffer: Array) -> None:
         while len(self._levels) <= level:
@@ -86,7 +86,7 @@ class ValueSample:
         """A snapshot of the state, which later values do not change; with its own copy of the values if `copy`."""
         state = ValueSample(self.limit)
         state.count, state.low, state.high, state.dtype = self.count, self.low, self.high, self.dtype
-        state._waiting = [values.copy() for values in self._waiting] if copy else list(self._waiting)
+        state._buffer = [values.copy() for values in self._buffer] if copy else list(self._buffer)
         state._levels = list(self._levels)
         return state
 
@@ -100,22 +100,22 @@ class ValueSample:
         for level, buffer in enumerate(other._levels):
             if buffer is not None:
                 self._push(level, buffer)
-        for values in other._waiting:
+        for values in other._buffer:
             if self.limit is None:
-                self._waiting.append(values)
+                self._buffer.append(values)
             else:
-                self._buffer(values)
+                self._fill_buffer(values)
 
     def sorted(self) -> SortedValues:
         """The values, or the weighted sketch of them, in ascending order."""
         levels = [(1 << i, buffer) for i, buffer in enumerate(self._levels) if buffer is not None]
-        parts = [*self._waiting, *(buffer for _, buffer in levels)]
+        parts = [*self._buffer, *(buffer for _, buffer in levels)]
         if not levels:
             return SortedValues(
                 np.sort(parts[0] if len(parts) == 1 else np.concatenate(parts)), None, self.low, self.high
             )
-        waiting = sum(map(len, self._waiting))
-        weights = np.repeat([1, *(w for w, _ in levels)], [waiting, *(len(b) for _, b in levels)])
+        buffered = sum(map(len, self._buffer))
+        weights = np.repeat([1, *(w for w, _ in levels)], [buffered, *(len(b) for _, b in levels)])
         values = np.concatenate(parts)
         order = np.argsort(values, kind="stable")
         return SortedValues(values[order], weights[order], self.low, self.high)
