@@ -282,19 +282,11 @@ def test_a_whole_range_far_out_is_not_said_to_be_broken():
     fastdl.voxel_coords(np.zeros((1, 3), np.float32), 33.8, (-453.45, 0, 0, 1064381.75, 33.8, 33.8))
 
 
-@pytest.mark.parametrize("n", [511, 512, 513, 5000])
-@pytest.mark.parametrize("most", [1, 300, 513, None])
-@pytest.mark.parametrize("cells", [4, 40, 4000])
-def test_blocks_of_points_and_tables_that_grow(n, most, cells):
-    """Voxels in a dictionary, point by point: for every way to a voxel and wherever the room for voxels ends."""
-    points = np.random.default_rng(n).random((n, 4), np.float32) * np.float32(min(cells, 20))
-    points[::7] = points[3]
-    points[5, 1], points[-1, 0] = np.nan, -1
-    ends = (0, 0, 0, cells, cells, min(cells, 200))
-    got = fastdl.voxelize(points, 1.0, ends, max_points=2, max_voxels=most, axes="xyz")
+def assert_point_by_point(got, points, most, t):
+    """Voxels of edge 1 from 0 in a dictionary, point by point: order, ids, counts, rows and what was dropped."""
     ids, rows, dropped = {}, [], 0
     for p, where in zip(points, got.inverse.tolist()):
-        cell = tuple(np.floor(p[:3])) if np.isfinite(p).all() and (p >= 0).all() else None
+        cell = tuple(np.floor(p[:3])) if np.isfinite(p[:3]).all() and (p[:3] >= 0).all() else None
         if cell is not None and (cell in ids or most is None or len(ids) < most):
             if ids.setdefault(cell, len(ids)) == len(rows):
                 rows.append([])
@@ -306,6 +298,74 @@ def test_blocks_of_points_and_tables_that_grow(n, most, cells):
     assert got.coords.tolist() == [list(cell) for cell in ids]
     assert got.true_counts.tolist() == [len(row) for row in rows]
     assert got.accounting["over_voxels"] == dropped
+    assert got.accounting["non_finite"] == np.count_nonzero(~np.isfinite(points[:, :3]).all(axis=1))
+    assert balanced(got.accounting)
     for row, voxel in zip(rows, got.voxels):
-        np.testing.assert_array_equal(voxel[: len(row)], row[:2])
+        np.testing.assert_array_equal(voxel[: len(row)], row[:t])
         assert not voxel[len(row) :].any()
+
+
+@pytest.mark.parametrize("n", [511, 512, 513, 5000])
+@pytest.mark.parametrize("most", [1, 300, 513, None])
+@pytest.mark.parametrize("cells", [4, 40, 4000])
+def test_blocks_of_points_and_tables_that_grow(n, most, cells):
+    """For every way to a voxel and wherever the room for voxels ends."""
+    points = np.random.default_rng(n).random((n, 4), np.float32) * np.float32(min(cells, 20))
+    points[::7] = points[3]
+    points[5, 1], points[-1, 0] = np.nan, -1
+    ends = (0, 0, 0, cells, cells, min(cells, 200))
+    got = fastdl.voxelize(points, 1.0, ends, max_points=2, max_voxels=most, axes="xyz")
+    assert_point_by_point(got, points, most, 2)
+
+
+def runs(rng, n, columns, dtype):
+    """Points that stay in a cell for a while, some nowhere: runs end anywhere beside the borders of vectors."""
+    places = rng.random((n, columns)) * [30, 30, 30, *[1] * (columns - 3)]
+    points = np.repeat(places, rng.integers(1, 40, n), axis=0)[:n].astype(dtype)
+    points[rng.random(n) < 0.1, 0] = np.nan
+    points[rng.random(n) < 0.1, 2] = -1
+    points[n // 3 : n // 2, 1] = -1
+    return points
+
+
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 31, 33, 513, 527, 1024, 1041, 3001])
+@pytest.mark.parametrize(("columns", "dtype"), [(3, np.float32), (4, np.float32), (7, np.float32), (4, np.float64)])
+@pytest.mark.parametrize("cells", [40, 1000])
+def test_runs_of_points_in_a_cell(n, columns, dtype, cells):
+    rng = np.random.default_rng(n)
+    for most in (None, 1, 7, 40):
+        points = runs(rng, n, columns, dtype)
+        got = fastdl.voxelize(points, 1.0, (0, 0, 0, cells, cells, cells), max_points=3, max_voxels=most, axes="xyz")
+        assert_point_by_point(got, points, most, 3)
+
+
+def test_a_table_keeps_nothing_of_the_clouds_before():
+    """Its slots are not cleared between clouds: cells come again in another order, and the table grows and shrinks."""
+    rng, ends = np.random.default_rng(1), (0, 0, 0, 1000, 1000, 1000)
+    voxelizer = fastdl.Voxelizer(1.0, ends, max_points=2, axes="xyz")
+    for n in (600, 5000, 700, 20_000, 513, 5000, 5000, 600):
+        wide = np.float32(rng.choice([5, 20, 1000]))
+        points = rng.random((n, 4), np.float32) * wide
+        assert_point_by_point(voxelizer(points), points, None, 2)
+        assert_point_by_point(voxelizer(points[::-1]), points[::-1], None, 2)
+
+
+def test_numbers_in_a_table_begin_anew_before_they_come_to_32_bits():
+    rng = np.random.default_rng(2)
+    voxelizer = fastdl.Voxelizer(1.0, (0, 0, 0, 1000, 1000, 1000), max_points=2, axes="xyz")
+    voxelizer(rng.random((2000, 4), np.float32) * 30)
+    for before in (2**31 - 1000, 2**32 - 5000, 2**32 - 2001, 2**32 - 2000, 2**32 - 1):
+        voxelizer._workspace.used = before
+        for _ in range(3):
+            points = rng.random((2000, 4), np.float32) * np.float32(30)
+            assert_point_by_point(voxelizer(points), points, None, 2)
+            assert voxelizer._workspace.used < 2**32
+
+
+def test_a_call_that_fails_leaves_nothing_in_the_table():
+    points = np.random.default_rng(3).random((3000, 4), np.float32) * np.float32(30)
+    voxelizer = fastdl.Voxelizer(1.0, (0, 0, 0, 1000, 1000, 1000), max_points=2, axes="xyz", max_bytes=60_000)
+    for _ in range(3):
+        with pytest.raises(fastdl.errors.InputError, match="max_bytes"):
+            voxelizer(points)
+        assert_point_by_point(voxelizer(points[:600]), points[:600], None, 2)

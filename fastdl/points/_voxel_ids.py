@@ -27,6 +27,7 @@ class Workspace(threading.local):
         self.last: dict[str, Array] = {}  # views of these that were taken last: loops ask for the same again
         self.largest = 0  # bytes of the largest result that `expect_result` was told of
         self.voxels = 16  # of the last cloud: the next is likely to have about as many
+        self.used = 0  # the largest number in the slots of `slots`
 
     def take(self, name: str, size: int, dtype: DTypeLike) -> Array:
         """An uninitialised array."""
@@ -42,6 +43,21 @@ class Workspace(threading.local):
             self.arrays[name] = found
         part = self.last[name] = found[: size * dtype.itemsize].view(dtype)
         return part
+
+    def slots(self, bits: int, points: int) -> tuple[Array, int]:
+        """A hash table of 2^bits slots of 64 bits, and the number that is in the lower halves of free ones at most.
+
+        The caller writes larger numbers, by the number of `points` at most. So nothing need be cleared between clouds,
+        which takes as long as 5,000 look-ups, until the numbers come to 2^32.
+        """
+        kept = self.arrays.get("hashed")
+        if kept is None or len(kept) < 1 << bits or self.used + points >= 1 << 32:
+            kept = np.zeros(1 << bits, np.uint64)
+            if kept.nbytes > _KEEP:
+                return kept, 0
+            self.arrays["hashed"], self.used = kept, 0
+        free, self.used = self.used, self.used + points
+        return kept[: 1 << bits], free
 
     def expect_result(self, size: int) -> None:
         """Make the allocator keep freed memory of this many bytes, so that the next result causes no page faults.

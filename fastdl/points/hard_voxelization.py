@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +23,7 @@ kernel = _kernels.load("points_hard_voxels") or reference_kernel
 reduction_kernel = _kernels.load("points_reduction") or reference_reductions
 
 LIKES = ("spconv", "mmcv")
-_SLOT = np.dtype(np.uint64)
+_LOWER = 0 if sys.byteorder == "little" else 1  # the half of a slot that is its lower 32 bits
 _MOST = 2**31 - 1  # points of a voxel: counts are int32
 _BLOCK = FEW = 512  # points of a block of the kernel, which wants room for as many voxels
 _SMALL = 1 << 18  # bytes of a result: to have room for a voxel a point costs less than to make room twice
@@ -190,14 +191,13 @@ def _one_pass(
     table = _voxel_ids.grid_table(grid, n, workspace)
     if table is None and not grid.narrow:
         return None
-    bits, state = 0, np.zeros(3, np.int64)
+    bits, state = 0, np.zeros(4, np.int64)
     row_bytes = t * c * x.itemsize
     expected = max(n // 8, workspace.voxels * 3 // 2, min(n, max(64, _SMALL // row_bytes)))
     if table is None:
         # At most a quarter full, few look-ups meet another voxel's slot, a branch the processor would mispredict.
         bits = (expected * 8 // 3 + _BLOCK).bit_length()
-        table = workspace.take("slots", 1 << bits, _SLOT)
-        table.fill(0)
+        table, state[3] = workspace.slots(bits, n)
     most = min(n, grid.cells, s.max_voxels or n)
     # One voxel more than max_bytes allows is enough to know: `_two_passes` then raises the error.
     most_rows = min(most, s.max_bytes // row_bytes + 1)
@@ -221,7 +221,7 @@ def _one_pass(
             rows = min(max(2 * rows, size + _BLOCK), most_rows)
             voxels, coords, counts = (_enlarge(a, size, rows) for a in (voxels, coords, counts))
         else:  # the table is too full, or has too long a run of occupied slots
-            table, bits = _enlarge_table(table, bits)
+            table, bits = _enlarge_table(table, bits, int(state[3]))
     if not bits:  # reset the workspace's table of cells to -1
         kernel.clear(coords[: int(state[0])], turned, numbers, table)
     if out is None and size * row_bytes > s.max_bytes:
@@ -255,10 +255,11 @@ def _enlarge(x: Array, size: int, rows: int) -> Array:
     return wide
 
 
-def _enlarge_table(table: Array, bits: int) -> tuple[Array, int]:
+def _enlarge_table(table: Array, bits: int, free: int) -> tuple[Array, int]:
+    """A larger table, with the slots that are not free: their lower half is above `free`."""
     more = bits + (1 if bits > 20 else 2)
     wide = np.zeros(1 << more, np.uint64)
-    cell_kernel.rehash(table, wide, more, True)
+    cell_kernel.rehash(table[table.view(np.uint32)[_LOWER::2] > free], wide, more, True)
     return wide, more
 
 
