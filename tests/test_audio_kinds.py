@@ -5,6 +5,7 @@ import struct
 import numpy as np
 import pytest
 
+from fastdl.errors import FileError
 from fastdl.files import open_audio, read_audio
 
 soundfile = pytest.importorskip("soundfile")
@@ -111,3 +112,27 @@ def test_chunks_of_odd_size_without_their_padding(tmp_path, odd, between):
 def test_headers_of_other_writers(tmp_path, head, samples, want):
     (tmp_path / "x.wav").write_bytes(riff((b"fmt ", head), (b"data", samples)))
     np.testing.assert_array_equal(read_audio(tmp_path / "x.wav"), want)
+
+
+@pytest.mark.parametrize("kind", ["PCM_16", "PCM_24", "FLOAT", "ULAW"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_caf_whose_size_is_not_known(tmp_path, kind, channels):
+    """As it is written to a pipe: its samples go to the end of the file."""
+    soundfile = pytest.importorskip("soundfile")
+
+    path = tmp_path / "a.caf"
+    soundfile.write(path, np.sin(np.arange(3000)).reshape(-1, channels), 8000, kind)
+    want = open_audio(path).read()
+    data = bytearray(path.read_bytes())
+    at = data.index(b"data")
+    data[at + 4 : at + 12] = b"\xff" * 8
+    path.write_bytes(data)
+    recording = open_audio(path)
+    assert recording.frames == 3000 // channels and not recording.is_estimate
+    assert np.array_equal(recording.read(), want)
+    assert np.array_equal(recording.read(100, 50), want[100:150])
+    assert np.array_equal(np.concatenate(list(recording.chunks(77))), want)
+    for size in (-1, -2, 2**62, 2**63 - 1, 5):
+        path.write_bytes(data[:at] + b"junk" + (size % 2**64).to_bytes(8, "big"))
+        with pytest.raises(FileError, match=r"a\.caf"):
+            open_audio(path)

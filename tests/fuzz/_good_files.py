@@ -32,6 +32,13 @@ def w64_of_a_pipe():
     return bytes(head) + bytes(head) + data[104:] + bytes(head)
 
 
+def caf_of_a_pipe():
+    data = bytearray(wav("PCM_16", form="CAF")())
+    at = data.index(b"data")
+    data[at + 4 : at + 12] = b"\xff" * 8
+    return bytes(data)
+
+
 def cloud(name):
     def make():
         import tempfile

@@ -99,6 +99,8 @@ def sequences(path):
     letters = b"".join(part.letters.tobytes() for part in whole if hasattr(part, "letters"))
     if hasattr(reader, "fetch"):
         at = 0
+        if sum(reader.lengths.values()) != len(letters):
+            letters = b""  # a name is there twice: the first of the sequences has it, as for samtools
         for name, length in list(reader.lengths.items())[:3]:
             found = reader.fetch(name, 0, min(length, 10)).tobytes()
             assert found.upper() == letters[at : at + min(length, 10)].upper() or not letters, name

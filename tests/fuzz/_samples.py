@@ -42,6 +42,7 @@ KINDS = {
         Kind("voice.opus", good.wav("OPUS", form="OGG"), read.audio, needs="soundfile"),
         Kind("gsm.wav", good.wav("GSM610", channels=1), read.audio, needs="soundfile"),
         Kind("pipe.w64", good.w64_of_a_pipe, read.audio, needs="soundfile"),
+        Kind("pipe.caf", good.caf_of_a_pipe, read.audio, needs="soundfile"),
         Kind("samples.raw", lambda: bytes(range(251)) * 3, read.raw),
         Kind("codes.npy.json", good.description_text, read.description),
         Kind("codes.npy", lambda: good.npy(np.arange(500, dtype=np.uint8) % 200), read.codes, read.codes_sidecar),

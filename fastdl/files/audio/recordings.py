@@ -13,6 +13,7 @@ import numpy as np
 from fastdl import _check
 from fastdl._typing import Array
 from fastdl.errors import FastdlError, FileError
+from fastdl.files.audio._caf_pipe import SizedCaf, size_place
 from fastdl.files.audio._open_files import OpenFiles, RawFile
 from fastdl.files.audio._raw import BY_SUFFIX, RawReader
 from fastdl.files.audio._recording import Recording, fill
@@ -158,12 +159,17 @@ class SoundfileReader(Recording):
         self._soundfile = _check.extra("soundfile", "audio", f"{path}: reading this kind of file")
         if path.suffix.lower() == ".raw":  # soundfile would want the format as arguments
             raise FileError(path, "has no header; --raw or raw= describes samples, such as s16le,8000,1", 0)
-        with self._errors("not a recording that can be read", 0), self._soundfile.SoundFile(path) as file:
+        self._sized = size_place(path)
+        with self._errors("not a recording that can be read", 0), self._file(path) as file:
             self.rate, self.channels, self.frames = file.samplerate, file.channels, file.frames
             self.dtype = _sample_type(file.subtype)
             self._is_exact = file.subtype.startswith("PCM_")
             self._is_paired = file.subtype == "VOX_ADPCM"  # libsndfile decodes two samples a byte, and loses an odd one
             self.is_estimate = file.format == "MP3" or "MPEG" in file.subtype or not 0 < file.frames < _ENDLESS
+
+    def _file(self, path: Path) -> Any:
+        """The file of libsndfile."""
+        return self._soundfile.SoundFile(path if self._sized is None else SizedCaf(path, *self._sized))
 
     @contextmanager
     def _errors(self, problem: str, offset: int | None = None) -> Iterator[None]:
@@ -191,13 +197,13 @@ class SoundfileReader(Recording):
     def _opened(self) -> Iterator[SoundFile]:
         """The file. With `files`, one whose decoder keeps no state between frames stays open for the next read."""
         if self.files is None or not self._is_exact:
-            with self._soundfile.SoundFile(self.path) as file:
+            with self._file(self.path) as file:
                 # For reading in order: soundfile seeks after each read, which many kinds (GSM, G.721, DWVW) cannot.
                 file.seekable = lambda: False
                 yield file
             return
         try:
-            yield self.files.get(self.path, self._soundfile.SoundFile)
+            yield self.files.get(self.path, self._file)
         except BaseException:
             self.files.close(self.path)
             raise
@@ -223,7 +229,7 @@ class SoundfileReader(Recording):
         """Samples of at most `frames` frames, in order: (n,) mono or (n, channels)."""
         done = 0
         frames -= self._is_paired and frames > 1 and frames % 2
-        with self._errors("cannot be opened again"), self._soundfile.SoundFile(self.path) as file:
+        with self._errors("cannot be opened again"), self._file(self.path) as file:
             file.seekable = lambda: False
             while self.is_estimate or done < self.frames:
                 with self._errors(f"corrupt after frame {done}"):
