@@ -1,4 +1,4 @@
-"""What the kernels share: the CPU levels and the fused types.
+"""Common definitions of the kernels: CPU levels and fused types.
 
 `cloned` is the type of a function that GCC compiles once for each level and chooses at load time (docs/decisions/0002); a build for
 one level (FASTDL_CPU), another compiler or platform has it once.

@@ -1,4 +1,4 @@
-"""x, y and z of points as arrays of their own, which vectors of arithmetic want; rows of any number of columns."""
+"""Copies x, y and z from rows of any number of columns to arrays of their own, as vector instructions need them."""
 
 from fastdl_ext._common cimport cloned, real
 

@@ -1,10 +1,10 @@
-"""Many small files written and named by system calls that follow each other without Python's lock.
+"""Writes and renames many small files by system calls, without Python's lock.
 
-Bound: the system calls themselves (on ext4 some 20 us to create, write and close a file and 10 to rename it). Called from
-Python one by one they take the lock each time, so that a second thread cannot work meanwhile; here it can.
+Bound: the system calls themselves (on ext4 some 20 us to create, write and close a file and 10 to rename it). Python takes
+the lock again after each of them, so that another thread hardly gets it; here that thread can work meanwhile.
 
-What fails here is left undone: the caller then does it in Python, whose errors say what was wrong. On Windows everything
-is left to the caller.
+A file for which a call fails is left to the caller, which does it in Python and gets an error with the reason. On Windows
+all files are left to the caller.
 """
 
 from libc.stdint cimport int64_t, uint8_t
@@ -37,7 +37,7 @@ cdef extern from * nogil:
     #define O_CLOEXEC 0
     #endif
 
-    /* A new file with these bytes: 1, or 0 where there is none. Its mode is what the process's umask leaves. */
+    /* Create a file with these bytes; returns 1, or 0 if that failed. Its mode is 0666 less the process's umask. */
     static int fastdl_write_file(const char* path, const unsigned char* data, int64_t size) {
         int handle = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (handle < 0)
@@ -58,9 +58,9 @@ cdef extern from * nogil:
         return 1;
     }
 
-    /* Files that belong together get their names: those behind the first are removed before it is renamed, and come after
-       it. found: for each file whether it has its name, its size, and its time in seconds and nanoseconds. Nothing is done
-       where a target is there and is no regular file. */
+    /* Rename files that belong together. The old targets of all but the first are removed before the first is renamed, so
+       that no old file stands beside the new first one. found: for each file whether it was renamed, its size, and its
+       modification time in seconds and nanoseconds. Nothing is done if a target exists that is not a regular file. */
     static void fastdl_name_files(const char** temporaries, const char** targets, int64_t count, int64_t* found) {
         struct stat entry;
         int64_t k, there = 0;
@@ -132,7 +132,7 @@ def write_files(const uint8_t[::1] names, const uint8_t[::1] data, const int64_t
 
 
 def name_files(const uint8_t[::1] temporaries, const uint8_t[::1] targets, const int64_t[::1] ends, int64_t[:, ::1] found):
-    """Rename files, in sets up to each of `ends`; found: (whether it was, size, seconds, nanoseconds) of each file."""
+    """Rename files in sets that end at `ends`; found: (whether it was renamed, size, seconds, nanoseconds) of each."""
     cdef Py_ssize_t k, n = found.shape[0]
     cdef int64_t start = 0
     cdef const char** old

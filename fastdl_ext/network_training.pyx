@@ -37,7 +37,7 @@ cdef struct Shared:             # by the threads of one training
 
 cdef inlined update(const Net* net, const Rule* rule, const double* step, const real* grad, real* params, real* first,
                     real* second, Py_ssize_t n) noexcept nogil:
-    # step: the rate, what keeps Adam's quotient finite, and what the decay leaves of the weights.
+    # step: the learning rate, Adam's epsilon, and the factor of the weights' decay.
     cdef Py_ssize_t i, layer, weights
     cdef real rate = <real>step[0], least = <real>step[1], left = <real>step[2]
     cdef real b1 = <real>rule.first, b2 = <real>rule.second, c1 = <real>(1 - rule.first), c2 = <real>(1 - rule.second)
@@ -165,10 +165,10 @@ cdef cloned helping_f64(const Net* net, const Rows* rows, const Objective* objec
 
 def train(Py_ssize_t part, task, rows, const int64_t[::1] order, const double[:, ::1] step, real[::1] params,
           real[:, ::1] moments, double[::1] total):
-    """Go through the rows of `order` in batches, one step each; add to total the losses met and the weights.
+    """Make a step for each batch of `order`; add the batches' losses and weights to total.
 
-    task: the records (net, loss, rule, share); rows: X, y and weights or None. Part 0 leads; others, each on a thread of
-    its own, take pieces of the batches while it does.
+    task: the records (net, loss, rule, share); rows: X, y and weights or None. The thread of part 0 makes the steps; those
+    of other parts compute pieces of its batches until it ends.
     """
     net, loss, rule, share = task
     cdef const Py_ssize_t[::1] sizes = net.sizes, widths = net.widths

@@ -10,7 +10,8 @@ from fastdl import reference
 from tests.cases_graphs import REDUCTIONS, random_graph
 
 SUBJECTS = ["audio", "points", "sequences", "graphs", "targets", "features", "losses", "linear", "network", "selection"]
-# No definition but itself: what only converts its input, or holds a function of the user's.
+# Functions without a definition in NumPy: conversions, wrappers of functions that have one, and trainings, whose
+# gradient and steps have one.
 ITSELF = {"as_loss", "as_graph", "aggregate_blocks", "custom_loss", "estimate_intervals"}
 ITSELF |= {"fit_network", "fit_network_classifier"}
 rng = np.random.default_rng(0)

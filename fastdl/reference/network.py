@@ -108,7 +108,7 @@ def train(part, task, rows, order, step, params, moments, total):
 
     task: the records (net, loss, rule, share); rows: X, y and weights or None. Residuals are multiplied by `loss.unit`,
     slopes by `loss.pull`. A row of `step` is the learning rate, Adam's epsilon, and the factor of the weights' decay.
-    `part` is the thread's number: part 0 does all the work here, and `share`, the threads' barrier, is not used.
+    `part` is the number of the thread: here part 0 does all the work, and `share`, the memory of threads, is unused.
     """
     if part:
         return
