@@ -75,4 +75,4 @@ def small_encode(*arguments):
     """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
 
 
-small_standardise = small_encode
+small_standardise = small_decode = small_encode

@@ -62,3 +62,6 @@ def residual_terms(r, p):
 
 def small_loss(*arguments):
     """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
+
+
+small_loss_grad = small_loss
