@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastdl
-from bench import result_of
+from bench import equal, result_of
 from fastdl.reference import audio as reference
 
 SIZES = {"160": 160, "L2": 200_000, "L3": 4_000_000, "DRAM": 50_000_000}
@@ -18,10 +18,6 @@ sizes = pytest.mark.parametrize("size", ["160", "L2", pytest.param("L3", marks=p
 @lru_cache(2)
 def samples(n):
     return np.random.default_rng(0).integers(-32768, 32768, n, dtype=np.int16)
-
-
-def equal(want):
-    return lambda got: np.testing.assert_array_equal(np.asarray(got), want)
 
 
 def torchaudio_formula(torch, x, mu=255.0):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import fastdl
-from bench.bench_sequences import equal, letters
+from bench import equal
+from bench.bench_sequences import letters
 from fastdl import _kernels
 from fastdl.reference import files as reference
 from tests.test_points_lzf import compress

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastdl
-from bench import result_of
+from bench import equal, result_of
 from fastdl.reference import sequences as reference
 
 SIZES = {"100": 100, "L2": 100_000, "L3": 2_000_000, "DRAM": 10_000_000}
@@ -16,10 +16,6 @@ sizes = pytest.mark.parametrize("size", ["100", "L2", pytest.param("L3", marks=p
 @lru_cache(4)
 def letters(n):
     return np.random.default_rng(0).choice(np.frombuffer(b"ACGT", np.uint8), n)
-
-
-def equal(want):
-    return lambda got: np.testing.assert_array_equal(np.asarray(got), want)
 
 
 def seqpro_with(threads):

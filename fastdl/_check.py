@@ -6,16 +6,17 @@ import math
 import operator
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
 from fastdl import _frames
 from fastdl._frames import column_names as column_names
 from fastdl._memory import free_bytes
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, DLPackLike, DTypeLike, TableLike
 from fastdl.errors import DISTRIBUTION
 from fastdl.errors import FastdlError as FastdlError
 from fastdl.errors import FileError as FileError
@@ -26,22 +27,23 @@ from fastdl.errors import MissingExtra as MissingExtra
 _LARGE = 1 << 28  # bytes of an array for which there may be too little memory
 _READABLE = (1, 3, 11, 13)  # of DLPack's kinds of devices: the CPU, host memory of CUDA and ROCm, and managed memory
 _BUILT_IN = (int, float, list, tuple, np.ndarray, np.generic)  # never a frame: no need to look
+T = TypeVar("T")
 
 
-def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
+def one_of(name: str, value: T, allowed: Iterable[T]) -> T:
     """`value`, which must be in `allowed`."""
     if value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return value
 
 
-def integer(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
+def integer(name: str, value: object, low: int | None = None, high: int | None = None) -> int:
     """`value` as an int within [low, high]."""
     if type(value) is not int:
         if isinstance(value, (bool, np.bool_)):
             raise InputTypeError(f"{name} must be an integer, got {value!r}")
         try:
-            value = operator.index(value)
+            value = operator.index(value)  # type: ignore[arg-type]
         except TypeError:
             raise InputTypeError(f"{name} must be an integer, got {value!r}") from None
     if (low is not None and value < low) or (high is not None and value > high):
@@ -49,10 +51,17 @@ def integer(name: str, value: Any, low: int | None = None, high: int | None = No
     return value
 
 
-def number(name: str, value: Any, low: float | None = None, high: float | None = None, *, above: bool = False) -> float:
+def number(
+    name: str,
+    value: object,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    above: bool = False,
+) -> float:
     """`value` as a finite float within [low, high], or above `low` when `above` is true."""
     try:
-        value = float(value)
+        value = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise InputTypeError(f"{name} must be a number, got {value!r}") from None
     if not math.isfinite(value):
@@ -64,13 +73,15 @@ def number(name: str, value: Any, low: float | None = None, high: float | None =
     return value
 
 
-def _interval(low: Any, high: Any) -> str:
+def _interval(low: float | None, high: float | None) -> str:
     if high is None:
         return f"at least {low}"
     return f"at most {high}" if low is None else f"between {low} and {high}"
 
 
-def array(name: str, value: Any, dtypes: Sequence[Any] | None = None, ndim: int | Sequence[int] | None = None) -> Array:
+def array(
+    name: str, value: TableLike, dtypes: Sequence[DTypeLike] | None = None, ndim: int | Sequence[int] | None = None
+) -> Array:
     """`value` as a C-contiguous array in the machine's byte order; copied only where it is not that already.
 
     `dtypes` lists dtypes or kinds ("i", "u", "f", "b") that are allowed; nothing is cast.
@@ -81,12 +92,12 @@ def array(name: str, value: Any, dtypes: Sequence[Any] | None = None, ndim: int 
     if ndim is not None and x.ndim != ndim and (isinstance(ndim, int) or x.ndim not in ndim):
         wanted = ndim if isinstance(ndim, int) else " or ".join(map(str, ndim))
         raise InputError(f"{name} must have {wanted} dimension(s), got shape {x.shape}")
-    # Nothing is left to do to most arrays, and small ones come in small calls: one look at the flags.
+    # Most arrays need no conversion: in calls with few items, reading the flags once is faster than `native`.
     return x if x.flags.carray and x.dtype.isnative else native(x)
 
 
-def contiguous(x: Any, dtype: Any) -> Array:
-    """`x` as `native` gives it, of `dtype`; of np.ascontiguousarray alone it may still stand at an odd address."""
+def contiguous(x: ArrayLike, dtype: DTypeLike) -> Array:
+    """`x` as `native` returns it, of `dtype`; np.ascontiguousarray alone would keep an unaligned array."""
     y = np.ascontiguousarray(x, dtype)
     return y if y.flags.aligned else y.copy()
 
@@ -98,7 +109,7 @@ def native(x: Array) -> Array:
     return x if x.flags.c_contiguous and x.flags.aligned else x.copy("C")
 
 
-def floats(name: str, value: Any, ndim: int | Sequence[int] | None = None) -> Array:
+def floats(name: str, value: TableLike, ndim: int | Sequence[int] | None = None) -> Array:
     """`value` as `array` gives it, as float32 where its floats have 32 bits or fewer and as float64 otherwise."""
     x = array(name, value, ("i", "u", "f", "b"), ndim)
     return x.astype(np.float32 if x.dtype.kind == "f" and x.dtype.itemsize <= 4 else np.float64, copy=False)
@@ -110,7 +121,7 @@ def rows(name: str, value: Any) -> Array:
     return x[:, None] if x.ndim == 1 else x
 
 
-def sample_weight(value: Any, n: int, name: str = "sample_weight") -> Array | None:
+def sample_weight(value: ArrayLike | None, n: int, name: str = "sample_weight") -> Array | None:
     """The weights of n rows as float64, or None for equal weights; finite and not negative."""
     if value is None:
         return None
@@ -123,13 +134,13 @@ def sample_weight(value: Any, n: int, name: str = "sample_weight") -> Array | No
     return weights
 
 
-def is_masked_array(value: Any) -> bool:
-    """Whether it is NumPy's masked array; anything else is told apart without numpy.ma, which takes time to load."""
+def is_masked_array(value: object) -> TypeGuard[np.ma.MaskedArray]:
+    """Whether a value is NumPy's masked array; for most others that is known without loading numpy.ma."""
     return type(value) is not np.ndarray and isinstance(value, np.ndarray) and isinstance(value, np.ma.MaskedArray)
 
 
-def asarray(name: str, value: Any) -> Array:
-    """`value` as an array, without a copy where it has the buffer or the array interface, or DLPack's."""
+def asarray(name: str, value: TableLike) -> Array:
+    """`value` as an array; not copied if it has the buffer protocol, the array interface or DLPack."""
     if type(value) is np.ndarray:
         return value
     if is_masked_array(value):
@@ -151,14 +162,14 @@ def asarray(name: str, value: Any) -> Array:
     return x
 
 
-def _has_dlpack_alone(value: Any) -> bool:
-    """Whether DLPack is the one way to the memory of a value."""
+def _has_dlpack_alone(value: object) -> TypeGuard[DLPackLike]:
+    """Whether a value gives its memory by DLPack, and not by NumPy's interfaces."""
     kind = type(value)
     return hasattr(kind, "__dlpack__") and not (hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"))
 
 
-def _of_dlpack(name: str, value: Any) -> Array:
-    """The memory of a value as an array, where the CPU can read it."""
+def _of_dlpack(name: str, value: DLPackLike) -> Array:
+    """A value as an array over the same memory, which the CPU must be able to read."""
     kind, number = value.__dlpack_device__()
     if int(kind) not in _READABLE:
         what = f"{type(value).__name__} on device {number} of DLPack's kind {int(kind)}"
@@ -169,19 +180,19 @@ def _of_dlpack(name: str, value: Any) -> Array:
         raise InputTypeError(f"{name} cannot be read as an array: {error}") from None
 
 
-def table(name: str, value: Any) -> tuple[Array, list[str] | None]:
+def table(name: str, value: TableLike) -> tuple[Array, list[str] | None]:
     """A table of numbers as an array (N, D), and the names of its columns, where it has names.
 
     Tables are DataFrames of pandas (nullable, Arrow-backed and categorical numbers too) and polars, tables of pyarrow,
-    and whatever gives an Arrow stream or the `__dataframe__` protocol. Columns of one dtype keep it; others become
-    float32 where all have 32 bits of a float at most, else float64. A missing value is NaN. A column that holds no
-    numbers is an `InputTypeError` that names it. Anything else is read by `asarray`, and has no names.
+    and objects with an Arrow stream or the `__dataframe__` protocol. Columns of one dtype keep it; others become
+    float32 if all are floats of 32 bits or fewer, else float64. A missing value is NaN. A column that holds no numbers
+    is an `InputTypeError` that names it. Anything else is read by `asarray`, and has no names.
     """
     return asarray(name, value), _frames.column_names(value)
 
 
-def texts(name: str, value: Any) -> list[Any] | None:
-    """The strings of whatever holds text, as a list of str or bytes; None where `value` holds none.
+def texts(name: str, value: object) -> list[Any] | None:
+    """The strings of a list, array or column of text, as a list of str or bytes; None for any other value.
 
     Text is a list or tuple of str or bytes, an array of dtype U, S, StringDType or object, a Series, Index or
     Categorical of pandas (object, category, string, Arrow), a Series of polars, or an array of pyarrow. A single str is
@@ -217,7 +228,7 @@ def texts(name: str, value: Any) -> list[Any] | None:
     return list(items)
 
 
-def dtype(name: str, got: np.dtype, allowed: Sequence[Any]) -> None:
+def dtype(name: str, got: np.dtype, allowed: Sequence[DTypeLike]) -> None:
     """Raise unless `got` is one of `allowed`: dtypes, or kinds as NumPy's one-letter codes."""
     for kind in allowed:
         if got.kind == kind if isinstance(kind, str) and len(kind) == 1 else got.newbyteorder("=") == kind:
@@ -228,13 +239,13 @@ def dtype(name: str, got: np.dtype, allowed: Sequence[Any]) -> None:
 _KINDS = {"i": "signed integers", "u": "unsigned integers", "f": "floats", "b": "bool", "S": "bytes"}
 
 
-def _list(allowed: Sequence[Any]) -> str:
+def _list(allowed: Sequence[DTypeLike]) -> str:
     words = [_KINDS[a] if isinstance(a, str) and len(a) == 1 else str(np.dtype(a)) for a in allowed]
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def empty(what: str, shape: tuple[int, ...], dtype: Any) -> Array:
-    """A new array; one that is larger than the memory that is free is refused with what it would take."""
+def empty(what: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """A new array; an error that says its size, if that is more than the free memory."""
     try:
         result = np.empty(shape, dtype)
         if result.nbytes < _LARGE or (free := free_bytes()) is None or result.nbytes <= free:
@@ -245,10 +256,12 @@ def empty(what: str, shape: tuple[int, ...], dtype: Any) -> Array:
     raise InputError(f"{what} of shape {shape} takes {size} bytes, more than there are")
 
 
-def out(name: str, given: Any, shape: tuple[int, ...], dtype: Any, *inputs: Any) -> Array:
-    """The array to write to: a fresh one, or `given` where it fits and overlaps none of the user's `inputs`.
+def out(
+    name: str, given: Array | DLPackLike | None, shape: tuple[int, ...], dtype: DTypeLike, *inputs: ArrayLike
+) -> Array:
+    """The array to write to: a new one, or `given`, which must fit and must not overlap the user's `inputs`.
 
-    Of another library's tensor on the CPU it is an array over the same memory.
+    For another library's tensor on the CPU it is an array over the same memory.
     """
     if given is None:
         return empty("a result", shape, dtype)
@@ -277,7 +290,7 @@ def out(name: str, given: Any, shape: tuple[int, ...], dtype: Any, *inputs: Any)
     return given
 
 
-def same_length(**arrays: Any) -> int:
+def same_length(**arrays: Sized | None) -> int:
     """The common length of the first axis of the named arrays; None is skipped."""
     sizes = {name: len(x) for name, x in arrays.items() if x is not None}
     if len(set(sizes.values())) > 1:
@@ -293,8 +306,8 @@ def finite(name: str, x: Array) -> None:
         raise InputError(f"{name} must be finite, got {x[place]} at index {place[0] if len(place) == 1 else place}")
 
 
-def extra(module: str, extra_name: str, purpose: str) -> Any:
-    """Import an optional library, or say which extra of fastdl brings it."""
+def extra(module: str, extra_name: str, purpose: str) -> ModuleType:
+    """Import an optional library; if it is missing, the error says which extra of fastdl installs it."""
     import importlib
 
     try:
@@ -305,8 +318,8 @@ def extra(module: str, extra_name: str, purpose: str) -> Any:
         raise MissingExtra(message) from None
 
 
-def existing(path: Any) -> Path:
-    """`path` as a Path to a file that is there."""
+def existing(path: str | os.PathLike[str]) -> Path:
+    """`path` as a Path; an error unless it is a file that exists."""
     path = Path(path)
     try:
         mode = os.stat(path).st_mode

@@ -5,14 +5,24 @@ Dask is imported only where one of its values is given.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
+from fastdl._typing import ArrayLike
 from fastdl.errors import InputError
 
 
-def is_lazy(value: Any) -> bool:
+class LazyValue(Protocol):
+    """A collection or delayed value of Dask."""
+
+    def __dask_graph__(self) -> object: ...
+
+    def compute(self, *, scheduler: str) -> Any:
+        """The value itself."""
+
+
+def is_lazy(value: object) -> TypeGuard[LazyValue]:
     """Whether a value is a Dask collection or delayed value, which is not computed yet."""
     return hasattr(value, "__dask_graph__")
 
@@ -28,7 +38,9 @@ def compute_chunk(chunk: Any) -> Any:
     return chunk
 
 
-def row_chunks(X: Any, y: Any = None, sample_weight: Any = None) -> list[Any]:
+def row_chunks(
+    X: LazyValue, y: LazyValue | ArrayLike | None = None, sample_weight: LazyValue | ArrayLike | None = None
+) -> list[Any]:
     """The rows of Dask collections as chunks: (X, y, ...) of each part, or the parts of X alone."""
     parts = _parts("X", X)
     given = [("y", y), ("sample_weight", sample_weight)]
@@ -39,9 +51,10 @@ def row_chunks(X: Any, y: Any = None, sample_weight: Any = None) -> list[Any]:
     return list(zip(parts, *columns)) if columns else parts
 
 
-def _like(name: str, column: Any, X: Any) -> Any:
+def _like(name: str, column: Any, X: Any) -> LazyValue:
     """A column cut as the rows of X are."""
-    if not is_lazy(column):
+    lazy = is_lazy(column)
+    if not lazy:
         if not hasattr(X, "chunks") or np.isnan(X.chunks[0]).any():
             raise InputError(f"{name} must be a Dask collection as X is, whose parts have lengths that are not known")
         import dask.array

@@ -6,17 +6,27 @@ These libraries are imported only where one of their values (or an Arrow stream)
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 import numpy as np
 
 from fastdl._typing import Array
 from fastdl.errors import InputTypeError, MissingExtra
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
 _NUMERIC = "fiub"
+PandasColumn: TypeAlias = "pd.Series | pd.Index"
+ArrowColumn: TypeAlias = "pa.Array | pa.ChunkedArray"
+PolarsColumn: TypeAlias = Any  # polars.Series; to know it, type checkers would read all of polars, for ten seconds
+PolarsFrame: TypeAlias = Any
+Frame: TypeAlias = "pd.DataFrame | pa.Table | PolarsFrame"
+Column: TypeAlias = "PandasColumn | ArrowColumn | PolarsColumn"
 
 
-def kind_of(value: Any) -> str | None:
+def kind_of(value: object) -> str | None:
     """ "table" or "column" for values that this module reads, else None."""
     module, kind = type(value).__module__.partition(".")[0], type(value)
     if module in ("pandas", "polars", "pyarrow"):
@@ -60,7 +70,7 @@ def read_frame(name: str, value: Any, kind: str) -> Array:
     return out
 
 
-def read_column(name: str, column: Any) -> Array:
+def read_column(name: str, column: Column) -> Array:
     """A Series, Index or array of numbers or bool; missing values are NaN, and make floats of integers."""
     module = type(column).__module__.partition(".")[0]
     if module == "polars":
@@ -70,7 +80,7 @@ def read_column(name: str, column: Any) -> Array:
     return _from_pandas(name, column)
 
 
-def _known(value: Any) -> Any:
+def _known(value: Any) -> Frame:
     """A table of pandas, polars or pyarrow, or what gives an Arrow stream as a table of pyarrow."""
     module = type(value).__module__.partition(".")[0]
     if module == "polars" and hasattr(value, "collect"):  # a LazyFrame
@@ -90,20 +100,23 @@ def _known(value: Any) -> Any:
     return interchange.from_dataframe(value)
 
 
-def _columns(value: Any) -> tuple[list[str], list[Any]]:
+def _columns(value: Frame) -> tuple[list[str], list[Column]]:
     if hasattr(value, "column_names"):  # pyarrow
         return list(value.column_names), list(value.columns)
     if hasattr(value, "get_columns"):  # polars
         return list(value.columns), list(value.get_columns())
-    return [str(n) for n in value.columns], [value.iloc[:, k] for k in range(value.shape[1])]
+    frame = cast("pd.DataFrame", value)
+    return [str(n) for n in frame.columns], [frame.iloc[:, k] for k in range(frame.shape[1])]
 
 
-def _from_pandas(name: str, column: Any) -> Array:
+def _from_pandas(name: str, column: PandasColumn) -> Array:
     dtype = column.dtype
     if isinstance(dtype, np.dtype):
         if dtype.kind in _NUMERIC:
             return np.asarray(column)
-        return _from_objects(name, column, str(dtype)) if dtype.kind == "O" else _refuse(name, str(dtype))
+        if dtype.kind != "O":
+            _refuse(name, str(dtype))
+        return _from_objects(name, column, str(dtype))
     if hasattr(dtype, "categories"):
         return _from_categories(name, column, read_column(f"{name}, by its categories,", dtype.categories))
     inner = getattr(dtype, "numpy_dtype", None)  # of nullable and of Arrow-backed columns
@@ -120,7 +133,7 @@ def _from_pandas(name: str, column: Any) -> Array:
     return np.asarray(column.to_numpy(dtype=_with_nan(inner), na_value=np.nan))
 
 
-def _from_categories(name: str, column: Any, categories: Array) -> Array:
+def _from_categories(name: str, column: PandasColumn, categories: Array) -> Array:
     """Numbers that a Categorical of pandas, or a Series or Index of one, stands for."""
     codes = np.asarray(column.cat.codes if hasattr(column, "cat") else column.codes)
     if not len(codes) or codes.min() >= 0:
@@ -129,10 +142,10 @@ def _from_categories(name: str, column: Any, categories: Array) -> Array:
     return values[codes]
 
 
-def _from_polars(name: str, column: Any) -> Array:
+def _from_polars(name: str, column: PolarsColumn) -> Array:
     kind = str(column.dtype)
     if not (column.dtype.is_numeric() or kind in ("Boolean", "Null")):
-        return _refuse(name, kind, next((v for v in column.head(100).to_list() if v is not None), None))
+        _refuse(name, kind, next((v for v in column.head(100).to_list() if v is not None), None))
     if kind == "Null" or kind.startswith(("Decimal", "Int128")):
         column = column.cast(type(column)("", [1.0]).dtype)
     if column.null_count():
@@ -144,7 +157,7 @@ def _from_polars(name: str, column: Any) -> Array:
     return np.asarray(column.to_numpy())
 
 
-def _from_arrow(name: str, column: Any) -> Array:
+def _from_arrow(name: str, column: ArrowColumn) -> Array:
     import pyarrow as pa
 
     if isinstance(column, pa.ChunkedArray):
@@ -157,7 +170,7 @@ def _from_arrow(name: str, column: Any) -> Array:
     if pa.types.is_decimal(kind) or pa.types.is_null(kind):
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        return _refuse(name, str(kind), next((v for v in column.slice(0, 100).to_pylist() if v is not None), None))
+        _refuse(name, str(kind), next((v for v in column.slice(0, 100).to_pylist() if v is not None), None))
     if not column.null_count:
         return np.asarray(column.to_numpy(zero_copy_only=False))
     missing = np.asarray(column.is_null())
@@ -172,7 +185,7 @@ def _with_nan(dtype: np.dtype) -> np.dtype:
     return dtype if dtype.kind == "f" else np.dtype(np.float64)
 
 
-def _from_objects(name: str, column: Any, dtype: str) -> Array:
+def _from_objects(name: str, column: PandasColumn, dtype: str) -> Array:
     """Python's numbers, None and NA as float64."""
     out = np.empty(len(column))
     for k, v in enumerate(column):
@@ -185,6 +198,6 @@ def _from_objects(name: str, column: Any, dtype: str) -> Array:
     return out
 
 
-def _refuse(name: str, dtype: str, value: Any = None, row: int | None = None) -> Any:
+def _refuse(name: str, dtype: str, value: object = None, row: int | None = None) -> NoReturn:
     seen = "" if value is None else f": {value!r}" + ("" if row is None else f" in row {row}")
     raise InputTypeError(f"{name} must be numeric, got {dtype}{seen}")

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import warnings
 from functools import cache
-from typing import Any
+from types import ModuleType
 
 from fastdl.errors import DISTRIBUTION
 
@@ -15,7 +15,7 @@ from fastdl.errors import DISTRIBUTION
 FORCED = os.environ.get("FASTDL_REFERENCE") == "1"
 
 
-def load(stem: str) -> Any:
+def load(stem: str) -> ModuleType | None:
     """The compiled module `fastdl_ext.<stem>`, or None where it was not built or FASTDL_REFERENCE=1 is set."""
     if FORCED:
         return None

@@ -39,7 +39,7 @@ def door(
 
 
 def _names(module: Any) -> list[tuple[str, str]]:
-    """(module, name) for each line `from module import name as name` of the stub."""
+    """(module, name) for each line `from module import name as name` of a package's stub."""
     stub = module.__spec__.loader.get_data(module.__file__.removesuffix(".py") + ".pyi").decode()
     words = [line.split() for line in stub.splitlines() if line.startswith("from ")]
     return [(line[1], line[3]) for line in words]

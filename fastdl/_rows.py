@@ -115,7 +115,8 @@ class Rows:
         """The chunks, not yet checked, cut and joined to blocks."""
         buffer = RowBuffer(_FILL)
         for chunk in self.chunks():
-            for rows in buffer.push(chunk, self.block):
+            # Rows in memory are one chunk: its end, which is shorter than a block, needs no copy.
+            for rows in [chunk] if self.in_memory else buffer.push(chunk, self.block):
                 for start in range(0, len(rows[0]), self.block):
                     yield select_rows(rows, slice(start, start + self.block))
         if len(buffer):

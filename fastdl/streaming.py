@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, cast, overload, runtime_checkable
 
 from fastdl import _dask
+from fastdl._dask import LazyValue
+from fastdl._typing import ArrayLike
+
+Result = TypeVar("Result", covariant=True)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,29 +49,62 @@ class ProgressEvent:
 
 
 @runtime_checkable
-class Accumulator(Protocol):
+class Accumulator(Protocol[Result]):
     """The interface of states over a stream: a monoid, so that loops, threads and clusters can all use them."""
 
-    def fresh(self) -> Any:
+    def fresh(self) -> Self:
         """An empty state with the same settings: the neutral element of merge."""
 
-    def update(self, chunk: Any) -> Any:
+    def update(self, chunk: Any, /) -> Self:
         """Take in one chunk; returns itself."""
 
-    def merge(self, other: Any) -> Any:
+    def merge(self, other: Any, /) -> Self:
         """Take in a state that saw the chunks after this one's; returns itself."""
 
-    def finish(self) -> Any:
+    def finish(self) -> Result:
         """The result."""
 
 
-T = TypeVar("T")
+@overload
+def run(
+    chunks: Iterable[Any],
+    step: Accumulator[T],
+    writer: None = None,
+    *,
+    executor: Executor | None = None,
+    in_flight: int | None = None,
+    progress: Callable[[ProgressEvent], Any] | None = None,
+) -> T: ...
+
+
+@overload
+def run(
+    chunks: Iterable[Any],
+    step: Callable[[Any], T],
+    writer: None = None,
+    *,
+    executor: Executor | None = None,
+    in_flight: int | None = None,
+    progress: Callable[[ProgressEvent], Any] | None = None,
+) -> list[T]: ...
+
+
+@overload
+def run(
+    chunks: Iterable[Any],
+    step: Callable[[Any], T],
+    writer: Callable[[T], Any],
+    *,
+    executor: Executor | None = None,
+    in_flight: int | None = None,
+    progress: Callable[[ProgressEvent], Any] | None = None,
+) -> None: ...
 
 
 def run(
     chunks: Iterable[Any],
-    step: Accumulator | Callable[[Any], T],
-    writer: Callable[[T], Any] | None = None,
+    step: Accumulator[Any] | Callable[[Any], Any],
+    writer: Callable[[Any], Any] | None = None,
     *,
     executor: Executor | None = None,
     in_flight: int | None = None,
@@ -111,11 +149,14 @@ def run(
     """
     accumulate = all(hasattr(step, name) for name in ("fresh", "update", "merge", "finish"))  # isinstance is slow
     results: list[Any] = []
+    work: Callable[[Any], Any]
+    take: Callable[[Any], Any]
     if accumulate:
-        work: Callable[[Any], Any] = _Fresh(step) if executor else _Loaded(step.update)  # type: ignore[union-attr]
-        take: Callable[[Any], Any] = step.merge if executor else _ignore  # type: ignore[union-attr]
+        state = cast(Accumulator[Any], step)
+        work = _Fresh(state) if executor else _Loaded(state.update)
+        take = state.merge if executor else _ignore
     else:
-        work, take = _Loaded(step), writer or results.append  # type: ignore[arg-type]
+        work, take = _Loaded(cast(Callable[[Any], Any], step)), writer or results.append
     if _dask.is_lazy(chunks):
         chunks = _dask.row_chunks(chunks)
 
@@ -124,11 +165,13 @@ def run(
         if progress is not None:
             progress(ProgressEvent(done, details={"chunk": chunk}))
     if accumulate:
-        return step.finish()  # type: ignore[union-attr]
+        return state.finish()
     return results if writer is None else None
 
 
-def dask_chunks(X: Any, y: Any = None, sample_weight: Any = None) -> list[Any]:
+def dask_chunks(
+    X: LazyValue, y: LazyValue | ArrayLike | None = None, sample_weight: LazyValue | ArrayLike | None = None
+) -> list[Any]:
     """The parts of Dask collections as chunks, for `run` and for functions that take chunks, such as `fit_lp`.
 
     Parameters
@@ -165,10 +208,10 @@ def dask_chunks(X: Any, y: Any = None, sample_weight: Any = None) -> list[Any]:
 class _Fresh:
     """Takes one chunk into an empty state; a class, because functions within functions cannot be pickled."""
 
-    def __init__(self, accumulator: Any):
+    def __init__(self, accumulator: Accumulator[Any]):
         self.accumulator = accumulator.fresh()
 
-    def __call__(self, chunk: Any) -> Any:
+    def __call__(self, chunk: object) -> Accumulator[Any]:
         return self.accumulator.fresh().update(_dask.compute_chunk(chunk))
 
 
@@ -178,30 +221,32 @@ class _Loaded:
     def __init__(self, step: Callable[[Any], Any]):
         self.step = step
 
-    def __call__(self, chunk: Any) -> Any:
+    def __call__(self, chunk: object) -> Any:
         return self.step(_dask.compute_chunk(chunk))
 
 
-def _ignore(_: Any) -> None:
+def _ignore(_: object) -> None:
     """An accumulator in the calling thread has already taken the chunk in."""
 
 
-def _ordered(chunks: Iterable[Any], work: Callable[[Any], Any], executor: Executor | None, in_flight: int) -> Any:
+def _ordered(
+    chunks: Iterable[Any], work: Callable[[Any], T], executor: Executor | None, in_flight: int
+) -> Iterator[tuple[Any, T]]:
     """(chunk, result) in the order of the chunks, at most `in_flight` of them in the executor."""
     if executor is None:
         for chunk in chunks:
             yield chunk, work(chunk)
         return
-    waiting: deque[tuple[Any, Future]] = deque()
+    submitted: deque[tuple[Any, Future[T]]] = deque()
     try:
         for chunk in chunks:
-            waiting.append((chunk, executor.submit(work, chunk)))
-            if len(waiting) >= in_flight:
-                chunk, future = waiting.popleft()
+            submitted.append((chunk, executor.submit(work, chunk)))
+            if len(submitted) >= in_flight:
+                chunk, future = submitted.popleft()
                 yield chunk, future.result()
-        while waiting:
-            chunk, future = waiting.popleft()
+        while submitted:
+            chunk, future = submitted.popleft()
             yield chunk, future.result()
     finally:
-        for _, future in waiting:
+        for _, future in submitted:
             future.cancel()

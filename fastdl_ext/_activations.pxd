@@ -53,7 +53,7 @@ cdef inline float tanh32(float x) noexcept nogil:
 cdef inline inlined activate(int activation, real* a, real* slope, Py_ssize_t n) noexcept nogil:
     # In place; `slope` is written for GELU alone: those of the others follow from their values. third = 3 cubic.
     cdef Py_ssize_t i
-    cdef real z, t, half = 0.5, one = 1, c = 0.7978845608028654, cubic = 0.044715, third = 0.134145
+    cdef real z, t, u, half = 0.5, one = 1, c = 0.7978845608028654, cubic = 0.044715, third = 0.134145
     if activation == TANH:
         for i in range(n):
             if real is float:
@@ -71,10 +71,14 @@ cdef inline inlined activate(int activation, real* a, real* slope, Py_ssize_t n)
             z = a[i]
             if real is float:
                 t = tanh32(c * (z + cubic * z * z * z))
+                z = less32(z, -100, -100, z)                        # as beyond 100 t is 1 or -1, and infinity times 0 NaN
+                u = less32(100, z, 100, z)
             else:
                 t = tanh64(c * (z + cubic * z * z * z))
+                z = less(z, -100, -100, z)
+                u = less(100, z, 100, z)
             a[i] = half * z * (one + t)
-            slope[i] = half * (one + t) + half * z * (one - t * t) * c * (one + third * z * z)
+            slope[i] = half * (one + t) + half * u * (one - t * t) * c * (one + third * u * u)
 
 
 cdef inline inlined times_slope(int activation, const real* a, const real* slope, real* g, Py_ssize_t n) noexcept nogil:

@@ -22,8 +22,8 @@ cdef extern from * nogil:
         (void)path; (void)data; (void)size;
         return 0;
     }
-    static void fastdl_name_files(const char** temporaries, const char** targets, int64_t count, int64_t* told) {
-        (void)temporaries; (void)targets; (void)count; (void)told;
+    static void fastdl_name_files(const char** temporaries, const char** targets, int64_t count, int64_t* found) {
+        (void)temporaries; (void)targets; (void)count; (void)found;
     }
 
     #else
@@ -59,9 +59,9 @@ cdef extern from * nogil:
     }
 
     /* Files that belong together get their names: those behind the first are removed before it is renamed, and come after
-       it. told: for each file whether it has its name, its size, and its time in seconds and nanoseconds. Nothing is done
+       it. found: for each file whether it has its name, its size, and its time in seconds and nanoseconds. Nothing is done
        where a target is there and is no regular file. */
-    static void fastdl_name_files(const char** temporaries, const char** targets, int64_t count, int64_t* told) {
+    static void fastdl_name_files(const char** temporaries, const char** targets, int64_t count, int64_t* found) {
         struct stat entry;
         int64_t k, there = 0;
         for (k = 0; k < count; k++) {
@@ -83,15 +83,15 @@ cdef extern from * nogil:
         for (k = 0; k < count; k++) {
             if (rename(temporaries[k], targets[k]) != 0)
                 return;
-            told[4 * k] = 1;
+            found[4 * k] = 1;
             if (stat(targets[k], &entry) == 0) {
-                told[4 * k + 1] = (int64_t)entry.st_size;
+                found[4 * k + 1] = (int64_t)entry.st_size;
     #if defined(__APPLE__)
-                told[4 * k + 2] = (int64_t)entry.st_mtimespec.tv_sec;
-                told[4 * k + 3] = (int64_t)entry.st_mtimespec.tv_nsec;
+                found[4 * k + 2] = (int64_t)entry.st_mtimespec.tv_sec;
+                found[4 * k + 3] = (int64_t)entry.st_mtimespec.tv_nsec;
     #else
-                told[4 * k + 2] = (int64_t)entry.st_mtim.tv_sec;
-                told[4 * k + 3] = (int64_t)entry.st_mtim.tv_nsec;
+                found[4 * k + 2] = (int64_t)entry.st_mtim.tv_sec;
+                found[4 * k + 3] = (int64_t)entry.st_mtim.tv_nsec;
     #endif
             }
         }
@@ -100,7 +100,7 @@ cdef extern from * nogil:
     #endif
     """
     int fastdl_write_file(const char* path, const unsigned char* data, int64_t size)
-    void fastdl_name_files(const char** temporaries, const char** targets, int64_t count, int64_t* told)
+    void fastdl_name_files(const char** temporaries, const char** targets, int64_t count, int64_t* found)
 
 
 cdef const char** pointers(const uint8_t* names, Py_ssize_t n) noexcept nogil:
@@ -131,9 +131,9 @@ def write_files(const uint8_t[::1] names, const uint8_t[::1] data, const int64_t
             free(paths)
 
 
-def name_files(const uint8_t[::1] temporaries, const uint8_t[::1] targets, const int64_t[::1] ends, int64_t[:, ::1] told):
-    """Rename files, in sets up to each of `ends`; told: (whether it was, size, seconds, nanoseconds) of each file."""
-    cdef Py_ssize_t k, n = told.shape[0]
+def name_files(const uint8_t[::1] temporaries, const uint8_t[::1] targets, const int64_t[::1] ends, int64_t[:, ::1] found):
+    """Rename files, in sets up to each of `ends`; found: (whether it was, size, seconds, nanoseconds) of each file."""
+    cdef Py_ssize_t k, n = found.shape[0]
     cdef int64_t start = 0
     cdef const char** old
     cdef const char** new
@@ -143,7 +143,7 @@ def name_files(const uint8_t[::1] temporaries, const uint8_t[::1] targets, const
         old, new = pointers(&temporaries[0], n), pointers(&targets[0], n)
         if old != NULL and new != NULL:
             for k in range(ends.shape[0]):
-                fastdl_name_files(old + start, new + start, ends[k] - start, &told[start, 0])
+                fastdl_name_files(old + start, new + start, ends[k] - start, &found[start, 0])
                 start = ends[k]
         free(old)
         free(new)

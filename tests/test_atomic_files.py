@@ -278,7 +278,7 @@ def test_a_folder_is_replaced_whole_or_stays(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_leftovers_are_told_from_what_is_being_written(tmp_path):
-    ours = temporaries.new(str(tmp_path))
+    ours = temporaries.reserve(str(tmp_path))
     host, pid, start = ours.rpartition("/")[2].split(".")[1].split("-")[1:]
     dead = [
         f".fastdl-{host}-{pid}-{int(start) - 1}.0.part",  # the number of a process that is now another's

@@ -12,7 +12,7 @@ import pytest
 
 from fastdl.cli import main
 from fastdl.streaming import run
-from tests.local_clusters import MARKS
+from tests.local_clusters import MARKS, contents, encode
 
 distributed = pytest.importorskip("distributed")
 pytestmark = MARKS
@@ -28,14 +28,6 @@ def recordings(tmp_path):
             file.setparams((1, 2, 8000, 0, "NONE", ""))
             file.writeframes(rng.integers(-9000, 9000, 3_000_000, dtype=np.int16).tobytes())
     return tmp_path / "in"
-
-
-def contents(folder):
-    return {p.name: p.read_bytes() for p in folder.iterdir() if not p.name.startswith(".")}
-
-
-def encode(source, target, *options):
-    return main(["encode-audio", str(source), "-o", str(target), *options])
 
 
 def pids(cluster):

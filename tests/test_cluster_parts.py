@@ -6,16 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 import wave
 
 import numpy as np
 import pytest
 
-from fastdl.cli import _cloud_exchange, _cluster, _job_workers, audio, main, sequences
+from fastdl.cli import _cloud_exchange, _job_workers, audio, main, sequences
 from fastdl.files import Fasta
-from tests.local_clusters import MARKS
+from tests.local_clusters import MARKS, contents, count_parts, kill_a_worker
 from tests.sequences_text_files import bgzip, fasta, text_of, twobit
 
 distributed = pytest.importorskip("distributed")
@@ -30,65 +28,8 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(audio, "_PARTS", 4)
     monkeypatch.setattr(sequences, "_PART", 1000)
     monkeypatch.setattr(sequences, "_BASES", 1000)
-    counts = []
-    run = _cluster.Cluster.run
-
-    def counted(self, parts, work, writer, progress):
-        counts.append(0)
-
-        def write(result):
-            counts[-1] += 1
-            writer(result)
-
-        run(self, parts, work, write, progress)
-
-    exchange = _cluster.Cluster.exchange
-
-    def followed(self, parts, *work):
-        counts.append(0)
-        for k, answer in enumerate(exchange(self, parts, *work)):
-            counts[-1] += k < len(parts)
-            yield answer
-
-    monkeypatch.setattr(_cluster.Cluster, "run", counted)
-    monkeypatch.setattr(_cluster.Cluster, "exchange", followed)
     monkeypatch.setattr(_cloud_exchange, "_LEAST", 1 << 17)
-    return counts
-
-
-@pytest.fixture
-def killer(monkeypatch):
-    """killer(ready) kills, by its pid, the first worker of `--scheduler local` that is at work once ready() holds."""
-    clusters, killed = [], []
-
-    class Recorded(distributed.LocalCluster):
-        def __init__(self, *args, **options):
-            super().__init__(*args, silence_logs=50, **options)
-            clusters.append(self)
-
-    monkeypatch.setattr(distributed, "LocalCluster", Recorded)
-
-    def kill(ready):
-        stop = time.monotonic() + 60
-        while not killed and time.monotonic() < stop:
-            time.sleep(0.002)
-            if not clusters or not ready():
-                continue
-            busy = {state.address for state in list(clusters[0].scheduler.workers.values()) if state.processing}
-            pids = [nanny.pid for nanny in clusters[0].workers.values() if nanny.worker_address in busy]
-            if pids and pids[0]:
-                os.kill(pids[0], signal.SIGKILL)
-                killed.append(pids[0])
-
-    def start(ready=lambda: True):
-        threading.Thread(target=kill, args=(ready,), daemon=True).start()
-        return killed
-
-    return start
-
-
-def contents(folder):
-    return {p.name: p.read_bytes() for p in folder.iterdir() if not p.name.startswith(".")}
+    return count_parts(monkeypatch)
 
 
 def record(path, channels=1, frames=700_001, width=2):
@@ -263,10 +204,10 @@ def test_tiles_together_on_a_cluster(tmp_path, cluster, small_parts, capsys, nam
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_a_worker_killed_while_clouds_are_reduced(tmp_path, small_parts, killer, capsys, monkeypatch, together):
+def test_a_worker_killed_while_clouds_are_reduced(tmp_path, small_parts, capsys, monkeypatch, together):
     monkeypatch.setattr(_cloud_exchange, "_LEAST", 1 << 19)
     sources = [write_cloud(tmp_path / f"{k}.npy", 2_000_000, k, -30) for k in range(1 + together)]
-    killed = killer(lambda: bool(small_parts) and small_parts[0] >= 5)
+    killed = kill_a_worker(monkeypatch, lambda: bool(small_parts) and small_parts[0] >= 5)
     options = ["--voxel-size", "0.6", "--jobs", "2", *(["--merge"] if together else [])]
     downsample_both(tmp_path, capsys, "local", sources, "y.ply", options)
     assert killed
@@ -302,38 +243,38 @@ def write_sources(command, folder, count):
 
 
 @pytest.mark.parametrize("command", ["downsample", "encode-audio", "one-hot"])
-def test_a_worker_killed_among_files(tmp_path, killer, command):
+def test_a_worker_killed_among_files(tmp_path, monkeypatch, command):
     options = [command, str(tmp_path / "in"), *write_sources(command, tmp_path / "in", 9), "--quiet"]
     assert main([*options, "-o", str(tmp_path / "one")]) == 0
-    killed = killer(lambda: (tmp_path / "many").is_dir() and len(contents(tmp_path / "many")) >= 2)
+    killed = kill_a_worker(monkeypatch, lambda: (tmp_path / "many").is_dir() and len(contents(tmp_path / "many")) >= 2)
     assert main([*options, "-o", str(tmp_path / "many"), "--scheduler", "local", "--jobs", "2"]) == 0
     assert killed
     assert contents(tmp_path / "many") == contents(tmp_path / "one")
 
 
 @pytest.mark.parametrize("command", ["encode-audio", "one-hot"])
-def test_a_worker_killed_among_the_parts_of_a_file(tmp_path, small_parts, killer, command):
+def test_a_worker_killed_among_the_parts_of_a_file(tmp_path, small_parts, monkeypatch, command):
     options = [command, str(tmp_path / "in"), *write_sources(command, tmp_path / "in", 1), "--quiet"]
     if command == "one-hot":
         with Fasta(tmp_path / "in" / "0.fa", write_index=True) as genome:
             assert genome.lengths
     assert main([*options, "-o", str(tmp_path / "one")]) == 0
     assert not small_parts
-    killed = killer(lambda: bool(small_parts) and small_parts[0] >= 3)
+    killed = kill_a_worker(monkeypatch, lambda: bool(small_parts) and small_parts[0] >= 3)
     assert main([*options, "-o", str(tmp_path / "many"), "--scheduler", "local", "--jobs", "2"]) == 0
     assert killed
     assert small_parts[0] > 25
     assert contents(tmp_path / "many") == contents(tmp_path / "one")
 
 
-def test_a_worker_killed_while_it_fits(tmp_path, killer):
+def test_a_worker_killed_while_it_fits(tmp_path, monkeypatch):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(20_000, 3))
     table = np.column_stack([x, x @ [1.0, 2.0, 3.0] + rng.laplace(size=len(x))])
     np.savetxt(tmp_path / "table.csv", table, delimiter=",", header="a,b,c,y", comments="")
     options = ["fit", str(tmp_path / "table.csv"), "--p", "1", "--quiet"]
     assert main([*options, "-o", str(tmp_path / "one.json")]) == 0
-    killed = killer()
+    killed = kill_a_worker(monkeypatch)
     assert main([*options, "-o", str(tmp_path / "many.json"), "--scheduler", "local"]) == 0
     assert killed
     assert (tmp_path / "many.json").read_bytes() == (tmp_path / "one.json").read_bytes()

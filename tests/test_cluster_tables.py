@@ -1,16 +1,11 @@
 """fit and predict with the sections of a table on a local cluster of two processes: the bytes of one machine."""
 
-import os
-import signal
-import threading
-import time
-
 import numpy as np
 import pytest
 
-from fastdl.cli import _cluster, _table_sections, main
+from fastdl.cli import _table_sections, main
 from fastdl.files.tables import Table
-from tests.local_clusters import MARKS
+from tests.local_clusters import MARKS, count_parts, kill_a_worker
 
 distributed = pytest.importorskip("distributed")
 pa = pytest.importorskip("pyarrow")
@@ -21,21 +16,8 @@ ROWS = 30_000
 @pytest.fixture
 def sections(monkeypatch):
     """Sections of some kilobytes; how many were taken in comes back, a number for each command."""
-    counts = []
     monkeypatch.setattr(_table_sections, "_SIZE", 1 << 16)
-    run = _cluster.Cluster.run
-
-    def counted(self, parts, work, writer, progress):
-        counts.append(0)
-
-        def write(result):
-            counts[-1] += 1
-            writer(result)
-
-        run(self, parts, work, write, progress)
-
-    monkeypatch.setattr(_cluster.Cluster, "run", counted)
-    return counts
+    return count_parts(monkeypatch)
 
 
 def columns(rows=ROWS):
@@ -164,25 +146,7 @@ def test_a_worker_killed_among_sections(tmp_path, sections, monkeypatch, command
     model = str(tmp_path / "m.json")
     assert main(["fit", str(table), "-o", model, "--target", "y", "--missing", "drop", "--quiet"]) == 0
     words = [model, str(table)] if command == "predict" else [str(table), "--target", "y", "--missing", "mean"]
-    clusters, killed = [], []
-
-    class Recorded(distributed.LocalCluster):
-        def __init__(self, *args, **options):
-            super().__init__(*args, silence_logs=50, **options)
-            clusters.append(self)
-
-    def kill():
-        while not killed:
-            time.sleep(0.002)
-            if clusters and sections and sections[0] >= 5:
-                busy = {state.address for state in clusters[0].scheduler.workers.values() if state.processing}
-                pids = [n.pid for n in clusters[0].workers.values() if n.worker_address in busy and n.pid]
-                if pids:
-                    os.kill(pids[0], signal.SIGKILL)
-                    killed.append(pids[0])
-
-    monkeypatch.setattr(distributed, "LocalCluster", Recorded)
-    threading.Thread(target=kill, daemon=True).start()
+    killed = kill_a_worker(monkeypatch, lambda: bool(sections) and sections[0] >= 5)
     target = "@v.npy" if command == "predict" else "@m.json"
     assert both(tmp_path, "local", command, *words, "-o", target, "--quiet")[0] == 0
     assert killed

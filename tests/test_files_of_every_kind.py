@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fastdl.cli import main
+from tests.fuzz._damage import damage
 from tests.fuzz._samples import KINDS
-from tests.fuzz.files import damage
 
 #: What reads each kind, and how the result is named.
 AUDIO = (

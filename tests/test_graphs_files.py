@@ -328,9 +328,9 @@ def test_the_command_counts_and_names(tmp_path, capsys):
 
 @pytest.mark.parametrize("kind", ["npy", "npz"])
 @pytest.mark.parametrize(("node", "dtype"), [(-5, "int64"), (2**63, "uint64")])
-def test_a_node_that_is_none_is_told_with_its_file_and_edge(tmp_path, kind, node, dtype):
+def test_a_node_out_of_range_is_named_with_its_file_and_edge(tmp_path, kind, node, dtype):
     path = tmp_path / f"edges.{kind}"
     edges = np.array([[0, 1, node], [1, 2, 0]], dtype)
     np.save(path, edges) if kind == "npy" else np.savez(path, edges=edges)
-    with pytest.raises(FileError, match=f"edges.{kind}.* edge 2: .{node}, 0"):
+    with pytest.raises(FileError, match=f"edges.{kind}.* got .{node}, 0. in edge 2"):
         read_graph(path)

@@ -103,3 +103,13 @@ def test_quantiles_and_huber():
     assert 0 < Fraction(fit.certificate.lower) <= least < Fraction(fit.loss)
     huber = fastdl.fit_huber(X, y, 100.0)  # no residual is beyond delta: half the squares
     assert 0 < Fraction(huber.certificate.lower) <= least_loss(X, y, 2) / 2 < Fraction(huber.loss)
+
+
+@pytest.mark.parametrize("rows", [[[2.0, -2.0, -4.0], [-1.0, 1.0, 2.0]], [[k, 2.0 * k, 7.0 * k] for k in range(-2, 3)]])
+def test_exact_dependence_is_found_among_many_rows(rows):
+    # Rounding errors of a factorisation of block after block once grew with the rows, and passed for another column.
+    rng = np.random.default_rng(131072)
+    X = np.array(rows)[rng.integers(0, len(rows), 1_000_000)]
+    fit = fastdl.fit_lp(X, rng.standard_normal(len(X)))
+    assert fit.rank == 2
+    assert np.abs(fit.w).max() < 1

@@ -11,6 +11,7 @@ from fastdl.linear.fit import fit_lp
 from fastdl.linear.methods import _elemental_fits, exchange
 from fastdl.reference import linear as reference
 from tests.fuzz._exact_fits import ExactRows
+from tests.test_linear_random import same
 
 powers = pytest.mark.parametrize("p", [0.2, 0.5, 0.9])
 
@@ -26,10 +27,6 @@ def problem(n, d, seed=0):
 def climbing(monkeypatch):
     """Without the search of all vertices."""
     monkeypatch.setattr(exchange, "_ALL", -1)
-
-
-def same(a, b):
-    return a.loss == b.loss and a.b == b.b and np.array_equal(a.w, b.w) and a.certificate == b.certificate
 
 
 @powers

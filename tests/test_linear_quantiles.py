@@ -211,3 +211,31 @@ def test_a_path_of_penalties_and_many_columns():
     assert constant.loss == pytest.approx(np.abs(y - np.median(y)).sum() / 2)
     zero = fastdl.fit_quantile(X[:, :0], y, 0.5, l2=1.0, intercept=False)
     assert zero.loss == pytest.approx(np.abs(y).sum() / 2)
+
+
+@pytest.mark.parametrize("tau", [1e-3, 0.03, 0.97])
+@pytest.mark.parametrize("seed", range(8))
+def test_penalties_of_squares_reach_extreme_quantiles(tau, seed):
+    # A start far from the middle of the borders once let the steps become so short that the method gave up.
+    rng = np.random.default_rng([8, seed])
+    n, d = int(rng.integers(20, 60)), int(rng.integers(1, 5))
+    X, y = rng.standard_normal((n, d)) + rng.choice([0, 1, 100]), rng.standard_t(2, n)
+    l1, l2 = float(rng.choice([0.0, 1.0])), float(10.0 ** rng.uniform(-3, 4))
+    fit = fastdl.fit_quantile(X, y, tau, l1=l1, l2=l2, intercept=bool(seed % 4))
+    assert fit.certificate.gap < 1e-8
+
+
+@pytest.mark.parametrize(
+    "preference", [[np.inf, np.inf, 1e153, 1e154, 0.0, 9e-154], [np.nan] * 6, [0.0] * 6, [1e308] * 6]
+)
+def test_rows_are_found_whatever_the_interior_point_method_prefers(preference):
+    from fastdl.linear._matrix import DesignMatrix
+    from fastdl.linear.methods._vertices import vertex
+
+    rng = np.random.default_rng(0)
+    X, t = rng.normal(size=(6, 3)), rng.normal(size=6)
+    A, s, g = DesignMatrix(X, 1), np.ones(6), np.zeros(4)
+    proof = vertex(A, t, s, g, np.array(preference), np.zeros(6))
+    assert proof is not None
+    least = fastdl.fit_quantile(X, t, tau=0.5).loss * 2
+    assert np.abs(A.minus(t, proof.gamma)).sum() == pytest.approx(least, rel=1e-12)

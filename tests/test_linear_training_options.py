@@ -119,6 +119,7 @@ def test_estimators_pass_their_parameters_on():
 
     options = fastdl.TrainingOptions(optimizer="sgd", momentum=0.5, epochs=4, batch_size=30, seed=2)
     some = {"optimizer": "sgd", "momentum": 0.5, "epochs": 4, "batch_size": 30, "random_state": 2}
+    some["validation_fraction"] = None
     assert NetworkRegressor(3, **some).fit(X, Y).loss_ == fastdl.fit_network(X, Y, 3, options=options).loss
     labels = Y > 0
     classes = fastdl.fit_network_classifier(X, labels, 3, options=options)

@@ -10,7 +10,7 @@ from fastdl.network import _parameters
 from fastdl.network._losses import CrossEntropy
 from fastdl.network._parameters import ParameterLayout
 from fastdl.reference import network as reference
-from tests.cases_network import ACTIVATIONS
+from tests.cases_network import ACTIVATIONS, assert_same_fit
 
 
 def rings(n=600, classes=3, dtype=float, seed=0):
@@ -22,14 +22,6 @@ def rings(n=600, classes=3, dtype=float, seed=0):
 
 def classifier(X, y, **options):
     return fastdl.fit_network_classifier(X, y, **{"hidden": (8,), "epochs": 6, "batch_size": 32, **options})
-
-
-def assert_same(a, b):
-    for name in ("weights", "biases"):
-        for u, v in zip(getattr(a, name), getattr(b, name)):
-            np.testing.assert_array_equal(u, v)
-    assert a.loss == b.loss
-    assert {k: v.tolist() for k, v in a.history.items()} == {k: v.tolist() for k, v in b.history.items()}
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -115,7 +107,7 @@ def test_same_bits_for_any_threads(batch_size):
     X, y = rings(2100, 5, np.float32)
     want = classifier(X, y, batch_size=batch_size)
     for threads in (2, 5):
-        assert_same(classifier(X, y, batch_size=batch_size, threads=threads), want)
+        assert_same_fit(classifier(X, y, batch_size=batch_size, threads=threads), want)
     np.testing.assert_array_equal(want.predict_proba(X, threads=2), want.predict_proba(X))
 
 
@@ -125,7 +117,7 @@ def test_same_bits_for_any_threads(batch_size):
 def test_labels_of_any_kind(labels):
     X, y = rings()
     named = classifier(X, np.asarray(labels)[y], valid=(X[:50], np.asarray(labels)[y[:50]]))
-    assert_same(named, classifier(X, y, valid=(X[:50], y[:50])))
+    assert_same_fit(named, classifier(X, y, valid=(X[:50], y[:50])))
     assert set(named.predict(X).tolist()) <= set(np.asarray(labels).tolist())
 
 
@@ -133,10 +125,10 @@ def test_class_weight_is_weight_of_rows():
     X, y = rings()
     y[y == 2] = 1
     by_class = classifier(X, y, class_weight={0: 2.0, 1: 0.5})
-    assert_same(by_class, classifier(X, y, sample_weight=np.where(y == 0, 2.0, 0.5)))
+    assert_same_fit(by_class, classifier(X, y, sample_weight=np.where(y == 0, 2.0, 0.5)))
     balanced = classifier(X, y, class_weight="balanced")
     counts = np.bincount(y)
-    assert_same(balanced, classifier(X, y, sample_weight=(len(y) / (2 * counts))[y]))
+    assert_same_fit(balanced, classifier(X, y, sample_weight=(len(y) / (2 * counts))[y]))
 
 
 def test_units_do_not_matter():
@@ -151,7 +143,7 @@ def test_features_and_pickles():
     fit = classifier(X, y, hidden=(6, 4))
     z = fit.features(X) @ fit.weights[-1] + fit.biases[-1]
     np.testing.assert_allclose(z, fit.logits(X), rtol=1e-9, atol=1e-9)
-    assert_same(pickle.loads(pickle.dumps(fit)), fit)
+    assert_same_fit(pickle.loads(pickle.dumps(fit)), fit)
     assert fit.predict(X[:0]).shape == (0,)
     assert np.isnan(fit.predict_proba([[np.nan, 1.0]])).all()
 

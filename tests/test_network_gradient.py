@@ -137,3 +137,18 @@ def test_infinite_numbers_stay_out_of_the_padding(dtype, hidden):
     np.testing.assert_array_equal(by_weights[0], np.zeros((2, hidden)))
     np.testing.assert_array_equal(by_weights[1], np.full(hidden, 2.0))
     assert by_biases[1] == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("z", [20.0, 99.0, 101.0, 1e10, 1e20, 1e38])
+def test_gelu_is_a_number_however_large(dtype, z):
+    """For large z it is z, with the slope 1; for large -z it is 0, with the slope 0."""
+    one = np.ones(1, dtype)
+    for sign, value in ((1, dtype(z)), (-1, dtype(0))):
+        X, weights = np.array([[sign * z]], dtype), [one[:, None], one]
+        loss, by_weights, by_biases = fastdl.network_loss_grad(
+            X, np.zeros(1, dtype), weights, [np.zeros(1, dtype), dtype(0)], p=1.0, activation="gelu"
+        )
+        assert loss == value
+        assert by_weights[0][0, 0] == value and by_weights[1][0] == value
+        assert by_biases[0][0] == (sign > 0)

@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-#: The doors in the order of the lecture: inputs, outputs, training, features, evaluation; then files and faces.
+#: The doors in the order of the work: inputs, outputs, training, features, evaluation; then files and faces.
 DOORS = (
     "audio", "points", "sequences", "graphs", "targets", "losses", "linear", "network", "features", "selection",
     "files", "streaming", "errors", "estimators", "torch", "report", "reference",
@@ -46,7 +46,7 @@ def module_names(path: Path, name: str) -> list[Name]:
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names += [t.id for t in targets if isinstance(t, ast.Name) and t.id.isupper() and len(t.id) > 1]
-    return [Name(name, n, name) for n in names if not n.startswith("_")]
+    return [Name(name, n, name) for n in dict.fromkeys(names) if not n.startswith("_")]  # once, whatever its overloads
 
 
 def public_names(root: Path) -> dict[str, list[Name]]:

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastdl._typing import Array
 from fastdl.reference import audio as reference
-
-Array = np.ndarray
 
 
 def _frozen(x: Array) -> Array:

@@ -6,13 +6,13 @@ ones around their middle; floats are samples of [-1, 1].
 
 from __future__ import annotations
 
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import ONE, count, split, split_rows
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.audio import _tables as tables
 from fastdl.audio._samples import InputNaN as InputNaN
 from fastdl.audio._samples import as_int16, as_samples, first_nan
@@ -174,7 +174,7 @@ def mu_law_decode(
     quantization_channels: int = 256,
     *,
     dialect: str = "wavenet",
-    dtype: Any = np.float32,
+    dtype: DTypeLike = np.float32,
     out: Array | None = None,
     threads: int | None = 1,
 ) -> Array:
@@ -395,6 +395,6 @@ def g711_decode(codes: ArrayLike, law: str = "mu", *, out: Array | None = None, 
     return _decode(codes, 256, table, out, threads) if few is None else few
 
 
-def _channels(q: Any, dialect: str) -> int:
+def _channels(q: int, dialect: str) -> int:
     _check.one_of("dialect", dialect, MU_LAW_DIALECTS)
     return _check.integer("quantization_channels", q, 2, 65536)

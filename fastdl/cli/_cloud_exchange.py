@@ -120,6 +120,7 @@ def downsample(
     """Reduce the parts by the workers of `progress.cluster` and write the targets; the account of each."""
     reduction, rows = Reduction(cloud, settings, expected=0), VoxelRows(cloud, targets[0])
     reduction.starts = [k * _FILE for k in range(len(cloud.readers) + 1)]
+    assert progress.cluster is not None
     places = parts[0].places if parts else 0
     points = sum(reader.points for reader in cloud.readers)
     gather = Gather(parts[0].cloud, parts[0].settings, targets[0], points // places)

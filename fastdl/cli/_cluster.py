@@ -6,7 +6,7 @@ import argparse
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -92,7 +92,7 @@ class Cluster:
         divide: Callable[[Any], Sequence[Any]],
         gather: Callable[[Any], Any],
         places: int,
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """A shuffle: yields first the account of each part, then the result of each place (partition).
 
         `divide(part)` gives an account and a piece for each place, `gather` turns all pieces of a place, in order, into

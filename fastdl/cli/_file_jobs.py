@@ -46,7 +46,13 @@ def add_arguments(command: argparse.ArgumentParser, output: str = "folder or fil
 class _Output(argparse.Action):
     """An output path, and whether it ended with a slash, which `Path` drops."""
 
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
         if values in ("", "-"):
             parser.error(f"argument {option_string}: name a file or a folder, got {values!r}")
         namespace.output = Path(values)
@@ -236,5 +242,5 @@ def _any_pipe(sources: Sequence[str]) -> bool:
     return any(source == "-" or _sources.is_pipe(source) for source in sources)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -7,7 +7,10 @@ import threading
 import time
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastdl.cli._cluster import Cluster
 
 
 @dataclass
@@ -24,7 +27,7 @@ class ProgressBar:
     scale: bool = True
     helper: Executor | None = None
     workers: int = 1
-    cluster: Any = None
+    cluster: Cluster | None = None
     bar: Any = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
     start: float = field(default_factory=time.perf_counter, init=False)

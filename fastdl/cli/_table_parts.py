@@ -153,13 +153,13 @@ class Parts:
         reader = self.table.text
         if reader is not None and seen and all(map(reader.has_marks, seen)):  # 1,5 or 1,000: no names of categories
             line, field = reader.find(name, bool)
-            raise _check.FileError(self.table.path, reader.no_number(name, field), line=line)
+            raise _check.FileError(self.table.path, reader.not_a_number(name, field), line=line)
         if reader is not None and any(reader.is_number(label) for label in seen):
             line, field = reader.find(name, lambda f: bool(f) and not reader.is_number(f))
             if not line:  # a number over two lines, say
                 line, field = reader.find(name, lambda f: bool(f))
                 raise _check.FileError(self.table.path, f"{name} holds numbers that are written as text", line=line)
-            raise _check.FileError(self.table.path, reader.no_number(name, field), line=line)
+            raise _check.FileError(self.table.path, reader.not_a_number(name, field), line=line)
         if len(seen) > _CATEGORIES:
             raise _check.FileError(
                 self.table.path, f"{name} has more than {_CATEGORIES} different texts: name columns by --features"
@@ -303,7 +303,7 @@ def choose_degree(parts: Parts, p: float, settings: dict[str, Any]) -> int:
     return choose(X, y, degrees, p=p, **how).best
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 

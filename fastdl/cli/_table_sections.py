@@ -11,7 +11,7 @@ from typing import Any
 
 from fastdl.cli._cluster import CommandWork, cluster_of, run_command
 from fastdl.cli._progress import ProgressBar
-from fastdl.errors import FastdlError
+from fastdl.errors import FastdlError, FileError, InputError, InputTypeError
 from fastdl.files.tables import Table, TableSection
 
 _SIZE = 1 << 24  # bytes of a section
@@ -90,7 +90,19 @@ def run_parts(
 
 
 def run_sections(work: CommandWork, options: argparse.Namespace, unit: str, writes: Sequence[Path]) -> str:
-    """As `run_command`; with --scheduler, the sections of a table that has several by all workers."""
+    """As `run_command`; with --scheduler, the sections of a table that has several by all workers.
+
+    What the columns of the table do not allow is an error that names it.
+    """
+    try:
+        return _run_sections(work, options, unit, writes)
+    except (InputError, InputTypeError) as error:
+        if str(options.table) in str(error):
+            raise
+        raise FileError(options.table, str(error)) from None
+
+
+def _run_sections(work: CommandWork, options: argparse.Namespace, unit: str, writes: Sequence[Path]) -> str:
     if not (options.scheduler and _has_sections(TableSource.of(options))):
         return run_command(work, options, unit, writes)
     from fastdl import _threads

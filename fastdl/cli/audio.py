@@ -141,7 +141,7 @@ def run_decode(options: argparse.Namespace) -> int:
         coding = Coding(reader.rate, reader.channels, "pcm16" if options.dtype == "int16" else "float32")
         return _convert(reader, target, coding, "wav", decode, progress)
 
-    def decode(x: Any) -> tuple[Any, int, int]:
+    def decode(x: Array) -> tuple[Array, int, int]:
         return *to_samples(x, options.dtype, nan), 0 if nan is None else count_nan(x)
 
     def parts(source: Path) -> float:

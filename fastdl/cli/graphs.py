@@ -174,10 +174,16 @@ def read_names(path: Path) -> list[str]:
     """The names in a file, one per line."""
     from fastdl.errors import FileError
 
-    try:
-        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    try:  # a name may hold what other than a line feed ends lines for Python
+        lines = path.read_bytes().decode().removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise FileError(path, f"is no text in UTF-8: {error.reason}", offset=error.start) from None
+    names = [line.removesuffix("\r") for line in lines]
+    lines_of: dict[str, int] = {}
+    for number, name in enumerate(names, 1):
+        if lines_of.setdefault(name, number) != number:
+            raise FileError(path, f"has the name {name[:80]!r} of line {lines_of[name]} again", line=number)
+    return names
 
 
 def write_names(options: argparse.Namespace, names: list[str]) -> None:
@@ -190,15 +196,11 @@ def write_names(options: argparse.Namespace, names: list[str]) -> None:
 
 def load(path: Path) -> Array:
     """The features, memory-mapped."""
-    import numpy as np
-
     from fastdl import _check
     from fastdl.errors import FileError
+    from fastdl.files.numpy_files import map_npy
 
-    try:
-        features = np.load(_check.existing(path), mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise FileError(path, f"is no whole .npy file: {error}") from None
-    if not isinstance(features, np.ndarray) or features.ndim == 0:
+    features = map_npy(_check.existing(path))
+    if features.ndim == 0:
         raise FileError(path, "must be a .npy file with one row for each node")
     return features

@@ -12,7 +12,9 @@ from fastdl.cli._parser import Commands
 from fastdl.cli._progress import ProgressBar
 
 if TYPE_CHECKING:
-    pass
+    from fastdl._typing import Array
+    from fastdl.files.table_model import TableModel
+    from fastdl.files.tables import Table
 
 
 def register(commands: Commands) -> None:
@@ -164,7 +166,7 @@ def predict_table(options: argparse.Namespace, progress: ProgressBar) -> str:
     with replacing(options.output) as file:
         writer = writer_of(options.output.suffix.lower(), file, f"predicted {model.target}")
 
-        def take(values: Any) -> int:
+        def take(values: Array) -> int:
             nonlocal rows
             if len(bad) < 10:
                 bad.extend((rows + np.flatnonzero(~np.isfinite(values))).tolist())
@@ -181,7 +183,7 @@ def predict_table(options: argparse.Namespace, progress: ProgressBar) -> str:
     return "\n".join(told)
 
 
-def _values(model: Any, table: Any, columns: list[Any]) -> Any:
+def _values(model: TableModel, table: Table, columns: list[Any]) -> Array:
     return model.values(columns)
 
 

@@ -342,7 +342,7 @@ def _targets_together(options: argparse.Namespace, sources: list[Source]) -> lis
     return targets
 
 
-def _is_readable(result: Result, settings: Any) -> bool:
+def _is_readable(result: Result, settings: Settings) -> bool:
     """Whether a source can be opened; if not, why is noted."""
     try:
         settings.open(result.source.path)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from fastdl import _check
 from fastdl._typing import Array, ArrayLike, Loss
 from fastdl.estimators._validation import RandomState, seed_of, validated_table, weights
 from fastdl.linear.training_options import TrainingOptions
@@ -18,8 +19,9 @@ from fastdl.network.fit import fit_network
 
 # The fields of `TrainingOptions` that are parameters of the estimators under the same name.
 _OPTIONS = (
-    "batch_size", "epochs", "learning_rate", "optimizer", "momentum", "schedule", "patience", "threads",
+    "batch_size", "epochs", "learning_rate", "optimizer", "momentum", "schedule", "threads",
 )  # fmt: skip
+_VALIDATED = 100  # rows at least, of which a fifth is kept for validation by default: fewer are all trained on
 
 
 class _Network(BaseEstimator):
@@ -34,10 +36,18 @@ class _Network(BaseEstimator):
         **more: Any,
     ) -> Self:
         """Fit X (N, D) by `train`, `fit_network` or `fit_network_classifier`, and keep its results as attributes."""
-        options = TrainingOptions(**{name: getattr(self, name) for name in _OPTIONS}, seed=seed_of(self.random_state))
+        valid = self.validation_fraction
+        if isinstance(valid, str):
+            _check.one_of("validation_fraction", valid, ("auto",))
+            valid = 0.2 if len(X) >= _VALIDATED else None
+        options = TrainingOptions(
+            **{name: getattr(self, name) for name in _OPTIONS},
+            patience=None if valid is None else self.patience,
+            seed=seed_of(self.random_state),
+        )
         self.model_ = train(
             X, y, self.hidden, activation=self.activation, weight_decay=self.weight_decay,
-            valid=self.validation_fraction, sample_weight=weights(s, len(X)), options=options, **more,
+            valid=valid, sample_weight=weights(s, len(X)), options=options, **more,
         )  # fmt: skip
         self.loss_, self.history_ = self.model_.loss, self.model_.history
         return self
@@ -59,10 +69,13 @@ class NetworkRegressor(RegressorMixin, _Network):
         The loss is |y - f(x)|^p, or your own.
     activation, weight_decay, refit
         As in `fastdl.fit_network`.
-    batch_size, epochs, learning_rate, optimizer, momentum, schedule, patience
+    batch_size, epochs, learning_rate, optimizer, momentum, schedule
         As in `fastdl.TrainingOptions`.
-    validation_fraction : float, optional
+    patience : int, optional
+        Epochs without a smaller validation loss after which training ends; None means never.
+    validation_fraction : float, "auto" or None
         The share of the rows to validate on; the fit is then that of the epoch with the smallest validation loss.
+        "auto" is 0.2 from 100 rows on; below, and with None, all epochs train on all rows.
     random_state : int, RandomState or None
         The seed of the initial weights, the order of the rows, and the validation rows; None is 0.
     threads : int or None
@@ -102,9 +115,9 @@ class NetworkRegressor(RegressorMixin, _Network):
         momentum: float = 0.9,
         schedule: str | Callable[[float], float] = "cosine",
         weight_decay: float = 0.0,
-        patience: int | None = None,
+        patience: int | None = 20,
         refit: bool = False,
-        validation_fraction: float | None = None,
+        validation_fraction: float | Literal["auto"] | None = "auto",
         random_state: RandomState = None,
         threads: int | None = 1,
     ):
@@ -132,12 +145,15 @@ class NetworkClassifier(ClassifierMixin, _Network):
         The units of each hidden layer.
     activation, weight_decay
         As in `fastdl.fit_network`.
-    batch_size, epochs, learning_rate, optimizer, momentum, schedule, patience
+    batch_size, epochs, learning_rate, optimizer, momentum, schedule
         As in `fastdl.TrainingOptions`.
+    patience : int, optional
+        Epochs without a smaller validation loss after which training ends; None means never.
     class_weight : "balanced", or dict of label to float, optional
         What the weights of a class's rows are multiplied by; "balanced" gives every class the same sum.
-    validation_fraction : float, optional
+    validation_fraction : float, "auto" or None
         The share of the rows to validate on; the fit is then that of the epoch with the smallest validation loss.
+        "auto" is 0.2 from 100 rows on; below, and with None, all epochs train on all rows.
     random_state : int, RandomState or None
         The seed of the initial weights, the order of the rows, and the validation rows; None is 0.
     threads : int or None
@@ -178,9 +194,9 @@ class NetworkClassifier(ClassifierMixin, _Network):
         momentum: float = 0.9,
         schedule: str | Callable[[float], float] = "cosine",
         weight_decay: float = 0.0,
-        patience: int | None = None,
+        patience: int | None = 20,
         class_weight: str | Mapping[Any, float] | None = None,
-        validation_fraction: float | None = None,
+        validation_fraction: float | Literal["auto"] | None = "auto",
         random_state: RandomState = None,
         threads: int | None = 1,
     ):

@@ -107,7 +107,7 @@ def _steps(item: Any, d: int) -> Iterator[Step]:
         raise InputTypeError(f"functions must hold names and functions, got {type(function).__name__}")
 
 
-def _column(value: Any, d: int) -> int:
+def _column(value: object, d: int) -> int:
     column = _check.integer("a column", value, -d, d - 1)
     return column + d if column < 0 else column
 

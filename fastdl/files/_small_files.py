@@ -1,7 +1,7 @@
-"""Small files by the many: written and named by a kernel, which makes their system calls without Python's lock.
+"""Many small files at once: a kernel makes the system calls that write and rename them, without Python's lock.
 
-What the kernel cannot do (a folder that is not there, a full disk, a target that is a link or a pipe) it leaves to
-`TemporaryFile`, which does it or says what is wrong.
+What the kernel does not do (the folder is missing, the disk is full, the target is a link or a pipe) is left to
+`TemporaryFile`, which does it or raises the error.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from fastdl.reference import files as reference
 
 kernel = _kernels.load("files_small") or reference
 
-_PART = 1 << 22  # bytes that are written while a process that is to end must wait
+_PART = 1 << 22  # bytes written in one hold of the lock: a signal handler that ends the process waits for it
 
 
-def write(files: Sequence[TemporaryFile]) -> None:
-    """Make the temporaries of files that are held in memory."""
+def write_temporaries(files: Sequence[TemporaryFile]) -> None:
+    """Write to the disk, under temporary names, the files that are still held in memory."""
     part: list[tuple[TemporaryFile, bytes]] = []
     size = 0
     for file in files:
@@ -44,32 +44,35 @@ def _write(part: list[tuple[TemporaryFile, bytes]]) -> None:
     data = np.frombuffer(b"".join([*(content for _, content in part), b"\0"]), np.uint8)
     done = np.zeros(len(part), np.int64)
     with temporaries.lock:
-        paths = temporaries.several([file.folder for file, _ in part])
+        paths = temporaries.reserve_each([file.folder for file, _ in part])
         kernel.write_files(_texts(paths), data, ends, done)
-    for (file, _), path, there in zip(part, paths, done.tolist()):
-        if there:
+    for (file, _), path, is_written in zip(part, paths, done.tolist()):
+        if is_written:
             file.path = path
-    temporaries.all_done(path for path, there in zip(paths, done.tolist()) if not there)
+    temporaries.release_all(path for path, is_written in zip(paths, done.tolist()) if not is_written)
 
 
-def name(sets: Sequence[Sequence[TemporaryFile]]) -> None:
-    """Rename files that belong together, in sets; the lock of their folder is held by the caller."""
+def rename_sets(sets: Sequence[Sequence[TemporaryFile]]) -> None:
+    """Give temporaries their final names, one set of files that belong together after the other.
+
+    The caller holds the lock of their folder.
+    """
     files = [file for together in sets for file in together]
     if not files:
         return
     ends = np.cumsum([len(together) for together in sets], dtype=np.int64)
-    told = np.zeros((len(files), 4), np.int64)
+    found = np.zeros((len(files), 4), np.int64)
     with temporaries.lock:
         temporaries.check()
         targets = _texts([os.fspath(file.named) for file in files])
-        kernel.name_files(_texts([file.path for file in files]), targets, ends, told)
-    for file, (there, size, seconds, nanoseconds) in zip(files, told.tolist()):
-        if there:
+        kernel.name_files(_texts([file.path for file in files]), targets, ends, found)
+    for file, (is_named, size, seconds, nanoseconds) in zip(files, found.tolist()):
+        if is_named:
             file.is_named = True
             file.made = [size, seconds * 10**9 + nanoseconds] if seconds else None
-    temporaries.all_done(file.path for file in files if file.is_named)
+    temporaries.release_all(file.path for file in files if file.is_named)
 
 
 def _texts(paths: Sequence[str]) -> Array:
-    """Paths, each with a zero at its end."""
+    """Paths as C strings, one after the other."""
     return np.frombuffer(os.fsencode("\0".join([*paths, ""])), np.uint8)

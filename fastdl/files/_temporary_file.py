@@ -1,4 +1,4 @@
-"""What is being written: in memory as long as it is small, then in a temporary beside the file that it is to become."""
+"""A file being written: held in memory while it is small, then in a temporary beside the target that it replaces."""
 
 from __future__ import annotations
 
@@ -9,32 +9,35 @@ import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastdl.errors import FileError
 from fastdl.files import temporaries
 
-_BUFFER = 1 << 16  # bytes that are written at once
-_COPY = 1 << 20  # bytes that are copied at once to what is no regular file
+if TYPE_CHECKING:
+    from collections.abc import Buffer
+
+_BUFFER = 1 << 16  # bytes of one write; a file that is smaller stays in memory
+_COPY = 1 << 20  # bytes of one copy, to a target that is a pipe or a device
 
 
 class TemporaryFile(io.BufferedIOBase):
-    """What is open for writing, and the file that it is to become: in memory as long as it is small."""
+    """A file open for writing, which `rename` puts in the place of its target."""
 
     def __init__(self, path: str | Path):
         self.named = path
         self.target = os.fspath(path)
         self.permissions: int | None = None
-        self.special = False  # no regular file: a pipe, a device
+        self.special = False  # whether the target is a pipe or a device
         self.folder = os.path.dirname(self.target) or "."
-        self.path = ""  # of the temporary, once there is one
+        self.path = ""  # of the temporary; "" while the content is in memory
         self.size = 0
         self.is_named = False
-        self.made: list[int] | None = None  # size and time of the file that has its name, where they are known
+        self.made: list[int] | None = None  # size and modification time of the renamed file, where they are known
         self._memory: io.BytesIO | None = io.BytesIO()
         self._file: io.BytesIO | io.BufferedWriter = self._memory
 
-    def write(self, data: Any) -> int:
+    def write(self, data: Buffer) -> int:
         """Append, or replace where the position is not the end."""
         if self._memory is not None and self._memory.tell() + memoryview(data).nbytes > _BUFFER:
             self._spill(self._memory)
@@ -49,13 +52,13 @@ class TemporaryFile(io.BufferedIOBase):
         return self._file.tell()
 
     def truncate(self, size: int | None = None) -> int:
-        """The new size; bytes that were not there are zero."""
+        """Cut or extend to a size, with zeros; returns it."""
         if self._memory is not None:
             self._spill(self._memory)
         return self._file.truncate(size)
 
     def flush(self) -> None:
-        """Pass on what the buffer holds."""
+        """Write what the buffer holds."""
         if not self._file.closed:
             self._file.flush()
 
@@ -68,37 +71,37 @@ class TemporaryFile(io.BufferedIOBase):
         return True
 
     def fileno(self) -> int:
-        """None: NumPy's tofile would write past this class, and not say where the disk refuses."""
+        """Not offered: through a descriptor, NumPy's tofile would bypass this class and hide errors of a full disk."""
         raise io.UnsupportedOperation("written through write() alone")
 
     def _resolve(self) -> None:
-        """Find out what is there now: the temporary of a link's target stands beside that target."""
+        """Follow links: the temporary is made beside the file that a link points to, and takes over its mode."""
         self.target, there = _resolve(os.fspath(self.named))
         self.permissions = None if there is None else stat.S_IMODE(there)
         self.special = there is not None and not (stat.S_ISREG(there) or stat.S_ISDIR(there))
         self.folder = tempfile.gettempdir() if self.special else os.path.dirname(self.target) or "."
 
     def _create(self) -> int:
-        """The temporary's handle."""
+        """Create the temporary; returns its file descriptor."""
         self._resolve()
-        self.path = temporaries.new(self.folder)
+        self.path = temporaries.reserve(self.folder)
         try:
             # A new file gets what the process's umask leaves of this mode.
             return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         except OSError as error:
-            temporaries.done(self.path)
+            temporaries.release(self.path)
             self.path = ""
             raise unwritable(self.named, error) from None
 
     def _spill(self, memory: io.BytesIO) -> None:
-        """From memory to a file."""
+        """Move the content from memory to a temporary."""
         self._file = io.BufferedWriter(_Raw(self._create(), self.named), _BUFFER)
         self._memory = None
         self._file.write(memory.getbuffer())
         self._file.seek(memory.tell())
 
     def hold(self) -> None:
-        """Complete it, in memory if it is there: `settle` makes the temporary."""
+        """End the writing; content in memory stays there until `settle` or `write_temporaries`."""
         if self._memory is None:
             self.close()
         else:
@@ -106,11 +109,14 @@ class TemporaryFile(io.BufferedIOBase):
 
     @property
     def content(self) -> bytes | None:
-        """All bytes of what is held in memory and has no temporary yet."""
+        """The bytes held in memory; None once there is a temporary."""
         return None if self._memory is None or self.path else self._memory.getvalue()
 
     def settle(self) -> bool:
-        """Make the temporary of what is held, anew where it stands beside a link; whether one was made."""
+        """Make the temporary of content held in memory; returns whether one was made.
+
+        One that `write_temporaries` made is made anew, as that did not follow links.
+        """
         if self._memory is None or (self.path and self.closed):
             return False
         if self.path:
@@ -120,7 +126,7 @@ class TemporaryFile(io.BufferedIOBase):
         return True
 
     def close(self) -> None:
-        """Complete the temporary: what the disk refuses is raised here at the latest."""
+        """End the writing with a complete temporary; an error of the disk is raised here at the latest."""
         if self.closed:
             return
         try:
@@ -137,7 +143,7 @@ class TemporaryFile(io.BufferedIOBase):
         super().close()
 
     def __del__(self) -> None:
-        """Nothing: what nobody completed is not to appear on the disk."""
+        """Does nothing: the inherited method calls `close`, which would write an unfinished file to the disk."""
 
     def sync(self) -> None:
         """Wait until the bytes are on the disk."""
@@ -147,7 +153,7 @@ class TemporaryFile(io.BufferedIOBase):
             raise unwritable(self.named, error) from None
 
     def rename(self) -> None:
-        """Become the target."""
+        """Put the temporary in the place of the target."""
         try:
             if self.special:
                 with open(self.path, "rb") as source, open(self.target, "wb", buffering=0) as target:
@@ -159,10 +165,10 @@ class TemporaryFile(io.BufferedIOBase):
                 os.replace(self.path, self.target)
         except OSError as error:
             raise unwritable(self.named, error) from None
-        temporaries.done(self.path)
+        temporaries.release(self.path)
 
     def discard(self) -> None:
-        """Close and remove; nothing that goes wrong here is worth hiding why."""
+        """Close and remove the temporary. Errors are ignored: they would hide the one that led here."""
         if isinstance(self._file, io.BufferedWriter):
             with suppress(Exception):
                 self._file.raw.close()
@@ -173,7 +179,7 @@ class TemporaryFile(io.BufferedIOBase):
 
 
 def _resolve(path: str) -> tuple[str, int | None]:
-    """The file that `path` is, or links to, and its mode, or None where there is none."""
+    """`path`, or the file that it links to, and the mode of that file; None where there is no file."""
     try:
         mode = os.lstat(path).st_mode
         if not stat.S_ISLNK(mode):
@@ -185,7 +191,7 @@ def _resolve(path: str) -> tuple[str, int | None]:
 
 
 class _Raw(io.FileIO):
-    """The file below the buffer; its errors name the target."""
+    """An unbuffered file whose errors name the target instead of the temporary."""
 
     def __init__(self, handle: int, named: str | Path):
         super().__init__(handle, "wb")
@@ -199,7 +205,7 @@ class _Raw(io.FileIO):
 
 
 def _write_all(handle: int, data: memoryview) -> int:
-    """Write and close: the number of bytes."""
+    """Write all bytes and close the descriptor; returns their number."""
     done = 0
     try:
         while done < len(data):

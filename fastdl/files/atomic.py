@@ -16,8 +16,8 @@ from fastdl.files import _small_files as small_files
 from fastdl.files import temporaries
 from fastdl.files._temporary_file import TemporaryFile, sync_file, unwritable
 
-_SMALL = 1 << 20  # bytes of a file: for larger ones the wait for the disk is short beside the writing
-_GROUP = 8  # files: from here on one syncfs costs less than an fsync of each (0.4 ms on ext4)
+_SMALL = 1 << 20  # bytes: files up to here wait for their group; writing a larger one takes longer than its fsync
+_GROUP = 8  # files: from this number on, one syncfs costs less than an fsync of each (0.4 ms on ext4)
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 _local = threading.local()  # .group: the Group that gathers what the thread completes
@@ -25,11 +25,11 @@ _local = threading.local()  # .group: the Group that gathers what the thread com
 
 @contextmanager
 def replacing(path: str | Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
-    """A binary file beside `path`, renamed to it when the block ends well and removed when it does not.
+    """A binary file beside `path`, renamed to it when the block ends, or removed when the block raises.
 
-    A file that is replaced keeps its mode; one that `path` links to is replaced where it is. What is there but is no
-    regular file (a pipe, /dev/stdout) is written to when the block has ended. `sync` waits until the bytes are on the
-    disk before the name points to them, so that a power cut leaves the old file or the new one.
+    The new file has the mode of the one it replaces; where `path` is a link, the file that it points to is replaced.
+    A pipe or a device (/dev/stdout) is written to when the block has ended. With `sync`, the bytes are on the disk
+    before the file gets its name, so that a power cut leaves the old file or the new one.
     """
     with replacing_together(path, sync=sync) as (file,):
         yield file
@@ -39,8 +39,8 @@ def replacing(path: str | Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
 def replacing_together(*paths: str | Path, sync: bool = True) -> Iterator[tuple[IO[bytes], ...]]:
     """As `replacing`, for files that belong together, such as codes and their description.
 
-    No other writer's files come between them, and at no time does a new first file stand beside another old one: the
-    others are removed before the first is renamed, and get their names after it.
+    Nobody sees the new first file beside an old second one: the old others are removed before the first is renamed,
+    and the new ones get their names after it. A lock keeps two writers of the same files from mixing theirs.
     """
     files: list[TemporaryFile] = []
     try:
@@ -57,7 +57,7 @@ def replacing_together(*paths: str | Path, sync: bool = True) -> Iterator[tuple[
 
 
 def _finish(files: list[TemporaryFile], sync: bool) -> None:
-    """Rename now, or leave it to the group that this thread's work belongs to."""
+    """Rename the files now, or leave that to the `Group` that the thread is in."""
     group: Group | None = getattr(_local, "group", None)
     for file in files:
         file.close() if group is None else file.hold()
@@ -74,7 +74,7 @@ def _finish(files: list[TemporaryFile], sync: bool) -> None:
 
 def _rename(files: list[TemporaryFile]) -> None:
     """Give files that belong together their names."""
-    # The folder's lock first, as in commit_groups: in two orders, two threads could wait for each other.
+    # The folder's lock first, as in commit_groups: threads that take the two in different orders could deadlock.
     with _folder_lock(files[0].folder if len(files) > 1 else None), temporaries.lock:
         temporaries.check()
         for file in files[1:]:
@@ -86,15 +86,15 @@ def _rename(files: list[TemporaryFile]) -> None:
 
 
 class Group:
-    """Small files that get their names together, so that the disk is waited for once and not for each.
+    """Small files that are synced and renamed together, with one wait for the disk instead of one for each.
 
-    ``with group: ...write files...``, for as many groups as there are; then `commit_groups`. What a thread completes
-    within the block waits, if it is small.
+    ``with group: ...write files...`` for each of several groups, then `commit_groups`. Small files that the thread
+    completes within the block are kept for that call.
     """
 
     def __init__(self, sync: bool = True):
         self.sync = sync
-        self.sets: list[list[TemporaryFile]] = []  # files that belong together
+        self.sets: list[list[TemporaryFile]] = []  # each the files of one `replacing_together`
 
     def __enter__(self) -> Group:
         self._before = getattr(_local, "group", None)
@@ -107,40 +107,40 @@ class Group:
             self.discard()
 
     def commit(self, synced: Container[TemporaryFile] = ()) -> None:
-        """Rename what waits; `synced` are on the disk."""
+        """Rename the files, of which `synced` are on the disk already."""
         try:
             self.sets = [files for files in self.sets if files]
             while self.sets:
-                for file in (waiting := self.sets[0]):
+                for file in (together := self.sets[0]):
                     is_new = file.settle()
                     if self.sync and (is_new or file not in synced):
                         file.sync()
-                _rename(waiting)
+                _rename(together)
                 del self.sets[0]
         except BaseException:
             self.discard()
             raise
 
     def discard(self) -> None:
-        """Remove what waits."""
+        """Remove the files that were not renamed."""
         for file in (file for files in self.sets for file in files):
             file.discard()
         self.sets = []
 
 
 def commit_groups(groups: Sequence[Group]) -> list[FileError | None]:
-    """Give the files of all groups their names, after one wait for the disk: what went wrong with each, or None."""
-    small_files.write([file for group in groups for files in group.sets for file in files])
-    waiting = [file for group in groups if group.sync for files in group.sets for file in files if file.path]
+    """Sync and rename the files of all groups, with one wait for the disk; returns the error of each group, or None."""
+    small_files.write_temporaries([file for group in groups for files in group.sets for file in files])
+    unsynced = [file for group in groups if group.sync for files in group.sets for file in files if file.path]
     synced: set[TemporaryFile] = set()
-    if len(waiting) >= _GROUP and _sync_folders({file.folder for file in waiting}):
-        synced.update(waiting)
+    if len(unsynced) >= _GROUP and _sync_folders({file.folder for file in unsynced}):
+        synced.update(unsynced)
     else:
-        for file in waiting:
-            with suppress(FileError):  # said when it is tried again
+        for file in unsynced:
+            with suppress(FileError):  # Group.commit tries again, and raises
                 file.sync()
                 synced.add(file)
-    _name_small([files for g in groups for files in g.sets if not g.sync or synced.issuperset(files)])
+    _rename_small([files for g in groups for files in g.sets if not g.sync or synced.issuperset(files)])
     problems: list[FileError | None] = []
     for group in groups:
         try:
@@ -151,24 +151,24 @@ def commit_groups(groups: Sequence[Group]) -> list[FileError | None]:
     return problems
 
 
-def _name_small(sets: Sequence[list[TemporaryFile]]) -> None:
-    """Name those that have a temporary, folder by folder, and take what has its name out of its set."""
+def _rename_small(sets: Sequence[list[TemporaryFile]]) -> None:
+    """Rename the sets whose temporaries are written, folder by folder; renamed files are taken out of their sets."""
     ready: dict[str, list[list[TemporaryFile]]] = {}
     for files in sets:
         if all(file.path for file in files):
             ready.setdefault(files[0].folder, []).append(files)
     for folder, some in ready.items():
         with _folder_lock(folder if any(len(files) > 1 for files in some) else None):
-            small_files.name(some)
+            small_files.rename_sets(some)
     for files in sets:
         files[:] = [file for file in files if not file.is_named]
 
 
 @contextmanager
 def replacing_folder(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
-    """A folder beside `path`, renamed to it when the block ends well and removed when it does not."""
+    """A folder beside `path`, renamed to it when the block ends, or removed when the block raises."""
     path, target = Path(path), Path(os.path.realpath(path))
-    name = temporaries.new(str(target.parent))
+    name = temporaries.reserve(str(target.parent))
     folder = Path(name)
     try:
         folder.mkdir()
@@ -191,13 +191,13 @@ def replacing_folder(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
 
 
 def _swap(folder: Path, target: Path) -> None:
-    """Give the folder its name, and remove what had that name."""
+    """Rename the folder to the target, and remove what had that name before."""
     if not os.path.lexists(target):
         os.replace(folder, target)
-        temporaries.done(str(folder))
+        temporaries.release(str(folder))
         return
     if not _exchange(folder, target):
-        aside = temporaries.new(str(target.parent))
+        aside = temporaries.reserve(str(target.parent))
         os.replace(target, aside)
         try:
             os.replace(folder, target)
@@ -209,7 +209,7 @@ def _swap(folder: Path, target: Path) -> None:
 
 
 def _exchange(a: Path, b: Path) -> bool:
-    """Two names change places at once, where the system can do that."""
+    """Swap two names in one system call; False where the system cannot."""
     try:
         call = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):
@@ -219,7 +219,7 @@ def _exchange(a: Path, b: Path) -> bool:
 
 
 def _sync_folders(folders: set[str]) -> bool:
-    """One wait for all files on the file systems of these folders; False where the system has none to offer."""
+    """Sync the whole file systems of these folders, by `syncfs`; False where the system has no such call."""
     try:
         call = ctypes.CDLL(None, use_errno=True).syncfs
     except (AttributeError, OSError, TypeError):
@@ -237,7 +237,7 @@ def _sync_folders(folders: set[str]) -> bool:
 
 @contextmanager
 def _folder_lock(folder: str | None) -> Iterator[None]:
-    """Alone among the processes that rename files of this folder together, where the system has such locks."""
+    """Hold a lock that keeps other processes from renaming sets of files in the folder; needs the module `fcntl`."""
     try:
         import fcntl
     except ImportError:

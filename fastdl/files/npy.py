@@ -1,4 +1,4 @@
-"""NumPy's .npy in chunks of rows: the length of what is written need not be known before the end."""
+"""NumPy's .npy files in chunks of rows; a writer need not know their number before the end."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import DTypeLike
 from fastdl.errors import FileError, InputError
 
-_LONGEST = 1 << 20  # bytes: no header is longer
-_HEADER = 128  # bytes: room for any length, so that it can be filled in at the end
+_LONGEST = 1 << 20  # bytes: a longer header is an error
+_HEADER = 128  # bytes of the header of a streamed file: room for any number of rows, which is filled in at the end
 
 
 class NpyWriter:
     """Writes arrays one after the other along the first axis; `finish` fills in the length."""
 
-    def __init__(self, file: IO[bytes], dtype: Any, row: Sequence[int] = ()):
+    def __init__(self, file: IO[bytes], dtype: DTypeLike, row: Sequence[int] = ()):
         self.file, self.dtype, self.row, self.rows = file, np.dtype(dtype), tuple(row), 0
         file.write(_streamed_header(self.dtype, (0, *self.row)))
 
@@ -42,7 +43,7 @@ class NpyWriter:
 
 @lru_cache(64)
 def _streamed_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
-    """A header of one length; of many small arrays the same ones come again."""
+    """A header of _HEADER bytes; cached, because many small arrays have the same."""
     fields = f"{{'descr': {np.lib.format.dtype_to_descr(dtype)!r}, 'fortran_order': False, 'shape': {shape}}}"
     body = fields.encode("latin1").ljust(_HEADER - 11) + b"\n"
     if len(body) != _HEADER - 10:
@@ -78,7 +79,7 @@ class NpyReader:
                 yield self._next(file, min(rows, self.shape[0] - start))
 
     def read(self, start: int, rows: int) -> np.ndarray:
-        """So many rows from one on."""
+        """The `rows` rows from row `start` on."""
         if not 0 <= start <= start + rows <= self.shape[0]:
             raise InputError(f"rows {start} to {start + rows} asked of {self.path}, which has {self.shape[0]}")
         with open(self.path, "rb") as file:
@@ -86,7 +87,7 @@ class NpyReader:
             return self._next(file, rows)
 
     def _next(self, file: IO[bytes], rows: int) -> np.ndarray:
-        """The rows at the place that a file is at."""
+        """The next rows of an open file."""
         count = rows * math.prod(self.shape[1:])
         block = np.fromfile(file, self.dtype, count)
         if len(block) < count:
@@ -95,7 +96,10 @@ class NpyReader:
 
 
 def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether in Fortran's order, and dtype, from the header a file begins with; ValueError for any other."""
+    """Shape, whether in Fortran order, and dtype, from the header at the beginning of a file.
+
+    Raises ValueError for any other header.
+    """
     start = file.read(8)
     if len(start) < 8 or start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
         raise ValueError("it does not begin with NumPy's magic and a version from 1 to 3")
@@ -110,7 +114,7 @@ def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
         header = ast.literal_eval(text.decode("utf-8" if start[6] == 3 else "latin1").strip())
         shape, dtype = header["shape"], np.lib.format.descr_to_dtype(header["descr"])
         whole, fortran = all(type(n) is int and n >= 0 for n in shape), header["fortran_order"]
-    except Exception as error:  # the header is Python, and raises what that leads to
+    except Exception as error:  # the header is a Python literal: parsing a damaged one may raise nearly anything
         raise ValueError(f"its header cannot be read: {error}") from None
     if type(shape) is not tuple or not whole or type(fortran) is not bool:
         raise ValueError(f"its header cannot be: shape {shape!r}, fortran_order {fortran!r}")

@@ -1,8 +1,7 @@
-"""Tables of named columns in files: CSV and its kin, Parquet, Arrow, .npy and .npz, a block of rows at a time."""
+"""Tables of named columns in files: CSV and other text, Parquet, Arrow, .npy and .npz, read in chunks of rows."""
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,18 +15,23 @@ from fastdl import _check
 from fastdl._typing import Array
 from fastdl.files._text_tables import Dialect, TextTable
 from fastdl.files.npy import NpyReader
+from fastdl.files.numpy_files import load_npz
 
 #: The endings that are read; text may be compressed (.gz).
 TEXT = (".csv", ".tsv", ".txt")
 ARROW = (".arrow", ".feather", ".ipc", ".arrows")
 SUFFIXES = (*TEXT, ".parquet", *ARROW, ".npy", ".npz")
 
-_ROWS = 1 << 15  # of a block
+_ROWS = 1 << 15  # rows read at once
 
 
 @dataclass(frozen=True)
 class TableSection:
-    """A part of a table that can be read alone: from where to where, in units of its format; of text, the types."""
+    """A part of a table that can be read alone.
+
+    `start` and `stop` count bytes of text, rows of .npy, row groups of Parquet or batches of Arrow; `types` are the
+    pyarrow types of the columns of text, so that all sections have the same.
+    """
 
     start: int
     stop: int
@@ -35,23 +39,23 @@ class TableSection:
 
 
 class Table:
-    """A file of rows with named columns, as a source of chunks and of rows for `fit_lp` and the like.
+    """A file of rows with named columns, read in chunks: also the rows of a fit, as `fit_lp` takes them.
 
-    Text has a first line with the names of its columns; what parts them (comma, semicolon, tab or bar) is guessed from
+    Text has a first line with the names of its columns; the delimiter (comma, semicolon, tab or bar) is guessed from
     the first lines. An `.npy` file holds (N, C); an `.npz` file "X" (N, D) and perhaps "y" (N,) and "weight" (N,), or
     columns (N,) under their names. Columns without names are "x0", "x1", and so on. Text, Parquet (.parquet) and Arrow
-    (.arrow, .feather) are read by pyarrow, which the extra `tables` brings. Columns not asked for are not parsed.
+    (.arrow, .feather) are read by pyarrow, which the extra `tables` installs. Columns not asked for are not parsed.
 
     Parameters
     ----------
     path : path
         The file.
     delimiter : str, optional
-        What parts the columns of text.
+        The character between the columns of text.
     decimal : {".", ","}, optional
-        The decimal point of text; by default it is a comma where numbers of the first lines have one, and none a point.
+        The decimal point of text; by default a comma where numbers of the first lines have a comma and none a point.
     header : bool, optional
-        Whether the first line of text has the names. By default it has, and must not hold numbers.
+        Whether the first line of text has the names. By default it has them, and numbers in it are an error.
 
     Attributes
     ----------
@@ -61,7 +65,7 @@ class Table:
     Raises
     ------
     FileError
-        For what is no table, naming the file and, in text, the line.
+        For a file that is not a table, naming the file and, in text, the line.
 
     Examples
     --------
@@ -98,12 +102,14 @@ class Table:
             self.columns = _unnamed(reader.shape[1])
         else:
             self.columns = list(_arrow_source(self.path, suffix).names)
+            if twice := sorted({name for name in self.columns if self.columns.count(name) > 1}):
+                raise _check.FileError(self.path, f"column names must differ, got {twice} more than once")
 
     def parts(self, columns: Sequence[str] | None = None, section: TableSection | None = None) -> Iterator[list[Any]]:
-        """All rows in order, at most some ten thousand at a time: a list of the columns, each as the file gives it.
+        """All rows in order, at most 32,768 at a time: each time a list of the columns.
 
-        A column is an array of NumPy or of pyarrow: numbers, bool or text. `section` is one of `sections`, whose rows
-        are read without those before; by default all are.
+        A column is an array of NumPy or of pyarrow: numbers, bool or text. With a `section` (one of `sections`), only
+        its rows are read.
         """
         names = self._known(columns)
         if self._arrays is not None:
@@ -120,10 +126,10 @@ class Table:
                     yield [some.column(name) for name in names]
 
     def sections(self, columns: Sequence[str] | None = None, size: int = 1 << 24) -> list[TableSection] | None:
-        """Sections of some `size` bytes, which others may read, each alone; None where no part can be read alone.
+        """Sections of about `size` bytes, for workers that each read one; None where no part can be read alone.
 
-        `columns` are those that will be asked of them. What is divided: .npy, Parquet by its row groups, Arrow files by
-        their batches, and text that is not compressed.
+        `columns` are those that the workers will read. Divided are .npy, Parquet (by row groups), Arrow files (by
+        batches), and text that is not compressed.
         """
         names = self._known(columns)
         if self.text is not None:
@@ -172,7 +178,7 @@ class Table:
     def rows(
         self, features: Sequence[str], target: str, sample_weight: str | None = None
     ) -> Callable[[], Iterator[tuple[Array, ...]]]:
-        """A function that gives chunks (X, y) or (X, y, sample_weight): what `fit_lp` takes in the place of arrays."""
+        """A function that returns an iterator of chunks (X, y) or (X, y, sample_weight), which `fit_lp` takes as X."""
         names = self._known([*features, target, *([] if sample_weight is None else [sample_weight])])
         count = len(features)
 
@@ -183,7 +189,7 @@ class Table:
         return read
 
     def place(self, row: int) -> dict[str, Any]:
-        """Where a row, counted from 0, is, for a `FileError`: its line in text."""
+        """Keywords for a `FileError` about a row, counted from 0: of text its line."""
         return {} if self.text is None else {"line": self.text.line(row)}
 
     def _known(self, columns: Sequence[str] | None) -> list[str]:
@@ -194,21 +200,17 @@ class Table:
         return names
 
     def numbers(self, name: str, column: Any) -> Array:
-        """A column of a part as numbers; an error that names it, and in text the line."""
+        """A column of a part as numbers; an error names the column and, in text, the line."""
         try:
             return _check.asarray(name, column)
         except _check.InputTypeError as error:
             if self.text is None:
                 raise _check.FileError(self.path, str(error)) from None
             line, text = self.text.find(name, lambda field: bool(field) and not self.text.is_number(field))  # type: ignore[union-attr]
-            raise _check.FileError(self.path, self.text.no_number(name, text), line=line) from None
+            raise _check.FileError(self.path, self.text.not_a_number(name, text), line=line) from None
 
     def _held(self) -> dict[str, Array]:
-        try:
-            with np.load(self.path, allow_pickle=False) as held:
-                arrays = {name: held[name] for name in held.files}
-        except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-            raise _check.FileError(self.path, f"is no whole .npz file: {error}") from None
+        arrays = load_npz(self.path)
         X = arrays.pop("X", None)
         if X is not None and X.ndim == 2:
             arrays = {**dict(zip(_unnamed(X.shape[1]), X.T)), **arrays}
@@ -222,7 +224,7 @@ class Table:
 
 @contextmanager
 def _named_errors(path: Path, suffix: str) -> Iterator[None]:
-    """pyarrow's errors as those of a file."""
+    """Turn pyarrow's errors into a `FileError` that names the file."""
     pa = _check.extra("pyarrow", "tables", f"a {suffix} file")
     try:
         yield
@@ -233,7 +235,7 @@ def _named_errors(path: Path, suffix: str) -> Iterator[None]:
 
 
 def _arrow_batches(path: Path, suffix: str, names: list[str], section: TableSection | None) -> Iterator[Any]:
-    """Batches of some columns of a Parquet or Arrow file; damage within it is an error that names the file."""
+    """Batches of some columns of a Parquet or Arrow file; for damage anywhere in it, an error that names the file."""
     batches = iter(_arrow_source(path, suffix).batches(names, section))
     while True:
         with _named_errors(path, suffix):
@@ -244,7 +246,7 @@ def _arrow_batches(path: Path, suffix: str, names: list[str], section: TableSect
 
 
 class _ArrowSource(NamedTuple):
-    """The column names of a file, what gives batches of some of them, and how many units can be read alone."""
+    """A file's column names, a function that reads batches of some of them, and how many units can be read alone."""
 
     names: list[str]
     batches: Callable[[list[str], TableSection | None], Iterator[Any]]
@@ -267,7 +269,7 @@ def _arrow_source(path: Path, suffix: str) -> _ArrowSource:
         source = pa.memory_map(str(path))
         try:
             whole = pa.ipc.open_file(source)
-        except pa.ArrowInvalid:  # a stream, which has no table of contents
+        except pa.ArrowInvalid:  # Arrow's streaming format, which has no index of its batches
             return _ArrowSource(pa.ipc.open_stream(source).schema.names, lambda names, _: _stream(path, names), None)
 
         def some(names: list[str], section: TableSection | None) -> Iterator[Any]:

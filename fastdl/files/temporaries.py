@@ -1,9 +1,9 @@
-"""Names of files and folders that are still being written, and what becomes of them when their process ends.
+"""Names of files and folders that are still being written, and their removal when their process ends.
 
-``.fastdl-HOST-PID-START.N.part`` says who writes: HOST is a hash of the machine's name and its process table, START
-when the process began. So the next run in a folder can tell what a killed process left there (no process of that number
-and start is alive on this machine) from what another one is still writing. The name has the same short length whatever
-the target is called, so that a target may use all 255 bytes that file systems allow.
+A temporary is named ``.fastdl-HOST-PID-START.N.part``, after the process that writes it: HOST is a hash of the
+machine's name and its process namespace, START the time when the process began. So the next run in a folder can tell
+what a killed process left there (no process of that number and start is alive on this machine) from what another one is
+still writing. The name does not contain the target's, which may use all 255 bytes that file systems allow.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from pathlib import Path
 
 _NAME = re.compile(r"\.fastdl-([0-9a-f]{8})-(\d{1,10})-(\d{1,20})\.\d{1,20}\.part")
 
-_ROUNDS, _ROUND = 20, 0.01  # times that a folder is looked for again, and the seconds between them
+_ROUNDS, _ROUND = 20, 0.01  # how often `abandon` removes a folder again, and the seconds between
 
 _numbers = itertools.count()
-_live: set[str] = set()  # of this process
-_swept: set[str] = set()  # folders whose leftovers were looked for
+_live: set[str] = set()  # the temporaries of this process
+_swept: set[str] = set()  # the folders that `sweep` has been through
 _abandoned = False
 
 #: Held while a temporary gets its final name; reentrant, as a signal handler may run while its own thread holds it.
@@ -37,7 +37,7 @@ lock = threading.RLock()
 
 
 def _forget() -> None:
-    """A forked child has none of its parent's temporaries, and must not wait for a lock that a lost thread held."""
+    """In a forked child: its parent's temporaries are not its own, and its parent's lock may never be released."""
     global lock
     lock = threading.RLock()
     _live.clear()
@@ -47,19 +47,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def new(folder: str) -> str:
-    """A path in `folder` that no other temporary has; what a killed process left there is removed first."""
+def reserve(folder: str) -> str:
+    """A path for a temporary in `folder`; what a killed process left there is removed first."""
     if folder not in _swept:
         sweep(folder)
     with lock:
-        check()  # and the number: without Python's own lock two threads may be given the same
+        check()
+        # next() under the lock, too: in free-threaded Python two threads may be given the same number.
         path = f"{folder}{os.sep}{_beginning(os.getpid())}.{next(_numbers)}.part"
         _live.add(path)
     return path
 
 
-def several(folders: Sequence[str]) -> list[str]:
-    """As `new`, a path in each of these folders; call it with the lock held, and none is removed before it is there."""
+def reserve_each(folders: Sequence[str]) -> list[str]:
+    """As `reserve`, for each of these folders. Hold the lock until the files are written, so that `abandon` waits."""
     for folder in set(folders) - _swept:
         sweep(folder)
     check()
@@ -70,40 +71,40 @@ def several(folders: Sequence[str]) -> list[str]:
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt where the process is about to end; call it with the lock held."""
+    """Raise KeyboardInterrupt if `abandon` was called; call it with the lock held."""
     if _abandoned:
         raise KeyboardInterrupt
 
 
-def done(path: str) -> None:
-    """The temporary has its final name, or is gone."""
+def release(path: str) -> None:
+    """Forget a temporary, which has its final name or is gone."""
     _live.discard(path)
 
 
-def all_done(paths: Iterable[str]) -> None:
-    """As `done`, of several."""
+def release_all(paths: Iterable[str]) -> None:
+    """As `release`, of several."""
     _live.difference_update(paths)
 
 
 def remove(path: str) -> None:
-    """Remove a temporary, file or folder, as far as that can be done."""
+    """Remove a temporary, file or folder; errors are ignored."""
     with suppress(OSError):
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path, ignore_errors=True)
         else:
             os.unlink(path)
-    done(path)
+    release(path)
 
 
 def abandon() -> None:
-    """Remove every temporary of this process; from now on none gets its final name. For a process about to end."""
+    """Remove every temporary of this process, which is about to end; from now on none can be made or renamed."""
     global _abandoned
     with lock:
         _abandoned = True
         folders = [path for path in _live if os.path.isdir(path)]
         for path in list(_live):
             remove(path)
-    # What another thread has begun to write into a folder may come back: zarr makes folders that are missing.
+    # Another thread may be writing into a folder, and zarr creates missing folders: so remove them again for a while.
     for _ in range(_ROUNDS if folders else 0):
         time.sleep(_ROUND)
         for path in folders:
@@ -111,7 +112,7 @@ def abandon() -> None:
 
 
 def sweep(folder: str) -> None:
-    """Remove what killed processes left in `folder`."""
+    """Remove the temporaries that killed processes left in `folder`."""
     _swept.add(folder)
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -121,14 +122,14 @@ def sweep(folder: str) -> None:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file of this name is one that is still being written, or was left behind."""
+    """Whether this is the name of a temporary, still being written or left behind."""
     return _NAME.fullmatch(name) is not None
 
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder for what need not outlive the block; gone with it, and when the command is interrupted."""
-    path = new(tempfile.gettempdir())
+    """A temporary folder, removed at the end of the block and when the command is interrupted."""
+    path = reserve(tempfile.gettempdir())
     os.mkdir(path, 0o700)
     try:
         yield Path(path)
@@ -138,13 +139,13 @@ def folder() -> Iterator[Path]:
 
 @lru_cache(4)
 def _beginning(pid: int) -> str:
-    """How the names of this process begin."""
+    """The beginning of the names of a process."""
     return f".fastdl-{_host()}-{pid}-{_start_of(pid) or '0'}"
 
 
 @lru_cache(1)
 def _host() -> str:
-    """This machine and its process table: numbers of processes mean nothing elsewhere."""
+    """A hash of the machine and its process namespace, within which process numbers are unique."""
     try:
         table = os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -153,7 +154,7 @@ def _host() -> str:
 
 
 def _start_of(pid: int) -> str | None:
-    """When a living process began, in the system's own count; None where there is none, or it cannot be told."""
+    """When a process began, in clock ticks since the boot; None if it is not alive, or where there is no /proc."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:

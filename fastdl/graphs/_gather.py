@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import count, share, split
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, GraphLike
 from fastdl.errors import InputError
 from fastdl.graphs._owned import check_file
 from fastdl.graphs.conversion import as_graph
@@ -98,7 +97,7 @@ def small_result(graph: Graph, features: ArrayLike, reduce: str) -> Array | None
 
 
 def prepare(
-    graph: Any, features: ArrayLike, reduce: str, weight: ArrayLike | str | None, threads: int | None
+    graph: GraphLike, features: ArrayLike, reduce: str, weight: ArrayLike | str | None, threads: int | None
 ) -> Gather:
     """The reduction that the user asks for, after checks of the arguments."""
     graph = as_graph(graph)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check
 from fastdl._threads import ONE
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, GraphLike
 from fastdl.errors import InputError, InputTypeError
 from fastdl.graphs import _gather
 from fastdl.graphs.conversion import as_graph
@@ -17,7 +16,7 @@ from fastdl.graphs.graph import Graph
 
 
 def aggregate(
-    graph: Graph | Any,
+    graph: GraphLike,
     features: ArrayLike,
     *,
     reduce: str = "sum",
@@ -96,7 +95,7 @@ def aggregate(
 
 
 def aggregate_blocks(
-    graph: Graph | Any,
+    graph: GraphLike,
     features: ArrayLike,
     *,
     reduce: str = "sum",
@@ -147,7 +146,7 @@ def aggregate_blocks(
 
 
 def aggregate_edges(
-    graph: Graph | Any,
+    graph: GraphLike,
     values: ArrayLike,
     *,
     reduce: str = "sum",
@@ -188,7 +187,7 @@ def edge_rows(graph: Graph) -> Graph:
 
 
 def aggregate_relations(
-    graphs: Mapping[tuple[str, str, str], Graph | Any],
+    graphs: Mapping[tuple[str, str, str], GraphLike],
     features: Mapping[str, ArrayLike],
     *,
     reduce: str = "sum",

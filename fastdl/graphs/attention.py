@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import split
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, GraphLike
 from fastdl.errors import InputError
 from fastdl.graphs import _gather
 from fastdl.graphs.aggregation import aggregate_edges
@@ -23,7 +22,7 @@ kernel = _kernels.load("graphs_aggregation") or _graph_kernels
 _EDGES = 1 << 17  # edges in a block: some 5 ns each
 
 
-def edge_softmax(graph: Graph | Any, scores: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
+def edge_softmax(graph: GraphLike, scores: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
     """Scores of edges to shares: those of the edges into a node add up to 1.
 
     Parameters
@@ -69,7 +68,7 @@ def edge_softmax(graph: Graph | Any, scores: ArrayLike, *, out: Array | None = N
     return result
 
 
-def edge_softmax_grad(graph: Graph | Any, shares: ArrayLike, grad: ArrayLike, *, threads: int | None = 1) -> Array:
+def edge_softmax_grad(graph: GraphLike, shares: ArrayLike, grad: ArrayLike, *, threads: int | None = 1) -> Array:
     """The derivative of `edge_softmax` by the scores: ``shares (grad - sum of shares grad over the node's edges)``.
 
     Parameters
@@ -104,7 +103,7 @@ def edge_softmax_grad(graph: Graph | Any, shares: ArrayLike, grad: ArrayLike, *,
 
 
 def edge_dots(
-    graph: Graph | Any, targets: ArrayLike, sources: ArrayLike, *, heads: bool = False, threads: int | None = 1
+    graph: GraphLike, targets: ArrayLike, sources: ArrayLike, *, heads: bool = False, threads: int | None = 1
 ) -> Array:
     """For every edge the dot product of the features of its two ends.
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, GraphLike
 from fastdl.errors import InputError, InputTypeError
 from fastdl.graphs import _edge_list, _edge_sort
 from fastdl.graphs.aggregation import aggregate
@@ -40,7 +39,7 @@ class GraphBatch:
         return len(self.offsets) - 1
 
 
-def batch_graphs(graphs: Sequence[Graph | Any]) -> GraphBatch:
+def batch_graphs(graphs: Sequence[GraphLike]) -> GraphBatch:
     """Put graphs side by side: one graph that a network treats in one call.
 
     Parameters

@@ -7,12 +7,12 @@ from typing import Any, cast
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, GraphLike
 from fastdl.errors import InputError, InputTypeError
 from fastdl.graphs.graph import Graph
 
 
-def as_graph(value: Any) -> Graph:
+def as_graph(value: GraphLike) -> Graph:
     """A `Graph` of a graph of another library.
 
     Parameters

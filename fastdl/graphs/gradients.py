@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from fastdl import _kernels
 from fastdl._threads import count, split
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, GraphLike
 from fastdl.errors import InputError
 from fastdl.graphs import _gather
 from fastdl.graphs._owned import freeze
@@ -47,7 +45,7 @@ def _backward_of(graph: Graph, threads: int | None) -> _Backward:
 
 
 def aggregate_grad(
-    graph: Graph | Any,
+    graph: GraphLike,
     features: ArrayLike,
     grad: ArrayLike,
     *,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, GraphLike
 from fastdl.errors import InputError
 from fastdl.graphs import _edge_list
 from fastdl.graphs.conversion import as_graph
@@ -15,7 +13,7 @@ from fastdl.graphs.graph import Graph, require_square
 from fastdl.reference import graphs as reference
 
 
-def subgraph(graph: Graph | Any, nodes: ArrayLike) -> Graph:
+def subgraph(graph: GraphLike, nodes: ArrayLike) -> Graph:
     """The graph of some nodes and the edges between them.
 
     Parameters
@@ -62,7 +60,7 @@ def subgraph(graph: Graph | Any, nodes: ArrayLike) -> Graph:
     return Graph._of(indptr, sources.astype(graph.indices.dtype), order, weight)
 
 
-def k_hop(graph: Graph | Any, nodes: ArrayLike, hops: int) -> tuple[Array, Array]:
+def k_hop(graph: GraphLike, nodes: ArrayLike, hops: int) -> tuple[Array, Array]:
     """The nodes whose features reach some nodes in so many rounds of `aggregate`.
 
     Parameters

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array, ArrayLike, DTypeLike
+from fastdl._typing import Array, ArrayLike, DTypeLike, GraphLike
 from fastdl.errors import InputTypeError
 from fastdl.graphs._owned import freeze
 from fastdl.graphs.conversion import as_graph
@@ -21,7 +21,7 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def degree(
-    graph: Graph | Any, *, direction: str = "in", weight: ArrayLike | None = None, out: Array | None = None
+    graph: GraphLike, *, direction: str = "in", weight: ArrayLike | None = None, out: Array | None = None
 ) -> Array:
     """The number of edges at every node, or the sum of their weights.
 
@@ -66,7 +66,7 @@ def degree(
 
 
 def gcn_norm(
-    graph: Graph | Any,
+    graph: GraphLike,
     *,
     weight: ArrayLike | None = None,
     add_self_loops: bool = True,
@@ -122,7 +122,7 @@ def gcn_norm(
 
 
 def normalize_edges(
-    graph: Graph | Any, how: str = "symmetric", *, weight: ArrayLike | None = None, dtype: DTypeLike | None = None
+    graph: GraphLike, how: str = "symmetric", *, weight: ArrayLike | None = None, dtype: DTypeLike | None = None
 ) -> Graph:
     """The graph with weights divided by degrees.
 

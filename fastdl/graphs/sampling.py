@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import split
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, GraphLike
 from fastdl.errors import InputError
 from fastdl.graphs import _edge_list
 from fastdl.graphs.conversion import as_graph
@@ -43,7 +42,7 @@ class NeighborSample:
 
 
 def sample_neighbors(
-    graph: Graph | Any,
+    graph: GraphLike,
     nodes: ArrayLike,
     fanout: int,
     *,
@@ -140,7 +139,7 @@ def _relabel(first: Array, others: Array) -> tuple[Array, Array]:
     return ids[:count].copy(), places
 
 
-def random_walks(graph: Graph | Any, starts: ArrayLike, length: int, *, seed: int, threads: int | None = 1) -> Array:
+def random_walks(graph: GraphLike, starts: ArrayLike, length: int, *, seed: int, threads: int | None = 1) -> Array:
     """Walks from node to node: each step to one of the row of the node, all equally likely.
 
     Parameters

@@ -9,15 +9,13 @@ from fastdl._rows import Rows
 from fastdl._typing import Array
 from fastdl.linear._column_extents import extent_of_block, extents_of_rows
 from fastdl.linear._equal_models import EqualModels
+from fastdl.linear._factor_of_rows import factor_of_rows, triangle
 from fastdl.linear._matrix import gram, gram_sums, independent_columns, kernel, substitute, whole_matrix
 
 EPS = float(np.finfo(float).eps)
 #: The smallest squared pivot of a correlation matrix for which the Cholesky factor is used; below it columns are
 #: factorised by QR, whose pivots are not squared. Some seven digits are left of such a pivot.
 _SMALLEST_PIVOT = 1e-9
-#: Rows for each column that are gathered before a QR factorisation: with fewer, most of the work would be to factorise
-#: again the rows of the R so far.
-_ROWS_PER_COLUMN = 4
 _DIGITS = 1e-2  # of the length of a column, left by centring: below, four digits of its square are lost and more
 _AGAIN = 2  # passes for sums about better shifts
 _LARGEST_FACTOR = 2.0**1019  # brings values of 1e-307 to 1; a larger factor would take weights out of float64's range
@@ -155,7 +153,7 @@ class Coordinates:
         self._find_null_space(R, order, use, length)
         self._keep_columns(use[order])
         self.gram = G[np.ix_(*[np.append(use[order], len(G) - 1)] * 2)]
-        self.R = R * length if self.solver == "Cholesky" else _qr(full[:, order])
+        self.R = R * length if self.solver == "Cholesky" else triangle(full[:, order])
         self.condition = self._condition()
         if "QR" in self.solver and self.rank:
             self._orthonormalise()
@@ -183,23 +181,14 @@ class Coordinates:
         self.gram, self.R = total, _cholesky(total[:-1, :-1])[0]
 
     def _qr_of_rows(self, use: Array) -> Array:
-        """R of the QR factorisation of the columns `use` of [1, Z, t], updated group of blocks by group of blocks."""
-        R, group, rows = np.zeros((0, len(use) + 1)), [], 0
+        """R of the QR factorisation of the columns `use` of [1, Z, t]."""
 
-        def work(X: Array, y: Array, s: Array | None) -> Array:
+        def matrix(X: Array, y: Array, s: Array | None) -> Array:
             Z = np.column_stack([np.ones(len(X)), (X - self.shift) * self.factor, self.target(y)])
             Z = Z[:, np.append(use, Z.shape[1] - 1)]
             return Z if s is None else Z * np.sqrt(s)[:, None]
 
-        def take(part: Array) -> None:
-            nonlocal R, group, rows
-            group.append(part)
-            rows += len(part)
-            if rows >= _ROWS_PER_COLUMN * len(use):
-                R, group, rows = _qr(np.concatenate([R, *group])), [], 0
-
-        self.rows.each(work, take, self.threads)
-        return _qr(np.concatenate([R, *group])) if group else R
+        return factor_of_rows(self.rows, matrix, len(use) + 1, self.threads)
 
     def _find_null_space(self, R: Array, order: Array, use: Array, length: Array) -> None:
         """Find the null space: the directions in which weights, in users' units, can change and no prediction does."""
@@ -388,11 +377,6 @@ def condition_of(R: Array) -> float:
             return float("inf")
         total = float((np.sqrt((R * R).sum(axis=0)) * np.sqrt((inverse * inverse).sum(axis=1))).sum())
     return total if np.isfinite(total) else float("inf")
-
-
-def _qr(A: Array) -> Array:
-    """R of the QR factorisation."""
-    return np.asarray(np.linalg.qr(A, mode="r"))
 
 
 def _solve(R: Array, g: Array) -> Array:

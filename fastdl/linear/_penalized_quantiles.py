@@ -60,7 +60,7 @@ class PenalizedQuantile:
         lean = self.lean * column[:, 0]
         with np.errstate(all="ignore"):
             Q = np.append(np.zeros(int(ones)), 2 * self.second * (self.factor / self.y_factor) * self.factor)
-            a, gamma = _interior(DesignMatrix(np.ascontiguousarray(A), False), t, s, lean, Q)
+            a, gamma = _interior(DesignMatrix(np.ascontiguousarray(A), False), t, s, lean, Q, ones)
         w = gamma[int(ones) :] * self.factor / self.y_factor
         b = self.y_center + float(gamma[0]) / self.y_factor - float(np.add.reduce(w * self.center)) if ones else 0.0
         return a[: len(Z)], w, b
@@ -90,24 +90,27 @@ class PenalizedQuantile:
         return (max(0.0, lower) if np.isfinite(lower) else 0.0), v / self.unit
 
 
-def _interior(A: DesignMatrix, t: Array, s: Array, lean: Array, Q: Array) -> tuple[Array, Array]:
+def _interior(A: DesignMatrix, t: Array, s: Array, lean: Array, Q: Array, ones: bool) -> tuple[Array, Array]:
     """(a, gamma) of the least sum s (|r| + lean r) + <gamma, Q gamma> / 2, r = t - A gamma.
 
     As `methods._interior_point`, whose dual values x = (a + 1) / 2 and multipliers these are, with Q beside the matrix
-    of each step and one length for all that moves: the dual values depend on the model.
+    of each step and one length for all that moves: the dual values depend on the model. Returned are the model of the
+    least loss and the dual values of the highest bound, of any step: near the end the matrix of a step is so nearly
+    singular that the dual values may get worse where `now`, the complementarity, still falls.
     """
     rhs, gamma = (A.products(s) - A.products(s * lean)) / 2, np.zeros(A.width)
-    x = np.full(len(t), 0.5)
-    v, r = x.copy(), s * A.minus(t, gamma)
-    least = 1e-3 * float(np.abs(r).mean()) + 1e-300
-    z, w = np.maximum(-r, 0) + least, np.maximum(r, 0) + least
-    best, stalled = np.inf, 0
+    x = (1 - lean) / 2  # dual values that are feasible: of no bound, but within the borders
+    v, r = 1 - x, s * A.minus(t, gamma)
+    # z - w = -r, none far smaller than others: from a start near a border the steps would be short.
+    size = np.hypot(r / 2, float(np.abs(r).mean()) + 1e-300)
+    z, w = size - r / 2, size + r / 2
+    ends, best, stalled = _Ends(A, t, s, lean, Q, ones), np.inf, 0
     for _ in range(_STEPS):
         now = float(np.add.reduce(x * z) + np.add.reduce(v * w))
-        loss = float(np.add.reduce(np.abs(r) + lean * r) + np.add.reduce(gamma * Q * gamma) / 2)
+        gap = ends.see(2 * x - 1, gamma, r)
         stalled = 0 if now < 0.9 * best else stalled + 1
         best = min(best, now)
-        if not 2 * now > _GAP * loss or stalled > 5:
+        if not gap > _GAP * ends.loss or not 2 * now > EPS * _GAP * ends.loss or stalled > 5:
             break
         short = rhs + Q * gamma / 2 - A.products(s * x)
         q = 1 / (z / x + w / v)
@@ -130,7 +133,37 @@ def _interior(A: DesignMatrix, t: Array, s: Array, lean: Array, Q: Array) -> tup
         x, v, z, w = x + reach * dx, v - reach * dx, z + reach * dz, w + reach * dw
         gamma = gamma - reach * dy
         r = s * A.minus(t, gamma)
-    return 2 * x - 1, gamma
+    return ends.a, ends.gamma
+
+
+class _Ends:
+    """The best model and the best dual values so far, each by its own value."""
+
+    def __init__(self, A: DesignMatrix, t: Array, s: Array, lean: Array, Q: Array, ones: bool):
+        self.A, self.t, self.s, self.lean, self.Q, self.ones = A, t, s, lean, Q, ones
+        self.a, self.gamma = np.zeros(len(t)), np.zeros(A.width)
+        self.loss, self.bound = np.inf, -np.inf
+
+    def see(self, a: Array, gamma: Array, r: Array) -> float:
+        """The gap after these, r being the residuals times the weights.
+
+        The bound is that of `PenalizedQuantile.lower_bound` but for rounding; the constant is the first column.
+        """
+        loss = float(np.add.reduce(np.abs(r) + self.lean * r) + np.add.reduce(gamma * self.Q * gamma) / 2)
+        alpha, share = self.s * (a + self.lean), 1.0
+        if self.ones:
+            constant = self.s * self.A.Z[:, 0]
+            move = float(np.add.reduce(alpha * self.A.Z[:, 0]) / np.add.reduce(constant))
+            room = 1 - float(np.abs(self.lean).max())
+            alpha, share = alpha - move * constant, room / (room + abs(move))
+        slopes, penalized = share * self.A.products(alpha), self.Q > 0
+        bound = share * float(np.add.reduce(self.t * alpha))
+        bound -= float(np.add.reduce((slopes * slopes / self.Q)[penalized])) / 2
+        if loss < self.loss:
+            self.loss, self.gamma = loss, gamma
+        if bound > self.bound:
+            self.bound, self.a = bound, a
+        return self.loss - self.bound
 
 
 def _reach(x: Array, dx: Array) -> float:

@@ -184,7 +184,8 @@ class RowSums:
         """The sums of a block for some models (W, b); with h, the curvatures of its rows are written there."""
         W, b = models
         count, d = W.shape
-        if (kernel if count < _FEW else many_kernel) is None or not d:
+        chosen = kernel if count < _FEW else many_kernel
+        if chosen is None or not d:
             return self._by_reference(X, y, s, folds, held, models=(W, b), gradient=gradient, h=h)
         own, p, floor = self.loss.address, self.loss.power, self.floor
         if count < _FEW:
@@ -192,7 +193,7 @@ class RowSums:
             for k in range(count):
                 hold = 0 if held is None else held[k]
                 bend = None if h is None else h if h.ndim == 1 else np.empty(len(X), self.dtype)
-                kernel.one_model(X, y, s, folds, hold, self.inside, W[k], b[k], p, own, floor, bend, total[k])
+                chosen.one_model(X, y, s, folds, hold, self.inside, W[k], b[k], p, own, floor, bend, total[k])
                 if h is not None and bend is not h:
                     h[:, k] = bend
             return total
@@ -207,7 +208,7 @@ class RowSums:
         packed = np.ascontiguousarray(packed.reshape(tiles, lanes, d).swapaxes(1, 2))
         sums = np.zeros((tiles, d + 2 if gradient else 2, lanes))
         packed_models, seen = (packed, shift, count), (folds, hold, self.inside)
-        many_kernel.many_models(X, y, s, seen, packed_models, (p, own, floor), h, sums)
+        chosen.many_models(X, y, s, seen, packed_models, (p, own, floor), h, sums)
         return sums.swapaxes(1, 2).reshape(tiles * lanes, -1)[:count]
 
     def _by_reference(

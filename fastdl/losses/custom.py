@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import ArrayLike, FloatOrArray
+from fastdl._typing import Array, ArrayLike, FloatOrArray
 from fastdl.losses._row_sums import RowSums, loss, loss_grad
-
-Array = np.ndarray
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ over rows in float64. Work is cut into blocks by the shapes alone, so that threa
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -15,15 +15,23 @@ from fastdl import _check, _kernels
 from fastdl._row_buffer import RowBuffer
 from fastdl._state_bytes import StateBytes
 from fastdl._threads import ONE, split
-from fastdl._typing import ArrayLike, DTypeLike, FloatOrArray, Loss
+from fastdl._typing import Array, ArrayLike, DTypeLike, FloatOrArray, Loss
 from fastdl.losses._row_sums import RowSums, loss, loss_grad
 from fastdl.losses.powers import as_loss
 from fastdl.reference import losses as reference
 
-Array = np.ndarray
 kernel = _kernels.load("losses") or reference
 _SUM, _TRAIN = "sum", "train"  # the defaults
 _MOST = 1e300  # above every power that is met, and a double
+
+
+class _Rows(TypedDict):
+    """The rows that each model sees."""
+
+    sample_weight: ArrayLike | None
+    folds: ArrayLike | None
+    held_out: ArrayLike | None
+    part: str
 
 
 def lp_loss(
@@ -107,14 +115,8 @@ def lp_loss(
         few = kernel.small_loss(X, y, W, b, p)
         if few is not None:
             return few
-    rows: dict[str, Any] = {
-        "sample_weight": sample_weight,
-        "folds": folds,
-        "held_out": held_out,
-        "part": part,
-        "reduction": reduction,
-    }
-    return loss(RowSums(X, y, W, b, as_loss(p), **rows), out, threads)
+    rows: _Rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part}
+    return loss(RowSums(X, y, W, b, as_loss(p), **rows, reduction=reduction), out, threads)
 
 
 def lp_loss_grad(
@@ -178,14 +180,8 @@ def lp_loss_grad(
         few: tuple[float, Array, float] | None = kernel.small_loss_grad(X, y, W, b, p)
         if few is not None:
             return few
-    rows: dict[str, Any] = {
-        "sample_weight": sample_weight,
-        "folds": folds,
-        "held_out": held_out,
-        "part": part,
-        "reduction": reduction,
-    }
-    sums = RowSums(X, y, W, b, as_loss(p), **rows)
+    rows: _Rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part}
+    sums = RowSums(X, y, W, b, as_loss(p), **rows, reduction=reduction)
     sums.floor = _check.number("floor", floor, 0) if floor else 0.0
     return loss_grad(sums, curvature, out, threads)
 

@@ -24,7 +24,7 @@ class ResidualLoss:
         return cls(as_loss(p))
 
     @property
-    def p(self) -> Any:
+    def p(self) -> float | CustomLoss:
         """The power, or the custom loss."""
         return self.loss.p
 
@@ -58,7 +58,7 @@ class CrossEntropy:
     unit: float = 1.0
     pull: float = 1.0
     custom: bool = False
-    definition: Any = "softmax"
+    definition: str = "softmax"
 
 
 Loss = ResidualLoss | CrossEntropy

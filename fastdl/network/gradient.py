@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -87,7 +86,7 @@ def network_loss_grad(
     weights, biases = _parameters(X.shape[1], weights, biases)
     layout = ParameterLayout.of(weights, dtype, activation)
     flat, y = layout.pack(weights, biases), y.astype(dtype, copy=False)
-    s: Any = None
+    s: Array | None = None
     if sample_weight is not None:
         s = _check.array("sample_weight", sample_weight, ("f", "i", "u", "b"), 1).astype(dtype, copy=False)
         _check.same_length(X=X, sample_weight=s)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, Loss
 from fastdl.network import _parameters
 from fastdl.network._parameters import ParameterLayout
 
@@ -40,7 +39,7 @@ class NetworkFit:
     weights: list[Array]
     biases: list[Array]
     activation: str
-    p: Any
+    p: Loss
     loss: float
     history: Mapping[str, Array] = field(default_factory=dict)
     best_epoch: int = 0

@@ -1,4 +1,4 @@
-"""The kernels of graphs in NumPy: of the names and arguments of the compiled ones, to stand in where these are not."""
+"""The graph kernels in NumPy, with the names and arguments of the compiled ones, for where these are not built."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ _NAMES = {0: "sum", 1: "sum", 2: "gcn", 3: "max", 4: "min", 5: "mul", 6: "mean",
 
 
 def neighbours(op, indptr, indices, X, out, *, first, weight, root, from_, to):
-    """Columns from_..to of out, whose rows are the nodes from `first` on; indptr is that of these nodes."""
+    """Reduce the neighbours into columns from_..to of out; row i is node `first` + i, indptr that of these nodes."""
     edges = slice(int(indptr[0]), int(indptr[-1]))
     sources, ends = indices[edges], indptr - indptr[0]
     messages, n, heads = X[sources], len(indptr) - 1, weight.shape[1]
@@ -33,7 +33,7 @@ def neighbours(op, indptr, indices, X, out, *, first, weight, root, from_, to):
 
 
 def inverse_roots(indptr, indices, weight, root, *, first):
-    """1/sqrt(d) of the nodes from `first` on: d is the sum of the weights of a row, its self loop last."""
+    """1/sqrt(d) of the nodes from `first` on, where d is the sum of a row's weights, its self-loop added last."""
     edges = slice(int(indptr[0]), int(indptr[-1]))
     targets = rows(indptr - indptr[0])
     w = np.broadcast_to(weight[:, 0] if len(weight) == 1 else weight[edges, 0], len(targets))
@@ -50,12 +50,12 @@ def survey(x):
 
 
 def count(targets, shift, counts):
-    """How many edges each bucket of 2^shift targets gets."""
+    """Count the edges of each bucket of 2^shift targets."""
     counts += np.bincount(targets >> shift, minlength=len(counts))
 
 
 def scatter(sources, targets, number, shift, place, edges):
-    """Edges (target, source, number) to their buckets, in order; `place` is where each bucket's next edge goes."""
+    """Write edges (target, source, number) to their buckets, in order; `place` is the next free one of each bucket."""
     bucket = targets >> shift
     order = np.argsort(bucket, kind="stable")
     counts = np.bincount(bucket, minlength=len(place))
@@ -65,7 +65,7 @@ def scatter(sources, targets, number, shift, place, edges):
 
 
 def place_bucket(edges, first_row, start, ends, indices, order):
-    """The edges of one bucket, whose first edge has place `start`, to their rows."""
+    """Sort the edges of one bucket by target: its rows of the graph begin at place `start`."""
     by = np.argsort(edges[:, 0], kind="stable")
     np.cumsum(np.bincount(edges[:, 0] - first_row, minlength=len(ends)), out=ends)
     ends += start
@@ -73,7 +73,7 @@ def place_bucket(edges, first_row, start, ends, indices, order):
 
 
 def place_all(sources, targets, ends, indices, order):
-    """All edges to their rows at once."""
+    """Sort all edges by target at once."""
     order[:] = np.argsort(targets, kind="stable")
     indices[:] = sources[order]
     np.cumsum(np.bincount(targets, minlength=len(ends)), out=ends)
@@ -111,4 +111,4 @@ def taken_sums(indptr, targets, grad, where, out, *, order, place, weight):
 
 
 def small_neighbours(*arguments):
-    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
+    """Returns None: NumPy has no faster way for few items, so the shell takes its general one."""

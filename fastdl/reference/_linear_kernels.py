@@ -1,4 +1,4 @@
-"""What the kernels of the interior point method mean (fastdl_ext/linear_interior.pyx), under their names."""
+"""The kernels of the interior point method in NumPy; fastdl_ext/linear_interior.pyx describes the method."""
 
 import numpy as np
 

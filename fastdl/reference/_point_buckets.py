@@ -1,4 +1,4 @@
-"""Voxels of large clouds by buckets in NumPy: the names and arguments of `fastdl_ext.points_buckets`."""
+"""Voxels of large clouds by buckets in NumPy, with the names and arguments of `fastdl_ext.points_buckets`."""
 
 import numpy as np
 
@@ -16,14 +16,14 @@ def _keys_in(points, numbers, single, dtype):
 
 
 def count(points, numbers, single, bits, empty, counts):
-    """Points per bucket; the number of points that are not finite.  `empty` tells the keys' type."""
+    """Count the points of each bucket; returns the number of points that are not finite. Keys have `empty`'s dtype."""
     keys, inside, missing = _keys_in(points, numbers, single, empty.dtype)
     np.add.at(counts, _buckets(keys[inside], bits), 1)
     return missing
 
 
 def scatter(points, start, numbers, single, bits, places, keys_out, index_out):
-    """Keys and indices of points, the first of which is number `start`, to their buckets' next places."""
+    """Write the keys and indices of points to the next places of their buckets; the first point has index `start`."""
     keys, inside, _ = _keys_in(points, numbers, single, keys_out.dtype)
     bucket = _buckets(keys[inside], bits)
     order = np.argsort(bucket, kind="stable")
@@ -37,7 +37,7 @@ def scatter(points, start, numbers, single, bits, places, keys_out, index_out):
 
 
 def assign(keys, buckets, first, last, table, most, flags):
-    """Ids within each of the buckets first..last, and a flag at the first point of every voxel."""
+    """Number the voxels within each of the buckets first..last, and set a flag at the first point of every voxel."""
     for b in range(first, last):
         s = slice(buckets.starts[b], buckets.starts[b + 1])
         buckets.ids[s], new = _point_cells.number_keys(keys[s], keys[:0])

@@ -1,13 +1,14 @@
-"""Cells, keys and ids of points in NumPy: the names and arguments of `fastdl_ext.points`, where that is not compiled.
+"""Cells, keys and ids of points in NumPy, with the names and arguments of `fastdl_ext.points`.
 
-Where a hash table of that module puts a voxel at the hash of its key, these put it at its number.
+The compiled kernels find a voxel in `table` by the hash of its key; these use the table as a list, in the order of the
+voxels' numbers.
 """
 
 import numpy as np
 
 
 def cells_in(points, numbers, single):
-    """(cells (x, y, z) as int64, -1 where a point has none; which points are in the grid; how many are not finite)."""
+    """(cells (x, y, z) as int64, -1 for points outside; which points are in the grid; how many are not finite)."""
     dtype = np.float32 if single and points.dtype == np.float32 else np.float64
     low, size, base, grid = numbers[:12].reshape(4, 3).astype(dtype)
     x = points[:, :3]
@@ -19,7 +20,7 @@ def cells_in(points, numbers, single):
 
 
 def number_keys(keys, known):
-    """The number of every key, counted on from those that are known, in order of first appearance; the new keys."""
+    """The number of every key, and the new keys, numbered after the known ones in order of first appearance."""
     unique, first, inverse = np.unique(np.concatenate([known, keys]), return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(order), np.int64)
@@ -28,7 +29,7 @@ def number_keys(keys, known):
 
 
 def keys_of(points, numbers, single, keys):
-    """Keys of points, all ones where a point has none; the number of points that are not finite."""
+    """Write the keys of points, all ones for points outside; returns the number of points that are not finite."""
     cells, inside, missing = cells_in(points, numbers, single)
     row, rows = numbers[12:14].astype(np.int64)
     keys[:] = np.iinfo(keys.dtype).max
@@ -37,21 +38,21 @@ def keys_of(points, numbers, single, keys):
 
 
 def cells_of(points, numbers, single, reverse, cells):
-    """Cells of points as rows (x, y, z), or (z, y, x) when reversed, -1 where a point has none."""
+    """Write the cells of points as rows (x, y, z), or (z, y, x) when reversed; -1 for points outside."""
     found, _, missing = cells_in(points, numbers, single)
     cells[:] = found[:, ::-1] if reverse else found
     return missing
 
 
 def bounds(points, ends):
-    """The least and the greatest x, y, z of the finite points; inf and -inf to begin with."""
+    """Update the least and the greatest x, y, z by the finite points; `ends` begins as inf and -inf."""
     x = points[np.isfinite(points[:, :3]).all(axis=1), :3]
     ends[:3] = np.minimum(ends[:3], x.min(axis=0, initial=np.inf))
     ends[3:] = np.maximum(ends[3:], x.max(axis=0, initial=-np.inf))
 
 
 def assign(keys, ids, start, table, bits, count, limit):
-    """Ids of keys in order of first appearance; the index of the point at which the table was full."""
+    """Write the ids of keys, by first appearance; returns the index of the point at which the table was full."""
     narrow, m = keys.dtype == np.uint32, int(count[0])
     known = (table[:m] >> np.uint64(32)).astype(np.uint32) if narrow else table[: 2 * m : 2]
     part = keys[start:].copy()  # ids may be in the memory of the keys
@@ -72,7 +73,7 @@ def assign(keys, ids, start, table, bits, count, limit):
 
 
 def assign_direct(keys, ids, table, count):
-    """Ids of keys by a table with one entry a cell, which is -1 before and after."""
+    """Write the ids of keys, by a table of one entry a cell, which must be -1 before; `clear_direct` resets it."""
     inside = keys != np.iinfo(keys.dtype).max
     numbers = np.full(len(keys), -1, np.int64)
     numbers[inside], new = number_keys(keys[inside], keys[:0])
@@ -98,7 +99,7 @@ def find(keys, ids, table, bits):
 
 
 def rehash(old, table, bits, narrow):
-    """Every entry of a table, of 32-bit or 64-bit keys, into a larger one."""
+    """Copy the entries of a table, of 32-bit or 64-bit keys, into a larger one."""
     table[: len(old)] = old
 
 

@@ -1,4 +1,4 @@
-"""Hard voxelization in NumPy: the names and arguments of `fastdl_ext.points_hard_voxels`."""
+"""Hard voxelization in NumPy, with the names and arguments of `fastdl_ext.points_hard_voxels`."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from fastdl.reference import _point_cells, _point_reductions
 
 
 def fill(points, start, numbers, single, table, bits, state, most, reverse, ids, coords, counts, voxels):
-    """Put points from `start` into their voxels; the index of the point for which there was no room, or their number.
+    """Put the points from `start` on into their voxels; returns the index of the first without room, or their number.
 
-    The voxels that are there are told by their coordinates, so that the table stays as it was.
+    Known voxels are found by their coordinates, so that the table of the compiled kernel is not used.
     """
     m, rows, t = int(state[0]), len(counts), voxels.shape[1]
     limit = min(rows, 1 << (bits - 1)) if bits else rows
@@ -51,7 +51,7 @@ def clear(coords, reverse, numbers, table):
 
 
 def small_voxels(*arguments):
-    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
+    """Returns None: NumPy has no faster way for few items, so the shell takes its general one."""
 
 
 small_cells = small_voxels

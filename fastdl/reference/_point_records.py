@@ -1,4 +1,4 @@
-"""Records to voxels in NumPy: the names and arguments of `fastdl_ext.points_records`."""
+"""Reductions of records by voxel in NumPy, with the names and arguments of `fastdl_ext.points_records`."""
 
 import numpy as np
 
@@ -23,10 +23,10 @@ def _put(records, which, rows, values):
 
 
 def fold_means(chunk, ids, voxels, columns, state):
-    """Add the columns of every point but a voxel's first to the sums of its voxel, which begin as the first one's.
+    """Add the columns of points to the sums of their voxels. A voxel of one point needs none: its record holds it.
 
-    Sums of integers of up to 32 bits are integers, the others float64 in input order. Where the sums have no room for
-    the voxels that are to have some, nothing is done.
+    Sums of integers of up to 32 bits are integers, the others float64 in input order. If `sums` has too few rows for
+    the voxels that need one now, nothing is done, and `state` is left as it was.
     """
     (records, slots, sums), (start, met, used) = voxels, map(int, state)
     met_before = np.arange(len(ids)) >= start
@@ -59,7 +59,7 @@ def fold_extremes(chunk, ids, records, which, greatest):
 
 
 def differing(chunk, ids, records, which, points):
-    """The points whose value of a column is not that of their voxel's first point; how many they are."""
+    """Write the points whose value of a column differs from that of their voxel's first point; returns their number."""
     inside = np.flatnonzero(ids >= 0)
     found = inside[_values(chunk[inside], which) != _values(records[ids[inside]], which)]
     points[: len(found)] = found
@@ -67,7 +67,7 @@ def differing(chunk, ids, records, which, points):
 
 
 def count_votes(voxels, labels, rows, votes, used):
-    """Add the votes of points on numbered labels; a voxel without a row of votes takes the next.  The rows in use."""
+    """Add the votes of points for numbered labels; a new voxel gets the next row of votes. Returns the rows used."""
     unique, at = np.unique(voxels, return_index=True)
     new = unique[np.argsort(at)]
     new = new[rows[new] < 0]
@@ -77,7 +77,7 @@ def count_votes(voxels, labels, rows, votes, used):
 
 
 def elect(voxels, labels, votes, best, most):
-    """The label of most votes of every voxel, where `best` with `most` votes is one of them; of equals the least."""
+    """Update every voxel's label with the most votes, which is `best` with `most` votes so far; of equals the least."""
     voxel = np.concatenate([voxels, np.arange(len(best))])
     label, count = np.concatenate([labels, best]), np.concatenate([votes, most])
     order = np.lexsort((label, -count, voxel))

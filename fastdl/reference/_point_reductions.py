@@ -1,4 +1,4 @@
-"""Reductions of points by their voxel's id in NumPy: the names and arguments of `fastdl_ext.points_reduction`."""
+"""Reductions of points by voxel id in NumPy, with the names and arguments of `fastdl_ext.points_reduction`."""
 
 import numpy as np
 
@@ -14,20 +14,20 @@ def tally(ids, known, first, counts):
 
 
 def count_ids(ids, keep, counts):
-    """Counts of voxels below `keep`, on top of what is there; the points of other voxels."""
+    """Add to the counts of voxels below `keep`; returns the number of points of other voxels."""
     np.add.at(counts, ids[(ids >= 0) & (ids < keep)], 1)
     return int(np.count_nonzero(ids >= keep))
 
 
 def fold_rows(points, ids, sums):
-    """Add every row to its voxel's."""
+    """Add every row to the sums of its voxel."""
     inside = ids >= 0
     with np.errstate(over="ignore", invalid="ignore"):
         np.add.at(sums, ids[inside], points[inside].astype(np.float64))
 
 
 def sum_by_key(points, keys, start, table, bits, count, limit, sums, counts):
-    """Sums and counts of points by key, and in count[1] the points without one; where the table was full."""
+    """Add to sums and counts by key, and points outside to count[1]; returns where the table was full."""
     known, ids = int(count[0]), np.empty(len(keys), np.int32)
     stop = _point_cells.assign(keys, ids, start, table, bits, count, limit)
     sums[known : count[0]], counts[known : count[0]] = 0, 0
@@ -39,7 +39,7 @@ def sum_by_key(points, keys, start, table, bits, count, limit, sums, counts):
 
 
 def finish_rows(sums, counts, mean, out):
-    """Sums, or means: one division, one cast."""
+    """Write sums, or means by one division, in the dtype of `out`."""
     with np.errstate(over="ignore", invalid="ignore"):
         out[:] = sums / counts[:, None] if mean else sums
 
@@ -146,4 +146,4 @@ def features(voxels, counts, cells, size, low, centred, out):
 
 
 def small_means(*arguments):
-    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
+    """Returns None: NumPy has no faster way for few items, so the shell takes its general one."""

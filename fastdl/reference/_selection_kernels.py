@@ -1,21 +1,21 @@
-"""The kernels of selection in NumPy: the names and arguments of the compiled ones, for where these are not built."""
+"""The selection kernels in NumPy, with the names and arguments of the compiled ones, for where these are not built."""
 
 import numpy as np
 
 from fastdl.reference import selection
 
-BLOCK = 4096  # rows whose sums are formed apart
+BLOCK = 4096  # rows that are summed at once
 
 # --- splits
 
 
 def ranks(start, numbers, n, rows, columns, keys, out):
-    """The places of the rows with these numbers, or of consecutive ones from `start` on where there are none."""
+    """Write the places of these rows in the permutation; without `numbers`, of consecutive rows from `start` on."""
     out[:] = selection.ranks(np.arange(start, start + len(out)) if numbers is None else numbers, n, keys)
 
 
 def part_codes(start, n, rows, columns, keys, bounds, out):
-    """The number of bounds that each of the consecutive rows from `start` on is not below."""
+    """Write the part of each of the consecutive rows from `start` on: the number of bounds at or below its place."""
     places = selection.ranks(np.arange(start, start + len(out)), n, keys)
     out[:] = np.searchsorted(bounds, places, side="right")
 
@@ -24,7 +24,7 @@ def part_codes(start, n, rows, columns, keys, bounds, out):
 
 
 def block_sums(x, y, s, fold, how, out, scratch, ends):
-    """Write the sums of each block, (blocks, folds, 3P + 4); y is taken less offset and the series `subtracted`.
+    """Write the sums of each block, (blocks, folds, 3P + 4), of y - offset - the series `subtracted`.
 
     how: (low, high, offset, subtracted).
     """

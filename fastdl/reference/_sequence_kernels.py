@@ -1,4 +1,4 @@
-"""The kernels of sequences in NumPy: the names and arguments of the compiled ones, for where these are not built."""
+"""The sequence kernels in NumPy, with the names and arguments of the compiled ones, for where these are not built."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def _rows(x, n, channels, row):
 
 
 def decode_4(x, letters, zero, out):
-    """The letters of rows of four bytes; `zero` for rows of zeros, NUL for what is none."""
+    """The letters of rows of four bytes; `zero` for rows of zeros, NUL for any other row."""
     rows, names = np.eye(5, 4, dtype=np.uint8), [*letters[:4], zero]
     out[...] = 0
     for one, name in zip(rows, names):
@@ -38,7 +38,7 @@ def decode_4(x, letters, zero, out):
 
 
 def decode(x, rows, letters, choice, row, channel, out):
-    """The letter of the row that x holds, `row` values from one to the next and `channel` between channels; or NUL."""
+    """The letter of each row of x, or NUL; `row` and `channel` are the strides of x in values."""
     values = _rows(x, len(out), rows.shape[1], row)
     out[...] = 0
     for one, name in zip(rows, letters):
@@ -54,7 +54,7 @@ def decode_many(x, letters, channels, zero, row, channel, out):
 
 
 def encode_windows(genome, spans, forward, reverse_, first, length, out):
-    """(window, place) of the first unknown byte, or None; the windows in `out`, each as bytes."""
+    """Write windows as bytes; returns (window, position) of the first unknown byte if that is an error, else None."""
     x, letters, unknown, masked = genome
     at = (*spans[:3], spans[3].astype(bool))
     if letters is not None:
@@ -102,14 +102,14 @@ def count_kmers(x, code, k, canonical, counts):
 
 
 def minimizers(numbers, k, keys, queue, hashed, out):
-    """The number of minimizers of n k-mers, whose places are put in out (n,)."""
+    """Write the places of the minimizers of n k-mers to out (n,); returns how many there are."""
     places = sequences.minimizer_places(numbers, k, len(queue), hashed)
     out[: len(places)] = places
     return len(places)
 
 
 def small_one_hot(*arguments):
-    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
+    """Returns None: NumPy has no faster way for few items, so the shell takes its general one."""
 
 
 small_complement = small_decode = small_one_hot

@@ -1,15 +1,15 @@
-"""FASTA and FASTQ text: which of its bytes are letters, and where records begin."""
+"""Parsers of FASTA and FASTQ text: the letters, and where records begin."""
 
 import numpy as np
 
-# What `fasta` keeps from one piece of text to the next.
+# The fields of the state that `fasta` keeps from one piece of text to the next.
 LENGTH, LINE_BASES, LINE_WIDTH, OPEN_BASES, OPEN_WIDTH, SHORT, UNEVEN, LINE, FRESH, OFFSET = range(10)
 LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz*-.")
 _NO_LETTERS_LOOSELY = bytes(range(33)) + b"0123456789"
 
 
 def take_line(state):
-    """A line has ended: all of a sequence are as its first, but the last may be shorter."""
+    """Note the end of a line: an index needs lines of one length in a sequence; only the last may be shorter."""
     bases, width = int(state[OPEN_BASES]), int(state[OPEN_WIDTH])
     state[LENGTH] += bases
     if not state[LINE_WIDTH]:
@@ -24,7 +24,7 @@ def take_line(state):
 
 
 def fasta(x, letters, records, state, loose, last):
-    """(headers found, letters written, whether one is no letter) of a piece of text."""
+    """Parse a piece of text; returns (headers found, letters written, whether one of them is not a letter)."""
     text = bytes(x)
     at = written = count = 0
     while at < len(text):
@@ -63,7 +63,10 @@ def fasta(x, letters, records, state, loose, last):
 
 
 def reads(x, bases, qualities, offsets, names):
-    """(reads, bytes taken, lines taken, problem, its line): 1: no @; 2: lengths differ; 3: a base is no letter."""
+    """Parse the whole reads of a text; returns (reads, bytes taken, lines taken, problem, its line).
+
+    Problems are 1: a line without @; 2: bases and qualities differ in length; 3: a base is not a letter; 0: none.
+    """
     lines = [line.removesuffix(b"\r") for line in bytes(x).split(b"\n")]
     starts = np.cumsum([0, *(len(line) + 1 for line in bytes(x).split(b"\n"))])
     lines, rest = lines[:-1], lines[-1]  # the rest has no end yet

@@ -1,4 +1,4 @@
-"""The kernels of targets in NumPy: the names and arguments of the compiled ones, for where these are not built."""
+"""The target kernels in NumPy, with the names and arguments of the compiled ones, for where these are not built."""
 
 import numpy as np
 
@@ -8,18 +8,18 @@ from fastdl.reference import targets
 
 
 def encode_range(y, low, table, out):
-    """The number of labels not in the table of those from `low` on, whose last entry stands for them."""
+    """Write table[y - low], and for other labels the last entry of the table; returns how many those are."""
     span = len(table) - 1
     out[:] = table[np.minimum((y - y.dtype.type(low)).astype(np.uint64), np.uint64(span))]
     return int((out == table[-1]).sum())
 
 
 def hash_keys(keys, shift, slots):
-    """Nothing: `encode_keys` searches the keys."""
+    """Does nothing: `encode_keys` searches the keys without a hash table."""
 
 
 def encode_keys(y, keys, shift, slots, table, out):
-    """The number of labels that are no key; the last entry of the table of values stands for them."""
+    """Write the table's entry for each label, which for unknown labels is its last; returns how many those are."""
     order = np.argsort(keys)
     at = order[np.minimum(np.searchsorted(keys, y, sorter=order), len(keys) - 1)]
     known = keys[at] == y
@@ -28,11 +28,11 @@ def encode_keys(y, keys, shift, slots, table, out):
 
 
 def hash_items(items, size, shift, slots):
-    """As hash_keys, of items of `size` bytes each."""
+    """As hash_keys, for items of `size` bytes each."""
 
 
 def encode_items(y, items, size, shift, slots, table, out):
-    """As encode_keys, of items of `size` bytes each."""
+    """As encode_keys, for items of `size` bytes each."""
     return encode_keys(y.view(f"S{size}"), items.view(f"S{size}"), shift, slots, table, out)
 
 
@@ -46,7 +46,7 @@ def moments(y, weight, work, out):
 
 
 def standardise(y, table, back, out):
-    """(y - mean) / scale of flat y, or back; the table, (3, lanes), is repeated over y."""
+    """(y - mean) / scale of flat y, or with `back` its inverse; the table, (3, lanes), is repeated over y."""
     run = targets.unstandardise if back else targets.standardise
     with np.errstate(over="ignore", invalid="ignore"):
         out[:] = run(y, *table[:, np.arange(len(y)) % table.shape[1]])
@@ -56,23 +56,23 @@ def standardise(y, table, back, out):
 
 
 def encode_few(y, edges, out):
-    """The number of NaNs; the last edges may be NaN, which is at or below no value."""
+    """Write the bin of each value; returns the number of NaNs. The last edges may be NaN: no value reaches them."""
     out[:] = np.searchsorted(edges, y, side="right")
     return int(np.isnan(y).sum())
 
 
 def encode_even(y, low, inverse, below, edges, steps, out):
-    """As encode_few: buckets only shorten the search."""
+    """As encode_few; the compiled kernel shortens the search by equal buckets."""
     return encode_few(y, edges, out)
 
 
 def encode_float(y, centre, buckets, below, edges, steps, out):
-    """As encode_few: buckets only shorten the search."""
+    """As encode_few; the compiled kernel shortens the search by buckets of the float's bits."""
     return encode_few(y, edges, out)
 
 
 def small_encode(*arguments):
-    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
+    """Returns None: NumPy has no faster way for few items, so the shell takes its general one."""
 
 
 small_standardise = small_decode = small_encode

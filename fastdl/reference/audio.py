@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# The widest float there is, so that rounding cannot move a sample over the edge of a class.
+# The widest float type, so that rounding cannot move a sample into the next class.
 wide = np.longdouble
 
 # How each WaveNet dialect turns the companded signal y in [-1, 1] into a class.
@@ -10,7 +10,7 @@ ROUND = {
     "wavenet": lambda y, mu: np.trunc((y + 1) / 2 * mu + wide(0.5)),
     "nnmnkwii": lambda y, mu: np.trunc((y + 1) / 2 * mu),
     "librosa": lambda y, mu: np.ceil((y + 1) / 2 * mu),
-    # Q bins of one width; the sum is made after the floor, for 1 - 1e-30 is 1.
+    # Q bins of equal width; (mu + 1) // 2 is added after the floor, since 1 - 1e-30 would round to 1 before it.
     "nsynth": lambda y, mu: np.minimum(np.floor(y * (mu + 1) / 2 + (mu + 1) % 2 / 2) + (mu + 1) // 2, mu),
 }
 
@@ -108,7 +108,7 @@ def unpack_24(raw, out):
     out[:] = four.view("<i4")[:, 0]
 
 
-# What the kernels of fastdl_ext.audio do, for where none was compiled.
+# The kernels of fastdl_ext.audio in NumPy, for where these are not built.
 
 
 def mu_law_encode_256(x, codes):
@@ -122,7 +122,7 @@ def encode_by_table(bits, table, codes):
 
 
 def encode_by_edges(x, edges, nan, codes):
-    """A monotone step function of floats by buckets; the number of samples clipped and of NaNs."""
+    """Write a monotone step function of floats, by buckets; returns the numbers of samples clipped and of NaNs."""
     base, edge, first, shift = edges
     missing = np.isnan(x)
     held = np.clip(np.where(missing, x.dtype.type(1), x), -1, 1)
@@ -150,14 +150,14 @@ def decode(codes, table, out):
 
 
 def round_to_int16(x, out):
-    """`pcm16` of floats, a NaN as 0; the number of samples clipped and of NaNs."""
+    """Write `pcm16` of floats, a NaN as 0; returns the numbers of samples clipped and of NaNs."""
     missing = np.isnan(x)
     out[:] = pcm16(np.where(missing, x.dtype.type(0), x))
     return int((np.abs(x) > 1).sum()), int(missing.sum())
 
 
 def small_mu_law_encode_256(*arguments):
-    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
+    """Returns None: NumPy has no faster way for few items, so the shell takes its general one."""
 
 
 small_encode_by_edges = small_g711_encode = small_decode = small_mu_law_encode_256

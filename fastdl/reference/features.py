@@ -81,7 +81,7 @@ def feature_map(X, functions):
 def _call(function, row):
     try:
         return function(*row)
-    except (ValueError, ZeroDivisionError):  # how Python's math says NaN
+    except (ValueError, ZeroDivisionError):  # Python's math raises these where NumPy gives NaN
         return np.nan
 
 
@@ -96,7 +96,7 @@ def fill_basis(x, ratio, out, *, basis, mapped, low, high):
 
 
 def fill_products(x, plan, out, bias):
-    """The columns of x and their products, by a plan of (to, from, length, factor), or of (from, factor) for each."""
+    """Write the columns of x and their products, by a plan of runs (to, from, length, factor) or of (from, factor)."""
     d = x.shape[1]
     out[:, :bias] = 1
     out[:, bias : bias + d] = x
@@ -121,7 +121,7 @@ def put_columns(columns, out, run):
 
 
 def keep_inside(x, out, counts, kind, edge):
-    """x to out, NaN where it is not "above" or "from" the edge, "nonzero" or "finite"; counts: how many of each row."""
+    """Copy x, with NaN for values outside the domain that `kind` and `edge` say; counts: how many in each row."""
     outside = {"above": x <= edge, "from": x < edge, "nonzero": x == 0, "finite": np.isinf(x)}[kind]
     out[...] = np.where(outside, x.dtype.type(np.nan), x)
     counts[:] = outside.sum(axis=1)

@@ -1,4 +1,4 @@
-"""What files hold: LZF, the compression inside PCD files, and rows of numbers in text; and small files by the many."""
+"""The kernels of files: LZF, the compression inside PCD files; rows of numbers in text; and writing small files."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def decompress(source: np.ndarray, target: np.ndarray) -> int:
-    """Fill `target` from `source`; -1 when it came out exactly, else the offset in `source` where it went wrong.
+    """Decompress `source`, which must fill `target` exactly; returns -1, or the offset in `source` of an error.
 
-    A byte below 32 announces that many literal bytes and one. Another one begins a copy from earlier output: its upper
-    three bits are the length less 2 (7: one more byte adds to it), the rest and the next byte the distance less 1.
+    A byte below 32 is followed by that many literal bytes and one more. Any other byte begins a copy of earlier output:
+    its upper three bits are the length - 2 (if 7, the next byte is added), the rest and the next byte distance - 1.
     """
     data, n, i, out = source.tobytes(), len(source), 0, bytearray()
     while i < n:
@@ -52,12 +52,12 @@ def parse_rows(
     words: np.ndarray,
     state: np.ndarray,
 ) -> bool:
-    """Fill rows of 8-byte words from lines of numbers; False at a line that is not one.
+    """Fill rows of 8-byte words from lines of numbers; returns False at a line that is not a row.
 
-    columns: (kind, low, high) rows: 0 float64, 1 int64 within its limits, 2 uint64. separator: 0 for blanks, else the
-    byte between numbers, with blanks around it or not; an empty number is NaN where floats stand. state: the byte to
-    begin at, which becomes the first that was not used; then the rows filled; then the lines passed, blank ones among
-    them. A last line without an end is left. `powers` is a table that the kernel wants.
+    columns: rows (kind, low, high), where kind is 0 for float64, 1 for int64 from low to high, 2 for uint64.
+    separator: 0 for blanks, else the byte between numbers, which may have blanks around it; an empty float is NaN.
+    state: the offset of the first byte not parsed, the number of rows filled, and the number of lines passed (blank
+    ones too). A last line without a line end is left. `powers` is a table of the compiled kernel.
     """
     del powers
     data = text.tobytes()
@@ -97,12 +97,12 @@ def _word(token: bytes, kind: int, low: int, high: int) -> int | None:
 
 
 def write_files(names: np.ndarray, data: np.ndarray, ends: np.ndarray, done: np.ndarray) -> None:
-    """Create files: here none, which leaves them to the caller."""
+    """Write no file: the caller writes those that are not `done`."""
     del names, data, ends
     done[:] = 0
 
 
-def name_files(temporaries: np.ndarray, targets: np.ndarray, ends: np.ndarray, told: np.ndarray) -> None:
-    """Rename files in sets: here none, which leaves them to the caller."""
+def name_files(temporaries: np.ndarray, targets: np.ndarray, ends: np.ndarray, found: np.ndarray) -> None:
+    """Rename no file: the caller renames those for which `found` is 0."""
     del temporaries, targets, ends
-    told[:] = 0
+    found[:] = 0

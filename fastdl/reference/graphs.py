@@ -1,4 +1,4 @@
-"""Graphs: what rows, norms, reductions and draws mean. A graph is anything with indptr, indices, edge_order, weight."""
+"""Graphs: rows, norms, reductions and random draws. A graph is an object with indptr, indices, edge_order, weight."""
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def degree(graph, *, direction="in", weight=None):
 
 
 def with_self_loops(indptr, indices, edge_order, weight, fill, remaining):
-    """One loop (i, i) last in every row; with `remaining` the old loops go, the last one leaves its weight."""
+    """Add a loop (i, i) at the end of every row; with `remaining` it replaces old loops, and keeps the last weight."""
     n = len(indptr) - 1
     targets, loops = rows(indptr), np.full(n, fill, None if weight is None else weight.dtype)
     keep = indices != targets if remaining else np.ones(len(indices), bool)
@@ -144,14 +144,14 @@ def reduce_rows(indptr, messages, reduce):
     return np.sqrt(variance) if reduce == "std" else variance
 
 
-def _compensated(indptr, messages, stretch=64):
-    """Sums of rows: every 64 messages are added one by one, and these sums by Knuth's two-sum."""
+def _compensated(indptr, messages, block=64):
+    """Sums of rows: blocks of 64 messages are added one by one, and the sums of blocks by Knuth's two-sum."""
     starts, degrees = indptr[:-1], np.diff(indptr)
     total = np.zeros((len(starts), *messages.shape[1:]), messages.dtype)
     rest = np.zeros_like(total)
-    for first in range(0, int(degrees.max(initial=0)), stretch):
+    for first in range(0, int(degrees.max(initial=0)), block):
         some = np.flatnonzero(degrees > first)
-        counts = np.minimum(degrees[some] - first, stretch)
+        counts = np.minimum(degrees[some] - first, block)
         own = np.repeat(np.arange(len(some)), counts)
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         a = np.zeros((len(some), *messages.shape[1:]), messages.dtype)
@@ -238,7 +238,7 @@ def pool(features, graph_id, num_graphs, *, reduce="sum"):
 
 
 def k_hop(graph, nodes, hops):
-    """(nodes, distance): those from which `nodes` are reached within so many edges."""
+    """(nodes, distance): all nodes from which `nodes` can be reached by at most `hops` edges, and by how many."""
     distance = np.full(len(graph.indptr) - 1, -1)
     distance[nodes] = 0
     targets = rows(graph.indptr)
@@ -249,7 +249,7 @@ def k_hop(graph, nodes, hops):
     return found, distance[found]
 
 
-# What draws and shares are made of, with the names and arguments of the kernels.
+# Kernels of draws and of the softmax, with the names and arguments of the compiled ones.
 
 
 def softmax_rows(indptr, score, out):
@@ -278,7 +278,7 @@ def draw_edges(indptr, nodes, ends, numbers, *, seed, replace):
 
 
 def relabel_nodes(nodes, ids, places, *, known):
-    """Give every node its place in ids, whose first `known` are there; new nodes are appended as they come."""
+    """Write the place of every node in ids, which holds `known` nodes; new ones are appended. Returns their number."""
     place = {int(node): k for k, node in enumerate(ids[:known])}
     for i, node in enumerate(nodes):
         places[i] = place.setdefault(int(node), len(place))
@@ -345,7 +345,7 @@ def aggregate_relations(graphs, features, *, reduce="sum", across="sum"):
 
 
 def batch_graphs(graphs):
-    """(indptr, indices, edge_order, graph_id): each graph's nodes and edges behind those of the graphs before it."""
+    """(indptr, indices, edge_order, graph_id): nodes and edges are numbered on from one graph to the next."""
     indptr, indices, order = [0], [], []
     graph_id: list[int] = []
     for k, graph in enumerate(graphs):

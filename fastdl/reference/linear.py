@@ -116,7 +116,7 @@ def gradient_descent(
         rate = learning_rate * (1 + np.cos(np.pi * epoch / max(1, epochs))) / 2
         if optimizer == "adam":
             largest = max(largest, np.abs(g).max())
-            g = np.where(np.abs(g) > 1e-13 * largest, g, 0)  # rounding, which is not to become a step
+            g = np.where(np.abs(g) > 1e-13 * largest, g, 0)  # Adam would turn rounding errors into whole steps
             mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g * g
             step = (
                 mean
@@ -130,7 +130,7 @@ def gradient_descent(
     return w, level + unit * best[-1] - w @ middle, np.array(losses)
 
 
-# Products over the rows of a fit, as the kernels add them to `total` or write them to `out`.
+# Kernels: sums over the rows of a fit, added to `total`, or values of each row, written to `out`.
 
 
 def gram(X, y, s, shift, factor, scratch, total):

@@ -1,4 +1,4 @@
-"""Losses of residuals: what the sums and their derivatives are."""
+"""Losses of residuals: their sums and derivatives."""
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def residual_terms(r, p):
 
 
 def small_loss(*arguments):
-    """Nothing, by which the shell goes its usual way: NumPy has no quicker one for few items."""
+    """Returns None: NumPy has no faster way for few items, so the shell takes its general one."""
 
 
 small_loss_grad = small_loss

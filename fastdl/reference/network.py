@@ -15,7 +15,9 @@ def activated(name, z):
     if name == "gelu":  # by the hyperbolic tangent, in the place of the normal distribution
         c = 0.7978845608028654
         t = np.tanh(c * (z + 0.044715 * z * z * z))
-        return 0.5 * z * (1 + t), 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * c * (1 + 0.134145 * z * z)
+        above = np.maximum(z, -100)  # as beyond 100 t is 1 or -1, and infinity times 0 would be NaN
+        u = np.minimum(above, 100)
+        return 0.5 * above * (1 + t), 0.5 * (1 + t) + 0.5 * u * (1 - t * t) * c * (1 + 0.134145 * u * u)
     return z, np.ones_like(z)
 
 
@@ -66,7 +68,7 @@ def _loss_grad(X, y, s, weights, biases, activation, *, p, unit, pull):
     return float((s * value).sum()), by_weights, by_biases
 
 
-# In the place of the kernel, with its arguments.
+# The kernels in NumPy, with the names and arguments of the compiled ones.
 
 
 def values(net, X, params, out, features):
@@ -104,9 +106,9 @@ def loss_grad(net, loss, X, y, s, params, grad, total):
 def train(part, task, rows, order, step, params, moments, total):
     """A step for each batch of `order`, in place; add to total the losses met and the weights.
 
-    task: the records (net, loss, rule, share); rows: X, y and weights or None. Residuals are taken `loss.unit` times,
-    slopes `loss.pull` times. Each of `step` is a rate, what keeps the quotient of Adam finite, and what is left of the
-    weights by their decay. Part 0 does it all, without `share`, which is for threads.
+    task: the records (net, loss, rule, share); rows: X, y and weights or None. Residuals are multiplied by `loss.unit`,
+    slopes by `loss.pull`. A row of `step` is the learning rate, Adam's epsilon, and the factor of the weights' decay.
+    `part` is the thread's number: part 0 does all the work here, and `share`, the threads' barrier, is not used.
     """
     if part:
         return

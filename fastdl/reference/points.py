@@ -1,4 +1,4 @@
-"""Points to voxels: what cells, caps and reductions mean."""
+"""Points to voxels: cells, numbers of voxels, their maximal sizes, and reductions."""
 
 import numpy as np
 
@@ -189,7 +189,7 @@ def own_reduction(reducer, points, ids, m):
 
 
 def column_dtype(dtype, name, ignore):
-    """What the reduction of a column comes in: a dtype that holds every result."""
+    """The dtype of a reduced column, which holds every result."""
     dtype = np.dtype(dtype)
     if name == "count":
         return np.dtype(np.uint64 if dtype == np.uint64 else np.int64)

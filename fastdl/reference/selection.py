@@ -1,16 +1,16 @@
-"""Splits: places in a keyed permutation. Degrees: every fold refitted, and sums of Chebyshev polynomials."""
+"""Splits by a keyed permutation; the choice of a degree by refits of every fold, and sums of Chebyshev polynomials."""
 
 import numpy as np
 
 
 def grid(n):
-    """(rows, columns) of the nearly square grid of at least n cells, in which less than one row is left over."""
+    """(rows, columns) of a nearly square grid of at least n cells, of which less than one row is unused."""
     rows = max(1, int(np.ceil(np.sqrt(n))))
     return rows, max(1, -(-n // rows))
 
 
 def keys(seed, stream=0):
-    """Eight round keys: `stream` keeps apart what is drawn from one seed."""
+    """Eight round keys; another `stream` gives independent keys of the same seed."""
     return np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(8, np.uint32)
 
 

@@ -1,14 +1,14 @@
-"""Sequences: what one-hot rows, windows, the other strand, k-mers, minimizers and altered sequences are."""
+"""Sequences: one-hot rows, windows, reverse complements, k-mers, minimizers and variants."""
 
 import itertools
 
 import numpy as np
 
-#: What each ambiguity code of the IUPAC stands for.
+#: The bases that each IUPAC ambiguity code stands for.
 IUPAC = dict(zip("RYSWKMBDHVN", ["AG", "CT", "CG", "AT", "GT", "AC", "CGT", "AGT", "ACT", "ACG", "ACGT"]))
 #: The same for amino acids (IUPAC-IUB, 1983): B, Z and J are two each, X is any.
 AMINO = {"B": "DN", "Z": "EQ", "J": "IL", "X": "ACDEFGHIKLMNPQRSTVWY"}
-#: How each peer encodes.
+#: The settings by which each of these libraries encodes.
 LIKE = {
     "seqpro": {"unknown": "zero", "case": "strict", "layout": "last", "dtype": "uint8", "ignore": ""},
     "tangermeme": {"unknown": "raise", "case": "strict", "layout": "first", "dtype": "int8", "ignore": "N"},

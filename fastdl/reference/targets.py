@@ -1,11 +1,12 @@
-"""Labels, standardised targets, and values in bins: what they mean."""
+"""Labels, standardised targets, and values in bins."""
 
 import numpy as np
 
 
 def encode_labels(y, classes, values, missing):
     """values[k] where y equals classes[k], which are sorted; `missing` where it equals none."""
-    if classes.dtype.kind in "iuf" and y.dtype.kind in "iuf":  # of the labels' own type alone: 2^53 is not 2^53 + 1
+    # Compare in the labels' own type: as float64, 2^53 + 1 would equal 2^53.
+    if classes.dtype.kind in "iuf" and y.dtype.kind in "iuf":
         with np.errstate(invalid="ignore", over="ignore"):
             cast = classes.astype(y.dtype)
             held = (cast.astype(classes.dtype) == classes) & ((cast < 0) == (classes < 0))

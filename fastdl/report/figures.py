@@ -10,17 +10,19 @@ import html
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.typing import ColorType
 
 #: Colours that stay apart for colour-blind readers (Okabe and Ito); the page has brighter ones for dark schemes.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777")
@@ -146,7 +148,7 @@ def _draw(panel: Panel, key: str, width: float, height: float) -> tuple[str, str
     return _legend(figure), f"<div class=picture>{drawn}{values}</div>"
 
 
-def _number(value: float, _: Any = None) -> str:
+def _number(value: float, _: object = None) -> str:
     """The label of a tick of a logarithmic axis: powers of ten, with superscript digits of Unicode."""
     if 1e-3 <= value < 1e6:
         return f"{value:,.6g}"
@@ -156,7 +158,7 @@ def _number(value: float, _: Any = None) -> str:
     return "10" + str(round(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def as_script(values: Any) -> str:
+def as_script(values: object) -> str:
     """Values as JSON in a script element; texts among them cannot end the element."""
     text = json.dumps(values, separators=(",", ":")).replace("<", "\\u003c")
     return f"<script type=application/json>{text}</script>"
@@ -195,6 +197,7 @@ def _legend(figure: Figure) -> str:
 
 
 def _swatch(handle: Any) -> str:
+    """A square, line or dot in the colour of a legend's entry."""
     from matplotlib.collections import LineCollection, PathCollection
     from matplotlib.lines import Line2D
 
@@ -213,7 +216,8 @@ def _swatch(handle: Any) -> str:
     return f'<span class=swatch-{kind} style="--k:{_named(colour)}"></span>'
 
 
-def _named(colour: Any) -> str:
+def _named(colour: ColorType) -> str:
+    """A colour by its name in the style sheet, where it has one."""
     from matplotlib.colors import to_hex
 
     text = to_hex(colour)
@@ -256,11 +260,11 @@ def _readout(axes: Axes, height: float) -> dict[str, Any] | None:
     }
 
 
-def _short(values: Any) -> list[float | None]:
+def _short(values: Iterable[float]) -> list[float | None]:
     return [float(f"{v:.4g}") if np.isfinite(v) else None for v in values]
 
 
-def histogram(axes: Axes, counts: Any, edges: Any, colour: str, name: str) -> None:
+def histogram(axes: Axes, counts: Array, edges: Array, colour: str, name: str) -> None:
     """Draw counts between edges as a filled outline that shows its values under the pointer."""
     axes.stairs(counts, edges, fill=True, color=colour, alpha=0.75, lw=0)
     axes.plot((edges[1:] + edges[:-1]) / 2, counts, " ", color=colour, label=name)

@@ -40,7 +40,7 @@ def least_time(call: Callable[[], Any], budget: float = _BUDGET) -> Run:
     return Run(result, seconds)
 
 
-def agreement(ours: Any, theirs: Any) -> str:
+def agreement(ours: object, theirs: object) -> str:
     """How two results differ, in words."""
     a, b = _arrays(ours), _arrays(theirs)
     if len(a) != len(b) or any(x.shape != y.shape for x, y in zip(a, b)):
@@ -52,7 +52,7 @@ def agreement(ours: Any, theirs: Any) -> str:
     return f"results within {furthest / scale:.0e} of the largest value"
 
 
-def _arrays(result: Any) -> list[np.ndarray]:
+def _arrays(result: object) -> list[np.ndarray]:
     parts = result if isinstance(result, (tuple, list)) else [result]
     return [np.asarray(part) for part in parts]
 

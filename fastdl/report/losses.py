@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,7 @@ def _pull(page: Chapter) -> None:
     )  # fmt: skip
 
 
-def _landscape(axes: Axes, losses: Array, best: Any) -> None:
+def _landscape(axes: Axes, losses: Array, best: Sequence[float]) -> None:
     z = np.log(losses.reshape(_STEPS, _STEPS))
     axes.imshow(z, origin="lower", extent=(*SLOPES, *SHIFTS), aspect="auto", cmap="magma", interpolation="bilinear")
     axes.plot(best[0], best[1], "o", ms=9, mfc="none", mec=PAPER, mew=2)

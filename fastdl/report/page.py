@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,7 +114,7 @@ def marked(words: str) -> str:
     return "".join(f"<code>{part}</code>" if k % 2 else part for k, part in enumerate(parts))
 
 
-def number(value: Any) -> str:
+def number(value: object) -> str:
     """A number for readers: thousands separated, four digits where it is not whole."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return f"{value:,}"
@@ -125,11 +124,11 @@ def number(value: Any) -> str:
     return f"{value:,.0f}" if 1e4 <= size < 1e12 else f"{value:,.4g}"
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return value == "" or (isinstance(value, (int, float, np.number)) and not isinstance(value, bool))
 
 
-def _cell(tag: str, value: Any, right: bool) -> str:
+def _cell(tag: str, value: object, right: bool) -> str:
     text = number(value)
     kind = " class=n" if right else " class=long" if len(text) > _LONG and " " in text else ""
     return f"<{tag}{kind}>{marked(text)}</{tag.split()[0]}>"
@@ -172,9 +171,8 @@ def machine() -> list[tuple[str, str]]:
 
     from fastdl import _kernels, _threads
 
-    level = ""
-    with suppress(AttributeError, ImportError):
-        level = f", {_kernels.load('cpu').level()}"
+    cpu = _kernels.load("cpu")
+    level = f", {cpu.level()}" if cpu else ""
     state = "compiled" if all(_kernels.built().values()) and not _kernels.FORCED else "NumPy reference in places"
     return [
         ("Written", date.today().isoformat()),

@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import fastdl
 from fastdl._typing import Array
+from fastdl.files.sequences.fasta import Fasta, Piece
 from fastdl.files.sequences.fastq import Fastq
 from fastdl.files.sequences.genomes import open_sequences
+from fastdl.files.sequences.twobit import TwoBit
 from fastdl.report.figures import SERIES, Panel, histogram
 from fastdl.report.inspection import Inspection
 from fastdl.report.page import Chapter
@@ -90,7 +92,7 @@ def read(asked: Inspection) -> tuple[Account, str]:
     return found, kind
 
 
-def _pieces(reader: Any) -> Iterator[Any]:
+def _pieces(reader: Fasta | TwoBit) -> Iterator[Piece]:
     return iter(reader.chunks(1 << 20))
 
 

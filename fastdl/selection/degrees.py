@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -150,7 +151,7 @@ def choose_degree(
         raise _check.InputError(f"test must be below 1, got {test}")
     _check.one_of("rule", rule, ("min", "one_se"))
     if y is not None:
-        x = _check.asarray("x", x)
+        x = _check.asarray("x", cast(ArrayLike, x))
         if x.ndim == 2 and x.shape[1] == 1:
             x = x[:, 0]
         if x.ndim == 2:

@@ -144,7 +144,7 @@ class KFold(Split):
     def fold(self, i: int | np.integer) -> int: ...
     @overload
     def fold(self, i: Sequence[int] | Array) -> Array: ...
-    def fold(self, i: Any) -> int | Array:
+    def fold(self, i: int | np.integer | Sequence[int] | Array) -> int | Array:
         """The fold of row i: an int, or an array for an array of row numbers."""
         return self.part(i)
 
@@ -160,13 +160,13 @@ class KFold(Split):
             held = codes == k
             yield np.flatnonzero(~held), np.flatnonzero(held)
 
-    def split(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[tuple[Array, Array]]:
+    def split(self, X: Any = None, y: object = None, groups: object = None) -> Iterator[tuple[Array, Array]]:
         """(train, test) row numbers of each fold, with the signature of scikit-learn; X must have n rows."""
         if X is not None and (X.shape[0] if hasattr(X, "shape") else len(X)) != self.n:
             raise _check.InputError(f"X must have the {self.n} rows of the folds, got {X.shape[0]}")
         return iter(self)
 
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
         """The number of folds."""
         return len(self.sizes)
 

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import ArrayLike
+from fastdl._typing import Array, ArrayLike
 
-Array = np.ndarray
 _BYTE = np.dtype(np.uint8)
 _FIRST_PRINTED = 32  # of ASCII: smaller numbers are no letters
 

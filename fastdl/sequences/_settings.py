@@ -10,11 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import DTypeLike
+from fastdl._typing import Array, DTypeLike
 from fastdl.reference import sequences as reference
 from fastdl.reference.sequences import complement
-
-Array = np.ndarray
 
 UNKNOWN = ("zero", "uniform", "n-uniform", "iupac", "channel", "raise")
 CASES = ("fold", "strict")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import split
-from fastdl._typing import ArrayLike
+from fastdl._typing import Array, ArrayLike
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.sequences._settings import Encoding, padding_row
 from fastdl.sequences.packed import PackedSequence
 
-Array = np.ndarray
 kernel = _kernels.load("sequences_windows") or reference
 
 _BLOCK = 1 << 18  # letters of a block: large enough to hide the cost of a call, small enough for an even split
@@ -75,7 +74,7 @@ def strands(strand: ArrayLike | None, n: int) -> Array:
     if strand is None or (isinstance(strand, str) and strand in ("+", ".")):
         return np.zeros(n, np.uint8)
     if isinstance(strand, str):
-        each: Any = np.full(n, strand) if len(strand) == 1 else np.array(list(strand), "U1")
+        each: Array = np.full(n, strand) if len(strand) == 1 else np.array(list(strand), "U1")
     else:
         texts = _check.texts("strand", strand)
         each = np.array(texts) if texts is not None else _check.asarray("strand", strand)

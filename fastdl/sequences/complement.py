@@ -8,13 +8,12 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import ONE, split
-from fastdl._typing import ArrayLike
+from fastdl._typing import Array, ArrayLike
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.reference.sequences import reverse_complement as reference_reverse_complement
 from fastdl.sequences import _settings
 from fastdl.sequences._letters import as_letters
 
-Array = np.ndarray
 kernel = _kernels.load("sequences_bases") or reference
 
 _BLOCK = 1 << 18  # letters of a block

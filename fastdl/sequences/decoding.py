@@ -8,12 +8,11 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import ONE, split
-from fastdl._typing import ArrayLike
+from fastdl._typing import Array, ArrayLike
 from fastdl.reference import _sequence_kernels as reference_kernels
 from fastdl.reference import sequences as reference
 from fastdl.sequences import _settings
 
-Array = np.ndarray
 kernel = _kernels.load("sequences") or reference_kernels
 
 _BLOCK = 1 << 18  # letters of a block

@@ -8,14 +8,13 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import ONE, split
-from fastdl._typing import ArrayLike, DTypeLike
+from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.reference.sequences import LIKE as _LIKE
 from fastdl.sequences import _settings
 from fastdl.sequences._letters import check_offsets, letters_and_offsets
 from fastdl.sequences._window_encoder import Windows, encode_windows
 
-Array = np.ndarray
 kernel = _kernels.load("sequences") or reference
 
 DNA, RNA, PROTEIN = "ACGT", "ACGU", "ACDEFGHIKLMNPQRSTVWY"

@@ -9,11 +9,10 @@ import numpy as np
 
 from fastdl import _check, _kernels
 from fastdl._threads import split
-from fastdl._typing import ArrayLike
+from fastdl._typing import Array, ArrayLike
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.sequences._letters import as_letters, letters_and_offsets
 
-Array = np.ndarray
 kernel = _kernels.load("sequences_bases") or reference
 
 _BLOCK = 1 << 18  # letters of a block

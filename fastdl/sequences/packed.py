@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels
+from fastdl._typing import Array
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.sequences._settings import letters_of_packed_byte
 
-Array = np.ndarray
 kernel = _kernels.load("sequences_windows") or reference
 
 _NONE = np.zeros((0, 2), np.int64)

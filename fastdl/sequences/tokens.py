@@ -10,11 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import ArrayLike
+from fastdl._typing import Array, ArrayLike
 from fastdl.sequences._letters import check_offsets, letters_and_offsets
 from fastdl.sequences.kmers import kmer_index
-
-Array = np.ndarray
 
 #: The special tokens of BERT, in the order of its vocabularies.
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import ArrayLike
+from fastdl._typing import Array, ArrayLike
 from fastdl.sequences._letters import as_letters
 
-Array = np.ndarray
 _LETTERS = frozenset("ACGTUNRYSWKMBDHVacgtunryswkmbdhv")
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import ArrayLike, DTypeLike
+from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.sequences import _settings
 from fastdl.sequences._letters import as_letters
 from fastdl.sequences._window_encoder import Windows, encode_windows, strands, window_starts
 from fastdl.sequences.packed import PackedSequence
-
-Array = np.ndarray
 
 
 def one_hot_windows(

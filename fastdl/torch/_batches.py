@@ -1,4 +1,4 @@
-"""Batches that a data set makes at once, so that no loader stacks them again."""
+"""Batches that a dataset makes as a whole, so that the DataLoader need not stack single items."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastdl import _check
 from fastdl._typing import Array
 
-torch = _check.extra("torch", "torch", "fastdl.torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = _check.extra("torch", "torch", "fastdl.torch")
 
 
-_LEAST = 1 << 17  # bytes that malloc gives without asking the system for pages
-_LINE = 64  # bytes: PyTorch's own tensors begin at such a border
+_LEAST = 1 << 17  # bytes: for less, malloc does not ask the system for new pages
+_LINE = 64  # bytes to which PyTorch aligns its own tensors
 
 
 class BatchMemory:
-    """Memory of earlier batches for the next one: pages that the system gives anew it clears first, one by one.
+    """Reuses the memory of earlier batches: the system would clear every new page first, which takes time.
 
-    A batch's memory comes back when nothing holds a tensor on it any more; until then nobody else gets it. Each process
-    has its own, and a thread may take while others do.
+    The memory of a batch is free again when no tensor refers to it any more. Each process has its own, and threads may
+    use it at once.
     """
 
     def __init__(self, most: int = 3):
@@ -34,8 +37,8 @@ class BatchMemory:
     def __reduce__(self) -> tuple[Any, ...]:
         return BatchMemory, (self.most,)
 
-    def empty(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Array]:
-        """A tensor that nobody has written yet, and the array of its memory."""
+    def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[torch.Tensor, Array]:
+        """An uninitialised tensor, and an array over the same memory."""
         size = math.prod(shape) * dtype.itemsize
         if size < _LEAST:
             tensor = torch.empty(shape, dtype=dtype)
@@ -43,12 +46,12 @@ class BatchMemory:
         memory = self._taken(size + _LINE)
         start = -memory.ctypes.data % _LINE
         numbers = memory[start : start + size].view(str(dtype).removeprefix("torch.")).reshape(shape)
-        # PyTorch holds this array as long as any tensor is on its memory, and nothing else holds it for longer.
+        # PyTorch keeps this array alive as long as any tensor uses its memory; then the finalizer frees the memory.
         weakref.finalize(numbers, self._free.append, memory).atexit = False
         return torch.from_numpy(numbers), numbers
 
     def _taken(self, size: int) -> Array:
-        """Free memory of at least a size, and not much more."""
+        """Free memory of at least `size` bytes and not much more, or new memory."""
         for _ in range(len(self._free)):
             try:
                 memory = self._free.popleft()
@@ -61,19 +64,19 @@ class BatchMemory:
 
 
 class BatchItem(tuple[Any, ...]):
-    """An item of a batch that is there as a whole: how `torch.utils.data.default_collate` knows it."""
+    """An item of a `WholeBatch`; `torch.utils.data.default_collate` recognises such batches by this type."""
 
     __slots__ = ()
 
 
 class WholeBatch(Sequence[tuple[Any, ...]]):
-    """The items of a batch, as `__getitems__` of a data set gives them, over tensors that hold all of them.
+    """The items of a batch, as a dataset's `__getitems__` returns them, over tensors that hold all of them.
 
-    Collating (B, ...) tensors from B items copies them, into memory that is cleared before. PyTorch's
-    `default_collate` hands over the tensors of this class as they are; other functions see a sequence of items.
+    PyTorch's `default_collate` takes the tensors of this class as they are, instead of copying B items into new ones;
+    other collate functions see a sequence of items.
     """
 
-    def __init__(self, *tensors: Any):
+    def __init__(self, *tensors: torch.Tensor):
         self.tensors = tensors
 
     def __len__(self) -> int:
@@ -85,13 +88,13 @@ class WholeBatch(Sequence[tuple[Any, ...]]):
         return BatchItem(tensor[index] for tensor in self.tensors)
 
 
-def _collate(batch: Sequence[tuple[Any, ...]], *, collate_fn_map: Any = None) -> list[Any]:
-    """What `default_collate` calls for a batch whose first item is a `BatchItem`."""
+def _collate(batch: Sequence[tuple[Any, ...]], *, collate_fn_map: object = None) -> list[Any]:
+    """Called by `default_collate` for a batch whose first item is a `BatchItem`."""
     if isinstance(batch, WholeBatch):
         return list(batch.tensors)
     collated: list[Any] = torch.utils.data.default_collate([tuple(item) for item in batch])
     return collated
 
 
-# The way that the documentation of default_collate gives to add a type.
+# As the documentation of default_collate says to add a type.
 torch.utils.data._utils.collate.default_collate_fn_map[BatchItem] = _collate

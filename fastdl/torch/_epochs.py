@@ -1,25 +1,28 @@
-"""What the data sets share: the epoch that all workers see, and draws that follow from seed, epoch and index alone."""
+"""Helpers of the datasets: an epoch that all workers see, and random numbers of a seed, an epoch and an index."""
 
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
 
-torch = _check.extra("torch", "torch", "fastdl.torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = _check.extra("torch", "torch", "fastdl.torch")
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _LOW = np.uint64((1 << 32) - 1)
 
 
-def row_numbers(indices: Any, count: int) -> Array:
-    """The numbers of items, int64 (B,), negative ones counted from the end; IndexError for what there is not."""
+def row_numbers(indices: ArrayLike, count: int) -> Array:
+    """Indices of items as int64 (B,), with negative ones counted from the end; IndexError for one out of range."""
     x = np.asarray(indices).reshape(-1)
     if x.dtype.kind not in "iu":
-        try:  # Python's own integers of any size, or nothing at all
+        try:  # Python integers beyond 64 bits, or an empty list, whose dtype is float64
             given = [operator.index(value) for value in (x if x.dtype.kind == "O" else x[:0])]
         except TypeError:
             given = []
@@ -34,26 +37,26 @@ def row_numbers(indices: Any, count: int) -> Array:
 
 
 class Epochs:
-    """An epoch in shared memory: workers that live on (persistent_workers=True) see what the main process sets."""
+    """An epoch in shared memory: persistent workers see the value that the main process sets."""
 
     def __init__(self) -> None:
-        self._epoch: Any = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
     @property
     def epoch(self) -> int:
-        """The pass that the draws belong to."""
-        return self._epoch.item()
+        """The number of the pass over the data, by which random draws differ."""
+        return int(self._epoch.item())
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw anew: call it before each pass, as of a distributed sampler."""
+        """Set the epoch before each pass over the data, as for `torch.utils.data.DistributedSampler`."""
         self._epoch[0] = _check.integer("epoch", epoch, 0, 2**62)
 
 
 class Draws:
-    """Numbers that depend on a seed, an epoch and an index alone: counters through SplitMix64.
+    """Random numbers that depend only on a seed, an epoch and an index: SplitMix64 of a counter.
 
-    Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. A generator of NumPy's for
-    each item takes longer to set up than the item's window to read.
+    Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. Setting up one of NumPy's
+    generators for each item would take longer than reading the item's window.
     """
 
     def __init__(self, seed: int) -> None:
@@ -69,11 +72,11 @@ class Draws:
         return starts
 
     def integers(self, epoch: int, indices: Array, count: int) -> Array:
-        """One of 0 ... count - 1 for each item, int64; each with the same probability but for count / 2^64."""
+        """A number from 0 to count - 1 for each item, int64; their probabilities differ by count / 2^64 at most."""
         z = self._mixed(self._starts(epoch)[0], indices)
         if count >= 1 << 32:
             return np.array([(value * count) >> 64 for value in z.tolist()], np.int64)
-        half, times = np.uint64(32), np.uint64(count)  # the upper 64 bits of the product, by halves of z
+        half, times = np.uint64(32), np.uint64(count)  # the upper 64 bits of z * count, from 32-bit halves of z
         upper = (z >> half) * times + (((z & _LOW) * times) >> half)
         return (upper >> half).astype(np.int64)
 

@@ -1,20 +1,37 @@
-"""What the functions with gradients share: the memory of tensors, and backward passes that are the last."""
+"""Helpers of functions with gradients: arrays over tensors, and backward passes that cannot be differentiated."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastdl import _check
 from fastdl._typing import Array
 
-torch = _check.extra("torch", "torch", "fastdl.torch")
-Tensor = Any  # torch.Tensor: torch may not be there where types are checked
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = _check.extra("torch", "torch", "fastdl.torch")
+
+
+class Context(Protocol):
+    """The context of an autograd function, to which the forward pass adds whatever the backward pass needs."""
+
+    needs_input_grad: tuple[bool, ...]
+    saved_tensors: tuple[Any, ...]  # a Tensor or None each
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors, which the backward pass finds in `saved_tensors`."""
+
+    def __getattr__(self, name: str) -> Any: ...
+
+    def __setattr__(self, name: str, value: object) -> None: ...
 
 
 def array_of(name: str, tensor: Tensor) -> Array:
-    """The memory of a tensor of floats as an array, without a copy."""
+    """A tensor of floats as an array over the same memory."""
     if not isinstance(tensor, torch.Tensor):
         raise _check.InputTypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}")
     if tensor.device.type != "cpu":
@@ -27,14 +44,14 @@ def array_of(name: str, tensor: Tensor) -> Array:
 
 
 def once(backward: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-    """A backward pass by kernels; what differentiates its result again is an error, not a gradient without this part.
+    """Decorates a backward pass by kernels, so that differentiating its result again raises an error.
 
-    PyTorch's `once_differentiable` looks at the incoming gradient alone: of a loss that is a constant, and the gradient
-    of a penalty on gradients would lack what the inputs contribute.
+    PyTorch's `once_differentiable` does so only if the incoming gradient requires a gradient. Here the saved inputs
+    count, too: else the gradient of a penalty on gradients would silently lack the part that depends on them.
     """
 
     @wraps(backward)
-    def checked(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+    def checked(ctx: Context, *grads: Tensor) -> tuple[Any, ...]:
         with torch.no_grad():
             found = backward(ctx, *grads)
         inputs = [t for t in (*grads, *ctx.saved_tensors) if t is not None and t.requires_grad]
@@ -45,14 +62,14 @@ def once(backward: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, .
     return checked
 
 
-class _Last(torch.autograd.Function):  # type: ignore[name-defined]
-    """A gradient, as it is, that must not be differentiated."""
+class _Last(torch.autograd.Function):
+    """The identity on a gradient; its own backward pass raises."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, *inputs: Tensor) -> Tensor:
+    def forward(ctx: Context, value: Tensor, *inputs: Tensor) -> Tensor:
         del ctx, inputs
         return value.view_as(value)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
+    def backward(ctx: Context, *grads: Tensor) -> Any:
         raise RuntimeError("functions of fastdl.torch can be differentiated once, not twice")

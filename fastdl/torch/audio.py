@@ -15,7 +15,7 @@ from fastdl.audio.mu_law import mu_law_encode
 from fastdl.errors import FileError, InputError, InputTypeError
 from fastdl.files.audio._open_files import OpenFiles
 from fastdl.files.audio.conversion import as_floats
-from fastdl.files.audio.recordings import SUFFIXES, open_audio
+from fastdl.files.audio.recordings import SUFFIXES, open_audio, read_windows
 from fastdl.reference import audio as reference
 from fastdl.torch._batches import BatchMemory, WholeBatch
 from fastdl.torch._epochs import Draws, Epochs, row_numbers
@@ -23,7 +23,7 @@ from fastdl.torch._epochs import Draws, Epochs, row_numbers
 torch = _check.extra("torch", "torch", "fastdl.torch")
 kernel = _kernels.load("audio") or reference
 Dataset: Any = torch.utils.data.Dataset
-_CACHED = 1 << 16  # samples that are converted at once: they stay in the second-level cache
+_CACHED = 1 << 18  # samples that are converted at once: with their codes they fit a second-level cache of 1 MB
 _LONGEST = 1 << 48  # samples
 Tensor = Any  # torch.Tensor: torch may not be there where types are checked
 
@@ -98,9 +98,9 @@ class AudioWindows(Epochs, Dataset):
         if self.dtype == torch.uint8 and codes.dtype != np.uint8:
             raise InputError(f"dtype must be int32 or int64 for {quantization_channels} classes, got uint8")
         self.recordings = [open_audio(path) for path in _paths(source)]
-        files = OpenFiles()
+        self._files = OpenFiles()
         for recording in self.recordings:
-            recording.files = files
+            recording.files = self._files
         kinds = {recording.plain for recording in self.recordings}
         self._plain = (
             kinds.pop() if len(kinds) == 1 else None
@@ -156,9 +156,9 @@ class AudioWindows(Epochs, Dataset):
         if x is None:
             rows = [self._encode(self._samples(k, start)) for k, start in zip(which, starts)]
             return np.stack(rows)
-        for row, k, start in zip(x, which, starts):
-            self.recordings[k].read_into(row, start)
-        return self._encode(x[: len(which)])
+        x = x[: len(which)]
+        read_windows([self.recordings[k] for k in which], starts, self._files, x)
+        return self._encode(x)
 
     def _places(self, indices: Array) -> tuple[list[int], list[int]]:
         """The recording of each window, and its first sample there."""

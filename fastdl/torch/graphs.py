@@ -1,15 +1,15 @@
-"""Graphs in PyTorch: differentiable aggregation, attention along edges, and batches by sampling neighbours."""
+"""Graphs in PyTorch: differentiable aggregation, attention along edges, and batches of sampled neighbours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastdl import _check
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike, GraphLike
 from fastdl.errors import InputError, InputTypeError
 from fastdl.graphs import aggregation, attention, gradients
 from fastdl.graphs.batches import GraphBatch, batch_graphs
@@ -17,14 +17,17 @@ from fastdl.graphs.conversion import as_graph
 from fastdl.graphs.graph import Graph
 from fastdl.graphs.sampling import sample_neighbors
 from fastdl.torch._epochs import Epochs
-from fastdl.torch._gradients import array_of, once
+from fastdl.torch._gradients import Context, array_of, once
 
-torch = _check.extra("torch", "torch", "fastdl.torch")
-Tensor = Any  # torch.Tensor: torch may not be there where types are checked
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = _check.extra("torch", "torch", "fastdl.torch")
 
 
 def aggregate(
-    graph: Graph | Any,
+    graph: GraphLike,
     features: Tensor,
     *,
     reduce: str = "sum",
@@ -36,11 +39,11 @@ def aggregate(
     Parameters
     ----------
     graph : Graph, or what `fastdl.as_graph` takes
-        Its transpose, which the backward pass needs, is made once and kept with a `Graph`.
+        Its transpose, which the backward pass needs, is computed once and kept with a `Graph`.
     features : Tensor, (N, ...)
         float32 or float64, on the CPU; read without a copy.
     reduce : {"sum", "mean", "max", "min", "mul", "var", "std", "softmax"}
-        As in `fastdl.aggregate`; of equal largest or smallest neighbours the first gets the gradient.
+        As in `fastdl.aggregate`; of several equal maxima or minima the first gets the gradient.
     weight : Tensor, (E,) or (E, H), optional
         In the order of `graph.indices`; H heads weigh features (N, H, ...).
     threads : int or None
@@ -68,10 +71,10 @@ def aggregate(
     return _Aggregate.apply(as_graph(graph), features, weight, reduce, threads)
 
 
-class _Aggregate(torch.autograd.Function):  # type: ignore[name-defined]
+class _Aggregate(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, graph: Graph, features: Tensor, weight: Tensor | None, reduce: str, threads: int | None
+        ctx: Context, graph: Graph, features: Tensor, weight: Tensor | None, reduce: str, threads: int | None
     ) -> Tensor:
         x = array_of("features", features)
         w = None if weight is None else array_of("weight", weight)
@@ -82,7 +85,7 @@ class _Aggregate(torch.autograd.Function):  # type: ignore[name-defined]
 
     @staticmethod
     @once
-    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Any, ...]:
         features, weight, result = ctx.saved_tensors
         by_x, by_w = gradients.aggregate_grad(
             ctx.graph,
@@ -98,8 +101,8 @@ class _Aggregate(torch.autograd.Function):  # type: ignore[name-defined]
         return None, torch.from_numpy(by_x) if ctx.needs_input_grad[1] else None, by_weight, None, None
 
 
-def edge_softmax(graph: Graph | Any, scores: Tensor, *, threads: int | None = 1) -> Tensor:
-    """`fastdl.edge_softmax` with gradients: the shares of a graph attention layer, for each head by itself.
+def edge_softmax(graph: GraphLike, scores: Tensor, *, threads: int | None = 1) -> Tensor:
+    """`fastdl.edge_softmax` with gradients: the weights of a graph attention layer, for each head.
 
     Parameters
     ----------
@@ -123,9 +126,9 @@ def edge_softmax(graph: Graph | Any, scores: Tensor, *, threads: int | None = 1)
     return _EdgeSoftmax.apply(as_graph(graph), scores, threads)
 
 
-class _EdgeSoftmax(torch.autograd.Function):  # type: ignore[name-defined]
+class _EdgeSoftmax(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, graph: Graph, scores: Tensor, threads: int | None) -> Tensor:
+    def forward(ctx: Context, graph: Graph, scores: Tensor, threads: int | None) -> Tensor:
         shares = torch.from_numpy(attention.edge_softmax(graph, array_of("scores", scores), threads=threads))
         ctx.graph, ctx.threads = graph, threads
         ctx.save_for_backward(shares)
@@ -133,7 +136,7 @@ class _EdgeSoftmax(torch.autograd.Function):  # type: ignore[name-defined]
 
     @staticmethod
     @once
-    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Any, ...]:
         (shares,) = ctx.saved_tensors
         by_scores = attention.edge_softmax_grad(
             ctx.graph, array_of("shares", shares), array_of("grad", grad), threads=ctx.threads
@@ -142,9 +145,9 @@ class _EdgeSoftmax(torch.autograd.Function):  # type: ignore[name-defined]
 
 
 def edge_dots(
-    graph: Graph | Any, targets: Tensor, sources: Tensor, *, heads: bool = False, threads: int | None = 1
+    graph: GraphLike, targets: Tensor, sources: Tensor, *, heads: bool = False, threads: int | None = 1
 ) -> Tensor:
-    """`fastdl.edge_dots` with gradients: what dot-product attention scores edges by.
+    """`fastdl.edge_dots` with gradients: the scores of dot-product attention.
 
     Parameters
     ----------
@@ -152,7 +155,7 @@ def edge_dots(
     targets, sources : Tensor, (N, ...)
         The features of the targets and of the sources, of one dtype.
     heads : bool
-        Whether the features are (N, H, ...), and each head has a product of its own.
+        Whether the features are (N, H, ...), with a product for each head.
     threads : int or None
         Threads to use; None means all this process may.
 
@@ -171,9 +174,11 @@ def edge_dots(
     return _EdgeDots.apply(as_graph(graph), targets, sources, bool(heads), threads)
 
 
-class _EdgeDots(torch.autograd.Function):  # type: ignore[name-defined]
+class _EdgeDots(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, graph: Graph, targets: Tensor, sources: Tensor, heads: bool, threads: int | None) -> Tensor:
+    def forward(
+        ctx: Context, graph: Graph, targets: Tensor, sources: Tensor, heads: bool, threads: int | None
+    ) -> Tensor:
         if targets.dtype != sources.dtype:
             raise InputTypeError(f"targets and sources must have one dtype, got {targets.dtype} and {sources.dtype}")
         ctx.graph, ctx.threads = graph, threads
@@ -185,10 +190,10 @@ class _EdgeDots(torch.autograd.Function):  # type: ignore[name-defined]
 
     @staticmethod
     @once
-    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Any, ...]:
         targets, sources = (array_of("features", x) for x in ctx.saved_tensors)
         g = array_of("grad", grad)
-        # The sources are gathered at the targets with the gradients as weights, and the other way round.
+        # d(x_t . x_s) is x_s by x_t and x_t by x_s: an aggregation with the gradients as weights, in each direction.
         by_targets = aggregation.aggregate(ctx.graph, sources, weight=g, threads=ctx.threads)
         by_sources, _ = gradients.aggregate_grad(
             ctx.graph, sources, targets, weight=g, by_weight=False, threads=ctx.threads
@@ -198,19 +203,19 @@ class _EdgeDots(torch.autograd.Function):  # type: ignore[name-defined]
 
 @dataclass(frozen=True)
 class SampledBatch:
-    """The nodes of a batch with the neighbours that were drawn for them.
+    """The nodes of a batch, and the neighbours that were sampled for them.
 
     Attributes
     ----------
     graphs : list of Graph
-        A rectangular graph for each layer of a network, the first layer first: its sources are the targets of the
-        layer before it, and begin with its own targets. The targets of the last are `nodes`.
+        A rectangular graph for each layer of a network, from the first layer on. The sources of each are the targets of
+        the one before, and begin with its own targets; the targets of the last are `nodes`.
     nodes : Tensor of int64
         The nodes of the batch.
     node_ids : Tensor of int64
-        The sources of the first graph: whose features the network reads.
+        The sources of the first graph: the nodes whose features the network reads.
     features, labels : Tensor or None
-        The rows of `node_ids`, and of `nodes`, where the dataset has them.
+        The features of `node_ids` and the labels of `nodes`, if the dataset has any.
     """
 
     graphs: list[Graph]
@@ -220,33 +225,32 @@ class SampledBatch:
     labels: Tensor | None = None
 
 
-class GraphBatches(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defined]
-    """Batches of nodes with a fixed number of drawn neighbours in each layer: a map-style dataset of whole batches.
+class GraphBatches(Epochs, torch.utils.data.Dataset):
+    """Batches of nodes with a fixed number of sampled neighbours in each layer: a map-style dataset of whole batches.
 
-    Give it to ``DataLoader(batches, batch_size=None, num_workers=2)``. Batch k of an epoch depends on the seed, the
-    epoch and k alone: not on the workers, how they are started, or what else is asked for. `set_epoch` is seen by
-    workers that are running already.
+    Use it as ``DataLoader(batches, batch_size=None, num_workers=2)``. Batch k depends on the seed, the epoch and k
+    only, not on the workers. Persistent workers see `set_epoch`, too.
 
     Parameters
     ----------
     graph : Graph, or what `fastdl.as_graph` takes
-        Square.
+        It must be square.
     nodes : array_like of integers, optional
         The nodes to train on; by default all.
     fanouts : sequence of int
-        How many neighbours each node draws in each layer, the first layer first.
+        The number of neighbours to sample for a node in each layer, from the first layer on.
     batch_size : int
     features : array_like or Tensor, (N, ...), optional
-        May be memory-mapped: batches read their rows alone.
+        May be memory-mapped: a batch reads only its rows.
     labels : array_like or Tensor, (N, ...), optional
     shuffle : bool
-        Whether each epoch has an order of its own.
+        Whether the order of the nodes is drawn anew in each epoch.
     seed : int
 
     Raises
     ------
     InputError
-        For nodes that are not in the graph, and features or labels that are not one for each node.
+        For nodes that are not in the graph, and for features or labels without a row for each node.
 
     Examples
     --------
@@ -260,13 +264,13 @@ class GraphBatches(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defin
 
     def __init__(
         self,
-        graph: Graph | Any,
-        nodes: Any = None,
+        graph: GraphLike,
+        nodes: ArrayLike | None = None,
         *,
         fanouts: Sequence[int],
         batch_size: int,
-        features: Any = None,
-        labels: Any = None,
+        features: ArrayLike | Tensor | None = None,
+        labels: ArrayLike | Tensor | None = None,
         shuffle: bool = True,
         seed: int = 0,
     ):
@@ -282,8 +286,8 @@ class GraphBatches(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defin
         self.batch_size = _check.integer("batch_size", batch_size, 1)
         self.features, self.labels = features, labels
         for name, rows in (("features", features), ("labels", labels)):
-            if rows is not None and len(rows) != n:
-                raise InputError(f"{name} must have a row for each of {n} nodes, got {len(rows)}")
+            if rows is not None and (count := len(rows)) != n:  # type: ignore[arg-type]
+                raise InputError(f"{name} must have a row for each of {n} nodes, got {count}")
         self.shuffle, self.seed = bool(shuffle), _check.integer("seed", seed, 0, (1 << 64) - 1)
         self._order: tuple[int, Array] = (-1, self.nodes)
 
@@ -291,7 +295,7 @@ class GraphBatches(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defin
         return -(-len(self.nodes) // self.batch_size)
 
     def _nodes_of(self, epoch: int) -> Array:
-        """The nodes as an epoch takes them; kept until another epoch is asked for."""
+        """The nodes in the order of an epoch, which is kept until the next epoch."""
         if not self.shuffle:
             return self.nodes
         known, nodes = self._order
@@ -321,7 +325,7 @@ class GraphBatches(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defin
         )
 
 
-def _take(rows: Any, places: Array) -> Tensor | None:
+def _take(rows: ArrayLike | Tensor | None, places: Array) -> Tensor | None:
     """Rows of an array or tensor as a tensor."""
     if rows is None:
         return None
@@ -331,17 +335,17 @@ def _take(rows: Any, places: Array) -> Tensor | None:
 
 
 def collate_graphs(items: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """A batch of small graphs: `collate_fn` of a DataLoader whose dataset gives (graph, features, ...).
+    """A batch of small graphs: the `collate_fn` of a DataLoader whose dataset has items (graph, features, ...).
 
     Parameters
     ----------
     items : sequence of tuples
-        A graph, the features of its nodes, and whatever else belongs to it (a label).
+        Each a graph, the features of its nodes, and any further values, such as a label.
 
     Returns
     -------
     batch : GraphBatch
-        The graphs side by side, and for every node its graph: what `fastdl.pool` takes.
+        All graphs as one, and for every node the number of its graph, which `fastdl.pool` takes.
     features : Tensor
         The features of all nodes.
     others : Tensor

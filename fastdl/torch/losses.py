@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastdl import _check
 from fastdl.losses import lp
-from fastdl.torch._gradients import array_of, once
+from fastdl.torch._gradients import Context, array_of, once
 
-torch = _check.extra("torch", "torch", "fastdl.torch")
-Tensor = Any  # torch.Tensor: torch may not be there where types are checked
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = _check.extra("torch", "torch", "fastdl.torch")
 
 
 def lp_loss(
@@ -38,7 +41,7 @@ def lp_loss(
     p : float
         The power, above 0.
     sample_weight : Tensor, (N,), optional
-        Has a gradient, too.
+        They get a gradient, too.
     reduction : {"sum", "mean"}
     threads : int or None
         Threads to use; None means all this process may.
@@ -46,8 +49,8 @@ def lp_loss(
     Returns
     -------
     Tensor, () or (K,)
-        float64, as the sums over the rows are. The forward pass computes the gradients by W and b too, where these are
-        wanted: the backward pass then only multiplies. The others are formed in the backward pass.
+        float64, as the sums over the rows are. The gradients by W and b are computed in the forward pass, from the same
+        read of the rows; the others in the backward pass.
 
     Raises
     ------
@@ -68,10 +71,18 @@ def lp_loss(
     return _LpLoss.apply(X, y, W, bias, p, sample_weight, reduction, threads)
 
 
-class _LpLoss(torch.autograd.Function):  # type: ignore[name-defined]
+class _LpLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, X: Tensor, y: Tensor, W: Tensor, b: Tensor, p: float, s: Tensor | None, reduction: str, threads: Any
+        ctx: Context,
+        X: Tensor,
+        y: Tensor,
+        W: Tensor,
+        b: Tensor,
+        p: float,
+        s: Tensor | None,
+        reduction: str,
+        threads: Any,
     ) -> Tensor:
         rows, targets, w, bias = array_of("X", X), array_of("y", y), array_of("W", W), array_of("b", b)
         weights = None if s is None else array_of("sample_weight", s)
@@ -89,7 +100,7 @@ class _LpLoss(torch.autograd.Function):  # type: ignore[name-defined]
 
     @staticmethod
     @once
-    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Any, ...]:
         X, y, W, b, s, by_w, by_b, total = ctx.saved_tensors
         by_X = by_y = by_s = None
         if ctx.needs_input_grad[0] or ctx.needs_input_grad[1] or ctx.needs_input_grad[5]:

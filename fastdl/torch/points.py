@@ -1,10 +1,10 @@
-"""Point clouds in PyTorch: padded voxels from a DataLoader, and reductions by voxel with gradients."""
+"""Point clouds in PyTorch: a dataset of padded voxels, and reductions by voxel with gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,28 +13,31 @@ from fastdl._typing import Array, ArrayLike
 from fastdl.points import reduction
 from fastdl.points.voxelization import Voxelizer
 from fastdl.torch._epochs import Epochs, row_numbers
-from fastdl.torch._gradients import array_of, once
+from fastdl.torch._gradients import Context, array_of, once
 
-torch = _check.extra("torch", "torch", "fastdl.torch")
-Tensor = Any  # torch.Tensor: torch may not be there where types are checked
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = _check.extra("torch", "torch", "fastdl.torch")
 
 DIFFERENTIABLE = ("sum", "mean", "min", "max", "first", "last", "nearest", "random")
 
 
 @dataclass(frozen=True)
 class PointAugmentation:
-    """Random changes of a cloud before it is voxelized, as detectors are trained with.
+    """Random changes of a cloud before it is voxelized, as in the training of detectors.
 
     Parameters
     ----------
     flip : sequence of "x" and "y"
-        Axes whose sign is turned, each with probability one half.
+        Axes that are mirrored, each with probability one half.
     rotate : (float, float)
-        Ends of the angle around z, in radians.
+        The range of the angle around z, in radians.
     scale : (float, float)
-        Ends of the factor of x, y and z.
+        The range of the factor of x, y and z.
     hook : callable (points, rng), optional
-        A change of the user's own, after these: takes and returns an array (N, C).
+        A custom change, made after these: takes and returns an array (N, C).
 
     Examples
     --------
@@ -83,11 +86,11 @@ class VoxelBatch:
     voxels : Tensor, (M, T, C)
         The points of each voxel, then zeros.
     coords : Tensor of int32, (M, 4)
-        The cloud's number in the batch, and the cell as z, y, x.
+        The number of the cloud in the batch, and the cell as z, y, x.
     counts : Tensor of int32, (M,)
-        Points kept in each voxel.
+        The number of points kept in each voxel.
     indices : Tensor of int64, (B,)
-        Which clouds of the dataset these are.
+        The indices of the clouds in the dataset.
     """
 
     voxels: Tensor
@@ -96,35 +99,35 @@ class VoxelBatch:
     indices: Tensor
 
     def pin_memory(self) -> VoxelBatch:
-        """The same in page-locked memory, for DataLoader(pin_memory=True)."""
+        """A copy in page-locked memory, for DataLoader(pin_memory=True)."""
         pinned = (x.pin_memory() for x in (self.voxels, self.coords, self.counts, self.indices))
         return VoxelBatch(*pinned)
 
 
 @dataclass
-class PointVoxels(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defined]
-    """Clouds to padded voxels, in the workers of a DataLoader.
+class PointVoxels(Epochs, torch.utils.data.Dataset):
+    """A dataset of point clouds as padded voxels, made in the workers of a DataLoader.
 
     Parameters
     ----------
     clouds : sequence
-        Arrays (N, C >= 3), or anything that `read` makes such an array of: paths, for instance.
+        Arrays (N, C >= 3), or anything from which `read` makes one, such as paths.
     voxel_size, point_range, max_points, max_voxels
         As in `fastdl.voxelize`.
     read : callable, optional
-        Makes an array of an item of `clouds`, in the worker.
+        Makes an array from an item of `clouds`, in the worker.
     augment : PointAugmentation, or callable (points, rng), optional
         Changes a cloud before it is voxelized.
     sample : {"first", "random"}
         Which points of a crowded voxel are kept.
     seed : int
-        A cloud's augmentation and sample follow from `seed`, the epoch and the cloud's index: they do not depend on the
-        number of workers, on how these are started, or on the order of the items.
+        A cloud's augmentation and sample depend on `seed`, the epoch and the cloud's index only, not on the workers or
+        the order of the items.
 
     Notes
     -----
-    `set_epoch` before each epoch gives other augmentations, also in workers that live on (persistent_workers=True).
-    An item may be asked for as (epoch, index), too, as `epoch_sampler` yields them.
+    Call `set_epoch` before each epoch for new augmentations; persistent workers see it, too. An item can also be asked
+    for as (epoch, index), as `epoch_sampler` yields them.
 
     Examples
     --------
@@ -164,7 +167,7 @@ class PointVoxels(Epochs, torch.utils.data.Dataset):  # type: ignore[name-define
         return len(self.clouds)
 
     def epoch_sampler(self, epochs: int, shuffle: bool = True) -> Iterator[list[tuple[int, int]]]:
-        """For each epoch its items (epoch, index), shuffled by the seed: a sampler for a DataLoader that lives on."""
+        """Yields the items (epoch, index) of each epoch, shuffled by the seed: a sampler for persistent workers."""
         for epoch in range(epochs):
             order = np.arange(len(self))
             if shuffle:
@@ -172,7 +175,7 @@ class PointVoxels(Epochs, torch.utils.data.Dataset):  # type: ignore[name-define
             yield [(epoch, int(k)) for k in order]
 
     def __getitem__(self, item: int | tuple[int, int]) -> tuple[Array, Array, Array, int]:
-        """(voxels, coords, counts, index) of a cloud, or of (epoch, index)."""
+        """(voxels, coords, counts, index) of the cloud with an index, or with (epoch, index)."""
         epoch, index = item if isinstance(item, tuple) else (self.epoch, item)
         index = int(row_numbers([index], len(self))[0])
         rng = np.random.default_rng((self.seed, epoch, index))
@@ -185,7 +188,7 @@ class PointVoxels(Epochs, torch.utils.data.Dataset):  # type: ignore[name-define
 
     @staticmethod
     def collate(items: Sequence[tuple[Array, Array, Array, int]]) -> VoxelBatch:
-        """Items as one batch, the cloud's number before its cells."""
+        """Join items to one batch; the coordinates get the number of the cloud as a first column."""
         voxels, cells, counts, index = zip(*items)
         number = np.repeat(np.arange(len(items), dtype=np.int32), [len(c) for c in cells])
         coords = np.concatenate([number[:, None], np.concatenate(cells)], axis=1)
@@ -199,7 +202,7 @@ class PointVoxels(Epochs, torch.utils.data.Dataset):  # type: ignore[name-define
 
 @dataclass
 class VoxelValues:
-    """What `voxel_reduce` gives.
+    """The result of `voxel_reduce`.
 
     Attributes
     ----------
@@ -208,9 +211,9 @@ class VoxelValues:
     coords : Tensor of int64, (M, 3)
         Cells as x, y, z.
     counts : Tensor of int64, (M,)
-        Points of each voxel.
+        The number of points of each voxel.
     inverse : Tensor of int64, (N,)
-        The voxel of every point, -1 where it has none.
+        The voxel of every point, -1 for points outside.
     """
 
     values: Tensor
@@ -239,11 +242,11 @@ def voxel_reduce(
     points : Tensor, (N, C >= 3)
         x, y, z in the first columns; float32 or float64, on the CPU.
     features : Tensor, (N, K), optional
-        What is reduced; the points themselves by default.
+        The values to reduce; by default the points themselves.
     reduce : {"sum", "mean", "min", "max", "first", "last", "nearest", "random"}
-        One reduction for all columns. A gradient goes to the points it came from: of equal ones to the first.
+        One reduction for all columns. The gradient goes to the points that were chosen, of equal ones to the first.
     voxel_size, point_range, origin, order, arithmetic, seed, threads
-        As in `fastdl.voxel_reduce`. Which voxel a point is in has no gradient.
+        As in `fastdl.voxel_reduce`. The choice of a point's voxel has no gradient.
 
     Returns
     -------
@@ -264,7 +267,7 @@ def voxel_reduce(
     table = _numbers("features", values, 1)
     _check.same_length(points=place, features=table)
     how: dict[str, Any] = {"origin": origin, "order": order, "arithmetic": arithmetic, "seed": seed, "threads": threads}
-    # x, y, z for the cells, and beside them what is reduced.
+    # x, y, z, which give the cells, and the values that are reduced.
     both = place if features is None else np.concatenate([place[:, :3].astype(table.dtype), table], axis=1)
     if place.dtype != table.dtype:
         raise _check.InputTypeError(f"features must be {place.dtype} as the points are, got {table.dtype}")
@@ -282,7 +285,7 @@ def voxel_reduce(
 def _chosen(
     points: Array, found: reduction.VoxelReduction, columns: range, place: tuple[Any, Any], reduce: str, how: Any
 ) -> Array:
-    """The point that every value came from."""
+    """The index of the point that each reduced value is from."""
     m = len(found.counts)
     if reduce in ("min", "max"):
         chosen = np.zeros((m, len(columns)), np.int64)
@@ -291,37 +294,36 @@ def _chosen(
         for j, k in enumerate(columns):
             x, best = points[inside, k], found.points[ids, j]
             hits = np.flatnonzero((x == best) | ((x != x) & (best != best)))[::-1]
-            chosen[ids[hits], j] = inside[hits]  # of repeated indices the last assignment stays: the first point
+            chosen[ids[hits], j] = inside[hits]  # hits descend, and NumPy's last assignment stays: the first point
         return chosen
-    # The same choice, made among the points' own numbers.
+    # Reduce the points' indices in the same way, which chooses the same points.
     numbers = np.arange(len(points), dtype=np.float64)[:, None]
     numbered = np.concatenate([points[:, :3].astype(np.float64), numbers], axis=1)
-    exact = {**how, "arithmetic": how["arithmetic"]}
     if points.dtype == np.float32 and place[1] is not None and how["arithmetic"] != "exact":
-        # float32 cells want float32 points; numbers above 2^24 are split into two columns that float32 holds.
+        # float32 cells need float32 points; so indices are split into two columns below 2^24, which float32 holds.
         high, low = np.divmod(numbers.astype(np.int64), 1 << 20)
         split = np.concatenate([points[:, :3], high.astype(np.float32), low.astype(np.float32)], axis=1)
-        picked = reduction.voxel_reduce(split, *place, reduce=[(3, reduce), (4, reduce)], **exact).points
+        picked = reduction.voxel_reduce(split, *place, reduce=[(3, reduce), (4, reduce)], **how).points
         first = picked[:, 0].astype(np.int64) * (1 << 20) + picked[:, 1].astype(np.int64)
     else:
-        first = reduction.voxel_reduce(numbered, *place, reduce=[(3, reduce)], **exact).points[:, 0].astype(np.int64)
+        first = reduction.voxel_reduce(numbered, *place, reduce=[(3, reduce)], **how).points[:, 0].astype(np.int64)
     return np.repeat(first[:, None], len(columns), axis=1)
 
 
-class _Reduce(torch.autograd.Function):  # type: ignore[name-defined]
+class _Reduce(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, reduced: Tensor, voxels: tuple[Tensor, ...], mean: bool) -> Tensor:
+    def forward(ctx: Context, values: Tensor, reduced: Tensor, voxels: tuple[Tensor, ...], mean: bool) -> Tensor:
         ctx.save_for_backward(*voxels)
         ctx.mean, ctx.shape = mean, values.shape
         return reduced
 
     @staticmethod
     @once
-    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Any, ...]:
         inverse, counts, chosen = ctx.saved_tensors
         out = grad.new_zeros(ctx.shape)
         if chosen is not None:
-            out.scatter_(0, chosen, grad)  # a point is the choice of its own voxel alone
+            out.scatter_(0, chosen, grad)  # no point is chosen twice in a column: it has one voxel
         elif len(grad):
             share = grad / counts[:, None] if ctx.mean else grad
             inside = inverse >= 0
@@ -330,7 +332,7 @@ class _Reduce(torch.autograd.Function):  # type: ignore[name-defined]
 
 
 def _numbers(name: str, value: Tensor, columns: int) -> Array:
-    """The memory of a table of floats as an array."""
+    """A tensor (N, at least `columns`) of floats as an array over the same memory."""
     array = array_of(name, value)
     if array.ndim != 2 or array.shape[1] < columns:
         raise _check.InputError(f"{name} must have shape (N, at least {columns}), got {array.shape}")

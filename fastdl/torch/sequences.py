@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.files.sequences.bed import Regions, read_regions
 from fastdl.files.sequences.fasta import Fasta
 from fastdl.files.sequences.genome import Genome
@@ -18,13 +19,15 @@ from fastdl.sequences.variants import Variants
 from fastdl.torch._batches import WholeBatch
 from fastdl.torch._epochs import Draws, Epochs, row_numbers
 
-torch = _check.extra("torch", "torch", "fastdl.torch")
-Tensor = Any  # torch.Tensor: torch may not be there where types are checked
-Array = np.ndarray
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = _check.extra("torch", "torch", "fastdl.torch")
 _REVERSAL = ("none", "random", "always")
 
 
-class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defined]
+class GenomeWindows(Epochs, torch.utils.data.Dataset):
     """One-hot windows of a genome, and their targets, for `torch.utils.data.DataLoader`.
 
     Parameters
@@ -32,25 +35,25 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
     genome : str, Path, Fasta, TwoBit or Genome
         FASTA (plain or bgzip) or 2bit.
     regions : str, Path, Regions, or (chroms, starts) or (chroms, starts, strand)
-        A BED or narrowPeak file, or a table (.csv, .tsv, .parquet), of whose regions the windows take the middles; or
-        the first base of each window.
+        A BED or narrowPeak file, or a table (.csv, .tsv, .parquet) of regions, in whose middles the windows are; or the
+        first base of each window.
     length : int
         Bases of a window.
     targets : array_like, shape (N,) or (N, ...), optional
-        One for each region; whatever can be indexed by a list of rows (a memory-mapped array too).
+        One for each region; an array, also a memory-mapped one, or a dataset of h5py or zarr.
     center : {"middle", "summit"}
-        Of the regions of a file, which place is the middle of the window.
+        The position of a file's region that is the middle of the window.
     jitter : int
-        How many bases a window is shifted at most, to either side, anew in each epoch. Targets are not moved.
+        Windows are shifted by up to so many bases to either side, at random in each epoch. Targets are not moved.
     reverse_complement : {"none", "random", "always"}
-        Whether windows are turned to the other strand, "random" by a coin for each window and epoch.
+        Whether windows are read from the other strand; "random" decides by chance for each window and epoch.
     reverse_targets : int or sequence of int, optional
         The axes of a target (counted in one of them, from 0) that are reversed with its window: 0 for a profile (L,),
         (0, 1) for a profile of two strands (L, 2) or (2, L).
     variants : Variants, str or Path, optional
-        Variants, or a VCF file of them, put into each window that holds their place.
+        Variants, or a VCF file of them, applied to each window that contains their position.
     seed : int
-        All draws follow from it, the epoch and the number of the window: not from the workers or the batches.
+        Random draws depend on it, the epoch and the window's index only, not on the workers or the batches.
     layout, dtype : optional
         As in `fastdl.one_hot`; here "first", (4, length), and float32 by default.
     **encoding
@@ -58,9 +61,9 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
 
     Notes
     -----
-    An item is a window as a tensor, or (window, target). `DataLoader` takes whole batches by `__getitems__`, in one
-    call. Workers may be forked, spawned or served by a forkserver: each opens the file itself. `set_epoch` before each
-    pass gives new draws, and reaches workers that persist.
+    An item is a window as a tensor, or (window, target). `DataLoader` gets whole batches in one call, by
+    `__getitems__`. Workers may be started by fork, spawn or forkserver: each opens the file itself. Call `set_epoch`
+    before each pass for new draws; persistent workers see it, too.
 
     Examples
     --------
@@ -77,10 +80,10 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
     def __init__(
         self,
         genome: str | Path | Fasta | TwoBit | Genome,
-        regions: Any,
+        regions: Regions | str | Path | Sequence[ArrayLike | Sequence[str]],
         length: int,
         *,
-        targets: Any = None,
+        targets: ArrayLike | None = None,
         center: str = "middle",
         jitter: int = 0,
         reverse_complement: str = "none",
@@ -88,7 +91,7 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
         variants: Variants | str | Path | None = None,
         seed: int = 0,
         layout: str = "first",
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
         **encoding: Any,
     ):
         super().__init__()
@@ -102,9 +105,10 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
         self.encoding = {"layout": layout, "dtype": dtype, **encoding}
         axes = [reverse_targets] if isinstance(reverse_targets, int) else list(reverse_targets)
         self.reverse_targets = tuple(_check.integer("reverse_targets", axis, 0) for axis in axes)
-        self.targets = targets if targets is None or hasattr(targets, "shape") else np.asarray(targets)
+        # An array, or a dataset of h5py or zarr.
+        self.targets: Any = targets if targets is None or hasattr(targets, "shape") else np.asarray(targets)
         if self.targets is not None:
-            _check.same_length(targets=self.targets, regions=self.chroms)
+            _check.same_length(targets=cast(Sized, self.targets), regions=self.chroms)
             if any(axis >= len(self.targets.shape) - 1 for axis in self.reverse_targets):
                 shape = tuple(self.targets.shape[1:])
                 raise _check.InputError(f"reverse_targets must be axes of a target of shape {shape}, got {axes}")
@@ -113,12 +117,12 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
         known = self.genome.lengths
         unknown = next((name for name in dict.fromkeys(self.chroms) if name not in known), None)
         if unknown is not None:
-            self.genome.fetch(unknown, 0, 1)  # says what is there instead
+            self.genome.fetch(unknown, 0, 1)  # raises the error that suggests a name
 
     def __len__(self) -> int:
         return len(self.chroms)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> Tensor | tuple[Tensor, Tensor]:
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> Sequence[Any]:
@@ -126,13 +130,13 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
         x, y = self.batch(indices)
         return list(x) if y is None else WholeBatch(x, y)
 
-    def batch(self, indices: Any) -> tuple[Tensor, Tensor | None]:
+    def batch(self, indices: ArrayLike) -> tuple[Tensor, Tensor | None]:
         """The windows (B, 4, length) and targets of some regions, in one call.
 
         Parameters
         ----------
         indices : sequence of int
-            Which; negative ones count from the end.
+            The indices of regions; negative ones count from the end.
 
         Returns
         -------
@@ -148,7 +152,7 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
         return torch.from_numpy(x), self._targets(rows, turned)
 
     def _draws(self, rows: Array) -> tuple[Array, Array]:
-        """The shift of each window, and whether it is turned, from seed, epoch and row alone."""
+        """The shift of each window, and whether it is reversed, drawn by seed, epoch and row."""
         always = self.reverse_complement == "always"
         if not self.jitter and self.reverse_complement != "random":
             return np.zeros(len(rows), np.int64), np.full(len(rows), always)
@@ -160,7 +164,7 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
     def _targets(self, rows: Array, turned: Array) -> Tensor | None:
         if self.targets is None:
             return None
-        order = np.argsort(rows, kind="stable")  # h5py and zarr want rows that rise
+        order = np.argsort(rows, kind="stable")  # h5py and zarr read ascending rows faster
         y = np.empty((len(rows), *self.targets.shape[1:]), np.asarray(self.targets[:0]).dtype)
         if isinstance(self.targets, np.ndarray):
             y[...] = self.targets[rows]
@@ -171,7 +175,7 @@ class GenomeWindows(Epochs, torch.utils.data.Dataset):  # type: ignore[name-defi
         return torch.from_numpy(y)
 
 
-def _windows(regions: Any, length: int, center: str) -> tuple[list[str], Array, Array]:
+def _windows(regions: object, length: int, center: str) -> tuple[list[str], Array, Array]:
     """(chroms, starts, whether on the reverse strand) of the windows of regions."""
     if isinstance(regions, (str, Path)):
         parts = list(read_regions(regions, negative=True))

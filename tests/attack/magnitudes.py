@@ -11,13 +11,17 @@ import numpy as np
 import fastdl
 from fastdl.reference import losses, network
 
+#: (W, b, p) of the case of the state `LpLoss`.
+LP_MODEL = ([0.5, -1.0, 2.0], 0.25, 1.5)
+
 
 def magnitudes(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[float, float]:
     """Of the first array of a result and of the others; 0 where it is not known; infinity where the terms are."""
     if function not in _OF:
         return 0.0, 0.0
     try:
-        bound = inspect.signature(getattr(fastdl, function)).bind(*args, **kwargs)
+        name, more = _STATES.get(function, (function, {}))
+        bound = inspect.signature(getattr(fastdl, name)).bind(*args, **more, **kwargs)
         bound.apply_defaults()
         with np.errstate(all="ignore"):
             first, others = _OF[function](bound.arguments)
@@ -49,8 +53,13 @@ def _of_networks(given: dict[str, Any]) -> Any:
     return 0.0, size / (s.sum() if given["reduction"] == "mean" else 1)
 
 
+#: The function that is the same as a state, and what the cases of the state set it to.
+_STATES: dict[str, tuple[str, dict[str, Any]]] = {
+    "LpLoss": ("lp_loss", {"W": LP_MODEL[0], "b": LP_MODEL[1], "p": LP_MODEL[2]})
+}
 _OF: dict[str, Callable[[dict[str, Any]], Any]] = {
     "lp_loss": _of_losses,
     "lp_loss_grad": _of_losses,
+    "LpLoss": _of_losses,
     "network_loss_grad": _of_networks,
 }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import fastdl
+from tests.attack.magnitudes import LP_MODEL
 from tests.case import Case
 from tests.cases_graphs import random_graph
 
@@ -39,7 +40,7 @@ def _state_cases() -> list[Case]:
         return [np.append(np.asarray(X, float) @ fit.w + fit.b, 1e-3 * np.abs(np.asarray(y, float)).max(initial=0))]
 
     def loss(X: Any, y: Any) -> Any:
-        return fastdl.LpLoss([0.5, -1.0, 2.0], 0.25, 1.5).update((X, y)).finish()
+        return fastdl.LpLoss(*LP_MODEL).update((X, y)).finish()
 
     def voxels(points: Any) -> Any:
         found = fastdl.VoxelAccumulator(0.5).update(points).finish()

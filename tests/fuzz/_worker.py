@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from dataclasses import dataclass
 
 try:
@@ -33,8 +34,11 @@ def limit_memory(room: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def run(arguments: list[str], silence: float) -> tuple[int, list[Fault]]:
-    """Run a worker; how many seeds it tried, and the faults. It is stopped after `silence` seconds without a word."""
+def run(arguments: list[str], silence: float, ends: Counter[str] | None = None) -> tuple[int, list[Fault]]:
+    """Run a worker; how many seeds it tried, and the faults. It is stopped after `silence` seconds without a word.
+
+    `ends` counts how seeds ended that are no faults, in the worker's words.
+    """
     command = [sys.executable, "-m", "tests.fuzz", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         faults, tried, last, late = [], 0, -1, threading.Event()
@@ -57,6 +61,8 @@ def run(arguments: list[str], silence: float) -> tuple[int, list[Fault]]:
                 last, tried = int(rest), tried + 1
             elif word == "fault":
                 faults.append(Fault(last, rest))
+            elif word == "end" and ends is not None:
+                ends[rest] += 1
         alarm.cancel()
         code = child.wait()
         reader.join()

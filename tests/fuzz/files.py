@@ -18,60 +18,17 @@ import tempfile
 import time
 import traceback
 import warnings
+from collections import Counter
 from pathlib import Path
 
-import numpy as np
-
 from tests.fuzz import _worker
+from tests.fuzz._damage import damage
 from tests.fuzz._samples import KINDS
 
 MEMORY = 500 << 20
 SECONDS = 5.0  # of processor time, for one file
 SILENCE = 60.0  # of the clock, for one file on a machine with other work
 SLICE = 400  # seeds a process is given at once
-
-_NUMBERS = [0, 1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
-_TEXTS = ["0", "-1", "1e999", "nan", "1²", "9" * 30, "9" * 4301, "4294967296", "0x10", "", "é", "\0", "  ", "1_0", "\r"]
-
-
-def damage(data: bytes, seed: int) -> bytes:
-    """A damaged copy: one to four changes, the most of them near the start, where headers stand."""
-    rng = np.random.default_rng(seed)
-    out = bytearray(data)
-    for _ in range(rng.integers(1, 5)):
-        if not out:
-            break
-        reach = len(out) if rng.random() < 0.5 else min(len(out), 600)
-        at = int(rng.integers(reach))
-        way = rng.integers(8)
-        if way == 0:
-            out[at] = rng.integers(256)
-        elif way == 1:
-            out[at] ^= 1 << int(rng.integers(8))
-        elif way == 2:
-            size = int(rng.choice([1, 2, 4, 8]))
-            number = int(_NUMBERS[rng.integers(len(_NUMBERS))]) % (1 << 8 * size)
-            out[at : at + size] = number.to_bytes(size, "little" if rng.random() < 0.7 else "big")
-        elif way == 3:
-            del out[at:]
-        elif way == 4:
-            del out[at : at + int(rng.integers(1, 40))]
-        elif way == 5:
-            out[at:at] = rng.bytes(int(rng.integers(1, 40)))
-        elif way == 6:
-            start = int(rng.integers(len(out)))
-            out[at:at] = out[start : start + int(rng.integers(1, 200))]
-        else:
-            _change_word(out, at, _TEXTS[rng.integers(len(_TEXTS))].encode())
-    return bytes(out)
-
-
-def _change_word(out: bytearray, at: int, text: bytes) -> None:
-    """Another text in place of the run of digits and letters at a place."""
-    stop = at
-    while stop < len(out) and chr(out[stop]).isalnum():
-        stop += 1
-    out[at:stop] = text
 
 
 def work(kind_name: str, seeds: range) -> None:
@@ -94,16 +51,18 @@ def work(kind_name: str, seeds: range) -> None:
                 if left != path and not (kind.beside and left.name.endswith(".json")):
                     left.unlink()
             start = time.process_time()
-            fault = _try(kind, path, FileError)
+            fault, end = _try(kind, path, FileError)
             taken = time.process_time() - start
             if fault:
                 print("fault", fault, flush=True)
             elif taken > SECONDS:
                 print("fault", f"{taken:.1f} s of processor time", flush=True)
+            else:
+                print("end", end, flush=True)
 
 
-def _try(kind, path: Path, expected: type[Exception]) -> str:
-    """How reading ended, where that may not be; else nothing."""
+def _try(kind, path: Path, expected: type[Exception]) -> tuple[str, str]:
+    """How reading ended, where that may not be, else nothing; and "read", or the place that refused."""
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stderr(io.StringIO()),
@@ -112,15 +71,16 @@ def _try(kind, path: Path, expected: type[Exception]) -> str:
         warnings.simplefilter("ignore")
         try:
             kind.read(path)
-        except expected:
-            return ""
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
             frame = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{os.path.basename(frame.filename)}:{frame.lineno}"
-            return f"{type(error).__name__} at {place}: {str(error)[:150]!r}"
-    return ""
+            if isinstance(error, expected):
+                nameless = "" if path.name.split(".")[0] in str(error) else f"no name of the file: {str(error)[:150]!r}"
+                return nameless, place
+            return f"{type(error).__name__} at {place}: {str(error)[:150]!r}", ""
+    return "", "read"
 
 
 def main(arguments: list[str]) -> int:
@@ -131,6 +91,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--count", type=int, help="seeds of each kind, instead of a time")
     parser.add_argument("--kind", choices=KINDS, help="only this kind")
     parser.add_argument("--keep", type=Path, help="write the damaged file of this kind and seed, and end")
+    parser.add_argument("--ends", action="store_true", help="tell the places that refused, and how often each did")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:
@@ -141,23 +102,27 @@ def main(arguments: list[str]) -> int:
         return 0
     names = [options.kind] if options.kind else [n for n, k in KINDS.items() if not k.needs or _is_there(k.needs)]
     end, seed, tried, faults = time.monotonic() + options.seconds, options.seed, dict.fromkeys(names, 0), 0
+    ends: dict[str, Counter[str]] = {name: Counter() for name in names}
     last, seen = seed, {}
     while True:
         size = min(SLICE, options.count - (seed - options.seed)) if options.count else 50
         for name in names:
             if not options.count and time.monotonic() > end:
                 size = 0
-            faults += _slice(name, seed, size, tried, seen)
+            faults += _slice(name, seed, size, tried, seen, ends[name])
         last, seed = seed + size, seed + size
         if not size or (options.count and seed - options.seed >= options.count):
             break
     for name, number in tried.items():
-        print(f"{name:20s} {number:6d} damaged files")
+        read, ways = ends[name]["read"], len(ends[name]) - ("read" in ends[name])
+        print(f"{name:20s} {number:6d} damaged files, {read} read, the others refused at {ways} places")
+        for place, count in ends[name].most_common() if options.ends else ():
+            print(f"    {count:6d} {place}")
     print(f"{sum(tried.values())} damaged files of {len(names)} kinds, {faults} faults; seeds {options.seed} to {last}")
     return 1 if faults else 0
 
 
-def _slice(name: str, seed: int, size: int, tried: dict[str, int], seen: dict[object, int]) -> int:
+def _slice(name: str, seed: int, size: int, tried: dict[str, int], seen: dict[object, int], ends: Counter[str]) -> int:
     """Some seeds of a kind; a worker that dies is followed by one that begins behind the seed it died of.
 
     Of faults at one place the first is told.
@@ -165,7 +130,7 @@ def _slice(name: str, seed: int, size: int, tried: dict[str, int], seen: dict[ob
     faults, stop = 0, seed + size
     while seed < stop:
         arguments = ["files", "--worker", "--kind", name, "--seed", str(seed), "--count", str(stop - seed)]
-        number, found = _worker.run(arguments, SILENCE)
+        number, found = _worker.run(arguments, SILENCE, ends)
         tried[name] += number
         for fault in found:
             faults += 1

@@ -6,7 +6,7 @@ import io
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,20 @@ class OpenFiles:
 
     def get(self, path: Path, opener: Callable[[Path], Any]) -> Any:
         """The file of a path, opened by `opener` where it is not."""
+        return next(self.each((path,), opener))
+
+    def each(self, paths: Iterable[Path], opener: Callable[[Path], Any]) -> Iterator[Any]:
+        """The files of paths in their order; each is open at least until the next is asked for."""
         files = self._mine()
-        file = files.get(path)
-        if file is None:
-            while len(files) >= self.most:
-                files.popitem(last=False)[1].close()
-            file = files[path] = opener(path)
-        else:
-            files.move_to_end(path)
-        return file
+        for path in paths:
+            file = files.get(path)
+            if file is None:
+                while len(files) >= self.most:
+                    files.popitem(last=False)[1].close()
+                file = files[path] = opener(path)
+            else:
+                files.move_to_end(path)
+            yield file
 
     def close(self, path: Path) -> None:
         """Close the file of a path, if it is open: after an error in it."""

@@ -12,7 +12,7 @@ from fastdl.audio.mu_law import g711_decode
 from fastdl.errors import FileError, InputError
 from fastdl.files.audio._recording import Recording, read_values, unpack_24
 
-#: The names that ffmpeg and SoX give to samples without a header -> their dtype.
+#: The encodings of samples without a header, by the names of ffmpeg and SoX, and their dtypes.
 ENCODINGS = {
     "s8": "i1",
     "u8": "u1",
@@ -29,7 +29,7 @@ ENCODINGS = {
     "mulaw": "u1",
     "alaw": "u1",
 }
-#: Endings that say the format: G.711 of a telephone line.
+#: The format of files with these endings: G.711, one channel at the 8 kHz of telephone lines.
 BY_SUFFIX = {".ul": "mulaw,8000,1", ".al": "alaw,8000,1"}
 
 

@@ -28,10 +28,10 @@ def read_values(path: Path, dtype: np.dtype, offset: int, count: int, files: Ope
     x = np.empty(count, dtype)
     into = memoryview(x.view(np.uint8))
     if files is not None:
-        _fill(into, path, files.get(path, RawFile), offset)
+        fill(into, path, files.get(path, RawFile), offset)
         return x
     with open(path, "rb", buffering=0) as file:
-        _fill(into, path, file, offset)
+        fill(into, path, file, offset)
     return x
 
 
@@ -43,7 +43,7 @@ def _read_at(file: io.RawIOBase, into: memoryview, offset: int) -> int:
     return file.readinto(into) or 0
 
 
-def _fill(into: memoryview, path: Path, file: io.RawIOBase, offset: int) -> None:
+def fill(into: memoryview, path: Path, file: io.RawIOBase, offset: int) -> None:
     """Fill a buffer with the bytes of a file from one on."""
     done = 0
     while done < len(into):
@@ -87,14 +87,6 @@ class Recording:
     def read(self, start: int = 0, frames: int | None = None) -> np.ndarray:
         """Samples of `frames` frames (by default all) from frame `start` on: (n,) mono or (n, channels)."""
         raise NotImplementedError
-
-    def read_into(self, out: np.ndarray, start: int) -> None:
-        """Fill (n,) values with the mono samples from a frame on: from an open file without a copy, where they fit."""
-        if out.dtype == self.plain and self.files is not None and 0 <= start <= self.frames - len(out):
-            file = self.files.get(self.path, RawFile)
-            _fill(memoryview(out).cast("B"), self.path, file, self.offset + start * out.itemsize)
-        else:
-            out[...] = self.read(start, len(out))
 
     def chunks(self, frames: int) -> Iterator[np.ndarray]:
         """Samples of at most `frames` frames, in order: (n,) mono or (n, channels)."""

@@ -1,4 +1,4 @@
-"""The header of WAV and its kin (RF64, BW64, W64): the format of a frame, and where the samples stand."""
+"""The header of WAV, RF64, BW64 and W64 files: the format of a frame, and the place of the samples."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from fastdl.errors import FileError
 
 PCM, FLOAT, ALAW, ULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 UNKNOWN = 0xFFFFFFFF
-# The GUIDs that W64 has where WAV has a four-letter name, and the tail of the one EXTENSIBLE has for its format tag.
+# W64 names its chunks by GUIDs instead of four letters: that of the file, and the last 12 bytes of the others; and the
+# last 12 bytes of the GUID that WAVE_FORMAT_EXTENSIBLE has in place of a format tag.
 W64_RIFF = bytes.fromhex("72696666 2e91cf11 a5d628db 04c10000")
 W64_TAIL = bytes.fromhex("f3acd311 8cd100c0 4f8edb8a")
 GUID_TAIL = bytes.fromhex("0000 1000 8000 00aa 0038 9b71")
 
-#: What stands before samples; the padding of a chunk before these is 0 and begins no such name.
+#: Names of chunks, by which a chunk that lacks its padding byte (0) is noticed.
 _NAMES = (b"fmt ", b"data", b"fact", b"LIST", b"bext", b"cue ", b"JUNK", b"PEAK", b"smpl", b"ds64")
 
-#: (tag, bytes a sample) -> the dtype in the file; 24-bit samples have none.
+#: The dtype in the file by (format tag, bytes of a sample); 24-bit samples, which NumPy lacks, are read as bytes.
 DTYPES = {
     (PCM, 1): "u1",
     (PCM, 2): "i2",
@@ -32,11 +33,11 @@ DTYPES = {
 
 
 class UnreadFormatError(FileError):
-    """A WAV file with samples of a kind that is left to soundfile (ADPCM, GSM, MP3, ...)."""
+    """A WAV file with samples of another kind (ADPCM, GSM, MP3, ...), which soundfile may be able to read."""
 
 
 class Format(NamedTuple):
-    """What a frame is; `width` bytes hold a sample, which may have fewer bits."""
+    """The format of a frame: `channels` samples of `width` bytes each, of which `bits` are used."""
 
     tag: int
     channels: int
@@ -46,7 +47,7 @@ class Format(NamedTuple):
 
 
 class WavHeader(NamedTuple):
-    """What stands before the samples: `size` is what is announced, None where the writer did not know it."""
+    """The format and place of the samples; `size` is that of the header, None where the writer did not know it."""
 
     format: Format
     order: str
@@ -75,7 +76,10 @@ class HeaderParser:
         return self._walk(12)
 
     def _walk(self, at: int) -> WavHeader:
-        """W64 has GUIDs for names, 64-bit sizes that count the header, and chunks aligned to 8 bytes."""
+        """Go from chunk to chunk up to the samples.
+
+        W64 has GUIDs for names, 64-bit sizes that include the chunk's header, and chunks aligned to 8 bytes.
+        """
         head, align = (24, 8) if self.wide else (8, 2)
         form, size64 = None, None
         while True:
@@ -100,7 +104,7 @@ class HeaderParser:
                 if size64 and size in (0, UNKNOWN):
                     size = size64
                 if self.wide and size == 0 and self._is_w64(at):
-                    at += 40  # what libsndfile writes to a pipe: its header twice, and once more behind the samples
+                    at += 40  # libsndfile writes its header twice to a pipe, and once more after the samples
                     continue
                 return WavHeader(form, self.order, at, self._announced(size, at))
             at += -(-size // align) * align
@@ -108,14 +112,14 @@ class HeaderParser:
                 at -= 1
 
     def _is_unpadded(self, at: int) -> bool:
-        """Whether a chunk begins where the padding of an odd one should be, as careless writers leave it."""
+        """Whether a chunk begins where the padding byte of the one before should be: some writers leave it out."""
         self.file.seek(min(at, self.total))
         return self.file.read(4) in _NAMES
 
     def _announced(self, size: int, at: int) -> int | None:
-        """The size of the samples, or None where it is the placeholder of a writer that could not come back.
+        """The size of the samples, or None for the placeholder of a writer to a pipe, which cannot correct its header.
 
-        0 is one, unless chunks follow up to the end that RIFF announces: then there are no samples.
+        0 is a placeholder, unless chunks follow up to the end that RIFF announces: then there are no samples.
         """
         if size == 0 and self.wide and self._is_w64(self.total - at // 2):
             return self.total - at // 2 - at
@@ -153,9 +157,9 @@ class HeaderParser:
             raise FileError(self.path, f"{channels} channels at {rate} Hz cannot be", at)
         width = (bits + 7) // 8
         if tag in (ULAW, ALAW) and (bits in (0, 8) or align == channels):
-            width = 1  # some writers give the bits of the decoded samples, or none
+            width = 1  # some writers give the bits of the decoded samples, or 0
         elif tag == PCM and align > channels * width and align % channels == 0 and align // channels <= 4:
-            width = align // channels  # 24 bits in 4 bytes, the upper ones
+            width = align // channels  # 24 bits in the upper bytes of 4
         if (tag, width) not in DTYPES:
             raise UnreadFormatError(self.path, f"samples of format {tag:#x} with {bits} bits are not read", at)
         return Format(tag, channels, rate, bits, width)
@@ -167,7 +171,7 @@ class HeaderParser:
 
 
 def _is_placeholder(size: int) -> bool:
-    """Whether a size that is larger than the file is one that writers put there before they know it.
+    """Whether a size that is larger than the file is the placeholder of a writer that did not know it yet.
 
     SoX: 0x7FFFFFFF or 0x7FFFF000 less the header; arecord: 2,000,000,000 or 2^31; others: within 64 KiB of 2^31 or
     2^32, or of 2^63 or 2^64 where sizes have 64 bits.

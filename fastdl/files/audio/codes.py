@@ -1,4 +1,4 @@
-"""Recordings as codes: .npy or raw with a sidecar that says how to decode them, or a WAV that any player decodes."""
+"""Encoded recordings: .npy or raw codes, described by a JSON file beside them, or a WAV that any player decodes."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ class Coding:
 
 @lru_cache(64)
 def _text(coding: Coding) -> str:
-    """Written anew for each of many files, and mostly the same."""
+    """Cached, because many files have the same coding."""
     return json.dumps({**asdict(coding), "dtype": coding.dtype.name}, indent=2) + "\n"
 
 
 def sidecar(path: Path) -> Path:
-    """Where the coding of the codes in `path` is written."""
+    """The path of the JSON file that describes the codes in `path`."""
     return Path(f"{path}.json")
 
 
 class CodeWriter:
-    """Codes in chunks to an open file, as .npy, raw bytes, or a u-law or A-law WAV."""
+    """Writes codes to an open file in chunks, as .npy, raw bytes, or a mu-law or A-law WAV."""
 
     def __init__(self, file: IO[bytes], coding: Coding, kind: str):
         if kind == "wav" and coding.law == "wavenet":
@@ -163,12 +163,12 @@ class CodeReader:
             start += len(codes)
 
     def read(self, start: int, frames: int) -> np.ndarray:
-        """Samples of so many frames from one on."""
+        """The samples of `frames` frames from frame `start` on."""
         codes = self.npy.read(start, frames) if self.npy is not None else self._codes(start, frames)
         return self._decode(codes, start)
 
     def _decode(self, codes: np.ndarray, start: int) -> np.ndarray:
-        """Samples of the codes from a frame on, none of which may be beyond the last class."""
+        """Decode codes that begin at a frame; a code beyond the last class is an error that names its byte."""
         try:
             return self.coding.decode(codes, self.dtype)
         except InputError as error:

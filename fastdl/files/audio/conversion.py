@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -19,7 +19,7 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class SampleSource(Protocol):
-    """What gives samples in chunks of frames."""
+    """An object that yields samples in chunks of frames."""
 
     path: Path
     rate: int
@@ -33,12 +33,13 @@ class SampleSource(Protocol):
 
 
 def as_floats(x: Array) -> Array:
-    """Samples of [-1, 1]: float32 where that is exact or x is float32, else float64."""
+    """Samples in [-1, 1]: float32 where that is exact or x is float32, else float64."""
     if x.dtype.kind == "f":
         return _check.native(x)
     half = 1 << (8 * x.dtype.itemsize - 1)
-    dtype: Any = np.float32 if x.dtype.itemsize <= 2 else np.float64
-    return (x.astype(dtype) - dtype(half if x.dtype.kind == "u" else 0)) / dtype(half)
+    floats: Array = x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64)
+    number = floats.dtype.type
+    return (floats - number(half if x.dtype.kind == "u" else 0)) / number(half)
 
 
 class MonoMix:
@@ -54,7 +55,7 @@ class MonoMix:
             yield x if x.ndim == 1 else as_floats(x).mean(axis=1)
 
     def read(self, start: int, frames: int) -> Array:
-        """Samples of so many frames from one on."""
+        """The samples of `frames` frames from frame `start` on."""
         x = self.source.read(start, frames)
         return x if x.ndim == 1 else as_floats(x).mean(axis=1)
 
@@ -110,7 +111,7 @@ def to_samples(x: Array, dtype: str, nan: int | None = None) -> tuple[Array, int
 
 
 def _rounded(x: Array, nan: int | None) -> tuple[Array, int]:
-    """Floats as int16, in one pass over them where none is NaN."""
+    """Floats rounded to int16, and how many were clipped; one pass where none is NaN."""
     out = np.empty(x.shape, np.int16)
     clipped, nans = kernel.round_to_int16(np.ascontiguousarray(x).reshape(-1), out.reshape(-1)) if x.size else (0, 0)
     if nans:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastdl import _check
 from fastdl._typing import Array
 from fastdl.errors import FastdlError, FileError
+from fastdl.files.audio._open_files import OpenFiles, RawFile
 from fastdl.files.audio._raw import BY_SUFFIX, RawReader
-from fastdl.files.audio._recording import Recording
+from fastdl.files.audio._recording import Recording, fill
 from fastdl.files.audio._wav_header import UnreadFormatError
 from fastdl.files.audio.wav import WavReader
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
 
 #: File name endings that a folder is searched for.
 SUFFIXES = (
@@ -38,14 +42,14 @@ SUFFIXES = (
     ".ul",
     ".al",
 )
-_OURS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
-_SMALL = 1 << 16  # bytes of a file that is held
-_SKIPPED = 1 << 16  # frames that are decoded at once to reach a later one
-_ENDLESS = 1 << 62  # frames: libsndfile gives the largest int64 where a header does not say
+_WAV_SIGNATURES = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
+_SMALL = 1 << 16  # bytes: a WAV file of fewer is read whole
+_SKIPPED = 1 << 16  # frames decoded at once to reach a later one
+_ENDLESS = 1 << 62  # frames: libsndfile gives the largest int64 where the header does not know the length
 
 
 def open_audio(path: str | Path, *, raw: str | None = None, allow_truncated: bool = False) -> Recording:
-    """A reader for WAV and its kin by our own code, and for FLAC, OGG, AIFF and the rest through soundfile.
+    """A reader for WAV, RF64, BW64 and W64, and through soundfile for FLAC, OGG, AIFF and whatever libsndfile reads.
 
     Parameters
     ----------
@@ -58,7 +62,7 @@ def open_audio(path: str | Path, *, raw: str | None = None, allow_truncated: boo
     Returns
     -------
     Recording
-        With `rate`, `channels`, `frames`; `recording[a:b]` reads these frames alone, `chunks(n)` all of them.
+        With `rate`, `channels`, `frames`; `recording[a:b]` reads only these frames, `chunks(n)` all of them.
 
     Raises
     ------
@@ -69,12 +73,12 @@ def open_audio(path: str | Path, *, raw: str | None = None, allow_truncated: boo
 
 
 def open_once(path: Path, *, raw: str | None = None, allow_truncated: bool = False) -> Recording:
-    """As `open_audio`, for a file that is read soon and once: a small WAV is opened only here, and held."""
+    """As `open_audio`, for a file that is read soon and once: a small WAV is read whole at once."""
     return _opened(path, _SMALL, raw, allow_truncated)
 
 
 def _opened(path: str | Path, size: int, raw: str | None, allow_truncated: bool) -> Recording:
-    """A reader by the first bytes of a file."""
+    """The reader that the first bytes of a file ask for; a WAV of fewer than `size` bytes is read whole."""
     try:
         data = _beginning(path, size)
     except (OSError, ValueError):
@@ -87,7 +91,7 @@ def _opened(path: str | Path, size: int, raw: str | None, allow_truncated: bool)
     layout = raw or BY_SUFFIX.get(os.path.splitext(path)[1].lower())
     if layout is not None:
         return RawReader(path, layout)
-    if start not in _OURS:
+    if start not in _WAV_SIGNATURES:
         return SoundfileReader(path)
     try:
         if 4 < len(data) < size:
@@ -101,7 +105,7 @@ def _opened(path: str | Path, size: int, raw: str | None, allow_truncated: bool)
 
 
 def _beginning(path: str | Path, size: int) -> bytes:
-    """The first bytes of a file, by three system calls: of many small files each one counts."""
+    """The first bytes of a file, by three system calls, which matter where there are many small files."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
         return os.read(handle, size)
@@ -142,7 +146,7 @@ def read_audio(path: str | Path, start: int = 0, frames: int | None = None) -> A
 
 
 class SoundfileReader(Recording):
-    """The samples of whatever libsndfile reads, in the narrowest dtype that holds them.
+    """The samples of a file that libsndfile reads, in the narrowest dtype that holds them.
 
     Where libsndfile only estimates the length (MP3, FLAC from a pipe), `frames` is that estimate until `chunks` has
     come to the end.
@@ -152,13 +156,13 @@ class SoundfileReader(Recording):
         self.path = path
         self.notes: list[str] = []
         self._soundfile = _check.extra("soundfile", "audio", f"{path}: reading this kind of file")
-        if path.suffix.lower() == ".raw":  # which soundfile takes for samples that the caller describes
+        if path.suffix.lower() == ".raw":  # soundfile would want the format as arguments
             raise FileError(path, "has no header; --raw or raw= describes samples, such as s16le,8000,1", 0)
         with self._errors("not a recording that can be read", 0), self._soundfile.SoundFile(path) as file:
             self.rate, self.channels, self.frames = file.samplerate, file.channels, file.frames
             self.dtype = _sample_type(file.subtype)
             self._is_exact = file.subtype.startswith("PCM_")
-            self._is_paired = file.subtype == "VOX_ADPCM"  # of which libsndfile reads two samples, or loses one
+            self._is_paired = file.subtype == "VOX_ADPCM"  # libsndfile decodes two samples a byte, and loses an odd one
             self.is_estimate = file.format == "MP3" or "MPEG" in file.subtype or not 0 < file.frames < _ENDLESS
 
     @contextmanager
@@ -184,8 +188,8 @@ class SoundfileReader(Recording):
         return x
 
     @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        """The file, which stays open if there are `files` and if what it decodes to depends on the place alone."""
+    def _opened(self) -> Iterator[SoundFile]:
+        """The file. With `files`, one whose decoder keeps no state between frames stays open for the next read."""
         if self.files is None or not self._is_exact:
             with self._soundfile.SoundFile(self.path) as file:
                 # For reading in order: soundfile seeks after each read, which many kinds (GSM, G.721, DWVW) cannot.
@@ -202,8 +206,8 @@ class SoundfileReader(Recording):
     def _is_kept(self) -> bool:
         return self.files is not None and self._is_exact
 
-    def _skip(self, file: Any, frames: int) -> None:
-        """To a frame: at once, or by decoding those before it where the kind has no other way."""
+    def _skip(self, file: SoundFile, frames: int) -> None:
+        """Go to a frame: by seeking, or by decoding the frames before it where the format cannot seek."""
         try:
             file.seek(frames)
         except self._soundfile.LibsndfileError:
@@ -239,3 +243,16 @@ def _sample_type(subtype: str) -> str:
     if subtype.startswith(("PCM_", "ALAC_")):
         return "int32"
     return "float64" if subtype == "DOUBLE" else "float32"
+
+
+def read_windows(recordings: Sequence[Recording], starts: Sequence[int], files: OpenFiles, out: np.ndarray) -> None:
+    """Fill each row of (B, n) values with the mono samples of a recording from a frame on.
+
+    `files` stay open for the next call. All recordings hold samples of out's dtype as they stand (`plain`), and the
+    windows lie within them: nothing but the system's reads remains to be done for a row.
+    """
+    values, size = memoryview(out).cast("B"), out.itemsize * out.shape[1]
+    opened = files.each((recording.path for recording in recordings), RawFile)
+    for row, (recording, start, file) in enumerate(zip(recordings, starts, opened)):
+        into = values[row * size : (row + 1) * size]
+        fill(into, recording.path, file, recording.offset + start * out.itemsize)

@@ -1,4 +1,4 @@
-"""WAV and its 64-bit kin (RF64, BW64, W64): samples in and out by chunks of frames."""
+"""WAV files and their 64-bit variants RF64, BW64 and W64, read and written in chunks of frames."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class WavReader(Recording):
     array([10, 11, 12, 13], dtype=int16)
     """
 
-    _data: bytes | None = None  # of a small file, all of it
+    _data: bytes | None = None  # the whole file, where `of_bytes` was given it
 
     def __init__(self, path: str | Path, *, allow_truncated: bool = False):
         path = _check.existing(path)
@@ -59,7 +59,7 @@ class WavReader(Recording):
 
     @classmethod
     def of_bytes(cls, path: Path, data: bytes, *, allow_truncated: bool = False) -> WavReader:
-        """A reader of a small file that was read already: it is not opened again."""
+        """A reader of a small file whose bytes were read already."""
         reader = cls.__new__(cls)
         reader._begin(path, io.BytesIO(data), len(data), allow_truncated)
         reader._data, reader.plain = data, None
@@ -81,7 +81,7 @@ class WavReader(Recording):
         there = max(0, self.total - self.offset)
         size = there if announced is None else announced
         if there - size >= 1 << 32 and self.order == "<":
-            size += (there - size) >> 32 << 32  # what does not fit in 32 bits
+            size += (there - size) >> 32 << 32  # the upper bits, which the header's 32-bit field lost
             self.notes.append(f"{size} bytes of samples, {announced} announced: the size wrapped at 4 GiB")
         if size > there:
             problem = f"{size} bytes of samples announced, {there} there"
@@ -126,11 +126,11 @@ class WavReader(Recording):
 
 @lru_cache(32)
 def _dtype_of(order: str, tag: int, width: int) -> np.dtype:
-    """What stands in the file."""
+    """The dtype of the samples in the file."""
     return np.dtype(order + DTYPES[tag, width])
 
 
-#: What WavWriter writes: name -> (format tag, dtype).
+#: The (format tag, dtype) of each encoding that WavWriter writes.
 ENCODINGS = {
     "pcm16": (PCM, np.int16),
     "float32": (FLOAT, np.float32),

@@ -1,31 +1,26 @@
-"""Edges in NumPy's files: .npy, and the .npz of SciPy, OGB and others, whose arrays are known by name."""
+"""Edges in NumPy's files: .npy, and .npz as SciPy, OGB and others write it, whose arrays are told apart by name."""
 
 from __future__ import annotations
 
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from fastdl._typing import Array
 from fastdl.errors import FastdlError, FileError
 from fastdl.files.graphs._columns import Chunk
+from fastdl.files.numpy_files import load_npz, map_npy
 from fastdl.graphs.graph import Graph
 
-#: What NumPy raises for a file that is cut or changed; its header is parsed as Python.
-_DAMAGED = (ValueError, TypeError, EOFError, OSError, SyntaxError, tokenize.TokenError, MemoryError, OverflowError)
 _INT64 = np.iinfo(np.int64).max
-_EDGES = 1 << 20  # edges of an array handed on at once
+_EDGES = 1 << 20  # edges of a chunk
 _EDGE_NAMES = ("edges", "edge_index")
 _WEIGHT_NAMES = ("weight", "edge_weight", "edge_attr")
 _SIZE_NAMES = ("num_nodes", "num_nodes_list", "shape")
 _ROWS = ("indptr", "indices", "edge_order", "num_sources")
-#: What is said of a graph beside its edges, and not read here.
+#: Arrays of other data that graph files hold beside the edges; they are ignored.
 _OTHER: tuple[str, ...] = (
     "node_feat",
     "edge_feat",
@@ -49,7 +44,7 @@ _SPARSE = {
 
 @dataclass(frozen=True)
 class EdgeArrays:
-    """Edges (2, E), weights or None, and (targets, sources) where the file says."""
+    """Edges (2, E), their weights or None, and the numbers of (targets, sources) or None if the file does not say."""
 
     edges: Array
     weight: Array | None
@@ -57,15 +52,9 @@ class EdgeArrays:
 
 
 def from_npy(path: Path, base: int) -> Iterator[Chunk]:
-    """The edges of a .npy file, mapped."""
-    try:
-        edges = np.load(path, mmap_mode="r", allow_pickle=False)
-    except _DAMAGED as error:
-        raise FileError(path, f"is no whole .npy file: {error}") from None
-    if not isinstance(edges, np.ndarray):
-        raise FileError(path, "is an .npz file by another name")
+    """The edges of a .npy file, which is memory-mapped."""
     first = 0
-    for part, weight in edge_chunks(EdgeArrays(_oriented(path, edges), None, None), base):
+    for part, weight in edge_chunks(EdgeArrays(_oriented(path, map_npy(path)), None, None), base):
         _check_nodes(path, part, first)
         first += part.shape[1]
         yield part, weight
@@ -77,7 +66,7 @@ def npz_chunks(path: Path, base: int) -> Iterator[Chunk]:
 
 
 def edge_chunks(held: EdgeArrays | Graph, base: int = 0) -> Iterator[Chunk]:
-    """Edges and weights, some at a time."""
+    """The edges and weights in chunks."""
     if isinstance(held, Graph):
         targets = np.repeat(np.arange(held.num_targets), np.diff(held.indptr))
         held = EdgeArrays(np.stack([held.indices.astype(np.int64), targets]), held.weight, held.shape)
@@ -87,8 +76,8 @@ def edge_chunks(held: EdgeArrays | Graph, base: int = 0) -> Iterator[Chunk]:
 
 
 def read_npz(path: Path, base: int = 0) -> EdgeArrays | Graph:
-    """The graph of rows, or the edges, that an .npz file holds."""
-    held = _load(path)
+    """What an .npz file holds: a Graph where it has rows (CSR), else its edges."""
+    held = load_npz(path, _OTHER)
     try:
         if "format" in held:
             return _sparse(path, held)
@@ -114,44 +103,6 @@ def read_npz(path: Path, base: int = 0) -> EdgeArrays | Graph:
     return EdgeArrays(edges, _weight(path, held, edges.shape[1]), shape)
 
 
-def _load(path: Path) -> dict[str, Array]:
-    """All arrays; a member is read only where its size is that of its array."""
-    try:
-        with open(path, "rb") as raw, _archive(raw) as file:
-            archive = file.zip
-            assert archive is not None
-            names = {name: name if name in archive.namelist() else f"{name}.npy" for name in file.files}
-            wanted = [name for name in file.files if name not in _OTHER]
-            for name in wanted:
-                _check_member(archive, names[name])
-            return {name: np.asarray(file[name]) for name in wanted} | {
-                n: np.empty(0) for n in file.files if n in _OTHER
-            }
-    except (*_DAMAGED, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise FileError(path, f"is no whole .npz file: {error}") from None
-
-
-def _archive(raw: IO[bytes]) -> np.lib.npyio.NpzFile:
-    file = np.load(raw, allow_pickle=False)
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise ValueError("is a .npy file by another name")
-    return file
-
-
-def _check_member(archive: zipfile.ZipFile, name: str) -> None:
-    """Raise where the header of an array announces more than its member holds."""
-    with archive.open(name) as member:
-        version = np.lib.format.read_magic(member)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(member)
-        count = 1
-        for n in shape:
-            count *= n
-        size, announced = archive.getinfo(name).file_size - member.tell(), count * dtype.itemsize
-    if not dtype.hasobject and announced > size:
-        raise ValueError(f"{name} announces {announced} bytes and has {size}")
-
-
 def _only(path: Path, held: Mapping[str, Array], known: tuple[str, ...]) -> None:
     unknown = sorted(set(held) - {*known, *_OTHER})
     if unknown:
@@ -159,19 +110,19 @@ def _only(path: Path, held: Mapping[str, Array], known: tuple[str, ...]) -> None
 
 
 def _oriented(path: Path, edges: Array) -> Array:
-    """(2, E), whichever way it stands."""
+    """Edges as (2, E), given as that or as (E, 2)."""
     if edges.ndim != 2 or 2 not in edges.shape or edges.dtype.kind not in "iu":
         raise FileError(path, f"must hold integers of shape (2, E) or (E, 2), got {edges.dtype} {edges.shape}")
     return edges if len(edges) == 2 else edges.T
 
 
 def _check_nodes(path: Path, edges: Array, first: int) -> None:
-    """Raise where an edge, of those from the `first` of a file on, has a node that is no number of a node."""
+    """Raise for a node that is negative or beyond int64; `first` is the place of these edges in the file."""
     if not edges.size or (edges.min() >= 0 and edges.max() <= _INT64):
         return
     wrong = edges < 0 if edges.min() < 0 else edges > _INT64
     place = int(wrong.any(axis=0).argmax())
-    raise FileError(path, f"holds a node that is none in edge {first + place}: {edges[:, place].tolist()}")
+    raise FileError(path, f"nodes must be from 0 to 2^63 - 1, got {edges[:, place].tolist()} in edge {first + place}")
 
 
 def _weight(path: Path, held: Mapping[str, Array], edges: int) -> Array | None:
@@ -189,7 +140,7 @@ def _weight(path: Path, held: Mapping[str, Array], edges: int) -> Array | None:
 
 
 def _nodes(path: Path, held: Mapping[str, Array], edges: Array) -> tuple[Array, tuple[int, int] | None]:
-    """The edges, and the shape where the file says; several graphs in one list (OGB) are put side by side."""
+    """The edges, and the shape if the file says it; OGB's lists of several graphs are an error."""
     if "shape" in held:
         n, m = (int(k) for k in held["shape"])
         return edges, (n, m)
@@ -206,7 +157,7 @@ def _nodes(path: Path, held: Mapping[str, Array], edges: Array) -> tuple[Array, 
 
 
 def _rows(path: Path, held: Mapping[str, Array]) -> Graph:
-    """Rows (CSR) by the names of `Graph`."""
+    """The graph of rows (CSR), whose arrays have the names of `Graph`'s attributes."""
     _only(path, held, (*_ROWS, *_WEIGHT_NAMES, "shape"))
     if "indices" not in held:
         raise FileError(path, 'holds "indptr" without "indices"')
@@ -222,7 +173,7 @@ def _rows(path: Path, held: Mapping[str, Array]) -> Graph:
 
 
 def _sparse(path: Path, held: Mapping[str, Array]) -> EdgeArrays | Graph:
-    """What scipy.sparse.save_npz writes: the graph of ``A @ X``, all stored values being edges."""
+    """A matrix A that scipy.sparse.save_npz wrote, as the graph of ``A @ X``: each stored value is an edge."""
     name = held["format"].item()
     kind = name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
     if kind not in _SPARSE:
@@ -254,7 +205,7 @@ def _sparse(path: Path, held: Mapping[str, Array]) -> EdgeArrays | Graph:
 
 
 def _block_edges(indptr: Array, indices: Array, data: Array) -> tuple[Array, Array]:
-    """Of dense blocks (BSR), row by row."""
+    """Edges and weights of a matrix of dense blocks (BSR), row by row."""
     count, height, width = data.shape
     block_rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     rows = block_rows[:, None, None] * height + np.arange(height)[None, :, None]
@@ -265,7 +216,7 @@ def _block_edges(indptr: Array, indices: Array, data: Array) -> tuple[Array, Arr
 
 
 def _diagonal_edges(offsets: Array, data: Array, n: int, m: int) -> tuple[Array, Array]:
-    """Of diagonals (DIA): data[k, j] is entry (j - offsets[k], j); zeros are padding."""
+    """Edges and weights of a matrix of diagonals (DIA): data[k, j] is entry (j - offsets[k], j); zeros are padding."""
     columns = np.broadcast_to(np.arange(data.shape[1]), data.shape)
     rows = columns - offsets.astype(np.int64)[:, None]
     inside = (rows >= 0) & (rows < n) & (columns < m) & (data != 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 from fastdl._typing import Array
 from fastdl.errors import FileError
 
-#: Edges (2, n) and their weights, or None.
+#: Edges (2, n), and their weights or None.
 Chunk = tuple[Array, Array | None]
 
 SOURCES: tuple[str, ...] = (
@@ -44,7 +44,7 @@ WEIGHTS = ("weight", "weights", "w", "value", "edge_weight")
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """What a user says of the columns, and what nodes count from."""
+    """The user's settings: which columns to read (by name or place), the delimiter, and the first node's number."""
 
     source: str | int | None = None
     target: str | int | None = None
@@ -55,7 +55,7 @@ class ColumnChoice:
 
 @dataclass(frozen=True)
 class ColumnLayout:
-    """Where an edge stands in a row of `fields` columns; `heading` are their names, where there are names."""
+    """The places of source, target and weight in a row of `fields` columns; `heading` are the names of the columns."""
 
     fields: int
     source: int
@@ -74,9 +74,12 @@ class ColumnLayout:
 def choose_columns(
     path: Path, line: int, fields: int, heading: Sequence[str] | None, choice: ColumnChoice
 ) -> ColumnLayout:
-    """The layout of a table: as the user says, by the names in use, or by place."""
+    """The layout of a table: as the user chose, else by the usual names of such columns, else by their places."""
     names = None if heading is None else tuple(name.strip() for name in heading)
     given = (choice.source, choice.target, choice.weight)
+    meant = {*SOURCES, *TARGETS, *WEIGHTS, *map(_folded, map(str, given))}
+    if names is not None and (twice := sorted({n for n in names if _folded(n) in meant and names.count(n) > 1})):
+        raise FileError(path, f"has the column {twice[0]!r} more than once", line=line)
     found = [_find(path, line, fields, names, wanted) for wanted in given]
     if names is not None:
         known = [_known(names, words) for words in (SOURCES, TARGETS, WEIGHTS)]
@@ -101,7 +104,7 @@ def choose_columns(
 
 
 def _find(path: Path, line: int, fields: int, names: tuple[str, ...] | None, wanted: str | int | None) -> int | None:
-    """The place of a column that the user names."""
+    """The place of a column that the user chose by name or by number."""
     if wanted is None:
         return None
     if names is not None and str(wanted) in names:
@@ -114,9 +117,13 @@ def _find(path: Path, line: int, fields: int, names: tuple[str, ...] | None, wan
 
 
 def _known(names: tuple[str, ...], words: Sequence[str]) -> int | None:
-    """The place of the one column whose name is in use for this; None for none or several."""
-    places = [k for k, name in enumerate(names) if name.casefold().replace(" ", "").lstrip("~:") in words]
+    """The place of the one column whose name is among `words`; None if there is none or more than one."""
+    places = [k for k, name in enumerate(names) if _folded(name) in words]
     return places[0] if len(places) == 1 else None
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace(" ", "").lstrip("~:")
 
 
 def _list(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""MatrixMarket files: coordinates and dense arrays, of real numbers, integers or none, with their symmetries.
+"""MatrixMarket files: coordinate and array matrices of real numbers, integers or patterns, with their symmetries.
 
 Boisvert, Pozo and Remington, "The Matrix Market exchange formats", NISTIR 5935, 1996.
 """
@@ -19,13 +19,13 @@ from fastdl.files.graphs._text import EdgeLines, lines, open_text
 
 _FIELDS = ("pattern", "integer", "unsigned-integer", "real", "double")
 _SYMMETRIES = ("general", "symmetric", "skew-symmetric")
-_HEADER = 1 << 16  # bytes of a line of the header at most
+_HEADER = 1 << 16  # bytes: a longer line of the header is an error
 _INT63 = (1 << 63) - 1
 
 
 @dataclass(frozen=True)
 class MatrixHeader:
-    """What stands before the entries; `line` is the last line of it."""
+    """The header of a file; `line` is the number of its last line."""
 
     dense: bool
     field: str
@@ -37,14 +37,14 @@ class MatrixHeader:
 
 
 def shape(path: Path) -> tuple[int, int]:
-    """(rows, columns): (targets, sources)."""
+    """(rows, columns) of a matrix, which are (targets, sources) of its graph."""
     with open_text(path) as file:
         header = read_matrix_header(path, file)
     return header.rows, header.columns
 
 
 def read_matrix_header(path: Path, file: IO[bytes]) -> MatrixHeader:
-    """The header of a file, which stands at its entries then."""
+    """Read the header, so that the file is at its first entry."""
     words = _line(path, file, 1).lower().split()
     if len(words) != 5 or words[:2] != [b"%%matrixmarket", b"matrix"]:
         raise FileError(path, "must begin with %%MatrixMarket matrix ...", line=1)
@@ -119,7 +119,7 @@ def _mirrored(edges: Array, weight: Array | None, symmetry: str) -> Iterator[Chu
 
 
 def _dense(path: Path, file: IO[bytes], header: MatrixHeader) -> Iterator[Chunk]:
-    """Of a dense array, column by column: what is not zero is an edge."""
+    """The edges of a dense matrix, which stands column by column: each entry that is not zero."""
     lower = header.symmetry != "general"
     skip = 1 if header.symmetry == "skew-symmetric" else 0
     table = EdgeLines(path, b"", ColumnLayout(1, 0, 0, 0), 0)

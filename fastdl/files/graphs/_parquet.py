@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from fastdl import _check
 from fastdl._typing import Array
 from fastdl.errors import FileError
 from fastdl.files.graphs._columns import Chunk, ColumnChoice, ColumnLayout, choose_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ROWS = 1 << 20  # rows read at once
 
@@ -36,8 +39,8 @@ def named_parquet_chunks(path: Path, choice: ColumnChoice, names: dict[str, int]
         yield ends, _weights(path, batch, layout)
 
 
-def _batches(path: Path, choice: ColumnChoice) -> Iterator[tuple[ColumnLayout, Any]]:
-    """Rows with the columns source, target and perhaps weight, in this order."""
+def _batches(path: Path, choice: ColumnChoice) -> Iterator[tuple[ColumnLayout, pa.RecordBatch]]:
+    """Batches of the columns source, target and, if there is one, weight, in this order."""
     parquet = _check.extra("pyarrow.parquet", "tables", "reading Parquet files")
     arrow = _check.extra("pyarrow", "tables", "reading Parquet files")
     try:
@@ -45,6 +48,8 @@ def _batches(path: Path, choice: ColumnChoice) -> Iterator[tuple[ColumnLayout, A
         names = [field.name for field in file.schema_arrow]
         layout = choose_columns(path, 0, len(names), names, choice)
         wanted = [names[k] for k in (layout.source, layout.target, layout.weight) if k is not None]
+        if any(names.count(name) > 1 for name in wanted):  # as chosen by place
+            raise FileError(path, f"has columns of one name, of which one is chosen: {', '.join(wanted)}")
         for batch in file.iter_batches(_ROWS, columns=wanted):
             if any(batch.column(k).null_count for k in range(batch.num_columns)):
                 raise FileError(path, "has empty cells among the edges")
@@ -53,7 +58,7 @@ def _batches(path: Path, choice: ColumnChoice) -> Iterator[tuple[ColumnLayout, A
         raise FileError(path, f"is no whole Parquet file: {error}") from None
 
 
-def _nodes(path: Path, column: Any, base: int) -> Array:
+def _nodes(path: Path, column: pa.Array, base: int) -> Array:
     x = column.to_numpy(zero_copy_only=False)
     if x.dtype.kind == "f" and np.isfinite(x).all() and (x == np.trunc(x)).all() and (np.abs(x) < 2.0**53).all():
         x = x.astype(np.int64)
@@ -65,7 +70,7 @@ def _nodes(path: Path, column: Any, base: int) -> Array:
     return nodes - base
 
 
-def _weights(path: Path, batch: Any, layout: ColumnLayout) -> Array | None:
+def _weights(path: Path, batch: pa.RecordBatch, layout: ColumnLayout) -> Array | None:
     if layout.weight is None:
         return None
     x = batch.column(2).to_numpy(zero_copy_only=False)

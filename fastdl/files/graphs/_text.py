@@ -1,4 +1,4 @@
-"""Edges in text: comma-separated values and their kin, in chunks, with the line named where something else stands."""
+"""Edges in text (CSV, TSV, ...), in chunks; an error names the line that is not an edge."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fastdl.reference import files as reference
 kernel = _kernels.load("files_numbers") or reference
 
 _READ = 1 << 22  # bytes read at once
-_LINE = 1 << 20  # bytes: a line that is longer is no edge
+_LINE = 1 << 20  # bytes: a longer line is an error
 _LARGEST = (1 << 63) - 1
 _COMMENTS = (b"#", b"%")
 _DELIMITERS = (b"\t", b",", b";", b"|")
@@ -37,14 +37,14 @@ def open_text(path: Path) -> IO[bytes]:
 
 
 def lines(path: Path, file: IO[bytes], line: int = 1) -> Iterator[tuple[int, bytes]]:
-    """(number of the first line, whole lines) of what is left of a file; every line ends in a newline."""
+    """The rest of a file in blocks: (number of the first line, whole lines, each of which ends in a newline)."""
     rest, returns = b"", None
     while True:
         try:
             data = file.read(_READ)
         except (EOFError, OSError, zlib.error) as error:
             raise FileError(path, f"is truncated or corrupt: {error}", line=line) from None
-        if returns is None:  # lines that end in a carriage return alone, as once on the Macintosh
+        if returns is None:  # whether lines end in a carriage return alone, as on the classic Mac OS
             returns = b"\r" in data and b"\n" not in data
         if returns:
             data = data.replace(b"\r", b"\n")
@@ -64,7 +64,7 @@ def _lines_of(block: bytes) -> int:
 
 
 def uncommented(block: bytes) -> bytes:
-    """The lines with comments left empty."""
+    """The lines, those of comments made empty."""
     if not any(mark in block for mark in _COMMENTS):
         return block
     return b"\n".join(b"" if row.lstrip().startswith(_COMMENTS) else row for row in block.split(b"\n"))
@@ -77,20 +77,20 @@ def text_chunks(path: Path, choice: ColumnChoice) -> Iterator[Chunk]:
 
 
 def named_text_chunks(path: Path, choice: ColumnChoice, names: dict[str, int], grow: bool) -> Iterator[Chunk]:
-    """The edges of a file whose nodes have names: numbered by `names`, which grows with them or is all there is."""
+    """The edges between named nodes, numbered by `names`; a new name is added with `grow`, else it is an error."""
     for number, block, table in _tables(path, choice, named=True):
         yield table.named_edges(number, block, names, grow)
 
 
 def layout_of(path: Path, choice: ColumnChoice, *, named: bool = False) -> ColumnLayout | None:
-    """Which columns are read; None of a file without a line."""
+    """Which columns of a file are read; None for an empty file."""
     for _, _, table in _tables(path, choice, named=named):
         return table.layout
     return None
 
 
 def _tables(path: Path, choice: ColumnChoice, *, named: bool = False) -> Iterator[tuple[int, bytes, EdgeLines]]:
-    """(number of the first line, lines, how to read them) without the heading."""
+    """Blocks of (number of the first line, lines, how to read them), without the heading."""
     table = None
     with open_text(path) as file:
         for number, block in lines(path, file):
@@ -121,14 +121,13 @@ def _first_table(path: Path, line: int, row: bytes, choice: ColumnChoice, named:
     table = EdgeLines(path, delimiter, ColumnLayout(0, 0, 0, None), choice.base)
     words = table.fields(line, row)
     numbers = [_is_number(word) for word in words]
-    known = named and choose_known(words)
-    heading = known if named else not any(numbers)
+    heading = is_heading(words) if named else not any(numbers)
     table.layout = choose_columns(path, line, len(words), words if heading else None, choice)
     return table, heading
 
 
-def choose_known(words: list[str]) -> bool:
-    """Whether a line of words, where names are expected too, is a heading: it names a source and a target."""
+def is_heading(words: list[str]) -> bool:
+    """Whether the first line of a file whose nodes have names is a heading: it names a source and a target column."""
     folded = [word.strip().casefold() for word in words]
     return any(word in SOURCES for word in folded) and any(word in TARGETS for word in folded)
 
@@ -138,7 +137,7 @@ def _is_number(word: str) -> bool:
 
 
 class EdgeLines:
-    """Lines of one layout to edges: by the kernel, and line by line what it leaves."""
+    """Parses lines of one layout to edges: by the kernel, and lines that it does not parse one by one."""
 
     def __init__(self, path: Path, delimiter: bytes, layout: ColumnLayout, base: int):
         self.path, self.delimiter, self.layout, self.base = path, delimiter, layout, base
@@ -147,8 +146,10 @@ class EdgeLines:
         """The fields of a line, without quotes and blanks around them."""
         text = row.decode("utf-8", "replace").strip("\r")
         if not self.delimiter:
-            return next(csv.reader([" ".join(text.split())], delimiter=" "))
+            text = " ".join(text.split())
         try:
+            if not self.delimiter:
+                return next(csv.reader([text], delimiter=" "))
             return [
                 f.strip() for f in next(csv.reader([text], delimiter=self.delimiter.decode(), skipinitialspace=True))
             ]
@@ -170,17 +171,17 @@ class EdgeLines:
         return edges, weights
 
     def numbers(self, first: int, block: bytes) -> Array:
-        """The numbers of lines with one each."""
+        """The numbers of lines that hold one each."""
         return self._words(first, block, np.zeros(1, np.uint8)).view(np.float64)[:, 0]
 
     def _words(self, first: int, block: bytes, kinds: Array) -> Array:
-        """The rows of lines as words of 8 bytes; kinds: 1 for nodes, 0 for numbers."""
+        """The rows as words of 8 bytes: int64 in columns of kind 1 (nodes), float64 in those of kind 0 (numbers)."""
         plain = _QUOTED.sub(rb"\1", block) if b'"' in block else block
         if self.delimiter not in (b"", b","):
             plain = plain.replace(b",", b"\0").replace(self.delimiter, b",")
         columns = np.zeros((len(kinds), 3), np.int64)
         columns[kinds == 1] = 1, self.base, _LARGEST
-        least = min(2 * len(kinds), len(kinds) + 2)  # bytes of a line: two nodes, and what ends each column
+        least = min(2 * len(kinds), len(kinds) + 2)  # the fewest bytes of a line: two nodes, and a separator a column
         words = np.empty((len(block) // least + 1, len(kinds)), np.uint64)
         text, state = np.frombuffer(plain, np.uint8), np.zeros(3, np.int64)
         separator = ord(",") if self.delimiter else 0
@@ -193,7 +194,7 @@ class EdgeLines:
         return words[: state[1]]
 
     def _fill(self, words: Array, line: int, row: bytes, kinds: Array) -> None:
-        """One row that the kernel leaves: with quotes, text in columns that are not read, or an error."""
+        """Parse a row that the kernel does not: it has quotes, text in columns that are not read, or an error."""
         fields, layout = self._checked_fields(line, row), self.layout
         if not kinds.any():
             words.view(np.float64)[0] = self._weight(line, fields[0])
@@ -229,7 +230,7 @@ class EdgeLines:
         return float(word)
 
     def _missing(self, first: int, block: bytes, k: int) -> None:
-        """Raise for the k-th row where its weight is empty: the kernel takes that for NaN."""
+        """Raise if the weight of a row from the k-th on is empty, which the kernel reads as NaN."""
         assert self.layout.weight is not None
         filled = [(n, row) for n, row in enumerate(block.split(b"\n"), first) if row.strip()]
         for number, row in filled[k:]:

@@ -16,7 +16,7 @@ from fastdl.graphs.conversion import both_directions
 from fastdl.graphs.graph import MAX_BYTES, Graph
 from fastdl.streaming import ProgressEvent
 
-#: The endings that are read; text and MatrixMarket may be compressed (.gz).
+#: The endings of files that are read; text and MatrixMarket may be compressed (.gz).
 TEXT = (".csv", ".tsv", ".txt", ".edges", ".edgelist", ".el")
 SUFFIXES = (*TEXT, ".npy", ".npz", ".mtx", ".parquet")
 
@@ -41,13 +41,14 @@ def read_edges(
         `.mtx`, a MatrixMarket matrix. A matrix A is that of ``A @ X``: entry (i, j) is the edge from j into i, its
         value the weight. Text and `.mtx` may end in `.gz`.
     source, target, weight : str or int, optional
-        The names of the columns of text or Parquet, or their places, the first being 0. By default those with the
-        names in use (source, src, from; target, dst, to; weight, w, ...), or, where the names say nothing or there is
-        no heading, the first two and the third of three.
+        The names of the columns of text or Parquet, or their places, the first being 0. By default they are found by
+        their usual names (source, src, from; target, dst, to; weight, w, ...); without such names or without a
+        heading, they are the first two, and the third of three.
     delimiter : str, optional
-        What parts the columns of text: by default the tab, comma, semicolon or bar in its first line, else blanks.
+        The character between the columns of text: by default the tab, comma, semicolon or bar in its first line, else
+        blanks.
     one_based : bool
-        Whether nodes count from 1, as in R and Matlab; MatrixMarket files always do.
+        Whether nodes are numbered from 1, as in R and Matlab; in MatrixMarket files they always are.
 
     Yields
     ------
@@ -57,7 +58,7 @@ def read_edges(
     Raises
     ------
     FileError
-        For anything that is no edge, naming the file and the line.
+        For anything that is not an edge, naming the file and the line.
 
     Examples
     --------
@@ -83,7 +84,7 @@ def read_edges(
 
 
 def suffix(path: Path) -> str:
-    """The ending that says what a file is, in small letters, without .gz; raises where it is none that is read."""
+    """The ending of a file's name in lower case, without .gz; raises for one that is not read."""
     endings = [s.lower() for s in path.suffixes if s.lower() != ".gz"][-1:]
     ending = endings[0] if endings else ""
     if ending in (".graphml", ".gexf", ".gml"):
@@ -120,8 +121,8 @@ def read_graph(
     source, target, weight, delimiter, one_based
         As in `read_edges`.
     undirected : bool
-        Whether every edge counts in both directions. A self loop counts once, and so does an edge that the file lists
-        both ways.
+        Whether every edge is taken in both directions. A self-loop is taken once, and an edge that the file lists in
+        both directions is not doubled.
     coalesce, max_bytes, threads
         As in `Graph.from_edges`.
     progress : callable, optional
@@ -134,10 +135,10 @@ def read_graph(
     Raises
     ------
     FileError
-        For a file that is none of these, naming the line or the array.
+        For a file that cannot be read, naming the line or the array.
     InputError
-        For nodes beyond `num_nodes`, more nodes than `max_bytes` allows, and an edge that is listed both ways with
-        different weights, where `undirected`.
+        For nodes beyond `num_nodes`, for more nodes than `max_bytes` allows, and with `undirected` for an edge that is
+        listed in both directions with different weights.
 
     Examples
     --------
@@ -182,15 +183,15 @@ def read_named_graph(
     coalesce: str | None = None,
     threads: int | None = 1,
 ) -> tuple[Graph, list[str]]:
-    """The graph of text whose nodes have names, and the table of the names.
+    """The graph of a file whose nodes have names, and the list of the names.
 
     Parameters
     ----------
     path : path
-        Text or Parquet, as in `read_edges`; nodes may be called by any text.
+        Text or Parquet, as in `read_edges`; a node's name may be any text.
     names : sequence of str, optional
-        The table to number the nodes by; a name that is not in it is an error. By default every name gets its number
-        when it comes first.
+        The names in the order of the nodes; another name in the file is an error. By default nodes are numbered in the
+        order in which their names first appear.
     source, target, weight, delimiter, undirected, coalesce, threads
         As in `read_graph`.
 
@@ -203,7 +204,7 @@ def read_named_graph(
     Raises
     ------
     FileError
-        For lines that are no edge, and names that are not in the table.
+        For lines that are not an edge, and names that are not in `names`.
 
     Examples
     --------
@@ -243,15 +244,15 @@ def _joined(chunks: Iterator[Chunk], progress: Progress | None) -> tuple[Array, 
 
 
 def undirected_edges(edges: Array, weight: Array | None) -> tuple[Array, Array | None]:
-    """Every edge in both directions; one that is listed both ways counts as listed once.
+    """Every edge in both directions; one that is listed in both is not doubled.
 
-    The k-th (a, b) and the k-th (b, a) are one edge, the first of the two stays.
+    Of repeated edges, the k-th (a, b) and the k-th (b, a) are taken for one edge, and the first of the two is kept.
     """
     low, high = edges.min(axis=0), edges.max(axis=0)
     forward = edges[0] <= edges[1]
     if forward.all() or not forward.any():
         return both_directions(edges, weight)
-    # The number of an edge among its equals, each direction for itself.
+    # The rank of each edge among the equal ones of its direction.
     order = np.lexsort((forward, high, low))
     same = np.zeros(len(order), bool)
     for x in (low, high, forward):

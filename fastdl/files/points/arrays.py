@@ -1,4 +1,4 @@
-"""Point clouds without a format of their own: KITTI and nuScenes floats, and NumPy's .npy and .npz."""
+"""Point clouds as plain arrays: the float records of KITTI and nuScenes, and NumPy's .npy and .npz."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from fastdl.files.npy import read_npy_header, write_npy_header
 from fastdl.files.points.fields import Field, unique
 from fastdl.files.points.reader import (
     PointReader,
-    announced,
     binary,
     binary_part,
+    check_room,
     even_borders,
     fields_of,
     native_records,
@@ -30,17 +30,17 @@ from fastdl.files.points.sorted_rows import CloudRows
 
 KITTI = ("x", "y", "z", "intensity")
 NUSCENES = ("x", "y", "z", "intensity", "ring")
-_OWN = ("coords", "counts", "accounting")  # what a .npz of voxels holds beside its columns
+_VOXEL_ARRAYS = ("coords", "counts", "accounting")  # what fastdl's .npz of voxels holds beside the columns
 _RINGS = 256  # no scanner has more lasers
-_DEFLATE = 1032  # the most bytes that deflate makes of one, and more than zip's other methods do of what clouds hold
-#: Names of an array of points in an archive: ours, Open3D's, PyTorch Geometric's, and what others say.
+_DEFLATE = 1032  # the highest compression ratio of deflate; zip's other methods do not reach it on clouds
+#: Names under which archives hold an array of points: fastdl's, Open3D's, PyTorch Geometric's, and other usual ones.
 _WHOLE = ("points", "positions", "xyz", "pos", "point_cloud", "pointcloud")
-_WIDE = 32  # columns: three rows of more are x, y and z of as many points
-_MOST_COLUMNS = 4096  # a header of a few bytes may announce billions
+_WIDE = 32  # columns: an array of 3 rows and more columns than these is taken for transposed points
+_MOST_COLUMNS = 4096  # more are an error: a header of a few bytes may announce billions
 
 
 def layout_of_suffix(path: Path) -> tuple[str, ...]:
-    """The columns that the name of a .bin file stands for."""
+    """The columns of a .bin file, by its name."""
     return NUSCENES if path.name.lower().endswith(".pcd.bin") else KITTI
 
 
@@ -57,7 +57,7 @@ class FloatReader(PointReader):
         self._describe(_named(dtype), dtype.itemsize, size // dtype.itemsize)
 
     def _columns(self, size: int) -> tuple[str, ...]:
-        """The columns by the file's name; a size that both layouts fit is held against the numbers of the file."""
+        """The columns by the file's name; if its size fits both layouts, its numbers must not look like nuScenes'."""
         if layout_of_suffix(self.path) == NUSCENES:
             return NUSCENES
         if size % 16 == 0 and size % 20 == 0 and self._has_rings():
@@ -66,7 +66,7 @@ class FloatReader(PointReader):
         return KITTI
 
     def _has_rings(self) -> bool:
-        """Whether every fifth number of the file's first ones is a small whole number, as rings are."""
+        """Whether every fifth number at the beginning is a small whole number, as the ring of a laser is."""
         fifth = np.fromfile(self.path, "<f4", 5 << 12)[4::5]
         whole = ((fifth >= 0) & (fifth < _RINGS) & (fifth == np.rint(fifth))).all()
         return bool(whole) and len(np.unique(fifth)) > 1
@@ -76,11 +76,11 @@ class FloatReader(PointReader):
         return binary(self.path, self.record, 0, self.points, points)
 
     def borders(self, points: int) -> list[int]:
-        """Of equal parts."""
+        """The borders of equal parts."""
         return even_borders(self.points, points)
 
     def part(self, start: int, stop: int) -> Array:
-        """Some of the points."""
+        """The points from start to stop."""
         return binary_part(self.path, self.record, 0, start, stop)
 
 
@@ -98,7 +98,7 @@ class NpyPointReader(PointReader):
         self.dtype = _records(self.path, dtype, self.shape, layout)
         own = native_records(self.dtype)
         self._describe(_named(own), own.itemsize, self.shape[0])
-        announced(self.path, self.offset, self.dtype.itemsize, self.points)
+        check_room(self.path, self.offset, self.dtype.itemsize, self.points)
 
     def chunks(self, points: int) -> Iterator[Array]:
         """Structured arrays of at most `points` points."""
@@ -110,17 +110,17 @@ class NpyPointReader(PointReader):
             yield chunk.astype(own, copy=False)
 
     def borders(self, points: int) -> list[int] | None:
-        """Of equal parts, where the numbers of a point stand together."""
+        """The borders of equal parts; None in Fortran order, where a point's numbers lie apart."""
         return None if self.fortran and len(self.shape) > 1 else even_borders(self.points, points)
 
     def part(self, start: int, stop: int) -> Array:
-        """Some of the points."""
+        """The points from start to stop."""
         return binary_part(self.path, self.dtype, self.offset, start, stop).astype(
             native_records(self.dtype), copy=False
         )
 
     def _columns_first(self, own: np.dtype, points: int) -> Iterator[Array]:
-        """The points of a file that holds a column after the other."""
+        """The points of a file in Fortran order: one column after the other."""
         names = self.dtype.names or ()
         with open(self.path, "rb", buffering=0) as file:
             for start in range(0, self.points, points):
@@ -137,7 +137,7 @@ class NpyPointReader(PointReader):
 
 @dataclass(frozen=True)
 class _Member:
-    """An array in an archive: where its numbers begin, and what they are."""
+    """An array in an archive: the offset of its numbers within the member, their dtype and shape."""
 
     info: zipfile.ZipInfo
     offset: int
@@ -206,12 +206,12 @@ class NpzPointReader(PointReader):
         shape = found["x"].shape
         if len(shape) != 1 or any(found[axis].shape != shape for axis in "xyz"):
             raise FileError(self.path, "x, y and z must be of one length")
-        voxels = set(_OWN) <= found.keys()  # they tell of the voxels that this file was made of
+        own = _VOXEL_ARRAYS if set(_VOXEL_ARRAYS) <= found.keys() else ()
         kept = {}
         for name, m in found.items():
-            if m.shape == shape and m.dtype.kind in "biuf" and not (voxels and name in _OWN):
+            if m.shape == shape and m.dtype.kind in "biuf" and name not in own:
                 kept[name] = m
-            elif not (voxels and name in _OWN):
+            elif name not in own:
                 remarks.append(f"{name} of shape {m.shape} is not a column, and left out")
         return kept
 
@@ -240,7 +240,7 @@ class NpzPointReader(PointReader):
                 yield chunk
 
     def _columns_first(self, files: dict[str, IO[bytes]], own: np.dtype, points: int) -> Iterator[Array]:
-        """The points of an array that holds a column after the other: it is held whole."""
+        """The points of an array in Fortran order, all of which is held in memory."""
         [(name, file)] = files.items()
         columns = {n: self._read(file, name, self.dtype[n], self.points) for n in self.dtype.names or ()}
         for start in range(0, self.points, points):
@@ -258,12 +258,12 @@ class NpzPointReader(PointReader):
 
 
 def _named(dtype: np.dtype) -> list[Field]:
-    """The columns that a layout does not leave out."""
+    """The fields of a record without those that the layout leaves out."""
     return [f for f in fields_of(dtype) if not f.name.startswith("_")]
 
 
 def layout_names(path: Path, layout: Sequence[str]) -> list[str]:
-    """The names of a layout; those that are left out ("_") get numbers, the others must be there once."""
+    """The names of a layout, which must differ; columns that are left out ("_") become _0, _1, and so on."""
     named = [name for name in layout if name != "_"]
     if len(set(named)) < len(named) or not all(named) or {"x", "y", "z"} - set(named):
         raise InputError(f"{path}: a layout names x, y, z and each other column once, got {','.join(layout)}")
@@ -317,7 +317,7 @@ def write_npy(file: IO[bytes], rows: CloudRows) -> dict[str, str]:
 
 
 def write_floats(file: IO[bytes], rows: CloudRows, columns: Sequence[str] = KITTI) -> dict[str, str]:
-    """Little-endian float32 records of these columns, which the file does not name, so no others are written."""
+    """Little-endian float32 records; the columns must be exactly these, since the file does not name them."""
     names = rows.schema.names or ()
     if names != tuple(columns):
         got = ", ".join(names)
@@ -331,9 +331,9 @@ def write_floats(file: IO[bytes], rows: CloudRows, columns: Sequence[str] = KITT
 
 
 def write_npz(file: IO[bytes], rows: CloudRows, extra: dict[str, Array]) -> dict[str, str]:
-    """One array a column, each in its own dtype, and those of `extra`; no column is held whole.
+    """One array a column, each in its own dtype, and those of `extra`, written block by block.
 
-    The names of columns that had to get another one, by their name: an archive's members have names without folders.
+    Returns the new names of columns that had to be renamed: a member's name must not contain a slash.
     """
     taken, renamed = set(extra), {}
     with zipfile.ZipFile(file, "w") as archive:
@@ -353,5 +353,5 @@ def write_npz(file: IO[bytes], rows: CloudRows, extra: dict[str, Array]) -> dict
 
 
 def _info(name: str) -> zipfile.ZipInfo:
-    """A member without a time, so that the same points are the same bytes."""
+    """A member without a time stamp, so that the same points give the same bytes."""
     return zipfile.ZipInfo(f"{name}.npy")

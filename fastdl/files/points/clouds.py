@@ -1,4 +1,4 @@
-"""Point clouds of any kind: read in chunks of points, written whole."""
+"""Point clouds of any format: the reader or writer of a file is chosen here."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def open_points(path: str | Path, *, bounds: bool = True, layout: Sequence[str] 
     Parameters
     ----------
     path : str or Path
-        The first bytes say what it is; where they do not, its name.
+        The format is known by the first bytes, or, where they do not tell, by the ending of the name.
     bounds : bool
         Whether points of a compressed LAS file outside the bounds in its header count as corruption.
     layout : sequence of str, optional
-        The names of the columns of a file that does not name them: x, y, z and any others, "_" for one to leave out.
+        The names of the columns, for files that do not hold them: x, y, z and any others; "_" leaves a column out.
 
     Returns
     -------
@@ -90,14 +90,14 @@ def write_points(
     rows : CloudRows
         The columns and the points; the first three columns are x, y, z.
     like : PointReader, optional
-        Where the cloud comes from: a LAS file gives a LAS file its point format, scale and projection.
+        The source of the cloud: from a LAS file, a LAS file takes over the point format, scale and projection.
     extra : dict of arrays, optional
-        What a .npz file holds beside the columns.
+        Further arrays for a .npz file.
 
     Returns
     -------
     dict
-        The names of columns that had to get another one, by their name.
+        The new names of columns that the format made it necessary to rename, by their old names.
     """
     path = Path(path)
     kind = ending(path)
@@ -118,7 +118,7 @@ def write_points(
 
 
 def ending(path: Path) -> str:
-    """The ending of an output, which must be one that is written."""
+    """The ending of an output file; an error if it is none of `FORMATS`."""
     if path.name.lower().endswith(".copc.laz"):
         raise InputError(f"{path}: COPC is read but not written; a .laz of another name is")
     kind: str = _check.one_of("the ending of the output", path.suffix.lower(), FORMATS)

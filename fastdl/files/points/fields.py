@@ -1,4 +1,4 @@
-"""A column of a cloud: where it stands in a file's records, which bits of its bytes it has, how its integers scale."""
+"""A column of a cloud: its offset in the file's records, its bits, and the scale of its integers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Field:
     Attributes
     ----------
     name : str
-        What the column is called, and the field of the record that holds it.
+        The name of the column, and of the record's field that holds it.
     offset : int
         Its first byte in the record.
     dtype : numpy.dtype
-        What stands there.
+        The dtype in the record.
     shift, mask : int
-        Which bits of it are the column's; no mask, all of them.
+        For a column of some bits of an integer: (integer >> shift) & mask; with mask 0 it has all bits.
     scale, zero : float
-        Where the integers are steps: the column is integer * scale + zero.
+        For scaled integers: the column is integer * scale + zero; scale is None for others.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Field:
 
     @property
     def kind(self) -> np.dtype:
-        """What the column's values are: floats where the file's integers are steps."""
+        """The dtype of the column: float64 for scaled integers."""
         return np.dtype(np.float64) if self.scale is not None else self.dtype.newbyteorder("=")
 
     def read(self, records: Array) -> Array:
@@ -49,7 +49,7 @@ class Field:
         return x if self.scale is None else x * self.scale + self.zero
 
     def write(self, records: Array, column: Array) -> None:
-        """Put a column in its place; where that holds integers, floats are rounded to the nearest (ties to even)."""
+        """Write a column into records; for integers, floats are rounded to the nearest (ties to even)."""
         if self.scale is not None:
             column = (column - self.zero) / self.scale
         if self.dtype.kind in "iu" and column.dtype.kind == "f":
@@ -73,14 +73,14 @@ def record_dtype(fields: Sequence[Field], size: int) -> np.dtype:
 
 
 def take(records: Array, rows: Array) -> Array:
-    """Some records, by their numbers or a mask: all their bytes, whatever the fields are."""
+    """Some records, by a mask or their indices: all their bytes, also those of no field."""
     raw = np.ascontiguousarray(records).view(np.uint8).reshape(len(records), records.itemsize)
     found: Array = raw[rows].reshape(-1).view(records.dtype)
     return found
 
 
 def unique(name: str, taken: set[str]) -> str:
-    """`name`, or with the first number behind it that makes it new; it is taken then."""
+    """`name`, or `name_2`, `name_3`, ... if it is taken; the result is added to `taken`."""
     given, number = name, 2
     while given in taken:
         given, number = f"{name}_{number}", number + 1

@@ -1,6 +1,7 @@
-"""LAS, LAZ and COPC: records in bounded chunks, every column by its name, cells from the file's own integers.
+"""LAS, LAZ and COPC files: records in chunks, columns by name, and exact voxels from the file's own integers.
 
-The format is small and its records are what a kernel wants, so it is read here; LASzip's compression is lazrs's.
+The format is read here, without laspy: it is simple, and kernels take its records as they are. LASzip's compression is
+left to lazrs.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from fastdl.files.points.laz import LazPoints
 from fastdl.files.points.reader import PointReader, binary, binary_part, even_borders
 from fastdl.files.points.voxel_lattice import Lattice, lattice
 
-_WAVEFORMS = (4, 5, 9, 10)  # point formats whose records point to waveforms
+_WAVEFORMS = (4, 5, 9, 10)  # point formats whose records refer to waveforms
 
 
 class LasReader(PointReader):
     """A LAS, LAZ or COPC file.
 
-    The attributes are the columns of its point format, those that share a byte (return_number, classification,
-    withheld, ...) each by its name, and the extra bytes that the file describes, scaled where it says so.
+    The attributes are the columns of its point format, including those that share a byte (return_number,
+    classification, withheld, ...), and the extra bytes that the file describes, scaled if it says so.
 
     Parameters
     ----------
     path : str or Path
     bounds : bool
-        Whether a compressed point outside the bounding box of the header is an error. LAZ has no checksums: this is how
-        corrupt data are noticed.
+        Whether a compressed point outside the bounding box of the header is an error: LAZ has no checksums, and this
+        is the only sign of corrupt data.
     """
 
     def __init__(self, path: str | Path, *, bounds: bool = True):
@@ -54,7 +55,7 @@ class LasReader(PointReader):
             self.remarks.append("its waveforms are not read")
 
     def _bounds(self) -> tuple[Array, Array] | None:
-        """The integers between which the points must lie, with some room for headers that were rounded."""
+        """The least and greatest integers of the header's bounds, which are widened a little: headers are rounded."""
         low, high = self.header.low, self.header.high
         if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
             return None
@@ -76,7 +77,7 @@ class LasReader(PointReader):
             yield chunk
 
     def borders(self, points: int) -> list[int] | None:
-        """Of equal parts, or of whole chunks of compressed points."""
+        """The borders of equal parts; of compressed points, of whole chunks."""
         return even_borders(self.points, points) if self.packed is None else self.packed.borders(points)
 
     def part(self, start: int, stop: int) -> Array:
@@ -102,12 +103,12 @@ class LasReader(PointReader):
                 raise FileError(self.path, problem, place)
 
     def lattice(self, voxel_size: Sequence[float], origin: Sequence[float]) -> Lattice:
-        """The voxels on the file's integers."""
+        """The voxels in terms of the file's integers."""
         key = (tuple(voxel_size), tuple(origin))
         if key not in self._lattices:
             self._lattices[key] = lattice(self.scales, self.offsets, voxel_size, origin)
         return self._lattices[key]
 
     def cells(self, chunk: Array, voxel_size: Sequence[float], origin: Sequence[float]) -> Array:
-        """(n, 3) int64 cells of a chunk, exact whatever the size is."""
+        """(n, 3) int64 cells of the points of a chunk, by exact arithmetic."""
         return self.lattice(voxel_size, origin).cells(chunk["X"], chunk["Y"], chunk["Z"])

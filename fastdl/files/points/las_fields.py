@@ -1,4 +1,4 @@
-"""The columns of a LAS point: where each stands in the record, which of a byte's bits it has, how extra bytes scale."""
+"""The columns of a LAS point record: the attributes of the point formats, and extra bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastdl.files.points.reader import decode
 
 
 def _bits(offset: int, *parts: tuple[str, int]) -> list[Field]:
-    """The parts of one byte, lowest bits first, each as wide as it says."""
+    """The columns of one byte: (name, bits) from the lowest bit up."""
     fields, shift = [], 0
     for name, width in parts:
         fields.append(Field(name, offset, np.dtype(np.uint8), shift, (1 << width) - 1))
@@ -21,7 +21,7 @@ def _bits(offset: int, *parts: tuple[str, int]) -> list[Field]:
 
 
 def standard_fields(point_format: int) -> list[Field]:
-    """The attributes of a point format, in the order of the record; waveform packets are none."""
+    """The attributes of a point format, in the order of the record, without waveform packets."""
 
     def field(name: str, kind: str, offset: int) -> Field:
         return Field(name, offset, np.dtype(kind))
@@ -56,16 +56,16 @@ def standard_fields(point_format: int) -> list[Field]:
     return fields
 
 
-#: dtypes of extra bytes by their number; three apart for arrays of two and three.
+#: The dtypes of extra bytes: data type 1 is the first; 11 to 20 are pairs and 21 to 30 triples of these.
 EXTRA_TYPES = ("u1", "i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8")
 _DESCRIPTOR = 192  # bytes
-_SCALED, _SHIFTED = 8, 16  # bits of a descriptor's options
+_SCALED, _SHIFTED = 8, 16  # bits of a descriptor's options: it has a scale, an offset
 
 
 def extra_fields(header: LasHeader) -> list[Field]:
-    """The columns that the file describes behind the standard ones; bytes that no description fits are none.
+    """The extra columns that the file describes, which follow the standard ones; undescribed bytes are skipped.
 
-    Names are read as UTF-8 and, where they are not that, as Latin 1; one that is there already gets a number.
+    Names are UTF-8, or else Latin 1; a name that is already in use gets a number.
     """
     described = header.vlr(b"lasf_spec", 4)
     at, end = RECORD_SIZES[header.point_format], header.record_size
@@ -75,7 +75,7 @@ def extra_fields(header: LasHeader) -> list[Field]:
     for start in range(0, len(data) - len(data) % _DESCRIPTOR, _DESCRIPTOR):
         kind, options = data[start + 2], data[start + 3]
         raw = data[start + 4 : start + 36].partition(b"\0")[0]
-        if kind == 0:  # so many bytes without a type
+        if kind == 0:  # untyped bytes, whose number is in `options`
             at += options
             continue
         if kind > 30:

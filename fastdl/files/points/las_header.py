@@ -1,8 +1,7 @@
-"""The header of a LAS file: what stands where, every count held against the size of the file before it is believed.
+"""The header of a LAS file, as in the ASPRS specification, versions 1.0 to 1.5.
 
-The bytes of texts, of records of variable length (VLRs) and of whatever else stands in the header are kept as they are,
-so that a file written from another one carries them unchanged, whatever alphabet their writer used. The layout is that
-of the ASPRS specification, versions 1.0 to 1.5.
+Every count is checked against the size of the file before it is used. The bytes of texts, of variable length records
+(VLRs) and of unknown fields are kept as they are, so that a file written from another one carries them unchanged.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ import numpy as np
 from fastdl._typing import Array
 from fastdl.errors import FileError
 
-#: The least bytes of a header, by minor version.
+#: The least size of a header, by minor version.
 HEADER_SIZES = {0: 227, 1: 227, 2: 227, 3: 235, 4: 375, 5: 393}
 #: The bytes of a record of each point format, extra bytes not counted.
 RECORD_SIZES = (20, 28, 26, 34, 57, 63, 30, 36, 38, 59, 67)
-_VLR, _EVLR = 54, 60  # bytes of the header of a record of variable length
+_VLR, _EVLR = 54, 60  # bytes of the headers of a VLR and of an extended VLR (EVLR)
 _COMPRESSED = 0x80  # the bit of the point format that LASzip sets
 _WAVEFORM_BITS = 0x06  # of the global encoding: waveforms in this file, waveforms in another file
 
 
 @dataclass(frozen=True)
 class Vlr:
-    """A record of variable length: whose it is, its number, and all its bytes, header included."""
+    """A variable length record: its user id, its record id, and all its bytes, header included."""
 
     user: bytes
     number: int
@@ -37,13 +36,13 @@ class Vlr:
 
     @property
     def data(self) -> bytes:
-        """What follows the header."""
+        """The bytes after the header."""
         return self.raw[_VLR:]
 
 
 @dataclass(frozen=True)
 class Evlr:
-    """A record that stands after the points: whose it is, its number, and where its bytes are."""
+    """An extended VLR, which stands after the points: its user id, its record id, and the place of its bytes."""
 
     user: bytes
     number: int
@@ -53,12 +52,12 @@ class Evlr:
 
 @dataclass(frozen=True)
 class LasHeader:
-    """A header that was checked; `raw` is the public header block, as it stands in the file."""
+    """A checked header; `raw` is the public header block, as it is in the file."""
 
     raw: bytes
     vlrs: tuple[Vlr, ...] = ()
     evlrs: tuple[Evlr, ...] = ()
-    between: bytes = field(default=b"", repr=False)  # what stands between the last VLR and the points
+    between: bytes = field(default=b"", repr=False)  # the bytes between the last VLR and the points
 
     def _number(self, kind: str, at: int) -> int:
         return int(struct.unpack_from("<" + kind, self.raw, at)[0])
@@ -70,7 +69,7 @@ class LasHeader:
 
     @property
     def point_offset(self) -> int:
-        """Where the points begin."""
+        """The byte where the points begin."""
         return self._number("I", 96)
 
     @property
@@ -80,7 +79,7 @@ class LasHeader:
 
     @property
     def compressed(self) -> bool:
-        """Whether the points are LASzip's."""
+        """Whether the points are compressed by LASzip."""
         return bool(self.raw[104] & 0xC0)
 
     @property
@@ -96,12 +95,12 @@ class LasHeader:
 
     @property
     def scales(self) -> Array:
-        """Steps of x, y, z."""
+        """The scale factors of x, y, z."""
         return np.frombuffer(self.raw, "<f8", 3, 131).astype(np.float64)
 
     @property
     def offsets(self) -> Array:
-        """x, y, z of the integers 0."""
+        """The offsets of x, y, z: the coordinates of the integer 0."""
         return np.frombuffer(self.raw, "<f8", 3, 155).astype(np.float64)
 
     @property
@@ -120,7 +119,7 @@ class LasHeader:
 
 
 def read_header(path: Path) -> LasHeader:
-    """The header of a file, or a FileError that names the byte that cannot be."""
+    """Read and check the header of a file; a FileError names the byte that is wrong."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         raw = file.read(227)
@@ -200,7 +199,7 @@ def _evlrs(path: Path, header: LasHeader, size: int) -> Iterator[Evlr]:
 
 
 def _check_records(path: Path, header: LasHeader, size: int) -> None:
-    """Whether the uncompressed points that are announced are there, and are announced."""
+    """Raise if a file of uncompressed points holds fewer than it announces, or announces none and holds some."""
     room = size - header.point_offset
     if room < header.points * header.record_size:
         problem = f"truncated: {header.points} points of {header.record_size} bytes announced"
@@ -213,6 +212,6 @@ def _check_records(path: Path, header: LasHeader, size: int) -> None:
 
 
 def _waveforms(header: LasHeader) -> list[int]:
-    """Where waveforms begin, if they are in the file."""
+    """The byte where waveforms begin, if the file has any."""
     start = struct.unpack_from("<Q", header.raw, 227)[0] if header.minor >= 3 else 0
     return [start] if start >= header.point_offset and start else []

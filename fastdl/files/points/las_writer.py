@@ -1,4 +1,4 @@
-"""LAS and LAZ files of clouds: in the point format, lattice and projection of their source, or in LAS 1.4."""
+"""Writes LAS and LAZ files: like a LAS file that the cloud comes from, or else as LAS 1.4."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastdl.files.points.las_fields import EXTRA_TYPES, standard_fields
 from fastdl.files.points.las_header import HEADER_SIZES, RECORD_SIZES, Evlr, LasHeader, Vlr
 from fastdl.files.points.sorted_rows import CloudRows
 
-#: The same point format without its waveform packets, and where they stand.
+#: For each point format with waveform packets, the same one without.
 _WITHOUT_WAVEFORMS = {4: 1, 5: 3, 9: 6, 10: 8}
 _COLOURS = ("red", "green", "blue")
 _NAME = 32  # bytes of an extra column's name
@@ -29,18 +29,18 @@ _COPY = 1 << 20  # bytes copied at once
 
 @dataclass
 class Plan:
-    """What is written: the header, the place of every column, and what the records before the points are."""
+    """A file to write: its header, the place of each column in a record, and the other records of the file."""
 
     header: bytearray
     fields: list[Field]
-    columns: dict[str, Field]  # the column of the rows -> its place in the record
+    columns: dict[str, Field]  # the place of each of the cloud's columns in the record
     size: int
     vlrs: list[bytes]
     between: bytes = b""
     evlrs: list[Evlr] = field(default_factory=list)
     source: Path | None = None
     renamed: dict[str, str] = field(default_factory=dict)
-    narrow: frozenset[str] = frozenset()  # 8-bit colours, the upper byte of LAS's 16 bits, as its specification has it
+    narrow: frozenset[str] = frozenset()  # 8-bit colours, which LAS's specification puts in the upper byte of 16 bits
 
     @property
     def point_format(self) -> int:
@@ -48,17 +48,17 @@ class Plan:
         return self.header[104] & 0x3F
 
     def put(self, kind: str, at: int, *values: float) -> None:
-        """Set numbers of the header."""
+        """Set numbers of the header, of the types `kind` of `struct`, from byte `at` on."""
         struct.pack_into("<" + kind, self.header, at, *values)
 
 
 def write_las(file: IO[bytes], rows: CloudRows, like: object = None, *, compress: bool = False) -> dict[str, str]:
-    """A LAS or LAZ file with every column of `rows`; the names of columns that had to get another one, by their name.
+    """Write a LAS or LAZ file with every column of `rows`; returns the new names of columns that were renamed.
 
-    Where `like` is a LAS file: in its point format, scale, offset and projection; the texts of its header keep their
-    bytes. Waveforms are left out, and LAS 1.0 becomes 1.2. Elsewhere LAS 1.4: columns with a LAS name that fit in that
-    field there, 8-bit colours in the upper byte of 16 bits, the others as extra bytes; coordinates in steps of 0.0001,
-    or of the least power of ten that reaches over the cloud.
+    If `like` is a LAS file, its point format, scale, offset, projection and header texts are taken over; waveforms are
+    left out, and LAS 1.0 becomes 1.2. Otherwise LAS 1.4 is written: columns of a LAS field's name and range become
+    that field (8-bit colours in the upper byte of 16 bits), the others extra bytes. The scale of coordinates is then
+    0.0001, or the least larger power of ten for which the whole cloud fits in 32 bits.
     """
     plan = _plan_like(like, rows) if isinstance(like, LasReader) else _new_plan(rows)
     lazrs = laz.import_lazrs("writing") if compress else None
@@ -85,7 +85,7 @@ def write_las(file: IO[bytes], rows: CloudRows, like: object = None, *, compress
 
 @dataclass
 class _Totals:
-    """What the header says of the points."""
+    """What the header says about the points; `low` and `high` are the extremes of their integers X, Y, Z."""
 
     points: int = 0
     low: Array = field(default_factory=lambda: np.full(3, 2**31 - 1, np.int64))
@@ -96,7 +96,7 @@ class _Totals:
 def _write_points(plan: Plan, rows: CloudRows, like: object, write: Callable[[Any], object]) -> _Totals:
     totals = _Totals()
     own = record_dtype(plan.fields, plan.size)
-    # The source's records are written as they are, but for waveform packets.
+    # The source's records are written unchanged, without waveform packets.
     source = like if isinstance(like, LasReader) and rows.schema == like.record else None
     for block in rows.blocks():
         out = _records(plan, own, block) if source is None else _cut(block, source, plan)
@@ -122,7 +122,7 @@ def _cut(block: Array, like: LasReader, plan: Plan) -> Array:
 
 
 def _records(plan: Plan, own: np.dtype, block: Array) -> Array:
-    """Rows of columns as records."""
+    """The rows of a block as LAS records."""
     out = np.zeros(len(block), own)
     raw = bytes(plan.header)
     scales, offsets = (np.frombuffer(raw, "<f8", 3, at) for at in (131, 155))
@@ -140,7 +140,7 @@ def _records(plan: Plan, own: np.dtype, block: Array) -> Array:
 
 
 def _finish(file: IO[bytes], plan: Plan, totals: _Totals) -> None:
-    """The numbers of the header that are known at the end, and the records behind the points."""
+    """Write the records after the points, and the numbers of the header that are known only at the end."""
     at = file.tell()
     if plan.evlrs and plan.source is not None:
         with open(plan.source, "rb") as source:
@@ -168,7 +168,7 @@ def _finish(file: IO[bytes], plan: Plan, totals: _Totals) -> None:
 
 
 def _plan_like(like: LasReader, rows: CloudRows) -> Plan:
-    """The plan of a file like another one."""
+    """The plan of a file like `like`."""
     old: LasHeader = like.header
     header = bytearray(old.raw)
     form = _WITHOUT_WAVEFORMS.get(old.point_format, old.point_format)
@@ -194,7 +194,7 @@ def _plan_like(like: LasReader, rows: CloudRows) -> Plan:
 
 
 def _is_left_out(record: Vlr | Evlr) -> bool:
-    """COPC's hierarchy, the compression and waveforms: what does not hold for the new file."""
+    """Whether a record does not apply to the new file: COPC's hierarchy, the compression, or waveforms."""
     user = record.user.lower()
     waveform = user == b"lasf_spec" and (100 <= record.number < 355 or record.number == 65535)
     return user == b"copc" or (user, record.number) == laz.LASZIP or waveform
@@ -205,7 +205,7 @@ def _vlr(user: bytes, number: int, data: bytes) -> bytes:
 
 
 def _new_plan(rows: CloudRows) -> Plan:
-    """The plan of a LAS 1.4 file for columns from elsewhere."""
+    """The plan of a LAS 1.4 file for columns that do not come from a LAS file."""
     schema = rows.schema
     names = [n for n in (schema.names or ()) if n not in ("x", "y", "z")]
     form = 7 if set(_COLOURS) <= {n.lower() for n in names} else 6
@@ -250,7 +250,7 @@ def _extra_type(dtype: np.dtype) -> np.dtype:
 
 
 def _extra_name(name: str, taken: set[str]) -> str:
-    """A name of at most 32 bytes that is not there yet."""
+    """A name of at most 32 bytes that is not taken yet."""
     clean = "".join(c if c.isprintable() else "_" for c in name) or "extra"
     if clean.lower() in taken and clean.lower() == clean:
         clean = f"{clean}_value"
@@ -272,7 +272,7 @@ def _descriptor(place: Field) -> bytes:
 
 
 def _lattice(rows: CloudRows) -> tuple[Array, float]:
-    """The offsets and the step of a lattice that reaches over the cloud."""
+    """The offsets and the scale of integers that can represent the whole cloud."""
     low, high = (np.floor(rows.low), rows.high) if rows.count else (np.zeros(3), np.zeros(3))
     step = 1e-4
     while (high - low).max() + 1 > step * (1 << 30):

@@ -1,7 +1,8 @@
-"""The compressed points of a LAZ file, by lazrs: whole chunks of them, each checked before a byte is decoded.
+"""The compressed points of a LAZ file, decoded by lazrs in whole chunks.
 
-A LAZ file keeps its points in chunks that are compressed apart, and a table of their sizes behind them. Both are held
-against the file first: lazrs allocates what they announce, and ends the process where it cannot.
+A LAZ file has its points in chunks, each compressed on its own, and after them a table of the chunks' sizes. Both are
+checked against the file before anything is decoded: lazrs allocates what they announce, and aborts the process if that
+fails.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from types import ModuleType
+from typing import IO, TypeVar
 
 import numpy as np
 
@@ -21,13 +23,13 @@ from fastdl.files.points.las_header import LasHeader
 
 Result = TypeVar("Result")
 
-LASZIP = (b"laszip encoded", 22204)  # user and number of the VLR that describes the compression
-#: Bytes of an item by its type; -1: as many as there are.
+LASZIP = (b"laszip encoded", 22204)  # user id and record id of the VLR that describes the compression
+#: Bytes of an item by its type; -1: any number.
 _ITEMS = {0: -1, 6: 20, 7: 8, 8: 6, 9: 29, 10: 30, 11: 6, 12: 8, 13: 29, 14: -1}
-#: Streams of an item in a chunk of layers; Byte14 has one a byte.
+#: Layers of an item by its type; an item of type 14 (extra bytes) has one layer a byte.
 _LAYERS = {10: 9, 11: 1, 12: 2, 13: 1}
-_VARIABLE = 0xFFFFFFFF  # the size of chunks that have sizes of their own
-_LARGEST = 1 << 28  # bytes: a chunk that is more when decoded is decoded in parts
+_VARIABLE = 0xFFFFFFFF  # the chunk size of files whose chunks have different numbers of points
+_LARGEST = 1 << 28  # bytes: a chunk that is larger when decoded is decoded in parts
 POINTWISE, CHUNKED, LAYERED = 1, 2, 3
 
 
@@ -40,13 +42,13 @@ class Chunk:
     size: int
 
 
-def import_lazrs(purpose: object) -> Any:
-    """lazrs, or the error that says how to get it."""
+def import_lazrs(purpose: object) -> ModuleType:
+    """The module lazrs, or the error that says how to install it."""
     return _check.extra("lazrs", "points", f"{purpose}: a compressed LAS file")
 
 
 class LazPoints:
-    """The chunks of a file's points, and what they hold."""
+    """The chunks of a file's points, and readers of their records."""
 
     def __init__(self, path: Path, header: LasHeader):
         self.path, self.header = path, header
@@ -75,12 +77,12 @@ class LazPoints:
             sizes = f"{sum(size for _, size, _ in items)} bytes compressed, {self.header.record_size} in its header"
             raise FileError(self.path, f"a point has {sizes}", place)
         if self.kind == POINTWISE:
-            # One chunk without end; its writers leave a size of chunks that means nothing, and lazrs would heed.
+            # All points are one chunk. Writers leave a meaningless chunk size here, which lazrs would follow.
             self.record = data[:12] + struct.pack("<I", _VARIABLE - 1) + data[16:]
         self.layers = sum(_LAYERS.get(kind, size) for kind, size, _ in items) if self.kind == LAYERED else 0
 
     def guard(self, run: Callable[[], Result], problem: str, place: int) -> Result:
-        """run(), whose every failure, panics of lazrs included, is one of the file."""
+        """run(), with every failure, also a panic of lazrs, raised as a `FileError`."""
         try:
             return run()
         except BaseException as error:
@@ -89,7 +91,7 @@ class LazPoints:
             raise FileError(self.path, f"truncated or corrupt, {problem}: {error}", place) from None
 
     def _table(self) -> list[Chunk]:
-        """The chunks; none where the points are one stream, which is read from its start."""
+        """The chunks of the table; none for pointwise compression, which has no table and is read from the start."""
         points = self.header.points
         if self.kind == POINTWISE:
             return []
@@ -98,7 +100,7 @@ class LazPoints:
         with open(self.path, "rb") as file:
             file.seek(self.start - 8)
             at = struct.unpack("<q", file.read(8))[0]
-            if at == -1:  # written to what cannot be rewound: the place of the table stands at the end
+            if at == -1:  # the writer could not seek back: the place of the table is at the end of the file
                 file.seek(self.end - 8)
                 at = struct.unpack("<q", file.read(8))[0]
             if not self.start <= at <= self.end - 8:
@@ -114,10 +116,10 @@ class LazPoints:
             file.seek(self.start - 8)
             vlr = self.guard(lambda: self.lazrs.LazVlr(self.record), "its VLR", len(self.header.raw))
             found = self.guard(lambda: self.lazrs.read_chunk_table(file, vlr), "the table of its chunks", at)
-        return self._held_against(found, at)
+        return self._checked_chunks(found, at)
 
-    def _held_against(self, found: list[tuple[int, int]], at: int) -> list[Chunk]:
-        """The chunks, whose points must be those of the header, and whose bytes must be before the table."""
+    def _checked_chunks(self, found: list[tuple[int, int]], at: int) -> list[Chunk]:
+        """The chunks; their points must add up to the header's number, and their bytes must end before the table."""
         points, place, left, chunks = self.header.points, self.start, self.header.points, []
         for number, size in found:
             n = number if self.chunk_size == _VARIABLE else min(left, self.chunk_size)
@@ -130,7 +132,7 @@ class LazPoints:
         return [chunk for chunk in chunks if chunk.points]
 
     def read(self, points: int) -> Iterator[tuple[Array, int]]:
-        """(bytes of at most `points` points, the place of their chunk in the file), in order."""
+        """(records of at most `points` points as bytes, the place of their chunk in the file), in order."""
         if not self._has_parts():
             yield from self._in_order(points)
             return
@@ -139,12 +141,12 @@ class LazPoints:
                 yield from self._slices(self._decode(file, group), points, group[0].start)
 
     def _has_parts(self) -> bool:
-        """Whether the points stand in chunks that fit in memory."""
+        """Whether the points are in chunks that fit in memory."""
         large = any(c.points * self.header.record_size > _LARGEST for c in self.chunks)
         return self.kind != POINTWISE and not large
 
     def _groups(self, points: int) -> Iterator[list[Chunk]]:
-        """Chunks of together at most `points` points, or one alone."""
+        """Groups of chunks with at most `points` points together; a larger chunk is a group of its own."""
         group: list[Chunk] = []
         for chunk in self.chunks:
             if group and sum(c.points for c in group) + chunk.points > points:
@@ -162,7 +164,7 @@ class LazPoints:
         return [0, *np.cumsum(counts).tolist()]
 
     def part(self, start: int, stop: int) -> tuple[Array, int]:
-        """The bytes of the points between two borders, and their place in the file."""
+        """The records of the points between two borders as bytes, and their place in the file."""
         ends = np.cumsum([0, *(c.points for c in self.chunks)])
         group = self.chunks[int(np.searchsorted(ends, start)) : int(np.searchsorted(ends, stop))]
         with open(self.path, "rb") as file:
@@ -173,7 +175,7 @@ class LazPoints:
             yield records[start : start + points], place
 
     def _decode(self, file: IO[bytes], group: list[Chunk]) -> Array:
-        """The records of chunks that stand one after the other, decoded on all processors."""
+        """The records of consecutive chunks, decoded on all processors."""
         first = group[0].start
         file.seek(first)
         packed = file.read(sum(c.size for c in group))
@@ -190,7 +192,7 @@ class LazPoints:
         return out
 
     def _check_layers(self, packed: bytes, chunk: Chunk) -> None:
-        """Whether a chunk of layers has room for its layers, and as many points as the table says."""
+        """Raise if the layers of a chunk do not fit in it, or if its number of points is not that of the table."""
         size = self.header.record_size
         if len(packed) < size:
             raise FileError(self.path, f"a chunk of {len(packed)} bytes cannot hold a point", chunk.start)
@@ -204,7 +206,7 @@ class LazPoints:
             raise FileError(self.path, f"{problem}; {chunk.points} in {chunk.size} announced", chunk.start)
 
     def _in_order(self, points: int) -> Iterator[tuple[Array, int]]:
-        """The points by the decoder that keeps nothing but its state."""
+        """The points by lazrs's streaming decoder, which needs no table and holds no chunk in memory."""
         place, size = self.start - 8 * (self.kind == POINTWISE), self.header.record_size
         with open(self.path, "rb") as file:
             file.seek(place)

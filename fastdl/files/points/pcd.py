@@ -1,4 +1,4 @@
-"""PCD, the point clouds of PCL and ROS: ascii, binary and binary_compressed."""
+"""PCD, the file format of PCL and ROS: ascii, binary and binary_compressed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastdl import _check, _kernels
 from fastdl._typing import Array
 from fastdl.errors import FileError, InputError
 from fastdl.files.points.fields import Field, unique
-from fastdl.files.points.reader import PointReader, announced, binary, decode, digits_value
+from fastdl.files.points.reader import PointReader, binary, check_room, decode, digits_value
 from fastdl.files.points.sorted_rows import CloudRows
 from fastdl.files.points.text_rows import TextRows
 from fastdl.reference import files as reference
@@ -22,8 +22,8 @@ kernel = _kernels.load("files_lzf") or reference
 
 _KEYS = ("VERSION", "FIELDS", "SIZE", "TYPE", "COUNT", "WIDTH", "HEIGHT", "VIEWPOINT", "POINTS", "DATA")
 _TYPES = {"F": (4, 8), "I": (1, 2, 4, 8), "U": (1, 2, 4, 8)}
-_LONGEST = 1 << 16  # bytes: a header line longer than this is not one
-_LZF_RATIO = 100  # LZF makes at most 264 bytes of 3
+_LONGEST = 1 << 16  # bytes: a longer header line is an error
+_LZF_RATIO = 100  # above LZF's highest compression ratio: 264 bytes from 3
 _COLOURS = ("red", "green", "blue")
 
 
@@ -44,7 +44,7 @@ class PcdReader(PointReader):
         points = self._points(header)
         self._describe(list(self._columns()), size, points)
         if self.kind == "binary":
-            announced(self.path, self.offset, size, points)
+            check_room(self.path, self.offset, size, points)
         elif self.kind == "binary_compressed":
             self._sizes()
 
@@ -75,7 +75,7 @@ class PcdReader(PointReader):
         raise FileError(self.path, "its header does not end", file.tell())
 
     def _parts(self, header: dict[str, list[str]]) -> list[_Part]:
-        """Every field of the header, padding included, in the order of the record."""
+        """All fields of the header, including padding, in the order of the record."""
         names, sizes, types = header["FIELDS"], header["SIZE"], header["TYPE"]
         counts = header.get("COUNT", ["1"] * len(names))
         if not len(names) == len(sizes) == len(types) == len(counts):
@@ -97,13 +97,13 @@ class PcdReader(PointReader):
         return parts
 
     def _columns(self) -> Iterator[Field]:
-        """A column for every number of the record that is no padding; three for a packed colour."""
+        """A column for every number of the record but padding; for a packed colour, one a channel."""
         taken: set[str] = {part.name for part in self.parts if part.count == 1}
         for part in self.parts:
             if part.name == "_":
                 continue
             if part.name.lower() in ("rgb", "rgba") and part.dtype.itemsize == 4 and part.count == 1:
-                # Four bytes, in the guise of a float or as an integer: blue, green, red, alpha.
+                # Four bytes, declared as one float or integer: blue, green, red, alpha.
                 channels = ["red", "green", "blue", "alpha"][: len(part.name)]
                 for name, place in zip(channels, (2, 1, 0, 3)):
                     yield Field(unique(name, taken), part.offset + place, np.dtype(np.uint8))
@@ -127,7 +127,7 @@ class PcdReader(PointReader):
         return points
 
     def _sizes(self) -> tuple[int, int]:
-        """The sizes of the block, compressed and not, which must be possible."""
+        """The compressed and the decompressed size of the block; raises if they are impossible."""
         with open(self.path, "rb") as file:
             file.seek(self.offset)
             raw = file.read(8)
@@ -158,7 +158,7 @@ class PcdReader(PointReader):
 
     def _text(self, points: int) -> Iterator[Array]:
         numbers = [(f"{k}_{i}", part, i) for k, part in enumerate(self.parts) for i in range(part.count)]
-        # A colour in the guise of a float is written as that float, or as the integer that its bytes are.
+        # A packed colour of TYPE F is written as that float, or as the integer of the same bytes.
         rows = TextRows(
             self.path, np.dtype([(name, _read_as(part)) for name, part, _ in numbers]), self._line, self.points
         )
@@ -172,7 +172,7 @@ class PcdReader(PointReader):
                 yield out.view(self.record)
 
     def _decompress(self, points: int) -> Iterator[Array]:
-        """The block holds each field of all points, one after the other; a point's values of a field side by side."""
+        """The points of a binary_compressed file, whose block holds one field of all points after the other."""
         packed, size = self._sizes()
         if not size:
             return
@@ -196,7 +196,7 @@ class PcdReader(PointReader):
 
 @dataclass(frozen=True)
 class _Part:
-    """A field of the header: `count` numbers of a point."""
+    """A field of the header, of `count` numbers a point."""
 
     name: str
     dtype: np.dtype
@@ -209,15 +209,15 @@ class _Part:
 
 
 def _read_as(part: _Part) -> np.dtype:
-    """What stands in text for a number: float64 for a colour of TYPE F, which may be a float or an integer."""
+    """The dtype to parse a field as: float64 for a packed colour of TYPE F, which may be written as an integer."""
     packed = part.name.lower() in ("rgb", "rgba") and part.dtype == np.float32
     return np.dtype(np.float64) if packed else part.dtype
 
 
 def _colour(x: Array) -> Array:
-    """The four bytes of colours that were written as floats or as the integers of their bytes.
+    """Packed colours, as floats of the same four bytes, of text that has these floats or the integers of their bytes.
 
-    As floats they are tiny or of some 1e38, never whole numbers from 1 to 2^32; PCL 1.8 and later writes integers.
+    The floats are tiny or around 1e38, never whole numbers from 1 to 2^32; PCL 1.8 and later writes integers.
     """
     whole = (x >= 1) & (x < 2**32) & (x == np.rint(x))
     with np.errstate(over="ignore"):
@@ -227,9 +227,9 @@ def _colour(x: Array) -> Array:
 
 
 def write_pcd(file: IO[bytes], rows: CloudRows) -> dict[str, str]:
-    """A binary PCD file with a field a column; 8-bit red, green, blue as one field rgb, as PCL has it.
+    """Write a binary PCD file with one field a column; 8-bit red, green and blue become one field rgb, as in PCL.
 
-    The names of columns that had to get another one, by their name: a field's name has no blanks.
+    Returns the new names of columns that had to be renamed: a field's name must not contain blanks.
     """
     schema, taken, renamed = rows.schema, {"rgb", "_"}, {}
     packed = all(schema.fields and c in schema.fields and schema[c] == np.uint8 for c in _COLOURS)

@@ -1,4 +1,4 @@
-"""PLY, the Stanford format of meshes and clouds: the vertices of ascii and binary files; and a writer of clouds."""
+"""PLY, the Stanford format of meshes and clouds: reads the vertices of ascii and binary files, writes binary clouds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastdl import _check
 from fastdl._typing import Array
 from fastdl.errors import FileError, InputError
 from fastdl.files.points.fields import unique
-from fastdl.files.points.reader import PointReader, announced, binary, decode, digits_value, fields_of, native_records
+from fastdl.files.points.reader import PointReader, binary, check_room, decode, digits_value, fields_of, native_records
 from fastdl.files.points.sorted_rows import CloudRows
 from fastdl.files.points.text_rows import TextRows
 
@@ -24,14 +24,14 @@ _CODES = ["i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8"]
 _TYPES = dict(zip(_WORDS + _SIZED, 2 * _CODES))
 _NAMES = dict(zip(_CODES, _WORDS))
 _ORDERS = {"ascii": "=", "binary_little_endian": "<", "binary_big_endian": ">"}
-_LONGEST = 1 << 16  # bytes: a header line longer than this is not one
-_LINES = 1 << 16  # a header of more lines is not one
-_MOST = 1 << 12  # properties of an element
+_LONGEST = 1 << 16  # bytes: a longer header line is an error
+_LINES = 1 << 16  # a header of more lines is an error
+_MOST = 1 << 12  # an element of more properties is an error
 
 
 @dataclass(frozen=True)
 class _Property:
-    """A number of an element, or a list of numbers with its length before them."""
+    """A number of an element, or a list of numbers, whose length is stored before it as `length`."""
 
     name: str
     dtype: np.dtype
@@ -40,7 +40,7 @@ class _Property:
 
 @dataclass
 class _Element:
-    """Things of one kind, their number and their properties."""
+    """A kind of item (vertex, face, ...), how many there are, and their properties."""
 
     name: str
     count: int
@@ -52,7 +52,7 @@ class _Element:
 
     @property
     def least(self) -> int:
-        """The fewest bytes that one takes."""
+        """The fewest bytes of an item: its lists are empty."""
         return sum((p.length or p.dtype).itemsize for p in self.properties)
 
 
@@ -79,7 +79,7 @@ class PlyReader(PointReader):
             self.remarks.append(f"lists of its vertices are not read: {lists}")
         if self.kind != "ascii":
             self._find_vertices()
-            announced(self.path, self.offset, self.vertex.least, self.vertex.count)
+            check_room(self.path, self.offset, self.vertex.least, self.vertex.count)
 
     def _header(self, file: IO[bytes]) -> None:
         self.kind = ""
@@ -105,7 +105,7 @@ class PlyReader(PointReader):
             raise FileError(self.path, "has no vertices", line=self._line)
 
     def _take(self, words: list[str]) -> bool:
-        """Take in one line of the header; whether it is one."""
+        """Parse one line of the header; returns whether it is valid."""
         order = _ORDERS.get(self.kind, "=")
         if words[0] == "format" and len(words) == 3 and words[1] in _ORDERS and words[2] == "1.0" and not self.elements:
             self.kind = words[1]
@@ -125,7 +125,7 @@ class PlyReader(PointReader):
     def _find_vertices(self) -> None:
         """Skip the elements before the vertices."""
         for element in self._before:
-            announced(self.path, self.offset, element.least, element.count)
+            check_room(self.path, self.offset, element.least, element.count)
             if not element.has_lists:
                 self.offset += element.count * element.least
                 continue
@@ -136,7 +136,7 @@ class PlyReader(PointReader):
                 self.offset = file.tell()
 
     def _walk(self, file: IO[bytes], element: _Element) -> Iterator[bytes]:
-        """The numbers of one thing after the other, without its lists."""
+        """The bytes of the numbers of each item, without its lists."""
         size = self.path.stat().st_size
         for _ in range(element.count):
             numbers = []
@@ -219,10 +219,10 @@ class PlyReader(PointReader):
 
 
 def write_ply(file: IO[bytes], rows: CloudRows) -> dict[str, str]:
-    """A binary little-endian PLY file with one property a column; names are UTF-8.
+    """Write a binary little-endian PLY file with one property a column; names are UTF-8.
 
-    The names of columns that had to get another one, by their name: a property's name has no blanks. Integers of 64
-    bits, which PLY does not have, become 32 bits or float64 where that holds every one of them.
+    Returns the new names of columns that had to be renamed: a property's name must not contain blanks. 64-bit
+    integers, which PLY does not have, become 32-bit integers or float64 if that holds all values exactly.
     """
     taken: set[str] = set()
     renamed, given, fields = {}, {}, []
@@ -249,7 +249,7 @@ def write_ply(file: IO[bytes], rows: CloudRows) -> dict[str, str]:
 
 
 def _narrow_types(rows: CloudRows, wide: dict[str, np.dtype]) -> dict[str, np.dtype]:
-    """For columns of 64-bit integers a type of PLY's that holds all their values."""
+    """For columns of 64-bit integers, PLY types that hold all their values."""
     ends = dict.fromkeys(wide, (0, 0))
     for block in rows.blocks():
         for name, (low, high) in ends.items():

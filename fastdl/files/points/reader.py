@@ -1,4 +1,4 @@
-"""What all point-cloud readers share: columns, tables of floats, records one after the other in a file."""
+"""The base class of point-cloud readers, and helpers to read records that stand one after the other in a file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from fastdl._typing import Array
 from fastdl.errors import FileError
 from fastdl.files.points.fields import Field, record_dtype, unique
 
-_EXACT = 1 << 53  # the integers up to here are float64 numbers
+_EXACT = 1 << 53  # float64 represents all integers up to here
 
 
 class PointReader:
-    """A cloud in a file: how many points, which columns, and the points themselves in chunks.
+    """A cloud in a file: the number of points, the columns, and the points in chunks.
 
     Attributes
     ----------
@@ -25,11 +25,11 @@ class PointReader:
     schema : numpy.dtype
         A structured dtype: "x", "y", "z", then the attributes, each in the dtype that holds its values.
     record : numpy.dtype
-        What `chunks` gives: the file's own records in the machine's byte order.
+        The dtype of what `chunks` yields: the file's own records in the machine's byte order.
     fields : dict of Field
-        Where each column stands in a record.
+        The place of each column in a record.
     remarks : list of str
-        What a person should know who reads this file.
+        Remarks for the user about this file, such as what was not read.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class PointReader:
     remarks: list[str]
 
     def _describe(self, fields: Sequence[Field], size: int, points: int) -> None:
-        """Take over the columns, which must have coordinates, of records of `size` bytes."""
+        """Set the attributes, from the fields of records of `size` bytes; x, y and z must be among them."""
         names = [f.name for f in fields]
         lower = {name.lower(): name for name in reversed(names)}
         missing = [axis for axis in "xyz" if axis not in lower]
@@ -69,12 +69,15 @@ class PointReader:
         raise NotImplementedError
 
     def borders(self, points: int) -> list[int] | None:
-        """The first points of parts of about `points` points, and the number of all; None where none is read alone."""
+        """Borders of parts of about `points` points, from 0 to the number of points.
+
+        None where a part cannot be read without those before it.
+        """
         del points
         return None
 
     def part(self, start: int, stop: int) -> Array:
-        """The records from one border to another, without those before."""
+        """The records between two borders, without reading those before."""
         raise NotImplementedError
 
     def column(self, chunk: Array, name: str) -> Array:
@@ -101,13 +104,13 @@ class PointReader:
         return out
 
     def cells(self, chunk: Array, voxel_size: Sequence[float], origin: Sequence[float]) -> Array | None:
-        """(n, 3) int64 cells of a chunk where the file's own integers give them exactly, else None."""
+        """(n, 3) int64 cells of the points of a chunk, exact, if the file has integer coordinates; else None."""
         del chunk, voxel_size, origin
         return None
 
 
 def native_records(dtype: np.dtype) -> np.dtype:
-    """Packed records of the same fields in the machine's byte order, of types that every column may have."""
+    """Packed records of the same fields in the machine's byte order; float16 becomes float32, bool uint8."""
     names = dtype.names or ()
     kinds = {np.dtype(np.float16): np.dtype(np.float32), np.dtype(bool): np.dtype(np.uint8)}
     own = [dtype[name].newbyteorder("=") for name in names]
@@ -120,7 +123,7 @@ def fields_of(dtype: np.dtype) -> list[Field]:
 
 
 def binary(path: Path, dtype: np.dtype, offset: int, total: int, size: int) -> Iterator[Array]:
-    """`total` records that stand one after the other from `offset` on, in chunks of `size`, in the machine's order."""
+    """`total` records from byte `offset` on, in chunks of `size`, converted to the machine's byte order."""
     own = dtype if dtype.isnative else dtype.newbyteorder("=")
     with open(path, "rb", buffering=0) as file:
         file.seek(offset)
@@ -134,7 +137,7 @@ def binary(path: Path, dtype: np.dtype, offset: int, total: int, size: int) -> I
 
 
 def binary_part(path: Path, dtype: np.dtype, offset: int, start: int, stop: int) -> Array:
-    """Some of the records that `binary` gives."""
+    """The records from start to stop of those that `binary` yields."""
     return next(binary(path, dtype, offset + start * dtype.itemsize, stop - start, stop - start))
 
 
@@ -143,7 +146,7 @@ def even_borders(total: int, size: int) -> list[int]:
     return [*range(0, total, size), total]
 
 
-def announced(path: Path, offset: int, record: int, points: int) -> None:
+def check_room(path: Path, offset: int, record: int, points: int) -> None:
     """Raise where the file ends before the `points` records of `record` bytes that its header announces."""
     there = max(path.stat().st_size - offset, 0)
     if there < points * record:
@@ -152,12 +155,12 @@ def announced(path: Path, offset: int, record: int, points: int) -> None:
 
 
 def digits_value(text: str) -> int | None:
-    """A number of things as headers give it: decimal digits of ASCII, no more than 18; None for anything else."""
+    """The value of at most 18 ASCII digits, as headers have counts; None for any other text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def decode(raw: bytes) -> str:
-    """Text of a header: UTF-8, or Latin 1 where it is not that."""
+    """Text of a header: UTF-8, or Latin 1 if it is not valid UTF-8."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Rows of a cloud on their way to a file: in memory, or in parts on the disk that leave in the order of their keys."""
+"""Rows of a cloud that is to be written: from memory, or merged by key from sorted parts in a temporary file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK = 1 << 18  # rows
 
 
 class CloudRows(Protocol):
-    """What a writer takes."""
+    """The rows that a writer of clouds takes; `low` and `high` are the extremes of x, y and z."""
 
     schema: np.dtype
     count: int
@@ -23,11 +23,11 @@ class CloudRows(Protocol):
     high: Array
 
     def blocks(self) -> Iterator[Array]:
-        """Structured arrays of the rows in order, as often as they are asked for."""
+        """Structured arrays of the rows in order; may be called several times."""
 
 
 class TableRows:
-    """The rows of a table of floats, one column per field of `schema`; integers are the nearest ones (ties to even)."""
+    """The rows of a table of floats, one column per field of `schema`; for integers, rounded (ties to even)."""
 
     def __init__(self, table: Array, schema: np.dtype):
         self.table, self.schema, self.count = table, schema, len(table)
@@ -36,7 +36,7 @@ class TableRows:
         self.high: Array = ends.max(axis=0) if len(table) else np.zeros(3)
 
     def blocks(self) -> Iterator[Array]:
-        """Structured arrays, as often as they are asked for."""
+        """Structured arrays of the rows in order; may be called several times."""
         for start in range(0, self.count, _BLOCK):
             table = self.table[start : start + _BLOCK]
             out = np.empty(len(table), self.schema)
@@ -47,29 +47,29 @@ class TableRows:
 
 
 class MadeRows:
-    """Rows that a function makes of the numbers from which to which, and the ends of their coordinates."""
+    """Rows that `make(start, stop)` computes when they are written; `ends` are the extremes of their coordinates."""
 
     def __init__(self, schema: np.dtype, count: int, ends: tuple[Array, Array], make: Callable[[int, int], Array]):
         self.schema, self.count, self.make = schema, count, make
         self.low, self.high = ends
 
     def blocks(self) -> Iterator[Array]:
-        """Structured arrays, as often as they are asked for."""
+        """Structured arrays of the rows in order; may be called several times."""
         for start in range(0, self.count, _BLOCK):
             yield self.make(start, min(start + _BLOCK, self.count))
 
     def part(self, start: int, stop: int) -> MadeRows:
-        """The rows from one to another."""
+        """The rows from start to stop."""
         ends = self.low, self.high
         return MadeRows(self.schema, stop - start, ends, lambda a, b: self.make(start + a, start + b))
 
 
 class SortedRowFile:
-    """Rows that come in parts, each in ascending order of its keys, and leave in the order of all keys.
+    """An external merge: parts are added, each sorted by key, and `blocks` yields all rows in the order of their keys.
 
-    Memory: eight bytes a row and one block; the rows wait in a temporary file without a name. Keys are whole, not
-    negative and there once: the number of a voxel's first point. What is written and what is read back is counted: a
-    full disk is an error, never rows that are missing.
+    It takes eight bytes of memory a row and one block; the rows are in an unnamed temporary file. Keys are unique
+    integers from 0 on: the index of a voxel's first point. The bytes written and read back are counted, so that a full
+    disk is an error, never missing rows.
     """
 
     def __init__(self, schema: np.dtype):
@@ -81,7 +81,7 @@ class SortedRowFile:
         self.count = 0
 
     def add(self, keys: Array, rows: Callable[[int, int], Array], ends: tuple[Array, Array]) -> None:
-        """Take in a part: its keys in ascending order, what makes its rows, and the ends of their coordinates."""
+        """Add a part: its ascending keys, a function that makes its rows, and the extremes of their coordinates."""
         if not len(keys):
             return
         self._starts.append(self.count)
@@ -103,7 +103,7 @@ class SortedRowFile:
             raise FileError(tempfile.gettempdir(), f"{problem}; TMPDIR names another folder") from None
 
     def _read(self, row: int, rows: int) -> Array:
-        out = np.empty((rows, self.schema.itemsize), np.uint8)  # bytes, for fields may share some
+        out = np.empty((rows, self.schema.itemsize), np.uint8)  # as bytes, since fields may overlap
         data = memoryview(out.reshape(-1))
         place = row * self.schema.itemsize
         self._file.seek(place)
@@ -116,17 +116,17 @@ class SortedRowFile:
         return out
 
     def blocks(self) -> Iterator[Array]:
-        """Structured arrays of at most 2^18 rows, as often as they are asked for."""
+        """Structured arrays of at most 2^18 rows in order; may be called several times."""
         yield from self._between(0, None)
 
     def _between(self, first: int, last: int | None) -> Iterator[Array]:
-        """The rows whose keys are from `first` on and before `last`."""
+        """The rows with first <= key < last."""
         at = [int(np.searchsorted(keys, first)) for keys in self._keys]
         while True:
             ahead = [int(keys[k]) for keys, k in zip(self._keys, at) if k < len(keys)]
             if not ahead or (last is not None and min(ahead) >= last):
                 return
-            # Keys are there once, so there are no more rows in a stretch of keys than it is long.
+            # Keys are unique: a range of _BLOCK keys has at most _BLOCK rows.
             end = min(ahead) + _BLOCK if last is None else min(min(ahead) + _BLOCK, last)
             keys, pieces = [], []
             for part, k in enumerate(at):
@@ -141,16 +141,16 @@ class SortedRowFile:
             yield rows.reshape(-1).view(self.schema)
 
     def part(self, first: int, last: int) -> KeyRange:
-        """The rows whose keys are from `first` on and before `last`, as rows to write."""
+        """The rows with first <= key < last, for a writer."""
         return KeyRange(self, first, last)
 
     def close(self) -> None:
-        """Give the disk back."""
+        """Close the temporary file, which removes it."""
         self._file.close()
 
 
 class KeyRange:
-    """Some of the rows of a SortedRowFile."""
+    """The rows of a SortedRowFile with keys in a range."""
 
     def __init__(self, rows: SortedRowFile, first: int, last: int):
         self.rows, self.first, self.last = rows, first, last
@@ -159,5 +159,5 @@ class KeyRange:
         self.count = int(sum(b - a for a, b in ends))
 
     def blocks(self) -> Iterator[Array]:
-        """Structured arrays, as often as they are asked for."""
+        """Structured arrays of the rows in order; may be called several times."""
         yield from self.rows._between(self.first, self.last)

@@ -1,4 +1,4 @@
-"""Clouds in plain text: .xyz, .txt, .pts, .asc and .csv, a point a line, with a line of names before them or none."""
+"""Clouds in plain text (.xyz, .txt, .pts, .asc, .csv): one point a line, perhaps after a line of column names."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from fastdl.files.points.reader import PointReader, decode, digits_value, fields
 from fastdl.files.points.sorted_rows import CloudRows
 from fastdl.files.points.text_rows import TextRows
 
-_LINE = 1 << 16  # bytes: a first line that is longer is none of a cloud
+_LINE = 1 << 16  # bytes: a longer first line is an error
 _READ = 1 << 20  # bytes read at once
-#: Columns that an ending says (Open3D's).
+#: The columns of files with Open3D's endings.
 _LAYOUTS = {".xyzn": ("x", "y", "z", "nx", "ny", "nz"), ".xyzrgb": ("x", "y", "z", "red", "green", "blue")}
-_EXACT = 15  # digits of the integers that float64 certainly holds
+_EXACT = 15  # digits: float64 represents all integers of so many
 
 
 class TextReader(PointReader):
-    """Lines of numbers with blanks (tabs among them), commas or semicolons between them.
+    """Lines of numbers separated by blanks, tabs, commas or semicolons.
 
-    A line of names may come first, behind `#` or `//` or not; without one the columns are x, y, z, column3, ... or
-    those of the layout. A first line of one whole number is the number of points, as in .pts files, and not believed.
+    A line of names may come first, with or without `#` or `//` before it; otherwise the columns are x, y, z, column3,
+    ... or those of the layout. A first line of one integer is the number of points, as in .pts files; it is ignored.
     """
 
     def __init__(self, path: str | Path, layout: Sequence[str] | None = None):
@@ -42,7 +42,7 @@ class TextReader(PointReader):
         self.dtype = dtype
 
     def _start(self, file: IO[bytes], layout: Sequence[str] | None) -> tuple[list[str], list[str]]:
-        """The names and the first row; `offset` and `line` are then those of the first row."""
+        """The names and the first row; sets `offset` and `line` to those of the first row."""
         named: list[str] = []
         self.offset, self.line, self.separator, self.heading = 0, 0, "", False
         while True:
@@ -58,7 +58,7 @@ class TextReader(PointReader):
             self.separator = next((s for s in ",;" if s in text), "")  # tabs are blanks
             words = [w.strip() for w in text.lstrip("#/ ").split(self.separator or None)]
             if text.startswith(("#", "//")):
-                named = words or named  # names, or a remark
+                named = words or named  # the column names, or a comment
             elif words and not self.heading and not _is_number(words[0]):
                 named, self.heading = words, True
             elif len(words) == 1 and digits_value(words[0]) is not None and not named:
@@ -71,7 +71,7 @@ class TextReader(PointReader):
             self.offset, self.line = file.tell(), self.line + 1
 
     def _check_line(self, raw: bytes) -> None:
-        """Raise for what would be read as something else, or as nothing that could be understood."""
+        """Raise for encodings and line ends that would be misread."""
         problem = ""
         if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
             problem = "is UTF-16; text is read as UTF-8"
@@ -96,7 +96,7 @@ class TextReader(PointReader):
         return ["x", "y", "z", *(f"column{k}" for k in range(3, columns))]
 
     def _rows(self) -> int:
-        """How many lines are not blank."""
+        """The number of lines that are not blank."""
         rows, rest = 0, b""
         with open(self.path, "rb") as file:
             file.seek(self.offset)
@@ -125,10 +125,10 @@ def _is_number(word: str) -> bool:
 
 
 def write_text(file: IO[bytes], rows: CloudRows, kind: str) -> dict[str, str]:
-    """A point a line: .csv with commas and a line of names, .txt with blanks and a line of names behind #, .xyz with
-    blanks alone. Numbers are as short as they may be to be read back as they are.
+    """Write one point a line: .csv with commas and a line of names, .txt with blanks and names after a #, .xyz with
+    blanks and no names. Numbers have the fewest digits that read back to the same value.
 
-    The names of columns that had to get another one, by their name.
+    Returns the new names of columns that had to be renamed: they must not contain blanks or separators.
     """
     separator = "," if kind == ".csv" else " "
     taken: set[str] = set()

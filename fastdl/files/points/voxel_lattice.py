@@ -1,9 +1,9 @@
-"""The integer lattice of a LAS file and the voxels on it: cells by exact arithmetic, whatever the sizes are.
+"""Voxels of a LAS file, computed exactly from its integer coordinates.
 
-The numbers are the decimals that people wrote, not their binary neighbours: 0.2 is 200 times 0.001. With
-x = X scale + offset, the cell floor((x - origin) / size) is floor((X + r) / s) for the fractions
-r = (offset - origin) / scale and s = size / scale = p / q, and as q X and p are whole, that is
-floor((q X + floor(q r)) / p): integers alone.
+Scales, offsets and sizes are taken as the decimals that people wrote, not as the nearest binary fractions: 0.2 is 200
+times 0.001. With x = X scale + offset, the cell floor((x - origin) / size) is floor((X + r) / s) for the fractions
+r = (offset - origin) / scale and s = size / scale = p / q. As q X and p are integers, that is
+floor((q X + floor(q r)) / p), which is computed in integers.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from fastdl._typing import Array
 from fastdl.errors import InputError
 
 _LARGEST = 1 << 62
-_REACH = 1 << 31  # the integers of a LAS file end here
-_DOUBT = 1e-4  # a cell's share beside its walls in which an estimate in float64 is not believed
+_REACH = 1 << 31  # the integers of a LAS file are below this
+_DOUBT = 1e-4  # so near a cell's border, as a share of its size, a float64 estimate is replaced by exact integers
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Axis:
 
     @property
     def narrow(self) -> bool:
-        """Whether 64 bits hold everything on the way."""
+        """Whether 64-bit integers hold every intermediate result."""
         return self.multiply * _REACH + abs(self.shift) < _LARGEST and self.step < _LARGEST
 
     def cells(self, x: Array, out: Array) -> None:
-        """The cells of int32 numbers, exact in any case."""
+        """The cells of int32 coordinates, exactly."""
         if self.narrow:
             if self.multiply == 1:
                 np.add(x, self.shift, out=out, dtype=np.int64)
@@ -46,7 +46,7 @@ class Axis:
                 out += self.shift
             out //= self.step
             return
-        # An estimate; beside the walls of the cells, Python's integers of any length.
+        # An estimate in float64; near the borders of cells it is replaced by Python's integers, which do not overflow.
         at = x * float(Fraction(self.multiply, self.step)) + float(Fraction(self.shift, self.step))
         if len(at) and not np.abs(at).max() < 2.0**52:
             raise InputError("a voxel's index must be within 2^52; the voxels are too small for the cloud")
@@ -62,7 +62,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Lattice:
-    """The three axes of a lattice of voxels in a file's integers.
+    """The three axes of a grid of voxels, in terms of a file's integers.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class Lattice:
     axes: tuple[Axis, Axis, Axis]
 
     def cells(self, x: Array, y: Array, z: Array) -> Array:
-        """(n, 3) int64 cells of int32 numbers."""
+        """(n, 3) int64 cells of int32 coordinates."""
         out = np.empty((len(x), 3), np.int64)
         for k, (axis, numbers) in enumerate(zip(self.axes, (x, y, z))):
             axis.cells(numbers, out[:, k])
@@ -86,7 +86,7 @@ class Lattice:
 def lattice(
     scales: Iterable[float], offsets: Iterable[float], voxel_size: Iterable[float], origin: Iterable[float]
 ) -> Lattice:
-    """The voxels of this size around this origin, on the lattice of these scales and offsets."""
+    """The grid of voxels of this size and origin, for a file of these scales and offsets."""
     axes = []
     for numbers in zip(scales, offsets, voxel_size, origin):
         scale, offset, size, start = (Fraction(repr(float(v))) for v in numbers)

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
 from fastdl.files.sequences.compressed_text import CompressedText
-
-Array = np.ndarray
 
 _CENTERS = ("middle", "summit")
 _TABLES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
 _LONGEST = 1 << 20  # bytes of a line
-_FARTHEST = 1 << 60  # far beyond every genome, and far from where integers wrap
+_FARTHEST = 1 << 60  # positions beyond are an error: no genome is so long, and sums of two stay within int64
 _COLUMNS = {
     "name": ("chrom", "chr", "chromosome", "seqnames", "seqname", "contig", "sequence", "name"),
     "start": ("start", "chromstart", "begin"),
@@ -61,12 +60,12 @@ def read_bed(path: str | Path, count: int = 4096, *, negative: bool = False) -> 
     Parameters
     ----------
     path : str or Path
-        Columns apart by tabs, or by blanks; the sixth is the strand, the tenth of ten the summit (narrowPeak). Empty
-        lines, and those that begin with #, or with the word track or browser, are skipped.
+        Columns are separated by tabs, or by blanks; the sixth is the strand, and the tenth of ten the summit
+        (narrowPeak). Empty lines, and those that begin with #, or with the word track or browser, are skipped.
     count : int
-        Regions to give at once.
+        The number of regions of a batch.
     negative : bool
-        Whether regions may begin before 0, as those that were widened do: what lies there is padding.
+        Whether regions may begin before 0, as those that were widened do: bases before 0 are padding.
 
     Yields
     ------
@@ -76,7 +75,7 @@ def read_bed(path: str | Path, count: int = 4096, *, negative: bool = False) -> 
     Raises
     ------
     FileError
-        For a line that is no region, naming it.
+        For a line that is not a region, naming it.
 
     Examples
     --------
@@ -97,8 +96,8 @@ def read_regions(path: str | Path, count: int = 4096, *, negative: bool = False)
     Parameters
     ----------
     path : str or Path
-        The columns of a table are found by name: chrom, start, end, and where they are there strand and summit (a
-        place, not a distance), in any order and among others.
+        The columns of a table are found by name, in any order: chrom, start, end, and optionally strand and summit (a
+        position in the sequence, not a distance from the start).
     count, negative
         As in `read_bed`.
 
@@ -143,7 +142,7 @@ def _regions(rows: list[_Row]) -> Regions:
 
 
 def text_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a plain or gzip file, without their ends; one beyond a limit is an error."""
+    """The lines of a plain or gzip file, without line ends; a line that is too long is an error."""
     with CompressedText(path) as file:
         rest, number = b"", 0
         while block := file.read(1 << 20):
@@ -167,7 +166,10 @@ def _bed_rows(path: Path, negative: bool) -> Iterator[_Row]:
             raise _check.FileError(path, "needs a name, a start and an end, apart by tabs", line=number)
         row = _row(path, number, text[:3], text[5] if len(text) > 5 else ".", negative)
         offset = text[9] if len(text) == 10 else "-1"
-        if offset != "-1" and offset.isascii() and offset.isdigit() and len(offset) < 19:
+        if offset != "-1" and offset.isascii() and offset.isdigit():
+            if len(offset) > 18 or int(offset) > row.stop - row.start:
+                problem = f"a summit {offset[:20]} bases behind a start lies beyond the end of the region"
+                raise _check.FileError(path, problem, line=number)
             row = row._replace(summit=row.start + int(offset))
         yield row
 
@@ -195,31 +197,50 @@ def _integer(path: Path, number: int, text: str) -> int:
     return value
 
 
-def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
-    """The rows of a table in text, by the names of its columns; its separator is that of its first line."""
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, row as a dict by column name) of a table in text; the separator is guessed from the first line."""
     lines = (line.decode("utf-8-sig", "replace") for line in text_lines(path))
     heading = next(lines, "")
     separator = max("\t,;", key=heading.count)
-    names = next(csv.reader([heading], delimiter=separator), [])
     try:
-        for fields in csv.reader(lines, delimiter=separator):
-            yield dict(zip(names, fields)) if fields else {}
+        names = next(csv.reader([heading], delimiter=separator), [])
+        _check_names(path, names)
+        reader = csv.reader(lines, delimiter=separator)
+        for fields in reader:
+            if fields and len(fields) != len(names):  # one comma too many would move every column behind it
+                problem = f"must have {len(names)} fields, as its heading, got {len(fields)}"
+                raise _check.FileError(path, problem, line=reader.line_num + 1)
+            yield reader.line_num + 1, dict(zip(names, fields))
     except csv.Error as error:
         raise _check.FileError(path, f"cannot be read as a table: {error}") from None
 
 
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     parquet = _check.extra("pyarrow.parquet", "tables", "reading .parquet")
     try:
-        for batch in parquet.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
+        file = parquet.ParquetFile(path)
+        _check_names(path, file.schema_arrow.names)
+        number = 2  # as in text, whose heading is line 1
+        for batch in file.iter_batches():
+            yield from enumerate(batch.to_pylist(), number)
+            number += batch.num_rows
+    except _check.FileError:
+        raise
     except (OSError, ValueError) as error:  # what pyarrow raises for what is no Parquet
         raise _check.FileError(path, f"not a Parquet file: {error}") from None
 
 
-def _table_rows(path: Path, rows: Iterator[dict[str, Any]], negative: bool) -> Iterator[_Row]:
+def _check_names(path: Path, names: list[str]) -> None:
+    """Raise where a column that could be meant is there twice."""
+    known = [name.strip().lower() for name in names]
+    twice = sorted({n for n in known if known.count(n) > 1 and any(n in some for some in _COLUMNS.values())})
+    if twice:
+        raise _check.FileError(path, f"has the column {twice[0]!r} more than once", line=1)
+
+
+def _table_rows(path: Path, rows: Iterator[tuple[int, dict[str, Any]]], negative: bool) -> Iterator[_Row]:
     columns: dict[str, str] | None = None
-    for number, row in enumerate(rows, 2):  # the heading is line 1
+    for number, row in rows:
         if not row:
             continue
         if columns is None:
@@ -233,7 +254,7 @@ def _table_rows(path: Path, rows: Iterator[dict[str, Any]], negative: bool) -> I
 
 
 def _columns(path: Path, names: list[str]) -> dict[str, str]:
-    """The columns of a table that are meant."""
+    """The columns of a table, by what they hold."""
     folded = {name.strip().lower(): name for name in names}
     found = {what: folded[n] for what, known in _COLUMNS.items() for n in reversed(known) if n in folded}
     for what in ("name", "start", "stop"):

@@ -1,4 +1,4 @@
-"""Compressed text: gzip from front to end, and bgzip's blocks from any place."""
+"""Compressed text: gzip from beginning to end, and any part of a bgzip file by its blocks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ try:  # Intel's implementation inflates twice as fast as zlib, which does where 
 except ImportError:
     from zlib import decompress as inflate
 
-_CACHE = 1 << 27  # bytes of unpacked blocks that are kept: random windows of a small genome then unpack each once
-_LARGEST = 1 << 16  # bytes of a block, packed or not: the format's limit (SAM specification, section 4.1)
+_CACHE = 1 << 27  # bytes of decompressed blocks that are kept: enough for all of a small genome
+_LARGEST = 1 << 16  # bytes of a block, compressed or not: the format's limit (SAM specification, section 4.1)
 
 
 class CompressedText:
-    """The bytes of a plain or gzip file, front to end, with the place reached for progress and messages."""
+    """The bytes of a plain or gzip file from beginning to end, and the position in the file for progress and errors."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -46,7 +46,7 @@ class CompressedText:
             raise _check.FileError(self.path, f"cannot be read: {error.strerror}", self.raw.tell()) from None
 
     def tell(self) -> int:
-        """Bytes of the file that have been read."""
+        """The number of bytes of the file that have been read, compressed."""
         return self.raw.tell()
 
     def close(self) -> None:
@@ -62,9 +62,10 @@ class CompressedText:
 
 
 class BgzipBlocks:
-    """Random access to a bgzip file: its blocks are found by hopping from header to header, none is unpacked for it.
+    """Random access to a bgzip file.
 
-    A block says how long it is unpacked; that is believed for a start only, and held against what comes out.
+    The blocks are found by following the sizes in their headers, without decompressing them. The decompressed size that
+    a block announces is checked when it is decompressed.
     """
 
     def __init__(self, source: SourceFile):
@@ -104,11 +105,11 @@ class BgzipBlocks:
 
     @property
     def size(self) -> int:
-        """Bytes, unpacked."""
+        """The number of bytes, decompressed."""
         return int(self.offsets[-1])
 
     def read(self, start: int, stop: int) -> bytes:
-        """The unpacked bytes from start to stop, fewer at the end of the file."""
+        """The decompressed bytes from start to stop, fewer at the end of the file."""
         block = max(int(self.offsets.searchsorted(start, side="right")) - 1, 0)
         base = int(self.offsets[block])
         parts = []
@@ -137,8 +138,8 @@ class BgzipBlocks:
         return text
 
     def _keep(self, k: int, text: bytes) -> None:
-        """Keep a block; those that have been kept longest go."""
-        if self._process != os.getpid():  # a lock that another thread held at the fork is never released
+        """Put a block into the cache, and drop the oldest ones where it is full."""
+        if self._process != os.getpid():  # after a fork: another thread may have held the lock, which stays locked
             self._cached, self._lock, self._process = sum(map(len, self._cache.values())), threading.Lock(), os.getpid()
         with self._lock:
             if k not in self._cache:

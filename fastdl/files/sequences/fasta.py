@@ -1,16 +1,17 @@
-"""FASTA files, plain, gzip or bgzip: every sequence front to end, or any window by an index."""
+"""FASTA files, plain, gzip or bgzip: all sequences from beginning to end, or any window by an index."""
 
 from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fastdl import _check, _kernels
+from fastdl._typing import Array
 from fastdl.files.sequences.compressed_text import BgzipBlocks, CompressedText
 from fastdl.files.sequences.fasta_index import Entry, IndexIgnored, Mismatch, check_index, first_strange, read_index
 from fastdl.files.sequences.fasta_index import write_index as write_fai
@@ -18,7 +19,6 @@ from fastdl.files.sequences.names import missing
 from fastdl.files.sequences.source_file import SourceFile
 from fastdl.reference import _sequence_text as reference
 
-Array = np.ndarray
 kernel = _kernels.load("files_sequences") or reference
 
 _PLAIN = (".fa", ".fasta", ".fna", ".ffn", ".faa", ".frn", ".fas", ".fsa", ".mfa")
@@ -33,12 +33,12 @@ class Piece(NamedTuple):
     """Some letters of one sequence."""
 
     name: str
-    start: int  # their place in it
+    start: int  # position of the first of them
     letters: Array  # uint8
 
 
 class Batch(NamedTuple):
-    """Letters of many sequences end to end. Those before the first start go on where the last batch ended."""
+    """Letters of many sequences end to end; those before the first start belong to the last sequence of before."""
 
     letters: Array  # uint8
     names: list[str]  # of the sequences that begin here
@@ -59,11 +59,12 @@ class Fasta:
 
     Notes
     -----
-    Front to end, memory for one piece is taken, and lines may be of any length, names missing or the same; lines that
-    begin with ``;`` are comments. A window needs an index, as samtools writes it to `path.fai`. One that is there is
-    held against the file: where it belongs to another, that is said (`IndexIgnored`), and one is made in memory. A
-    window of a sequence with unequal lines is an error that names the line. Windows of compressed files need bgzip.
-    A reader pickles as its path: a worker opens the file itself, and finds out where it has changed.
+    Reading from beginning to end takes the memory of one piece; lines may be of any length, and names may be missing or
+    repeated; lines that begin with ``;`` are comments. A window needs an index, as samtools writes it to `path.fai`. An
+    index found there is checked against the file: if it belongs to another one, it is ignored with a warning
+    (`IndexIgnored`), and an index is made in memory. A window of a sequence with unequal lines is an error that names
+    the line. Windows of compressed files need bgzip. A reader is pickled as its path: a worker opens the file itself,
+    and raises an error if it has changed.
 
     Examples
     --------
@@ -81,7 +82,7 @@ class Fasta:
         self.path, self.size = self.source.path, self.source.size
         self.loose, self.write_index = bool(loose), bool(write_index)
         self.packed = self.source.identity.head[:2] == b"\x1f\x8b"
-        self.read = 0  # bytes of the file that batches() has gone through
+        self.read = 0  # bytes of the file that batches() has read
         self._returns = self._ends_in_returns()
         self._index: dict[str, Entry] | None = None
         self._blocks: BgzipBlocks | None = None
@@ -93,11 +94,11 @@ class Fasta:
         self.close()
 
     def close(self) -> None:
-        """Close what windows were read from."""
+        """Close the file; a later window opens it again."""
         self.source.close()
 
     def _ends_in_returns(self) -> bool:
-        """Whether lines end in CR alone, as on an old Macintosh: the first line tells."""
+        """Whether lines end in CR alone, as on the classic Mac OS: so does the first one."""
         with CompressedText(self.path) as file:
             head = file.read(_LONGEST)
         at = head.find(b"\r")
@@ -109,7 +110,7 @@ class Fasta:
         return {name: entry.length for name, entry in self.index.items()}
 
     def _texts(self) -> Iterator[bytes]:
-        """The text in pieces that begin and end within letters or between lines, never within a header or comment."""
+        """The text in pieces, none of which begins or ends within a header or comment."""
         rest, fresh = b"", True
         with CompressedText(self.path) as file:
             while block := file.read(_TEXT):
@@ -129,7 +130,7 @@ class Fasta:
             yield rest
 
     def _parse(self) -> Iterator[tuple[bytes, Array, Array, Array]]:
-        """(text, letters, records, state) of each piece; a last one without text closes the last sequence."""
+        """(text, letters, records, state) of each piece; a last, empty piece completes the last sequence's record."""
         state = np.zeros(10, np.int64)
         state[reference.LINE] = state[reference.FRESH] = 1
         seen = False
@@ -153,7 +154,7 @@ class Fasta:
         yield b"", np.empty(0, np.uint8), np.empty((0, 9), np.int64), state
 
     def _strange(self, text: bytes, line: int, fresh: bool) -> _check.FileError:
-        """The error that names the first byte that is no letter."""
+        """The error for the first byte that is not a letter."""
         for number, row in enumerate(text.split(b"\n"), line):
             if row[:1] in (b">", b";") and (fresh or number > line):
                 continue
@@ -167,7 +168,7 @@ class Fasta:
         return _check.FileError(self.path, "holds what is no letter of a sequence", line=line)
 
     def batches(self, bases: int | None = None) -> Iterator[Batch]:
-        """All sequences in batches of some million letters, or at most `bases`, whatever the number of sequences."""
+        """All letters in batches of at most `bases`, by default some four million; a batch may hold many sequences."""
         if bases is not None:
             _check.integer("bases", bases, 1)
         for text, letters, records, _ in self._parse():
@@ -184,7 +185,7 @@ class Fasta:
                 yield Batch(letters[at:stop], names[low:high], starts[low:high] - at)
 
     def chunks(self, bases: int = 1 << 20) -> Iterator[Piece]:
-        """All sequences in pieces of at most `bases` letters; an empty sequence is one empty piece."""
+        """All sequences, each in pieces of at most `bases` letters; an empty sequence gives one empty piece."""
         _check.integer("bases", bases, 1)
         name, done, empty = "", 0, False
         for batch in self.batches():
@@ -203,7 +204,7 @@ class Fasta:
 
     @property
     def index(self) -> dict[str, Entry]:
-        """The .fai index: read, or made."""
+        """The .fai index, read from its file or made."""
         if self._index is None:
             path = self.path.with_name(self.path.name + ".fai")
             self._index = self._index_at(path) if path.is_file() else None
@@ -219,13 +220,13 @@ class Fasta:
         return self._index is not None or self.path.with_name(self.path.name + ".fai").is_file()
 
     def with_sequences(self, names: list[str]) -> Fasta:
-        """The same reader with an index of some sequences alone."""
+        """The same reader with an index of only these sequences."""
         reader = copy.copy(self)
         reader._index = {name: self.index[name] for name in names}
         return reader
 
     def _index_at(self, path: Path) -> dict[str, Entry] | None:
-        """The index that is there, where it belongs to this file."""
+        """The index in a file; None, with a warning, if it does not belong to this FASTA file."""
         size = self._text_size()
         try:
             index = read_index(path, size)
@@ -245,9 +246,9 @@ class Fasta:
 
     def _make_index(self) -> dict[str, Entry]:
         if self.packed:
-            self._text_size()  # gzip that is not bgzip is an error before the whole of it is read
+            self._text_size()  # raises for gzip that is not bgzip, before all of it is read
         index: dict[str, Entry] = {}
-        name, start, head = "", 0, 0  # of the sequence: where its letters begin, and the line of its header
+        name, start, head = "", 0, 0  # of the current sequence; the offset of its letters and the line of its header
         for text, _, records, state in self._parse():
             for row in records.tolist():
                 if head:
@@ -259,7 +260,7 @@ class Fasta:
         return index
 
     def fetch(self, name: str, start: int, stop: int) -> Array:
-        """Letters start to stop of a sequence as uint8, without reading the rest; what lies outside it is left out."""
+        """Letters start to stop of a sequence as uint8, without reading the rest; positions outside are left out."""
         index = self._index or self.index
         entry = index.get(name)
         if entry is None:
@@ -291,8 +292,8 @@ class Fasta:
 _NO_RECORDS = np.empty((1, 9), np.int64)
 
 
-def _enter(index: dict[str, Entry], name: str, line: int, start: int, shape: Any) -> None:
-    """Put a sequence into the index; one of a name that is there already bars windows of both."""
+def _enter(index: dict[str, Entry], name: str, line: int, start: int, shape: Sequence[int]) -> None:
+    """Add a sequence to the index; a repeated name makes windows of that name an error."""
     length, bases, width, uneven = shape
     if name in index:
         index[name] = index[name]._replace(obstacle=index[name].obstacle or line)

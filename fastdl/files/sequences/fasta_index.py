@@ -1,4 +1,4 @@
-"""The .fai index of a FASTA file: read, held against the file it should belong to, made, and written."""
+"""The .fai index of a FASTA file: read, checked against the file, and written."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class IndexIgnored(UserWarning):
 
 
 class Entry(NamedTuple):
-    """A line of a .fai index: a sequence's length, where its letters begin, and the letters and bytes of its lines."""
+    """A line of a .fai index: a sequence's length, the offset of its letters, and the letters and bytes of a line."""
 
     length: int
     offset: int
     bases: int
     width: int
-    obstacle: int = 0  # the first line that is not as long as those before it, so that no window can be found; or 0
+    obstacle: int = 0  # the number of the first line of another length, which makes windows impossible; 0 if none
 
     def place(self, base: int) -> int:
-        """Where in the text a base stands."""
+        """The offset of a base in the text."""
         return self.offset + base // self.bases * self.width + base % self.bases
 
     @property
     def stop(self) -> int:
-        """Where the text of the letters ends, without the last line end."""
+        """The offset where the letters end, without the last line end."""
         return self.place(self.length - 1) + 1 if self.length else self.offset
 
 
@@ -64,10 +64,11 @@ def read_index(path: Path, size: int | None) -> dict[str, Entry]:
 
 
 def check_index(index: dict[str, Entry], read: Callable[[int, int], bytes], size: int) -> None:
-    """Mismatch unless the sequences of the index, with their headers, are the whole text: read(start, stop) gives it.
+    """Raise Mismatch unless the sequences of the index, with their headers, make up the whole text.
 
-    What stands between two sequences must be the header of the second; lines must end where the index says so, at the
-    first and at the last whole line of each. So an index of another file is found out without reading the letters.
+    `read(start, stop)` returns a part of the text. Between two sequences must be just the header of the second, and the
+    first and the last whole line of each must end where the index says: so an index of another file is detected
+    without reading the letters.
     """
     before = 0
     for name, entry in sorted(index.items(), key=lambda item: item[1].offset):
@@ -105,5 +106,5 @@ def write_index(path: Path, index: dict[str, Entry]) -> None:
 
 
 def first_strange(text: bytes) -> re.Match[bytes] | None:
-    """The first byte that is no letter of a sequence."""
+    """The first byte that is not a letter of a sequence."""
     return re.search(rb"[^A-Za-z*.\-\r\n]", text) or re.search(rb"\r(?!\n)", text)

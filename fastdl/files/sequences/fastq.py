@@ -9,16 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdl import _check, _kernels
+from fastdl._typing import Array
 from fastdl.files.sequences.compressed_text import CompressedText
 from fastdl.reference import _sequence_text as reference
 
-Array = np.ndarray
 kernel = _kernels.load("files_sequences") or reference
 
 SUFFIXES = (".fastq", ".fq", ".fastq.gz", ".fq.gz")
 
 _TEXT = 1 << 22  # bytes read at once
-_LONGEST = 1 << 26  # bytes of a read: the longest that sequencers gave have some 4 million bases
+_LONGEST = 1 << 26  # bytes: a longer read is an error; the longest from sequencers have some 4 million bases
 _PROBLEMS = {
     1: "a read must begin with @",
     2: "as many qualities as bases are needed",
@@ -30,10 +30,10 @@ class Reads(NamedTuple):
     """A batch of reads, end to end: read i is letters[offsets[i]:offsets[i + 1]]."""
 
     letters: Array  # uint8
-    qualities: Array  # uint8, as they stand in the file: ASCII, 33 above the Phred score
+    qualities: Array  # uint8, as in the file: ASCII, 33 above the Phred score
     offsets: Array  # int64
     text: bytes
-    spans: Array  # where the names are in the text
+    spans: Array  # (start, stop) of each name in the text
 
     @property
     def names(self) -> list[str]:
@@ -62,7 +62,7 @@ class Fastq:
     def __init__(self, path: str | Path):
         self.path = _check.existing(path)
         self.size = self.path.stat().st_size
-        self.read = 0  # bytes of the file that batches() has gone through
+        self.read = 0  # bytes of the file that batches() has read
 
     def __enter__(self) -> Fastq:
         return self
@@ -83,7 +83,7 @@ class Fastq:
                 last = len(block) < wanted
                 text = rest + block
                 self.read = file.tell()
-                if last and text:  # a blank line more: it stands for the qualities of a last read of no bases
+                if last and text:  # one more line end: a last read without bases has an empty line of qualities
                     text += b"\n" if text.endswith(b"\n") else b"\n\n"
                 if not text:
                     break
@@ -95,7 +95,7 @@ class Fastq:
                     raise _check.FileError(self.path, "truncated: the last read is not whole", line=line + lines)
                 if len(text) - taken > _LONGEST:
                     raise _check.FileError(self.path, f"a read of more than {_LONGEST} bytes", line=line + lines)
-                # A read longer than a batch is parsed again as it grows, each time twice as far: in linear time.
+                # A read longer than a batch is parsed again with twice the text each time, which takes linear time.
                 wanted = max(size, len(text) - taken) if not taken else size
                 line, rest, seen = line + lines, text[taken:], seen or count > 0
                 if count:

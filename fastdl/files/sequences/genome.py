@@ -1,13 +1,15 @@
-"""Windows of a genome in a file, by the names of its sequences: on either strand, shifted, with variants."""
+"""One-hot windows of a genome in a file: on either strand, shifted at random, with variants."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.files.sequences.fasta import Fasta
 from fastdl.files.sequences.fastq import Fastq
 from fastdl.files.sequences.genomes import open_sequences
@@ -19,13 +21,11 @@ from fastdl.sequences._letters import offsets_of
 from fastdl.sequences._window_encoder import Windows, encode_windows, strands, window_starts
 from fastdl.sequences.variants import Variants, alter_window
 
-Array = np.ndarray
-
 _FARTHEST = 1 << 60
 
 
 class Genome:
-    """A genome in a file, of which windows are read as they are needed.
+    """A genome in a file, from which windows are read and encoded.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Genome:
 
     Notes
     -----
-    No more is read than the windows hold. One object serves many threads; it survives a fork, and pickles as its path.
+    Only the windows are read. One object can be used by many threads and after a fork; it is pickled as its path.
 
     Examples
     --------
@@ -74,16 +74,16 @@ class Genome:
         return self._lengths
 
     def fetch(self, chrom: str, start: int, stop: int) -> Array:
-        """Letters start to stop of a sequence as uint8; what lies outside it is left out."""
+        """Letters start to stop of a sequence as uint8; positions outside are left out."""
         return self.reader.fetch(chrom, start, stop)
 
     def windows(
         self,
-        chroms: Any,
-        starts: Any,
+        chroms: str | Iterable[str],
+        starts: ArrayLike,
         length: int,
         *,
-        strand: Any = None,
+        strand: ArrayLike | None = None,
         jitter: int = 0,
         seed: int | None = None,
         variants: Variants | str | Path | None = None,
@@ -91,7 +91,7 @@ class Genome:
         unknown: str | None = None,
         case: str | None = None,
         layout: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         ignore: str | None = None,
         like: str | None = None,
         pad: str | None = None,
@@ -109,14 +109,14 @@ class Genome:
         length : int
             Bases of a window.
         strand : optional
-            As in `fastdl.one_hot_windows`, "both" too; or "random", which is drawn for each by `seed`.
+            As in `fastdl.one_hot_windows`, "both" too; or "random", drawn for each window.
         jitter : int
-            How many bases each window is shifted at most, to either side, drawn evenly by `seed`.
+            Each window is shifted by a number of bases drawn uniformly from -jitter to jitter.
         seed : int, optional
-            The same seed, the same draws. Without one they differ from call to call.
+            The seed of the draws. Without one they differ from call to call.
         variants : Variants, str or Path, optional
-            Variants, or a VCF file of them, to put into each window that holds their place. Windows keep their length:
-            after an insertion or deletion the bases that follow move.
+            Variants, or a VCF file of them, applied to each window that contains their position. Windows keep their
+            length: after an insertion or deletion the bases that follow move.
         alphabet, unknown, case, layout, dtype, ignore, like, pad, out, threads
             As in `fastdl.one_hot_windows`.
 
@@ -158,12 +158,12 @@ class Genome:
         return result
 
     def variant_windows(self, variants: Variants | str | Path, length: int, **settings: Any) -> tuple[Array, Array]:
-        """Windows around each variant, without and with it: what a model's prediction of its effect compares.
+        """Windows around each variant, without and with it: the two inputs of a model that predicts its effect.
 
         Parameters
         ----------
         variants : Variants, str or Path
-            N variants, each put into its own window alone; or a VCF file of them.
+            N variants, each applied to its own window only; or a VCF file of them.
         length : int
             Bases of a window; the variant's first base is at ``length // 2``.
         **settings
@@ -188,7 +188,7 @@ class Genome:
         encode_windows(letters, windows, how, settings.get("pad"), alternative, settings.get("threads", 1))
         return reference, alternative
 
-    def _names(self, chroms: Any, count: int) -> list[str]:
+    def _names(self, chroms: str | Iterable[str], count: int) -> list[str]:
         if isinstance(chroms, str):
             names: list[Any] = [chroms] * count
         else:
@@ -203,7 +203,10 @@ class Genome:
     def _letters(
         self, names: list[str], starts: Array, length: int, variants: Variants | None, each: bool = False
     ) -> tuple[Array, Windows]:
-        """The letters of windows end to end, and the windows in them; with variants, all of them or each its own."""
+        """The letters of windows end to end, and where the windows are in them.
+
+        With `each`, variant k is applied to window k only; else every variant to each window that it is in.
+        """
         fetch = self.reader.fetch
         if variants is None:
             parts = _fetch_in_order(self.reader, names, starts.tolist(), length)
@@ -215,7 +218,7 @@ class Genome:
                 parts.append(alter_window(fetch, name, start, length, variants=variants, rows=chosen, checked=checked))
         ends = offsets_of([len(part) for part in parts])
         lows, highs = ends[:-1], ends[1:]
-        # What was fetched begins before the sequence does where start < 0.
+        # Of a window that starts before 0, only the bases from 0 on were fetched.
         first = lows - np.clip(-starts, 0, length)
         letters = np.concatenate(parts) if parts else np.zeros(0, np.uint8)
         return letters, Windows(first, lows, highs, np.zeros(len(starts), np.uint8), length)
@@ -225,7 +228,7 @@ _ENCODING = ("alphabet", "unknown", "case", "layout", "dtype", "ignore", "like")
 
 
 def _fetch_in_order(reader: Fasta | TwoBit, names: list[str], starts: list[int], length: int) -> list[Array]:
-    """The letters of each window; of compressed text in the order of the file, so that no block is unpacked twice."""
+    """The letters of each window; compressed text is read in the order of the file, to decompress each block once."""
     if not (isinstance(reader, Fasta) and reader.packed):
         fetch = reader.fetch
         return [fetch(name, start, start + length) for name, start in zip(names, starts)]
@@ -244,8 +247,10 @@ def _as_variants(variants: Variants | str | Path | None) -> Variants | None:
     return variants
 
 
-def one_hot_regions(genome: Fasta | TwoBit | Genome, names: Any, starts: Any, length: int, **settings: Any) -> Array:
-    """Encode windows of a genome in a file: `Genome.windows` of a reader.
+def one_hot_regions(
+    genome: Fasta | TwoBit | Genome, names: str | Iterable[str], starts: ArrayLike, length: int, **settings: Any
+) -> Array:
+    """Encode windows of a genome in a file: a shorthand for `Genome.windows`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whatever holds sequences: the reader of a file by what is in it, and its letters cut for encoding."""
+"""Files of sequences of any format: the choice of a reader, and the letters in chunks for encoding."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array
 from fastdl.files.sequences import fasta, fastq, twobit
 from fastdl.files.sequences.compressed_text import CompressedText
-
-Array = np.ndarray
 
 SUFFIXES = (*fasta.SUFFIXES, *fastq.SUFFIXES, *twobit.SUFFIXES)
 
@@ -24,7 +23,7 @@ SequenceReader = fasta.Fasta | fastq.Fastq | twobit.TwoBit
 
 
 def open_sequences(path: str | Path, *, loose: bool = False, write_index: bool = False) -> SequenceReader:
-    """A reader of a FASTA, FASTQ or 2bit file, by what the file begins with; an empty one by its name.
+    """A reader of a FASTA, FASTQ or 2bit file, chosen by its first bytes; for an empty file by its name.
 
     Parameters
     ----------
@@ -58,34 +57,34 @@ def open_sequences(path: str | Path, *, loose: bool = False, write_index: bool =
 
 
 class Places:
-    """The names of sequences or reads, and where each begins among the rows that are written."""
+    """The names of sequences or reads, and the row at which each begins in the written array."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.starts: list[int] = []
 
     def add(self, names: list[str], starts: Array) -> None:
-        """Take in some more."""
+        """Add some sequences."""
         self.names += names
         self.starts += starts.tolist()
 
 
 class Tiles(NamedTuple):
-    """Letters of windows end to end, and where each begins."""
+    """Letters of windows end to end, and the offset of each window."""
 
     letters: Array
     offsets: Array
 
 
 def count_letters(reader: fasta.Fasta | twobit.TwoBit, by_index: bool = False) -> int:
-    """All letters of a file, whatever its lines are like; without reading them, where `has_parts` says that it can."""
+    """The number of letters of a file; with `by_index` (see `has_parts`) without reading them."""
     if by_index or isinstance(reader, twobit.TwoBit):
         return sum(reader.lengths.values())
     return sum(len(batch.letters) for batch in reader.batches())
 
 
 def all_letters(reader: fasta.Fasta | twobit.TwoBit, bases: int, places: Places) -> Iterator[Array]:
-    """All letters of a FASTA or 2bit file end to end, in chunks; `places` takes where each sequence begins."""
+    """All letters of a FASTA or 2bit file end to end, in chunks; where each sequence begins is added to `places`."""
     at = 0
     for batch in reader.batches(bases):
         places.add(batch.names, batch.starts + at)
@@ -94,7 +93,7 @@ def all_letters(reader: fasta.Fasta | twobit.TwoBit, bases: int, places: Places)
 
 
 class LetterPart(NamedTuple):
-    """Letters that stand one after the other in a file, and a reader that finds them without the rest."""
+    """Consecutive letters of a file, and a reader that can read them without the rest."""
 
     reader: fasta.Fasta | twobit.TwoBit
     ranges: list[tuple[str, int, int]]  # (name, start, stop)
@@ -107,7 +106,7 @@ class LetterPart(NamedTuple):
 
 
 def has_parts(reader: fasta.Fasta | fastq.Fastq | twobit.TwoBit) -> bool:
-    """Whether any letters of a file are found without those before: in 2bit, and in FASTA with an index beside it."""
+    """Whether any letters of a file can be read without those before: of 2bit, and of FASTA with an index beside it."""
     if isinstance(reader, fasta.Fasta):
         index = reader.index if reader.is_indexed and not reader.loose else {}
         offsets = [entry.offset for entry in index.values()]
@@ -116,7 +115,7 @@ def has_parts(reader: fasta.Fasta | fastq.Fastq | twobit.TwoBit) -> bool:
 
 
 def letter_parts(reader: fasta.Fasta | twobit.TwoBit, bases: int, places: Places) -> Iterator[LetterPart]:
-    """What `all_letters` gives, as parts of `bases` letters that are still to be read; `has_parts` says where."""
+    """As `all_letters`, but in parts of `bases` letters that are read later, by workers; see `has_parts`."""
     at = size = 0
     ranges: list[tuple[str, int, int]] = []
     for name, length in reader.lengths.items():
@@ -136,14 +135,14 @@ def letter_parts(reader: fasta.Fasta | twobit.TwoBit, bases: int, places: Places
 
 
 def _reader_of(reader: fasta.Fasta | twobit.TwoBit, ranges: list[tuple[str, int, int]]) -> fasta.Fasta | twobit.TwoBit:
-    """A reader that knows some sequences alone, since it is sent to another process with each part."""
+    """A reader with only these sequences in its index, since it is pickled with each part."""
     return reader.with_sequences([name for name, _, _ in ranges]) if isinstance(reader, fasta.Fasta) else reader
 
 
 def tiles(
     reader: fasta.Fasta | fastq.Fastq | twobit.TwoBit, bases: int, length: int, places: Places
 ) -> Iterator[Tiles]:
-    """Windows one after the other, of `length` letters or fewer at the end of a sequence, in chunks."""
+    """Adjacent windows of `length` letters (fewer at the end of a sequence), in chunks."""
     if isinstance(reader, fastq.Fastq):
         rows = 0
         for reads in reader.batches():
@@ -156,7 +155,7 @@ def tiles(
     for batch in reader.batches(bases):
         letters = np.concatenate([rest, batch.letters]) if len(rest) else batch.letters
         starts = batch.starts + len(rest)
-        # The last sequence may go on in the next batch: its whole windows are taken, its rest waits.
+        # The last sequence may continue in the next batch: letters after its last whole window are kept for that.
         last = int(starts[-1]) if len(starts) else 0
         stop = last + (len(letters) - last) // length * length
         offsets, first = _cut(np.array([0, *starts.tolist(), stop], np.int64), length)
@@ -170,7 +169,7 @@ def tiles(
 
 
 def _cut(offsets: Array, length: int, least: int = 0) -> tuple[Array, Array]:
-    """Offsets of the windows of sequences, at least so many each; and the first window of each, and their number."""
+    """Offsets of windows, at least `least` for each sequence, and the number of each sequence's first window."""
     counts = np.maximum(-(-(offsets[1:] - offsets[:-1]) // length), least)
     first = np.concatenate([[0], np.cumsum(counts)])
     within = np.arange(first[-1]) - np.repeat(first[:-1], counts)

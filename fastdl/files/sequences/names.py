@@ -1,4 +1,4 @@
-"""Names of sequences that are not there: what they may have been meant to be."""
+"""Errors for names of sequences that a file does not have, with a suggestion of what was meant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastdl import _check
 
 
 def missing(path: str | Path, name: object, names: Iterable[str]) -> _check.InputError:
-    """The error that a sequence is not in a file: with the name that was meant, where one is like it."""
+    """The error that a sequence is not in a file; it suggests a similar name, if there is one."""
     known = list(names)
     meant = likely(str(name), known)
     advice = f"did you mean {meant!r}?" if meant else f"it holds {some(known)}"
@@ -18,7 +18,7 @@ def missing(path: str | Path, name: object, names: Iterable[str]) -> _check.Inpu
 
 
 def likely(name: str, known: list[str]) -> str | None:
-    """The known name that is meant: with chr or without, MT for M, other case, or nearly the same."""
+    """A known name that may be meant: with or without chr, MT for M, in other case, or nearly the same."""
     bare = name[3:] if name.lower().startswith("chr") else name
     bare = "M" if bare.upper() == "MT" else bare
     tried = (bare, f"chr{bare}", *(("MT", "chrMT") if bare.upper() == "M" else ()))

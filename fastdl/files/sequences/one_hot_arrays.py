@@ -1,26 +1,25 @@
-"""One-hot rows to files, a batch at a time: .npy or .zarr, whole or not at all."""
+"""Writes one-hot rows to .npy or .zarr, batch by batch; the array appears whole or not at all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from fastdl import _check
+from fastdl._typing import Array, DTypeLike
 from fastdl.files import temporaries
 from fastdl.files.atomic import replacing, replacing_folder, replacing_together
 from fastdl.files.npy import NpyWriter
-
-Array = np.ndarray
 
 _CHUNK = 1 << 22  # bytes of a chunk of zarr, before it is compressed
 
 
 class _Planes:
-    """A .npy file of (A, total), of which columns are written in turn."""
+    """Writes a .npy file of (A, total), some columns at a time."""
 
     def __init__(self, file: IO[bytes], dtype: np.dtype, channels: int, total: int):
         self.file, self.total, self.at = file, total, 0
@@ -30,7 +29,7 @@ class _Planes:
         file.truncate(self.start + channels * total * dtype.itemsize)
 
     def write(self, columns: Array) -> None:
-        """Put columns (A, n) after those before."""
+        """Append columns (A, n)."""
         size = columns.itemsize
         for j, plane in enumerate(columns):
             self.file.seek(self.start + (j * self.total + self.at) * size)
@@ -38,16 +37,16 @@ class _Planes:
         self.at += columns.shape[1]
 
     def finish(self) -> None:
-        """Nothing is left to do: the header was complete from the start."""
+        """Does nothing: the header was complete from the start."""
 
 
 class _Zarr:
-    """A zarr array that grows along one axis, written in whole chunks."""
+    """Writes a zarr array that grows along one axis, in whole chunks."""
 
     def __init__(self, path: Path, dtype: np.dtype, row: tuple[int, ...], axis: int):
         zarr = _check.extra("zarr", "scale", "writing .zarr")
-        self.axis, self.rows, self.held = axis, 0, 0
-        self.waiting: list[Array] = []
+        self.axis, self.rows, self.buffered = axis, 0, 0
+        self.buffer: list[Array] = []
         size = max(1, int(np.prod(row)) * dtype.itemsize)
         self.step = max(1, _CHUNK // size)
         self.shape = row if axis == 0 else row[:axis]
@@ -59,39 +58,39 @@ class _Zarr:
 
     def write(self, rows: Array) -> None:
         """Append rows, or columns with axis 1."""
-        self.waiting.append(rows)
-        self.held += rows.shape[self.axis]
-        if self.held >= self.step:
-            self._flush(self.held // self.step * self.step)
+        self.buffer.append(rows)
+        self.buffered += rows.shape[self.axis]
+        if self.buffered >= self.step:
+            self._flush(self.buffered // self.step * self.step)
 
     def _flush(self, n: int) -> None:
         if not n:
             return
-        with temporaries.lock:  # a process that is about to end begins no more chunks
+        with temporaries.lock:  # write no more chunks when the process is about to end
             temporaries.check()
-        whole = np.concatenate(self.waiting, axis=self.axis)
+        whole = np.concatenate(self.buffer, axis=self.axis)
         head, tail = np.split(whole, [n], axis=self.axis)
         self.array.resize(self._sized(self.rows + n))
         span = slice(self.rows, self.rows + n)
         self.array[span if self.axis == 0 else (slice(None), span)] = head
         self.rows += n
-        self.waiting, self.held = [tail], self.held - n
+        self.buffer, self.buffered = [tail], self.buffered - n
 
     def finish(self) -> None:
-        """Write what is left."""
-        self._flush(self.held)
+        """Write the rows that are left."""
+        self._flush(self.buffered)
 
 
 @contextmanager
 def writing(
-    path: Path, beside: Path, dtype: Any, row: tuple[int, ...], total: int | None = None
-) -> Iterator[tuple[Any, IO[bytes]]]:
-    """A writer, and the file `beside` that says how the array is made: at no time are they of different jobs.
+    path: Path, beside: Path, dtype: DTypeLike, row: tuple[int, ...], total: int | None = None
+) -> Iterator[tuple[NpyWriter | _Planes | _Zarr, IO[bytes]]]:
+    """A writer of the array, and the open file `beside` for its description, which always belong to the same job.
 
-    write(batch) takes (n, *row); or, with `total`, the next columns (A, n) of (A, total), row (A,).
+    The writer's `write` takes rows (n, *row); with `total`, the next columns (A, n) of (A, total), where `row` is (A,).
     """
     dtype = np.dtype(dtype)
-    writer: Any
+    writer: NpyWriter | _Planes | _Zarr
     if path.suffix == ".zarr":
         with replacing(beside) as description, replacing_folder(path) as folder:
             writer = _Zarr(folder, dtype, row, 0 if total is None else 1)

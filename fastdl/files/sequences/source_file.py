@@ -1,4 +1,4 @@
-"""A file that is read at any place: by threads at once, after a fork, from another process, and never another file."""
+"""A file for random reads by many threads and processes, with an error if it is replaced or changed meanwhile."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 from fastdl import _check
 
-_MOST_OPEN = 64  # descriptors that are kept: a process may have some 1,024, and each file beyond is opened per read
-_HEAD = 64  # bytes at the beginning that identify a file
+_MOST_OPEN = 64  # descriptors kept open, as a process may have some 1,024; further files are opened for each read
+_HEAD = 64  # bytes of the beginning by which a file is recognised
 
 _open = 0
 _lock = threading.Lock()
 
 
 def _forget_lock() -> None:
-    """A lock that another thread held at a fork can never be released."""
+    """In a forked child: a lock that another thread held at the fork would never be released."""
     global _lock
     _lock = threading.Lock()
 
@@ -28,7 +28,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Identity(NamedTuple):
-    """What tells a file from another of the same name, and from itself before it was changed."""
+    """The properties by which a file that was replaced or changed is noticed."""
 
     size: int
     time: int  # of the last change, in nanoseconds
@@ -44,17 +44,17 @@ def _close(descriptor: int) -> None:
 
 
 class SourceFile:
-    """A file by its path, and what it was when it was first seen.
+    """A file by its path and the identity that it had at first.
 
-    It pickles as its path and identity: a worker opens the file itself, and finds an error where it is another one by
-    then. Reads are positioned (`pread`), so threads and forked processes share no position. A descriptor is closed when
-    the object goes.
+    It is pickled as these two: a worker opens the file itself, and raises an error if it has been replaced or changed.
+    Reads are positioned (`pread`), so threads and forked processes share no position. The descriptor is closed when
+    the object is deleted.
     """
 
     def __init__(self, path: str | Path):
         self.path = _check.existing(path)
         self._descriptor = -1
-        self._finalizer: Any = None
+        self._finalizer: weakref.finalize | None = None
         descriptor = self._opened()
         try:
             self.identity = _identity(descriptor)
@@ -63,7 +63,7 @@ class SourceFile:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """The size in bytes."""
         return self.identity.size
 
     def __getstate__(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class SourceFile:
             raise _check.FileError(self.path, f"cannot be read: {error.strerror}") from None
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes from start to stop; an error where the file has become shorter, or another."""
+        """The bytes from start to stop; an error if the file has become shorter, or is another one."""
         global _open
         if stop <= start:
             return b""
@@ -122,7 +122,7 @@ class SourceFile:
         return data
 
     def close(self) -> None:
-        """Close what is open; a later read opens it again."""
+        """Close the file; a later read opens it again."""
         with _lock:
             finalizer, self._finalizer, self._descriptor = self._finalizer, None, -1
         if finalizer is not None:

@@ -1,4 +1,4 @@
-"""UCSC .2bit files: four bases a byte, read where they are asked for."""
+"""UCSC .2bit files, of four bases a byte: any part of a sequence is read without the rest."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdl import _check, _kernels
+from fastdl._typing import Array
 from fastdl.files.sequences.fasta import Batch, Piece
 from fastdl.files.sequences.names import missing
 from fastdl.files.sequences.source_file import SourceFile
@@ -17,7 +18,6 @@ from fastdl.reference import _sequence_kernels as reference
 from fastdl.sequences._settings import letters_of_packed_byte
 from fastdl.sequences.packed import PackedSequence
 
-Array = np.ndarray
 kernel = _kernels.load("sequences_windows") or reference
 
 SUFFIXES = (".2bit",)
@@ -27,7 +27,7 @@ _BUFFER = 1 << 16  # bytes of the index of names that are read at once
 
 
 class _Record(NamedTuple):
-    """A sequence of the file, but for its bases."""
+    """The header of a sequence: its length, its blocks of N and of lower case, and the offset of its bases."""
 
     length: int
     unknown: Array  # int64 (n, 2)
@@ -45,15 +45,15 @@ class TwoBit:
 
     Notes
     -----
-    ``genome[name]`` is a `PackedSequence` in memory, a quarter of a byte a base, which `one_hot_windows` takes as it
-    is; it is kept until `close`. `fetch` reads no more than the bases asked for. Blocks of N and of lower case are
-    kept; the format holds no other ambiguity codes. A reader pickles as its path, as `Fasta` does.
+    ``genome[name]`` is a `PackedSequence`, of a quarter of a byte a base, which `one_hot_windows` takes directly; it is
+    kept in memory until `close`. `fetch` reads only the bases asked for. Blocks of N and of lower case are kept; the
+    format has no other ambiguity codes. A reader is pickled as its path, as `Fasta` is.
     """
 
     def __init__(self, path: str | Path):
         self.source = SourceFile(path)
         self.path, self.size = self.source.path, self.source.size
-        self.read = 0  # bytes of the file that chunks() has gone through
+        self.read = 0  # bytes of the file that chunks() has read
         self._forget()
         if self.size < 16:
             raise _check.FileError(self.path, "truncated: no room for the header of a .2bit file", self.size)
@@ -94,7 +94,7 @@ class TwoBit:
         self.source.close()
 
     def _small(self, at: int, size: int) -> bytes:
-        """Some bytes of the header, by way of a buffer; fewer at the end of the file."""
+        """Some bytes of a header, read through a buffer; fewer at the end of the file."""
         start, held = self._buffer
         if not start <= at <= at + size <= start + len(held):
             start, held = at, self.source.read(at, min(at + max(size, _BUFFER), self.size))
@@ -156,7 +156,7 @@ class TwoBit:
         return record
 
     def __getitem__(self, name: str) -> PackedSequence:
-        """One sequence, of a quarter of a byte a base."""
+        """One sequence in memory, of a quarter of a byte a base."""
         if name not in self._sequences:
             record = self._record(name)
             packed = self.source.read(record.offset, record.offset + -(-record.length // 4))
@@ -165,7 +165,7 @@ class TwoBit:
         return self._sequences[name]
 
     def fetch(self, name: str, start: int, stop: int) -> Array:
-        """Letters start to stop of a sequence as uint8, without reading the rest; what lies outside it is left out."""
+        """Letters start to stop of a sequence as uint8, without reading the rest; positions outside are left out."""
         record = self._record(name)
         start, stop = max(start, 0), min(stop, record.length)
         letters = np.empty(max(stop - start, 0), np.uint8)
@@ -184,7 +184,7 @@ class TwoBit:
             yield Batch(piece.letters, [piece.name] * new, np.zeros(int(new), np.int64))
 
     def chunks(self, bases: int = 1 << 20) -> Iterator[Piece]:
-        """All sequences in pieces of at most `bases` letters; an empty sequence is one empty piece."""
+        """All sequences, each in pieces of at most `bases` letters; an empty sequence gives one empty piece."""
         _check.integer("bases", bases, 1)
         for name in self._places:
             length = self._record(name).length
@@ -196,6 +196,6 @@ class TwoBit:
 
 def _within(ranges: Array, start: int, stop: int) -> Array:
     """The ranges that overlap start to stop."""
-    flat = ranges.reshape(-1)  # sorted: an odd place is within a range
+    flat = ranges.reshape(-1)  # starts and stops in turn, ascending: an odd insertion point is within a range
     low, high = int(flat.searchsorted(start, side="right")) // 2, (int(flat.searchsorted(stop)) + 1) // 2
     return ranges[low:high]

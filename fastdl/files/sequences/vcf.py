@@ -56,13 +56,15 @@ def read_vcf(path: str | Path, *, sample: str | None = None, haplotype: int = 0)
                 column = names.index(sample, 9)
             continue
         fields = line.decode("utf-8", "replace").split("\t")
-        if len(fields) < 5 or not (fields[1].isascii() and fields[1].isdigit()) or len(fields[1]) > 18:
+        if len(fields) < 5 or not (fields[1].isascii() and fields[1].isdigit()) or len(fields[1]) > 17:
             raise _check.FileError(path, "needs CHROM, POS, ID, REF and ALT, apart by tabs", line=number)
         chosen = fields[4].split(",")
         if sample is not None:
             chosen = _allele(path, number, fields, column, haplotype)
         for alt in chosen:
             if alt and _BASES.issuperset(alt) and _BASES.issuperset(fields[3]):
+                if int(fields[1]) == 0:  # the telomere, where no letter is
+                    raise _check.FileError(path, "has letters at position 0: places count from 1", line=number)
                 chroms.append(fields[0])
                 positions.append(int(fields[1]) - 1)
                 refs.append(fields[3])
@@ -79,6 +81,7 @@ def _allele(path: Path, number: int, fields: list[str], column: int, haplotype: 
     alts = fields[4].split(",")
     if allele == "." or allele == "0":
         return []
-    if not (allele.isascii() and allele.isdigit()) or not 1 <= int(allele) <= len(alts):
-        raise _check.FileError(path, f"has no allele {allele!r}", line=number)
+    # No line holds alleles of more than nine digits, and int() refuses thousands of digits.
+    if not (allele.isascii() and allele.isdigit() and len(allele) < 10) or not 1 <= int(allele) <= len(alts):
+        raise _check.FileError(path, f"has no allele {allele[:20]!r}", line=number)
     return [alts[int(allele) - 1]]

@@ -13,6 +13,7 @@ from fastdl.linear._matrix import DesignMatrix, factorize
 
 _NUDGE = 1e-11  # of the median residual: breaks ties; far above rounding, and far below the gap to be proven
 _TIGHT = 1e-10  # by so much a dual value may exceed 1: rounding
+_MOST = 1e100  # a preference is no larger, nor smaller than the largest by this: their squares are added
 _DRAWS = 4  # random perturbations that are tried before the dual of the interior point method is used
 
 
@@ -142,8 +143,7 @@ class VertexRows:
 
 def vertex(A: DesignMatrix, t: Array, s: Array, g: Array, preference: Array, dual: Array) -> Proof | None:
     """The optimal vertex; `preference` is large for rows it may go through, `dual` about its dual. None: unbounded."""
-    preference = np.where(np.isfinite(preference) & (preference > 0), preference, 1e-300)
-    basis = independent_rows(A, preference)
+    basis = independent_rows(A, _bounded(preference))
     if basis is None:
         return None
     rows = VertexRows(A, t, s, g)
@@ -151,6 +151,12 @@ def vertex(A: DesignMatrix, t: Array, s: Array, g: Array, preference: Array, dua
         return _optimal_vertex(rows, basis, dual)
     except np.linalg.LinAlgError:  # rows that are dependent up to rounding
         return None
+
+
+def _bounded(preference: Array) -> Array:
+    """Preferences that can be divided and squared: the interior point method's go to infinity for rows it comes to."""
+    known = np.nan_to_num(preference, nan=0.0, posinf=_MOST, neginf=0.0).clip(0, _MOST)
+    return np.maximum(known, 1e-100 * known.max(initial=0) or 1.0)
 
 
 def _optimal_vertex(rows: VertexRows, basis: Array, dual: Array) -> Proof | None:

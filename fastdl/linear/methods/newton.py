@@ -27,7 +27,7 @@ _SAMPLE = 100_000  # rows of a sample that is solved first, where there are more
 _STAGE = 1.5  # factor from one power to the next: a model of the one is then a good start for the other
 _LENGTHS = 2.0 ** np.arange(1, 7)  # of a step, tried in one pass of the line search
 _SEARCHES = 8  # passes of a line search
-_BLUR = 1e-12  # of a bound: where rounding takes more, sums of twice the precision are worth their time
+_BLUR = 1e-2  # of tol: where rounding takes more of a bound, sums of twice the precision are worth their time
 _CURVATURE = 0.4  # the strong Wolfe condition: how large the slope may be at a step's end, relative to its start
 
 
@@ -58,7 +58,7 @@ def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None
     # Without a bound above 0, rounding may have taken the digits of the loss as well; columns that are left out get
     # weights again, of which rows have what they had but for rounding.
     short = coordinates.rank < rows.columns + coordinates.ones
-    blurred = short or not lower > 0 or not lower >= (1 - _BLUR) * before or not np.isfinite(loss)
+    blurred = short or not lower > 0 or not lower >= (1 - _BLUR * tol) * before or not np.isfinite(loss)
     return judge_power(coordinates, rows, found) if (few and blurred) or needs_exact_sums(coordinates) else found
 
 
