@@ -8,6 +8,10 @@ On a Zen 5 core `numpy.empty` takes 0.09 us and a typed memoryview 0.2 us from P
 """
 
 cimport numpy as cnp
+from cpython.ref cimport Py_INCREF
+
+cdef extern from "numpy/arrayobject.h":
+    object PyArray_Empty(int ndim, const cnp.npy_intp* shape, cnp.dtype dtype, int fortran)
 
 cdef enum:
     SMALL = 4096            # items at most of a call that keeps the lock: some microseconds
@@ -24,3 +28,9 @@ cdef inline object new_array(int ndim, cnp.npy_intp first, cnp.npy_intp second, 
     cdef cnp.npy_intp[3] shape
     shape[0], shape[1], shape[2] = first, second, third
     return cnp.PyArray_EMPTY(ndim, shape, kind, 0)
+
+
+cdef inline object new_vector(cnp.npy_intp n, cnp.dtype dtype):
+    # As new_array, for dtypes that a number alone does not tell.
+    Py_INCREF(dtype)                    # NumPy takes the reference
+    return PyArray_Empty(1, &n, dtype, 0)

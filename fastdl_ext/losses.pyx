@@ -12,10 +12,10 @@ residual, not memory, is the limit there.
 
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, uintptr_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
-from fastdl_ext._arrays cimport SMALL, is_plain
+from fastdl_ext._arrays cimport SMALL, is_plain, new_array
 from fastdl_ext._common cimport cloned, real
 from fastdl_ext._lanes cimport (
     AHEAD, FAR, d4, d4_keep, d4_totals, f8, f8_keep, f8_totals, fetch_ahead, fetch_far, inlined, vec,
@@ -253,28 +253,50 @@ def one_model(const real[:, ::1] X, const real[::1] y, const real[::1] s, const 
                      out.shape[0] > 2)
 
 
-def small_loss(X, y, w, double b, double p):
-    """The loss |y - X w - b|^p of few rows, as `one_model`; None also where it is not finite."""
+cdef bint few_sums(X, y, w, double b, double p, bint gradient, double* sums):
+    # Whether these are few rows as `one_model` takes them; then its sums are in `sums`, (2 + D,) with the gradient.
     cdef int kind
     cdef Py_ssize_t n, d
-    cdef double[2] sums
     cdef Loss q
     if not cnp.PyArray_CheckExact(X):
-        return None
+        return False
     kind = cnp.PyArray_TYPE(X)
     if kind != cnp.NPY_FLOAT32 and kind != cnp.NPY_FLOAT64:
-        return None
+        return False
     if not (is_plain(X, kind, 2) and is_plain(y, kind, 1) and is_plain(w, kind, 1)):
-        return None
+        return False
     n, d = cnp.PyArray_DIM(X, 0), cnp.PyArray_DIM(X, 1)
     if n == 0 or d == 0 or n * d > SMALL or n > ALONE or cnp.PyArray_SIZE(y) != n or cnp.PyArray_SIZE(w) != d:
-        return None
+        return False
     q = loss_of(p, NULL, kind == cnp.NPY_FLOAT32)
-    sums[0] = sums[1] = 0
+    memset(sums, 0, (2 + d * gradient) * sizeof(double))
     if kind == cnp.NPY_FLOAT32:
         rows_f32(<const float*>cnp.PyArray_DATA(X), <const float*>cnp.PyArray_DATA(y), NULL, NULL, 0, False,
-                 <const float*>cnp.PyArray_DATA(w), b, n, d, &q, NULL, NULL, sums, False)
+                 <const float*>cnp.PyArray_DATA(w), b, n, d, &q, NULL, NULL, sums, gradient)
     else:
         rows_f64(<const double*>cnp.PyArray_DATA(X), <const double*>cnp.PyArray_DATA(y), NULL, NULL, 0, False,
-                 <const double*>cnp.PyArray_DATA(w), b, n, d, &q, NULL, NULL, sums, False)
+                 <const double*>cnp.PyArray_DATA(w), b, n, d, &q, NULL, NULL, sums, gradient)
+    return True
+
+
+def small_loss(X, y, w, double b, double p):
+    """The loss |y - X w - b|^p of few rows, as `one_model`; None also where it is not finite."""
+    cdef double[2] sums
+    if not few_sums(X, y, w, b, p, False, sums):
+        return None
     return sums[0] if isfinite(sums[0]) else None
+
+
+def small_loss_grad(X, y, w, double b, double p):
+    """The same with its derivatives: (loss, by w as float64, by b)."""
+    cdef double[2 + SMALL] sums
+    cdef Py_ssize_t j, d
+    if not few_sums(X, y, w, b, p, True, sums):
+        return None
+    d = cnp.PyArray_SIZE(w)
+    for j in range(2 + d):
+        if not isfinite(sums[j]):
+            return None
+    by_w = new_array(1, d, 0, 0, cnp.NPY_FLOAT64)
+    memcpy(cnp.PyArray_DATA(by_w), sums + 2, d * sizeof(double))
+    return sums[0], by_w, sums[1]

@@ -11,7 +11,20 @@ canonical ones 1.37 ns, counts of 8-mers 0.85 ns.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
+cimport numpy as cnp
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from fastdl_ext._arrays cimport SMALL, is_plain, new_vector
 from fastdl_ext._common cimport cloned
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    void* PyUnicode_1BYTE_DATA(object text)
+    object PyUnicode_New(Py_ssize_t size, uint32_t most)
+
+cdef enum:
+    PRINTED = 32            # the first letter of ASCII: smaller numbers are classes or tokens, not letters
 
 cdef extern from *:
     """
@@ -137,6 +150,34 @@ def complement_letters(const uint8_t[::1] x, uint8_t t, uint8_t[::1] out):
     """The other strand of n letters; t is what A becomes, T or U."""
     with nogil:
         complement_reversed(&x[0], t, &out[0], x.shape[0])
+
+
+def small_complement(seq, uint8_t t):
+    """The other strand of a short sequence in its own type: a str, bytes, or a vector of uint8 or S1."""
+    cdef const uint8_t* x
+    cdef Py_ssize_t n
+    if type(seq) is str and PyUnicode_IS_COMPACT_ASCII(seq):
+        n, x = len(seq), <const uint8_t*>PyUnicode_1BYTE_DATA(seq)
+    elif type(seq) is bytes:
+        n, x = len(seq), <const uint8_t*><char*>seq
+    elif is_plain(seq, cnp.NPY_UINT8, 1) or is_plain(seq, cnp.NPY_STRING, 1) and cnp.PyArray_ITEMSIZE(seq) == 1:
+        n, x = cnp.PyArray_SIZE(seq), <const uint8_t*>cnp.PyArray_DATA(seq)
+        if cnp.PyArray_TYPE(seq) == cnp.NPY_UINT8 and n > 1 and x[0] < PRINTED:
+            return None
+    else:
+        return None
+    if n == 0 or n > SMALL:
+        return None
+    if type(seq) is str:
+        found = PyUnicode_New(n, 127)
+        complement_reversed(x, t, <uint8_t*>PyUnicode_1BYTE_DATA(found), n)
+    elif type(seq) is bytes:
+        found = PyBytes_FromStringAndSize(NULL, n)
+        complement_reversed(x, t, <uint8_t*>PyBytes_AS_STRING(found), n)
+    else:
+        found = new_vector(n, <cnp.dtype>cnp.PyArray_DESCR(seq))
+        complement_reversed(x, t, <uint8_t*>cnp.PyArray_DATA(found), n)
+    return found
 
 
 def complement_rows_of_4(const uint8_t[::1] x, uint8_t[::1] out):

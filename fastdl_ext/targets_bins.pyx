@@ -12,7 +12,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cimport numpy as cnp
-from fastdl_ext._arrays cimport is_plain
+from fastdl_ext._arrays cimport SMALL, is_plain
 from fastdl_ext._common cimport cloned, real
 
 cnp.import_array()
@@ -229,3 +229,38 @@ def small_encode(y, str search, tuple plan, dtype):
     else:
         nans = search_batch(<const double*>cnp.PyArray_DATA(y), search, plan, <uint16_t*>cnp.PyArray_DATA(codes), n)
     return None if nans else codes
+
+
+cdef inline bint take(const code* z, const double* table, Py_ssize_t bins, real* out, Py_ssize_t n) noexcept nogil:
+    # Whether all codes are bins.
+    cdef Py_ssize_t i
+    cdef uint64_t k, largest = 0
+    for i in range(n):
+        k = <uint64_t>z[i]
+        largest = max(largest, k)
+        out[i] = <real>table[k if k < <uint64_t>bins else 0]
+    return largest < <uint64_t>bins
+
+
+def small_decode(z, table, Py_ssize_t bins, dtype):
+    """The numbers that few codes stand for; None also where one is no bin."""
+    cdef int kind = (<cnp.dtype>dtype).type_num, given
+    cdef Py_ssize_t n
+    cdef const double* values
+    cdef bint fits
+    if not cnp.PyArray_CheckExact(z) or not is_plain(table, cnp.NPY_FLOAT64, 1) or cnp.PyArray_SIZE(table) != bins:
+        return None
+    given, n = cnp.PyArray_TYPE(z), cnp.PyArray_SIZE(z)
+    if n > SMALL or given != cnp.NPY_UINT8 and given != cnp.NPY_UINT16 or not is_plain(z, given, -1) or bins == 0:
+        return None
+    found = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(z), cnp.PyArray_DIMS(z), kind, 0)
+    values = <const double*>cnp.PyArray_DATA(table)
+    if given == cnp.NPY_UINT8 and kind == cnp.NPY_FLOAT32:
+        fits = take(<const uint8_t*>cnp.PyArray_DATA(z), values, bins, <float*>cnp.PyArray_DATA(found), n)
+    elif given == cnp.NPY_UINT8:
+        fits = take(<const uint8_t*>cnp.PyArray_DATA(z), values, bins, <double*>cnp.PyArray_DATA(found), n)
+    elif kind == cnp.NPY_FLOAT32:
+        fits = take(<const uint16_t*>cnp.PyArray_DATA(z), values, bins, <float*>cnp.PyArray_DATA(found), n)
+    else:
+        fits = take(<const uint16_t*>cnp.PyArray_DATA(z), values, bins, <double*>cnp.PyArray_DATA(found), n)
+    return found if fits else None

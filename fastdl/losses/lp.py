@@ -22,6 +22,7 @@ from fastdl.reference import losses as reference
 
 kernel = _kernels.load("losses") or reference
 _SUM, _TRAIN = "sum", "train"  # the defaults
+_MOST = 1e300  # above every power that is met, and a double
 
 
 class _Rows(TypedDict):
@@ -173,6 +174,12 @@ def lp_loss_grad(
     >>> fastdl.lp_loss_grad([[0.0], [1.0], [2.0]], [1.0, 2.0, 5.0], [1.0], 1.0, p=2)
     (4.0, array([-8.]), -4.0)
     """
+    usual = sample_weight is None and folds is None and held_out is None and part is _TRAIN and reduction is _SUM
+    usual = usual and out is None and threads is ONE and curvature is False and not floor and type(b) is float
+    if usual and (type(p) is float or type(p) is int) and 0 < p < _MOST:
+        few: tuple[float, Array, float] | None = kernel.small_loss_grad(X, y, W, b, p)
+        if few is not None:
+            return few
     rows: _Rows = {"sample_weight": sample_weight, "folds": folds, "held_out": held_out, "part": part}
     sums = RowSums(X, y, W, b, as_loss(p), **rows, reduction=reduction)
     sums.floor = _check.number("floor", floor, 0) if floor else 0.0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import split
+from fastdl._threads import ONE, split
 from fastdl._typing import Array, ArrayLike
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.reference.sequences import reverse_complement as reference_reverse_complement
@@ -18,6 +18,7 @@ kernel = _kernels.load("sequences_bases") or reference
 
 _BLOCK = 1 << 18  # letters of a block
 _BYTE = np.dtype(np.uint8)
+_DNA, _T = "ACGT", ord("T")  # the default, and what A becomes in it
 
 
 def reverse_complement(
@@ -66,6 +67,10 @@ def reverse_complement(
     >>> fastdl.reverse_complement(fastdl.one_hot("AC"), layout="last").tolist()
     [[0, 0, 1, 0], [0, 0, 0, 1]]
     """
+    if alphabet is _DNA and layout is None and out is None and threads is ONE:
+        few = kernel.small_complement(seq, _T)
+        if few is not None:
+            return few
     _settings.check_complementary(alphabet)
     if layout is not None:
         return _reverse_rows(seq, alphabet, _check.one_of("layout", layout, _settings.LAYOUTS), out, threads)

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import split
+from fastdl._threads import ONE, split
 from fastdl._typing import Array, ArrayLike
 from fastdl.reference import _sequence_kernels as reference_kernels
 from fastdl.reference import sequences as reference
@@ -16,7 +16,9 @@ from fastdl.sequences import _settings
 kernel = _kernels.load("sequences") or reference_kernels
 
 _BLOCK = 1 << 18  # letters of a block
-_BYTE = np.dtype(np.uint8)
+_BYTE, _S1 = np.dtype(np.uint8), np.dtype("S1")
+_DNA, _ZERO, _LAST = "ACGT", "zero", "last"  # the defaults, their letters, and that of rows of zeros
+_LETTERS, _N = np.frombuffer(b"ACGT", _BYTE), ord("N")
 _MOST_TABULATED = 8  # channels: the kernel's table has a place for each set of them
 
 
@@ -67,6 +69,11 @@ def one_hot_decode(
     >>> fastdl.one_hot_decode([[0, 1, 0, 0], [0, 0, 0, 0]]).tobytes()
     b'CN'
     """
+    usual = alphabet is _DNA and unknown is _ZERO and layout is _LAST and unknown_char is None
+    if usual and out is None and threads is ONE:
+        few = kernel.small_decode(x, _LETTERS, _N, _S1)
+        if few is not None:
+            return few
     _check.one_of("unknown", unknown, _settings.UNKNOWN)
     _check.one_of("layout", layout, _settings.LAYOUTS)
     _settings.settings(alphabet, unknown=unknown, case="fold", layout=layout)

@@ -13,7 +13,7 @@ from fastdl._threads import ONE, split_rows
 from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.targets import _label_codes
 from fastdl.targets._bin_edges import contents, edges_of
-from fastdl.targets._bin_search import BinSearch, bin_search
+from fastdl.targets._bin_search import BinSearch, bin_search, kernel
 from fastdl.targets._quantile_sketch import SortedValues, ValueSample
 
 STRATEGIES = ("uniform", "quantile", "mu-law", "kmeans")
@@ -299,6 +299,10 @@ class BinnedTarget(StateBytes):
         """
         self._fitted()
         _check.one_of("value", value, VALUES)
+        if out is None and threads is ONE:
+            few = kernel.small_decode(z, getattr(self, f"{value}s_"), self.bins_, self._value_dtype)
+            if few is not None:
+                return few
         table = getattr(self, f"{value}s_").astype(self._value_dtype)
         codes = _label_codes.codes("z", z, self.bins_)
         result = _check.out("out", out, codes.shape, table.dtype, z)
