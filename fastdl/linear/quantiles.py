@@ -252,6 +252,7 @@ def _fit(
     coordinates = robust.coordinates
     w, b, loss, lower = _solution(robust, rows, block, gamma, np.full(len(block[1]), 2 * tau - 1))
     loss = check_loss(rows, w, b, tau, coordinates.threads) if loss is None else loss
+    lower = lower if robust.rank else loss * (1 - 64 * EPS)  # without columns there is one model
     kind = "vertex" if loss - lower <= 1e-9 * loss else "dual"
 
     lean = np.full(len(block[1]), 2 * tau - 1)
