@@ -145,7 +145,7 @@ def fit_quantile(
     x, t = _check.rows("X", X), _check.floats("y", y, 1)
     _check.same_length(X=x, y=t)
     weights, exponent = divide_weights(_check.sample_weight(sample_weight, len(t)))
-    given = Rows(x, t, weights)
+    given = Rows(x, t, weights, table=X)
     fits: list[QuantileFit] = []
     how: dict[str, Any] = {"intercept": bool(intercept), "seed": _check.integer("seed", seed, 0), "threads": threads}
     for first, second in [tuple(float(divided(v, exponent)) for v in pair) for pair in penalties]:
