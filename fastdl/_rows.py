@@ -26,16 +26,32 @@ class Rows:
 
     Given are arrays, Dask collections, or with y = None chunks (X, y) or (X, y, sample_weight): a list of them, another
     iterable that can be gone through again, or a function that returns an iterator. Rows of weight 0 are left out. A
-    value that is not finite, or a negative weight, is an error that names its row, raised by the first pass.
+    value that is not finite, or a negative weight, is an error that names its row, raised by the first pass; and its
+    column, by the name that `table` has for it where X was read from one.
     """
 
-    def __init__(self, X: RowsLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None):
+    def __init__(
+        self,
+        X: RowsLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        table: RowsLike | None = None,
+    ):
         self._again = source(X, y, sample_weight)
         self.in_memory = y is not None and not _dask.is_lazy(X)
         first = _dask.compute_chunk(next(iter(self._again()), None))
         if first is None:
             raise _check.InputError("there were no chunks: the number of columns is not known")
-        given = X if self.in_memory else first[0] if isinstance(first, (tuple, list)) and len(first) else None
+        given = (
+            table
+            if table is not None
+            else X
+            if self.in_memory
+            else first[0]
+            if isinstance(first, (tuple, list)) and len(first)
+            else None
+        )
         self.names = _check.column_names(given)  # of the columns, where the table has them
         first = _chunk(first)[0]
         self.columns, self.dtype = first.shape[1], first.dtype

@@ -178,3 +178,20 @@ def test_powers_beside_a_heavy_row_have_the_loss_of_their_floats(p):
     with mpmath.workdps(40):
         exact = sum(weight * (mpmath.mpf(v.numerator) / v.denominator) ** p for weight, v in zip(s.tolist(), r))
     assert fit.loss == pytest.approx(float(exact), rel=1e-12)
+
+
+def test_rounded_sums_of_the_one_model_without_columns():
+    # 2^128 less a half is 2^128 as a float, and the bound was this.
+    X, s = np.zeros((3, 1)), [3.0, 4.0, 3.0]
+    rng = np.random.default_rng(5)
+    for k in range(60, 129, 4):
+        for y in ([2.0 * 2.0**k, 0.0, -2.0 * 2.0**k], rng.standard_normal(3) * 2.0**k):
+            r, rows = [Fraction(abs(v)) for v in y], {"sample_weight": s, "intercept": False}
+            huber = sum(Fraction(a) * (v - Fraction(1, 2) if v > 1 else v * v / 2) for a, v in zip(s, r))
+            check = sum(Fraction(a) * abs(Fraction(v)) * (1 if v > 0 else 3) / 4 for a, v in zip(s, y))
+            absolute = sum(Fraction(a) * v for a, v in zip(s, r))
+            fits = [fastdl.fit_huber(X, y, 1.0, **rows), fastdl.fit_quantile(X, y, 0.25, **rows)]
+            fits.append(fastdl.fit_lp(X, y, 1, **rows))
+            for fit, least in zip(fits, (huber, check, absolute)):
+                assert Fraction(fit.certificate.lower) <= least
+                assert fit.certificate.gap < 1e-12

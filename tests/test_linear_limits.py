@@ -123,3 +123,20 @@ def test_a_model_through_every_row_does_so_in_floats(p):
     model = [Fraction(float(fit.b)), *map(Fraction, fit.w.tolist())]
     off = [Fraction(t) - model[0] - sum(w * Fraction(v) for w, v in zip(model[1:], x)) for x, t in zip(X, y)]
     assert sum(map(abs, off)) <= 1e20 * 2**-48
+
+
+def test_a_value_that_is_not_finite_is_named_by_its_column():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"age": [1.0, 2.0, np.nan], "dose": [1.0, 2.0, 3.0]})
+    y = [1.0, 2.0, 3.0]
+    for fit in (
+        lambda: fastdl.fit_lp(table, y, 1),
+        lambda: fastdl.fit_quantile(table, y),
+        lambda: fastdl.fit_quantile(table, y, l1=1.0),
+        lambda: fastdl.fit_quantile(table, y, l2=1.0),
+        lambda: fastdl.fit_huber(table, y, 1.0),
+        lambda: fastdl.fit_logistic(table, [0, 1, 0]),
+        lambda: fastdl.fit_network_classifier(table, [0, 1, 0]),
+    ):
+        with pytest.raises(fastdl.errors.InputError, match="got nan in row 2, column 'age'"):
+            fit()

@@ -171,3 +171,13 @@ def test_messages(wrong, message):
     X, y = rings()
     with pytest.raises(fastdl.FastdlError, match=message):
         classifier(**{"X": X, "y": y, **wrong})
+
+
+def test_x_of_one_dimension_is_one_column():
+    x = np.linspace(0, 1, 40)
+    flat, column = (fastdl.fit_network_classifier(a, x > 0.5, 4, epochs=3) for a in (x, x[:, None]))
+    np.testing.assert_array_equal(flat.predict_proba(x), column.predict_proba(x[:, None]))
+    parameters = [np.ones((1, 2)), np.ones(2)], [np.zeros(2), 0.0]
+    one, two = (fastdl.network_loss_grad(a, x, *parameters) for a in (x, x[:, None]))
+    assert one[0] == two[0]
+    np.testing.assert_array_equal(one[1][0], two[1][0])

@@ -126,7 +126,7 @@ def fit_huber(
     seed = _check.integer("seed", seed, 0)
     weights, exponent = divide_weights(_check.sample_weight(sample_weight, len(t)))
     units = Units(exponent, _target_exponent(t, weights, delta))
-    rows = Rows(x, divided(t, units.targets) if units.targets else t, weights)
+    rows = Rows(x, divided(t, units.targets) if units.targets else t, weights, table=X)
     fit = _fit(
         rows, float(divided(delta, units.targets)), bool(intercept),
         tol=tol, steps=steps, seed=seed, threads=threads, progress=progress,

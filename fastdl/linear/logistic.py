@@ -148,7 +148,7 @@ def fit_logistic(
     classes, codes = number_classes(y, len(x))
     s = class_weighted(class_weight, classes, codes, _check.sample_weight(sample_weight, len(x)))
     weights, exponent = divide_weights(s)
-    units, rows, penalty = Units(exponent), Rows(x, codes, weights), float(divided(l2, exponent))
+    units, rows, penalty = Units(exponent), Rows(x, codes, weights, table=X), float(divided(l2, exponent))
     sums = SoftmaxRows(rows, len(classes), intercept=bool(intercept), l2=penalty, threads=threads)
     if (sums.counts <= 0).any():
         missing = classes[int(np.argmin(sums.counts))]

@@ -145,7 +145,7 @@ def fit_quantile(
     x, t = _check.rows("X", X), _check.floats("y", y, 1)
     _check.same_length(X=x, y=t)
     weights, exponent = divide_weights(_check.sample_weight(sample_weight, len(t)))
-    given = Rows(x, t, weights)
+    given = Rows(x, t, weights, table=X)
     fits: list[QuantileFit] = []
     how: dict[str, Any] = {"intercept": bool(intercept), "seed": _check.integer("seed", seed, 0), "threads": threads}
     for first, second in [tuple(float(divided(v, exponent)) for v in pair) for pair in penalties]:
@@ -252,6 +252,7 @@ def _fit(
     coordinates = robust.coordinates
     w, b, loss, lower = _solution(robust, rows, block, gamma, np.full(len(block[1]), 2 * tau - 1))
     loss = check_loss(rows, w, b, tau, coordinates.threads) if loss is None else loss
+    lower = lower if robust.rank else loss * (1 - 64 * EPS)  # without columns there is one model
     kind = "vertex" if loss - lower <= 1e-9 * loss else "dual"
 
     lean = np.full(len(block[1]), 2 * tau - 1)

@@ -145,10 +145,10 @@ def fit_network_classifier(
     >>> fit.predict([[0.1, 0.1], [2.0, 2.0]]).tolist(), bool((fit.predict(X) == y).mean() > 0.97)
     (['inside', 'outside'], True)
     """
-    x = _check.array("X", X, ("f", "i", "u", "b"), 2)
+    x = _check.rows("X", X)
     classes, codes = number_classes(y, len(x))
     s = class_weighted(class_weight, classes, codes, _check.sample_weight(sample_weight, len(x)))
-    rows = Rows(x, codes, s)
+    rows = Rows(x, codes, s, table=X)
     if not rows.columns:
         raise _check.InputError("X must have at least one column, got none")
     q = TrainingSettings.checked(

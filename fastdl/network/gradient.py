@@ -77,7 +77,7 @@ def network_loss_grad(
     >>> loss, by_weights[0], by_weights[1]
     (4.0, array([[8., 0.]]), array([8., 0.]))
     """
-    X, y = (_check.array(name, a, ("f", "i", "u", "b"), n) for name, a, n in (("X", X, 2), ("y", y, 1)))
+    X, y = _check.rows("X", X), _check.array("y", y, ("f", "i", "u", "b"), 1)
     _check.same_length(X=X, y=y)
     _check.one_of("activation", activation, ACTIVATIONS)
     loss = ResidualLoss.checked(p)

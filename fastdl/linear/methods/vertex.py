@@ -15,6 +15,7 @@ import numpy as np
 
 from fastdl._rows import Rows, sample_rows
 from fastdl._typing import Array
+from fastdl.linear import _exact_sums as exact_sums
 from fastdl.linear._coordinates import EPS, Coordinates
 from fastdl.linear._matrix import DesignMatrix, kernel
 from fastdl.linear._robust_coordinates import RobustCoordinates
@@ -79,8 +80,12 @@ def evaluate_loss(rows: Rows, w: Array, b: float, threads: int | None) -> float:
 def solve_in_memory(robust: RobustCoordinates, rows: Rows, gamma: Array, seed: int = 0) -> Solution:
     """The solution with all rows in memory, and (loss, gap) step by step."""
     A, t, s = in_memory(robust, [robust.scaled(*rows.gathered())])
-    if not robust.rank:
-        return gamma, [(float(np.add.reduce(s * np.abs(t))), 0.0)], None, None
+    if not robust.rank:  # one model, whose loss may not be a float
+        product, rest = exact_sums.two_product(s, np.abs(t))
+        terms = np.concatenate([product, rest])
+        loss = exact_sums.total(terms)
+        is_above = not exact_sums.total(np.append(terms, -loss)) >= 0
+        return gamma, [(loss, 2 * EPS * loss * is_above)], None, None
     g = np.zeros(A.width)
     far = max(float(np.abs(A.Z).max(initial=0)), float(np.abs(t).max())) > _OUTLIER
     if far or not np.isfinite(gamma).all():  # outliers dominate the least squares model: begin at the median
