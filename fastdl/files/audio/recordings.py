@@ -167,7 +167,7 @@ class SoundfileReader(Recording):
             self._is_paired = file.subtype == "VOX_ADPCM"  # libsndfile decodes two samples a byte, and loses an odd one
             self.is_estimate = file.format == "MP3" or "MPEG" in file.subtype or not 0 < file.frames < _ENDLESS
 
-    def _file(self, path: Path) -> Any:
+    def _file(self, path: Path) -> SoundFile:
         """The file of libsndfile."""
         return self._soundfile.SoundFile(path if self._sized is None else SizedCaf(path, *self._sized))
 
