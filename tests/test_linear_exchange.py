@@ -1,5 +1,6 @@
 """Fits with p < 1: the least loss of all where vertices are few, a true bound, and no worse than any start."""
 
+import warnings
 from itertools import combinations
 
 import mpmath
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastdl
+from fastdl.errors import NotConverged
 from fastdl.linear.fit import fit_lp
 from fastdl.linear.methods import _elemental_fits, exchange
 from fastdl.reference import linear as reference
@@ -189,3 +191,16 @@ def test_fill_values_among_many_rows_do_not_hide_the_others(p, far):
     kept = y < 1e29
     fit, alone = (fastdl.fit_lp(*rows, p, boxes=0) for rows in ((X, y), (X[kept], y[kept])))
     assert fastdl.lp_loss(X[kept], y[kept], fit.w, fit.b, p) <= alone.loss * (1 + 1e-3)
+
+
+@pytest.mark.parametrize("method", ["exchange", "random", "gradient"])
+def test_weights_to_a_power_that_leave_fewer_columns_bound_nothing(method):
+    # To the power of 2 the first row's weight leaves the fit with p = 1 no column, whose bound was 4e14.
+    X = 1e8 + np.array([[1, -2], [2, 0], [0, 0], [0, 0], [2, 0], [1, 2], [1, 0], [0, 0]])
+    X[7] = 2, 1
+    y, s = np.array([-2.0, 0, -2, -1, 1, 0, -1, -2]), np.append(2.0**48, np.ones(7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotConverged)
+        fit = fastdl.fit_lp(X, y, 0.5, sample_weight=s, method=method)
+    least = 2 * 1.49999999**0.5 + 0.49999999**0.5 + 2.49999999**0.5  # of the model through rows 0, 5, 6 and 7
+    assert fit.certificate.lower <= least * (1 + 1e-15)

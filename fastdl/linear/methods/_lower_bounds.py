@@ -167,7 +167,13 @@ def least_absolute(standard: StandardRows, p: float = 1.0) -> LpFit:
 
 
 def subadditive(standard: StandardRows, p: float, absolute: LpFit) -> float:
-    """A lower bound for p < 1: sum s |r|^p >= (sum s^(1/p) |r|)^p, whose minimum `absolute` bounds."""
+    """A lower bound for p < 1: sum s |r|^p >= (sum s^(1/p) |r|)^p, whose minimum `absolute` bounds.
+
+    Weights of very different size, to the power of 1/p, may leave columns that depend on each other but for rounding:
+    the bound of `absolute` is then that of fewer columns, and none of all.
+    """
+    if absolute.rank != standard.rank:
+        return 0.0
     return _most(standard) * (max(0.0, absolute.certificate.lower) * standard.scale) ** p
 
 

@@ -68,12 +68,12 @@ def fit(
         vertex, least = fits.best_of_all()
         history = {"loss": np.array([vertex.loss])}
         if np.isinf(least):
-            least = bound_by_absolute(rows, p, intercept, threads)[0]
+            least = _bound_of_rank(k, rows, p, intercept, threads)
     else:
         count = _starts(k) if starts is None else starts
         absolute = least_absolute(standard)
         basis, loss, history = _climb(fits, _first_vertices(fits, absolute, first, count))
-        least = bound_by_absolute(rows, p, intercept, threads)[0]
+        least = _bound_of_rank(k, rows, p, intercept, threads)
         if k <= 3:
             most = int(min(20_000, _BOX_ROWS / n)) if boxes is None else boxes
             least = max(least, least_in_boxes(fits, loss + fits.base, most) * standard.scale**p)
@@ -84,6 +84,12 @@ def fit(
     known = Certificate.of(vertex.loss, least, "bound")
     found = LpFit(vertex.w, vertex.b, p, vertex.loss, known, "exchange", history, standard.rank, coordinates.condition)
     return replace(found, rows=rows.numbers()[vertex.rows])
+
+
+def _bound_of_rank(rank: int, rows: Rows, p: float, intercept: bool, threads: int | None) -> float:
+    """The bound by a fit with p = 1, or 0: its weights, to the power of 1/p, may leave fewer independent columns."""
+    least, found = bound_by_absolute(rows, p, intercept, threads)
+    return least if found == rank else 0.0
 
 
 def bound_by_absolute(rows: Rows, p: float, intercept: bool, threads: int | None) -> tuple[float, int]:
