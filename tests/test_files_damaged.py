@@ -87,6 +87,20 @@ def test_columns_that_are_twice_in_frames(tmp_path):
         list(read_regions(twice("chrom", "start", "end", "start")))
 
 
+def test_names_of_columns_that_are_no_text(tmp_path):
+    """Names in the foot of a Parquet file must be UTF-8; nothing there has a checksum."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "a.parquet"
+    names = ["chrom", "start", "end", "source", "target"]
+    parquet.write_table(pa.table([[1, 2]] * len(names), names=names), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"source", b"\x80ource"))
+    for read in (Table, lambda path: list(read_edges(path)), lambda path: list(read_regions(path))):
+        with pytest.raises(FileError, match=r"a\.parquet"):
+            read(path)
+
+
 HEADERS = [b"{'descr': '<f8', 'shape': (3", b"[" * 5000, b"\0" * 60, b"{'descr': '<f8', 'shape': (9e9,)}", b"1", b""]
 
 

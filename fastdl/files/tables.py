@@ -228,7 +228,7 @@ def _named_errors(path: Path, suffix: str) -> Iterator[None]:
     pa = _check.extra("pyarrow", "tables", f"a {suffix} file")
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # names that are no UTF-8, too
         if isinstance(error, _check.FileError):
             raise
         raise _check.FileError(path, f"is no whole {suffix} file: {error}") from None

@@ -54,7 +54,7 @@ def _batches(path: Path, choice: ColumnChoice) -> Iterator[tuple[ColumnLayout, p
             if any(batch.column(k).null_count for k in range(batch.num_columns)):
                 raise FileError(path, "has empty cells among the edges")
             yield layout, batch.select(wanted)
-    except (arrow.lib.ArrowException, OSError) as error:
+    except (arrow.lib.ArrowException, OSError, UnicodeDecodeError) as error:  # names that are no UTF-8, too
         raise FileError(path, f"is no whole Parquet file: {error}") from None
 
 
