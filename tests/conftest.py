@@ -1,9 +1,15 @@
 """Fixtures and options of all tests."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
+
+# A shell's background job, and nohup, ignore these, and so would the commands that tests send them to.
+for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, name), handler)
 
 
 @pytest.fixture(scope="session")
