@@ -91,7 +91,7 @@ def bench_one_hot_first(compare, size, dtype, who):
 def bench_one_hot_decode(compare, size, who):
     x = letters(SIZES[size])
     rows = fastdl.one_hot(x)
-    out = np.empty(len(x), "S1")
+    out = None if size == "100" else np.empty(len(x), "S1")  # small results are made anew, as by the peers
     if who == "fastdl":
         run = lambda: fastdl.one_hot_decode(rows, out=out)
     elif who == "reference":
@@ -134,7 +134,7 @@ def bench_one_hot_windows(compare, who):
 def bench_reverse_complement(compare, size, who):
     x = letters(SIZES[size])
     want = reference.reverse_complement(x)
-    out = np.empty_like(x)
+    out = None if size == "100" else np.empty_like(x)
     check = equal(want)
     if who == "fastdl":
         run = lambda: fastdl.reverse_complement(x, out=out)
