@@ -146,9 +146,12 @@ def _fork(
     """As `_start`, in a fork."""
     told = results.with_name("told")
     sys.stdout.flush()
+    # Until the child has given up Python's handler, an interrupt would unwind it to the end of this process' folders.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pid = os.fork()
     if not pid:
         _be(command.filled(inputs, results), told, pause)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def end(number: int) -> tuple[int, str]:
         if number:
@@ -170,6 +173,7 @@ def _be(words: list[str], told: Path, pause: float) -> None:
     for name in SIGNALS:
         if name != "SIGKILL":
             signal.signal(getattr(signal, name), signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     code = 70
     try:
         os.dup2(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
