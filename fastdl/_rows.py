@@ -43,16 +43,11 @@ class Rows:
         first = _dask.compute_chunk(next(iter(self._again()), None))
         if first is None:
             raise _check.InputError("there were no chunks: the number of columns is not known")
-        given = (
-            table
-            if table is not None
-            else X
-            if self.in_memory
-            else first[0]
-            if isinstance(first, (tuple, list)) and len(first)
-            else None
-        )
-        self.names = _check.column_names(given)  # of the columns, where the table has them
+        if table is None and self.in_memory:
+            table = X
+        elif table is None and isinstance(first, (tuple, list)) and len(first):
+            table = first[0]
+        self.names = _check.column_names(table)  # of the columns, where the table has them
         first = _chunk(first)[0]
         self.columns, self.dtype = first.shape[1], first.dtype
         row = 8 * max(1, self.columns)
