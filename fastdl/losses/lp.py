@@ -22,7 +22,7 @@ from fastdl.reference import losses as reference
 
 kernel = _kernels.load("losses") or reference
 _SUM, _TRAIN = "sum", "train"  # the defaults
-_MOST = 1e300  # above every power that is met, and a double
+_MOST = 1e300  # larger powers, which may not be floats, go the general way
 
 
 class _Rows(TypedDict):
