@@ -230,3 +230,12 @@ def test_a_fifth_is_validated_on_from_100_rows_on():
     assert few.loss_ == fastdl.fit_network(rows[:99], rows[:99, 0], 4, options=fastdl.TrainingOptions(epochs=3)).loss
     with pytest.raises(InputError, match="validation_fraction"):
         NetworkRegressor(validation_fraction="all").fit(rows, rows[:, 0])
+
+
+@pytest.mark.parametrize("used", [2, 3, 80])
+def test_rows_of_weight_0_do_not_count_for_a_validation_part(used):
+    rows, weights = np.random.default_rng(0).standard_normal((100, 2)), np.zeros(100)
+    weights[:used] = 1
+    weighted = NetworkRegressor(4, epochs=3).fit(rows, rows[:, 0], sample_weight=weights)
+    dropped = NetworkRegressor(4, epochs=3).fit(rows[:used], rows[:used, 0], sample_weight=np.ones(used))
+    np.testing.assert_allclose(weighted.predict(rows), dropped.predict(rows))

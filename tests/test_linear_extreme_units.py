@@ -129,3 +129,31 @@ def test_ridge_of_columns_beside_which_the_penalty_is_beyond_any_float():
         assert fit.certificate.lower * 2.0**500 <= least * (1 + 1e-15)
         assert fit.loss * 2.0**500 == pytest.approx(least, rel=1e-9)
         assert fit.certificate.gap < 1e-8
+
+
+def test_targets_beside_one_of_extreme_size_keep_their_bits():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(50, 3)), rng.normal(size=50)
+    both = fastdl.fit_lp(X, np.column_stack([y, np.ldexp(y, 540)]), 2)
+    alone = fastdl.fit_lp(X, y, 2)
+    assert both.targets[0].loss == alone.loss
+    np.testing.assert_array_equal(both.w[0], alone.w)
+
+
+@pytest.mark.parametrize("exponent", [0, 300, 550, -550, 900])
+def test_folds_choose_the_same_penalty_in_any_units(exponent):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y, l1 = X @ [1, 0, 2] + rng.normal(size=60), np.array([500, 50, 5, 0.5])
+    folds = np.arange(60) % 4
+    path = fastdl.fit_elastic_net(X, np.ldexp(y, exponent), l1=np.ldexp(l1, exponent), l2=np.zeros(4), folds=folds)
+    assert path.best.l1 == np.ldexp(5, exponent)
+
+
+@pytest.mark.parametrize("penalties", [{"l1": 1e10}, {"l2": 1e10}, {"l1": 1e300, "l2": 1e300}])
+def test_penalties_that_are_huge_beside_the_weights_of_rows(penalties):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 3)), rng.normal(size=60)
+    fit = fastdl.fit_elastic_net(X, y, sample_weight=np.full(60, 1e-300), **penalties)
+    assert np.isfinite([*fit.w, fit.b, fit.loss, *fit.certificate[:3]]).all()
+    assert np.abs(fit.w).max() < 1e-290

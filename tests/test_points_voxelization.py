@@ -355,11 +355,11 @@ def test_numbers_in_a_table_begin_anew_before_they_come_to_32_bits():
     voxelizer = fastdl.Voxelizer(1.0, (0, 0, 0, 1000, 1000, 1000), max_points=2, axes="xyz")
     voxelizer(rng.random((2000, 4), np.float32) * 30)
     for before in (2**31 - 1000, 2**32 - 5000, 2**32 - 2001, 2**32 - 2000, 2**32 - 1):
-        voxelizer._workspace.used = before
+        voxelizer._workspace.scratch.used = before
         for _ in range(3):
             points = rng.random((2000, 4), np.float32) * np.float32(30)
             assert_point_by_point(voxelizer(points), points, None, 2)
-            assert voxelizer._workspace.used < 2**32
+            assert voxelizer._workspace.scratch.used < 2**32
 
 
 def test_a_call_that_fails_leaves_nothing_in_the_table():

@@ -36,10 +36,10 @@ class _Network(BaseEstimator):
         **more: Any,
     ) -> Self:
         """Fit X (N, D) by `train`, `fit_network` or `fit_network_classifier`, and keep its results as attributes."""
-        valid = self.validation_fraction
+        valid, used = self.validation_fraction, weights(s, len(X))
         if isinstance(valid, str):
             _check.one_of("validation_fraction", valid, ("auto",))
-            valid = 0.2 if len(X) >= _VALIDATED else None
+            valid = 0.2 if (len(X) if used is None else np.count_nonzero(used)) >= _VALIDATED else None
         options = TrainingOptions(
             **{name: getattr(self, name) for name in _OPTIONS},
             patience=None if valid is None else self.patience,
@@ -47,7 +47,7 @@ class _Network(BaseEstimator):
         )
         self.model_ = train(
             X, y, self.hidden, activation=self.activation, weight_decay=self.weight_decay,
-            valid=valid, sample_weight=weights(s, len(X)), options=options, **more,
+            valid=valid, sample_weight=used, options=options, **more,
         )  # fmt: skip
         self.loss_, self.history_ = self.model_.loss, self.model_.history
         return self

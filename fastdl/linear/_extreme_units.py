@@ -91,6 +91,11 @@ def divided(values: Any, exponent: int) -> Any:
     return times_two_to(values, -exponent)
 
 
+def divided_penalty(penalty: float, exponent: int) -> float:
+    """A penalty for weights that were divided by a power of two: at most 1e300, at which models are 0 as well."""
+    return min(float(divided(penalty, exponent)), 1e300)
+
+
 def divide_weights(sample_weight: ArrayLike | None) -> tuple[ArrayLike | None, int]:
     """The weights divided by a power of two, and its exponent: 0 unless the weights are beyond 1e30 or below 1e-30."""
     if sample_weight is None:

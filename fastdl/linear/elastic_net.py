@@ -11,7 +11,7 @@ from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.linear._active_set import coordinate_descent
 from fastdl.linear._coordinates import EPS
-from fastdl.linear._extreme_units import Units, divide_weights, divided, target_exponent
+from fastdl.linear._extreme_units import Units, divide_weights, divided, divided_penalty, target_exponent
 from fastdl.linear._matrix import kernel
 from fastdl.linear._penalties import penalty_pairs
 from fastdl.linear.gram_accumulator import GramAccumulator, shift_gram, solve_definite, standardize_gram
@@ -146,7 +146,7 @@ def fit_elastic_net(
     s = None if weights is None else np.asarray(weights)
     units = Units(exponent, target_exponent(t, s, 2.0))
     t, both = divided(t, units.targets) if units.targets else t, units.weights + units.targets
-    scaled = [(float(divided(a, both)), float(divided(b, units.weights))) for a, b in penalties]
+    scaled = [(divided_penalty(first, both), divided_penalty(second, units.weights)) for first, second in penalties]
     parts = _fold_states(x, t, s, _fold_numbers(folds, len(x)), bool(intercept))
     total = GramAccumulator(intercept=intercept)
     for part in parts:
@@ -172,8 +172,9 @@ def fit_elastic_net(
             warn_of_gap("fit_elastic_net", fit.certificate, tol)
     if folds is None:
         return ElasticNetPath(tuple(fits), None, None) if np.ndim(l1) or np.ndim(l2) else fits[0]
-    losses = Units(0, units.targets).loss(_test_losses(parts, products, scaled), 2)  # means: of weights of any unit
-    return ElasticNetPath(tuple(fits), losses, fits[int(losses.mean(axis=0).argmin())])
+    losses = _test_losses(parts, products, scaled)  # means: of weights of any unit
+    best = fits[int(losses.mean(axis=0).argmin())]  # in the units of the rows losses may be beyond the range of floats
+    return ElasticNetPath(tuple(fits), Units(0, units.targets).loss(losses, 2), best)
 
 
 def _fold_numbers(folds: ArrayLike | None, n: int) -> Array | None:

@@ -113,7 +113,9 @@ def fit_lp(
     of rows until the model is a vertex, then a check of the residual signs of all the other rows.
     p > 1: Newton's method and the dual bound of Hoelder's inequality.
     The fit does not depend on the units of y and of the columns, nor, to the bit, on the threads and on how rows are
-    cut into chunks. Small matrices are factorised by NumPy's LAPACK, so that last bits may differ between CPUs.
+    cut into chunks; but y and weights of sizes whose powers leave the range of float64 are divided by powers of two
+    only where they are arrays: in chunks they have wider gaps. Small matrices are factorised by NumPy's LAPACK, so that
+    last bits may differ between CPUs.
 
     A lower bound holds for the rows as given: a bound of its rounding errors is subtracted, which widens the gap. Where
     the model goes through every row, the loss is given as 0; with p < 1 the rows it goes through are listed in `rows`
@@ -186,12 +188,10 @@ def find_fit(
     # Least squares takes one pass; another one for the largest target would be felt.
     late = not powers or method == "closed form"
     fits = fit_all(nothing if late else target_exponents(y, many, weights, loss.power))
-    if (
-        powers
-        and late
-        and not all(fit.certificate.kind == "interpolation" or _LEAST < fit.loss < _MOST for fit in fits)
-    ):
+    fine = [fit.certificate.kind == "interpolation" or _LEAST < fit.loss < _MOST for fit in fits]
+    if powers and late and not all(fine):
         exponents = target_exponents(y, many, weights, loss.power)
+        exponents = [0 if good else exponent for good, exponent in zip(fine, exponents)]
         fits = fit_all(exponents) if any(exponents) else fits
     return fits[0] if many is None else replace(join_fits(fits), tol=tol)
 

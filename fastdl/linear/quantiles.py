@@ -12,7 +12,7 @@ from fastdl._rows import Rows
 from fastdl._typing import Array, ArrayLike
 from fastdl.linear._coordinates import EPS, Coordinates
 from fastdl.linear._dependent_columns import bound_all_columns
-from fastdl.linear._extreme_units import Units, divide_weights, divided
+from fastdl.linear._extreme_units import Units, divide_weights, divided_penalty
 from fastdl.linear._matrix import DesignMatrix, kernel
 from fastdl.linear._penalized_quantiles import PenalizedQuantile
 from fastdl.linear._penalties import penalty_pairs
@@ -148,7 +148,7 @@ def fit_quantile(
     given = Rows(x, t, weights, table=X)
     fits: list[QuantileFit] = []
     how: dict[str, Any] = {"intercept": bool(intercept), "seed": _check.integer("seed", seed, 0), "threads": threads}
-    for first, second in [tuple(float(divided(v, exponent)) for v in pair) for pair in penalties]:
+    for first, second in [tuple(divided_penalty(v, exponent) for v in pair) for pair in penalties]:
         if not first and not second:
             fits += _fit_all(given, taus.tolist(), **how)
         else:

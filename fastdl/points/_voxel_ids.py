@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +23,24 @@ _KEEP = 1 << 24  # bytes of the largest array that is kept between calls
 
 class Workspace(threading.local):
     """Scratch arrays that are kept between calls; each thread has its own, and pickling drops them."""
+
+    @contextmanager
+    def borrow(self) -> Iterator[Scratch]:
+        """The scratch arrays, for one call.
+
+        A call that fails or is interrupted may leave a table half written: its arrays are dropped. A call within
+        another one, by a signal handler, gets others.
+        """
+        scratch = self.__dict__.pop("scratch", None) or Scratch()
+        yield scratch
+        self.scratch = scratch
+
+    def __reduce__(self) -> tuple[type[Workspace], tuple[()]]:
+        return Workspace, ()
+
+
+class Scratch:
+    """Arrays that a call writes to and the next call may write to again."""
 
     def __init__(self) -> None:
         self.arrays: dict[str, Array] = {}
@@ -79,9 +99,6 @@ class Workspace(threading.local):
             found = self.arrays["direct"] = np.full(cells, -1, np.int32)
         return found
 
-    def __reduce__(self) -> tuple[type[Workspace], tuple[()]]:
-        return Workspace, ()
-
 
 #: The workspace of calls that are not given one.
 SHARED_WORKSPACE = Workspace()
@@ -96,14 +113,14 @@ def keys_of(points: Array, grid: Grid, keys: Array, threads: int | None) -> int:
     return sum(counts)
 
 
-def grid_table(grid: Grid, points: int, workspace: Workspace) -> Array | None:
+def grid_table(grid: Grid, points: int, scratch: Scratch) -> Array | None:
     """A table with one entry per cell, all -1, where the grid is small enough; the caller resets what it changes."""
     cells = math.prod(grid.shape)
-    return workspace.direct(cells) if cells <= _DIRECT and cells <= 8 * points else None
+    return scratch.direct(cells) if cells <= _DIRECT and cells <= 8 * points else None
 
 
 def voxel_ids(
-    points: Array, grid: Grid, threads: int | None, workspace: Workspace, ids: Array | None = None
+    points: Array, grid: Grid, threads: int | None, scratch: Scratch, ids: Array | None = None
 ) -> tuple[Array, int, int]:
     """(ids, voxels, points that are not finite); ids as int32 in order of first appearance, -1 outside."""
     n = len(points)
@@ -114,16 +131,16 @@ def voxel_ids(
     direct = cells <= _DIRECT and cells <= 8 * n
     if direct:
         grid = replace(grid, tight=True)
-    keys = workspace.take("keys", n, grid.key)
+    keys = scratch.take("keys", n, grid.key)
     missing = keys_of(points, grid, keys, threads)
     if direct:
-        table, size = workspace.direct(cells), np.zeros(1, np.int64)
+        table, size = scratch.direct(cells), np.zeros(1, np.int64)
         kernel.assign_direct(keys, ids, table, size)
         kernel.clear_direct(keys, table)
         return ids, int(size[0]), missing
-    numbers = KeyTable(grid.key, max(n // 8, workspace.voxels * 3 // 2), workspace.take)
+    numbers = KeyTable(grid.key, max(n // 8, scratch.voxels * 3 // 2), scratch.take)
     numbers.assign(keys, ids)
-    workspace.voxels = len(numbers)
+    scratch.voxels = len(numbers)
     return ids, len(numbers), missing
 
 

@@ -175,7 +175,8 @@ def _ids_of(x: Array, grid: Grid, threads: int | None) -> tuple[Array, int]:
     if len(x) >= reduction.LARGE:
         parts = BucketedVoxels(x, grid, threads)
         return parts.voxel_ids(), parts.size
-    ids, size, _ = _voxel_ids.voxel_ids(x, grid, threads, _voxel_ids.SHARED_WORKSPACE)
+    with _voxel_ids.SHARED_WORKSPACE.borrow() as scratch:
+        ids, size, _ = _voxel_ids.voxel_ids(x, grid, threads, scratch)
     return ids, size
 
 
@@ -196,23 +197,31 @@ def _sum_around_first(
     """Sums or means in a grid around the first point, which saves a pass for the bounds; None if points are outside."""
     # Python's own floats: ten NumPy operations on three numbers would take as long as a hundred points.
     size, low = tuple(_grid.sizes(voxel_size).tolist()), tuple(_grid.three("origin", origin).tolist())
-    base, (n, c) = [], x.shape
+    base = []
     for p, zero, step, cells in zip(x[0, :3].tolist(), low, size, _grid.SPREAD):
         place = (p - zero) / step
         if not abs(place) < 2**52:
             return None
         base.append(math.floor(place) // _SNAP * _SNAP - cells // 2)
     window = _window(low, size, tuple(base))
-    spare = _voxel_ids.SHARED_WORKSPACE
-    keys = spare.take("keys", n, window.key)
+    with _voxel_ids.SHARED_WORKSPACE.borrow() as scratch:
+        return _sum_in_window(x, window, mean, scratch, threads)
+
+
+def _sum_in_window(
+    x: Array, window: Grid, mean: bool, scratch: _voxel_ids.Scratch, threads: int | None
+) -> Array | None:
+    """Sums or means of the voxels of a grid, in order of first appearance; None if points are outside."""
+    n, c = x.shape
+    keys = scratch.take("keys", n, window.key)
     missing = _voxel_ids.keys_of(x, window, keys, threads)
-    table = KeyTable(window.key, max(n // 8, spare.voxels * 3 // 2, min(n, _FEW)), spare.take)
+    table = KeyTable(window.key, max(n // 8, scratch.voxels * 3 // 2, min(n, _FEW)), scratch.take)
     count, start = np.zeros(2, np.int64), 0
     sums, counts = np.empty((0, c)), np.empty(0, np.int32)
     while True:
         most, held = 1 << (table.bits - 1), int(count[0])
-        more = spare.take(f"sums {table.bits}", most * c, _FLOAT64).reshape(most, c)
-        numbers = spare.take(f"counts {table.bits}", most, _INT32)
+        more = scratch.take(f"sums {table.bits}", most * c, _FLOAT64).reshape(most, c)
+        numbers = scratch.take(f"counts {table.bits}", most, _INT32)
         if held:
             more[:held], numbers[:held] = sums[:held], counts[:held]
         sums, counts = more, numbers
@@ -222,8 +231,8 @@ def _sum_around_first(
         table.grow()
     if count[1] != missing:
         return None
-    spare.voxels = int(count[0])
-    out = np.empty((spare.voxels, c), x.dtype)
+    scratch.voxels = int(count[0])
+    out = np.empty((scratch.voxels, c), x.dtype)
     if len(out):
         kernel.finish_rows(sums[: len(out)], counts[: len(out)], mean, out)
     return out

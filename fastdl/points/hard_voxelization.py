@@ -169,41 +169,41 @@ def _voxels_of_cloud(
         few = _few_points(x, grid, s)
         if few is not None:
             return _sort(few, s) if s.order == "sorted" else few
-    if s.max_points is not None and s.sample == "first" and len(x):
-        found = _one_pass(x, grid, s, out, workspace)
-        if found is not None:
-            return _sort(found, s) if s.order == "sorted" else found
-    return _two_passes(x, grid, s, out, threads, workspace)
+    with workspace.borrow() as scratch:
+        if s.max_points is not None and s.sample == "first" and len(x):
+            found = _one_pass(x, grid, s, out, scratch)
+            if found is not None:
+                return _sort(found, s) if s.order == "sorted" else found
+        return _two_passes(x, grid, s, out, threads, scratch)
 
 
 def _few_points(x: Array, grid: Grid, s: VoxelSettings) -> Voxels | None:
     """Voxels of at most FEW points, by one call of the kernel."""
     most = min(len(x), grid.cells, s.max_voxels or len(x))
-    found = kernel.small_voxels(x, grid.numbers, grid.single, s.max_points or 0, most, s.max_bytes, s.axes == "zyx")
+    max_bytes = min(s.max_bytes, 1 << 62)  # the kernel takes a double
+    found = kernel.small_voxels(x, grid.numbers, grid.single, s.max_points or 0, most, max_bytes, s.axes == "zyx")
     return None if found is None else Voxels(*found)
 
 
-def _one_pass(
-    x: Array, grid: Grid, s: VoxelSettings, out: Array | None, workspace: _voxel_ids.Workspace
-) -> Voxels | None:
+def _one_pass(x: Array, grid: Grid, s: VoxelSettings, out: Array | None, scratch: _voxel_ids.Scratch) -> Voxels | None:
     """Voxels filled in one pass over the points; None where keys need 64 bits or the result would be too large."""
     t, c, n = s.max_points or 1, x.shape[1], len(x)
-    table = _voxel_ids.grid_table(grid, n, workspace)
+    table = _voxel_ids.grid_table(grid, n, scratch)
     if table is None and not grid.narrow:
         return None
     bits, state = 0, np.zeros(4, np.int64)
     row_bytes = t * c * x.itemsize
-    expected = max(n // 8, workspace.voxels * 3 // 2, min(n, max(64, _SMALL // row_bytes)))
+    expected = max(n // 8, scratch.voxels * 3 // 2, min(n, max(64, _SMALL // row_bytes)))
     if table is None:
         # At most a quarter full, few look-ups meet another voxel's slot, a branch the processor would mispredict.
         bits = (expected * 8 // 3 + _BLOCK).bit_length()
-        table, state[3] = workspace.slots(bits, n)
+        table, state[3] = scratch.slots(bits, n)
     most = min(n, grid.cells, s.max_voxels or n)
     # One voxel more than max_bytes allows is enough to know: `_two_passes` then raises the error.
     most_rows = min(most, s.max_bytes // row_bytes + 1)
     rows = most if out is not None else min(expected + _BLOCK, most_rows)
     if out is None:
-        workspace.expect_result(rows * row_bytes)
+        scratch.expect_result(rows * row_bytes)
     voxels = np.empty((rows, t, c), x.dtype) if out is None else _rows(x, rows, t, s, out)
     coords, counts, ids = np.empty((rows, 3), np.int32), np.empty(rows, np.int32), np.empty(n, np.int32)
     start, numbers, turned = 0, grid.numbers, s.axes == "zyx"
@@ -222,11 +222,11 @@ def _one_pass(
             voxels, coords, counts = (_enlarge(a, size, rows) for a in (voxels, coords, counts))
         else:  # the table is too full, or has too long a run of occupied slots
             table, bits = _enlarge_table(table, bits, int(state[3]))
-    if not bits:  # reset the workspace's table of cells to -1
+    if not bits:  # reset the table of cells to -1
         kernel.clear(coords[: int(state[0])], turned, numbers, table)
     if out is None and size * row_bytes > s.max_bytes:
         return None
-    workspace.voxels = size
+    scratch.voxels = size
     true_counts, kept_counts = _truncate(counts, size), np.empty(size, np.int32)
     inside, kept = kernel.cap_counts(true_counts, t, kept_counts)
     missing, dropped = int(state[1]), int(state[2])
@@ -284,10 +284,10 @@ def _two_passes(
     s: VoxelSettings,
     out: Array | None,
     threads: int | None,
-    workspace: _voxel_ids.Workspace,
+    scratch: _voxel_ids.Scratch,
 ) -> Voxels:
     """Voxels in two passes: the ids of all points first, then the points are copied into their voxels."""
-    ids, size, missing = _voxel_ids.voxel_ids(x, grid, threads, workspace)
+    ids, size, missing = _voxel_ids.voxel_ids(x, grid, threads, scratch)
     keep = size if s.max_voxels is None else min(size, s.max_voxels)
     coords = _voxel_ids.cells_of(x, ids, keep, grid, s.axes)
     over_voxels = 0

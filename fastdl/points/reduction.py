@@ -271,6 +271,7 @@ def reduce_table(table: PointTable, grid: Grid, settings: ReductionSettings, thr
 
 def _voxel_ids_of(x: Array, grid: Grid, threads: int | None) -> tuple[Array, int, int]:
     if len(x) < LARGE:
-        return _voxel_ids.voxel_ids(x, grid, threads, _voxel_ids.SHARED_WORKSPACE)
+        with _voxel_ids.SHARED_WORKSPACE.borrow() as scratch:
+            return _voxel_ids.voxel_ids(x, grid, threads, scratch)
     parts = BucketedVoxels(x, grid, threads)
     return parts.voxel_ids(), parts.size, parts.missing

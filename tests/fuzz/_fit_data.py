@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-KINDS = ("integers", "ties", "clusters", "sentinel", "collinear", "rounded", "copies", "scales", "normal")
+KINDS = ("integers", "ties", "clusters", "sentinel", "collinear", "rounded", "copies", "scales", "normal", "far")
 BORDERS = (4096, 8192, 16384, 20000, 32768, 40000, 65536, 131072)  # where blocks, bands and samples begin
 WEIGHTS = ("none", "none", "counts", "counts", "zeros", "spread", "huge one", "tiny one", "common")
 _MANY = 0.003  # of the data sets have as many rows as fill a block
@@ -61,6 +61,11 @@ def _rows(rng, kind, n, d):
         size = int(rng.choice([20, 150, 450]))
         X *= 2.0 ** rng.integers(-size, size, d)
         y *= 2.0 ** int(rng.integers(-size, size))
+    elif kind == "far":  # of columns far from 0 even the mean, a float, is rounded
+        X += 2.0 ** rng.integers(30, 52, d)
+        y = rng.standard_normal(n) + rng.choice([0, 2.0**40])
+        if rng.random() < 0.3:
+            X[rng.integers(n)] *= 2.0 ** int(rng.integers(10, 150))
     elif kind == "normal":
         X, y = rng.standard_normal((n, d)) + rng.choice([0, 1e6]), rng.standard_normal(n) + rng.choice([0, 1e6])
         if rng.random() < 0.2:

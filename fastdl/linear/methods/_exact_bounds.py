@@ -45,6 +45,15 @@ def exact_slopes(coordinates: Coordinates, X: Array, g: Array) -> Array:
     return np.append(slopes[:1], kept) if coordinates.ones else kept
 
 
+def exact_factor(coordinates: Coordinates, X: Array, s: Array) -> Array:
+    """R of [1, Z], whose columns have means that are not 0: where they are far out, their shifts are rounded."""
+    R = coordinates.raw_factor()
+    if coordinates.ones:
+        R = R.copy()
+        R[0, 1:] = exact_slopes(coordinates, X, s)[1:] / R[0, 0]
+    return R
+
+
 def judge_squares(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
     """A least squares fit corrected, with loss and bound by sums of twice the precision for the model as returned.
 
@@ -52,7 +61,7 @@ def judge_squares(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
     """
     X, y, s = rows.gathered()
     s = np.ones(len(y)) if s is None else s
-    R, w, b = coordinates.raw_factor(), fit.w, fit.b
+    R, w, b = exact_factor(coordinates, X, s), fit.w, fit.b
     # R itself has rounding errors, which grow as columns come near to dependent: a bound of the factor they make.
     doubt = 1 + 64 * EPS * condition_of(R)
     best, before = (fit.loss, fit.certificate.lower, w, b), np.inf
@@ -88,7 +97,7 @@ def judge_absolute(
     """
     X, y, s = rows.gathered()
     s = np.ones(len(y)) if s is None else s
-    R = coordinates.raw_factor()
+    R = exact_factor(coordinates, X, s)
     with np.errstate(all="ignore"):
         r = exact_sums.residuals(X, y, *model)
         loss = exact_sums.total(s * (np.abs(r) + lean * r))
@@ -115,7 +124,7 @@ def judge_power(coordinates: Coordinates, rows: Rows, fit: LpFit) -> LpFit:
     p = float(fit.p)
     X, y, s = rows.gathered()
     s = np.ones(len(y)) if s is None else s
-    R = coordinates.raw_factor()
+    R = exact_factor(coordinates, X, s)
     Z = (X - coordinates.shift) * coordinates.factor
     Z = Z if coordinates.kept is None else Z[:, coordinates.kept]
     Z = np.column_stack([np.ones(len(y)), Z]) if coordinates.ones else Z

@@ -120,8 +120,8 @@ def interpolating_model(coordinates: Coordinates, gamma: Array, squares: float) 
     w, b = coordinates.model(gamma)
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(1 + _CORRECTIONS):
-            off, size, given = _distance(coordinates, w, b)
-            if not np.isfinite(size) or (off <= 8 * EPS * size and off <= given):
+            off, size, given, beside = _distance(coordinates, w, b)
+            if not np.isfinite(size) or (off <= 8 * EPS * size and off <= given and not beside):
                 return w, b
             step = coordinates.move_model(np.zeros(len(w)), 0.0, _step_to_rows(coordinates, w, b))
             change = coordinates.minimum_norm_model(*step)
@@ -130,10 +130,11 @@ def interpolating_model(coordinates: Coordinates, gamma: Array, squares: float) 
 
 
 def _distance(coordinates: Coordinates, w: Array, b: float) -> Array:
-    """Sums over the rows for a model as returned: of |r|, of its absolute terms, and of what is small beside y.
+    """For a model as returned, over the rows: sums of |r|, of its absolute terms, of what is small beside y; a count.
 
     Where columns are nearly dependent, weights can be so large that the rounding of their terms exceeds y: the third
-    sum keeps such a model from counting as one that goes through the rows.
+    sum keeps such a model from counting as one that goes through the rows. One row can be so far out that the residuals
+    of all others are small beside its terms: so rows are counted whose residual exceeds the rounding of their own.
     """
     nothing, size = np.zeros(len(w)), np.abs(w)
 
@@ -141,10 +142,12 @@ def _distance(coordinates: Coordinates, w: Array, b: float) -> Array:
         r = np.empty(len(y))
         kernel.residuals(X, y, w, b, nothing, r)
         small = _SMALL * np.abs(y - coordinates.y_shift).sum() + 8 * EPS * np.abs(y).sum()
-        return np.array([np.abs(r).sum(), (np.abs(y) + np.abs(X) @ size + abs(b)).sum(), small])
+        terms = np.abs(y) + np.abs(X) @ size + abs(b)
+        beside = np.count_nonzero(np.abs(r) > 4 * (len(w) + 4) * EPS * terms)
+        return np.array([np.abs(r).sum(), terms.sum(), small, beside])
 
     total = coordinates.rows.total(work, coordinates.threads)
-    return np.zeros(3) if total is None else total
+    return np.zeros(4) if total is None else total
 
 
 def _step_to_rows(coordinates: Coordinates, w: Array, b: float) -> Array:

@@ -28,6 +28,7 @@ _STAGE = 1.5  # factor from one power to the next: a model of the one is then a 
 _LENGTHS = 2.0 ** np.arange(1, 7)  # of a step, tried in one pass of the line search
 _SEARCHES = 8  # passes of a line search
 _BLUR = 1e-2  # of tol: where rounding takes more of a bound, sums of twice the precision are worth their time
+_FAR = 1e-11  # of the root of a loss: where rounding of a model changes it by more
 _CURVATURE = 0.4  # the strong Wolfe condition: how large the slope may be at a step's end, relative to its start
 
 
@@ -59,6 +60,9 @@ def fit(rows: Rows, p: float, *, intercept: bool, seed: int, threads: int | None
     # weights again, of which rows have what they had but for rounding.
     short = coordinates.rank < rows.columns + coordinates.ones
     blurred = short or not lower > 0 or not lower >= (1 - _BLUR * tol) * before or not np.isfinite(loss)
+    # The floats of a model far from 0 are rounded: rows then have another loss than by the coordinates.
+    far = abs(found.b) + float(np.add.reduce(np.abs(found.w * coordinates.shift)))
+    blurred |= not EPS * far * coordinates.weight ** (1 / p) <= _FAR * found.loss ** (1 / p)
     return judge_power(coordinates, rows, found) if (few and blurred) or needs_exact_sums(coordinates) else found
 
 
