@@ -56,6 +56,26 @@ def bench_mu_law_encode(compare, size, who):
     compare(f"mu-law encode, {size}", who, run, items=len(x), moved=3, check=check)
 
 
+@pytest.mark.parametrize("kind", ["float32", "24 bits"])
+@pytest.mark.parametrize("who", ["fastdl", "fastdl 2 threads", "torchaudio formula"])
+def bench_mu_law_encode_others(compare, kind, who):
+    """Samples that are no int16: floats of [-1, 1], and integers of 24 bits as soundfile reads them, in int32."""
+    whole = samples(SIZES["L3"]).astype(np.int32) << 16
+    x, options = (whole, {"bits": 32}) if kind == "24 bits" else (whole.astype(np.float32) / np.float32(2**31), {})
+    want = fastdl.mu_law_encode(x, **options)
+    out, check = np.empty_like(want), equal(want)
+    if who == "torchaudio formula":
+        torch = pytest.importorskip("torch")
+        torch.set_num_threads(1)
+        tensor = torch.from_numpy(x if kind == "float32" else x.astype(np.float32) / np.float32(2**31))
+        run = lambda: torchaudio_formula(torch, tensor * 32768)
+        # Rounded in float32, a sample beside an edge may go to the other side.
+        check = lambda got: np.testing.assert_allclose(got.numpy(), want, atol=1)
+    else:
+        run = lambda: fastdl.mu_law_encode(x, out=out, threads=2 if "2" in who else 1, **options)
+    compare(f"mu-law encode of {kind}, 4 M", who, run, items=len(x), moved=5, check=check)
+
+
 @sizes
 @pytest.mark.parametrize("who", ["fastdl", "fastdl 2 threads", "np.take", "torchaudio formula"])
 def bench_mu_law_decode(compare, size, who):

@@ -26,7 +26,7 @@ def everything(path):
 
 
 @pytest.mark.parametrize("who", ["fastdl", "open3d"])
-@pytest.mark.parametrize("kind", ["pcd binary", "pcd compressed", "ply binary", "ply ascii"])
+@pytest.mark.parametrize("kind", ["pcd binary", "pcd compressed", "ply binary", "ply ascii", "pcd ascii"])
 def bench_read(compare, tmp_path, kind, who):
     open3d = pytest.importorskip("open3d")
     x = scan()

@@ -12,6 +12,10 @@ import json
 import sys
 from pathlib import Path
 
+from bench import goals, shown
+from bench.goal_rows import GOALS
+from bench.readme_rows import ROWS
+
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE, README = ROOT / "bench" / "results.json", ROOT / "BENCHMARKS.md", ROOT / "README.md"
 QUIET = 1.0  # programs that were busy before a run: with more, its times say little
@@ -88,7 +92,7 @@ def dump(results: dict) -> str:
 
 def page(results: dict) -> str:
     """BENCHMARKS.md."""
-    return HEAD + "\n" + body(results)
+    return f"{HEAD}\n{body(results)}\n{goals.section(results, GOALS)}"
 
 
 def body(results: dict) -> str:
@@ -121,11 +125,11 @@ def lines(work: dict, limits: dict) -> list[str]:
         if not who.startswith("fastdl") or (who == "fastdl 2 threads" and "fastdl" in seconds):
             continue
         name = work["work"] + (f" ({who.removeprefix('fastdl').strip()})" if who != "fastdl" else "")
-        two = _time(seconds["fastdl 2 threads"]) if who == "fastdl" and "fastdl 2 threads" in seconds else ""
-        line = [name, _time(seconds[who]), two, fraction(work, who, limits), faster(work, who)]
+        two = shown.duration(seconds["fastdl 2 threads"]) if who == "fastdl" and "fastdl 2 threads" in seconds else ""
+        line = [name, shown.duration(seconds[who]), two, fraction(work, who, limits), faster(work, who)]
         found.append("| " + " | ".join(line) + " |")
     if not found:  # what no part of fastdl does in this run
-        named = ", ".join(f"{who} {_time(s)}" for who, s in seconds.items())
+        named = ", ".join(f"{who} {shown.duration(s)}" for who, s in seconds.items())
         found.append(f"| {work['work']} |  |  |  | {named} |")
     return found
 
@@ -146,7 +150,7 @@ def faster(work: dict, who: str = "fastdl", names: dict[str, str] | None = None)
         ours = seconds.get("fastdl 2 threads", seconds[who]) if "2 threads" in peer else seconds[who]
         note = work.get("notes", {}).get(peer, "") if names is None else ""
         name = peer if names is None else names[peer]
-        found.append(f"{name} {_ratio(seconds[peer] / ours)}" + (f" ({note})" if note else ""))
+        found.append(f"{name} {shown.ratio(seconds[peer] / ours)}" + (f" ({note})" if note else ""))
     return ", ".join(found)
 
 
@@ -166,7 +170,7 @@ def short_table(results: dict, rows) -> str:
         if work and who in work["seconds"]:
             shown = fraction(work, who, where["limits"])
             shown = "" if shown.startswith("0.0") else shown  # far from the limit, it says nothing
-            cells = [title, _time(work["seconds"][who]), shown, faster(work, who, peers)]
+            cells = [title, shown.duration(work["seconds"][who]), shown, faster(work, who, peers)]
             parts.append("| " + " | ".join(cells) + " |")
     return "\n".join([*parts, END])
 
@@ -191,22 +195,8 @@ def _warning(where: dict) -> list[str]:
     return ["", busy] if load > QUIET else []
 
 
-def _ratio(times: float) -> str:
-    return f"{times:.2f}" if times < 1 else f"{times:.2g}" if times < 100 else f"{times:.0f}"
-
-
-def _time(seconds: float) -> str:
-    for unit, size in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= size:
-            shown = f"{seconds / size:.3g}"
-            return f"{float(shown):.0f} {unit}" if "e" in shown else f"{shown} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
-
-
 def main(arguments: list[str]) -> None:
     """Write the results and both pages."""
-    from bench.readme_rows import ROWS
-
     parser = argparse.ArgumentParser(
         prog="python -m bench.tables", description="Write BENCHMARKS.md and README's table."
     )

@@ -19,7 +19,7 @@ cdef cloned g711_mu_itu(const int16_t* x, uint8_t* codes, Py_ssize_t n) noexcept
 cdef cloned g711_a_itu(const int16_t* x, uint8_t* codes, Py_ssize_t n) noexcept nogil
 cdef cloned g711_mu_sun(const int16_t* x, uint8_t* codes, Py_ssize_t n) noexcept nogil
 # out[i] = table[codes[i]] for 4-byte values.
-cdef void decode_8_32(const uint8_t* codes, const uint32_t* table, uint32_t* out, Py_ssize_t n) noexcept nogil
+cdef void decode_8_32(const uint8_t* codes, const uint32_t* table, uint32_t* out, Py_ssize_t n, bint past) noexcept nogil
 # Classes of floats by buckets that each hold at most one edge (fastdl.audio._tables.Edges).
 cdef void step_up(const real* x, const code* base, const real* edge, key first, int shift, Py_ssize_t half, code nan,
                   code* codes, Py_ssize_t n, Py_ssize_t* clipped, Py_ssize_t* nans) noexcept nogil

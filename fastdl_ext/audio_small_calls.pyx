@@ -70,7 +70,7 @@ def small_decode(codes, table):
     n, code = cnp.PyArray_SIZE(codes), <const uint8_t*>cnp.PyArray_DATA(codes)
     found = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(codes), cnp.PyArray_DIMS(codes), cnp.PyArray_TYPE(table), 0)
     if cnp.PyArray_TYPE(table) == cnp.NPY_FLOAT32:
-        decode_8_32(code, <const uint32_t*>cnp.PyArray_DATA(table), <uint32_t*>cnp.PyArray_DATA(found), n)
+        decode_8_32(code, <const uint32_t*>cnp.PyArray_DATA(table), <uint32_t*>cnp.PyArray_DATA(found), n, False)
     else:
         sample, out = <const int16_t*>cnp.PyArray_DATA(table), <int16_t*>cnp.PyArray_DATA(found)
         for i in range(n):

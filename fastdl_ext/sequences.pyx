@@ -67,7 +67,7 @@ cdef void encode_rows(const Coder* coder, const uint8_t* x, uint8_t* out, Py_ssi
     if coder.width == 4 and coder.channels == 4 and coder.letters != NULL:
         rows_of_4(x, coder.letters, coder.mask, <u32*>out, n)
     elif coder.width == 4:
-        decode_8_32(x, <const uint32_t*>coder.rows, <uint32_t*>out, n)
+        decode_8_32(x, <const uint32_t*>coder.rows, <uint32_t*>out, n, False)
     elif coder.width == 8:          # the widths of four channels, and of five: a constant makes the copy a move or two
         copy_rows(x, coder.rows, 8, out, n)
     elif coder.width == 5:

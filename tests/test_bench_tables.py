@@ -1,10 +1,12 @@
 """The tables of benchmarks agree with the stored results, and the counts of instructions are compared as documented."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from bench import instructions, tables
+from bench import goals, instructions, tables
+from bench.goal_rows import GOALS
 from bench.readme_rows import ROWS
 
 LIMITS = {"copy": 10e9, "read": 20e9, "write": 5e9, "float32 products": 40e9, "float64 products": 20e9}
@@ -115,6 +117,44 @@ def test_the_pages_are_made_of_the_kept_results():
 def test_rows_of_the_readme_are_named_once():
     titles = [title for title, _, _, _ in ROWS]
     assert len(set(titles)) == len(titles)
+
+
+GOAL = goals.Goal("mu-law", "encode, DRAM", "peer", 2)
+
+
+@pytest.mark.parametrize(
+    ("goal", "value", "line"),
+    [
+        (GOAL, 4, "| mu-law | peer | 2 | 4 |"),
+        (replace(GOAL, wanted=4), 4, "| mu-law | peer | 4 | 4 |"),
+        (replace(GOAL, wanted=4.001), 4, "| mu-law | peer | 4 | 4, below |"),
+        (replace(GOAL, who="fastdl 2 threads", against="fastdl"), 1.25, "| mu-law | one thread | 2 | 1.2, below |"),
+        (replace(GOAL, against="copy", wanted=0.2), 0.3, "| mu-law | copy | 0.20 | 0.30 |"),
+        (replace(GOAL, against="", wanted=1e-3), 1e-3, "| mu-law | the clock | 1 ms | 1 ms |"),
+        (replace(GOAL, against="", wanted=9e-4), 1e-3, "| mu-law | the clock | 900 us | 1 ms, below |"),
+    ],
+)
+def test_a_goal_is_held_against_a_peer_a_limit_or_the_clock(goal, value, line):
+    results = run(taken("fastdl", 1e-3), taken("fastdl 2 threads", 8e-4), taken("peer", 4e-3))
+    goal = replace(goal, why="No way was found.")
+    assert goals.reached(goal, results) == pytest.approx(value)
+    shown = goals.section(results, [goal])
+    assert line in shown.splitlines()
+    assert ("No way was found." in shown) == ("below" in line)
+
+
+def test_a_goal_without_its_work_or_its_peer_is_left_out():
+    results = run(taken("fastdl", 1e-3))
+    assert goals.reached(GOAL, results) is goals.reached(replace(GOAL, work="none", against=""), results) is None
+    assert goals.section(results, [GOAL]).endswith("---:|\n")
+
+
+def test_a_goal_that_is_not_reached_has_its_reason():
+    results = json.loads(tables.RESULTS.read_text())
+    for goal in GOALS:
+        value = goals.reached(goal, results)
+        assert value is not None, f"{goal.title} was not measured"
+        assert goals.is_met(goal, value) or len(goal.why) > 40, f"{goal.title} ends at {value:.3g} without a reason"
 
 
 PROFILE = """ob=/usr/lib/libc.so

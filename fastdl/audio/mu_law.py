@@ -24,14 +24,14 @@ small_kernel = _kernels.load("audio_small_calls") or reference
 
 WAVENET, _CLASSES = "wavenet", 256  # the defaults
 MU_LAW_DIALECTS = (WAVENET, "librosa", "nnmnkwii", "nsynth")
-G711_DIALECTS = ("itu", "sun", "libsndfile", "ffmpeg")
-LAWS = ("mu", "a")
+G711_DIALECTS, LAWS = ("itu", "sun", "libsndfile", "ffmpeg"), ("mu", "a")
 
 _BLOCK = 1 << 19  # samples: large enough to hide the cost of a turn, small enough for an even split
 _CACHED = 1 << 15  # samples of a block whose intermediate arrays stay in the second-level cache
+_UNCACHED = 1 << 24  # bytes of a result of which next to nothing is still in a cache when it is done
 _INT16, _INT32, _UINT8, _UINT16 = np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.uint8), np.dtype(np.uint16)
 _UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
 @overload
@@ -240,9 +240,9 @@ def _decode(codes: ArrayLike, q: int, table: Array, out: Array | None, threads: 
             raise InputError(f"codes must be between 0 and {q - 1}, got {low if low < 0 else high}")
     result = _check.out("out", out, given.shape, table.dtype, codes)
     narrowed, flat = given.astype(narrow, copy=False).ravel(), result.ravel()
-    bits = _UNSIGNED[table.itemsize]
-    values = table.view(bits)
-    split_rows(lambda some, to: kernel.decode(some, values, to), (narrowed, flat.view(bits)), threads, _BLOCK)
+    bits, past = _UNSIGNED[table.itemsize], flat.nbytes >= _UNCACHED
+    store = lambda some, to: kernel.decode(some, table.view(bits), to, past)
+    split_rows(store, (narrowed, flat.view(bits)), threads, _BLOCK)
     return result
 
 
