@@ -61,7 +61,7 @@ demo: .venv/report
 
 # Side by side, as two processes take half the time; more than four would take more memory than a small machine has.
 test: .venv/test
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 # BENCH="--quick" takes ten minutes instead of an hour; BENCH="-k encode" a part, which replaces only its own lines with
 # `python -m bench.tables build/bench.json --keep`. Peers get one thread where they are not asked for two.
