@@ -6,6 +6,7 @@ import heapq
 import math
 from collections.abc import Iterable, Sized
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,11 +57,12 @@ def even_sizes(n: int, k: int) -> Array:
     return n // k + (np.arange(k) < n % k)
 
 
-def whole_ratios(ratios: list[float]) -> list[int]:
+@lru_cache(16)  # fractions take most of the time of a split of a thousand rows
+def whole_ratios(ratios: tuple[float, ...]) -> tuple[int, ...]:
     """Ratios as whole numbers, from the decimals they are written as, so that ties on paper are ties here."""
     exact = [Fraction(repr(r)) for r in ratios]
     unit = math.lcm(*(r.denominator for r in exact))
-    return [int(r * unit) for r in exact]
+    return tuple(int(r * unit) for r in exact)
 
 
 def class_numbers(name: str, labels: ArrayLike, n: int) -> Array:
@@ -118,7 +120,7 @@ def ordered(order: Array, sizes: Array) -> Array:
     return codes
 
 
-def stratified(labels: Array, sizes: Array, ratios: list[int], keys: Array) -> Array:
+def stratified(labels: Array, sizes: Array, ratios: tuple[int, ...], keys: Array) -> Array:
     """Parts of the given sizes, in each of which every class has its share, rounded down or up.
 
     Shares are rounded down first. The rest of each class goes to the parts that lack most rows; among equals, to that

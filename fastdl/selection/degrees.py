@@ -192,7 +192,7 @@ def _fold_codes(n: int, folds: int | KFold | ArrayLike, test: float, seed: int) 
 def _draw_folds(n: int, folds: int | ArrayLike, test: float, seed: int) -> tuple[Split, int]:
     """A random split into that many folds and, last, the test part; and the number of folds."""
     k = _check.integer("folds", folds, 2)
-    size, rest = reference.part_sizes(n, _permutation.whole_ratios([1 - test, test]))
+    size, rest = reference.part_sizes(n, _permutation.whole_ratios((1 - test, test)))
     if size < k:
         raise _check.InputError(f"folds must be at most the number of rows outside the test part, {size}, got {k}")
     return Split(n, np.append(_permutation.even_sizes(size, k), rest), seed), k

@@ -87,7 +87,9 @@ class Split:
     def rows(self, part: int) -> Array:
         """The numbers of the rows of a part, int64, ascending."""
         part = _check.integer("part", part, 0, len(self.sizes) - 1)
-        return np.flatnonzero(self.parts() == part)
+        if self._codes is None and self.n <= _BLOCK:
+            self._codes = self.parts()  # of few rows they are kept: who asks for one part asks for the others next
+        return np.flatnonzero((self.parts() if self._codes is None else self._codes) == part)
 
     @property
     def train(self) -> Array:
@@ -238,7 +240,7 @@ def split(
     given = [_check.number(f"ratios[{i}]", r, 0) for i, r in enumerate(_permutation.items("ratios", ratios))]
     if not sum(given) > 0:
         raise _check.InputError(f"ratios must have a sum above 0, got {given}")
-    whole = _permutation.whole_ratios(given)
+    whole = _permutation.whole_ratios(tuple(given))
     sizes, codes = reference.part_sizes(n, whole), None
     if order is not None:
         if stratify is not None or groups is not None:
@@ -248,6 +250,8 @@ def split(
     if seed is None:
         raise _check.InputTypeError("seed must be an integer, got None; only a split by order needs none")
     seed = _check.integer("seed", seed, 0)
+    if stratify is None and groups is None:
+        return Split(n, sizes, seed)
     keys = reference.keys(seed, Split._stream)
     labels = None if stratify is None else _permutation.class_numbers("stratify", stratify, n)
     if groups is not None:
@@ -303,7 +307,9 @@ def k_fold(n: int, k: int, *, seed: int, stratify: ArrayLike | None = None, grou
     k = _check.integer("k", k, 2)
     if k > n:
         raise _check.InputError(f"k must be at most the number of rows, {n}, got {k}")
-    keys, codes = reference.keys(seed, KFold._stream), None
+    if stratify is None and groups is None:
+        return KFold(n, _permutation.even_sizes(n, k), seed)
+    keys = reference.keys(seed, KFold._stream)
     labels = None if stratify is None else _permutation.class_numbers("stratify", stratify, n)
     if groups is not None:
         numbers = _permutation.class_numbers("groups", groups, n)
@@ -314,6 +320,6 @@ def k_fold(n: int, k: int, *, seed: int, stratify: ArrayLike | None = None, grou
         else:
             codes = _permutation.stratified_groups(labels, numbers, _permutation.even_sizes(n, k), keys)
         codes = codes.astype(np.int32, copy=False)
-    elif labels is not None:
+    else:
         codes = _permutation.stratified_folds(labels, k, keys)
-    return KFold(n, _permutation.even_sizes(n, k) if codes is None else np.bincount(codes, minlength=k), seed, codes)
+    return KFold(n, np.bincount(codes, minlength=k), seed, codes)
