@@ -241,8 +241,8 @@ def _decode(codes: ArrayLike, q: int, table: Array, out: Array | None, threads: 
     result = _check.out("out", out, given.shape, table.dtype, codes)
     narrowed, flat = given.astype(narrow, copy=False).ravel(), result.ravel()
     bits, past = _UNSIGNED[table.itemsize], flat.nbytes >= _UNCACHED
-    store = lambda some, to: kernel.decode(some, table.view(bits), to, past)
-    split_rows(store, (narrowed, flat.view(bits)), threads, _BLOCK)
+    values = table.view(bits)
+    split_rows(lambda some, to: kernel.decode(some, values, to, past), (narrowed, flat.view(bits)), threads, _BLOCK)
     return result
 
 
