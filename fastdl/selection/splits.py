@@ -307,19 +307,23 @@ def k_fold(n: int, k: int, *, seed: int, stratify: ArrayLike | None = None, grou
     k = _check.integer("k", k, 2)
     if k > n:
         raise _check.InputError(f"k must be at most the number of rows, {n}, got {k}")
-    if stratify is None and groups is None:
-        return KFold(n, _permutation.even_sizes(n, k), seed)
-    keys = reference.keys(seed, KFold._stream)
-    labels = None if stratify is None else _permutation.class_numbers("stratify", stratify, n)
-    if groups is not None:
-        numbers = _permutation.class_numbers("groups", groups, n)
-        if k > numbers.max() + 1:
-            raise _check.InputError(f"k must be at most the number of groups, {numbers.max() + 1}, got {k}")
-        if labels is None:
-            codes = _permutation.grouped_folds(numbers, k, keys)
-        else:
-            codes = _permutation.stratified_groups(labels, numbers, _permutation.even_sizes(n, k), keys)
-        codes = codes.astype(np.int32, copy=False)
+    if groups is None:
+        if stratify is None:
+            return KFold(n, _permutation.even_sizes(n, k), seed)
+        labels = _permutation.class_numbers("stratify", stratify, n)
+        codes = _permutation.stratified_folds(labels, k, reference.keys(seed, KFold._stream))
     else:
-        codes = _permutation.stratified_folds(labels, k, keys)
+        codes = _fold_groups(n, k, seed, stratify, groups)
     return KFold(n, np.bincount(codes, minlength=k), seed, codes)
+
+
+def _fold_groups(n: int, k: int, seed: int, stratify: ArrayLike | None, groups: ArrayLike) -> Array:
+    """The fold of each row, int32, where the rows of a group stay together."""
+    numbers, keys = _permutation.class_numbers("groups", groups, n), reference.keys(seed, KFold._stream)
+    if k > numbers.max() + 1:
+        raise _check.InputError(f"k must be at most the number of groups, {numbers.max() + 1}, got {k}")
+    if stratify is None:
+        return _permutation.grouped_folds(numbers, k, keys)
+    labels = _permutation.class_numbers("stratify", stratify, n)
+    parts = _permutation.stratified_groups(labels, numbers, _permutation.even_sizes(n, k), keys)
+    return parts.astype(np.int32, copy=False)
