@@ -109,3 +109,17 @@ def bench_downsample_file(compare, tmp_path, who):
         lambda: main([*arguments, "--max-bytes", memory, "--quiet"]),
         items=POINTS,
     )
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("who", ["fastdl", "laspy + pandas"])
+@pytest.mark.parametrize("size", ["0.15", "1", "5"])
+def bench_downsample_large_file(compare, tmp_path, size, who):
+    """9.8 M, 1.3 M and some 30 k voxels, all attributes; pandas takes minutes where nearly every point is a voxel."""
+    n, source, target = 10 * POINTS, tmp_path / "x.las", tmp_path / "y.las"
+    if who != "fastdl" and size == "0.15":
+        pytest.skip("minutes")
+    points_cloud_files.las(source, n)
+    arguments = ["downsample", str(source), "-o", str(target), "--voxel-size", size, "--overwrite", "--quiet"]
+    run = (lambda: main(arguments)) if who == "fastdl" else (lambda: by_pandas(source, target, float(size)))
+    compare(f"downsample las to las, {n} points, {size} m", who, run, items=n)

@@ -7,10 +7,10 @@ import numpy as np
 from fastdl import _kernels
 from fastdl._typing import Array
 from fastdl.points._key_table import KeyTable
-from fastdl.reference import _point_records as reference_kernel
 from fastdl.reference import _point_reductions as reference_reductions
+from fastdl.reference import _point_votes as reference_kernel
 
-kernel = _kernels.load("points_records") or reference_kernel
+kernel = _kernels.load("points_votes") or reference_kernel
 reduction_kernel = _kernels.load("points_reduction") or reference_reductions
 
 _LONG = np.dtype(np.uint64)
@@ -150,6 +150,16 @@ class ByteVotes(LabelVotes):
         counts = self._counts[: self._used]
         row, number = np.nonzero(counts)
         return owner[row], np.array(self._labels, _LONG)[number], counts[row, number].astype(np.int64)
+
+    def elect(self, first: Array, counts: Array) -> tuple[Array, Array]:
+        """As that of `LabelVotes`, from the rows of counts where there are some."""
+        if self._hashed:
+            return super().elect(first, counts)
+        names = np.array(self._labels, np.uint8).view(self.dtype).astype(np.int64)
+        voxels, best = np.empty(self._used, np.int64), np.empty(self._used, np.int64)
+        rows = self._rows[: len(first)]
+        m = kernel.elect_rows(rows, self._counts, names, first.astype(np.int64), counts, voxels, best)
+        return voxels[:m], best[:m].astype(self.dtype)
 
 
 def label_votes(dtype: np.dtype) -> LabelVotes:

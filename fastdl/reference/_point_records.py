@@ -66,25 +66,6 @@ def differing(chunk, ids, records, which, points):
     return len(found)
 
 
-def count_votes(voxels, labels, rows, votes, used):
-    """Add the votes of points for numbered labels; a new voxel gets the next row of votes. Returns the rows used."""
-    unique, at = np.unique(voxels, return_index=True)
-    new = unique[np.argsort(at)]
-    new = new[rows[new] < 0]
-    rows[new] = np.arange(used, used + len(new))
-    np.add.at(votes, (rows[voxels], labels), 1)
-    return used + len(new)
-
-
-def elect(voxels, labels, votes, best, most):
-    """Update every voxel's label with the most votes, which is `best` with `most` votes so far; of equals the least."""
-    voxel = np.concatenate([voxels, np.arange(len(best))])
-    label, count = np.concatenate([labels, best]), np.concatenate([votes, most])
-    order = np.lexsort((label, -count, voxel))
-    first = order[np.flatnonzero(np.diff(voxel[order], prepend=-1))]
-    best[:], most[:] = label[first], count[first]
-
-
 def finish_means(records, slots, counts, sums, columns):
     """Put the means of voxels of more than one point in their records, rounded where those are integers."""
     rows = np.flatnonzero(slots >= 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdl import _check
+from fastdl import _check, _kernels
 from fastdl._typing import Array
 from fastdl.errors import FileError
 from fastdl.files.points.fields import Field
@@ -20,6 +20,9 @@ from fastdl.files.points.las_header import read_header
 from fastdl.files.points.laz import LazPoints
 from fastdl.files.points.reader import PointReader, binary, binary_part, even_borders
 from fastdl.files.points.voxel_lattice import Lattice, lattice
+from fastdl.reference import _point_records as reference
+
+kernel = _kernels.load("points_records") or reference
 
 _WAVEFORMS = (4, 5, 9, 10)  # point formats whose records refer to waveforms
 
@@ -92,9 +95,9 @@ class LasReader(PointReader):
 
     def _inside(self, chunk: Array, start: int, place: int) -> None:
         assert self._box is not None
-        for name, low, high in zip("XYZ", *self._box):
-            x = chunk[name]
-            if x.min() < low or x.max() > high:
+        for name, least, most, low, high in zip("XYZ", *integer_ends(chunk), *self._box):
+            if least < low or most > high:
+                x = chunk[name]
                 bad = start + int(np.flatnonzero((x < low) | (x > high))[0])
                 problem = (
                     f"corrupt: {name} of point {bad} is outside the bounds its header gives; "
@@ -112,3 +115,11 @@ class LasReader(PointReader):
     def cells(self, chunk: Array, voxel_size: Sequence[float], origin: Sequence[float]) -> Array:
         """(n, 3) int64 cells of the points of a chunk, by exact arithmetic."""
         return self.lattice(voxel_size, origin).cells(chunk["X"], chunk["Y"], chunk["Z"])
+
+
+def integer_ends(records: Array) -> Array:
+    """The least and the greatest X, Y and Z of LAS records, as two rows."""
+    ends = np.empty((2, 3), np.int64)
+    data = np.ascontiguousarray(records).view(np.uint8).reshape(len(records), records.dtype.itemsize)
+    kernel.lattice_bounds(data, np.array([0, 4, 8], np.int64), ends)
+    return ends

@@ -14,7 +14,7 @@ from fastdl._typing import Array
 from fastdl.errors import InputError
 from fastdl.files.points import laz
 from fastdl.files.points.fields import Field, record_dtype, unique
-from fastdl.files.points.las import LasReader
+from fastdl.files.points.las import LasReader, integer_ends
 from fastdl.files.points.las_fields import EXTRA_TYPES, standard_fields
 from fastdl.files.points.las_header import HEADER_SIZES, RECORD_SIZES, Evlr, LasHeader, Vlr
 from fastdl.files.points.sorted_rows import CloudRows
@@ -100,14 +100,14 @@ def _write_points(plan: Plan, rows: CloudRows, like: object, write: Callable[[An
     source = like if isinstance(like, LasReader) and rows.schema == like.record else None
     for block in rows.blocks():
         out = _records(plan, own, block) if source is None else _cut(block, source, plan)
-        for k, axis in enumerate("XYZ"):
-            totals.low[k] = min(totals.low[k], int(out[axis].min(initial=2**31 - 1)))
-            totals.high[k] = max(totals.high[k], int(out[axis].max(initial=-(2**31))))
+        if not len(out):
+            continue
+        low, high = integer_ends(out)
+        totals.low, totals.high = np.minimum(totals.low, low), np.maximum(totals.high, high)
         returns = next(f for f in plan.fields if f.name == "return_number").read(out)
         totals.returns += np.bincount(returns, minlength=16)[:16]
         totals.points += len(out)
-        if len(out):
-            write(out.view(np.uint8).reshape(-1).data)
+        write(out.view(np.uint8).reshape(-1).data)
     return totals
 
 

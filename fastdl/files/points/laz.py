@@ -16,7 +16,7 @@ from typing import IO, TypeVar
 
 import numpy as np
 
-from fastdl import _check
+from fastdl import _check, _threads
 from fastdl._typing import Array
 from fastdl.errors import FileError
 from fastdl.files.points.las_header import LasHeader
@@ -136,8 +136,10 @@ class LazPoints:
         if not self._has_parts():
             yield from self._in_order(points)
             return
+        # lazrs decodes a chunk on a thread: of five chunks on two processors, one would wait for the last.
+        together = _threads.available()
         with open(self.path, "rb") as file:
-            for group in self._groups(points):
+            for group in self._groups(points, together):
                 yield from self._slices(self._decode(file, group), points, group[0].start)
 
     def _has_parts(self) -> bool:
@@ -145,13 +147,17 @@ class LazPoints:
         large = any(c.points * self.header.record_size > _LARGEST for c in self.chunks)
         return self.kind != POINTWISE and not large
 
-    def _groups(self, points: int) -> Iterator[list[Chunk]]:
-        """Groups of chunks with at most `points` points together; a larger chunk is a group of its own."""
+    def _groups(self, points: int, together: int = 1) -> Iterator[list[Chunk]]:
+        """Groups of chunks with at most `points` points together; a larger chunk is a group of its own.
+
+        Groups of more than `together` chunks have a multiple of so many.
+        """
         group: list[Chunk] = []
         for chunk in self.chunks:
             if group and sum(c.points for c in group) + chunk.points > points:
-                yield group
-                group = []
+                whole = len(group) - len(group) % together if len(group) > together else len(group)
+                yield group[:whole]
+                group = group[whole:]
             group.append(chunk)
         if group:
             yield group
