@@ -35,6 +35,14 @@ def compared(compare, group, who, run, X, y, p, model):
     compare(group, who, run, items=len(X), moved=X.itemsize * X.shape[1], limit="read", note=note)
 
 
+def normal_equations(X, y):
+    """(w, b) by NumPy, in the dtype of X."""
+    center, up = X.mean(axis=0), y.mean()
+    Z = X - center
+    w = np.linalg.solve(Z.T @ Z, Z.T @ (y - up))
+    return w, up - center @ w
+
+
 def plain(fit):
     return fit.w, fit.b
 
@@ -52,14 +60,7 @@ def bench_least_squares(compare, d, dtype, who):
     if who.startswith("fastdl"):
         run = lambda: fastdl.fit_lp(X, y, threads=2 if "2" in who else 1)
     elif who == "normal equations":
-
-        def run():
-            center, up = X.mean(axis=0), y.mean()
-            Z = X - center
-            w = np.linalg.solve(Z.T @ Z, Z.T @ (y - up))
-            return w, up - center @ w
-
-        model = lambda fit: fit
+        run, model = lambda: normal_equations(X, y), lambda fit: fit
     elif who.startswith("scikit-learn-intelex"):
         estimator = pytest.importorskip("sklearnex.linear_model").LinearRegression(n_jobs=2 if "2" in who else 1)
         run = lambda: estimator.fit(X, y)
@@ -75,6 +76,37 @@ def bench_least_squares(compare, d, dtype, who):
         run = lambda: estimator.fit(X, y)
         model = sklearn_model
     compared(compare, f"p = 2, 1M x {d} {dtype}", who, run, X, y, 2, model)
+
+
+@pytest.mark.parametrize("who", ["fastdl 2 threads", "normal equations", "scikit-learn-intelex 2 threads"])
+def bench_least_squares_of_many_columns(compare, who):
+    X, y = rows(200_000, 200, "float32")
+    model = plain
+    if who.startswith("fastdl"):
+        run = lambda: fastdl.fit_lp(X, y, threads=2)
+    elif who == "normal equations":
+        run, model = lambda: normal_equations(X, y), lambda fit: fit
+    else:
+        estimator = pytest.importorskip("sklearnex.linear_model").LinearRegression(n_jobs=2)
+        run = lambda: estimator.fit(X, y)
+        model = sklearn_model
+    compared(compare, "p = 2, 200k x 200 float32", who, run, X, y, 2, model)
+
+
+@pytest.mark.parametrize("shape", [(100_000, 20), (1_000_000, 20)], ids=str)
+@pytest.mark.parametrize("who", ["fastdl", "fastdl 2 threads", "pinball-qr pfn"])
+def bench_least_absolute_of_twenty_columns(compare, shape, who):
+    X, y = rows(*shape)
+    model = plain
+    if who.startswith("fastdl"):
+        run = lambda: fastdl.fit_lp(X, y, 1, threads=2 if "2" in who else 1)
+    else:
+        estimator = pytest.importorskip("pinball").QuantileRegressor(0.5, method="pfn")
+        if shape[0] > 100_000:
+            pytest.skip("takes seconds")
+        run = lambda: estimator.fit(X, y)
+        model = sklearn_model
+    compared(compare, f"p = 1, {shape[0]} x {shape[1]} float64", who, run, X, y, 1, model)
 
 
 @pytest.mark.parametrize("shape", [(10_000, 10), (1_000_000, 10)], ids=str)

@@ -37,40 +37,32 @@ cdef extern from *:
         double* total;        /* (width, width): the tiles that touch the upper triangle are added to */
     } gram_call;
 
-    /* 1, (x - shift) * factor, y, and zeros up to the width: a vector of columns of a row at a time. Where y follows the
-       last columns, that vector begins in this row and ends in the next one, whose values are multiplied by 0 and are
-       not used; the last rows, which no other follows, are taken value by value. */
-    #define GRAM_PACK(NAME, T, L)                                                                                     \\
-        static inline __attribute__((always_inline)) void NAME(const gram_call* g, ptrdiff_t first, ptrdiff_t n,      \\
-                                                               double* Z) {                                           \\
+    /* 1, (x - shift) * factor, y, and zeros: a vector of columns of a row at a time. Where the 1 comes before the first
+       columns, or y follows the last, that vector begins in the row before or ends in the next one, whose values are
+       written over or not used; the first and the last rows, beside which there is none, are taken value by value. */
+    #define GRAM_PACK(NAME, TARGET, T, V, L, READ, LOAD, STORE, SUB, MUL)                                             \\
+        static inline __attribute__((always_inline)) TARGET void NAME(const gram_call* g, ptrdiff_t first,            \\
+                                                                      ptrdiff_t n, double* Z) {                       \\
             const ptrdiff_t d = g->d;                                                                                 \\
             const T* X = (const T*)g->X + first * d;                                                                  \\
-            for (ptrdiff_t q = 0; q < g->width / L; q++) {                                                            \\
-                double* z = Z + q * GRAM_ROWS * L;                                                                    \\
-                const ptrdiff_t j = q * L - 1;                                                                        \\
-                ptrdiff_t i = 0;                                                                                      \\
-                if (j < 0 && d >= L) {                                                                                \\
-                    double shift[L], factor[L];                                                                       \\
-                    for (int l = 1; l < L; l++) shift[l] = g->shift[l - 1], factor[l] = g->factor[l - 1];             \\
-                    for (; i < n; i++) {                                                                              \\
-                        z[i * L] = 1;                                                                                 \\
-                        for (int l = 1; l < L; l++) z[i * L + l] = ((double)X[i * d + l - 1] - shift[l]) * factor[l]; \\
-                    }                                                                                                 \\
-                } else if (j >= 0 && j < d) {                                                                         \\
-                    double shift[L], factor[L];                                                                       \\
-                    for (int l = 0; l < L; l++) {                                                                     \\
-                        shift[l] = j + l < d ? g->shift[j + l] : 0;                                                   \\
-                        factor[l] = j + l < d ? g->factor[j + l] : 0;                                                 \\
-                    }                                                                                                 \\
-                    const ptrdiff_t rest = (g->n - first) * d - j - L;                                                \\
-                    const ptrdiff_t safe = j + L <= d ? n : rest < 0 ? 0 : rest / d + 1;                              \\
-                    for (const ptrdiff_t end = safe < n ? safe : n; i < end; i++)                                     \\
-                        for (int l = 0; l < L; l++)                                                                   \\
-                            z[i * L + l] = ((double)X[i * d + j + l] - shift[l]) * factor[l];                         \\
-                    if (j + L > d)                                                                                    \\
-                        for (ptrdiff_t k = 0; k < i; k++) z[k * L + d - j] = g->y[first + k];                         \\
+            for (ptrdiff_t q = 0; q < (d + 1) / L + 1; q++) {                                                         \\
+                double *z = Z + q * GRAM_ROWS * L, shift[L], factor[L];                                               \\
+                const ptrdiff_t j = q * L - 1, rest = (g->n - first) * d - j - L;                                     \\
+                ptrdiff_t begin = j < 0 && !first, end = d && j < d && rest >= 0 ? rest / d + 1 : 0;                  \\
+                end = end < n ? end : n;                                                                              \\
+                begin = begin < end ? begin : end;                                                                    \\
+                for (int l = 0; l < L; l++) {                                                                         \\
+                    const int inside = j + l >= 0 && j + l < d;                                                       \\
+                    shift[l] = inside ? g->shift[j + l] : 0;                                                          \\
+                    factor[l] = inside ? g->factor[j + l] : 0;                                                        \\
                 }                                                                                                     \\
-                for (; i < n; i++)                                                                                    \\
+                const V off = LOAD(shift), by = LOAD(factor);                                                         \\
+                for (ptrdiff_t i = begin; i < end; i++) STORE(z + i * L, MUL(SUB(READ(X + i * d + j), off), by));     \\
+                if (j < 0)                                                                                            \\
+                    for (ptrdiff_t i = begin; i < end; i++) z[i * L] = 1;                                             \\
+                if (j < d && j + L > d)                                                                               \\
+                    for (ptrdiff_t i = begin; i < end; i++) z[i * L + d - j] = g->y[first + i];                       \\
+                for (ptrdiff_t i = begin ? 0 : end; i < n; i = i + 1 == begin ? end : i + 1)                          \\
                     for (ptrdiff_t c = j; c < j + L; c++)                                                             \\
                         z[i * L + c - j] = c < 0 ? 1 : c < d ? ((double)X[i * d + c] - g->shift[c]) * g->factor[c]    \\
                                                      : c == d ? g->y[first + i] : 0;                                  \\
@@ -99,30 +91,29 @@ cdef extern from *:
             }                                                                                                         \\
         }
 
-    #define GRAM_ROUTINE(NAME, TARGET, PACK, T, L)                                                                    \\
+    #define GRAM_ROUTINE(NAME, TARGET, PACK, T, L, LOAD, STORE, ALL, MUL)                                             \\
         static TARGET void NAME(const gram_call* g) {                                                                 \\
-            const ptrdiff_t width = g->width, panels = width / L, panel = GRAM_ROWS * L, size = sizeof(T);            \\
+            const ptrdiff_t width = g->width, panel = GRAM_ROWS * L, size = sizeof(T), tiles = (g->d + 1) / L + 1;    \\
             for (ptrdiff_t i = 0; i < g->n; i += GRAM_ROWS) {                                                         \\
                 const ptrdiff_t m = g->n - i < GRAM_ROWS ? g->n - i : GRAM_ROWS;                                      \\
                 double *Z = g->scratch, *S = Z;                                                                       \\
                 PACK(g, i, m, Z);                                                                                     \\
                 if (g->s) {                                                                                           \\
                     S = Z + GRAM_ROWS * width;                                                                        \\
-                    for (ptrdiff_t q = 0; q < panels; q++)                                                            \\
-                        for (ptrdiff_t k = 0; k < m; k++)                                                             \\
-                            for (int l = 0; l < L; l++)                                                               \\
-                                S[q * panel + k * L + l] = Z[q * panel + k * L + l] * g->s[i + k];                    \\
+                    for (ptrdiff_t q = 0; q < tiles; q++)                                                             \\
+                        for (ptrdiff_t k = q * panel; k < q * panel + m * L; k += L)                                  \\
+                            STORE(S + k, MUL(LOAD(Z + k), ALL(g->s[i + k / L - q * GRAM_ROWS])));                     \\
                 }                                                                                                     \\
                 const char* next = (const char*)g->X + (i + m) * g->d * size;                                         \\
-                const ptrdiff_t tiles = (g->d + 1) / L + 1, ahead = i + m < g->n ? m * g->d * size / tiles : 0;       \\
+                const ptrdiff_t ahead = i + m < g->n ? m * g->d * size / tiles : 0;                                   \\
                 for (ptrdiff_t p = 0; p < tiles; p++) {                                                               \\
                     for (ptrdiff_t k = 0; k < ahead; k += 64) __builtin_prefetch(next + p * ahead + k, 0, 2);         \\
                     const double* a = Z + p * panel;                                                                  \\
                     double* row = g->total + p * L * width;                                                           \\
                     ptrdiff_t q = p;                                                                                  \\
-                    for (; q + 3 <= panels; q += 3) NAME##_3(a, S + q * panel, m, width, row + q * L);                \\
-                    if (panels - q == 2) NAME##_2(a, S + q * panel, m, width, row + q * L);                           \\
-                    if (panels - q == 1) NAME##_1(a, S + q * panel, m, width, row + q * L);                           \\
+                    for (; q + 3 <= tiles; q += 3) NAME##_3(a, S + q * panel, m, width, row + q * L);                 \\
+                    if (tiles - q == 2) NAME##_2(a, S + q * panel, m, width, row + q * L);                            \\
+                    if (tiles - q == 1) NAME##_1(a, S + q * panel, m, width, row + q * L);                            \\
                 }                                                                                                     \\
             }                                                                                                         \\
         }
@@ -132,27 +123,34 @@ cdef extern from *:
         GRAM_TILE(NAME##_2, TARGET, V, L, 2, LOAD, STORE, ADD, ALL, FMA)                                              \\
         GRAM_TILE(NAME##_3, TARGET, V, L, 3, LOAD, STORE, ADD, ALL, FMA)
 
-    #define GRAM_BOTH(LEVEL, TARGET, V, L, LOAD, STORE, ADD, ALL, FMA)                                                \\
+    #define GRAM_BOTH(LEVEL, TARGET, V, L, LOAD, STORE, ADD, ALL, FMA, SUB, MUL, READ)                                \\
         GRAM_LEVEL(gram_##LEVEL##_float, TARGET, V, L, LOAD, STORE, ADD, ALL, FMA)                                    \\
         GRAM_LEVEL(gram_##LEVEL##_double, TARGET, V, L, LOAD, STORE, ADD, ALL, FMA)                                   \\
-        GRAM_PACK(gram_##LEVEL##_pack_float, float, L)                                                                \\
-        GRAM_PACK(gram_##LEVEL##_pack_double, double, L)                                                              \\
-        GRAM_ROUTINE(gram_##LEVEL##_float, TARGET, gram_##LEVEL##_pack_float, float, L)                               \\
-        GRAM_ROUTINE(gram_##LEVEL##_double, TARGET, gram_##LEVEL##_pack_double, double, L)
+        GRAM_PACK(gram_##LEVEL##_pack_float, TARGET, float, V, L, READ, LOAD, STORE, SUB, MUL)                        \\
+        GRAM_PACK(gram_##LEVEL##_pack_double, TARGET, double, V, L, LOAD, LOAD, STORE, SUB, MUL)                      \\
+        GRAM_ROUTINE(gram_##LEVEL##_float, TARGET, gram_##LEVEL##_pack_float, float, L, LOAD, STORE, ALL, MUL)        \\
+        GRAM_ROUTINE(gram_##LEVEL##_double, TARGET, gram_##LEVEL##_pack_double, double, L, LOAD, STORE, ALL, MUL)
 
     /* Any processor: a "vector" of one number, and tiles of one by three. */
     #define GRAM_ANY_LOAD(p) (*(p))
     #define GRAM_ANY_STORE(p, x) (*(p) = (x))
     #define GRAM_ANY_ADD(x, y) ((x) + (y))
+    #define GRAM_ANY_SUB(x, y) ((x) - (y))
+    #define GRAM_ANY_MUL(x, y) ((x) * (y))
     #define GRAM_ANY_ALL(x) (x)
     typedef double gram_any;
-    GRAM_BOTH(any, , gram_any, 1, GRAM_ANY_LOAD, GRAM_ANY_STORE, GRAM_ANY_ADD, GRAM_ANY_ALL, fma)
+    GRAM_BOTH(any, , gram_any, 1, GRAM_ANY_LOAD, GRAM_ANY_STORE, GRAM_ANY_ADD, GRAM_ANY_ALL, fma, GRAM_ANY_SUB,
+              GRAM_ANY_MUL, GRAM_ANY_LOAD)
 
     #ifdef GRAM_X86
     #define GRAM_V3 __attribute__((target("avx2,fma")))
+    #define GRAM_V3_READ(p) _mm256_cvtps_pd(_mm_loadu_ps(p))
     #define GRAM_V4 __attribute__((target("avx512f,fma,prefer-vector-width=512")))
-    GRAM_BOTH(v3, GRAM_V3, __m256d, 4, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_add_pd, _mm256_set1_pd, _mm256_fmadd_pd)
-    GRAM_BOTH(v4, GRAM_V4, __m512d, 8, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd, _mm512_set1_pd, _mm512_fmadd_pd)
+    #define GRAM_V4_READ(p) _mm512_cvtps_pd(_mm256_loadu_ps(p))
+    GRAM_BOTH(v3, GRAM_V3, __m256d, 4, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_add_pd, _mm256_set1_pd, _mm256_fmadd_pd,
+              _mm256_sub_pd, _mm256_mul_pd, GRAM_V3_READ)
+    GRAM_BOTH(v4, GRAM_V4, __m512d, 8, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd, _mm512_set1_pd, _mm512_fmadd_pd,
+              _mm512_sub_pd, _mm512_mul_pd, GRAM_V4_READ)
     #endif
 
     /* 0: any processor, 1: AVX2 with FMA, 2: AVX-512; what a build for one level is confined to. */

@@ -13,61 +13,12 @@ from libc.string cimport memcpy
 
 from fastdl_ext._common cimport cloned, real
 from fastdl_ext._gram_tiles cimport gram_call, gram_level, gram_rows
-from fastdl_ext._lanes cimport d4, d4_all, d4_from, d4_totals
-from fastdl_ext._loss_terms cimport powers as powers_of
+from fastdl_ext._loss_terms cimport any_powers
+from fastdl_ext._model_rows cimport CHUNK, at, model_rows, product_rows, residual_rows
 from fastdl_ext._softmax cimport exp_below_zero, log1p_of
 from fastdl_ext.power cimport equal, less
 
 cdef int LEVEL = gram_level()
-
-
-cdef cloned residual_rows(const real* X, const double* y, const double* w, double b, const double* shift, Py_ssize_t n,
-                          Py_ssize_t d, double* out) noexcept nogil:
-    # Four sums a row, of every fourth column each; four rows at a time, so that additions overlap.
-    cdef Py_ssize_t i, j, k, rows, whole = d // 4 * 4
-    cdef const real* x[4]
-    cdef d4 s[4]
-    cdef d4 c, v, sums
-    cdef double* lane = <double*>&sums
-    cdef double rest
-    for i in range(0, n, 4):
-        rows = min(4, n - i)
-        for k in range(4):
-            x[k] = X + (i + min(k, rows - 1)) * d
-            s[k] = d4_all(<const char*>&b) * 0.0
-        for j in range(0, whole, 4):
-            c = (<const d4*>(shift + j))[0]
-            v = (<const d4*>(w + j))[0]
-            for k in range(4):
-                s[k] = s[k] + (d4_from(<const char*>(x[k] + j), real is float) - c) * v
-        sums = d4_totals(s)
-        for k in range(rows):
-            rest = 0
-            for j in range(whole, d):
-                rest += (x[k][j] - shift[j]) * w[j]
-            out[i + k] = (y[i + k] - b) - (lane[k] + rest)
-
-
-cdef cloned product_rows(const real* X, const double* g, const double* shift, Py_ssize_t n, Py_ssize_t d,
-                         double* total) noexcept nogil:
-    # Four rows at a time in a fixed tree.
-    cdef Py_ssize_t i, j, whole = n // 4 * 4
-    cdef const real* x
-    cdef double g0, g1, g2, g3
-    for i in range(0, whole, 4):
-        x = X + i * d
-        g0 = g[i]
-        g1 = g[i + 1]
-        g2 = g[i + 2]
-        g3 = g[i + 3]
-        total[0] += (g0 + g1) + (g2 + g3)
-        for j in range(d):
-            total[1 + j] += (((x[j] - shift[j]) * g0 + (x[j + d] - shift[j]) * g1)
-                             + ((x[j + 2 * d] - shift[j]) * g2 + (x[j + 3 * d] - shift[j]) * g3))
-    for i in range(whole, n):
-        total[0] += g[i]
-        for j in range(d):
-            total[1 + j] += (X[i * d + j] - shift[j]) * g[i]
 
 
 cdef enum:
@@ -165,13 +116,6 @@ cdef cloned softmax_rows(double* z, const double* y, const double* s, Py_ssize_t
         i += GROUP
 
 
-cdef inline const double* at(const double[::1] a) noexcept nogil:
-    cdef const double* first = NULL
-    if a is not None and a.shape[0]:
-        first = &a[0]
-    return first
-
-
 def gram(const real[:, ::1] X, const double[::1] y, const double[::1] s, const double[::1] shift, const double[::1] factor,
          double[::1] scratch, double[:, ::1] total):
     """Add to the upper triangle of total, in tiles: Z' S Z for Z = 1, (X - shift) * factor, y.
@@ -200,19 +144,6 @@ def products(const real[:, ::1] X, const double[::1] g, const double[::1] shift,
     cdef const real* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
         product_rows(x, &g[0], at(shift), X.shape[0], X.shape[1], &total[0])
-
-
-cdef enum:
-    CHUNK = 64          # rows that are in the first-level cache when they are read again
-
-
-cdef struct model_rows:     # the rows but for X, and a model
-    const double* y
-    const double* s         # or NULL: all 1
-    const double* w
-    const double* shift
-    double b
-    Py_ssize_t n, d
 
 
 cdef void squares_of(const real* X, const model_rows* a, double* total) noexcept nogil:
@@ -285,26 +216,42 @@ def near(const double[:, ::1] X, const double[::1] y, const double[::1] s, const
     return found
 
 
-cdef void clipped_sums(const real* X, const model_rows* a, double delta, double* inside, double* total) noexcept nogil:
+cdef cloned clipped_sums(const real* X, const model_rows* a, double delta, double* inside, double* total) noexcept nogil:
+    # Arrays of its own, which no other can overlap, and eight rows at a time: so the compiler takes many at once.
     cdef double g[CHUNK]
+    cdef double s[CHUNK]
+    cdef double within[CHUNK]
+    cdef double[4][CHUNK] value
     cdef double[4][8] lane
-    cdef Py_ssize_t k, m, i = 0
-    cdef double r, cut, weight
+    cdef Py_ssize_t j, k, m, i = 0
+    cdef double r, cut
     for k in range(32):
         lane[k // 8][k % 8] = 0
+    for k in range(CHUNK):
+        s[k] = 1
     while i < a.n:
         m = min(<Py_ssize_t>CHUNK, a.n - i)
+        if a.s != NULL:
+            memcpy(s, a.s + i, m * sizeof(double))
         residual_rows(X + i * a.d, a.y + i, a.w, a.b, a.shift, m, a.d, g)
-        for k in range(m):
+        for k in range(m, CHUNK):       # they add nothing
+            g[k] = s[k] = 0
+        for k in range(CHUNK):
             r = fabs(g[k])
-            weight = 1 if a.s == NULL else a.s[i + k]
             cut = less(delta, r, delta, r)
-            inside[i + k] = less(delta, r, 0, weight)
-            lane[0][k % 8] += weight * (cut * r)
-            lane[1][k % 8] += weight * (cut * cut)
-            lane[2][k % 8] += weight * r
-            lane[3][k % 8] += weight * cut
-            g[k] = copysign(weight * cut, g[k])
+            within[k] = less(delta, r, 0, s[k])
+            value[0][k] = s[k] * (cut * r)
+            value[1][k] = s[k] * (cut * cut)
+            value[2][k] = s[k] * r
+            value[3][k] = s[k] * cut
+            g[k] = copysign(value[3][k], g[k])
+        for k in range(0, CHUNK, 8):
+            for j in range(8):
+                lane[0][j] += value[0][k + j]
+                lane[1][j] += value[1][k + j]
+                lane[2][j] += value[2][k + j]
+                lane[3][j] += value[3][k + j]
+        memcpy(inside + i, within, m * sizeof(double))
         product_rows(X + i * a.d, g, a.shift, m, a.d, total + 4)
         i += CHUNK
     for k in range(4):
@@ -343,7 +290,7 @@ def residuals_of_models(const double[:, ::1] X, const double[:, ::1] y, const do
 def powers(const double[::1] r, double e, double[::1] out):
     """out = |r| ** e."""
     with nogil:
-        powers_of(&r[0], r.shape[0], e, &out[0])
+        any_powers(&r[0], r.shape[0], e, &out[0])
 
 
 def entropies(double[:, ::1] z, const double[::1] y, const double[::1] s, double[:, ::1] g, double[::1] loss,

@@ -92,6 +92,7 @@ MORE_ARGUMENTS = {
     "features": {"basis_rows": 9},
     "graphs_aggregation": {"neighbours_f32": 10, "neighbours": 10},
     "audio": {"buckets": 9, "step_up": 11, "step_up_int32": 9},
+    "linear_newton": {"slopes": 9},
     "losses": {"rows": 15, "rows_f32": 15, "rows_f64": 15, "one_model": 13},
     "points_hard_voxels": {"enter_points": 10, "fill": 13},
     "points_reduction": {"sum_runs": 11, "sum_by_key": 9},

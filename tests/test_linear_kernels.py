@@ -5,6 +5,7 @@ import pytest
 
 from fastdl import _kernels
 from fastdl.linear._matrix import kernel
+from fastdl.reference import _linear_kernels as newton_reference
 from fastdl.reference import linear as reference
 
 needs_kernel = pytest.mark.skipif(_kernels.load("linear") is None, reason="the kernels are not built")
@@ -71,7 +72,7 @@ def test_rows_that_are_read_once(n, d):
 
 
 @needs_kernel
-@pytest.mark.parametrize("e", [-1.9, -0.5, 0.0, 0.3, 1.0, 48.0])
+@pytest.mark.parametrize("e", [-1.9, -1.5, -0.5, 0.0, 0.3, 0.5, 1.0, 3.0, 3.5, 48.0])
 def test_powers_of_residuals_equal_the_reference(e):
     r = np.concatenate([[0.0], np.logspace(-20, 20, 101), -np.logspace(-3, 3, 11)])
     got, want = np.empty(len(r)), np.empty(len(r))
@@ -94,3 +95,23 @@ def test_sums_do_not_depend_on_what_else_is_summed(n, d):
 
     part = gram(np.ascontiguousarray(X[:, few]), shift[few].copy(), factor[few].copy())
     np.testing.assert_array_equal(gram(X, shift, factor)[:6, :6], part[:6, :6])
+
+
+@needs_kernel
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_passes_of_newtons_method(n, d):
+    """Powers with and without a root, with and without a floor."""
+    passes = _kernels.load("linear_newton")
+    X, y, s, shift, _, w = problem(n, d)
+    models = np.array([np.append(0.25, w), np.append(0.3, 1.1 * w)])
+    for p, floor in ((1.2, 0.05), (1.5, 1e-3), (1.5, 0.3), (2.0, 0.0), (2.7, 0.0), (3.0, 0.0)):
+        for weights in (None, s):
+            sums, curves = np.ones((2, d + 4)), np.empty((2, n))
+            for module, total, curve in zip((passes, newton_reference), sums, curves):
+                module.slopes(X, y, weights, models[0], shift, p, floor, curve, total)
+            np.testing.assert_allclose(*curves, rtol=1e-12)
+            np.testing.assert_allclose(*sums, rtol=1e-12, atol=1e-12 * np.abs(sums).max())
+            sums = np.ones((2, d + 4))
+            for module, total in zip((passes, newton_reference), sums):
+                module.proof(X, y, weights, models, shift, p, floor, total)
+            np.testing.assert_allclose(*sums, rtol=1e-12, atol=1e-12 * np.abs(sums).max())

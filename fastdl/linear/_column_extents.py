@@ -10,8 +10,8 @@ from fastdl._typing import Array
 
 def extent_of_block(X: Array, y: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """Of each column, and of y: about the middle of the values, and how far they reach from it."""
-    with np.errstate(over="ignore"):
-        middles = X.mean(axis=0) if np.isfinite(X.sum()) else np.zeros(X.shape[1]), y.mean()
+    with np.errstate(over="ignore", invalid="ignore"):
+        middles = _reduce(np.add, X, 0.0) / len(X), y.mean()
     middles = tuple(np.where(np.isfinite(m), m, 0.0) for m in middles)  # type: ignore[assignment]
     low, high = column_extents(X)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -30,10 +30,13 @@ def extents_of_rows(rows: Rows) -> tuple[tuple[Array, Array], tuple[Array, Array
 
 def column_extents(X: Array) -> tuple[Array, Array]:
     """The least and the greatest value of each column, of 64 rows side by side first: NumPy is slow on short rows."""
+    return _reduce(np.minimum, X, np.inf), _reduce(np.maximum, X, -np.inf)
+
+
+def _reduce(by: np.ufunc, X: Array, initial: float) -> Array:
     d, whole = X.shape[1], len(X) // 64 * 64
-    low, high = X[whole:].min(axis=0, initial=np.inf), X[whole:].max(axis=0, initial=-np.inf)
-    if whole:
-        wide = X[:whole].reshape(whole // 64, 64 * d)
-        low = np.minimum(low, wide.min(axis=0).reshape(64, d).min(axis=0))
-        high = np.maximum(high, wide.max(axis=0).reshape(64, d).max(axis=0))
-    return low, high
+    rest = by.reduce(X[whole:], axis=0, initial=initial)
+    if not whole:
+        return rest
+    wide = by.reduce(X[:whole].reshape(whole // 64, 64 * d), axis=0)
+    return by(rest, by.reduce(wide.reshape(64, d), axis=0))

@@ -65,18 +65,23 @@ class Coordinates:
 
     def _sum_gram(self) -> Array:
         """The Gram matrix of [1, Z, t] over all rows, in the provisional units; also counts the rows."""
-        m, total, count = self.rows.columns + 2, np.zeros(()), 0
+        m, total, count, least = self.rows.columns + 2, np.zeros(()), 0, np.inf
 
-        def work(X: Array, y: Array, s: Array | None) -> tuple[Array, int]:
-            return gram_sums(X, self.target(y), s, self.shift, self.factor), len(X)
+        def work(X: Array, y: Array, s: Array | None) -> tuple[Array, int, float]:
+            return (
+                gram_sums(X, self.target(y), s, self.shift, self.factor),
+                len(X),
+                1.0 if s is None else float(s.min()),
+            )
 
-        def take(part: tuple[Array, int]) -> None:
-            nonlocal total, count
-            total, count = (np.add(total, part[0], out=total) if count else part[0]), count + part[1]
+        def take(part: tuple[Array, int, float]) -> None:
+            nonlocal total, count, least
+            total = np.add(total, part[0], out=total) if count else part[0]
+            count, least = count + part[1], min(least, part[2])
 
         with np.errstate(all="ignore"):
             self.rows.each(work, take, self.threads, raw=True)
-        self.count = count
+        self.count, self.least_weight = count, least
         G = whole_matrix(total, m) if count else np.zeros((m, m))
         if np.isfinite(G).all():
             self.rows.all_are_finite()
@@ -255,6 +260,16 @@ class Coordinates:
         kernel.squares(X, t, s, w * self._factor, b, self._shift, total)
         total[2:] *= self._factor
         return total if self.ones else np.delete(total, 1)
+
+    def of_columns(self, gamma: Array) -> tuple[Array, Array, Array]:
+        """((b, w), shift, factor) with [1, Z] gamma = b + (columns - shift) w; powers of two, factors round nothing."""
+        model = np.append(gamma[0] if self.ones else 0.0, gamma[int(self.ones) :] * self._factor)
+        return model, self._shift, self._factor
+
+    def slope(self, products: Array) -> Array:
+        """[1, Z]' g of the sum of g and the products of columns less their shift with g."""
+        slope = np.append(products[:1], products[1:] * self._factor)
+        return slope if self.ones else slope[1:]
 
     def residuals(self, X: Array, t: Array, gamma: Array) -> Array:
         """T - [1, Z] gamma of a block's `columns`."""

@@ -32,6 +32,9 @@ _SAMPLE_OF_EACH = 50
 _MANY = 5  # with fewer rows for each of the sample, there is none
 _STEPS_OF_SAMPLE = 10
 _ROUGH = 1e-5  # of the loss: what is below how far a sample's model is off
+_ALIKE = 4  # times the share of coefficients among rows: how much of a loss chance takes, at most
+_ENOUGH = 0.1  # of the weight within delta: with less, these rows are hardly spread as all are
+_LAST = 1e-6  # a gap: Newton's method ends with the step from there, mostly
 _LEAST = 1e-10  # of the Gram matrix of all rows, added to that of the rows within delta: few of these may be singular
 
 
@@ -47,7 +50,8 @@ class HuberSums:
     absolute: float
     size: float
     off: Array
-    inside: Array
+    inside: Array | None
+    within: float  # the sum of s of these rows
 
     @property
     def loss(self) -> float:
@@ -109,25 +113,27 @@ class HuberProblem:
         factor = np.ones(len(shift)) if robust.orthonormal else robust.factor
 
         def work(X: Array, t: Array, s: Array | None) -> tuple[Array, Array]:
-            total, inside = np.zeros(len(model) + 4), np.empty(len(t))
-            kernel.clipped(X, t, s, model, shift, self.delta, inside, total)
+            total, inside = np.zeros(len(model) + 5), np.empty(len(t))
+            kernel.clipped(X, t, s, model, shift, self.delta, inside, total[:-1])
+            total[-1] = np.add.reduce(inside)
             return total, gram_sums(X, t, inside, shift, factor) if hessian else np.zeros(())
 
         if given and self.clips:
             parts = _threads.share(len(self.blocks), self.threads, lambda i: work(*self.blocks[i]))
         else:
             parts = self._map(work)
-        total = sum((part[0] for part in parts), np.zeros(len(model) + 4))
-        inside = np.zeros((k, k))
-        if hessian:
+        total = sum((part[0] for part in parts), np.zeros(len(model) + 5))
+        inside = np.zeros((k, k)) if hessian else None
+        if hessian and parts:
             G = whole_matrix(sum((part[1] for part in parts[1:]), parts[0][1]), len(model) + 1)
             inside = G[int(not robust.ones) : -1, int(not robust.ones) : -1]
         product, square, absolute, size = total[:4].tolist()
-        return HuberSums(product, square, absolute, size, robust.slope(total[4:]), inside)
+        return HuberSums(product, square, absolute, size, robust.slope(total[4:-1]), inside, float(total[-1]))
 
-    def proven_bound(self, gamma: Array) -> float:
-        """Below which no loss of the rows as they were given is, rounding taken off."""
-        robust, s = self.robust, self.sums(gamma, given=True, hessian=False)
+    def proven_bound(self, gamma: Array, known: HuberSums | None = None) -> float:
+        """Below which no loss of the rows as they were given is, rounding taken off; `known` are the sums there."""
+        robust = self.robust
+        s = self.sums(gamma, given=True, hessian=False) if known is None or self.clips else known
         with np.errstate(all="ignore"):
             leverage = self._leverage(np.linalg.pinv(robust.whitening))
             weight, most = robust.coordinates.weight, self._change(s.off)
@@ -188,10 +194,24 @@ class HuberProblem:
         T = self.robust.whitening
         return factorize(s.inside + _LEAST * (T.T @ T))(s.off)
 
-    def advance(self, gamma: Array, here: HuberSums) -> tuple[Array, HuberSums]:
-        """Newton's step, of another length where the loss along it is still steep at its end, and the sums there."""
-        step = self.direction(here)
+    def begin(self, gamma: Array) -> tuple[Array, HuberSums]:
+        """A first step, as if the rows within delta were spread as all are, which needs no Gram matrix of theirs."""
+        T, here = self.robust.whitening, self.sums(gamma, hessian=False)
+        weight = self.robust.coordinates.weight
+        if self.far or not weight or not here.within >= _ENOUGH * weight:
+            return gamma, self.sums(gamma)
+        step = factorize(T.T @ T)(here.off) * (weight / here.within)
         after = self.sums(gamma + step)
+        return (gamma + step, after) if after.loss < here.loss else (gamma, self.sums(gamma))
+
+    def advance(self, gamma: Array, here: HuberSums, *, last: bool = False) -> tuple[Array, HuberSums]:
+        """Newton's step, of another length where the loss along it is still steep at its end, and the sums there.
+
+        Where it is likely to be the last one, the Gram matrix there is left to the next step.
+        """
+        here = self.sums(gamma) if here.inside is None else here
+        step = self.direction(here)
+        after = self.sums(gamma + step, hessian=not last)
         if not (abs(float(after.off @ step)) <= _LEVEL * float(here.off @ step) and after.loss < here.loss):
             step = self.length(gamma, step) * step
             after = self.sums(gamma + step)
@@ -220,13 +240,15 @@ def start_near(robust: RobustCoordinates, rows: Rows, problem: HuberProblem, gam
     if count < _MANY * wanted or not problem.width:
         return gamma
     some = HuberProblem(robust, sample_rows(rows, wanted / count, seed), problem.delta / robust.y_factor)
-    here = some.sums(gamma)
+    start, (gamma, here) = gamma, some.begin(gamma)
     for _ in range(_STEPS_OF_SAMPLE):
         before = here.loss
         gamma, here = some.advance(gamma, here)
         if not before - here.loss > _ROUGH * before:
             break
-    return gamma
+    # The loss of the sample at the model of all rows exceeds the least by chance alone, or by more.
+    excess = some.sums(start, hessian=False).loss - here.loss
+    return start if excess <= _ALIKE * problem.width / wanted * here.loss and not problem.far else gamma
 
 
 def _least_share(r: Array, change: Array, s: Array, delta: float) -> float:
@@ -266,8 +288,8 @@ def newton(
     if not problem.width:
         loss = problem.sums(gamma, given=True, hessian=False).loss
         return gamma, loss * (1 - 64 * EPS), {"loss": np.array([loss]), "gap": np.zeros(1)}  # sums are rounded
-    here = problem.sums(gamma)
-    loss, best, lower, losses, gaps = here.loss, gamma, 0.0, [], []
+    gamma, here = problem.begin(gamma)
+    known, loss, best, lower, losses, gaps = here, here.loss, gamma, 0.0, [], []
     for done in range(1, steps + 1):
         lower = max(lower, problem.bound(here, 1e-3 * tol * loss))
         losses.append(loss)
@@ -278,11 +300,11 @@ def newton(
             progress(ProgressEvent(done, steps, "steps", users, {"gap": gaps[-1]}))
         if loss - lower <= 1e-3 * tol * loss:
             break
-        gamma, here = problem.advance(gamma, here)
+        gamma, here = problem.advance(gamma, here, last=gaps[-1] <= _LAST)
         if not here.loss < loss:
             if loss - lower <= tol * loss or not here.loss <= loss * (1 + 4 * EPS) or done > steps // 2:
                 break
         else:
-            best = gamma
+            best, known = gamma, here
         loss = min(loss, here.loss)
-    return best, problem.proven_bound(best), {"loss": np.array(losses), "gap": np.array(gaps)}
+    return best, problem.proven_bound(best, known), {"loss": np.array(losses), "gap": np.array(gaps)}

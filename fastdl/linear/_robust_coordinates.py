@@ -163,10 +163,11 @@ def middle_and_spread(X: Array, centred: bool) -> tuple[Array, Array]:
     """Medians (0 where not `centred`) and the median distance from them; where that is 0, the mean or largest one."""
     if not len(X):
         return np.zeros(X.shape[1]), np.ones(X.shape[1])
-    center = np.median(X, axis=0) if centred else np.zeros(X.shape[1])
+    columns = np.ascontiguousarray(X.T)  # NumPy is slow on short rows
+    center = np.median(columns, axis=1) if centred else np.zeros(X.shape[1])
     with np.errstate(over="ignore"):
         distance = np.abs(X - center)
-        spread = np.median(distance, axis=0)
+        spread = np.median(np.abs(columns - center[:, None]), axis=1)
         zero = spread <= EPS * np.abs(center)
         spread[zero] = np.quantile(distance[:, zero], 0.9, axis=0) if zero.any() else 0
         zero = spread <= EPS * np.abs(center)

@@ -133,14 +133,18 @@ class GramAccumulator(StateBytes):
         return max(_ROWS, _BLOCK // (8 * max(1, self._width)) // 64 * 64)
 
     def _add(self, X: Any, y: Any, s: Any) -> None:
-        Z = np.column_stack([X, y])
-        if not len(Z):
+        if not len(X):
             return
         if self._shift is None:
-            self.begin_about(Z, s)
+            self.begin_about(np.column_stack([X, y]), s)
         weights = None if s is None else np.ascontiguousarray(s)
-        self._sums.add(_upper(gram(Z, np.zeros(len(Z)), weights, self._shift, self._factor)[:-1, :-1]))
-        self._count += len(Z)
+        if np.size(y) == len(y):  # one target needs no copy of X beside it
+            t = (np.ravel(y) - self._shift[-1]) * self._factor[-1]
+            G = gram(np.ascontiguousarray(X), t, weights, self._shift[:-1], self._factor[:-1])
+        else:
+            G = gram(np.column_stack([X, y]), np.zeros(len(X)), weights, self._shift, self._factor)[:-1, :-1]
+        self._sums.add(_upper(G))
+        self._count += len(X)
 
     def begin_about(self, Z: Array, s: Array | None) -> None:
         """Sum products about the weighted means of these rows of [X, y], before there are any."""

@@ -1,4 +1,4 @@
-"""The kernels of the interior point method in NumPy; fastdl_ext/linear_interior.pyx describes the method."""
+"""The kernels of the interior point method and of Newton's in NumPy: fastdl_ext/linear_interior and linear_newton."""
 
 import numpy as np
 
@@ -36,3 +36,29 @@ def advance(state, step, primal, dual, s, out):
     state[2] += dual * step[1]
     state[3] += dual * step[2]
     out[0], out[1] = state[0] * state[2] + state[1] * state[3], s * state[0]
+
+
+def _bends(r, p, floor):
+    """H = max(|r|, floor)^(p - 2), and the derivative of h r."""
+    size = np.maximum(np.abs(r), floor)
+    with np.errstate(divide="ignore", over="ignore", under="ignore"):
+        h = size ** (p - 2)
+    return h, h * np.where((size > floor) | (floor == 0), p - 1, 1)
+
+
+def slopes(X, y, s, model, shift, p, floor, curve, total):
+    r, s = y - model[0] - ((X - shift) * model[1:]).sum(axis=1), np.ones(len(y)) if s is None else s
+    h, bend = _bends(r, p, floor)
+    curve[:] = s * bend
+    total[:3] += [(s * np.abs(r) ** p).sum(), s[np.abs(r) < floor].sum(), curve.sum()]
+    g = s * h * r
+    total[3:] += np.append(g.sum(), ((X - shift) * g[:, None]).sum(axis=0))
+
+
+def proof(X, y, s, models, shift, p, floor, total):
+    r, then = (y - model[0] - ((X - shift) * model[1:]).sum(axis=1) for model in models)
+    s = np.ones(len(y)) if s is None else s
+    h, bend = _bends(r, p, floor)
+    a = h * r + bend * (then - r)
+    total[:3] += [(s * a * r).sum(), (s * np.abs(a) ** (p / (p - 1))).sum(), (s * np.abs(then) ** p).sum()]
+    total[3:] += np.append((s * a).sum(), ((X - shift) * (s * a)[:, None]).sum(axis=0))
