@@ -61,7 +61,7 @@ class ColumnMoments:
         if found is None:
             return None
         rows, lanes, values = found
-        self.columns, self.single, self._rows = 1, rows.ndim != y.ndim, len(rows)  # type: ignore[union-attr]
+        self.columns, self.single, self._rows = 1, type(values[0]) is float, len(rows)
         self._buffer.parts.append((rows, None))
         return Standardizer(lanes, 1), values
 
