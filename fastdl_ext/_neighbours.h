@@ -19,6 +19,7 @@ some widths.  With one column, the CPU waits for wrong guesses of where a row en
 /* What is done with the neighbours; as in fastdl/graphs/_kernel_calls.py. */
 enum { PLAIN, WEIGHTED, GCN, LARGEST, SMALLEST, PRODUCT, MEAN, VARIANCE, SOFTMAX };
 enum { AT_ONCE = 5 };                                       /* neighbours that NAME(single) adds without a branch */
+enum { SILENT = 64 };                                       /* rows that NAME(singles) passes over where none has a neighbour */
 enum { HEADS_AT_ONCE = 16 };                                /* of the softmax over edges: what fits in registers */
 enum { STRETCH = 64 };      /* neighbours added before their sum goes to a compensated one: its cost is 1/64 of a neighbour's,
                                and the error of 64 additions is below that of a float's rounding of the features */
@@ -250,6 +251,20 @@ static APART void NAME(single)(GRAPH) {
   }
 }
 
+/* The same, but for stretches of rows without a neighbour, such as lie beside a hub: the additions of nothing for 200,000 rows
+   took a third as long as those for a hub of a million edges. */
+static FASTDL_INLINE void NAME(singles)(GRAPH) {
+  for (int64_t i = first; i < last;) {
+    int64_t end = i, stop = i;
+    for (; end < last; end = stop) {
+      stop = end + SILENT < last ? end + SILENT : last;
+      if (indptr[stop] == indptr[end]) break;
+    }
+    if (i < end) NAME(single)(indptr, indices, edges, i, end, X, F, out + (i - first) * stride, stride);
+    for (i = end; i < stop; i++) out[(i - first) * stride] = 0;
+  }
+}
+
 /* The columns from..to of the rows first..last, in tiles of at most 64.  The last tile overlaps the one before it, which writes
    the same values again, instead of leaving a remainder to a slow loop. */
 #define ARGUMENTS indptr, indices, edges, first, last, X + c, F, out + c, stride, weight, step, root
@@ -267,7 +282,7 @@ static FASTDL_INLINE void NAME(columns)(const int op, GRAPH, WEIGHTS, int64_t fr
       case 4: NAME(tile4)(op, ARGUMENTS); break;
       case 2: NAME(tile2)(op, ARGUMENTS); break;
       default:
-        if (op == PLAIN && F == 1) NAME(single)(indptr, indices, edges, first, last, X, F, out, stride);
+        if (op == PLAIN && F == 1) NAME(singles)(indptr, indices, edges, first, last, X, F, out, stride);
         else NAME(tile1)(op, ARGUMENTS);
     }
     c += width;

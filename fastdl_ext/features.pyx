@@ -12,8 +12,11 @@ same first factor stand side by side.  Stores are whole and in order, so that me
 from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport int64_t
 
+cimport numpy as cnp
 from fastdl_ext._common cimport cloned, real
 from fastdl_ext._basis_rows cimport CHEBYSHEV, LEGENDRE, MONOMIAL, rows_d, rows_f, tile_d, tile_f
+
+cnp.import_array()
 
 
 cdef cloned basis_rows(const real* x, const real* ratio, int basis, real* out, Py_ssize_t n, Py_ssize_t m, bint mapped,
@@ -196,6 +199,17 @@ def put_columns(const real[:, ::1] columns, real[:, ::1] out, Py_ssize_t run):
             runs_to_rows(&columns[0, 0], &out[0, 0], out.shape[0], columns.shape[0], columns.shape[1], run)
 
 
+cdef void inside(int which, const real* x, real edge, real* out, Py_ssize_t n, Py_ssize_t* outside) noexcept nogil:
+    if which == 0:
+        keep_above(x, edge, out, n, outside)
+    elif which == 1:
+        keep_from(x, edge, out, n, outside)
+    elif which == 2:
+        keep_nonzero(x, out, n, outside)
+    else:
+        keep_finite(x, out, n, outside)
+
+
 def keep_inside(const real[:, :] x, real[:, :] out, int64_t[::1] counts, str kind, real edge):
     """The rows of x to those of out, each contiguous; numbers that are not "above" or "from" the edge, "nonzero" or "finite" become
     NaN, and counts[k] is how many there were in the k-th.
@@ -204,15 +218,20 @@ def keep_inside(const real[:, :] x, real[:, :] out, int64_t[::1] counts, str kin
     cdef Py_ssize_t k, count, n = x.shape[1]
     with nogil:
         for k in range(counts.shape[0]):
-            if which == 0:
-                keep_above(&x[k, 0], edge, &out[k, 0], n, &count)
-            elif which == 1:
-                keep_from(&x[k, 0], edge, &out[k, 0], n, &count)
-            elif which == 2:
-                keep_nonzero(&x[k, 0], &out[k, 0], n, &count)
-            else:
-                keep_finite(&x[k, 0], &out[k, 0], n, &count)
+            inside(which, &x[k, 0], edge, &out[k, 0], n, &count)
             counts[k] = count
+
+
+def small_inside(x, str kind, double edge):
+    """A copy of an array of float32 or float64, C-contiguous and not empty, with NaN as `keep_inside` has it."""
+    cdef Py_ssize_t count, n = cnp.PyArray_SIZE(x)
+    cdef int which = ("above", "from", "nonzero", "finite").index(kind)
+    found = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32:
+        inside(which, <const float*>cnp.PyArray_DATA(x), <float>edge, <float*>cnp.PyArray_DATA(found), n, &count)
+    else:
+        inside(which, <const double*>cnp.PyArray_DATA(x), edge, <double*>cnp.PyArray_DATA(found), n, &count)
+    return found
 
 
 def count_new_nans(const real[::1] x, const real[::1] y):

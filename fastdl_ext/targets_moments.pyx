@@ -8,8 +8,11 @@ A row is as long as there are columns, which need not suit vectors: so as many w
 lanes, each with sums of its own.
 """
 
+from libc.math cimport sqrt
+from libc.string cimport memcpy
+
 cimport numpy as cnp
-from fastdl_ext._arrays cimport SMALL, is_plain
+from fastdl_ext._arrays cimport SMALL, is_plain, new_array
 from fastdl_ext._common cimport cloned, real
 
 cnp.import_array()
@@ -136,41 +139,104 @@ cdef inline void chan(double weight, double high, double low, double squares, do
     out[0] = total
 
 
+cdef void moments_of(const real* y, const double* w, Py_ssize_t n, const Lanes* all_, double* out) noexcept nogil:
+    # See `moments`; out is (4, D).
+    cdef Py_ssize_t start, m, c, j, d = all_.columns, lanes = all_.count
+    cdef Py_ssize_t rows = max(<Py_ssize_t>1, VALUES // lanes) * (lanes // d)
+    cdef double* centre = all_.centre
+    cdef const double* weights = NULL
+    cdef double weight, shift
+    for c in range(4 * d):
+        out[c] = 0
+    start = 0
+    while start < n:
+        m = min(rows, n - start)
+        if w != NULL:
+            weights = w + start
+        for j in range(lanes):
+            centre[j] = y[start * d + j % d]
+        deviations(y + start * d, weights, m, False, all_)
+        for c in range(d):
+            weight = <double>m if w == NULL else column(all_.s, c, d, lanes)
+            shift = centre[c] + column(all_.a, c, d, lanes) / weight
+            j = c
+            while j < lanes:
+                centre[j] = shift
+                j += d
+        deviations(y + start * d, weights, m, True, all_)
+        for c in range(d):
+            weight = <double>m if w == NULL else column(all_.s, c, d, lanes)
+            shift = column(all_.a, c, d, lanes)
+            chan(weight, centre[c], shift / weight, column(all_.b, c, d, lanes) - shift * (shift / weight), out + c, d)
+        start += rows
+
+
 def moments(const real[:, ::1] y, const double[::1] w, double[:, ::1] work, double[:, ::1] out):
     """Weight, mean (as a sum of two) and sum of squared deviations of each column, into out, (4, D).
 
     work is (5, lanes), lanes a multiple of D; weights are above 0.
     """
-    cdef Py_ssize_t start, m, c, j, n = y.shape[0], d = y.shape[1], lanes = work.shape[1]
-    cdef Py_ssize_t rows = max(<Py_ssize_t>1, VALUES // lanes) * (lanes // d)
-    cdef Lanes all_ = Lanes(lanes, d, &work[0, 0], &work[1, 0], &work[2, 0], &work[3, 0], &work[4, 0])
-    cdef double* centre = all_.centre
+    cdef Lanes all_ = Lanes(work.shape[1], y.shape[1], &work[0, 0], &work[1, 0], &work[2, 0], &work[3, 0], &work[4, 0])
     cdef const double* weights = NULL
-    cdef double weight, shift
+    if w is not None:
+        weights = &w[0]
     with nogil:
-        for c in range(4 * d):
-            (&out[0, 0])[c] = 0
-        start = 0
-        while start < n:
-            m = min(rows, n - start)
-            if w is not None:
-                weights = &w[start]
-            for j in range(lanes):
-                centre[j] = y[start, j % d]
-            deviations(&y[start, 0], weights, m, False, &all_)
-            for c in range(d):
-                weight = <double>m if w is None else column(all_.s, c, d, lanes)
-                shift = centre[c] + column(all_.a, c, d, lanes) / weight
-                j = c
-                while j < lanes:
-                    centre[j] = shift
-                    j += d
-            deviations(&y[start, 0], weights, m, True, &all_)
-            for c in range(d):
-                weight = <double>m if w is None else column(all_.s, c, d, lanes)
-                shift = column(all_.a, c, d, lanes)
-                chan(weight, centre[c], shift / weight, column(all_.b, c, d, lanes) - shift * (shift / weight), &out[0, c], d)
-            start += rows
+        moments_of(&y[0, 0], weights, y.shape[0], &all_, &out[0, 0])
+
+
+cdef enum:
+    LANES = 64              # of one column, as _column_moments.py has them
+    REPEATED = 256          # times that its Standardizer repeats one column
+
+
+cdef object of_one(double value, bint single):
+    # A float, or an array of one.
+    if single:
+        return value
+    found = new_array(1, 1, 0, 0, cnp.NPY_FLOAT64)
+    (<double*>cnp.PyArray_DATA(found))[0] = value
+    return found
+
+
+def fit_column(y, Py_ssize_t most):
+    """The fit of at most so many values of one column: (rows, table, (weight, mean, variance, scale)), or None.
+
+    Rows is a copy of y, (N, 1); the table is that of `standardise`, the others are floats for y of one dimension. All in
+    one call, for what the steps of a stream cost in Python: twenty times the work on 100 values.
+    """
+    cdef double[5 * LANES] room
+    cdef double[4] out
+    cdef double* work = &room[0]
+    cdef double variance, scale
+    cdef double* table
+    cdef Lanes all_ = Lanes(LANES, 1, work, work + LANES, work + 2 * LANES, work + 3 * LANES, work + 4 * LANES)
+    cdef int kind
+    cdef Py_ssize_t n, j
+    if not cnp.PyArray_CheckExact(y):
+        return None
+    n, kind = cnp.PyArray_SIZE(y), cnp.PyArray_TYPE(y)
+    cdef bint single = cnp.PyArray_NDIM(y) == 1
+    if not 0 < n <= most or not (single or cnp.PyArray_NDIM(y) == 2 and cnp.PyArray_DIM(y, 1) == 1):
+        return None
+    if kind != cnp.NPY_FLOAT32 and kind != cnp.NPY_FLOAT64 or not is_plain(y, kind, -1):
+        return None
+    cdef const void* values = cnp.PyArray_DATA(y)
+    with nogil:
+        if kind == cnp.NPY_FLOAT32:
+            moments_of(<const float*>values, NULL, n, &all_, out)
+        else:
+            moments_of(<const double*>values, NULL, n, &all_, out)
+    if not out[3] - out[3] == 0:            # a value is not finite, or they spread too far
+        return None
+    variance = out[3] / out[0]
+    scale = sqrt(variance) if out[3] > 0 else 1
+    rows = new_array(2, n, 1, 0, kind)
+    memcpy(cnp.PyArray_DATA(rows), cnp.PyArray_DATA(y), n * cnp.PyArray_ITEMSIZE(y))
+    lanes = new_array(2, 3, REPEATED, 0, cnp.NPY_FLOAT64)
+    table = <double*>cnp.PyArray_DATA(lanes)
+    for j in range(REPEATED):
+        table[j], table[REPEATED + j], table[2 * REPEATED + j] = out[1], out[2], scale
+    return rows, lanes, (of_one(out[0], single), of_one(out[1], single), of_one(variance, single), of_one(scale, single))
 
 
 cdef cloned scaled(const real* y, const double* high, const double* low, const double* scale, Py_ssize_t lanes, bint back,

@@ -7,7 +7,7 @@ from typing import Literal, overload
 import numpy as np
 
 from fastdl import _check
-from fastdl._threads import split
+from fastdl._threads import ONE, split
 from fastdl._typing import Array, ArrayLike
 from fastdl.features import _function_blocks
 from fastdl.features._function_blocks import Functions
@@ -99,6 +99,10 @@ def feature_map(
            [nan],
            [nan]]), array([2]))
     """
+    if threads is ONE and invalid == "nan" and not return_invalid:
+        small = _function_blocks.few(X, functions, out)
+        if small is not None:
+            return small
     X = _check.array("X", X, ("f", "i", "u", "b"), (1, 2))
     X = X if X.dtype.kind == "f" else X.astype(np.float64)
     _check.dtype("X", X.dtype, FLOATS)

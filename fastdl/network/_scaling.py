@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -108,6 +109,14 @@ class Scaling:
                 keep = self.held[start : start + len(y)] == inside
                 start += len(y)
                 yield X[keep], y[keep], None if s is None else s[keep]
+
+    def each(self, work: Callable[..., Any], take: Callable[[Any], Any], threads: int, inside: bool = False) -> None:
+        """take(work(X, y, s)) for the blocks of `parts`, in their order; on threads where no rows are held out."""
+        if self.held is None:
+            self.rows.each(work, take, threads)
+        else:
+            for part in self.parts(inside):
+                take(work(*part))
 
     def apply(self, X: Array, y: Array, s: Array | None, to: TrainingRows) -> None:
         """Write scaled rows to the arrays of `to`."""

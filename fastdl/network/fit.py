@@ -5,8 +5,9 @@ Matrix products are our kernels', in a fixed order, not BLAS: the same bits for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Unpack
 
 import numpy as np
@@ -136,13 +137,15 @@ def fit_network(
     units = Scaling(rows, part, "median" if not q.loss.custom and q.loss.power < 2 else "mean", q.seed)
     weights, biases, history, best = train_network(rows, q, units, others, validated=valid is not None)
     fit = NetworkFit(weights, biases, q.activation, p if q.loss.custom else q.loss.power, 0.0, history, best)
-    loss = _loss(fit, units.parts(), q.threads)
+    loss = _loss(fit, units.each, q.threads)
     if refit:
-        fit, loss = _refitted(fit, loss, units, others)
+        fit, loss = _refitted(fit, loss, units, others, q.threads)
     return replace(fit, loss=loss)
 
 
-def _refitted(fit: NetworkFit, loss: float, units: Scaling, others: Rows | None) -> tuple[NetworkFit, float]:
+def _refitted(
+    fit: NetworkFit, loss: float, units: Scaling, others: Rows | None, threads: int
+) -> tuple[NetworkFit, float]:
     """The fit with its output layer solved by least squares, if that is better; and its loss."""
     last = LastLayer(len(fit.weights[-1]))
     for X, y, s in units.parts():
@@ -153,18 +156,27 @@ def _refitted(fit: NetworkFit, loss: float, units: Scaling, others: Rows | None)
         weights=[*fit.weights[:-1], fit.weights[-1] + by_weights],
         biases=[*fit.biases[:-1], fit.biases[-1] + by_bias],
     )
-    new = _loss(again, units.parts())
+    new = _loss(again, units.each, threads)
     if "valid" in fit.history:
-        old, now = (_loss(f, units.parts(True) if others is None else others.blocks()) for f in (fit, again))
+        held = partial(units.each, inside=True) if others is None else others.each
+        old, now = (_loss(f, held, threads) for f in (fit, again))
     else:
         old, now = loss, new
     return (again, new) if now <= old else (fit, loss)
 
 
-def _loss(fit: NetworkFit, parts: Iterable[tuple[Array, Array, Array | None]], threads: int = 1) -> float:
-    total = 0.0
-    for X, y, s in parts:
+def _loss(fit: NetworkFit, each: Callable[..., None], threads: int) -> float:
+    """The sum of the losses, by blocks that threads share and whose sums are added in the order of the rows."""
+    loss, total = ResidualLoss.checked(fit.p), 0.0
+
+    def of(X: Array, y: Array, s: Array | None) -> float:
         with np.errstate(over="ignore"):
-            value = _parameters.terms(y - fit.predict(X, threads=threads), ResidualLoss.checked(fit.p))[0]
-        total += float(value.sum() if s is None else (s * value).sum())
+            value = _parameters.terms(y - fit.predict(X), loss)[0]
+        return float(value.sum() if s is None else (s * value).sum())
+
+    def add(part: float) -> None:
+        nonlocal total
+        total += part
+
+    each(of, add, threads)
     return total

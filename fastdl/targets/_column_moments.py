@@ -7,7 +7,7 @@ import numpy as np
 from fastdl import _check, _kernels
 from fastdl._row_buffer import RowBuffer
 from fastdl._threads import split
-from fastdl._typing import Array, ArrayLike
+from fastdl._typing import Array, ArrayLike, FloatOrArray
 from fastdl.reference import _target_kernels
 from fastdl.reference import targets as reference
 
@@ -54,6 +54,16 @@ class ColumnMoments:
         for part in parts:
             self._append(part)
         self._rows += came
+
+    def fit_block(self, y: ArrayLike) -> tuple[Standardizer, tuple[FloatOrArray, ...]] | None:
+        """`add` and `result` of less than a block of one column in an empty state; or None."""
+        found = None if self.skip else kernel.fit_column(y, _VALUES - 1)
+        if found is None:
+            return None
+        rows, lanes, values = found
+        self.columns, self.single, self._rows = 1, type(values[0]) is float, len(rows)
+        self._buffer.parts.append((rows, None))
+        return Standardizer(lanes, 1), values
 
     def _read(self, y: ArrayLike, weight: ArrayLike | None) -> tuple[int, Array, Array | None, Array | None]:
         """The number of rows; those of weight above 0, (N, D); their weights, and their indices (None: all rows)."""
@@ -150,7 +160,7 @@ class ColumnMoments:
             raise _check.InputError(f"y spreads too far: column {_place(~np.isfinite(squares))} has no finite variance")
         variance = squares / weight
         scale = np.where(squares > 0, np.sqrt(variance), 1.0)
-        return Standardizer(high, low, scale), (weight, high, variance, scale)
+        return Standardizer.of(high, low, scale), (weight, high, variance, scale)
 
 
 def _place(bad: Array) -> int:
@@ -175,9 +185,14 @@ def _moments(y: Array, weight: Array | None) -> Array:
 class Standardizer:
     """Means and scales of columns, repeated so that one vectorised loop runs over flat rows."""
 
-    def __init__(self, high: Array, low: Array, scale: Array):
-        self.columns = max(1, len(high))
-        self.lanes = np.tile(np.stack([high, low, scale]), (1, max(1, 4 * _LANES // self.columns)))
+    def __init__(self, lanes: Array, columns: int):
+        self.lanes, self.columns = lanes, columns
+
+    @classmethod
+    def of(cls, high: Array, low: Array, scale: Array) -> Standardizer:
+        """For columns of these means, each a sum of two, and scales."""
+        columns = max(1, len(high))
+        return cls(np.tile(np.stack([high, low, scale]), (1, max(1, 4 * _LANES // columns))), columns)
 
     def apply(self, y: Array, back: bool, out: Array) -> None:
         """Standardise whole rows, given flat, or (`back`) undo it."""

@@ -108,6 +108,11 @@ class StandardTarget(StateBytes):
         A row of weight 0 counts as dropped, one of weight 2 as repeated.
         """
         self._moments = ColumnMoments(self.nan == "skip", leads=True)
+        if sample_weight is None and threads is ONE:
+            at_once = self._moments.fit_block(y)
+            if at_once is not None:
+                self._table, (self.weight_, self.mean_, self.var_, self.scale_) = at_once
+                return self
         return self.update((y, sample_weight), threads=threads).finish()
 
     def encode(self, y: ArrayLike, *, out: Array | None = None, threads: int | None = 1) -> Array:
