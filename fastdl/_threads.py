@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 #: nanoseconds; what is equal and not the same object goes the usual way, to the same result.
 ONE = 1
 
+
+def valid(threads: int | None) -> bool:
+    """Whether `threads` is beyond doubt a number of threads; calls of a few items use one, whatever the number."""
+    return threads is None or (type(threads) is int and threads > 0)
+
+
 _pool: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
 
