@@ -1,4 +1,4 @@
-"""Random search and gradient descent: fastdl, NumPy, torch, SciPy and scikit-learn on the same rows; and the first call."""
+"""Random search, gradient descent and the first call: fastdl, NumPy, torch, SciPy and scikit-learn on the same rows."""
 
 import subprocess
 import sys
