@@ -1,5 +1,7 @@
-"""Random search and gradient descent: fastdl, NumPy, torch, SciPy and scikit-learn on the same rows."""
+"""Random search, gradient descent and the first call: fastdl, NumPy, torch, SciPy and scikit-learn on the same rows."""
 
+import subprocess
+import sys
 from functools import lru_cache
 
 import numpy as np
@@ -147,3 +149,14 @@ def bench_below_one(compare, n):
     compare(
         f"a line with p = 0.5 through {n} points", "fastdl", lambda: fit_lp(X, y, 0.5), items=n, note=f"gap {gap:.0e}"
     )
+
+
+@pytest.mark.parametrize("call", ["fit_lp", "LpRegressor"])
+@pytest.mark.parametrize("who", ["fastdl", "imports of others alone"])
+def bench_first_call(compare, call, who):
+    others = "import numpy as np" if call == "fit_lp" else "import sklearn.linear_model"
+    first = "import fastdl; fastdl.fit_lp(X, y)" if call == "fit_lp" else "import fastdl; fastdl.LpRegressor()"
+    data = "X = np.arange(300.0).reshape(100, 3) ** 0.5; y = X[:, 0]" if call == "fit_lp" else "pass"
+    code = "\n".join([others, data, first if who == "fastdl" else "pass"])
+    run = lambda: subprocess.run([sys.executable, "-c", code], check=True)
+    compare(f"a fresh process with its first {call}", who, run, items=1)

@@ -7,9 +7,8 @@ import operator
 import os
 import stat
 from collections.abc import Iterable, Sequence, Sized
-from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -23,6 +22,9 @@ from fastdl.errors import FileError as FileError
 from fastdl.errors import InputError as InputError
 from fastdl.errors import InputTypeError as InputTypeError
 from fastdl.errors import MissingExtra as MissingExtra
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LARGE = 1 << 28  # bytes of an array for which there may be too little memory
 _READABLE = (1, 3, 11, 13)  # of DLPack's kinds of devices: the CPU, host memory of CUDA and ROCm, and managed memory
@@ -320,6 +322,8 @@ def extra(module: str, extra_name: str, purpose: str) -> ModuleType:
 
 def existing(path: str | os.PathLike[str]) -> Path:
     """`path` as a Path; an error unless it is a file that exists."""
+    from pathlib import Path  # takes milliseconds to load, which calls without files are spared
+
     path = Path(path)
     try:
         mode = os.stat(path).st_mode

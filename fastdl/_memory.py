@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import os  # and not pathlib, which takes milliseconds to load
 
-_MEMINFO = Path("/proc/meminfo")
-_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_MEMINFO = "/proc/meminfo"
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def free_bytes() -> int | None:
@@ -17,7 +16,8 @@ def free_bytes() -> int | None:
 
 def _free() -> int | None:
     try:
-        words = [line.split() for line in _MEMINFO.read_text().splitlines()]
+        with open(_MEMINFO) as file:
+            words = [line.split() for line in file]
         sizes = {name: int(size) * 1024 for name, size, *_ in words if name in ("MemAvailable:", "SwapFree:")}
     except (OSError, ValueError):
         sizes = {}
@@ -29,8 +29,9 @@ def _free() -> int | None:
         return None
 
 
-def _limit(path: Path) -> int | None:
+def _limit(path: str) -> int | None:
     try:
-        return int(path.read_text())
+        with open(path) as file:
+            return int(file.read())
     except (OSError, ValueError):  # absent, or "max"
         return None

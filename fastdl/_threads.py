@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastdl import _check
@@ -21,6 +20,12 @@ if TYPE_CHECKING:
 #: The default of `threads`. Calls of a few items ask whether an argument is its default by identity, which takes some
 #: nanoseconds; what is equal and not the same object goes the usual way, to the same result.
 ONE = 1
+
+
+def valid(threads: int | None) -> bool:
+    """Whether `threads` is beyond doubt a number of threads; calls of a few items use one, whatever the number."""
+    return threads is None or (type(threads) is int and threads > 0)
+
 
 _pool: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
@@ -55,18 +60,22 @@ def available() -> int:
 
 def _quota() -> int | None:
     """The cgroup's processor quota, rounded up, or None where there is none."""
-    root = Path("/sys/fs/cgroup")
     try:
-        limit, period = (root / "cpu.max").read_text().split()
+        limit, period = _text("cpu.max").split()
     except (OSError, ValueError):
         try:
-            limit = (root / "cpu/cpu.cfs_quota_us").read_text()
-            period = (root / "cpu/cpu.cfs_period_us").read_text()
+            limit = _text("cpu/cpu.cfs_quota_us")
+            period = _text("cpu/cpu.cfs_period_us")
         except OSError:
             return None
     if limit == "max" or int(limit) <= 0:
         return None
     return -(-int(limit) // int(period))
+
+
+def _text(name: str) -> str:
+    with open(f"/sys/fs/cgroup/{name}") as file:  # without pathlib, which takes milliseconds to load
+        return file.read()
 
 
 def count(threads: int | None) -> int:

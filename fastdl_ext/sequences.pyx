@@ -251,8 +251,8 @@ cdef enum:
     PRINTED = 32            # the first letter of ASCII: smaller numbers are classes or tokens, not letters
 
 
-def small_one_hot(seq, tables, Py_ssize_t channels, dtype):
-    """The rows of one short sequence, a str, bytes or a vector of uint8: (n, channels) of `dtype`."""
+def small_one_hot(seq, tables, Py_ssize_t channels, dtype, bint first):
+    """One short sequence, a str, bytes or a vector of uint8: (n, channels) of `dtype`, or (channels, n) with `first`."""
     cdef Coder coder
     cdef const uint8_t* x
     cdef Py_ssize_t n
@@ -268,12 +268,16 @@ def small_one_hot(seq, tables, Py_ssize_t channels, dtype):
         return None
     if n > SMALL:
         return None
-    rows, letters = tables.row_bytes, tables.compared
-    coder.rows, coder.columns = <const uint8_t*>cnp.PyArray_DATA(rows), NULL
+    rows, columns, letters = tables.row_bytes, tables.column_bytes, tables.compared
+    coder.rows, coder.columns = <const uint8_t*>cnp.PyArray_DATA(rows), <const uint8_t*>cnp.PyArray_DATA(columns)
     coder.width, coder.size = cnp.PyArray_DIM(rows, 1), tables.entry
     coder.channels, coder.letters, coder.mask = channels, NULL, tables.mask
     if letters is not None:
         coder.letters = <const uint8_t*>cnp.PyArray_DATA(letters)
+    if first:
+        found = new_array(2, channels, n, 0, (<cnp.dtype>dtype).type_num)
+        encode_planes(&coder, x, <uint8_t*>cnp.PyArray_DATA(found), n * coder.size, n)
+        return found
     found = new_array(2, n, channels, 0, (<cnp.dtype>dtype).type_num)
     encode_rows(&coder, x, <uint8_t*>cnp.PyArray_DATA(found), n)
     return found

@@ -75,7 +75,8 @@ OPTIONAL = {
 }  # fmt: skip
 ABOUT = {"estimators": {"sklearn"}, "torch": {"torch"}}
 # Modules of the standard library that load late: slow ones, and one that Windows has not.
-SLOW = {"concurrent.futures", "ctypes", "datetime", "fcntl", "importlib", "importlib.resources", "platform", "zipfile"}
+SLOW = {"concurrent.futures", "ctypes", "datetime", "difflib", "fcntl", "importlib", "importlib.resources", "pathlib"}
+SLOW |= {"platform", "zipfile"}
 
 
 # Imports run down.

@@ -11,7 +11,7 @@ from typing import Literal, overload
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import ONE, count, split, split_rows
+from fastdl._threads import ONE, count, split, split_rows, valid
 from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.audio import _tables as tables
 from fastdl.audio._samples import InputNaN as InputNaN
@@ -124,7 +124,7 @@ def mu_law_encode(
     >>> fastdl.mu_law_encode(np.array([-32768, -1, 0, 1000, 32767], np.int16))
     array([  0, 127, 128, 177, 255], dtype=uint8)
     """
-    usual = bits is None and nan is None and out is None and not return_clipped and threads is ONE
+    usual = bits is None and nan is None and out is None and not return_clipped and (threads is ONE or valid(threads))
     if usual and quantization_channels is _CLASSES and dialect is WAVENET:
         few = small_kernel.small_mu_law_encode_256(x)
         if few is None and type(x) is np.ndarray and x.dtype is _FLOATS[0]:
@@ -215,7 +215,7 @@ def mu_law_decode(
     >>> fastdl.mu_law_decode([0, 127, 128, 255], dialect="nsynth", dtype="int16")
     array([-32063,     -3,      3,  32063], dtype=int16)
     """
-    usual = out is None and threads is ONE and dtype is np.float32
+    usual = out is None and (threads is ONE or valid(threads)) and dtype is np.float32
     if usual and quantization_channels is _CLASSES and dialect is WAVENET:
         few = small_kernel.small_decode(codes, tables.of_code(_CLASSES, WAVENET, "f"))
         if few is not None:
@@ -328,7 +328,7 @@ def g711_encode(
     ['0x0', '0x7f', '0xff', '0xce']
     """
     _check.one_of("law", law, LAWS)
-    usual = bits is None and nan is None and out is None and not return_clipped and threads is ONE
+    usual = bits is None and nan is None and out is None and not return_clipped and (threads is ONE or valid(threads))
     few = small_kernel.small_g711_encode(x, law == "a", dialect) if usual and type(dialect) is str else None
     if few is not None:
         return few
@@ -391,7 +391,7 @@ def g711_decode(codes: ArrayLike, law: str = "mu", *, out: Array | None = None, 
     """
     _check.one_of("law", law, LAWS)
     table = tables.g711_of_code(law)
-    few = small_kernel.small_decode(codes, table) if out is None and threads is ONE else None
+    few = small_kernel.small_decode(codes, table) if out is None and (threads is ONE or valid(threads)) else None
     return _decode(codes, 256, table, out, threads) if few is None else few
 
 

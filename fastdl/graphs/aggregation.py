@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from fastdl import _check
-from fastdl._threads import ONE
+from fastdl._threads import ONE, valid
 from fastdl._typing import Array, ArrayLike, GraphLike
 from fastdl.errors import InputError, InputTypeError
 from fastdl.graphs import _gather
@@ -80,7 +80,7 @@ def aggregate(
            [0.],
            [1.]])
     """
-    if weight is None and rows is None and out is None and threads is ONE and type(graph) is Graph:
+    if weight is None and rows is None and out is None and (threads is ONE or valid(threads)) and type(graph) is Graph:
         few = _gather.small_result(graph, features, reduce)
         if few is not None:
             return few

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -172,6 +171,8 @@ def merge_options(
 
 
 def _unknown_keyword(function: Callable[..., Any], name: str, known: list[str]) -> _check.InputTypeError:
+    import difflib  # takes milliseconds to load, and only an error needs it
+
     parameters = inspect.signature(function).parameters.values()
     known += [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
     near = difflib.get_close_matches(name, known, n=1)

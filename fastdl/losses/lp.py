@@ -14,7 +14,7 @@ import numpy as np
 from fastdl import _check, _kernels
 from fastdl._row_buffer import RowBuffer
 from fastdl._state_bytes import StateBytes
-from fastdl._threads import ONE, split
+from fastdl._threads import ONE, split, valid
 from fastdl._typing import Array, ArrayLike, DTypeLike, FloatOrArray, Loss
 from fastdl.losses._row_sums import RowSums, loss, loss_grad
 from fastdl.losses.powers import as_loss
@@ -111,7 +111,14 @@ def lp_loss(
     array([2. , 1.5])
     """
     usual = sample_weight is None and folds is None and held_out is None and part is _TRAIN and reduction is _SUM
-    if usual and out is None and threads is ONE and type(b) is float and type(p) is float and 0 < p < math.inf:
+    if (
+        usual
+        and out is None
+        and (threads is ONE or valid(threads))
+        and type(b) is float
+        and type(p) is float
+        and 0 < p < math.inf
+    ):
         few = kernel.small_loss(X, y, W, b, p)
         if few is not None:
             return few
@@ -175,7 +182,14 @@ def lp_loss_grad(
     (4.0, array([-8.]), -4.0)
     """
     usual = sample_weight is None and folds is None and held_out is None and part is _TRAIN and reduction is _SUM
-    usual = usual and out is None and threads is ONE and curvature is False and not floor and type(b) is float
+    usual = (
+        usual
+        and out is None
+        and (threads is ONE or valid(threads))
+        and curvature is False
+        and not floor
+        and type(b) is float
+    )
     if usual and (type(p) is float or type(p) is int) and 0 < p < _MOST:
         few: tuple[float, Array, float] | None = kernel.small_loss_grad(X, y, W, b, p)
         if few is not None:

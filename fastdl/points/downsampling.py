@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import ONE
+from fastdl._threads import ONE, valid
 from fastdl._typing import Array, ArrayLike
 from fastdl.points import _batches, _grid, _voxel_ids, reduction
 from fastdl.points._buckets import BucketedVoxels
@@ -74,7 +74,13 @@ def voxel_downsample(
     array([[0.5 , 0.25, 0.25],
            [4.  , 4.  , 4.  ]])
     """
-    if row_splits is None and like is None and reduce is _MEAN and order is _FIRST and threads is ONE:
+    if (
+        row_splits is None
+        and like is None
+        and reduce is _MEAN
+        and order is _FIRST
+        and (threads is ONE or valid(threads))
+    ):
         few = _few_means(points, voxel_size, origin)
         if few is not None:
             return few

@@ -75,4 +75,4 @@ def small_encode(*arguments):
     """Returns None: NumPy has no faster way for few items, so the shell takes its general one."""
 
 
-small_standardise = fit_column = small_decode = small_encode
+small_standardise = fit_column = small_decode = small_encode_range = small_encode_keys = small_encode

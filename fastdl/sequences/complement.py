@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import ONE, split
+from fastdl._threads import ONE, split, valid
 from fastdl._typing import Array, ArrayLike
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.reference.sequences import reverse_complement as reference_reverse_complement
@@ -67,7 +67,7 @@ def reverse_complement(
     >>> fastdl.reverse_complement(fastdl.one_hot("AC"), layout="last").tolist()
     [[0, 0, 1, 0], [0, 0, 0, 1]]
     """
-    if alphabet is _DNA and layout is None and out is None and threads is ONE:
+    if alphabet is _DNA and layout is None and out is None and (threads is ONE or valid(threads)):
         few = kernel.small_complement(seq, _T)
         if few is not None:
             return few

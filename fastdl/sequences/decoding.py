@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import ONE, split
+from fastdl._threads import ONE, split, valid
 from fastdl._typing import Array, ArrayLike
 from fastdl.reference import _sequence_kernels as reference_kernels
 from fastdl.reference import sequences as reference
@@ -70,7 +70,7 @@ def one_hot_decode(
     b'CN'
     """
     usual = alphabet is _DNA and unknown is _ZERO and layout is _LAST and unknown_char is None
-    if usual and out is None and threads is ONE:
+    if usual and out is None and (threads is ONE or valid(threads)):
         few = kernel.small_decode(x, _LETTERS, _N, _S1)
         if few is not None:
             return few

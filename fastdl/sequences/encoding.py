@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._threads import ONE, split
+from fastdl._threads import ONE, split, valid
 from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.reference import _sequence_kernels as reference
 from fastdl.reference.sequences import LIKE as _LIKE
@@ -119,9 +119,16 @@ def one_hot(
     encoding = _settings.settings(
         alphabet, unknown=unknown, case=case, layout=layout, dtype=dtype, ignore=ignore, like=like
     )
-    usual = offsets is None and length is None and pad is None and out is None and not ragged and threads is ONE
-    if usual and encoding.tables.known is None and not encoding.first:
-        few = kernel.small_one_hot(seq, encoding.tables, encoding.channels, encoding.dtype)
+    usual = (
+        offsets is None
+        and length is None
+        and pad is None
+        and out is None
+        and not ragged
+        and (threads is ONE or valid(threads))
+    )
+    if usual and encoding.tables.known is None:
+        few = kernel.small_one_hot(seq, encoding.tables, encoding.channels, encoding.dtype, encoding.first)
         if few is not None:
             return few
     x, starts = letters_and_offsets(seq)

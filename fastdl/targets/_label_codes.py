@@ -142,6 +142,8 @@ class LabelEncoder:
     """
 
     _run: Callable[[Array, Array], int]
+    #: The values of few labels in one call, or None where that cannot be.
+    few: Callable[[Array], Array | None] = staticmethod(_target_kernels.small_encode)
 
     def __init__(self, classes: Array, values: Array, missing: float | np.generic | None, dtype: np.dtype):
         self.missing = missing
@@ -184,6 +186,9 @@ class LabelEncoder:
         low = int(self.keys[0])
         wide = np.full(self._span() + 1, self.table[-1], self.table.dtype)
         wide[[int(k) - low for k in self.keys.tolist()]] = self.table[:-1]
+        first, values = low, wide
+        if -(2**63) <= first < 2**63:
+            self.few = lambda y: kernel.small_encode_range(y, first, values)
         low, wide = low % (1 << 8 * self.dtype.itemsize), _bits(wide)
         return lambda y, out: kernel.encode_range(_bits(y), low, wide, _bits(out))
 
@@ -192,6 +197,7 @@ class LabelEncoder:
         shift, slots = self._slots()
         keys, table = _keys(self.keys), _bits(self.table)
         kernel.hash_keys(keys, shift, slots)
+        self.few = lambda y: kernel.small_encode_keys(y, keys, shift, slots, self.table)
         return lambda y, out: kernel.encode_keys(_keys(y), keys, shift, slots, table, _bits(out))
 
     def _by_items(self) -> Callable[[Array, Array], int]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._state_bytes import StateBytes
-from fastdl._threads import ONE, split_rows
+from fastdl._threads import ONE, split_rows, valid
 from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.targets import _label_codes
 from fastdl.targets._bin_edges import contents, edges_of
@@ -246,7 +246,12 @@ class BinnedTarget(StateBytes):
         InputError
             For NaN, naming its index, unless `nan` gives it a code.
         """
-        if out is None and threads is ONE and isinstance(y, np.ndarray) and y.dtype in self._searches:
+        if (
+            out is None
+            and (threads is ONE or valid(threads))
+            and isinstance(y, np.ndarray)
+            and y.dtype in self._searches
+        ):
             few = self._searches[y.dtype].run_few(y, self.dtype)
             if few is not None:
                 return few
@@ -299,7 +304,7 @@ class BinnedTarget(StateBytes):
         """
         self._fitted()
         _check.one_of("value", value, VALUES)
-        if out is None and threads is ONE:
+        if out is None and (threads is ONE or valid(threads)):
             few = kernel.small_decode(z, getattr(self, f"{value}s_"), self.bins_, self._value_dtype)
             if few is not None:
                 return few

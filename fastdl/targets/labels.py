@@ -13,7 +13,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._state_bytes import StateBytes
-from fastdl._threads import count
+from fastdl._threads import ONE, count, valid
 from fastdl._typing import Array, ArrayLike, DTypeLike
 from fastdl.targets import _label_codes
 
@@ -86,6 +86,15 @@ class _Labels(StateBytes):
         InputTypeError
             For text where the labels are numbers, and the like.
         """
+        if (
+            out is None
+            and isinstance(y, np.ndarray)
+            and y.dtype in self._encoders
+            and (threads is ONE or valid(threads))
+        ):
+            few = self._encoders[y.dtype].few(y)
+            if few is not None:
+                return few
         threads, table = count(threads), _fitted(self)
         labels = _label_codes.read("y", y)
         _label_codes.same_kind("y", labels, self.classes_)

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastdl import _check
 from fastdl._state_bytes import StateBytes
-from fastdl._threads import ONE, split_rows
+from fastdl._threads import ONE, split_rows, valid
 from fastdl._typing import Array, ArrayLike, FloatOrArray
 from fastdl.targets._column_moments import ColumnMoments, Standardizer
 
@@ -142,7 +142,7 @@ class StandardTarget(StateBytes):
             raise _check.InputError("the StandardTarget is not fitted: call fit(y) or finish() first")
         table = self._table
         one = self._moments.single or (table.columns == 1 and getattr(y, "shape", ())[-1:] == (1,))
-        if one and out is None and threads is ONE:
+        if one and out is None and (threads is ONE or valid(threads)):
             few = table.apply_few(y, back)
             if few is not None:
                 return few

@@ -21,7 +21,7 @@ from fastdl.reference import files as reference
 
 kernel = _kernels.load("files_numbers") or reference
 
-_READ = 1 << 22  # bytes read at once
+_READ = 1 << 18  # bytes read at once: with what is made of them, no more than the second-level cache holds
 _LINE = 1 << 20  # bytes: a longer line is an error
 _LARGEST = (1 << 63) - 1
 _COMMENTS = (b"#", b"%")
@@ -50,8 +50,11 @@ def lines(path: Path, file: IO[bytes], line: int = 1) -> Iterator[tuple[int, byt
             data = data.replace(b"\r", b"\n")
         if not data and not rest:
             return
-        whole, mark, tail = (rest + data).rpartition(b"\n")
-        block, rest = (whole + mark, tail) if data else (rest + b"\n", b"")
+        end = data.rfind(b"\n") + 1 if data else 0
+        if end:
+            block, rest = rest + data[:end], data[end:]
+        else:
+            block, rest = (b"", rest + data) if data else (rest + b"\n", b"")
         if len(rest) > _LINE:
             raise FileError(path, f"a line of more than {_LINE} bytes is no edge", line=line + _lines_of(block))
         if block:
@@ -100,11 +103,12 @@ def _tables(path: Path, choice: ColumnChoice, *, named: bool = False) -> Iterato
                 if not stripped:
                     continue
                 skipped = block[: len(block) - len(stripped)].count(b"\n")
-                block = block.split(b"\n", skipped)[skipped]
+                block = block.split(b"\n", skipped)[skipped] if skipped else block
                 number += skipped
-                table, heading = _first_table(path, number, block.split(b"\n", 1)[0], choice, named)
+                end = block.index(b"\n")
+                table, heading = _first_table(path, number, block[:end], choice, named)
                 if heading:
-                    number, block = number + 1, block.split(b"\n", 1)[1]
+                    number, block = number + 1, block[end + 1 :]
             yield number, block, table
 
 
@@ -162,48 +166,51 @@ class EdgeLines:
         kinds = np.zeros(layout.fields, np.uint8)
         kinds[[layout.source, layout.target]] = 1
         words = self._words(first, block, kinds)
-        edges = words[:, [layout.source, layout.target]].T.view(np.int64) - self.base
+        edges = words[layout.source :: layout.target - layout.source][:2].view(np.int64)
+        if self.base or layout.fields > 3:  # other columns need not be kept
+            edges = edges - self.base
         if layout.weight is None:
             return edges, None
-        weights = words[:, layout.weight].copy().view(np.float64)
+        weights = words[layout.weight].view(np.float64)
+        if layout.fields > 3:
+            weights = weights.copy()
         if np.isnan(weights).any():
             self._missing(first, block, int(np.isnan(weights).argmax()))
         return edges, weights
 
     def numbers(self, first: int, block: bytes) -> Array:
         """The numbers of lines that hold one each."""
-        return self._words(first, block, np.zeros(1, np.uint8)).view(np.float64)[:, 0]
+        return self._words(first, block, np.zeros(1, np.uint8))[0].view(np.float64)
 
     def _words(self, first: int, block: bytes, kinds: Array) -> Array:
-        """The rows as words of 8 bytes: int64 in columns of kind 1 (nodes), float64 in those of kind 0 (numbers)."""
+        """The columns as words of 8 bytes: int64 in those of kind 1 (nodes), float64 in those of kind 0 (numbers)."""
         plain = _QUOTED.sub(rb"\1", block) if b'"' in block else block
         if self.delimiter not in (b"", b","):
             plain = plain.replace(b",", b"\0").replace(self.delimiter, b",")
         columns = np.zeros((len(kinds), 3), np.int64)
         columns[kinds == 1] = 1, self.base, _LARGEST
-        least = min(2 * len(kinds), len(kinds) + 2)  # the fewest bytes of a line: two nodes, and a separator a column
-        words = np.empty((len(block) // least + 1, len(kinds)), np.uint64)
+        words = np.empty((len(kinds), _lines_of(block)), np.uint64)
         text, state = np.frombuffer(plain, np.uint8), np.zeros(3, np.int64)
         separator = ord(",") if self.delimiter else 0
         rows: list[bytes] | None = None
-        while not kernel.parse_rows(text, separator, columns, powers_of_five(), words, state):
+        while not kernel.parse_rows(text, separator, columns, powers_of_five(), words.T, state):
             rows = block.split(b"\n") if rows is None else rows
             at, done, passed = (int(s) for s in state)
-            self._fill(words[done], first + passed, rows[passed], kinds)
+            self._fill(words[:, done], first + passed, rows[passed], kinds)
             state[:] = plain.index(b"\n", at) + 1, done + 1, passed + 1
-        return words[: state[1]]
+        return words[:, : state[1]]
 
     def _fill(self, words: Array, line: int, row: bytes, kinds: Array) -> None:
         """Parse a row that the kernel does not: it has quotes, text in columns that are not read, or an error."""
         fields, layout = self._checked_fields(line, row), self.layout
         if not kinds.any():
-            words.view(np.float64)[0] = self._weight(line, fields[0])
+            words[:1].view(np.float64)[0] = self._weight(line, fields[0])
             return
         words[layout.source], words[layout.target] = (
             self._node(line, fields[k]) for k in (layout.source, layout.target)
         )
         if layout.weight is not None:
-            words.view(np.float64)[layout.weight] = self._weight(line, fields[layout.weight])
+            words[layout.weight : layout.weight + 1].view(np.float64)[0] = self._weight(line, fields[layout.weight])
 
     def _checked_fields(self, line: int, row: bytes) -> list[str]:
         words = self.fields(line, row)
