@@ -13,7 +13,8 @@ for 512). Measured on a busy 2-core Zen 5: 1.2 ns a point and column for the mea
 record, where a copy of the record is 1.3 ns. Rows of sums are asked for before the columns are added: for voxels by the
 million they come from memory. `fastdl downsample` of 10 M points of 34 bytes (340 MB in; 9.8 M, 1.3 M or 8 k records out)
 took 2.0, 1.3 and 0.3 s of processor time before the lists (on a Zen 1 the command takes 2.0, 1.6 and, of 5 m, 0.8 s, and took
-2.6, 2.3 and 1.0); before the votes had rows of their own and look-ups were asked for ahead it was 2.1, 2.0 and 0.4 s. At 9.8 M voxels it writes 332 MB of records, keeps as much, and sorts no more than a table of 2^25 slots.
+2.6, 2.3 and 1.0); before the votes had rows of their own and look-ups were asked for ahead it was 2.1, 2.0 and 0.4 s. At 9.8 M
+voxels it writes 332 MB of records, keeps as much, and sorts no more than a table of 2^25 slots.
 """
 
 from libc.math cimport rint

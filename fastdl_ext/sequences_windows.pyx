@@ -45,7 +45,7 @@ cdef const uint8_t* load(const Genome* genome, int64_t at, Py_ssize_t n, uint8_t
     if genome.letters == NULL:
         return genome.x + at
     decode_8_32(genome.x + at // 4, genome.letters, <uint32_t*>buffer, (at + n + 3) // 4 - at // 4,
-               False)
+                False)
     letters = buffer + at % 4
     k = first_range(genome.unknown, genome.unknowns, at)
     while k < genome.unknowns and genome.unknown[2 * k] < at + n:
