@@ -111,8 +111,7 @@ def bench_downsample_file(compare, tmp_path, who):
     )
 
 
-@pytest.mark.more
-@pytest.mark.parametrize("who", ["fastdl", "laspy + pandas"])
+@pytest.mark.parametrize("who", ["fastdl", pytest.param("laspy + pandas", marks=pytest.mark.more)])
 @pytest.mark.parametrize("size", ["0.15", "1", "5"])
 def bench_downsample_large_file(compare, tmp_path, size, who):
     """9.8 M, 1.3 M and some 30 k voxels, all attributes; pandas takes minutes where nearly every point is a voxel."""

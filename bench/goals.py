@@ -29,6 +29,8 @@ class Goal:
         How many times faster, which fraction at least, or how many seconds at most.
     who : str
         Which of fastdl's times.
+    less : str
+        Whose seconds are taken off, where a time is held against the clock.
     why : str
         Where it ends below: what was tried, with the figures, and what stands in the way.
     """
@@ -38,6 +40,7 @@ class Goal:
     against: str
     wanted: float
     who: str = "fastdl"
+    less: str = ""
     why: str = ""
 
 
@@ -49,7 +52,7 @@ def reached(goal: Goal, results: dict) -> float | None:
         return None
     seconds = work["seconds"][goal.who]
     if not goal.against:
-        return seconds
+        return seconds - (work["seconds"][goal.less] if goal.less else 0)
     if goal.against in limits:
         return work["items"] * work["moved"] / seconds / limits[goal.against]
     return work["seconds"][goal.against] / seconds if goal.against in work["seconds"] else None

@@ -132,6 +132,11 @@ GOAL = goals.Goal("mu-law", "encode, DRAM", "peer", 2)
         (replace(GOAL, against="copy", wanted=0.2), 0.3, "| mu-law | copy | 0.20 | 0.30 |"),
         (replace(GOAL, against="", wanted=1e-3), 1e-3, "| mu-law | the clock | 1 ms | 1 ms |"),
         (replace(GOAL, against="", wanted=9e-4), 1e-3, "| mu-law | the clock | 900 us | 1 ms, below |"),
+        (
+            replace(GOAL, against="", who="peer", less="fastdl", wanted=9e-3),
+            3e-3,
+            "| mu-law | the clock | 9 ms | 3 ms |",
+        ),
     ],
 )
 def test_a_goal_is_held_against_a_peer_a_limit_or_the_clock(goal, value, line):
