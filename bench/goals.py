@@ -10,7 +10,8 @@ HEAD = """## What was wanted
 
 These goals were set on a Zen 5 with AVX-512, before the work on them began. "Against" names what a work is held to: a
 peer on as many threads (wanted: how many times faster), a limit of the machine (wanted: a fraction of it), or the clock
-(wanted: the longest time, on that processor).
+(wanted: the longest time, on that processor). "Earlier" is a run of older code on a processor of that kind, kept in
+bench/results_avx512.json.
 """
 NOT_REACHED = "What ends below, and why:"
 
@@ -62,8 +63,8 @@ def is_met(goal: Goal, value: float) -> bool:
     return value >= goal.wanted if goal.against else value <= goal.wanted
 
 
-def section(results: dict, goals: list[Goal]) -> str:
-    """The goals whose works were measured, and the reasons of those that were not reached."""
+def section(results: dict, goals: list[Goal], earlier: dict) -> str:
+    """The goals whose works were measured, beside another run; and the reasons of those that were not reached."""
     lines, reasons = [], []
     for goal in goals:
         value = reached(goal, results)
@@ -73,8 +74,10 @@ def section(results: dict, goals: list[Goal]) -> str:
         show = shown.ratio if goal.against else shown.duration
         met = is_met(goal, value)
         end = show(value) if met else f"{show(value)}, below"
-        lines.append(f"| {goal.title} | {against} | {show(goal.wanted)} | {end} |")
+        before = reached(goal, earlier)
+        cells = [goal.title, against, show(goal.wanted), end, "" if before is None else show(before)]
+        lines.append("| " + " | ".join(cells) + " |")
         if not met:
             reasons.append(f"- **{goal.title}, against {against}**: {goal.why}")
-    table = ["| work | against | wanted | reached |", "|---|---|---:|---:|", *lines]
+    table = ["| work | against | wanted | reached | earlier |", "|---|---|---:|---:|---:|", *lines]
     return "\n".join([HEAD, *table, *(["", NOT_REACHED, "", *reasons] if reasons else [])]) + "\n"

@@ -18,6 +18,7 @@ from bench.readme_rows import ROWS
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE, README = ROOT / "bench" / "results.json", ROOT / "BENCHMARKS.md", ROOT / "README.md"
+EARLIER = ROOT / "bench" / "results_avx512.json"  # another processor's, of older code
 QUIET = 1.0  # programs that were busy before a run: with more, its times say little
 BEGIN, END = "<!-- made by `python -m bench.tables` from bench/results.json -->", "<!-- end of what is made -->"
 SUBJECTS = (
@@ -92,7 +93,7 @@ def dump(results: dict) -> str:
 
 def page(results: dict) -> str:
     """BENCHMARKS.md."""
-    return f"{HEAD}\n{body(results)}\n{goals.section(results, GOALS)}"
+    return f"{HEAD}\n{body(results)}\n{goals.section(results, GOALS, json.loads(EARLIER.read_text()))}"
 
 
 def body(results: dict) -> str:
@@ -168,9 +169,9 @@ def short_table(results: dict, rows) -> str:
     for title, name, who, peers in rows:
         work = works.get(name)
         if work and who in work["seconds"]:
-            shown = fraction(work, who, where["limits"])
-            shown = "" if shown.startswith("0.0") else shown  # far from the limit, it says nothing
-            cells = [title, shown.duration(work["seconds"][who]), shown, faster(work, who, peers)]
+            part = fraction(work, who, where["limits"])
+            part = "" if part.startswith("0.0") else part  # far from the limit, it says nothing
+            cells = [title, shown.duration(work["seconds"][who]), part, faster(work, who, peers)]
             parts.append("| " + " | ".join(cells) + " |")
     return "\n".join([*parts, END])
 
