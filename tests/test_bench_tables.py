@@ -135,7 +135,7 @@ GOAL = goals.Goal("mu-law", "encode, DRAM", "peer", 2)
         (
             replace(GOAL, against="", who="peer", less="fastdl", wanted=9e-3),
             3e-3,
-            "| mu-law | the clock | 9 ms | 3 ms |",
+            "| mu-law | the clock | 9 ms | 3 ms |  |",
         ),
     ],
 )
