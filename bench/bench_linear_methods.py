@@ -156,7 +156,7 @@ def bench_below_one(compare, n):
 def bench_first_call(compare, call, who):
     others = "import numpy as np" if call == "fit_lp" else "import sklearn.linear_model"
     first = "import fastdl; fastdl.fit_lp(X, y)" if call == "fit_lp" else "import fastdl; fastdl.LpRegressor()"
-    data = "X = np.arange(300.0).reshape(100, 3) ** 0.5; y = X[:, 0]" if call == "fit_lp" else "pass"
+    data = "X, y = np.random.rand(100, 3), np.random.rand(100)" if call == "fit_lp" else "pass"
     code = "\n".join([others, data, first if who == "fastdl" else "pass"])
     run = lambda: subprocess.run([sys.executable, "-c", code], check=True)
     compare(f"a fresh process with its first {call}", who, run, items=1)
