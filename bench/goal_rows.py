@@ -9,25 +9,96 @@ LAZ = "laspy + lazrs, decode and encode alone"
 IMPORTS = "imports of others alone"
 INTELEX = "scikit-learn-intelex 2 threads"
 
+SLOWER = (
+    "the time was set on a processor that does 63 G multiply-adds of float32 a second on one thread, where this run's, a "
+    "first Zen, does 18; the earlier run shows what the work took there"
+)
+DECODING = (
+    "without AVX-512 a value is a look-up, that is a load, and a first Zen makes two loads or stores a cycle. In its "
+    "caches four values a store give 14 GB/s, two 10, gathers 4.6; in memory stores that leave the caches alone give 10.8 "
+    "where others give 7.8. With AVX-512 the table is in registers"
+)
+VOXELS = (
+    "where there is AVX-512, 16 points at a time make it 3.4 times (0.05 m; 3.7 into arrays of the caller's) and 3.8 times "
+    "(0.1 m) as fast as spconv. Here points go one by one: of the time of 0.05 m look-ups are 19 %, runs of points and their "
+    "rows 14, zeros behind the points 11, ids 5, slots 5, cells 5; with all that eight lanes could take over for nothing it "
+    "would end at three times. Tried, beside it, for look-ups: eight at once by gathers, two keys in a word, four in a "
+    "vector; all were slower (fastdl_ext/_voxel_blocks.h)"
+)
+LAZ_WAITS = (
+    "lazrs holds Python's lock while it decodes and encodes (a thread beside it fell from 4.2 M to 0.2 M steps a "
+    "second), so the reduction and the reading ahead hardly overlap with it. In processor time the command is at 0.85 to "
+    "0.90. Sums, look-ups, keys and votes of 1 M points fell from 185 to 60 ms; what is left is mostly the compressor"
+)
+LAS_STEPS = (
+    "of 100 ms for a million points in 135,000 voxels the sums of nine columns take 21, look-ups 16, keys 9.5, labels and "
+    "comparisons 13; 38 are outside the kernels, for tables that grow and steps of Python. Sums took 38 and keys 30 before "
+    "points were listed first and divided by a reciprocal"
+)
+SQUARES_OF_32 = (
+    "rows of float32 are multiplied and summed in float64, so that the model is right to ten digits; their products are half "
+    "as wide as the float32 ones of the peer. A row of 64 columns takes 303 ns, 7.3 G multiply-adds a second of the 9 that "
+    "BLAS's float64 product reaches here; packing by vectors took 333 to 303. float64 rows: see the lines of p = 2"
+)
+PRODUCTS = (
+    "the bits are the same on every processor, so nothing is fused, and a row's products with 32 models and back run at "
+    "about the speed of BLAS's two products alone, which NumPy needs beside three passes over the residuals"
+)
+POWERS = (
+    "the same call takes 8.3 ms of 300,000 rows with p = 2 and 10.8 with p = 1.37: were the power free it would end at 2.75 "
+    "times NumPy. On Zen 5 one thread reads 0.82 of what memory gives, and 3 times would need 37 GB/s of 29"
+)
+NETWORK_LIMIT = (
+    "the bits are the same on every processor: a multiplication and an addition in place of a fused one. Tiles of 1 row by 8 "
+    "vectors reach 0.78 of what this processor multiplies and adds at most, 2 by 4 0.72, 4 by 2 0.65, 8 by 1 0.57; rows "
+    "of 1,024 are too few to keep torch's calls from counting. Outside the products: tanh a fifth, the loss of the last "
+    "model, scaling and shuffling. Two to four streams of tanh side by side gave 3 %, and were left"
+)
+NETWORK_THREADS = (
+    "steps share their batch; scaling of columns, shuffling and windows are done on one thread, 50 of 800 ms, and two "
+    "threads meet twice a batch"
+)
+STARTING = (
+    "of 29 ms 26 are modules and kernels that are loaded, 2.7 the fit; paths and the texts of errors, 8 ms, are loaded "
+    "when needed since. The earlier processor took 17 ms before that"
+)
+MINIMUM = "beside the least and the greatest value the pass looks for NaN and infinities, and checks what it was given"
+PYTHON_STEPS = (
+    "the rows take 1.2 ms, as the 115 ns a row of four passes say; the rest is Python around them, which is the same for "
+    "100 rows. It was five passes of powers and five of bounds, 14 ms"
+)
+
 GOALS = [
     Goal("mu-law encode of 50 M, on two threads", "mu-law encode, DRAM", "fastdl", 1.8, "fastdl 2 threads"),
-    Goal("mu-law decode of 50 M", "mu-law decode to float32, DRAM", "copy", 0.85),
-    Goal("mu-law encode of 4 M float32", "mu-law encode of float32, 4 M", "", 8e-3),
-    Goal("mu-law encode of 4 M samples of 24 bits", "mu-law encode of 24 bits, 4 M", "", 8e-3),
-    Goal("hard voxels of 0.05 m, at most 5 points", "hard voxelization, 120 k, 0.05/0.05/0.1, T=5", "spconv", 4),
-    Goal("hard voxels of 0.1 m, at most 10 points", "hard voxelization, 120 k, 0.1/0.1/0.1, T=10", "spconv", 3),
+    Goal("mu-law decode of 50 M", "mu-law decode to float32, DRAM", "copy", 0.85, why=DECODING),
+    Goal("mu-law encode of 4 M float32", "mu-law encode of float32, 4 M", "", 8e-3, why=SLOWER),
+    Goal("mu-law encode of 4 M samples of 24 bits", "mu-law encode of 24 bits, 4 M", "", 8e-3, why=SLOWER),
+    Goal(
+        "hard voxels of 0.05 m, at most 5 points",
+        "hard voxelization, 120 k, 0.05/0.05/0.1, T=5",
+        "spconv",
+        4,
+        why=VOXELS,
+    ),
+    Goal(
+        "hard voxels of 0.1 m, at most 10 points",
+        "hard voxelization, 120 k, 0.1/0.1/0.1, T=10",
+        "spconv",
+        3,
+        why=VOXELS,
+    ),
     Goal("pillars, at most 32 points", "hard voxelization, 120 k, pillars 0.16/0.16/4, T=32", "spconv", 2.5),
     Goal("means of a scan of 120 k", "mean down-sampling, 120 k in scan order", "small_gicp", 8),
     Goal("means of a scan of 120 k", "mean down-sampling, 120 k in scan order", "kiss-icp", 3),
-    Goal("nearest points of 100 k", "down-sampling, 100 k, nearest", "", 2e-3),
-    Goal("sorted means of 100 k", "down-sampling, 100 k, mean, sorted", "", 2e-3),
-    Goal("100 k as PCL", "down-sampling, 100 k, as PCL", "", 2e-3),
-    Goal("100 k as Open3D's tensors", "down-sampling, 100 k, as Open3D's tensors", "", 2e-3),
-    Goal("LAS of 10 M points to 9.8 M voxels", "downsample las to las, 10000000 points, 0.15 m", "", 2.5),
-    Goal("LAS of 10 M points to 1.3 M voxels", "downsample las to las, 10000000 points, 1 m", "", 1.2),
-    Goal("LAS of 10 M points to 30 k voxels", "downsample las to las, 10000000 points, 5 m", "", 0.8),
-    Goal("LAZ to voxels of 0.15 m", "downsample laz to laz, 1000000 points, 0.15 m", LAZ, 0.83),
-    Goal("LAZ to voxels of 1 m", "downsample laz to laz, 1000000 points, 1 m", LAZ, 0.83),
+    Goal("nearest points of 100 k", "down-sampling, 100 k, nearest", "", 2e-3, why=SLOWER),
+    Goal("sorted means of 100 k", "down-sampling, 100 k, mean, sorted", "", 2e-3, why=SLOWER),
+    Goal("100 k as PCL", "down-sampling, 100 k, as PCL", "", 2e-3, why=SLOWER),
+    Goal("100 k as Open3D's tensors", "down-sampling, 100 k, as Open3D's tensors", "", 2e-3, why=SLOWER),
+    Goal("LAS of 10 M points to 9.8 M voxels", "downsample las to las, 10000000 points, 0.15 m", "", 2.5, why=SLOWER),
+    Goal("LAS of 10 M points to 1.3 M voxels", "downsample las to las, 10000000 points, 1 m", "", 1.2, why=LAS_STEPS),
+    Goal("LAS of 10 M points to 30 k voxels", "downsample las to las, 10000000 points, 5 m", "", 0.8, why=SLOWER),
+    Goal("LAZ to voxels of 0.15 m", "downsample laz to laz, 1000000 points, 0.15 m", LAZ, 0.83, why=LAZ_WAITS),
+    Goal("LAZ to voxels of 1 m", "downsample laz to laz, 1000000 points, 1 m", LAZ, 0.83, why=LAZ_WAITS),
     Goal("reading ascii PLY", "read ply ascii, 1000000 points", "open3d", 1),
     Goal("reading ascii PCD", "read pcd ascii, 1000000 points", "open3d", 1),
     Goal("edges of a CSV file", "edges of a CSV file", "polars", 1),
@@ -37,33 +108,57 @@ GOALS = [
     Goal("a hub of 1 M edges, F = 1", "sum over a hub of 1 M edges, F = 1", "scipy", 1),
     Goal("labels: 2 M texts", "fit and encode 2000000 str of 1000 classes", "pandas.factorize", 1.5),
     Goal("labels: 1 M integers of 64 bits", "fit and encode 1000000 wide int64", "pandas.factorize", 1),
-    Goal("fitting bins of one width", "fit 64 bins, uniform, 1M float64", "NumPy minimum and maximum", 0.5),
-    Goal("p = 1.37, 1 M x 64 float32", "loss and gradient, 1M x 64 float32, p = 1.37", "numpy", 3),
-    Goal("32 models, p = 1", "32 models, 1000000 x 16 float32, p = 1", "numpy", 4),
-    Goal("32 models, p = 2", "32 models, 1000000 x 16 float32, p = 2", "numpy", 4),
-    Goal("least squares, 1 M x 64 float32", "p = 2, 1M x 64 float32", INTELEX, 1.2, "fastdl 2 threads"),
-    Goal("least squares, 200 k x 200 float32", "p = 2, 200k x 200 float32", INTELEX, 1.2, "fastdl 2 threads"),
-    Goal("least absolute deviations, 1 M x 20", "p = 1, 1000000 x 20 float64", "", 0.2),
+    Goal(
+        "fitting bins of one width", "fit 64 bins, uniform, 1M float64", "NumPy minimum and maximum", 0.5, why=MINIMUM
+    ),
+    Goal("p = 1.37, 1 M x 64 float32", "loss and gradient, 1M x 64 float32, p = 1.37", "numpy", 3, why=POWERS),
+    Goal("32 models, p = 1", "32 models, 1000000 x 16 float32, p = 1", "numpy", 4, why=PRODUCTS),
+    Goal("32 models, p = 2", "32 models, 1000000 x 16 float32, p = 2", "numpy", 4, why=PRODUCTS),
+    Goal(
+        "least squares, 1 M x 64 float32", "p = 2, 1M x 64 float32", INTELEX, 1.2, "fastdl 2 threads", why=SQUARES_OF_32
+    ),
+    Goal(
+        "least squares, 200 k x 200 float32",
+        "p = 2, 200k x 200 float32",
+        INTELEX,
+        1.2,
+        "fastdl 2 threads",
+        why=SQUARES_OF_32,
+    ),
+    Goal("least absolute deviations, 1 M x 20", "p = 1, 1000000 x 20 float64", "", 0.2, why=SLOWER),
     Goal("least absolute deviations, 100 k x 20", "p = 1, 100000 x 20 float64", "pinball-qr pfn", 4),
-    Goal("a fit of p = 1.5, 10 k x 10", "p = 1.5, 10000 x 10 float64", "scipy L-BFGS-B, fastdl's loss", 1),
+    Goal(
+        "a fit of p = 1.5, 10 k x 10",
+        "p = 1.5, 10000 x 10 float64",
+        "scipy L-BFGS-B, fastdl's loss",
+        1,
+        why=PYTHON_STEPS,
+    ),
     Goal("a fit of p = 1.5, 1 M x 10", "p = 1.5, 1000000 x 10 float64", "scipy L-BFGS-B, fastdl's loss", 1),
     Goal("Huber, 100 k x 10", "Huber, 100000 x 10 float64", "scipy L-BFGS-B, NumPy's loss", 1),
-    Goal("network of 64 units", NETWORK, "torch", 3),
-    Goal("network of 64 units, on two threads", NETWORK, "fastdl", 1.7, "fastdl 2 threads"),
-    Goal("first fit_lp of a process", "a fresh process with its first fit_lp", "", 0.01, less=IMPORTS),
-    Goal("first estimator of a process", "a fresh process with its first LpRegressor", "", 0.01, less=IMPORTS),
-    Goal("mu-law encode of 160", "mu-law encode, 160", "", 1.5e-6),
-    Goal("mu-law decode of 160", "mu-law decode to float32, 160", "", 1.5e-6),
-    Goal("G.711 encode of 160", "G.711 mu-law encode, 160", "", 1.5e-6),
-    Goal("cells of 100 points", "voxel_coords, 100 points", "", 1.5e-6),
-    Goal("hard voxels of 100 points", "voxelize, 100 points", "", 1.5e-6),
-    Goal("means of 100 points", "voxel_downsample, 100 points", "", 1.5e-6),
-    Goal("one-hot of 100 bases", "one-hot (L, 4) uint8, 100", "", 1.5e-6),
-    Goal("decoding 100 bases", "decode (L, 4) uint8, 100", "", 1.5e-6),
-    Goal("reverse complement of 100 bases", "reverse complement, 100", "", 1.5e-6),
-    Goal("classes of 100 labels", "classes of int64, 100", "", 1.5e-6),
-    Goal("bins of 100 values", "256 bins, uniform, 100 float32", "", 1.5e-6),
-    Goal("values of 100 bins", "256 bins to float32, 100", "", 1.5e-6),
-    Goal("standardising 100 values", "standard target, encode, 100 float32 in 1 columns", "", 1.5e-6),
-    Goal("loss and gradient of 64 x 8", "loss and gradient, 64 x 8 float32, p = 1", "", 1.5e-6),
+    Goal("network of 64 units", NETWORK, "torch", 3, why=NETWORK_LIMIT),
+    Goal("network of 64 units, on two threads", NETWORK, "fastdl", 1.7, "fastdl 2 threads", why=NETWORK_THREADS),
+    Goal("first fit_lp of a process", "a fresh process with its first fit_lp", "", 0.01, less=IMPORTS, why=STARTING),
+    Goal(
+        "first estimator of a process",
+        "a fresh process with its first LpRegressor",
+        "",
+        0.01,
+        less=IMPORTS,
+        why=STARTING,
+    ),
+    Goal("mu-law encode of 160", "mu-law encode, 160", "", 1.5e-6, why=SLOWER),
+    Goal("mu-law decode of 160", "mu-law decode to float32, 160", "", 1.5e-6, why=SLOWER),
+    Goal("G.711 encode of 160", "G.711 mu-law encode, 160", "", 1.5e-6, why=SLOWER),
+    Goal("cells of 100 points", "voxel_coords, 100 points", "", 1.5e-6, why=SLOWER),
+    Goal("hard voxels of 100 points", "voxelize, 100 points", "", 1.5e-6, why=SLOWER),
+    Goal("means of 100 points", "voxel_downsample, 100 points", "", 1.5e-6, why=SLOWER),
+    Goal("one-hot of 100 bases", "one-hot (L, 4) uint8, 100", "", 1.5e-6, why=SLOWER),
+    Goal("decoding 100 bases", "decode (L, 4) uint8, 100", "", 1.5e-6, why=SLOWER),
+    Goal("reverse complement of 100 bases", "reverse complement, 100", "", 1.5e-6, why=SLOWER),
+    Goal("classes of 100 labels", "classes of int64, 100", "", 1.5e-6, why=SLOWER),
+    Goal("bins of 100 values", "256 bins, uniform, 100 float32", "", 1.5e-6, why=SLOWER),
+    Goal("values of 100 bins", "256 bins to float32, 100", "", 1.5e-6, why=SLOWER),
+    Goal("standardising 100 values", "standard target, encode, 100 float32 in 1 columns", "", 1.5e-6, why=SLOWER),
+    Goal("loss and gradient of 64 x 8", "loss and gradient, 64 x 8 float32, p = 1", "", 1.5e-6, why=SLOWER),
 ]

@@ -65,7 +65,8 @@ def is_met(goal: Goal, value: float) -> bool:
 
 def section(results: dict, goals: list[Goal], earlier: dict) -> str:
     """The goals whose works were measured, beside another run; and the reasons of those that were not reached."""
-    lines, reasons = [], []
+    lines: list[str] = []
+    reasons: dict[str, list[str]] = {}
     for goal in goals:
         value = reached(goal, results)
         if value is None:
@@ -78,6 +79,7 @@ def section(results: dict, goals: list[Goal], earlier: dict) -> str:
         cells = [goal.title, against, show(goal.wanted), end, "" if before is None else show(before)]
         lines.append("| " + " | ".join(cells) + " |")
         if not met:
-            reasons.append(f"- **{goal.title}, against {against}**: {goal.why}")
+            reasons.setdefault(goal.why, []).append(goal.title)
     table = ["| work | against | wanted | reached | earlier |", "|---|---|---:|---:|---:|", *lines]
-    return "\n".join([HEAD, *table, *(["", NOT_REACHED, "", *reasons] if reasons else [])]) + "\n"
+    below = [f"- **{'; '.join(titles)}**: {why}." for why, titles in reasons.items()]
+    return "\n".join([HEAD, *table, *(["", NOT_REACHED, "", *below] if below else [])]) + "\n"

@@ -141,11 +141,17 @@ GOAL = goals.Goal("mu-law", "encode, DRAM", "peer", 2)
 )
 def test_a_goal_is_held_against_a_peer_a_limit_or_the_clock(goal, value, line):
     results = run(taken("fastdl", 1e-3), taken("fastdl 2 threads", 8e-4), taken("peer", 4e-3))
-    goal = replace(goal, why="No way was found.")
+    goal = replace(goal, why="No way was found")
     assert goals.reached(goal, results) == pytest.approx(value)
     shown = goals.section(results, [goal], {**results, "works": []})
     assert line in shown.splitlines()
     assert ("No way was found." in shown) == ("below" in line)
+
+
+def test_goals_of_one_reason_share_it():
+    results = run(taken("fastdl", 1e-3), taken("peer", 1e-3))
+    some = [replace(GOAL, title=title, why=why) for title, why in (("a", "Cold"), ("b", "Wet"), ("c", "Cold"))]
+    assert goals.section(results, some, results).endswith("- **a; c**: Cold.\n- **b**: Wet.\n")
 
 
 def test_a_goal_without_its_work_or_its_peer_is_left_out():
