@@ -66,7 +66,10 @@ def bench_binned_decode(compare, size, who):
     target = fastdl.BinnedTarget(256).fit(y)
     codes = target.encode(y)
     want = target.decode(codes, "middle")
-    out, check = np.empty_like(want), lambda got: np.testing.assert_allclose(np.ravel(got), want, rtol=1e-5)
+    out, check = (
+        result_of(want.shape, want.dtype),
+        lambda got: np.testing.assert_allclose(np.ravel(got), want, rtol=1e-5),
+    )
     if who.startswith("fastdl"):
         run = lambda: target.decode(codes, "middle", out=out, threads=2 if "2" in who else 1)
     elif who == "np.take":
@@ -125,7 +128,7 @@ def bench_class_encode(compare, size, kind, who):
     y = make_labels(SIZES[size], kind)
     target = fastdl.ClassTarget(dtype=np.int32 if "32" in who else np.int64).fit(y)
     want = target.encode(y)
-    out = np.empty_like(want)
+    out = result_of(want.shape, want.dtype)
     if who.startswith("fastdl"):
         run = lambda: target.encode(y, out=out, threads=2 if "2 t" in who else 1)
     elif who == "reference":
