@@ -10,64 +10,66 @@ IMPORTS = "imports of others alone"
 INTELEX = "scikit-learn-intelex 2 threads"
 
 SLOWER = (
-    "the time was set on a processor that does 63 G multiply-adds of float32 a second on one thread, where this run's, a "
-    "first Zen, does 18; the earlier run shows what the work took there"
+    "the time was set on a processor that does 63 G multiply-adds of float32 a second on one thread, where this "
+    "run's, a first Zen, does 18; the earlier run shows what the work took there"
 )
 DECODING = (
-    "without AVX-512 a value is a look-up, that is a load, and a first Zen makes two loads or stores a cycle. In its "
-    "caches four values a store give 14 GB/s, two 10, gathers 4.6; in memory stores that leave the caches alone give 10.8 "
-    "where others give 7.8. With AVX-512 the table is in registers"
+    "without AVX-512 a value is a look-up, that is a load, and a first Zen makes two loads or stores a cycle. In "
+    "its caches four values a store give 14 GB/s, two 10, gathers 4.6; in memory stores that leave the caches "
+    "alone give 10.8 where others give 7.8. With AVX-512 the table is in registers"
 )
 VOXELS = (
-    "where there is AVX-512, 16 points at a time make it 3.4 times (0.05 m; 3.7 into arrays of the caller's) and 3.8 times "
-    "(0.1 m) as fast as spconv. Here points go one by one: of the time of 0.05 m look-ups are 19 %, runs of points and their "
-    "rows 14, zeros behind the points 11, ids 5, slots 5, cells 5; with all that eight lanes could take over for nothing it "
-    "would end at three times. Tried, beside it, for look-ups: eight at once by gathers, two keys in a word, four in a "
-    "vector; all were slower (fastdl_ext/_voxel_blocks.h)"
+    "where there is AVX-512, 16 points at a time make it 3.4 times (0.05 m; 3.7 into arrays of the caller's) and "
+    "3.8 times (0.1 m) as fast as spconv. Here points go one by one: of the time of 0.05 m look-ups are 19 %, "
+    "runs of points and their rows 14, zeros behind the points 11, ids 5, slots 5, cells 5; with all that eight "
+    "lanes could take over for nothing it would end at three times. Tried, beside it, for look-ups: eight at "
+    "once by gathers, two keys in a word, four in a vector; all were slower (fastdl_ext/_voxel_blocks.h)"
 )
 LAZ_WAITS = (
     "lazrs holds Python's lock while it decodes and encodes (a thread beside it fell from 4.2 M to 0.2 M steps a "
-    "second), so the reduction and the reading ahead hardly overlap with it. In processor time the command is at 0.85 to "
-    "0.90. Sums, look-ups, keys and votes of 1 M points fell from 185 to 60 ms; what is left is mostly the compressor"
+    "second), so the reduction and the reading ahead hardly overlap with it. In processor time the command is at "
+    "0.85 to 0.90. Sums, look-ups, keys and votes of 1 M points fell from 185 to 60 ms; what is left is mostly "
+    "the compressor"
 )
 LAS_STEPS = (
-    "of 100 ms for a million points in 135,000 voxels the sums of nine columns take 21, look-ups 16, keys 9.5, labels and "
-    "comparisons 13; 38 are outside the kernels, for tables that grow and steps of Python. Sums took 38 and keys 30 before "
-    "points were listed first and divided by a reciprocal"
+    "of 100 ms for a million points in 135,000 voxels the sums of nine columns take 21, look-ups 16, keys 9.5, "
+    "labels and comparisons 13; 38 are outside the kernels, for tables that grow and steps of Python. Sums took "
+    "38 and keys 30 before points were listed first and divided by a reciprocal"
 )
 SQUARES_OF_32 = (
     "rows of float32 are multiplied and summed in float64, whose vectors hold half as many numbers as those of "
-    "the peer, which multiplies float32 and ends 1e-10 to 8e-10 above the least loss. Alone, a row of 64 "
-    "columns takes 303 ns, 7.3 G multiply-adds a second of the 9 that BLAS reaches here in float64; packing by "
-    "vectors took it there from 333"
+    "the peer, which multiplies float32 and ends 1e-10 to 8e-10 above the least loss. Alone, a row of 64 columns "
+    "takes 303 ns, 7.3 G multiply-adds a second of the 9 that BLAS reaches here in float64; packing by vectors "
+    "took it there from 333"
 )
 PRODUCTS = (
-    "the bits are the same on every processor, so nothing is fused, and the products of rows with 32 models "
-    "and back take as long as BLAS's two alone (0.93 to 1.1 of it): NumPy spends the rest of its time on the "
+    "the bits are the same on every processor, so nothing is fused, and the products of rows with 32 models and "
+    "back take as long as BLAS's two alone (0.93 to 1.1 of it): NumPy spends the rest of its time on the "
     "residuals, and 4 times would need products much faster than BLAS's"
 )
 POWERS = (
-    "the same call takes 8.3 ms of 300,000 rows with p = 2 and 10.8 with p = 1.37: were the power free it would end at 2.75 "
-    "times NumPy. On Zen 5 one thread reads 0.82 of what memory gives, and 3 times would need 37 GB/s of 29"
+    "the same call takes 8.3 ms of 300,000 rows with p = 2 and 10.8 with p = 1.37: were the power free it would "
+    "end at 2.75 times NumPy. On Zen 5 one thread reads 0.82 of what memory gives, and 3 times would need 37 "
+    "GB/s of 29"
 )
 NETWORK_LIMIT = (
     "the bits are the same on every processor: a multiplication and an addition in place of a fused one. Tiles "
     "of 1 row by 8 vectors reach 0.78 of what this processor multiplies and adds at most, 2 by 4 0.72, 4 by 2 "
-    "0.65, 8 by 1 0.57. Outside the products: tanh a fifth of the kernel; two to four streams of it side by "
-    "side gave an estimated 3 %, and were left"
+    "0.65, 8 by 1 0.57. Outside the products: tanh a fifth of the kernel; two to four streams of it side by side "
+    "gave an estimated 3 %, and were left"
 )
 NETWORK_THREADS = (
-    "scaling of columns, shuffling and windows are done on one thread, 50 of 800 ms; the loss of the last "
-    "model, 149 ms, is shared now"
+    "scaling of columns, shuffling and windows are done on one thread, 50 of 800 ms; the loss of the last model, "
+    "149 ms, is shared now"
 )
 STARTING = (
-    "of 29 ms 26 are modules and kernels that are loaded, 2.7 the fit; paths and the texts of errors, 8 ms, are loaded "
-    "when needed since. The earlier processor took 17 ms before that"
+    "of 29 ms 26 are modules and kernels that are loaded, 2.7 the fit; paths and the texts of errors, 8 ms, are "
+    "loaded when needed since. The earlier processor took 17 ms before that"
 )
 MINIMUM = "the fit takes 2.8 ms for a million values, NumPy's two passes 1.2; where the rest goes was not measured"
 PYTHON_STEPS = (
-    "the rows take 1.2 ms, as the 115 ns a row of four passes say; the rest is Python around them, which is the same for "
-    "100 rows. It was five passes of powers and five of bounds, 14 ms"
+    "the rows take 1.2 ms, as the 115 ns a row of four passes say; the rest is Python around them, which is the "
+    "same for 100 rows. It was five passes of powers and five of bounds, 14 ms"
 )
 
 SCANS = "on the earlier processor it is 9.1 times, on this one 5.5; where the time goes here was not measured"
@@ -78,16 +80,15 @@ TWO_PROCESSORS = (
 )
 
 FROM_ANYWHERE = (
-    "each edge fetches 256 bytes from anywhere in 51 MB, at 7.2 GB/s, 0.48 of what reading in order gives "
-    "here; on the earlier processor 0.72 of it. Rows are asked for eight edges ahead"
+    "each edge fetches 256 bytes from anywhere in 51 MB, at 7.2 GB/s, 0.48 of what reading in order gives here; "
+    "on the earlier processor 0.72 of it. Rows are asked for eight edges ahead"
 )
 
 INTERIOR = "two runs gave 3.5 and 4.8: the peer's time varies"
 
 HUBER = (
     "runs gave 0.9 to 1.4. A pass over 100,000 rows takes 1.6 ms for clipped residuals and 2.2 ms for the Gram "
-    "matrix, the extents of the columns 1.1 ms, Python 3.6 ms. The fit goes on to a proven gap of 1e-3 of "
-    "`tol`"
+    "matrix, the extents of the columns 1.1 ms, Python 3.6 ms. The fit goes on to a proven gap of 1e-3 of `tol`"
 )
 
 GOALS = [

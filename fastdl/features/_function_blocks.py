@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastdl import _check, _kernels
-from fastdl._typing import Array
+from fastdl._typing import Array, ArrayLike
 from fastdl.errors import InputError, InputTypeError
 from fastdl.reference import features as reference
 
@@ -144,7 +144,7 @@ def compiled(step: Step, dtype: np.dtype) -> Any:
         raise InputError(str(error)) from error.__cause__
 
 
-def few(X: Array, functions: Functions, out: Array | None) -> Array | None:
+def few(X: ArrayLike, functions: Functions, out: Array | None) -> Array | None:
     """Named functions of all columns of a small X, without the steps and blocks of the general way; or None.
 
     Each function takes one run of memory, as in a block: the same bits.
