@@ -91,6 +91,11 @@ HUBER = (
     "matrix, the extents of the columns 1.1 ms, Python 3.6 ms. The fit goes on to a proven gap of 1e-3 of `tol`"
 )
 
+WITH_OUT = (
+    "this run wrote into an array of the caller's, which has no quick way; without one, classes take 2.7 us here and "
+    "the middles of bins 6.9, alone"
+)
+
 GOALS = [
     Goal("mu-law encode of 50 M, on two threads", "mu-law encode, DRAM", "fastdl", 1.8, "fastdl 2 threads"),
     Goal("mu-law decode of 50 M", "mu-law decode to float32, DRAM", "copy", 0.85, why=DECODING),
@@ -179,9 +184,9 @@ GOALS = [
     Goal("one-hot of 100 bases", "one-hot (L, 4) uint8, 100", "", 1.5e-6, why=SLOWER),
     Goal("decoding 100 bases", "decode (L, 4) uint8, 100", "", 1.5e-6, why=SLOWER),
     Goal("reverse complement of 100 bases", "reverse complement, 100", "", 1.5e-6, why=SLOWER),
-    Goal("classes of 100 labels", "classes of int64, 100", "", 1.5e-6, why=SLOWER),
+    Goal("classes of 100 labels", "classes of int64, 100", "", 1.5e-6, why=WITH_OUT),
     Goal("bins of 100 values", "256 bins, uniform, 100 float32", "", 1.5e-6, why=SLOWER),
-    Goal("values of 100 bins", "256 bins to float32, 100", "", 1.5e-6, why=SLOWER),
+    Goal("values of 100 bins", "256 bins to float32, 100", "", 1.5e-6, why=WITH_OUT),
     Goal("standardising 100 values", "standard target, encode, 100 float32 in 1 columns", "", 1.5e-6, why=SLOWER),
     Goal("loss and gradient of 64 x 8", "loss and gradient, 64 x 8 float32, p = 1", "", 1.5e-6, why=SLOWER),
 ]
