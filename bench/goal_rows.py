@@ -66,13 +66,19 @@ STARTING = (
     "of 29 ms 26 are modules and kernels that are loaded, 2.7 the fit; paths and the texts of errors, 8 ms, are "
     "loaded when needed since. The earlier processor took 17 ms before that"
 )
-MINIMUM = "the fit takes 2.8 ms for a million values, NumPy's two passes 1.2; where the rest goes was not measured"
+MINIMUM = (
+    "of 2.8 ms for a million values the least and the greatest take 1.5, a copy of the values 1.3: the means of bins are "
+    "worked out from it when they are first asked for, and the caller may change the array before"
+)
 PYTHON_STEPS = (
     "the rows take 1.2 ms, as the 115 ns a row of four passes say; the rest is Python around them, which is the "
     "same for 100 rows. It was five passes of powers and five of bounds, 14 ms"
 )
 
-SCANS = "on the earlier processor it is 9.1 times, on this one 5.5; where the time goes here was not measured"
+SCANS = (
+    "on the earlier processor it is 9.1 times, on this one 5.5: of 2.7 ms (beside other programs) the sums of points take 1.4 "
+    "and the look-ups of voxels 0.9, the clearing of their table 0.1"
+)
 
 TWO_PROCESSORS = (
     "the peer parses on both processors, fastdl on one; held to one each, fastdl took 31 ms and the peer 46 to "
