@@ -67,8 +67,8 @@ STARTING = (
     "loaded when needed since. The earlier processor took 17 ms before that"
 )
 MINIMUM = (
-    "of 2.8 ms for a million values the least and the greatest take 1.5, a copy of the values 1.3: the means of bins are "
-    "worked out from it when they are first asked for, and the caller may change the array before"
+    "of 2.8 ms for a million values the least and the greatest take 1.5, a copy of the values 1.3: the means of "
+    "bins are worked out from it when they are first asked for, and the caller may change the array before"
 )
 PYTHON_STEPS = (
     "the rows take 1.2 ms, as the 115 ns a row of four passes say; the rest is Python around them, which is the "
@@ -76,8 +76,8 @@ PYTHON_STEPS = (
 )
 
 SCANS = (
-    "on the earlier processor it is 9.1 times, on this one 5.5: of 2.7 ms (beside other programs) the sums of points take 1.4 "
-    "and the look-ups of voxels 0.9, the clearing of their table 0.1"
+    "on the earlier processor it is 9.1 times, on this one 5.5: of 2.7 ms (beside other programs) the sums of "
+    "points take 1.4 and the look-ups of voxels 0.9, the clearing of their table 0.1"
 )
 
 TWO_PROCESSORS = (
@@ -98,8 +98,8 @@ HUBER = (
 )
 
 WITH_OUT = (
-    "this run wrote into an array of the caller's, which has no quick way; without one, classes take 2.7 us here and "
-    "the middles of bins 6.9, alone"
+    "this run wrote into an array of the caller's, which has no quick way; without one, classes take 2.7 us here "
+    "and the middles of bins 6.9, alone"
 )
 
 GOALS = [
