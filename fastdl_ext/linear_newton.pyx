@@ -8,7 +8,7 @@ two-sum): bounds of the loss allow for a few roundings, not for one a row.  Trus
 """
 
 from libc.math cimport fabs
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fastdl_ext._common cimport cloned
 from fastdl_ext._lanes cimport inlined
@@ -17,7 +17,12 @@ from fastdl_ext._model_rows cimport CHUNK, at, model_rows, product_rows, residua
 from fastdl_ext.power cimport less
 
 
-cdef inlined add_rows(const double* x, Py_ssize_t n, double* total, double* low) noexcept nogil:
+cdef struct three_sums:
+    double[3] high
+    double[3] low           # what rounding took from them
+
+
+cdef inlined add_rows(three_sums* sums, int which, const double* x, Py_ssize_t n) noexcept nogil:
     cdef double[8] lane
     cdef Py_ssize_t j, k, whole = n // 8 * 8
     cdef double value, grown, added
@@ -29,10 +34,17 @@ cdef inlined add_rows(const double* x, Py_ssize_t n, double* total, double* low)
     for k in range(whole, n):
         lane[k - whole] += x[k]
     value = ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]))
-    grown = total[0] + value
-    added = grown - total[0]
-    low[0] += (total[0] - (grown - added)) + (value - added)
-    total[0] = grown
+    grown = sums.high[which] + value
+    added = grown - sums.high[which]
+    sums.low[which] += (sums.high[which] - (grown - added)) + (value - added)
+    sums.high[which] = grown
+
+
+cdef inlined finish(const three_sums* sums, double* total) noexcept nogil:
+    # Infinities leave a NaN in what rounding took.
+    cdef Py_ssize_t j
+    for j in range(3):
+        total[j] += sums.high[j] + sums.low[j] if sums.low[j] == sums.low[j] else sums.high[j]
 
 
 cdef inlined bends(const double* r, const double* s, Py_ssize_t n, double p, double floor, double* h, double* curve) noexcept nogil:
@@ -64,11 +76,9 @@ cdef cloned slope_sums(const double* X, const model_rows* a, double p, double fl
     cdef double value[CHUNK]
     cdef double below[CHUNK]
     cdef double heavy[CHUNK]
-    cdef Py_ssize_t j, k, m, few, i = 0
-    cdef double[3] sums
-    cdef double[3] rest
-    for j in range(3):
-        sums[j] = rest[j] = 0
+    cdef Py_ssize_t k, m, few, i = 0
+    cdef three_sums sums
+    memset(&sums, 0, sizeof(sums))
     while i < a.n:
         m = min(<Py_ssize_t>CHUNK, a.n - i)
         weights(a, i, m, s)
@@ -84,18 +94,17 @@ cdef cloned slope_sums(const double* X, const model_rows* a, double p, double fl
             value[k] = less(fabs(r[k]), floor, 0, h[k] * r[k] * r[k])
             h[k] *= r[k]
         memcpy(curve + i, bent, m * sizeof(double))
-        add_rows(value, m, &sums[0], &rest[0])
-        add_rows(bent, m, &sums[2], &rest[2])
+        add_rows(&sums, 0, value, m)
+        add_rows(&sums, 2, bent, m)
         if few:
             any_powers(below, few, p, value)
             for k in range(few):
                 value[k] *= heavy[k]
-            add_rows(value, few, &sums[0], &rest[0])
-            add_rows(heavy, few, &sums[1], &rest[1])
+            add_rows(&sums, 0, value, few)
+            add_rows(&sums, 1, heavy, few)
         product_rows(X + i * a.d, h, a.shift, m, a.d, total + 3)
         i += CHUNK
-    for j in range(3):
-        total[j] += sums[j] + rest[j] if rest[j] == rest[j] else sums[j]
+    finish(&sums, total)
 
 
 def slopes(const double[:, ::1] X, const double[::1] y, const double[::1] s, const double[::1] model,
@@ -119,11 +128,9 @@ cdef cloned proof_sums(const double* X, const model_rows* a, const double* after
     cdef double lost[CHUNK]
     cdef double h[CHUNK]
     cdef double g[CHUNK]
-    cdef Py_ssize_t j, k, m, i = 0
-    cdef double[3] sums
-    cdef double[3] rest
-    for j in range(3):
-        sums[j] = rest[j] = 0
+    cdef Py_ssize_t k, m, i = 0
+    cdef three_sums sums
+    memset(&sums, 0, sizeof(sums))
     while i < a.n:
         m = min(<Py_ssize_t>CHUNK, a.n - i)
         for k in range(m):
@@ -141,13 +148,12 @@ cdef cloned proof_sums(const double* X, const model_rows* a, const double* after
             h[k] *= s[k]
             lost[k] *= s[k]
             r[k] *= g[k]
-        add_rows(r, m, &sums[0], &rest[0])
-        add_rows(h, m, &sums[1], &rest[1])
-        add_rows(lost, m, &sums[2], &rest[2])
+        add_rows(&sums, 0, r, m)
+        add_rows(&sums, 1, h, m)
+        add_rows(&sums, 2, lost, m)
         product_rows(X + i * a.d, g, a.shift, m, a.d, total + 3)
         i += CHUNK
-    for j in range(3):
-        total[j] += sums[j] + rest[j] if rest[j] == rest[j] else sums[j]
+    finish(&sums, total)
 
 
 def proof(const double[:, ::1] X, const double[::1] y, const double[::1] s, const double[:, ::1] models,
